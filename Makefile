@@ -1,0 +1,59 @@
+# Each target creates what it needs in .venv and says what it does.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint check format bench lock clean
+
+help:  ## show this list
+	@sed -n 's/^\([a-z]*\):.*##/  make \1\t/p' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	@echo "==> creating $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "loadgen needs Python 3.11 or later; name one with: make PYTHON=python3.12 ...")'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.stamp: requirements/run.txt pyproject.toml | $(BIN)/python
+	@echo "==> installing loadgen and what it runs on into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
+	@echo "==> installing the test tools into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+demo: $(VENV)/run.stamp  ## run the quickstart scenario against the embedded emulator
+	@echo "==> loadgen run scenarios/quickstart.yaml"
+	@$(BIN)/loadgen run scenarios/quickstart.yaml
+
+test: $(VENV)/dev.stamp  ## run all tests
+	@echo "==> running all tests"
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/dev.stamp  ## format, lint, types, layers
+	@echo "==> ruff, mypy, import-linter"
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+check: lint test  ## everything a change must pass
+
+format: $(VENV)/dev.stamp  ## format the code and fix what ruff can fix
+	@$(BIN)/ruff check --fix --exit-zero --quiet .
+	@$(BIN)/ruff format .
+
+bench: $(VENV)/dev.stamp  ## invocations per second and CPU per invocation, beside wrk on the same nginx
+	@echo "==> benchmarking against nginx and wrk (both must be installed)"
+	@$(BIN)/python -m benchmarks.throughput
+
+lock: | $(BIN)/python  ## pin the versions of pyproject.toml in requirements/ (needs uv)
+	@printf 'hatchling>=1.27\neditables\n' > $(VENV)/build.in
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml $(VENV)/build.in -o requirements/run.txt
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml $(VENV)/build.in --group dev -o requirements/dev.txt
+
+clean:  ## remove .venv and every cache
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,26 @@
+"""What an answer says about its invocation."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from loadgen.functiongraph.outcome import Outcome
+
+
+class Facts(Struct, frozen=True, gc=False):
+    """What an answer says; a field is None when no source in the answer gives it (nothing is guessed).
+
+    ``reason`` is a short slug that tells apart the causes of one outcome (``ok``, ``status_404``, ``code_4002``,
+    ``APIG.0308``, …). ``error_code`` is the platform's own code (from X-Func-Err-Code or the error body). Times are ns.
+    """
+
+    outcome: Outcome
+    reason: str
+    status: int
+    error_code: str | None = None
+    request_id: str | None = None
+    duration_ns: int | None = None
+    billed_duration_ns: int | None = None
+    memory_size_mb: int | None = None
+    memory_used_bytes: int | None = None
+    log: str | None = None

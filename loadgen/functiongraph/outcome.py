@@ -1,0 +1,32 @@
+"""How an invocation ended: a closed set, decided once, when it ends."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Outcome(Enum):
+    """The fate of one planned invocation. The value is the name used in every file."""
+
+    OK = "ok"
+    FUNCTION_ERROR = "function_error"
+    FUNCTION_TIMEOUT = "function_timeout"
+    OUT_OF_MEMORY = "out_of_memory"
+    INIT_ERROR = "init_error"
+    THROTTLED = "throttled"
+    DISABLED = "disabled"
+    AUTH = "auth"
+    NOT_FOUND = "not_found"
+    BAD_REQUEST = "bad_request"
+    TOO_LARGE = "too_large"
+    GATEWAY = "gateway"
+    PLATFORM_ERROR = "platform_error"
+    PROTOCOL = "protocol"
+    TIMEOUT = "timeout"
+    CONNECTION = "connection"
+    DROPPED = "dropped"
+    UNFINISHED = "unfinished"
+
+
+CENSORED = frozenset({Outcome.TIMEOUT, Outcome.DROPPED, Outcome.UNFINISHED})
+"""Outcomes whose latency is only known to be at least the time waited."""
