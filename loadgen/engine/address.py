@@ -1,0 +1,57 @@
+"""Where connections go: names are resolved once per run and pinned, and TLS is set up once."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+
+from loadgen.functiongraph.request import Origin
+from loadgen.scenario.model import Tls
+
+
+class AddressError(Exception):
+    """The target cannot be reached as written; the message says what to do."""
+
+
+class Address:
+    """An address that needs no more resolving, and the name behind it for TLS."""
+
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None, server_name: str | None) -> None:
+        self.host = host
+        self.port = port
+        self.tls = tls
+        self.server_name = server_name if tls is not None else None
+
+
+def address_of(origin: Origin, ip: str, tls: Tls) -> Address:
+    """The address of an origin at one of the addresses its name was resolved to; raises AddressError."""
+    return Address(ip, origin.port, tls_context(tls) if origin.tls else None, origin.host)
+
+
+async def resolve(origin: Origin) -> list[str]:
+    """The addresses of the origin's name, best first, at least one; raises AddressError."""
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise AddressError(
+            f'the name "{origin.host}" does not resolve ({error.strerror or error}): check target.endpoint '
+            "for a typing error, and that this machine can reach a name server that knows it"
+        ) from error
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def tls_context(tls: Tls) -> ssl.SSLContext:
+    """How the server's certificate is checked; raises AddressError when the CA file cannot be used."""
+    try:
+        context = ssl.create_default_context(cafile=tls.ca)
+    except OSError as error:  # ssl.SSLError is one
+        raise AddressError(
+            f'target.tls.ca: "{tls.ca}" cannot be used ({error.strerror or error}): name a readable PEM file with the '
+            "certificate of the authority that signed the server's"
+        ) from error
+    if not tls.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context

@@ -1,0 +1,287 @@
+"""The agent: one process that fires, records and sends one message a second, and does nothing else.
+
+``python -m loadgen.engine.agent`` reads messages (see ``loadgen.engine.messages``) on stdin and writes frames (see
+``loadgen.measure.interval``) on stdout. It never renders, merges or stores, so nothing but the load runs on its loop:
+the garbage collector is frozen and off while measuring, and an interval is packed in slices between starts.
+
+The agent ends when its stdin does, so it cannot outlive its parent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import count, islice
+
+from loadgen.engine.address import address_of
+from loadgen.engine.clock import monotonic_ns
+from loadgen.engine.connection import HttpInvoker
+from loadgen.engine.environment import rss_bytes
+from loadgen.engine.loop import new_event_loop
+from loadgen.engine.messages import Go, Plan, Prepare, Stop, decode, read_body
+from loadgen.engine.requests import requests
+from loadgen.engine.timer import ALARM
+from loadgen.engine.wire import wire_to
+from loadgen.engine.workers import ClosedRun, OpenRun, WorkerPool
+from loadgen.functiongraph.request import request_template
+from loadgen.measure.interval import VERSION, Connections, Frame, Health, encode
+from loadgen.measure.recorder import Recorder, Taken
+from loadgen.pacing import offsets, random_stream, worker_spans
+from loadgen.scenario.model import Bursts, FunctionTarget, Phase
+
+INTERVAL_S = 1.0
+_SLICE_NS = 150_000  # packing gives way to the load after this long
+_OPEN_AT_ONCE = 128  # a listening server's backlog is finite, often 128
+
+
+class Agent:
+    """Runs the phases of a plan. ``send`` takes the bytes of a frame."""
+
+    def __init__(self, plan: Plan, send: Callable[[bytes], None], loop: asyncio.AbstractEventLoop) -> None:
+        scenario = plan.scenario
+        template = request_template(scenario.target)
+        self._plan = plan
+        self._send = send
+        self._loop = loop
+        self._wire = wire_to(
+            scenario.target,
+            template,
+            address_of(template.origin, plan.address, scenario.target.tls),
+            loop,
+            monotonic_ns,
+        )
+        self._requests = requests(scenario, template, plan.agent)
+        self._pool = WorkerPool(partial(HttpInvoker, self._wire))
+        self._left = plan.allowance
+        self._seq = 0
+        self._interval_ns = monotonic_ns()
+        self._cpu_ns = time.process_time_ns()
+        self._phase: Phase | None = None
+        self._run: OpenRun | ClosedRun | None = None
+        self._ticker: asyncio.TimerHandle | None = None
+        self._packing: deque[tuple[Frame, Iterator[tuple[str, bytes]]]] = deque()
+
+    async def prepare(self, message: Prepare) -> None:
+        """Open connections for a phase, then say so."""
+        self._phase = self._plan.scenario.phases[message.phase]
+        if not self._wire.fresh:
+            self._pool.grow(message.connections)
+            # the workers that will be used first are the last on the stack
+            invokers = [worker.invoker for worker in self._pool.free[-message.connections :]]
+            for start in range(0, len(invokers), _OPEN_AT_ONCE):
+                batch = invokers[start : start + _OPEN_AT_ONCE]
+                await asyncio.gather(*(invoker.open() for invoker in batch if isinstance(invoker, HttpInvoker)))
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        self._report(self._recorder(self._phase).take(), final=False)
+
+    def go(self, message: Go) -> None:
+        """Begin the prepared phase."""
+        assert self._phase is not None
+        phase, plan = self._phase, self._plan
+        recorder = self._recorder(phase)
+        if phase.closed:
+            self._run = ClosedRun(
+                self._pool,
+                worker_spans(phase)[plan.agent :: plan.agents],
+                count(plan.agent, plan.agents),
+                self._requests,
+                recorder,
+                clock=monotonic_ns,
+                alarm=partial(ALARM, self._loop),
+                begin_ns=message.at_ns,
+                duration_ns=phase.duration_ns,
+                grace_ns=phase.grace_ns,
+                allowance=self._left,
+                done=self._done,
+            )
+        else:
+            self._run = OpenRun(
+                self._pool,
+                islice(enumerate(offsets(phase, plan.scenario.seed)), plan.agent, None, plan.agents),
+                self._requests,
+                recorder,
+                clock=monotonic_ns,
+                alarm=partial(ALARM, self._loop),
+                begin_ns=message.at_ns,
+                duration_ns=phase.duration_ns,
+                grace_ns=phase.grace_ns,
+                limit=max(1, phase.max_in_flight // plan.agents + (plan.agent < phase.max_in_flight % plan.agents)),
+                max_lag_ns=phase.max_lag_ns,
+                allowance=self._left,
+                until_idle=isinstance(phase.shape, Bursts),
+                done=self._done,
+            )
+        self._interval_ns = message.at_ns
+        self._ticker = self._loop.call_later((message.at_ns - monotonic_ns()) / 1e9 + INTERVAL_S, self._tick)
+
+    def stop(self) -> None:
+        """End the phase under way; what is in flight gets its grace."""
+        if self._run is not None:
+            self._run.stop()
+
+    def cut(self) -> None:
+        """End the phase under way at once."""
+        if self._run is not None:
+            self._run.stop()
+            self._run.cut()
+
+    def close(self) -> None:
+        """Close every connection and send what is still to be sent."""
+        while self._packing:
+            self._pack(monotonic_ns() + 10**12)
+        for worker in self._pool.workers:
+            worker.invoker.abandon()
+
+    def _recorder(self, phase: Phase) -> Recorder:
+        scenario, share = self._plan.scenario, self._plan.scenario.sample_share
+        chance = random_stream(scenario.seed, "samples", phase.name, str(self._plan.agent)).random
+        return Recorder(
+            phase.name,
+            self._plan.agent,
+            origin_ns=self._plan.origin_ns,
+            closed=phase.closed,
+            expects_summary=isinstance(scenario.target, FunctionTarget),
+            sampled=(lambda: chance() < share) if share else None,
+        )
+
+    def _tick(self) -> None:
+        assert self._run is not None
+        self._ticker = self._loop.call_later(INTERVAL_S, self._tick)
+        self._report(self._run.recorder.take(), final=False)
+
+    def _done(self) -> None:
+        run, self._run = self._run, None
+        assert run is not None
+        if self._ticker is not None:
+            self._ticker.cancel()
+        self._left = run.allowance_left
+        self._report(
+            run.recorder.take(),
+            final=True,
+            feeder_exhausted=run.feeder_exhausted,
+            budget_reached=run.budget_reached,
+        )
+
+    def _report(
+        self, taken: Taken, *, final: bool, feeder_exhausted: bool = False, budget_reached: bool = False
+    ) -> None:
+        assert self._phase is not None
+        now = monotonic_ns()
+        outcomes = taken.outcomes()
+        dropped, unfinished = outcomes.get("dropped", 0), outcomes.get("unfinished", 0)
+        connections, self._wire.counts = self._wire.counts, Connections()
+        frame = Frame(
+            v=VERSION,
+            agent=self._plan.agent,
+            seq=self._seq,
+            phase=self._phase.name,
+            from_ns=self._interval_ns - self._plan.origin_ns,
+            to_ns=now - self._plan.origin_ns,
+            planned=taken.starts + dropped,
+            started=taken.starts,
+            completed=sum(outcomes.values()) - dropped - unfinished,
+            dropped=dropped,
+            unfinished=unfinished,
+            outcomes=outcomes,
+            reasons=taken.reasons(),
+            connections=connections,
+            hist={},
+            health=self._health(),
+            clipped=taken.clipped,
+            negative_overhead=taken.negative_overhead,
+            summary_missing=taken.summary_missing,
+            samples=taken.samples,
+            failures=taken.failures,
+            slowest=taken.slowest,
+            feeder_exhausted=feeder_exhausted,
+            budget_reached=budget_reached,
+            final=final,
+        )
+        self._seq += 1
+        self._interval_ns = now
+        self._packing.append((frame, taken.packed()))
+        if len(self._packing) == 1:
+            self._loop.call_soon(self._pack_slice)
+
+    def _pack_slice(self) -> None:
+        self._pack(monotonic_ns() + _SLICE_NS)
+        if self._packing:
+            self._loop.call_soon(self._pack_slice)
+
+    def _pack(self, until_ns: int) -> None:
+        """Pack for a while; a complete frame is sent."""
+        if not self._packing:
+            return
+        frame, histograms = self._packing[0]
+        for key, packed in histograms:
+            frame.hist[key] = packed
+            if monotonic_ns() > until_ns:
+                return
+        self._packing.popleft()
+        self._send(encode(frame))
+
+    def _health(self) -> Health:
+        cpu_ns, before = time.process_time_ns(), self._cpu_ns
+        self._cpu_ns = cpu_ns
+        return Health(
+            cpu_ns=cpu_ns - before,
+            rss_bytes=rss_bytes(),
+            gc_collections=sum(generation["collections"] for generation in gc.get_stats()),
+        )
+
+
+class _Output(asyncio.BaseProtocol):
+    """Knows when everything was written, or the parent is gone."""
+
+    def __init__(self) -> None:
+        self.closed = asyncio.Event()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed.set()
+
+
+async def serve() -> None:
+    """Read messages until the end of stdin."""
+    loop = asyncio.get_running_loop()
+    stdin = asyncio.StreamReader(limit=2**26)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin.buffer)
+    stdout, output = await loop.connect_write_pipe(_Output, os.fdopen(os.dup(1), "wb"))
+    agent: Agent | None = None
+    preparing: asyncio.Task[None] | None = None
+    while (body := await read_body(stdin)) is not None:
+        match decode(body):
+            case Plan() as plan:
+                agent = Agent(plan, stdout.write, loop)
+            case Prepare() as message if agent is not None:
+                preparing = loop.create_task(agent.prepare(message))
+            case Go() as message if agent is not None:
+                agent.go(message)
+            case Stop() if agent is not None:
+                agent.stop()
+    if preparing is not None:
+        preparing.cancel()
+    if agent is not None:
+        agent.cut()
+        agent.close()
+    stdout.close()
+    await output.closed.wait()
+
+
+def main() -> None:
+    """Run an agent; its parent speaks to it and decides when it stops."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole foreground group
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(serve())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,13 @@
+"""The one clock, and the seam that lets tests and simulations own it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+Clock = Callable[[], int]
+"""Monotonic ns. In production ``monotonic_ns``; comparable between processes of one host, and what the timerfd runs
+on.
+"""
+
+monotonic_ns: Clock = time.monotonic_ns

@@ -1,0 +1,301 @@
+"""Reading HTTP/1.1 responses, without I/O.
+
+``ResponseReader.feed`` takes bytes as they arrive and gives a ``Response`` when one is complete. A response that
+arrives in one piece, by far the most common case, is parsed without keeping anything; the rest goes through a small
+state machine (head → body by length, chunks, or until the connection closes). The reader is strict: what RFC 9112
+calls an error is a ``ProtocolError``, and the caller closes the connection. Two things are stricter than many
+clients: a message with both Content-Length and Transfer-Encoding, and bytes after the end of a response, because in
+both cases nobody can know where the next response begins.
+
+Source: RFC 9110 §8.6, §15 and RFC 9112 §4–§7, §9.3.
+"""
+
+from __future__ import annotations
+
+import re
+
+from msgspec import Struct
+
+MAX_HEAD = 256 * 1024
+"""Largest head accepted; the platform's gateway allows 128 KB of headers."""
+
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_LENGTH = re.compile(rb"[0-9]{1,18}")
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?")
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [^\x00-\x08\x0a-\x1f\x7f]*)?")
+_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+_MAX_NAMES = 1024
+
+
+class ProtocolError(Exception):
+    """The bytes are not an HTTP/1.1 response. ``reason`` is a slug, the message says what was seen."""
+
+    def __init__(self, reason: str, seen: bytes) -> None:
+        super().__init__(f"{reason}: {seen[:80]!r}")
+        self.reason = reason
+
+
+class Response(Struct, frozen=True, gc=False):
+    """A complete response.
+
+    ``headers`` has the wanted ones, names lower-cased, values stripped; of a repeated one the last. ``body`` holds at
+    most the first ``keep`` bytes. ``reusable`` says whether the connection may carry another invocation.
+    """
+
+    status: int
+    headers: dict[bytes, bytes]
+    body: bytes
+    reusable: bool
+
+
+class HeaderNames(dict[bytes, bytes]):
+    """Header names exactly as servers write them → lower case, or empty for those nobody wants.
+
+    Learned as they come and shared by all connections: servers write the same few over and over. A name that is not a
+    token raises ProtocolError.
+    """
+
+    def __init__(self, wanted: frozenset[bytes]) -> None:
+        super().__init__()
+        self._wanted = wanted | _FRAMING
+
+    def __missing__(self, raw: bytes) -> bytes:
+        if _TOKEN.fullmatch(raw) is None:
+            raise ProtocolError("bad_header", raw)
+        lower = raw.lower()
+        name = lower if lower in self._wanted else b""
+        if len(self) < _MAX_NAMES:  # a hostile server may invent names without end
+            self[raw] = name
+        return name
+
+
+class ResponseReader:
+    """Reads one response after another from a connection.
+
+    ``names`` gives the wanted headers; ``keep`` is how much of a body is kept. ``bodiless`` is for answers to HEAD,
+    which have none whatever their headers say.
+    """
+
+    __slots__ = (
+        "_bodiless",
+        "_body",
+        "_head",
+        "_http11",
+        "_keep",
+        "_left",
+        "_names",
+        "_pending",
+        "_state",
+        "_status",
+        "_status_line",
+        "_trailer_bytes",
+    )
+
+    def __init__(self, names: HeaderNames, keep: int, *, bodiless: bool = False) -> None:
+        self._names = names
+        self._keep = keep
+        self._bodiless = bodiless
+        self._status_line, self._status, self._http11 = b"", 0, False  # the last one seen: usually the next one too
+        self._pending = b""
+        self._state = _HEAD
+        self._head: tuple[int, dict[bytes, bytes], bool] = (0, {}, False)
+        self._body = bytearray()
+        self._left = 0
+        self._trailer_bytes = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether no byte of a response has been read since the last complete one."""
+        return self._state is _HEAD and not self._pending
+
+    def feed(self, data: bytes) -> Response | None:
+        """Read more bytes; the response when it is complete.
+
+        Raises ProtocolError; the reader is of no use afterwards.
+        """
+        if self._state is not _HEAD:
+            return self._feed_body(data)
+        if self._pending:
+            data = self._pending + data
+        end = data.find(b"\r\n\r\n")
+        if end < 0:
+            self._incomplete_head(data)
+            return None
+        status, headers, http11 = self._parse_head(data[:end])
+        length = headers.get(b"content-length")
+        # the fast path: everything is here, framed by its length
+        if (
+            length is not None
+            and len(length) < 10
+            and length.isdigit()
+            and len(data) - end - 4 == (size := int(length))
+            and http11
+            and status >= 200
+            and status not in (204, 304)
+            and headers.get(b"connection", b"keep-alive") == b"keep-alive"
+            and b"transfer-encoding" not in headers
+            and not self._bodiless
+        ):
+            self._pending = b""
+            body = data[end + 4 :]
+            return Response(status, headers, body if size <= self._keep else body[: self._keep], True)
+        self._pending = b""
+        return self._begin_body(status, headers, http11, data[end + 4 :])
+
+    def end(self) -> Response | None:
+        """The connection closed: the response that only its end delimits, or None when there was none under way.
+
+        Raises ProtocolError (reason ``closed_early``) in the middle of a response.
+        """
+        if self._state is _UNTIL_CLOSE:
+            return self._complete(reusable=False)
+        if self.idle:
+            return None
+        raise ProtocolError("closed_early", self._pending)
+
+    def _incomplete_head(self, data: bytes) -> None:
+        """Wait for more, unless this can never become a head."""
+        if len(data) > MAX_HEAD:
+            raise ProtocolError("head_too_large", data)
+        prefix = data[:7]
+        if prefix != b"HTTP/1."[: len(prefix)]:
+            raise ProtocolError("not_http", data)
+        line, newline, _ = data.partition(b"\n")
+        if newline and not line.endswith(b"\r"):
+            raise ProtocolError("bad_line_ending", data)
+        self._pending = data
+
+    def _parse_head(self, head: bytes) -> tuple[int, dict[bytes, bytes], bool]:
+        if len(head) > MAX_HEAD:
+            raise ProtocolError("head_too_large", head)
+        lines = head.split(b"\r\n")
+        if lines[0] != self._status_line:
+            self._learn_status_line(lines[0])
+        if head.count(b"\n") >= len(lines) or head.count(b"\r") >= len(lines) or b"\0" in head:
+            raise ProtocolError("bad_header", head)
+        headers: dict[bytes, bytes] = {}
+        names = self._names
+        for line in lines[1:]:
+            colon = line.find(b":")
+            if colon < 1:
+                raise ProtocolError("bad_header", line)
+            name = names[line[:colon]]
+            if name:
+                value = line[colon + 1 :].strip()
+                if name in headers:
+                    value = _repeated(name, headers[name], value)
+                headers[name] = value
+        return self._status, headers, self._http11
+
+    def _learn_status_line(self, line: bytes) -> None:
+        match = _STATUS_LINE.fullmatch(line)
+        if match is None:
+            raise ProtocolError("bad_status_line" if line.startswith(b"HTTP/1.") else "not_http", line)
+        self._status_line, self._status, self._http11 = line, int(match[2]), match[1] == b"1"
+
+    def _begin_body(self, status: int, headers: dict[bytes, bytes], http11: bool, rest: bytes) -> Response | None:
+        if status < 200:
+            if status == 101:
+                raise ProtocolError("upgraded", b"101 Switching Protocols")
+            return self.feed(rest) if rest else None  # an interim response; the real one follows
+        options = {option.strip().lower() for option in headers.get(b"connection", b"").split(b",")}
+        reusable = b"close" not in options and (http11 or b"keep-alive" in options)
+        self._head = (status, headers, reusable)
+        self._body = bytearray()
+        coding = headers.get(b"transfer-encoding")
+        length = headers.get(b"content-length")
+        if coding is not None and length is not None:
+            raise ProtocolError("two_lengths", length)
+        if self._bodiless or status in (204, 304):
+            self._state, self._left = _LENGTH_BODY, 0
+        elif coding is not None:
+            if coding.lower() != b"chunked":
+                raise ProtocolError("bad_transfer_encoding", coding)
+            self._state = _CHUNK_HEAD
+        elif length is not None:
+            if _LENGTH.fullmatch(length) is None:
+                raise ProtocolError("bad_content_length", length)
+            self._state, self._left = _LENGTH_BODY, int(length)
+        else:
+            self._state = _UNTIL_CLOSE
+        return self._feed_body(rest)
+
+    def _feed_body(self, data: bytes) -> Response | None:
+        if self._state is _LENGTH_BODY:
+            if len(data) > self._left:
+                raise ProtocolError("trailing_data", data[self._left :])
+            self._keep_body(data)
+            self._left -= len(data)
+            return self._complete(reusable=self._head[2]) if not self._left else None
+        if self._state is _UNTIL_CLOSE:
+            self._keep_body(data)
+            return None
+        return self._feed_chunks(self._pending + data if self._pending else data)
+
+    def _feed_chunks(self, data: bytes) -> Response | None:
+        position = 0
+        self._pending = b""
+        while True:
+            if self._state is _CHUNK_DATA:
+                piece = data[position : position + self._left]
+                self._keep_body(piece)
+                position += len(piece)
+                self._left -= len(piece)
+                if self._left:
+                    return None
+                self._state = _CHUNK_END
+            line_end = data.find(b"\r\n", position)
+            if line_end < 0:
+                self._wait_for_line(data[position:])
+                return None
+            line = data[position:line_end]
+            position = line_end + 2
+            if self._state is _CHUNK_END:
+                if line:
+                    raise ProtocolError("bad_chunk", line)
+                self._state = _CHUNK_HEAD
+            elif self._state is _CHUNK_HEAD:
+                match = _CHUNK_SIZE.fullmatch(line)
+                if match is None:
+                    raise ProtocolError("bad_chunk", line)
+                self._left = int(match[1], 16)
+                self._state = _CHUNK_DATA if self._left else _TRAILERS
+                self._trailer_bytes = 0
+            elif line:  # a trailer field: allowed, and of no use to us
+                self._trailer_bytes += len(line)
+                if self._trailer_bytes > MAX_HEAD or b":" not in line:
+                    raise ProtocolError("bad_trailer", line)
+            elif position < len(data):
+                raise ProtocolError("trailing_data", data[position:])
+            else:
+                return self._complete(reusable=self._head[2])
+
+    def _wait_for_line(self, data: bytes) -> None:
+        if len(data) > MAX_HEAD or (self._state is _CHUNK_END and data not in (b"", b"\r")) or b"\n" in data:
+            raise ProtocolError("bad_chunk", data)
+        self._pending = data
+
+    def _keep_body(self, data: bytes) -> None:
+        room = self._keep - len(self._body)
+        if room > 0:
+            self._body += data if len(data) <= room else data[:room]
+
+    def _complete(self, *, reusable: bool) -> Response:
+        status, headers, _ = self._head
+        body = bytes(self._body)
+        self._body = bytearray()
+        self._pending = b""
+        self._state = _HEAD
+        return Response(status, headers, body, reusable)
+
+
+def _repeated(name: bytes, first: bytes, second: bytes) -> bytes:
+    """The value of a header that came twice."""
+    if name == b"content-length" and first != second:
+        raise ProtocolError("two_lengths", first + b", " + second)
+    if name in (b"connection", b"transfer-encoding"):
+        return first + b", " + second
+    return second
+
+
+_HEAD, _LENGTH_BODY, _CHUNK_HEAD, _CHUNK_DATA, _CHUNK_END, _TRAILERS, _UNTIL_CLOSE = range(7)

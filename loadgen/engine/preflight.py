@@ -1,0 +1,72 @@
+"""One invocation before the load, so that a wrong address, token or name costs one call and not a run."""
+
+from __future__ import annotations
+
+import asyncio
+
+from msgspec import Struct
+
+from loadgen.engine.address import address_of, resolve
+from loadgen.engine.clock import monotonic_ns
+from loadgen.engine.connection import HttpInvoker
+from loadgen.engine.requests import requests
+from loadgen.engine.wire import wire_to
+from loadgen.functiongraph.facts import Facts
+from loadgen.functiongraph.outcome import Outcome
+from loadgen.functiongraph.request import request_template
+from loadgen.scenario.model import Scenario
+
+_NEXT_ADDRESS = {"refused", "unreachable", "connect", "timed_out"}
+
+
+class Answer(Struct, frozen=True):
+    """What the pre-flight found. ``latency_ns`` includes opening the connection, ``service_ns`` does not."""
+
+    facts: Facts
+    address: str
+    latency_ns: int
+    service_ns: int
+
+
+async def preflight(scenario: Scenario) -> Answer:
+    """Invoke the target once, at the first of its addresses that accepts a connection.
+
+    Raises AddressError when its name does not resolve or its CA file cannot be used, ValueError when the feeder is
+    empty.
+    """
+    template = request_template(scenario.target)
+    request = requests(scenario, template, 0)(0)
+    if request is None:
+        raise ValueError("the feeder has no rows")
+    answer = None
+    for ip in await resolve(template.origin):
+        wire = wire_to(
+            scenario.target,
+            template,
+            address_of(template.origin, ip, scenario.target.tls),
+            asyncio.get_running_loop(),
+            monotonic_ns,
+        )
+        future: asyncio.Future[tuple[int, Facts, int]] = asyncio.get_running_loop().create_future()
+
+        def ended(
+            ended_ns: int,
+            facts: Facts,
+            connect_ns: int,
+            body: bytes,
+            future: asyncio.Future[tuple[int, Facts, int]] = future,
+        ) -> None:
+            future.set_result((ended_ns, facts, connect_ns))
+
+        invoker = HttpInvoker(wire, ended)
+        started = monotonic_ns()
+        invoker.invoke(request, started)
+        try:
+            ended_ns, facts, connect_ns = await future
+        finally:
+            invoker.close()
+        answer = Answer(facts, ip, ended_ns - started, ended_ns - started - connect_ns)
+        if facts.reason not in _NEXT_ADDRESS or facts.outcome not in (Outcome.CONNECTION, Outcome.TIMEOUT):
+            break
+    assert answer is not None
+    return answer

@@ -1,0 +1,97 @@
+"""Waking up on time.
+
+uvloop's own timers tick in whole milliseconds and may fire up to one early (MagicStack/uvloop#359, #739), which is a
+hundred times worse than the machine can do. On Linux an alarm is a timerfd on CLOCK_MONOTONIC watched by the loop,
+which wakes within some 50 µs; elsewhere it is ``call_later``, whose error the ``late`` metric reports like any other.
+An alarm may ring early by its own resolution: whoever is woken re-checks the clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import struct
+import sys
+from collections.abc import Callable
+from typing import Protocol
+
+from loadgen.engine.clock import monotonic_ns
+
+_ABSOLUTE = 1  # TFD_TIMER_ABSTIME
+_MONOTONIC = 1  # CLOCK_MONOTONIC
+_PR_SET_TIMERSLACK = 29
+
+
+class Alarm(Protocol):
+    """Rings once at the instant it was last set to."""
+
+    def set(self, at_ns: int) -> None:
+        """Ring at ``at_ns`` (monotonic), or as soon as possible when that has passed; replaces an earlier setting."""
+
+    def close(self) -> None:
+        """Never ring again."""
+
+
+AlarmFactory = Callable[[Callable[[], None]], Alarm]
+"""Makes an alarm that calls the given function when it rings."""
+
+
+class TimerfdAlarm:
+    """An alarm on a Linux timerfd."""
+
+    kind = "timerfd"
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        # the default slack of 50 µs would be added to every wake-up
+        self._libc.prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
+        self._fd = self._libc.timerfd_create(_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
+        if self._fd < 0:
+            raise OSError(ctypes.get_errno(), "timerfd_create failed")
+        self._loop = loop
+        self._ring = ring
+        loop.add_reader(self._fd, self._readable)
+
+    def _readable(self) -> None:
+        try:
+            os.read(self._fd, 8)
+        except BlockingIOError:
+            return  # set anew between the wake-up and the read
+        self._ring()
+
+    def set(self, at_ns: int) -> None:
+        """See Alarm. An instant of 0 would disarm a timerfd, so the past is clamped to 1 ns."""
+        seconds, ns = divmod(max(1, at_ns), 1_000_000_000)
+        self._libc.timerfd_settime(self._fd, _ABSOLUTE, struct.pack("qqqq", 0, 0, seconds, ns), None)
+
+    def close(self) -> None:
+        """See Alarm."""
+        self._loop.remove_reader(self._fd)
+        os.close(self._fd)
+
+
+class LoopAlarm:
+    """An alarm on the loop's own timer, good to a millisecond."""
+
+    kind = "call_later"
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> None:
+        self._loop = loop
+        self._ring = ring
+        self._handle: asyncio.TimerHandle | None = None
+
+    def set(self, at_ns: int) -> None:
+        """See Alarm."""
+        if self._handle is not None:
+            self._handle.cancel()
+        self._handle = self._loop.call_later(max(0, at_ns - monotonic_ns()) / 1e9, self._ring)
+
+    def close(self) -> None:
+        """See Alarm."""
+        if self._handle is not None:
+            self._handle.cancel()
+
+
+ALARM: type[TimerfdAlarm | LoopAlarm] = TimerfdAlarm if sys.platform == "linux" else LoopAlarm
+"""The best alarm this platform has."""

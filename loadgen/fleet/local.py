@@ -1,0 +1,133 @@
+"""Agents as processes of this machine.
+
+Each is a fresh interpreter (never a fork, so that no loop, lock or socket is inherited) in a session of its own, so
+that Ctrl-C reaches the parent alone, which decides what it means. Stdin carries messages, stdout frames; an agent
+whose stdin ends stops, so none can outlive its parent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from loadgen.engine.messages import Go, Message, Plan, Prepare, Stop, encode, read_body
+from loadgen.measure.interval import Frame, decode
+
+_EXIT_S = 5
+_STDERR_TAIL = 2000
+
+
+class FleetError(Exception):
+    """An agent could not be started or died; the message says what it last said."""
+
+
+class LocalFleet:
+    """The agents of one run. An async context manager that leaves no process behind."""
+
+    def __init__(self, plans: list[Plan]) -> None:
+        self._plans = plans
+        self._agents: list[Process] = []
+        self._readers: list[asyncio.Task[None]] = []
+        self._received: asyncio.Queue[Frame | FleetError] = asyncio.Queue()
+
+    async def __aenter__(self) -> Self:
+        try:
+            for plan in self._plans:
+                agent = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-m",
+                    "loadgen.engine.agent",
+                    stdin=PIPE,
+                    stdout=PIPE,
+                    stderr=PIPE,
+                    start_new_session=True,
+                )
+                self._agents.append(agent)
+                self._readers.append(asyncio.create_task(self._read(plan.agent, agent)))
+                self._tell(agent, plan)
+        except BaseException:
+            await self._close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._close()
+
+    async def prepare(self, phase: int, connections: int) -> list[Frame]:
+        """Have every agent open its share of connections; the frame of each that says it did. Raises FleetError."""
+        share = -(-connections // len(self._agents))
+        self._tell_all(Prepare(phase, share))
+        return [await self._receive() for _ in self._agents]
+
+    async def run(self, at_ns: int) -> AsyncIterator[Frame]:
+        """Begin the prepared phase at an instant (monotonic); its frames as they come, each agent's last one ``final``.
+
+        Raises FleetError when an agent dies.
+        """
+        self._tell_all(Go(at_ns))
+        left = len(self._agents)
+        while left:
+            frame = await self._receive()
+            left -= frame.final
+            yield frame
+
+    def stop(self) -> None:
+        """End the phase under way: nothing more is started, what is in flight gets its grace."""
+        self._tell_all(Stop())
+
+    def cut(self) -> None:
+        """End everything at once; the frames still come."""
+        for agent in self._agents:
+            if agent.stdin is not None:
+                agent.stdin.close()
+
+    async def _receive(self) -> Frame:
+        received = await self._received.get()
+        if isinstance(received, FleetError):
+            raise received
+        return received
+
+    def _tell_all(self, message: Message) -> None:
+        for agent in self._agents:
+            self._tell(agent, message)
+
+    def _tell(self, agent: Process, message: Message) -> None:
+        if agent.stdin is not None and not agent.stdin.is_closing():
+            agent.stdin.write(encode(message))
+
+    async def _read(self, number: int, agent: Process) -> None:
+        assert agent.stdout is not None
+        assert agent.stderr is not None
+        said = asyncio.create_task(agent.stderr.read())
+        try:
+            while (body := await read_body(agent.stdout)) is not None:
+                self._received.put_nowait(decode(body))
+        except msgspec.MsgspecError as error:
+            self._received.put_nowait(FleetError(f"agent {number} sent what is not a frame: {error}"))
+            return
+        last_words = (await said).decode("utf-8", "replace")[-_STDERR_TAIL:].strip()
+        code = await agent.wait()
+        if code or last_words:
+            self._received.put_nowait(
+                FleetError(f"agent {number} died with exit code {code}: {last_words or 'silently'}")
+            )
+        else:
+            self._received.put_nowait(FleetError(f"agent {number} stopped before the end of the phase"))
+
+    async def _close(self) -> None:
+        self.cut()
+        for agent in self._agents:
+            try:
+                await asyncio.wait_for(agent.wait(), _EXIT_S)
+            except TimeoutError:
+                agent.kill()
+                await agent.wait()
+        await asyncio.gather(*self._readers, return_exceptions=True)

@@ -1,0 +1,323 @@
+"""Recording invocations: an agent's side of measuring.
+
+Theory of operation. Each outcome of a phase has a ``Series``: a sparse histogram per metric, a dict from HDR slot to
+count, because an interval uses a few hundred of the 23,552 slots and a dict packs as fast as it merges. ``take``
+swaps all of them for new ones, which takes microseconds; the ``Taken`` interval is then packed one histogram at a
+time, so that its owner can start invocations in between. Memory does not depend on how many invocations were
+recorded.
+
+Most values are not stored but implied, because they are the same: ``connect`` of a reused connection is 0, ``waited``
+is 0 while workers are free, and in a closed phase ``latency`` is ``service_time`` while ``lag``, ``waited`` and
+``late`` are 0. They are filled in when packing, so that every started invocation counts once in each.
+
+Histograms count whole µs (memory: KiB). A negative overhead (the platform reports a longer run than the client saw)
+is recorded as 0, and counted when it exceeds the resolution of 1 µs. A value above an hour is recorded as an hour and
+counted.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+
+from loadgen.functiongraph.facts import Facts
+from loadgen.functiongraph.outcome import Outcome
+from loadgen.measure.histogram import HIGHEST, SUB_BUCKETS, Histogram, slot
+from loadgen.measure.interval import Failure, Sample, Slow
+
+EXAMPLES = 3
+"""Examples kept of each failing outcome."""
+SLOWEST = 10
+"""Slowest answered invocations kept."""
+EXCERPT = 512
+"""Bytes of a failing answer's body that are kept."""
+
+_OK = Outcome.OK
+
+
+class Series:
+    """The histograms of one outcome in one interval; ``started`` of its ``n`` invocations had been started."""
+
+    __slots__ = (
+        "billed_duration",
+        "connect",
+        "duration",
+        "lag",
+        "late",
+        "latency",
+        "memory_used",
+        "n",
+        "overhead",
+        "reasons",
+        "service_time",
+        "started",
+        "waited",
+    )
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.started = 0
+        self.reasons: dict[str, int] = {}
+        self.latency: defaultdict[int, int] = defaultdict(int)
+        self.service_time: defaultdict[int, int] = defaultdict(int)
+        self.lag: defaultdict[int, int] = defaultdict(int)
+        self.waited: defaultdict[int, int] = defaultdict(int)
+        self.late: defaultdict[int, int] = defaultdict(int)
+        self.connect: defaultdict[int, int] = defaultdict(int)
+        self.duration: defaultdict[int, int] = defaultdict(int)
+        self.billed_duration: defaultdict[int, int] = defaultdict(int)
+        self.overhead: defaultdict[int, int] = defaultdict(int)
+        self.memory_used: defaultdict[int, int] = defaultdict(int)
+
+    def histograms(self, *, closed: bool) -> Iterator[tuple[str, Mapping[int, int]]]:
+        """Each metric's counts by slot, what was left out filled in; empty ones are passed over."""
+        yield "latency", self.service_time if closed else self.latency
+        yield "service_time", self.service_time
+        yield "lag", _with_zeros(self.lag, self.n)
+        yield "waited", _with_zeros(self.waited, self.n)
+        yield "late", _with_zeros(self.late, self.started)
+        yield "connect", _with_zeros(self.connect, self.started)
+        yield "duration", self.duration
+        yield "billed_duration", self.billed_duration
+        yield "overhead", self.overhead
+        yield "memory_used", self.memory_used
+
+
+class Taken:
+    """What was recorded in one interval."""
+
+    def __init__(self, prefix: str, *, closed: bool) -> None:
+        self._prefix = prefix
+        self._closed = closed
+        self.series: dict[str, Series] = {}
+        self.ok = Series()
+        self.starts = 0
+        self.clipped = 0
+        self.negative_overhead = 0
+        self.summary_missing = 0
+        self.samples: list[Sample] = []
+        self.failures: list[Failure] = []
+        self.slowest: list[Slow] = []
+
+    def outcomes(self) -> dict[str, int]:
+        """Invocations by outcome."""
+        counts = {outcome: series.n for outcome, series in self.series.items()}
+        return {_OK.value: self.ok.n, **counts} if self.ok.n else counts
+
+    def reasons(self) -> dict[str, int]:
+        """Failing invocations by ``outcome/reason``."""
+        return {
+            f"{outcome}/{reason}": n for outcome, series in self.series.items() for reason, n in series.reasons.items()
+        }
+
+    def packed(self) -> Iterator[tuple[str, bytes]]:
+        """The histograms as they travel, by ``phase/start/outcome/metric``; a few µs of work for each."""
+        for outcome, series in ((_OK.value, self.ok), *self.series.items()):
+            for metric, counts in series.histograms(closed=self._closed):
+                if counts:
+                    yield f"{self._prefix}/{outcome}/{metric}", Histogram(dict(counts)).pack()
+
+
+class Recorder:
+    """Records the invocations of one phase on one agent.
+
+    ``origin_ns`` is when the run began; samples are relative to it. ``sampled`` chooses the invocations whose samples
+    are kept, None for none. ``expects_summary`` says that an ok answer without a duration is worth counting.
+    """
+
+    def __init__(
+        self,
+        phase: str,
+        agent: int,
+        *,
+        origin_ns: int,
+        closed: bool,
+        expects_summary: bool,
+        sampled: Callable[[], bool] | None = None,
+    ) -> None:
+        self._phase = phase
+        self._agent = agent
+        self._origin_ns = origin_ns
+        self._closed = closed
+        self._expects_summary = expects_summary
+        self._sampled = sampled
+        self._examples: dict[str, int] = {}
+        self._slowest: list[int] = []
+        self._slow_floor_ns = -1
+        self.now = self._new()
+        self._ok = self.now.ok
+
+    def _new(self) -> Taken:
+        return Taken(f"{self._phase}/unknown", closed=self._closed)
+
+    def take(self) -> Taken:
+        """What was recorded since the last call."""
+        taken, self.now = self.now, self._new()
+        self._ok = self.now.ok
+        return taken
+
+    def record(
+        self,
+        facts: Facts,
+        index: int,
+        intended_ns: int,
+        started_ns: int,
+        ended_ns: int,
+        late_ns: int,
+        connect_ns: int,
+        body: bytes,
+    ) -> None:
+        """Record an invocation that was started and has ended. The hot path."""
+        series = self._ok if facts.outcome is _OK else self._failed(facts, body)
+        series.n += 1
+        series.started += 1
+        service_ns = ended_ns - started_ns
+        value = service_ns // 1000
+        series.service_time[value if value < SUB_BUCKETS else self._slot(value)] += 1
+        latency_ns = service_ns
+        if not self._closed:
+            latency_ns = ended_ns - intended_ns
+            value = latency_ns // 1000
+            series.latency[value if value < SUB_BUCKETS else self._slot(value)] += 1
+            self._record_lag(series, started_ns - intended_ns, late_ns)
+        if connect_ns >= 1000:
+            series.connect[self._slot(connect_ns // 1000)] += 1
+        duration_ns = facts.duration_ns
+        if duration_ns is not None:
+            value = duration_ns // 1000
+            series.duration[value if value < SUB_BUCKETS else self._slot(value)] += 1
+            value = (service_ns - duration_ns) // 1000
+            if value < 0:
+                self.now.negative_overhead += service_ns - duration_ns < -1000
+                value = 0
+            series.overhead[value if value < SUB_BUCKETS else self._slot(value)] += 1
+        elif self._expects_summary and facts.status == 200:
+            self.now.summary_missing += 1
+        if facts.billed_duration_ns is not None:
+            series.billed_duration[self._slot(facts.billed_duration_ns // 1000)] += 1
+        if facts.memory_used_bytes is not None:
+            series.memory_used[self._slot(facts.memory_used_bytes // 1024)] += 1
+        if latency_ns > self._slow_floor_ns and facts.status:
+            self._slow(latency_ns, service_ns, facts)
+        if self._sampled is not None and self._sampled():
+            self._sample(facts, index, intended_ns, started_ns, ended_ns, connect_ns)
+
+    def dropped(self, index: int, intended_ns: int, at_ns: int, reason: str) -> None:
+        """Record a start that was given up at ``at_ns``: no worker was free for it."""
+        self._censored(Outcome.DROPPED, reason, index, intended_ns, None, at_ns, at_ns - intended_ns, 0)
+
+    def unfinished(self, index: int, intended_ns: int, started_ns: int, at_ns: int, late_ns: int) -> None:
+        """Record an invocation whose end was not waited for any longer at ``at_ns``."""
+        self._censored(
+            Outcome.UNFINISHED, "grace", index, intended_ns, started_ns, at_ns, started_ns - intended_ns, late_ns
+        )
+
+    def _censored(
+        self,
+        outcome: Outcome,
+        reason: str,
+        index: int,
+        intended_ns: int,
+        started_ns: int | None,
+        at_ns: int,
+        lag_ns: int,
+        late_ns: int,
+    ) -> None:
+        facts = Facts(outcome, reason, 0)
+        series = self._series(facts)
+        series.n += 1
+        series.latency[self._slot((at_ns - intended_ns) // 1000)] += 1
+        self._record_lag(series, lag_ns, late_ns)
+        if started_ns is not None:
+            series.started += 1
+            series.service_time[self._slot((at_ns - started_ns) // 1000)] += 1
+        if self._sampled is not None and self._sampled():
+            self._sample(facts, index, intended_ns, started_ns, at_ns, None)
+
+    def _record_lag(self, series: Series, lag_ns: int, late_ns: int) -> None:
+        """Record a lag and its two parts; below 1 µs they are the zeros that packing fills in."""
+        if lag_ns >= 1000:
+            series.lag[self._slot(lag_ns // 1000)] += 1
+            if late_ns >= 1000:
+                series.late[self._slot(late_ns // 1000)] += 1
+            if lag_ns - late_ns >= 1000:
+                series.waited[self._slot((lag_ns - late_ns) // 1000)] += 1
+
+    def _slot(self, value: int) -> int:
+        if value > HIGHEST:
+            self.now.clipped += 1
+            value = HIGHEST
+        return slot(value)
+
+    def _series(self, facts: Facts) -> Series:
+        outcome = facts.outcome.value
+        series = self.now.series.get(outcome)
+        if series is None:
+            series = self.now.series[outcome] = Series()
+        series.reasons[facts.reason] = series.reasons.get(facts.reason, 0) + 1
+        return series
+
+    def _failed(self, facts: Facts, body: bytes) -> Series:
+        outcome = facts.outcome.value
+        seen = self._examples.get(outcome, 0)
+        if seen < EXAMPLES:
+            self._examples[outcome] = seen + 1
+            self.now.failures.append(
+                Failure(
+                    outcome,
+                    facts.reason,
+                    facts.status or None,
+                    facts.error_code,
+                    facts.request_id,
+                    body[:EXCERPT].decode("utf-8", "replace"),
+                )
+            )
+        return self._series(facts)
+
+    def _slow(self, latency_ns: int, service_ns: int, facts: Facts) -> None:
+        """Keep one of the slowest so far; the parent picks the slowest of all."""
+        heapq.heappush(self._slowest, latency_ns)
+        if len(self._slowest) > SLOWEST:
+            heapq.heappop(self._slowest)
+            self._slow_floor_ns = self._slowest[0]
+        self.now.slowest.append(Slow(latency_ns, service_ns, facts.outcome.value, facts.request_id))
+
+    def _sample(
+        self,
+        facts: Facts,
+        index: int,
+        intended_ns: int,
+        started_ns: int | None,
+        ended_ns: int,
+        connect_ns: int | None,
+    ) -> None:
+        self.now.samples.append(
+            Sample(
+                intended_ns=intended_ns - self._origin_ns,
+                started_ns=None if started_ns is None else started_ns - self._origin_ns,
+                ended_ns=ended_ns - self._origin_ns,
+                phase=self._phase,
+                agent=self._agent,
+                index=index,
+                outcome=facts.outcome.value,
+                reason=facts.reason,
+                status=facts.status or None,
+                error_code=facts.error_code,
+                duration_ns=facts.duration_ns,
+                billed_duration_ns=facts.billed_duration_ns,
+                memory_size_mb=facts.memory_size_mb,
+                memory_used_bytes=facts.memory_used_bytes,
+                connect_ns=connect_ns,
+                start="unknown",
+                start_source="none",
+                start_posterior=None,
+                request_id=facts.request_id,
+            )
+        )
+
+
+def _with_zeros(counts: Mapping[int, int], n: int) -> Mapping[int, int]:
+    """The counts with those values that were not recorded, because they are 0, so that there are ``n``."""
+    zeros = n - sum(counts.values())
+    return {**counts, 0: counts.get(0, 0) + zeros} if zeros else counts

@@ -1,0 +1,327 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.engine.workers import ClosedRun, OpenRun, WorkerPool
+from loadgen.functiongraph.facts import Facts
+from loadgen.functiongraph.outcome import Outcome
+from loadgen.measure.histogram import Histogram
+from loadgen.measure.recorder import Recorder, Taken
+from tests.engine.virtual import MS, OK, S, VirtualTime, scripted
+
+
+class Bench:
+    """A pool in virtual time, and what came of its runs."""
+
+    def __init__(self, delay: Callable[[int], int | None], facts: Facts = OK) -> None:
+        self.time = VirtualTime()
+        self.sent: list[tuple[int, bytes]] = []
+        self.pool = WorkerPool(scripted(self.time, delay, self.sent, facts))
+        self.done = self.done_at = 0
+
+    def _finished(self) -> None:
+        self.done += 1
+        self.done_at = self.time.now
+
+    def recorder(self, *, closed: bool) -> Recorder:
+        return Recorder("p", 0, origin_ns=0, closed=closed, expects_summary=False, sampled=lambda: True)
+
+    def open(
+        self,
+        offsets: Iterator[int],
+        *,
+        duration_ns: int = S,
+        limit: int = 10,
+        grace_ns: int = 10 * S,
+        max_lag_ns: int | None = None,
+        allowance: int | None = None,
+        until_idle: bool = False,
+        rows: int | None = None,
+    ) -> OpenRun:
+        return OpenRun(
+            self.pool,
+            iter(enumerate(offsets)),
+            lambda index: b"%d" % index if rows is None or index < rows else None,
+            self.recorder(closed=False),
+            clock=self.time.clock,
+            alarm=self.time.alarm,
+            begin_ns=self.time.now,
+            duration_ns=duration_ns,
+            grace_ns=grace_ns,
+            limit=limit,
+            max_lag_ns=max_lag_ns,
+            allowance=allowance,
+            until_idle=until_idle,
+            done=self._finished,
+        )
+
+    def closed(
+        self,
+        spans: list[tuple[int, int]],
+        *,
+        duration_ns: int = S,
+        grace_ns: int = 10 * S,
+        allowance: int | None = None,
+        rows: int | None = None,
+    ) -> ClosedRun:
+        return ClosedRun(
+            self.pool,
+            spans,
+            count(),
+            lambda index: b"%d" % index if rows is None or index < rows else None,
+            self.recorder(closed=True),
+            clock=self.time.clock,
+            alarm=self.time.alarm,
+            begin_ns=self.time.now,
+            duration_ns=duration_ns,
+            grace_ns=grace_ns,
+            allowance=allowance,
+            done=self._finished,
+        )
+
+
+def every(gap_ns: int, n: int) -> Iterator[int]:
+    return iter([k * gap_ns for k in range(n)])
+
+
+def merged(taken: Taken, metric: str) -> Histogram:
+    """One metric over all outcomes."""
+    histogram = Histogram()
+    for key, packed in taken.packed():
+        if key.endswith(f"/{metric}"):
+            histogram.add_packed(packed)
+    return histogram
+
+
+def above(histogram: Histogram, us: int) -> int:
+    return sum(n for slot, n in histogram.counts.items() if slot > us or (slot == us and us < 2048))
+
+
+def test_a_frozen_server_shows_in_the_latency_of_every_start_that_fell_into_the_freeze() -> None:
+    """At 100/s with 10 workers a freeze of 1 s delays about 100 starts; only the 10 in flight saw it as service
+    time.
+    """
+    freeze_from, freeze_to = S, 2 * S
+
+    def delay(at_ns: int) -> int:
+        return max(freeze_to - at_ns, 0) + MS if at_ns >= freeze_from else MS
+
+    bench = Bench(delay)
+    run = bench.open(every(10 * MS, 400), duration_ns=4 * S, limit=10)
+    bench.time.run()
+    taken = run.recorder.take()
+    samples = taken.samples
+    assert len(samples) == 400
+    delayed = [s for s in samples if s.ended_ns - s.intended_ns > 10 * MS]
+    assert 95 <= len(delayed) <= 105
+    slow_service = [s for s in samples if s.started_ns is not None and s.ended_ns - s.started_ns > 10 * MS]
+    assert len(slow_service) == 10
+    waited = merged(taken, "waited")
+    assert waited.count == 400
+    assert sum(n for slot, n in waited.counts.items() if slot >= 10_000 or slot > 2047) >= 85
+    late = merged(taken, "late")
+    assert late.count == 400
+    assert late.max_us == 0
+
+
+def test_a_stall_of_our_own_is_late_and_not_waited_although_a_busy_worker_ended_in_it() -> None:
+    """Nine workers stay free, so none of the delay is the server's."""
+    bench = Bench(lambda at: 5 * MS)
+    run = bench.open(every(10 * MS, 20), duration_ns=300 * MS)
+    bench.time.run(until_ns=52 * MS)
+    bench.time.now = 120 * MS  # nothing ran in between: a stall of the generator
+    bench.time.run()
+    taken = run.recorder.take()
+    assert merged(taken, "waited").max_us == 0
+    late = merged(taken, "late")
+    assert late.max_us is not None
+    assert late.max_us >= 59_000
+
+
+def test_starts_go_to_the_most_recently_freed_worker() -> None:
+    bench = Bench(lambda at: MS)
+    bench.pool.grow(10)
+    bench.open(every(10 * MS, 50), duration_ns=S)
+    bench.time.run()
+    assert len({id(w) for w in bench.pool.workers}) == 10
+    assert bench.pool.free[-1] is bench.pool.workers[-1]
+    assert bench.done == 1
+
+
+def test_no_more_workers_than_the_limit_are_ever_busy_even_when_an_earlier_phase_had_more() -> None:
+    bench = Bench(lambda at: None)
+    bench.pool.grow(50)
+    run = bench.open(iter([0] * 20), limit=5, grace_ns=0)
+    bench.time.run()
+    assert len(bench.sent) == 5
+    assert run.recorder.take().outcomes() == {"unfinished": 5, "dropped": 15}
+    assert len(bench.pool.free) == 50
+
+
+@given(
+    gaps=st.lists(st.integers(0, 30 * MS), max_size=60),
+    delays=st.lists(st.one_of(st.none(), st.integers(0, 200 * MS)), min_size=1, max_size=20),
+    limit=st.integers(1, 8),
+    max_lag_ns=st.one_of(st.none(), st.integers(0, 100 * MS)),
+    grace_ns=st.integers(0, 300 * MS),
+    allowance=st.one_of(st.none(), st.integers(0, 40)),
+)
+def test_every_planned_start_has_exactly_one_fate(
+    gaps: list[int],
+    delays: list[int | None],
+    limit: int,
+    max_lag_ns: int | None,
+    grace_ns: int,
+    allowance: int | None,
+) -> None:
+    """Planned = started + dropped; started = completed + unfinished; every metric counts each start once."""
+    answers = iter(delays * 100)
+    bench = Bench(lambda at: next(answers))
+    offsets, total = [], 0
+    for gap in gaps:
+        offsets.append(total)
+        total += gap
+    run = bench.open(
+        iter(o for o in offsets if o < S),
+        limit=limit,
+        max_lag_ns=max_lag_ns,
+        grace_ns=grace_ns,
+        allowance=allowance,
+    )
+    bench.time.run()
+    taken = run.recorder.take()
+    outcomes = taken.outcomes()
+    planned = sum(o < S for o in offsets)
+    assert bench.done == 1
+    assert taken.starts == len(bench.sent) == sum(outcomes.values()) - outcomes.get("dropped", 0)
+    assert len(taken.samples) == sum(outcomes.values())
+    if allowance is None:
+        assert sum(outcomes.values()) == planned
+    else:
+        assert taken.starts <= allowance
+    assert merged(taken, "service_time").count == taken.starts
+    assert merged(taken, "latency").count == sum(outcomes.values())
+    assert merged(taken, "lag").count == sum(outcomes.values())
+    assert all(s.started_ns is None or s.started_ns >= s.intended_ns for s in taken.samples)
+    if max_lag_ns is not None:
+        assert all(s.started_ns is None or s.started_ns - s.intended_ns <= max_lag_ns for s in taken.samples)
+    assert sorted(map(id, bench.pool.free)) == sorted(map(id, bench.pool.workers))
+
+
+def test_starts_that_found_no_worker_are_dropped_at_the_end_with_the_time_they_waited() -> None:
+    bench = Bench(lambda at: None)
+    run = bench.open(every(100 * MS, 10), limit=1, grace_ns=0)
+    bench.time.run()
+    dropped = [s for s in run.recorder.take().samples if s.outcome == "dropped"]
+    assert [s.ended_ns - s.intended_ns for s in dropped] == [900 * MS - k * 100 * MS for k in range(9)]
+    assert {s.reason for s in dropped} == {"phase_end"}
+
+
+def test_many_waiting_starts_are_counted_in_slices_so_that_answers_are_still_read() -> None:
+    bench = Bench(lambda at: 2 * S)
+    run = bench.open(every(100_000, 9000), duration_ns=S, limit=1)
+    bench.time.run()
+    outcomes = run.recorder.take().outcomes()
+    assert outcomes == {"ok": 1, "dropped": 8999}
+
+
+def test_stop_ends_the_phase_now_and_waits_for_what_is_in_flight() -> None:
+    bench = Bench(lambda at: 300 * MS)
+    run = bench.open(every(100 * MS, 10))
+    bench.time.run(until_ns=450 * MS)
+    run.stop()
+    bench.time.run()
+    assert run.recorder.take().outcomes() == {"ok": 5}
+    assert bench.done == 1
+    assert bench.done_at == 700 * MS
+
+
+def test_stop_before_the_first_start_ends_without_one() -> None:
+    bench = Bench(lambda at: MS)
+    run = bench.open(iter([500 * MS]))
+    run.stop()
+    bench.time.run()
+    assert bench.sent == []
+    assert bench.done == 1
+
+
+def test_a_burst_phase_ends_with_its_last_answer() -> None:
+    bench = Bench(lambda at: 50 * MS)
+    bench.open(iter([0, 0, 0]), duration_ns=90 * S, until_idle=True)
+    bench.time.run(until_ns=60 * MS)
+    assert bench.done == 1
+
+
+def test_the_allowance_ends_the_phase_exactly() -> None:
+    bench = Bench(lambda at: MS)
+    run = bench.open(every(10 * MS, 100), allowance=7)
+    bench.time.run()
+    assert len(bench.sent) == 7
+    assert run.budget_reached
+    assert run.allowance_left == 0
+    assert run.recorder.take().outcomes() == {"ok": 7}
+
+
+@pytest.mark.parametrize("model", ["open", "closed"])
+def test_a_feeder_that_runs_out_ends_the_phase(model: str) -> None:
+    bench = Bench(lambda at: MS)
+    if model == "open":
+        run: OpenRun | ClosedRun = bench.open(every(10 * MS, 100), rows=3)
+    else:
+        run = bench.closed([(0, S)] * 2, rows=3)
+    bench.time.run()
+    assert [request for _, request in bench.sent] == [b"0", b"1", b"2"]
+    assert run.feeder_exhausted
+    assert bench.done == 1
+    assert run.recorder.take().outcomes() == {"ok": 3}
+
+
+def test_closed_workers_start_again_as_soon_as_they_are_done() -> None:
+    bench = Bench(lambda at: 100 * MS)
+    run = bench.closed([(0, S)] * 4)
+    bench.time.run()
+    taken = run.recorder.take()
+    assert taken.outcomes() == {"ok": 40}
+    assert all(s.intended_ns == s.started_ns for s in taken.samples)
+    assert merged(taken, "latency").counts == merged(taken, "service_time").counts
+    assert merged(taken, "lag").counts == {0: 40}
+    assert bench.done == 1
+
+
+def test_closed_workers_ramp_up_and_down_with_their_spans() -> None:
+    bench = Bench(lambda at: 100 * MS)
+    bench.closed([(0, S), (500 * MS, S), (0, 200 * MS)])
+    bench.time.run()
+    assert len(bench.sent) == 10 + 5 + 2
+
+
+def test_closed_workers_that_never_end_are_unfinished_after_the_grace() -> None:
+    bench = Bench(lambda at: None)
+    run = bench.closed([(0, S)] * 3, grace_ns=S)
+    bench.time.run()
+    assert run.recorder.take().outcomes() == {"unfinished": 3}
+    assert bench.done_at == 2 * S
+    assert len(bench.pool.free) == 3
+
+
+def test_a_closed_phase_stops_at_its_allowance() -> None:
+    bench = Bench(lambda at: MS)
+    run = bench.closed([(0, S)] * 3, allowance=10)
+    bench.time.run()
+    assert len(bench.sent) == 10
+    assert run.budget_reached
+    assert bench.done == 1
+
+
+def test_failures_are_recorded_under_their_outcome_and_start_the_next_like_any_other() -> None:
+    bench = Bench(lambda at: 10 * MS, Facts(Outcome.THROTTLED, "FSS.0429", 429))
+    run = bench.closed([(0, 100 * MS)], duration_ns=100 * MS)
+    bench.time.run()
+    taken = run.recorder.take()
+    assert taken.outcomes() == {"throttled": 10}
+    assert taken.reasons() == {"throttled/FSS.0429": 10}

@@ -1,0 +1,104 @@
+"""Scenarios for tests, built without YAML."""
+
+from __future__ import annotations
+
+from loadgen.scenario.model import (
+    Arrivals,
+    Budget,
+    ConstantRate,
+    FunctionTarget,
+    HttpTarget,
+    NoAuth,
+    Phase,
+    Rate,
+    ResponseVersion,
+    Scenario,
+    Shape,
+    Target,
+    Timeout,
+    Tls,
+    Workers,
+)
+
+S = 1_000_000_000
+TIMEOUT = Timeout(connect_ns=5 * S, first_byte_ns=10 * S, total_ns=10 * S)
+
+
+def function(
+    endpoint: str,
+    *,
+    response: ResponseVersion = ResponseVersion.V0,
+    timeout: Timeout = TIMEOUT,
+    fresh: bool = False,
+    tls: Tls = Tls(verify=True, ca=None),  # noqa: B008 - immutable
+    preflight: bool = True,
+) -> FunctionTarget:
+    """The function ``hello`` behind an endpoint."""
+    return FunctionTarget(
+        endpoint=endpoint,
+        project_id="demo",
+        function="urn:fss:local:demo:function:default:hello:latest",
+        auth=NoAuth(),
+        response=response,
+        tail_share=0.0,
+        memory_mb=None,
+        fresh_connections=fresh,
+        timeout=timeout,
+        tls=tls,
+        preflight=preflight,
+    )
+
+
+def http(url: str, *, method: str = "POST", timeout: Timeout = TIMEOUT) -> HttpTarget:
+    """A plain HTTP target."""
+    return HttpTarget(
+        url=url,
+        method=method,
+        headers=(),
+        fresh_connections=False,
+        timeout=timeout,
+        tls=Tls(verify=True, ca=None),
+        preflight=True,
+    )
+
+
+def open_phase(rate: int, seconds: float, *, name: str = "steady", limit: int = 1000, grace_s: float = 10) -> Phase:
+    """Constant arrivals at ``rate`` per second."""
+    return phase(ConstantRate(Rate(rate, S)), seconds, name=name, limit=limit, grace_s=grace_s)
+
+
+def closed_phase(workers: int, seconds: float, *, name: str = "closed", warmup: bool = False) -> Phase:
+    """Workers that invoke back to back."""
+    return phase(Workers(workers, workers), seconds, name=name, warmup=warmup)
+
+
+def phase(
+    shape: Shape,
+    seconds: float,
+    *,
+    name: str = "steady",
+    warmup: bool = False,
+    limit: int = 1000,
+    grace_s: float = 10,
+) -> Phase:
+    """Any phase."""
+    return Phase(name, shape, int(seconds * S), warmup, Arrivals.CONSTANT, limit, None, int(grace_s * S))
+
+
+def scenario(target: Target, *phases: Phase, sample_share: float = 0.0, event: str = '{"k":"v"}') -> Scenario:
+    """A scenario without thresholds, budget or feeder."""
+    return Scenario(
+        name="test",
+        kind="load",
+        seed=1,
+        target=target,
+        event=event,
+        feeder=None,
+        phases=phases,
+        thresholds=(),
+        sample_share=sample_share,
+        budget=Budget(None, None),
+        tags={},
+        emulator=None,
+        sha256="0" * 64,
+    )
