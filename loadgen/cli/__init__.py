@@ -1,0 +1,70 @@
+"""The command line: the only code that prints, reads the environment or exits.
+
+Commands are imported when they are run, so that ``loadgen --help`` costs little more than starting Python.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+from click.shell_completion import CompletionItem
+
+from loadgen import __version__
+
+COMMANDS = {
+    "run": "Run a scenario and write its results.",
+    "check": "Validate a scenario and say what it would do.",
+    "report": "Write the reports of a finished run again.",
+    "emulate": "Serve the FunctionGraph emulator.",
+    "init": "Write a scenario to start from.",
+    "schema": "Print the JSON Schema of a scenario or a summary.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are modules of this package, each imported when it is asked for.
+
+    Help, completion and typing hints are written anew, because click's own import every command.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """See click.Group."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """See click.Group."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(f"loadgen.cli.{cmd_name}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """See click.Group."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """See click.Group."""
+        if incomplete.startswith("-"):
+            return click.Command.shell_complete(self, ctx, incomplete)
+        return [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """See click.Group."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.exceptions.NoSuchCommand as error:
+            raise click.exceptions.NoSuchCommand(error.command_name, possibilities=COMMANDS, ctx=ctx) from None
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"auto_envvar_prefix": "LOADGEN", "help_option_names": ["-h", "--help"]},
+    epilog="Start with: loadgen init, loadgen check FILE, loadgen run FILE.",
+)
+@click.version_option(__version__, prog_name="loadgen")
+def main() -> None:
+    """Load tests for FunctionGraph functions, with latency counted from when each call was due."""

@@ -1,0 +1,10 @@
+"""A FunctionGraph platform that runs on this machine: its model (pure), and an HTTP server in front of it.
+
+Every number it produces is synthetic.
+"""
+
+from __future__ import annotations
+
+
+class EmulatorError(Exception):
+    """The emulator cannot start, or ended on its own. The message says what was seen and what to do."""

@@ -81,7 +81,7 @@ class Agent:
         gc.collect()
         gc.freeze()
         gc.disable()
-        self._report(self._recorder(self._phase).take(), final=False)
+        self._report(self._recorder(self._phase).take())
 
     def go(self, message: Go) -> None:
         """Begin the prepared phase."""
@@ -156,7 +156,7 @@ class Agent:
     def _tick(self) -> None:
         assert self._run is not None
         self._ticker = self._loop.call_later(INTERVAL_S, self._tick)
-        self._report(self._run.recorder.take(), final=False)
+        self._report(self._run.recorder.take())
 
     def _done(self) -> None:
         run, self._run = self._run, None
@@ -166,14 +166,11 @@ class Agent:
         self._left = run.allowance_left
         self._report(
             run.recorder.take(),
-            final=True,
-            feeder_exhausted=run.feeder_exhausted,
-            budget_reached=run.budget_reached,
+            run,
         )
 
-    def _report(
-        self, taken: Taken, *, final: bool, feeder_exhausted: bool = False, budget_reached: bool = False
-    ) -> None:
+    def _report(self, taken: Taken, ended: OpenRun | ClosedRun | None = None) -> None:
+        """Report an interval, the last one when its run has ended."""
         assert self._phase is not None
         now = monotonic_ns()
         outcomes = taken.outcomes()
@@ -202,10 +199,12 @@ class Agent:
             samples=taken.samples,
             failures=taken.failures,
             slowest=taken.slowest,
-            feeder_exhausted=feeder_exhausted,
-            budget_reached=budget_reached,
-            final=final,
         )
+        if ended is not None:
+            frame.final = True
+            frame.load_ns = ended.load_ns
+            frame.feeder_exhausted = ended.feeder_exhausted
+            frame.budget_reached = ended.budget_reached
         self._seq += 1
         self._interval_ns = now
         self._packing.append((frame, taken.packed()))

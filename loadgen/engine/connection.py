@@ -277,6 +277,7 @@ class HttpInvoker:
             self.failed(clock(), Outcome.CONNECTION, "closed")
         else:
             self._connection.write(request)
+            self._arm()  # the timer stood for the connecting
 
     def _deadline(self) -> tuple[int, str]:
         """When the invocation under way is given up, and why."""

@@ -15,7 +15,7 @@ from loadgen.measure.summary import Environment
 
 
 def environment(*, agents: int, scenario_sha256: str, synthetic: bool) -> Environment:
-    """This machine and this build, before the target is resolved."""
+    """The machine and the build, before the target is resolved."""
     return Environment(
         version=loadgen.__version__,
         python=f"{platform.python_implementation()} {platform.python_version()}",

@@ -26,6 +26,7 @@ class Answer(Struct, frozen=True):
     address: str
     latency_ns: int
     service_ns: int
+    body: bytes
 
 
 async def preflight(scenario: Scenario) -> Answer:
@@ -47,25 +48,25 @@ async def preflight(scenario: Scenario) -> Answer:
             asyncio.get_running_loop(),
             monotonic_ns,
         )
-        future: asyncio.Future[tuple[int, Facts, int]] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[tuple[int, Facts, int, bytes]] = asyncio.get_running_loop().create_future()
 
         def ended(
             ended_ns: int,
             facts: Facts,
             connect_ns: int,
             body: bytes,
-            future: asyncio.Future[tuple[int, Facts, int]] = future,
+            future: asyncio.Future[tuple[int, Facts, int, bytes]] = future,
         ) -> None:
-            future.set_result((ended_ns, facts, connect_ns))
+            future.set_result((ended_ns, facts, connect_ns, body))
 
         invoker = HttpInvoker(wire, ended)
         started = monotonic_ns()
         invoker.invoke(request, started)
         try:
-            ended_ns, facts, connect_ns = await future
+            ended_ns, facts, connect_ns, body = await future
         finally:
             invoker.close()
-        answer = Answer(facts, ip, ended_ns - started, ended_ns - started - connect_ns)
+        answer = Answer(facts, ip, ended_ns - started, ended_ns - started - connect_ns, body)
         if facts.reason not in _NEXT_ADDRESS or facts.outcome not in (Outcome.CONNECTION, Outcome.TIMEOUT):
             break
     assert answer is not None

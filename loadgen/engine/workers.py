@@ -28,6 +28,7 @@ from loadgen.engine.timer import AlarmFactory
 from loadgen.functiongraph.facts import Facts
 from loadgen.measure.recorder import Recorder
 
+_LAST_STARTS_NS = 100_000_000  # a wake-up is never punctual to the µs; starts due before the end may be this late
 _DROPS_AT_ONCE = 500  # some 200 µs: starts never reached are counted in slices, so that answers are still read on time
 
 
@@ -176,6 +177,11 @@ class OpenRun:
         """How many more may be started in all."""
         return self._left
 
+    @property
+    def load_ns(self) -> int:
+        """How long the phase sent load: its duration, or less when it was ended early."""
+        return max(0, self._end_ns - self._begin_ns)
+
     def stop(self) -> None:
         """End the phase now."""
         if self._stage == self._dispatch:
@@ -202,7 +208,7 @@ class OpenRun:
         """Start everything that is due and finds a worker, then sleep until the next start or the end."""
         now = self._clock()
         while self._due_ns <= now and self._due_ns < self._end_ns:
-            if not self._available:
+            if not self._available or now >= self._end_ns + _LAST_STARTS_NS:
                 break
             if self._max_lag_ns is not None and now - self._due_ns > self._max_lag_ns:
                 self.recorder.dropped(self._index, self._due_ns, now, "max_lag")
@@ -255,6 +261,7 @@ class OpenRun:
     def _drop(self) -> None:
         """Count the starts that were due and found no worker."""
         now = self._clock()
+        reason = "phase_end_late" if self._available else "phase_end"
         for _ in range(_DROPS_AT_ONCE):
             if self._due_ns >= self._end_ns:
                 self._stage = self._drain
@@ -263,7 +270,7 @@ class OpenRun:
                 else:
                     self._finish()
                 return
-            self.recorder.dropped(self._index, self._due_ns, min(now, self._end_ns), "phase_end")
+            self.recorder.dropped(self._index, self._due_ns, min(now, self._end_ns), reason)
             self._next()
         self._alarm.set(now)
 
@@ -317,6 +324,7 @@ class ClosedRun:
         self._indices = indices
         self._requests = requests
         self._clock = clock
+        self._begin_ns = begin_ns
         self._end_ns = begin_ns + duration_ns
         self._grace_ns = grace_ns
         self._left = allowance
@@ -339,6 +347,11 @@ class ClosedRun:
     def allowance_left(self) -> int | None:
         """How many more may be started in all."""
         return self._left
+
+    @property
+    def load_ns(self) -> int:
+        """How long the phase sent load: its duration, or less when it was ended early."""
+        return max(0, self._end_ns - self._begin_ns)
 
     def stop(self) -> None:
         """End the phase now."""

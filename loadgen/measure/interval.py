@@ -1,7 +1,8 @@
 """What an agent reports each second: the frame, its wire form and nothing else.
 
-A frame is a 4-byte big-endian length and a msgpack map. Histograms in a frame are packed sparse counts: ``n`` little-endian
-u16 slots followed by ``n`` little-endian u64 counts (10 bytes per used slot), slots in any order, each at most once.
+A frame is a 4-byte big-endian length and a msgpack map. Histograms in a frame are packed sparse counts: ``n``
+little-endian u16 slots followed by ``n`` little-endian u64 counts (10 bytes per used slot), slots in any order, each at
+most once.
 Frames of one agent and phase are deltas: adding them up gives the phase.
 
 History of ``v``: 1, first version.
@@ -16,7 +17,10 @@ VERSION = 1
 
 
 class Sample(Struct, frozen=True, gc=False, omit_defaults=False):
-    """One invocation, kept when the scenario asks for samples; a line of samples.ndjson. Times are ns since the run began."""
+    """One invocation, kept when the scenario asks for samples; a line of samples.ndjson.
+
+    Instants are ns since the run began.
+    """
 
     intended_ns: int
     started_ns: int | None
@@ -76,7 +80,7 @@ class Connections(Struct):
 
 
 class Health(Struct, frozen=True):
-    """An agent's own state over an interval. ``cpu_ns`` is the CPU time it used, ``rss_bytes`` its memory at the end."""
+    """An agent's own state over an interval: the CPU time it used, and its memory at the end."""
 
     cpu_ns: int = 0
     rss_bytes: int = 0
@@ -86,9 +90,12 @@ class Health(Struct, frozen=True):
 class Frame(Struct):
     """One interval of one agent in one phase. Instants are ns since the run began; counts are of this interval only.
 
-    ``hist`` maps ``phase/start/outcome/metric`` to a packed histogram; ``clipped`` counts values above the largest one a
-    histogram holds (they are recorded as that one); ``negative_overhead`` those recorded as 0. ``feeder_exhausted`` says
-    that a feeder read ``once`` ran out and ended the phase. ``final`` marks the last frame of the phase.
+    ``seq`` numbers an agent's frames from 0, over the run or over each phase. ``reasons`` counts failing invocations by
+    ``outcome/reason``. ``hist`` maps ``phase/start/outcome/metric`` to a packed histogram; ``clipped`` counts values
+    above the largest one a histogram holds (they are recorded as that one); ``negative_overhead`` those recorded as 0.
+    ``feeder_exhausted`` says that a feeder read ``once`` ran out and ended the phase, ``budget_reached`` that the
+    invocations allowed were spent. ``final`` marks the last frame of the phase,
+    which says in ``load_ns`` how long the phase sent load.
     """
 
     v: int
@@ -114,7 +121,9 @@ class Frame(Struct):
     failures: list[Failure] = []
     slowest: list[Slow] = []
     feeder_exhausted: bool = False
+    budget_reached: bool = False
     final: bool = False
+    load_ns: int = 0
 
 
 _ENCODER = msgspec.msgpack.Encoder()

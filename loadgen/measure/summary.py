@@ -9,6 +9,8 @@ History of ``schema``: ``loadgen.summary/1``, first version.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from msgspec import Struct
 
@@ -64,7 +66,8 @@ class Reason(Struct, frozen=True):
     """Why a Verdict is not plain ``valid``. ``severity`` is ``warning``, ``withheld`` or ``invalid``.
 
     ``phase`` is null for the run as a whole. ``withholds`` names what may not be shown: ``tails`` (percentiles from p95
-    up), ``overhead``, ``all``, or nothing.
+    up and the maximum), a metric (``overhead``, ``duration``), ``all``, or nothing; ``verdict.withheld`` answers for
+    one figure.
     """
 
     rule: str
@@ -84,20 +87,25 @@ class Verdict(Struct, frozen=True):
 
 
 class Percentile(Struct, frozen=True, omit_defaults=True):
-    """One percentile. ``censored`` means that the true value is at least ``value``."""
+    """One percentile and its interval.
+
+    ``censored`` means that the true value is at least ``value``; ``high_censored``, which it implies, that the true
+    upper limit is at least ``high``.
+    """
 
     p: float
     value: int
     low: int | None
     high: int | None
     censored: bool = False
+    high_censored: bool = False
 
 
 class MetricSummary(Struct, frozen=True):
     """The distribution of one metric; every number null or empty when ``count`` is 0.
 
-    ``unit`` is ``ns`` or ``bytes``; ``histogram`` an HdrHistogram V2 blob in base64 that counts ``histogram_unit`` (``us``
-    or ``KiB``).
+    ``unit`` is ``ns`` or ``bytes``; ``histogram`` an HdrHistogram V2 blob in base64 that counts ``histogram_unit``
+    (``us`` or ``KiB``).
     """
 
     unit: str
@@ -120,8 +128,8 @@ class Examples(Struct, frozen=True):
 class PhaseSummary(Struct, frozen=True):
     """One phase, or (``totals``) all measured phases together.
 
-    ``metrics`` are over ok invocations, but for ``latency_all``, which is over every planned one. ``by_outcome`` and
-    ``by_start`` map an outcome or a start label (cold, warm, ambiguous, unknown) to its own metrics. ``notes`` are plain
+    ``metrics`` are over ok invocations, but for ``latency_all``, which is over every planned one. ``by_outcome`` holds
+    the others by outcome, ``by_start`` the ok ones by start label (cold, warm, ambiguous, unknown). ``notes`` are plain
     sentences about what happened (a feeder ran out, …).
     """
 
@@ -147,8 +155,10 @@ class PhaseSummary(Struct, frozen=True):
 
 
 class ThresholdResult(Struct, frozen=True):
-    """A threshold and how it ended. ``value`` is in the rule's own unit (ns, a share, per second), ``passed`` null when the
-    figure is withheld, which counts as broken; ``why`` says so in words.
+    """A threshold and how it ended; ``why`` says so in words.
+
+    ``value`` is in the rule's own unit (ns, a share, per second), null where nothing may be shown. ``passed`` is null
+    when the figure is withheld, which counts as broken.
     """
 
     rule: str
@@ -167,7 +177,7 @@ class AgentHealth(Struct, frozen=True):
 
 
 class Generator(Struct, frozen=True):
-    """The load generator's own state over the run."""
+    """The load generator's own state over the run. ``cpu`` is the busiest agent's share of one core."""
 
     agents: list[AgentHealth]
     cpu: float
@@ -178,7 +188,7 @@ class Summary(Struct, frozen=True):
 
     schema: str
     run: Run
-    scenario: dict[str, object]
+    scenario: dict[str, Any]
     environment: Environment
     preflight: Preflight | None
     verdict: Verdict

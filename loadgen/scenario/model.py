@@ -13,6 +13,31 @@ from msgspec import Struct
 
 NS_PER_S = 1_000_000_000
 
+MEMORY_SIZES_MB = (128, 256, 512, 768, 1024, 1280, 1536, 1792, 2048, 2560, 3072, 3584, 4096, 8192, 10240)
+"""The memory sizes a function may have.
+
+Source: FunctionGraph API reference, Executing a Function Synchronously, X-Cff-Instance-Memory.
+"""
+
+COLD_START_PROFILES = (
+    "r1",
+    "r2",
+    "r3",
+    "r4",
+    "r5",
+    "r2-python3",
+    "r2-nodejs",
+    "r2-java",
+    "r2-python2",
+    "r2-go",
+    "r2-php",
+    "r2-csharp",
+    "r2-http",
+    "r2-custom",
+    "none",
+)
+"""The names of the emulator's cold-start durations: a region, a region and runtime, or ``none`` for no cold starts."""
+
 
 class Rate(Struct, frozen=True):
     """A rate as an exact ratio: ``events`` per ``per_ns`` nanoseconds; zero events is a rate of zero."""
@@ -210,7 +235,7 @@ class Metric(Enum):
 
 
 class MetricRule(Struct, frozen=True, tag="metric"):
-    """``[phase:][cold.|warm.]metric.(min|max|mean|pN) < limit``; ``percentile`` is in percent when ``statistic`` is p."""
+    """``[phase:][cold.|warm.]metric.(min|max|mean|pN) < limit``; ``percentile``, in percent, only with p."""
 
     text: str
     phase: str | None
@@ -287,8 +312,9 @@ class Emulator(Struct, frozen=True):
 class Scenario(Struct, frozen=True):
     """Everything a run needs.
 
-    ``event`` is the JSON text of the event, placeholders included; ``sample_share`` the share of invocations whose
-    samples are kept; ``sha256`` identifies the resolved scenario (secrets excluded), so that only equal runs are merged.
+    ``event`` is the JSON text of the event, placeholders included; empty (no body) for a plain HTTP target without one.
+    ``sample_share`` is the share of invocations whose samples are kept; ``sha256`` identifies the resolved scenario
+    (secrets excluded), so that only equal runs are merged.
     """
 
     name: str

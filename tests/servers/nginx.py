@@ -35,7 +35,8 @@ http {{
     location = /status {{ access_log off; stub_status; }}
     location / {{
       default_type application/json;
-      add_header X-Cff-Invoke-Summary '{{"duration":0.013,"billingDuration":1,"memorySize":128,"memoryUsed":41.51171875}}';
+      add_header X-Cff-Invoke-Summary
+        '{{"duration":0.013,"billingDuration":1,"memorySize":128,"memoryUsed":41.51171875}}';
       add_header X-Cff-Request-Id '1cbe80f3-3c65-475e-ad88-76ac518d386a';
       add_header X-CFF-Billing-Duration '1';
       add_header X-Func-Err-Code '0';

@@ -1,0 +1,61 @@
+"""``loadgen init``: a scenario to start from."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+SCHEMA_PATH = Path(".loadgen") / "scenario.schema.json"
+
+STARTER = """\
+# yaml-language-server: $schema=.loadgen/scenario.schema.json
+# A first scenario. Try it with `loadgen run {file}`, see what it would do with `loadgen check {file}`.
+name: first
+
+target:
+  # The embedded emulator needs no account; its numbers are synthetic. For a real function write the platform's
+  # origin, e.g. https://functiongraph.eu-de.otc.t-systems.com, and the lines below.
+  endpoint: emulator
+  function: hello
+  # project_id: ${{FG_PROJECT_ID}}
+  # function: urn:fss:eu-de:<project id>:function:default:hello:latest
+  # auth: {{token: "${{FG_TOKEN}}"}}
+
+event: {{name: world}}
+
+phases:
+  # Eight workers call back to back until instances are warm; a warm-up is not judged.
+  - {{name: warm-up, workers: 8, duration: 2s, warmup: true}}
+  # Then calls start at this rate whatever the function does, as real users would.
+  - {{name: steady, rate: 50/s, duration: 10s, arrivals: poisson}}
+
+# A broken rule makes the exit code 99.
+thresholds:
+  - errors < 1%
+  - latency.p99 < 1s
+"""
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path), default=Path("scenario.yaml"))
+def init(path: Path) -> None:
+    """Write a commented scenario to PATH (default scenario.yaml), and its schema for editors beside it."""
+    from loadgen.scenario.schema import scenario_schema
+
+    schema_path = path.parent / SCHEMA_PATH
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(STARTER.format(file=path))
+        schema_path.parent.mkdir(exist_ok=True)
+        schema_path.write_text(json.dumps(scenario_schema(), indent=2) + "\n", encoding="utf-8")
+    except FileExistsError as error:
+        click.echo(f"{error.filename} exists and is left as it is; name another file: loadgen init PATH", err=True)
+        sys.exit(2)
+    except OSError as error:
+        click.echo(f"cannot write {error.filename}: {error.strerror}", err=True)
+        sys.exit(2)
+    click.echo(f"wrote {path} and {schema_path}; next: loadgen check {path}")

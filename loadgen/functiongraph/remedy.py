@@ -1,0 +1,203 @@
+"""What to do about an invocation that did not work: seen, expected, remedy, in one or two sentences.
+
+Meant for the pre-flight call, whose failure ends a run before any load, and for the reader of a report. What the server
+said is quoted from its error message only, shortened, and with the target's token and any access key masked.
+
+Sources: FunctionGraph API reference, Error Codes; API Gateway user guide, Error Codes (the texts of APIG.0301); IAM API
+reference (tokens last 24 hours; five wrong signatures in a row lock an access key for five minutes).
+"""
+
+from __future__ import annotations
+
+import re
+
+from loadgen.functiongraph.codes import canonical
+from loadgen.functiongraph.envelope import error_body
+from loadgen.functiongraph.facts import Facts
+from loadgen.functiongraph.outcome import Outcome
+from loadgen.scenario.model import FunctionTarget, NoAuth, Target, TokenAuth
+
+LONGEST_QUOTE = 200
+"""Characters quoted of a server's message."""
+
+_IAM_TEXTS = (
+    ("decrypt token fail", "the token cannot be read: cut off, or of another region or cloud. Get a new one"),
+    ("incorrect iam authentication", "the token or signature is wrong. Get a new token from this region's IAM"),
+    ("verify aksk signature fail", "the signature is wrong. Check the secret key, and this machine's clock"),
+    (
+        "reach the limit",
+        "the access key is locked after five wrong signatures. Wait five minutes, correct the secret key",
+    ),
+    ("ak not exist", "the access key does not exist here. Check it, and that it belongs to this cloud"),
+)
+"""What the message of an APIG.0301 contains, and what it means."""
+
+_CODES = {
+    "APIG.0101": "the gateway does not know this path. Check that target.endpoint is FunctionGraph's",
+    "APIG.0302": "the IAM user may not call this API. Grant functiongraph:function:invoke",
+    "APIG.0303": "the app's signature was refused. Check its key, its secret and this machine's clock",
+    "APIG.0305": "the gateway's authorizer refused the credentials. Check target.auth",
+    "APIG.0307": "the token has expired or must be updated; tokens last 24 hours. Get a new one",
+    "APIG.0308": "the gateway throttles this account. Lower the rate, or have the gateway's limit raised",
+    "APIG.0310": "the project may not use this API. Check target.project_id, and the token's project",
+    "APIG.0802": "the IAM user is forbidden in this region. Check the user's region and rights",
+    "FSS.0401": "the credentials were not accepted. Check target.auth; tokens last 24 hours",
+    "FSS.0403": "the token is invalid, or has no right to functiongraph:function:invoke. Get a new one, or grant it",
+    "FSS.0404": "there is no such function. Check target.function and target.project_id",
+    "FSS.0408": "the function ran into its own timeout. Raise the function's timeout, or give it less to do",
+    "FSS.0413": "the event is larger than 6 MB. Shorten it",
+    "FSS.0429": "the platform refuses more load. Lower the rate, or raise the function's maximum of instances",
+    "FSS.1051": "there is no such function. Check the name and package in target.function, and target.project_id",
+    "FSS.1052": "the function has no such version. Name an existing one, or leave it out for latest",
+    "FSS.1053": "the function has no such alias. Name an existing one (:!alias), or leave it out for latest",
+    "FSS.1309": "the function's URN is invalid. Copy it from the console into target.function",
+    "FSS.1404": "the function's initializer is invalid. Correct the initializer in the function's configuration",
+    "FSS.1405": "the function's initializer timed out. Raise its timeout (1 to 300 s), or make it faster",
+}
+
+_ENGINE = {
+    4001: "the function's handler was not found. Correct the handler in the function's configuration",
+    4002: "the function's handler raised. Read the error in its answer or log and correct the function",
+    4004: "the function's answer is larger than 6 MB. Make it shorter",
+    4007: "the function's result cannot be written as JSON. Correct what the handler returns",
+    4008: "the function's answer is larger than 6 MB. Make it shorter",
+    4026: "this function does not allow a memory size per call. Enable Dynamic Memory on it, or remove target.memory",
+    4140: "the event is larger than the platform accepts. Shorten it",
+    150429: "the function's maximum of instances is reached. Lower the load, or raise the maximum",
+    150430: "the platform's cluster is overloaded. Lower the load, or try again later",
+    150432: "the account's quota of instances is reached. Lower the load, or have the quota raised",
+    150433: "the account's quota of reserved instances is reached. Lower the load, or have the quota raised",
+}
+
+_OUTCOMES = {
+    Outcome.FUNCTION_ERROR: "the function failed. Read its answer or log (target.log: tail) and correct it",
+    Outcome.FUNCTION_TIMEOUT: "the function ran into its own timeout. Raise that timeout, or give it less to do",
+    Outcome.OUT_OF_MEMORY: "the function ran out of memory, or its process died. Give it more memory",
+    Outcome.INIT_ERROR: "the function could not start: its initializer failed or timed out. Read its log",
+    Outcome.THROTTLED: "the target refuses more load. Lower the rate, or have its limit raised",
+    Outcome.DISABLED: "the function is disabled. Enable it: set its maximum of instances to other than 0",
+    Outcome.TOO_LARGE: "the request is too large: 6 MB of event, 32 KB a header. Shorten the event or the token",
+    Outcome.GATEWAY: "a gateway got no answer in the 90 s it waits at most. Try again, or make the function faster",
+    Outcome.PLATFORM_ERROR: "the platform failed. Try again later, and report the request id to its operator",
+}
+
+_CONNECTION = (
+    ("dns", "the host's name could not be resolved. Check its spelling and this machine's name server"),
+    ("resol", "the host's name could not be resolved. Check its spelling and this machine's name server"),
+    ("refused", "nothing listens at that address. Start the server, or correct the port"),
+    ("tls", "no trusted TLS connection could be made. Set target.tls.ca to the server's CA file, or use http://"),
+    ("certificate", "the server's certificate is not trusted. Set target.tls.ca to the file of its CA"),
+    ("unreachable", "there is no route to that address. Check this machine's network"),
+)
+
+
+def remedy(seen: Facts | Outcome, target: Target, *, reason: str = "", body: bytes = b"") -> str:
+    """What happened at ``target`` and what to do, without secrets; meant for outcomes other than ok.
+
+    ``seen`` is the answer, or only the outcome when none came; ``reason`` then says why (``refused``, ``dns``, …).
+    ``body`` is the answer's body: gateways tell the causes of one code apart only in its text.
+    """
+    if not isinstance(seen, Facts):
+        why = f", {reason}" if reason else ""
+        return f"no answer from {_where(target)} ({seen.value}{why}): {_unanswered(seen, target, reason)}."
+    message = error_body(body).message or ""
+    code = f" {_quote(seen.error_code, target)}" if seen.error_code else ""
+    quote = f', "{_quote(message, target)}"' if message else ""
+    advice = _for_code(seen, target, message) or _for_outcome(seen, target)
+    return f"{_where(target)} answered {seen.status}{code} ({seen.outcome.value}{quote}): {advice}."
+
+
+def _where(target: Target) -> str:
+    """The endpoint, or the URL without its query and user name, where secrets may be."""
+    if isinstance(target, FunctionTarget):
+        return f"the function at {target.endpoint}"
+    return re.sub(r"//[^/]*@", "//", re.split("[?#]", target.url, maxsplit=1)[0])
+
+
+def _quote(message: str, target: Target) -> str:
+    line = " ".join("".join(c if c.isprintable() else " " for c in _masked(message, target)).split())
+    return line if len(line) <= LONGEST_QUOTE else line[: LONGEST_QUOTE - 1] + "…"
+
+
+def _masked(text: str, target: Target) -> str:
+    if isinstance(target, FunctionTarget):
+        secrets = [target.auth.token] if isinstance(target.auth, TokenAuth) else []
+    else:
+        secrets = [part for _, value in target.headers for part in (value, value.split(" ")[-1]) if len(part) >= 8]
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, "***")
+    return re.sub(r"(\bak\s*[:=]\s*)[^\s,;]+", r"\1***", text, flags=re.IGNORECASE)
+
+
+def _unanswered(outcome: Outcome, target: Target, reason: str) -> str:
+    timeout = target.timeout
+    if outcome is Outcome.TIMEOUT:
+        limits = {"connect": timeout.connect_ns, "first_byte": timeout.first_byte_ns, "total": timeout.total_ns}
+        name = next((name for name in limits if name in reason), "total")
+        return (
+            f"nothing came within target.timeout.{name} ({limits[name] / 1e9:g} s). "
+            "Check that the target is up, or raise that limit"
+        )
+    if outcome is Outcome.PROTOCOL:
+        return "what came is not HTTP/1.1. Check the port, and whether it wants https:// or http://"
+    if outcome is Outcome.CONNECTION:
+        said = next((advice for word, advice in _CONNECTION if word in reason.lower()), None)
+        return said or "the connection failed or was closed. Check the endpoint, its port, and any firewall on the way"
+    return _OUTCOMES.get(outcome, "the call was not made or not awaited. Allow it more time")
+
+
+def _for_code(facts: Facts, target: Target, message: str) -> str | None:
+    """The advice for the answer's own code; None when the code is absent or says no more than the outcome."""
+    if facts.error_code is None or facts.outcome is Outcome.DISABLED:
+        return None
+    code = canonical(facts.error_code)
+    if code == "APIG.0301":
+        return _for_iam(target, message.lower())
+    if code == "FSS.0406":
+        return _for_format(target)
+    if code.isascii() and code.isdigit() and len(code) <= 9:
+        return _ENGINE.get(int(code))
+    return _CODES.get(code)
+
+
+def _for_iam(target: Target, message: str) -> str:
+    if (none := _without_credentials(target)) is not None:
+        return none
+    said = next((advice for text, advice in _IAM_TEXTS if text in message), None)
+    return said or "the credentials were not accepted. Check target.auth; tokens last 24 hours"
+
+
+def _for_format(target: Target) -> str:
+    if isinstance(target, FunctionTarget) and target.memory_mb is not None:
+        return (
+            f"the platform accepts neither the event as JSON nor {target.memory_mb} MB as memory, or one of them. "
+            "Choose a listed size for target.memory (128 to 10240 MB) and check the event"
+        )
+    return "the event is not JSON that the platform accepts. Correct the event"
+
+
+def _without_credentials(target: Target) -> str | None:
+    if isinstance(target, FunctionTarget) and isinstance(target.auth, NoAuth):
+        return "credentials are required and target.auth is none. Set target.auth: {token: ${FG_TOKEN}}"
+    return None
+
+
+def _for_outcome(facts: Facts, target: Target) -> str:
+    function = isinstance(target, FunctionTarget)
+    match facts.outcome:
+        case Outcome.AUTH if function:
+            return _without_credentials(target) or _CODES["FSS.0401"]
+        case Outcome.AUTH:
+            return "the credentials were not accepted. Check the Authorization header in target.headers"
+        case Outcome.NOT_FOUND if function:
+            return (
+                "nothing there answers as FunctionGraph. Check target.endpoint, target.project_id and target.function"
+            )
+        case Outcome.NOT_FOUND:
+            return "there is nothing at this path. Check target.url"
+        case Outcome.BAD_REQUEST:
+            return "the request was refused as malformed. Check the event, target.project_id and the endpoint's scheme"
+        case Outcome.PROTOCOL:
+            return "the body is not the v1 form that was asked for. Check target.endpoint, or set target.response: v0"
+    return _OUTCOMES.get(facts.outcome, "nothing is wrong")

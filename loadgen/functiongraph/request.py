@@ -1,0 +1,201 @@
+"""Requests as bytes: built once for a target, patched with the event for each call.
+
+Headers of a function call: Host, User-Agent, Content-Type (always application/json, as the SDKs send), X-Auth-Token,
+X-CFF-Request-Version, X-Cff-Instance-Memory, X-Cff-Log-Type, ``Connection: close`` for fresh connections, and
+Content-Length at the end, where the length is patched in. X-CFF-Request-Version is sent for v0 too: the API reference
+lists the values and names no default, so the request says what it expects rather than rely on one.
+
+A plain HTTP request has the user's headers as written and in order; of the others, those that the user did not set.
+Bodies go with the methods that define a meaning for them, so GET, HEAD and TRACE drop the event.
+
+Sources: FunctionGraph API reference, Executing a Function Synchronously; RFC 9110 §5.5 (header values), §7.2 (Host),
+§8.6 (Content-Length: 0 where a body is usual), §9.3 (methods).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from urllib.parse import quote, urlsplit
+
+from msgspec import Struct
+
+from loadgen import __version__
+from loadgen.functiongraph.urn import function_urn
+from loadgen.scenario.model import FunctionTarget, HttpTarget, ResponseVersion, Target, TokenAuth
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_BODILESS = frozenset({"GET", "HEAD", "TRACE"})
+_EXPECTS_BODY = frozenset({"POST", "PUT", "PATCH"})
+_FRAMING = frozenset({"content-length", "transfer-encoding"})
+
+Headers = tuple[tuple[str, str], ...]
+
+
+class Origin(Struct, frozen=True):
+    """Where requests go. ``host`` is a name or an address, IPv6 without brackets; ``port`` is never 0."""
+
+    tls: bool
+    host: str
+    port: int
+
+    @property
+    def authority(self) -> str:
+        """The value of Host: brackets around IPv6, the port unless it is the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
+
+
+def origin_of(url: str) -> Origin:
+    """The origin of an http:// or https:// URL; raises ValueError for any other, for a user name, for a bad port."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f'got "{_without_user(url)}": expected a URL such as https://host or http://127.0.0.1:8080')
+    if "@" in parts.netloc:
+        raise ValueError(
+            f'got a user name in "{_without_user(url)}": expected a URL without one; '
+            "send credentials in an Authorization header"
+        )
+    tls = parts.scheme == "https"
+    port = _port(url, parts.netloc) or (443 if tls else 80)
+    host = parts.hostname if parts.hostname.isascii() else parts.hostname.encode("idna").decode()
+    return Origin(tls, host, port)
+
+
+def _port(url: str, netloc: str) -> int | None:
+    """The port after the host; None when there is none."""
+    text = netloc.rpartition("]")[2].rpartition(":")[2] if ":" in netloc.rpartition("]")[2] else ""
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and 0 < int(text[:6]) < 65_536):
+        raise ValueError(f'got port {text} in "{url}": expected 1 to 65535')
+    return int(text)
+
+
+def _without_user(url: str) -> str:
+    return re.sub(r"//[^/?#]*@", "//***@", url)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestTemplate:
+    """A target's request but for its body.
+
+    ``takes_body`` says whether an event can be sent at all. The repr holds no header, as some are secret.
+    """
+
+    method: str
+    path: str
+    origin: Origin
+    takes_body: bool
+    _head: bytes = field(repr=False)
+    """Up to and including ``Content-Length: ``."""
+    _tail_head: bytes = field(repr=False)
+    """The same, asking for the log tail."""
+    _empty: bytes = field(repr=False)
+    """The whole request without a body."""
+    _tail_empty: bytes = field(repr=False)
+
+    def render(self, body: bytes, tail: bool) -> bytes:
+        """The complete request with this body, asking for the log tail or not (functions only)."""
+        if body and self.takes_body:
+            return b"%b%d\r\n\r\n%b" % (self._tail_head if tail else self._head, len(body), body)
+        return self._tail_empty if tail else self._empty
+
+    def constant(self, body: bytes, tail: bool) -> bytes:
+        """The complete request for an event that never changes: rendered once, sent as it is."""
+        return self.render(body, tail)
+
+
+def request_template(target: Target, origin: str | None = None) -> RequestTemplate:
+    """The template of the target's requests.
+
+    ``origin`` is where the embedded emulator listens (``http://127.0.0.1:PORT``) and takes the place of the endpoint;
+    None for every other target. Raises ValueError for what cannot be sent: a name or value that is no HTTP header, an
+    endpoint that is no origin, a function that is no URN (UrnError).
+    """
+    if isinstance(target, FunctionTarget):
+        return _function_template(target, origin if origin is not None else target.endpoint)
+    return _http_template(target)
+
+
+def _function_template(target: FunctionTarget, endpoint: str) -> RequestTemplate:
+    parts = urlsplit(endpoint)
+    where = origin_of(endpoint)
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ValueError(f'got endpoint "{endpoint}": expected no path after the host; remove "{parts.path}"')
+    urn = function_urn(target)
+    headers = [
+        ("Host", where.authority),
+        ("User-Agent", _USER_AGENT),
+        ("Content-Type", "application/json"),
+    ]
+    if isinstance(target.auth, TokenAuth):
+        headers.append(("X-Auth-Token", target.auth.token))
+    headers.append(("X-CFF-Request-Version", "v1" if target.response is ResponseVersion.V1 else "v0"))
+    if target.memory_mb is not None:
+        headers.append(("X-Cff-Instance-Memory", str(target.memory_mb)))
+    if target.fresh_connections:
+        headers.append(("Connection", "close"))
+    path = f"/v2/{quote(urn.project_id, safe='')}/fgs/functions/{urn.path_segment}/invocations"
+    return _template("POST", path, where, tuple(headers), (("X-Cff-Log-Type", "tail"),))
+
+
+def _http_template(target: HttpTarget) -> RequestTemplate:
+    where = origin_of(target.url)
+    parts = urlsplit(target.url)
+    path = quote(parts.path or "/", safe=_AS_WRITTEN) + (
+        f"?{quote(parts.query, safe=_AS_WRITTEN)}" if parts.query else ""
+    )
+    given = {name.lower() for name, _ in target.headers}
+    if framing := sorted(given & _FRAMING):
+        raise ValueError(f"got header {framing[0]}: it follows from the event; remove it")
+    defaults = [("Host", where.authority), ("User-Agent", _USER_AGENT), ("Content-Type", "application/json")]
+    if target.fresh_connections:
+        defaults.append(("Connection", "close"))
+    headers = tuple(pair for pair in defaults if pair[0].lower() not in given) + target.headers
+    return _template(target.method, path, where, headers, ())
+
+
+_USER_AGENT = f"loadgen/{__version__}"
+_AS_WRITTEN = "%/:?#[]@!$&'()*+,;=-._~"
+"""Characters of a path or query that are sent as they are: RFC 3986 reserved and unreserved, and existing escapes."""
+
+
+def _template(method: str, path: str, origin: Origin, headers: Headers, tail: Headers) -> RequestTemplate:
+    if not _TOKEN.fullmatch(method):
+        raise ValueError(f"got method {method!r}: expected an HTTP method such as GET or POST")
+    takes_body = method.upper() not in _BODILESS
+    start = f"{method} {path} HTTP/1.1\r\n".encode("ascii")
+    length = b"Content-Length: "
+
+    def empty(fields: Headers) -> bytes:
+        if method.upper() in _EXPECTS_BODY:
+            return start + _fields(fields) + length + b"0\r\n\r\n"
+        return start + _fields(tuple(pair for pair in fields if pair[0].lower() != "content-type")) + b"\r\n"
+
+    with_tail = headers + tail
+    return RequestTemplate(
+        method,
+        path,
+        origin,
+        takes_body,
+        start + _fields(headers) + length,
+        start + _fields(with_tail) + length,
+        empty(headers),
+        empty(with_tail),
+    )
+
+
+def _fields(headers: Headers) -> bytes:
+    return b"".join(_field(name, value) for name, value in headers)
+
+
+def _field(name: str, value: str) -> bytes:
+    """One header line; the value stays out of the errors, since it may be secret."""
+    if not _TOKEN.fullmatch(name):
+        raise ValueError(f"got header name {name!r}: expected letters, digits and hyphens")
+    if match := re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value):
+        raise ValueError(
+            f"got control character {match[0]!r} in the value of header {name}: expected one line of text; remove it"
+        )
+    return f"{name}: {value}\r\n".encode()

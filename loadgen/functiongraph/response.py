@@ -1,0 +1,224 @@
+"""An answer in, Facts out: the hot path of the protocol.
+
+A call that succeeded as documented (200, v0, a complete summary, no error headers, no log) takes the short way at the
+top of ``classify_function``; everything else takes the long one, which is where the rules are. An answer is judged in
+this order, and the first rule that applies decides:
+
+1. Status 429, or a code that says the function is disabled: ``throttled`` or ``disabled``.
+2. The error headers, X-Func-Err-Code and X-Is-Func-Err: failures of the function's code arrive with status 200, so that
+   the status alone would count crashes as successes.
+3. A platform or gateway code in an error body whose meaning is finer than the status.
+4. A status that is no success.
+5. For a v1 answer, its body: ``protocol`` when it cannot be read, ``function_error`` when its ``status`` is not 200.
+
+Header names are lower-case bytes, since the documents spell them in several casings; values are stripped bytes.
+
+Sources: FunctionGraph API reference, Executing a Function Synchronously; FunctionGraph user guide, metrics
+("errors" are failures returned with status 200).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from loadgen.functiongraph.codes import KNOWN_FORM, engine_outcome, platform_outcome, status_outcome
+from loadgen.functiongraph.envelope import ErrorBody, V1Answer, error_body, v1_answer
+from loadgen.functiongraph.facts import Facts
+from loadgen.functiongraph.metering import decode_tail, documented_summary, metering
+from loadgen.functiongraph.outcome import Outcome
+from loadgen.scenario.model import ResponseVersion
+
+_SUMMARY = b"x-cff-invoke-summary"
+_REQUEST_ID = b"x-cff-request-id"
+_LOG = b"x-cff-function-log"
+_BILLING = b"x-cff-billing-duration"
+_VERSION = b"x-cff-response-version"
+_ERROR_CODE = b"x-func-err-code"
+_IS_FUNCTION_ERROR = b"x-is-func-err"
+_GATEWAY_REQUEST_ID = b"x-request-id"
+
+HEADERS: frozenset[bytes] = frozenset(
+    {_SUMMARY, _REQUEST_ID, _LOG, _BILLING, _VERSION, _ERROR_CODE, _IS_FUNCTION_ERROR, _GATEWAY_REQUEST_ID}
+)
+"""The response headers, in lower case, that the classifiers read; a reader may skip all others."""
+
+LONGEST_ID = 128
+"""Characters kept of a request id."""
+
+LONGEST_ENGINE_CODE = 6
+"""Digits of a number that may be an engine code, and so a reason."""
+
+LONGEST_CODE = 32
+"""Characters kept of an error code."""
+
+_OK = Outcome.OK
+_V0 = ResponseVersion.V0
+_V1 = ResponseVersion.V1
+_FORMS = {b"v0": _V0, b"v1": _V1}
+_TRUE = frozenset({b"true", b"1"})
+
+
+def classify_function(status: int, headers: Mapping[bytes, bytes], body: bytes, version: ResponseVersion) -> Facts:
+    """What a function's answer says. Never raises, whatever the bytes.
+
+    ``body`` must be whole for a v1 answer; of the others the first ``LONGEST_ERROR`` bytes (``envelope``) are enough.
+    ``version`` is the form that was asked for; a form named in X-Cff-Response-Version overrides it, as the answer knows
+    best.
+    """
+    get = headers.get
+    if (
+        status == 200
+        and version is _V0
+        and (summary := get(_SUMMARY)) is not None
+        and get(_ERROR_CODE, b"0") == b"0"
+        and get(_IS_FUNCTION_ERROR, b"false") == b"false"
+        and get(_VERSION, b"v0") == b"v0"
+        and _LOG not in headers
+        and (request_id := get(_REQUEST_ID)) is not None
+        and (measured := documented_summary(summary)) is not None
+    ):
+        return Facts(
+            _OK,
+            "ok",
+            200,
+            None,
+            request_id.decode("utf-8", "replace")[:LONGEST_ID] or None,
+            measured.duration_ns,
+            measured.billed_duration_ns,
+            measured.memory_size_mb,
+            measured.memory_used_bytes,
+        )
+    return _classify(status, headers, body, version)
+
+
+def classify_http(status: int, headers: Mapping[bytes, bytes], body: bytes) -> Facts:
+    """What the answer of a plain HTTP endpoint says: by its status alone, 2xx and 3xx are ok. Never raises."""
+    request_id = _request_id(headers, None, None)
+    if 200 <= status < 400:
+        return Facts(_OK, "ok", status, None, request_id)
+    return Facts(status_outcome(status), _status_slug(status), status, None, request_id)
+
+
+def _classify(status: int, headers: Mapping[bytes, bytes], body: bytes, version: ResponseVersion) -> Facts:
+    success = 200 <= status < 300
+    form = _FORMS.get(headers.get(_VERSION, b"").lower(), version)
+    answer = v1_answer(body) if success and form is _V1 else None
+    error = ErrorBody() if success else error_body(body)
+    outcome, reason, code = _failure(status, headers, error) or _judge_success(form, answer)
+    log = decode_tail(headers.get(_LOG)) or (answer.log if answer else None) or None
+    measured = metering(headers.get(_SUMMARY), headers.get(_BILLING), log)
+    return Facts(
+        outcome,
+        reason,
+        status,
+        code[:LONGEST_CODE] if code else None,
+        _request_id(headers, answer, error),
+        measured.duration_ns,
+        measured.billed_duration_ns,
+        measured.memory_size_mb,
+        measured.memory_used_bytes,
+        log,
+    )
+
+
+_Judgement = tuple[Outcome, str, str | None]
+"""Outcome, reason, error code."""
+
+
+def _failure(status: int, headers: Mapping[bytes, bytes], error: ErrorBody) -> _Judgement | None:
+    """Rules 1 to 4; None when neither headers nor status speak of a failure."""
+    header_code = _error_code(headers)
+    if header_code is not None and _outcome_of(header_code) is Outcome.DISABLED:
+        return Outcome.DISABLED, _slug(header_code) or "disabled", header_code
+    if status == 429:
+        return _refusal(error, header_code)
+    return _judge_error_headers(status, headers, header_code) or _judge_status(status, error, header_code)
+
+
+def _refusal(error: ErrorBody, header_code: str | None) -> _Judgement:
+    """A 429: too much load, or a function that is switched off, which only the text of the error tells apart."""
+    code = error.code or header_code
+    off = _outcome_of(error.code) is Outcome.DISABLED or _says_disabled(error)
+    return Outcome.DISABLED if off else Outcome.THROTTLED, _slug(code) or _status_slug(429), code
+
+
+def _judge_error_headers(status: int, headers: Mapping[bytes, bytes], code: str | None) -> _Judgement | None:
+    flag = headers.get(_IS_FUNCTION_ERROR, b"").lower()
+    if code is None:
+        return (Outcome.FUNCTION_ERROR, "func_err", None) if flag in _TRUE else None
+    reason = _slug(code) or "code_other"
+    if (outcome := _outcome_of(code)) is not None:
+        return outcome, reason, code
+    # A code in no table. The flag says whose error it is; without it, a failure with a good status is the function's.
+    if flag in _TRUE:
+        return Outcome.FUNCTION_ERROR, reason, code
+    if 200 <= status < 300:
+        return Outcome.PLATFORM_ERROR if flag else Outcome.FUNCTION_ERROR, reason, code
+    return None
+
+
+def _judge_status(status: int, error: ErrorBody, header_code: str | None) -> _Judgement | None:
+    if 200 <= status < 300:
+        return None
+    # The engine sends its codes with status 500; the same numbers beside a 4xx are somebody else's.
+    code = error.code if status >= 500 or _number(error.code or "") is None else None
+    outcome = _outcome_of(code) or status_outcome(status)
+    if outcome is Outcome.THROTTLED and _says_disabled(error):
+        outcome = Outcome.DISABLED
+    return outcome, _slug(code) or _status_slug(status), error.code or header_code
+
+
+def _judge_success(form: ResponseVersion, answer: V1Answer | None) -> _Judgement:
+    """Rule 5, for an answer that neither headers nor status call a failure."""
+    if form is _V0:
+        return _OK, "ok", None
+    if answer is None:
+        return Outcome.PROTOCOL, "v1_body", None
+    if answer.status not in (None, 200):
+        return Outcome.FUNCTION_ERROR, "v1_status", str(answer.status)
+    return _OK, "ok", None
+
+
+def _error_code(headers: Mapping[bytes, bytes]) -> str | None:
+    """X-Func-Err-Code, unless it is absent, empty or zero."""
+    code = headers.get(_ERROR_CODE, b"").decode("utf-8", "replace")
+    return None if not code or _number(code) == 0 else code
+
+
+def _number(code: str) -> int | None:
+    return int(code) if len(code) <= 9 and code.isascii() and code.isdigit() else None
+
+
+def _outcome_of(code: str | None) -> Outcome | None:
+    if code is None:
+        return None
+    number = _number(code)
+    return platform_outcome(code) if number is None else engine_outcome(number)
+
+
+def _slug(code: str | None) -> str | None:
+    """The reason that stands for a code; None for an unknown form of code, as those could be endlessly many."""
+    if code is None:
+        return None
+    if (
+        len(code) <= LONGEST_ENGINE_CODE
+        and (number := _number(code)) is not None
+        and engine_outcome(number) is not None
+    ):
+        return f"code_{number}"
+    return code if KNOWN_FORM.fullmatch(code) else None
+
+
+def _status_slug(status: int) -> str:
+    return f"status_{status}"
+
+
+def _says_disabled(error: ErrorBody) -> bool:
+    return "disabled" in (error.message or "").lower()
+
+
+def _request_id(headers: Mapping[bytes, bytes], answer: V1Answer | None, error: ErrorBody | None) -> str | None:
+    """The function's request id, else the gateway's, else the one in the body."""
+    raw = headers.get(_REQUEST_ID) or headers.get(_GATEWAY_REQUEST_ID)
+    text = raw.decode("utf-8", "replace") if raw else (answer and answer.request_id) or (error and error.request_id)
+    return text[:LONGEST_ID] if text else None

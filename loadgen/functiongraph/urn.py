@@ -1,0 +1,159 @@
+"""Names of functions.
+
+A full name is ``urn:fss:<region>:<project>:function:<package>:<name>`` and, optionally, ``:<version>`` or
+``:!<alias>``; no version means ``latest``. As a parameter the API also accepts ``name``, ``package:name``,
+``project:package:name`` and ``project:package:name:<version or !alias>``; the package is ``default`` unless said
+otherwise.
+
+On the wire goes ``Urn.text``, percent-encoded in the path as the vendor's SDK does (``:`` is ``%3A``, ``!`` is
+``%21``): the full form when the region is known, from the name itself or from the endpoint's host, and otherwise the
+short form with the project in it, which says the same without inventing a region.
+
+Source: FunctionGraph API reference, Function Model.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from urllib.parse import quote, unquote, urlsplit
+
+from msgspec import Struct
+
+from loadgen.scenario.model import FunctionTarget, Scenario
+
+DEFAULT_PACKAGE = "default"
+
+_FORMS = (
+    "name, package:name, project:package:name, project:package:name:version, or "
+    "urn:fss:<region>:<project>:function:<package>:<name>[:<version>|:!<alias>]"
+)
+
+
+class UrnError(ValueError):
+    """A text that names no function, or one that another setting contradicts; says seen, expected and remedy."""
+
+
+class Urn(Struct, frozen=True):
+    """One function; ``qualifier`` is a version, ``!`` and an alias, or None for the latest version.
+
+    ``region`` is None where no source gives it. Fields are not empty and are not percent-encoded.
+    """
+
+    region: str | None
+    project_id: str
+    package: str
+    name: str
+    qualifier: str | None
+
+    @property
+    def text(self) -> str:
+        """The full form, or without a region ``project:package:name[:qualifier]``; ``parse`` reads both."""
+        project = self.project_id if self.region is None else f"urn:fss:{self.region}:{self.project_id}:function"
+        short = f"{project}:{self.package}:{self.name}"
+        return short if self.qualifier is None else f"{short}:{self.qualifier}"
+
+    @property
+    def path_segment(self) -> str:
+        """The text as one percent-encoded segment of a URL's path."""
+        return quote(self.text, safe="")
+
+
+def build(
+    *, region: str | None, project_id: str, name: str, package: str = DEFAULT_PACKAGE, qualifier: str | None = None
+) -> Urn:
+    """The name made of these parts; raises UrnError when one is empty or has a character that no name has."""
+    for what, value in (("region", region), ("project", project_id), ("package", package), ("function name", name)):
+        if value is not None:
+            _check(what, value)
+    if qualifier is not None:
+        _check("alias" if qualifier.startswith("!") else "version", qualifier.removeprefix("!"))
+    return Urn(region, project_id, package, name, qualifier)
+
+
+def parse(text: str, *, project_id: str, region: str | None = None) -> Urn:
+    """The function that ``text`` names, in any accepted form, raw or percent-encoded.
+
+    ``project_id`` fills the short forms ("" when unknown) and ``region``, where given, those without one. Raises
+    UrnError when the text is malformed, or when its project or region is not the one given.
+    """
+    urn = _read(text, project_id, region)
+    if faults := list(_contradictions(urn, project_id, region)):
+        raise UrnError("; ".join(faults))
+    return urn
+
+
+def endpoint_region(endpoint: str) -> str | None:
+    """The region in a vendor's host, ``functiongraph.<region>.…``; None for every other endpoint."""
+    match = re.match(r"functiongraph\.([a-z0-9-]+)\.[a-z]", urlsplit(endpoint).hostname or "")
+    return match[1] if match else None
+
+
+def function_urn(target: FunctionTarget) -> Urn:
+    """The target's function; raises UrnError, see ``parse``."""
+    return parse(target.function, project_id=target.project_id, region=endpoint_region(target.endpoint))
+
+
+def check_target(scenario: Scenario) -> Iterable[tuple[tuple[str, ...], str]]:
+    """What is wrong with ``target.function``, as pairs of the key's path and a message; none when it is right."""
+    target = scenario.target
+    if not isinstance(target, FunctionTarget):
+        return
+    where = ("target", "function")
+    region = endpoint_region(target.endpoint)
+    try:
+        urn = _read(target.function, target.project_id, region)
+    except UrnError as error:
+        yield where, str(error)
+        return
+    for fault in _contradictions(urn, target.project_id, region):
+        yield where, fault
+
+
+def _contradictions(urn: Urn, project_id: str, region: str | None) -> Iterator[str]:
+    if project_id and urn.project_id != project_id:
+        yield (
+            f'the function is in project "{urn.project_id}", but project_id is "{project_id}": '
+            f"write project_id: {urn.project_id}, or name a function of project {project_id}"
+        )
+    if region is not None and urn.region != region:
+        yield (
+            f'the function is in region "{urn.region}", but the endpoint is in "{region}": '
+            f"use the endpoint of {urn.region}, or name a function of {region}"
+        )
+
+
+def _read(text: str, project_id: str, region: str | None) -> Urn:
+    fields = unquote(text).split(":")
+    if fields[0] == "urn":
+        return _read_full(text, fields)
+    if len(fields) > 4 or not text:
+        raise UrnError(f'got "{text}", with {len(fields)} fields: expected {_FORMS}')
+    qualifier = fields.pop() if len(fields) == 4 else None
+    name = fields.pop()
+    package = fields.pop() if fields else DEFAULT_PACKAGE
+    project = fields.pop() if fields else project_id
+    if not project and not text.startswith(":"):
+        raise UrnError(f'got "{text}", which names no project: set target.project_id, or write the full URN')
+    return build(region=region, project_id=project, package=package, name=name, qualifier=qualifier)
+
+
+def _read_full(text: str, fields: list[str]) -> Urn:
+    if len(fields) not in (7, 8):
+        raise UrnError(f'got "{text}", a URN with {len(fields)} fields: expected 7 or 8, as in {_FORMS}')
+    _urn, service, region, project, kind, package, name = fields[:7]
+    for seen, expected in ((service, "fss"), (kind, "function")):
+        if seen != expected:
+            raise UrnError(f'got "{text}": expected "{expected}" in place of "{seen}", as in {_FORMS}')
+    return build(
+        region=region, project_id=project, package=package, name=name, qualifier=fields[7] if len(fields) == 8 else None
+    )
+
+
+def _check(what: str, value: str) -> None:
+    if not value:
+        raise UrnError(f"the {what} is empty: expected {_FORMS}")
+    if match := re.search(r"[^\w.~-]", value):
+        raise UrnError(
+            f'got {match[0]!r} in the {what} "{value}": expected letters, digits, hyphens, underscores, dots'
+        )

@@ -1,0 +1,231 @@
+"""The run directory: where the files of one run are written, and read again.
+
+What grows during a run (intervals, samples) is appended and handed to the kernel on every call, and an append that
+fails is taken back, so a crash or a full disk at any moment leaves whole lines. What is written once is written beside
+its place, synced and renamed, so it is either there or not. Samples are a sequence of complete gzip members (RFC 1952,
+section 2.2), one per call, which every gzip reader takes as one file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gzip
+import io
+import os
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from loadgen.measure import summary
+from loadgen.measure.interval import Sample
+from loadgen.measure.summary import Environment, Summary
+
+SCENARIO = "scenario.yaml"
+ENVIRONMENT = "environment.json"
+SUMMARY = "summary.json"
+INTERVALS = "intervals.hlog"
+SAMPLES = "samples.ndjson.gz"
+TRUTH = "truth.ndjson"
+KNOWN = (SCENARIO, ENVIRONMENT, SUMMARY, INTERVALS, SAMPLES, "report.md", "report.html", "junit.xml", TRUTH)
+"""Every file a run may leave."""
+
+
+class RunDirectoryError(Exception):
+    """A run directory cannot be made, written or read. The message is one line: what was seen and what to do."""
+
+
+def default_path(name: str, at: datetime) -> Path:
+    """Where a run lands unless told otherwise: ``reports/<name>-<UTC time>``.
+
+    ``at`` carries a time zone. Characters of ``name`` that are not safe in a file name become ``-``.
+    """
+    safe = re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip(".-") or "run"
+    instant = at.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+    return Path("reports") / f"{safe}-{instant}"
+
+
+class RunDirectory:
+    """The directory of a run in progress. Every method that writes raises RunDirectoryError when it cannot.
+
+    Made with ``create``; ``close`` it when the run is over.
+    """
+
+    def __init__(self, path: Path, intervals: io.FileIO) -> None:
+        self.path = path
+        self._intervals = intervals
+        self._samples: io.FileIO | None = None
+
+    @classmethod
+    def create(cls, path: Path) -> RunDirectory:
+        """An empty run directory at ``path``, parents included, shown to be writable before any load is sent.
+
+        Raises RunDirectoryError when it holds a run already or cannot be written.
+        """
+        held = [name for name in KNOWN if os.path.lexists(path / name)]
+        if held:
+            raise RunDirectoryError(
+                f"{path} already holds a run ({', '.join(held)}); give --out a new directory or remove this one"
+            )
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            probe = path / f".probe-{os.getpid()}"
+            _write(probe, b"loadgen\n")
+            probe.unlink()
+            intervals = (path / INTERVALS).open("xb", buffering=0)
+        except OSError as error:
+            raise RunDirectoryError(
+                f"cannot write a run to {path}: {_cause(error)}; give --out a directory that can be written"
+            ) from error
+        return cls(path, intervals)
+
+    @property
+    def truth_path(self) -> Path:
+        """Where the embedded emulator writes its ground truth."""
+        return self.path / TRUTH
+
+    def write_scenario(self, text: str) -> None:
+        """Write scenario.yaml; ``text`` has its secrets masked already."""
+        self._replace(SCENARIO, text.encode())
+
+    def write_environment(self, environment: Environment) -> None:
+        """Write environment.json."""
+        self._replace(ENVIRONMENT, msgspec.json.format(msgspec.json.encode(environment), indent=1) + b"\n")
+
+    def write_summary(self, encoded: bytes) -> None:
+        """Write summary.json."""
+        self._replace(SUMMARY, encoded)
+
+    def write_report(self, name: str, text: str) -> None:
+        """Write a rendering, such as report.md."""
+        self._replace(name, text.encode())
+
+    def append_interval_lines(self, lines: list[str]) -> None:
+        """Append lines to intervals.hlog; a missing line end is added."""
+        self._append(INTERVALS, self._intervals, "".join(f"{line.rstrip(chr(10))}\n" for line in lines).encode())
+
+    def append_samples(self, samples: list[Sample]) -> None:
+        """Append one JSON line per sample to samples.ndjson.gz, which the first call creates."""
+        if not samples:
+            return
+        if self._samples is None:
+            try:
+                self._samples = (self.path / SAMPLES).open("ab", buffering=0)
+            except OSError as error:
+                raise self._failed(SAMPLES, error) from error
+        assert self._samples is not None
+        # Level 1: the parent that writes shares the machine with the agents that measure.
+        self._append(SAMPLES, self._samples, gzip.compress(_LINES.encode_lines(samples), 1, mtime=0))
+
+    def close(self) -> None:
+        """Close the files that are appended to. Calling it again does nothing."""
+        self._intervals.close()
+        if self._samples is not None:
+            self._samples.close()
+
+    def _append(self, name: str, file: io.FileIO, data: bytes) -> None:
+        end = file.seek(0, os.SEEK_END)
+        try:
+            _write_all(file, data)
+        except OSError as error:
+            with contextlib.suppress(OSError):  # a device cannot be cut; then the torn line stays
+                file.truncate(end)
+            raise self._failed(name, error) from error
+
+    def _replace(self, name: str, data: bytes) -> None:
+        try:
+            replace(self.path / name, data)
+        except OSError as error:
+            raise self._failed(name, error) from error
+
+    def _failed(self, name: str, error: OSError) -> RunDirectoryError:
+        held = [known for known in KNOWN if (self.path / known).exists()]
+        remedy = "free space on that disk" if error.errno in _FULL else "check the directory"
+        return RunDirectoryError(
+            f"cannot write {self.path / name}: {_cause(error)}; {remedy}. "
+            f"Kept as far as written: {', '.join(held) or 'nothing'}"
+        )
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Write a file so that a crash leaves either what was there before or all of ``data``.
+
+    Raises OSError; the temporary file is then removed.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        _write(temporary, data)
+        temporary.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)  # the new name lasts only once its directory is on the disk
+    finally:
+        os.close(directory)
+
+
+def read_summary(path: Path) -> Summary:
+    """The Summary in the run directory ``path``.
+
+    Raises RunDirectoryError when there is none or it is not of this version.
+    """
+    try:
+        text = (path / SUMMARY).read_bytes()
+    except OSError as error:
+        if not path.is_dir():
+            raise RunDirectoryError(f"{path} is not a directory; expected one that `loadgen run` wrote") from error
+        hint = " (the run was cut short before its end)" if (path / INTERVALS).exists() else ""
+        raise RunDirectoryError(
+            f"{path} is not the directory of a finished run: cannot read {SUMMARY}: {_cause(error)}{hint}"
+        ) from error
+    try:
+        return summary.decode(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise RunDirectoryError(
+            f"{path / SUMMARY} is not a {summary.SCHEMA} file: {error}; was it written by another version of loadgen?"
+        ) from error
+
+
+def read_intervals(path: Path) -> Iterator[str]:
+    """The lines of intervals.hlog in the run directory ``path`` with their ends, none when the file is absent.
+
+    A last line without its end is what a crash tore. Raises RunDirectoryError when the file is there but cannot be
+    read, or is not text.
+    """
+    try:
+        with (path / INTERVALS).open("rb") as file:
+            for line in file:
+                yield line.decode()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise RunDirectoryError(f"cannot read {path / INTERVALS}: {_cause(error)}") from error
+    except UnicodeDecodeError as error:
+        raise RunDirectoryError(f"{path / INTERVALS} is not a histogram log: {error}") from error
+
+
+_LINES = msgspec.json.Encoder()
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def _cause(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb", buffering=0) as file:
+        _write_all(file, data)
+        os.fsync(file.fileno())
+
+
+def _write_all(file: io.FileIO, data: bytes) -> None:
+    """Write everything; an unbuffered file may take less than it is given."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]

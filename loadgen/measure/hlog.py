@@ -1,0 +1,101 @@
+"""The HdrHistogram log, format 1.3: one histogram per line, tagged, readable by every HdrHistogram implementation.
+
+A line is ``Tag=<tag>,<start>,<length>,<max>,<blob>``: start since StartTime and length in seconds with three digits,
+the maximum in ms, the blob in V2 compressed base64. The histograms count µs, so the maximum is the largest value
+divided by 1,000; a comment in the header says so, as the format itself has no field for it. Tags are ours to choose; a
+character that would end the field early (a comma, white space) is percent-encoded.
+
+The Python library's own writer is not used: it cannot write a start time or a tag, and cuts the maximum to whole units.
+
+Source: HdrHistogram's Java classes HistogramLogWriter, HistogramLogReader and HistogramLogProcessor.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from urllib.parse import quote, unquote
+
+from msgspec import Struct
+
+from loadgen.measure.histogram import Histogram
+from loadgen.scenario.model import NS_PER_S
+
+VERSION = "#[Histogram log format version 1.3]"
+LEGEND = '"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"'
+
+_MS_PER_S = 1_000
+_US_PER_MS = 1_000
+_UNSAFE_IN_TAG = re.compile(r"[%,\s]")
+_NUMBER = r"(\d{1,15}(?:\.\d{1,15})?)"
+_LINE = re.compile(rf"Tag=([^,\s]+),{_NUMBER},{_NUMBER},{_NUMBER},([A-Za-z0-9+/]+={{0,2}})", re.ASCII)
+
+
+class Line(Struct, frozen=True):
+    """One histogram of the log. ``start_ns`` is since the log's StartTime; both times are whole ms."""
+
+    tag: str
+    start_ns: int
+    length_ns: int
+    histogram: Histogram
+
+
+def header(started_at_epoch_ms: int) -> list[str]:
+    """The lines a log begins with, without their ends, for a run that began then (ms since 1970, UTC)."""
+    seconds = f"{started_at_epoch_ms / _MS_PER_S:.3f}"
+    began = datetime.fromtimestamp(started_at_epoch_ms / _MS_PER_S, UTC).isoformat(" ", "milliseconds")
+    return [
+        VERSION,
+        "#[Histograms count microseconds (tags that end in memory_used: KiB); Interval_Max is in ms (MiB/1000)]",
+        f"#[StartTime: {seconds} (seconds since epoch), {began}]",
+        LEGEND,
+    ]
+
+
+def line(tag: str, start_ns: int, length_ns: int, histogram: Histogram) -> str:
+    """One line of the log, without its end. ``start_ns`` is since the log's StartTime.
+
+    Raises ValueError for an empty tag.
+    """
+    if not tag:
+        raise ValueError("an empty tag, expected the name of what the histogram is of")
+    safe = _UNSAFE_IN_TAG.sub(lambda match: quote(match[0], safe=""), tag)
+    longest = (histogram.max_us or 0) / _US_PER_MS
+    return f"Tag={safe},{start_ns / NS_PER_S:.3f},{length_ns / NS_PER_S:.3f},{longest:.3f},{histogram.encode()}"
+
+
+def read(lines: Iterable[str]) -> Iterator[Line]:
+    """The histograms of a log, in its order.
+
+    A last line without its end that cannot be read is passed over: the writer died in the middle of it.
+
+    Raises ValueError, naming the line, for anything else that is not a log of format 1.3 with tags.
+    """
+    numbered = enumerate(lines, start=1)
+    for number, text in numbered:
+        try:
+            found = _line(text.rstrip("\r\n"), first=number == 1)
+        except ValueError as error:
+            if not text.endswith("\n") and next(numbered, None) is None:
+                return
+            raise ValueError(f"line {number} of the histogram log: {error}") from error
+        if found is not None:
+            yield found
+
+
+def _line(text: str, *, first: bool) -> Line | None:
+    if first and text != VERSION:
+        raise ValueError(f"got {text[:60]!r}, expected {VERSION!r}")
+    if text.startswith("#") or text == LEGEND:
+        return None
+    match = _LINE.fullmatch(text)
+    if match is None:
+        raise ValueError(f"got {text[:60]!r}, expected Tag=<tag>,<start>,<length>,<max>,<histogram>")
+    tag, start, length, _, blob = match.groups()
+    return Line(unquote(tag), _ns(start), _ns(length), Histogram.decode(blob))
+
+
+def _ns(seconds: str) -> int:
+    return int(Decimal(seconds) * NS_PER_S)

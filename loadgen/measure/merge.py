@@ -1,0 +1,354 @@
+"""From frames to phases: counts and histograms are added up, and nothing is averaged.
+
+Theory of operation. A frame is a delta, so a phase is the sum of its frames, over seconds and over agents alike, and
+the measured phases together are the sum of the phases. Only then are percentiles read off the merged histograms. What
+is kept does not grow with the length of the run: one sparse histogram per start label, outcome and metric that
+occurred, and a bounded number of examples.
+
+Every frame must be added, once and in its agent's order. ``faults`` says where that, or the identities of the counts,
+did not hold.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from loadgen.functiongraph.outcome import CENSORED, Outcome
+from loadgen.measure.histogram import Histogram
+from loadgen.measure.interval import Connections, Failure, Frame, Slow
+from loadgen.measure.percentile import LISTED, percentiles
+from loadgen.measure.summary import AgentHealth, Examples, Generator, MetricSummary, PhaseSummary
+from loadgen.scenario.model import NS_PER_S, Metric
+
+FAILURES_KEPT = 3
+SLOWEST_KEPT = 10
+ALWAYS = ("latency", "latency_all", "service_time", "lag", "waited", "late", "connect")
+"""Metrics every phase has, if need be with a count of 0. The others exist where an answer told them."""
+NS_PER_US = 1_000
+BYTES_PER_KIB = 1_024
+
+OK = Outcome.OK.value
+FAILED = frozenset(outcome.value for outcome in Outcome) - {OK}
+CENSORED_NAMES = frozenset(outcome.value for outcome in CENSORED)
+
+
+class PhasePlan(Struct, frozen=True):
+    """What a phase was meant to be.
+
+    ``duration_ns`` is how long it sent load: its own duration, or less when it was cut short. ``drawn`` is the number
+    of starts in the schedule that was drawn for it, None in a closed phase. ``notes`` are sentences for the Summary.
+    """
+
+    name: str
+    warmup: bool
+    closed: bool
+    duration_ns: int
+    drawn: int | None
+    notes: tuple[str, ...] = ()
+
+
+class Key(NamedTuple):
+    """What a histogram is of: a start label, an outcome and a metric, by the names used in files."""
+
+    start: str
+    outcome: str
+    metric: str
+
+
+@dataclass(slots=True)
+class AgentFrames:
+    """The frames of one agent in one phase: their numbers, and the agent's health over them.
+
+    ``misplaced`` counts frames whose number did not follow its predecessor's.
+    """
+
+    first_seq: int
+    last_seq: int
+    count: int = 0
+    misplaced: int = 0
+    final: bool = False
+    covered_ns: int = 0
+    cpu_ns: int = 0
+    rss_bytes: int = 0
+
+
+class PhaseTotal:
+    """The sum of the frames of one phase."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.planned = 0
+        self.started = 0
+        self.completed = 0
+        self.dropped = 0
+        self.unfinished = 0
+        self.clipped = 0
+        self.negative_overhead = 0
+        self.summary_missing = 0
+        self.feeder_exhausted = False
+        self.budget_reached = False
+        self.outcomes: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+        self.connections = Connections()
+        self.histograms: dict[Key, Histogram] = {}
+        self.failures: dict[str, list[Failure]] = {}
+        self.slowest: list[Slow] = []
+        self.agents: dict[int, AgentFrames] = {}
+
+    def add(self, frame: Frame) -> None:
+        """Add one frame. One that was added before is left out, and is a fault.
+
+        Raises ValueError for a frame of another phase, a histogram of another phase, or a histogram that is malformed.
+        """
+        if frame.phase != self.name:
+            raise ValueError(f"a frame of phase {frame.phase!r}, expected one of {self.name!r}")
+        if not self._follows(frame):
+            return
+        for name, packed in frame.hist.items():
+            phase, *key = name.rsplit("/", 3)
+            if phase != self.name or len(key) != 3:
+                raise ValueError(f"histogram {name!r}, expected {self.name}/start/outcome/metric")
+            self._histogram(Key(*key)).add_packed(packed)
+        self._add_counts(frame)
+        self._keep(frame.failures, frame.slowest)
+
+    def merge(self, other: PhaseTotal) -> None:
+        """Add another phase: all but which agents sent what."""
+        for key, histogram in other.histograms.items():
+            self._histogram(key).add(histogram)
+        self._add_counts(other)
+        self._keep((failure for kept in other.failures.values() for failure in kept), other.slowest)
+
+    def merged(self, metric: str, *, outcomes: Container[str] | None = None, start: str | None = None) -> Histogram:
+        """The histogram of a metric over all starts and outcomes, or over those given; a new one, possibly empty."""
+        total = Histogram()
+        for key, histogram in self.histograms.items():
+            if (
+                key.metric == metric
+                and (outcomes is None or key.outcome in outcomes)
+                and (start is None or key.start == start)
+            ):
+                total.add(histogram)
+        return total
+
+    def by_metric(self, outcome: str = OK, start: str | None = None) -> dict[str, Histogram]:
+        """The histograms of one outcome, over all starts or one, by metric."""
+        metrics = sorted(
+            {key.metric for key in self.histograms if key.outcome == outcome and start in (None, key.start)}
+        )
+        return {metric: self.merged(metric, outcomes=(outcome,), start=start) for metric in metrics}
+
+    def latency_all(self) -> Histogram:
+        """Latency over every planned invocation, those that are only known to be at least so long included."""
+        return self.merged("latency")
+
+    def censored(self) -> Histogram:
+        """Those of ``latency_all`` that are only known to be at least so long."""
+        return self.merged("latency", outcomes=CENSORED_NAMES)
+
+    def faults(self) -> Iterator[str]:
+        """What is wrong with this phase's record, one sentence each."""
+        for agent, frames in sorted(self.agents.items()):
+            if frames.misplaced:
+                yield f"{frames.misplaced} frames of agent {agent} are missing or came twice"
+            if not frames.final:
+                yield f"the last frame of agent {agent} is missing"
+        if self.planned != self.started + self.dropped:
+            yield f"{self.planned} were planned, but {self.started} started and {self.dropped} were dropped"
+        if self.started != self.completed + self.unfinished:
+            yield f"{self.started} started, but {self.completed} completed and {self.unfinished} were unfinished"
+        if self.planned != self.outcomes.total():
+            yield f"{self.planned} were planned, but {self.outcomes.total()} have an outcome"
+        for outcome in sorted(self.outcomes.keys() | {key.outcome for key in self.histograms}):
+            recorded = self.merged("latency", outcomes=(outcome,)).count
+            if recorded != self.outcomes[outcome]:
+                yield f"{self.outcomes[outcome]} ended as {outcome}, but {recorded} of those have a latency"
+
+    def _follows(self, frame: Frame) -> bool:
+        """Whether the frame is new; notes its number and the agent's health."""
+        seen = self.agents.get(frame.agent)
+        if seen is None:
+            seen = self.agents[frame.agent] = AgentFrames(first_seq=frame.seq, last_seq=frame.seq - 1)
+        if frame.seq != seen.last_seq + 1:
+            seen.misplaced += max(1, frame.seq - seen.last_seq - 1)
+        if frame.seq <= seen.last_seq:
+            return False
+        seen.last_seq = frame.seq
+        seen.count += 1
+        seen.final = frame.final
+        seen.covered_ns += frame.to_ns - frame.from_ns
+        seen.cpu_ns += frame.health.cpu_ns
+        seen.rss_bytes = max(seen.rss_bytes, frame.health.rss_bytes)
+        return True
+
+    def _histogram(self, key: Key) -> Histogram:
+        histogram = self.histograms.get(key)
+        if histogram is None:
+            histogram = self.histograms[key] = Histogram()
+        return histogram
+
+    def _add_counts(self, other: Frame | PhaseTotal) -> None:
+        self.planned += other.planned
+        self.started += other.started
+        self.completed += other.completed
+        self.dropped += other.dropped
+        self.unfinished += other.unfinished
+        self.clipped += other.clipped
+        self.negative_overhead += other.negative_overhead
+        self.summary_missing += other.summary_missing
+        self.feeder_exhausted |= other.feeder_exhausted
+        self.budget_reached |= other.budget_reached
+        self.outcomes.update(other.outcomes)
+        self.reasons.update(other.reasons)
+        self.connections.add(other.connections)
+
+    def _keep(self, failures: Iterable[Failure], slowest: Iterable[Slow]) -> None:
+        for failure in failures:
+            kept = self.failures.setdefault(failure.outcome, [])
+            if len(kept) < FAILURES_KEPT:
+                kept.append(failure)
+        self.slowest = heapq.nlargest(SLOWEST_KEPT, [*self.slowest, *slowest], key=lambda slow: slow.latency_ns)
+
+
+def missing_frames(totals: Iterable[PhaseTotal]) -> Iterator[str]:
+    """Where whole phases of an agent, or frames between two phases, are missing; one sentence each.
+
+    ``totals`` are in the order they ran. An agent numbers its frames from 0, over the run or over each phase.
+    """
+    ran = list(totals)
+    for agent in sorted({agent for total in ran for agent in total.agents}):
+        last = -1
+        for total in ran:
+            frames = total.agents.get(agent)
+            if frames is None:
+                yield f"agent {agent} reported nothing of phase {total.name}"
+                continue
+            if frames.first_seq not in (0, last + 1):
+                yield f"the first frames of agent {agent} in phase {total.name} are missing"
+            last = frames.last_seq
+
+
+def combined(measured: Iterable[PhaseTotal]) -> PhaseTotal:
+    """All given phases as one, named ``totals``."""
+    total = PhaseTotal("totals")
+    for phase in measured:
+        total.merge(phase)
+    return total
+
+
+def phase_summary(plan: PhasePlan, total: PhaseTotal, ps: Iterable[float] = ()) -> PhaseSummary:
+    """The Summary of one phase. ``ps`` are percentiles wanted beyond those always listed, in percent."""
+    return _summary(plan, total, "closed" if plan.closed else "open", [*LISTED, *ps])
+
+
+def totals(plans: Sequence[PhasePlan], phases: Sequence[PhaseTotal], ps: Iterable[float] = ()) -> PhaseSummary:
+    """The Summary over all measured phases, warm-up left out; ``plans`` and ``phases`` in the same order."""
+    measured = [(plan, phase) for plan, phase in zip(plans, phases, strict=True) if not plan.warmup]
+    drawn = [plan.drawn for plan, _ in measured]
+    plan = PhasePlan(
+        name="totals",
+        warmup=False,
+        closed=all(plan.closed for plan, _ in measured),
+        duration_ns=sum(plan.duration_ns for plan, _ in measured),
+        drawn=None if None in drawn else sum(n for n in drawn if n is not None),
+    )
+    models = {"closed" if plan.closed else "open" for plan, _ in measured}
+    model = models.pop() if len(models) == 1 else "mixed"
+    return _summary(plan, combined(phase for _, phase in measured), model, [*LISTED, *ps])
+
+
+def generator(phases: Sequence[PhaseTotal]) -> Generator:
+    """The agents' own state over all phases, warm-up included."""
+    agents = [_health(agent, phases) for agent in sorted({agent for phase in phases for agent in phase.agents})]
+    return Generator(agents=agents, cpu=max((agent.cpu for agent in agents), default=0.0))
+
+
+def _health(agent: int, phases: Iterable[PhaseTotal]) -> AgentHealth:
+    frames = [phase.agents[agent] for phase in phases if agent in phase.agents]
+    covered_ns = sum(each.covered_ns for each in frames)
+    return AgentHealth(
+        agent=agent,
+        cpu=sum(each.cpu_ns for each in frames) / covered_ns if covered_ns else 0.0,
+        rss_bytes=max(each.rss_bytes for each in frames),
+        frames=sum(each.count for each in frames),
+    )
+
+
+def _summary(plan: PhasePlan, total: PhaseTotal, model: str, ps: Sequence[float]) -> PhaseSummary:
+    metrics = dict.fromkeys(ALWAYS, Histogram()) | total.by_metric()
+    starts = sorted({key.start for key in total.histograms if key.outcome == OK})
+    return PhaseSummary(
+        name=plan.name,
+        warmup=plan.warmup,
+        model=model,
+        duration_ns=plan.duration_ns,
+        planned=total.planned,
+        started=total.started,
+        completed=total.completed,
+        dropped=total.dropped,
+        unfinished=total.unfinished,
+        planned_rate=_per_s(total.planned, plan.duration_ns),
+        achieved_rate=_per_s(total.started, plan.duration_ns),
+        outcomes=_descending(total.outcomes),
+        reasons=_descending(total.reasons),
+        connections=total.connections,
+        examples=Examples(
+            failures=[failure for _, kept in sorted(total.failures.items()) for failure in kept],
+            slowest=total.slowest,
+        ),
+        metrics=_summaries(metrics, ps)
+        | {"latency_all": metric_summary("latency_all", total.latency_all(), ps, total.censored())},
+        by_outcome={
+            outcome: _summaries(total.by_metric(outcome), ps) for outcome in sorted(FAILED & total.outcomes.keys())
+        },
+        by_start={start: _summaries(total.by_metric(start=start), ps) for start in starts},
+        notes=[*plan.notes, *_notes(total)],
+    )
+
+
+def _notes(total: PhaseTotal) -> Iterator[str]:
+    if total.feeder_exhausted:
+        yield f"The feeder ran out of rows and ended the phase after {total.started} invocations."
+    if total.budget_reached:
+        yield f"The budget was spent and ended the phase after {total.started} invocations."
+
+
+def _per_s(count: int, duration_ns: int) -> float:
+    return count * NS_PER_S / duration_ns if duration_ns else 0.0
+
+
+def _descending(counts: Counter[str]) -> dict[str, int]:
+    """Counts by name, the largest first, equal ones by name: independent of the order of frames."""
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _summaries(histograms: dict[str, Histogram], ps: Sequence[float]) -> dict[str, MetricSummary]:
+    return {metric: metric_summary(metric, histogram, ps) for metric, histogram in histograms.items()}
+
+
+def metric_summary(
+    metric: str, histogram: Histogram, ps: Iterable[float], censored: Histogram | None = None
+) -> MetricSummary:
+    """The distribution of one metric with the percentiles ``ps`` (in percent); see ``percentile.percentiles``.
+
+    ``min`` and ``max`` are the outer edges of their slots, ``mean`` is rounded to whole ns or bytes.
+    """
+    memory = metric == Metric.MEMORY_USED.value
+    unit = BYTES_PER_KIB if memory else NS_PER_US
+    least, most, mean = histogram.min_us, histogram.max_us, histogram.mean_us
+    return MetricSummary(
+        unit="bytes" if memory else "ns",
+        count=histogram.count,
+        min=None if least is None else least * unit,
+        max=None if most is None else most * unit,
+        mean=None if mean is None else round(mean * unit),
+        percentiles=percentiles(histogram, ps, unit, censored),
+        histogram=histogram.encode(),
+        histogram_unit="KiB" if memory else "us",
+    )

@@ -1,0 +1,124 @@
+"""Percentiles with exact intervals, or the admission that there are too few samples for one.
+
+Theory of operation. The number of observations below the true quantile q is binomial (n, q) whatever the distribution,
+so the order statistics x₍ₗ₎ and x₍ᵤ₎ enclose it with at least the wanted confidence when l and u are that binomial's
+quantiles. l = 0 or u = n + 1 means that the sample has no such limit: p99 needs 368 observations before it has both at
+95 %. Valid for independent observations.
+
+Sources: W. J. Conover, Practical Nonparametric Statistics, section 3.2; G. J. Hahn and W. Q. Meeker, Statistical
+Intervals, chapter 5; the definition of a sample quantile is number 1 of R. J. Hyndman and Y. Fan, Sample Quantiles in
+Statistical Packages, 1996.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterable
+from functools import lru_cache
+from itertools import accumulate
+
+from loadgen.measure.histogram import Histogram, highest, lowest, rank, share
+from loadgen.measure.summary import Percentile
+
+LISTED = (50.0, 75.0, 90.0, 95.0, 99.0, 99.9, 99.99)
+"""The percentiles every metric lists, in percent."""
+CONFIDENCE = 0.95
+BEYOND = 10
+"""How many observations a percentile must leave above itself to be shown."""
+
+_NEGLIGIBLE = 1e-20  # of the largest term; what is left out is below the rounding of the rest
+
+
+@lru_cache(maxsize=1024)
+def ranks(n: int, q: float, confidence: float = CONFIDENCE) -> tuple[int | None, int | None]:
+    """The 1-based ranks (l, u) of the order statistics that enclose the quantile ``q``; None where there is no limit.
+
+    They are ``binom.ppf(α/2, n, q)`` and ``binom.ppf(1 - α/2, n, q) + 1`` with α = 1 - ``confidence``.
+
+    Raises ValueError unless n ≥ 0 and 0 ≤ q ≤ 1.
+    """
+    if n < 0 or not 0 <= q <= 1:
+        raise ValueError(f"{n} observations and quantile {q}, expected at least 0 and one from 0 to 1")
+    alpha = 1 - confidence
+    below, above = _binomial_quantiles(n, q, alpha / 2, 1 - alpha / 2)
+    return below or None, above + 1 if above < n else None
+
+
+def _binomial_quantiles(n: int, q: float, low: float, high: float) -> tuple[int, int]:
+    """The smallest k at which the binomial (n, q)'s distribution function reaches ``low``, and the same for ``high``.
+
+    The probabilities are built outwards from the mode by their ratios, p(k+1)/p(k) = (n-k)/(k+1) · q/(1-q), until they
+    no longer matter, and normalised by their sum: about twenty standard deviations of terms and no special function.
+    """
+    if n == 0 or q in (0, 1):
+        return (n, n) if q == 1 else (0, 0)
+    mode = min(n, math.floor((n + 1) * q))
+    odds = q / (1 - q)
+    upwards = [1.0]
+    k = mode
+    while k < n and upwards[-1] > _NEGLIGIBLE:
+        upwards.append(upwards[-1] * ((n - k) / (k + 1) * odds))
+        k += 1
+    downwards = [1.0]
+    k = mode
+    while k > 0 and downwards[-1] > _NEGLIGIBLE:
+        downwards.append(downwards[-1] * (k / ((n - k + 1) * odds)))
+        k -= 1
+    reached = list(accumulate(downwards[:0:-1] + upwards))
+    return k + bisect_left(reached, low * reached[-1]), k + bisect_left(reached, high * reached[-1])
+
+
+def supported(n: int, p: float) -> bool:
+    """Whether ``n`` observations may show the percentile ``p`` (in percent).
+
+    They must leave ten above it, n·(1 - p/100) ≥ 10, and give its interval both limits.
+    """
+    return n * (1 - share(p)) >= BEYOND and None not in ranks(n, float(share(p)))
+
+
+def needed(p: float) -> int | None:
+    """The fewest observations that support the percentile ``p`` (in percent); None when no number does (0 and 100)."""
+    q = share(p)
+    if q in (0, 1):
+        return None
+    both_limits = math.ceil(math.log((1 - CONFIDENCE) / 2) / math.log(float(max(q, 1 - q))))
+    return max(math.ceil(BEYOND / (1 - q)), both_limits)
+
+
+def percentiles(
+    histogram: Histogram, ps: Iterable[float], unit: int, censored: Histogram | None = None
+) -> list[Percentile]:
+    """The percentiles ``ps`` (in percent), ascending and each once; empty for an empty histogram.
+
+    ``unit`` is what one count of a slot's value is worth: 1,000 ns to a µs, 1,024 bytes to a KiB. ``value`` is the
+    highest value of its slot; ``low`` and ``high`` are the outer edges of theirs, so that rounding only widens the
+    interval, and None where the sample does not support the percentile.
+
+    ``censored`` are those observations of ``histogram`` that are only known to be at least what was recorded. One that
+    lies above a percentile would still lie above it at its true value, and the percentile stands. One at or below it
+    may in truth lie above, which would push the percentile up: it is then a lower bound and marked ``censored``.
+    Within one slot the order is unknown and the mark is set. The same holds for the upper limit (``high_censored``).
+    """
+    count = histogram.count
+    if not count:
+        return []
+    wanted = sorted(set(ps))
+    intervals = [ranks(count, float(share(p))) if supported(count, p) else (None, None) for p in wanted]
+    first_censored = min(censored.counts, default=None) if censored else None
+    ks = {rank(p, count) for p in wanted} | {k for interval in intervals for k in interval if k is not None}
+    at = dict(zip(ks, histogram.slots_at_ranks(ks), strict=True))
+    listed = []
+    for p, (lower, upper) in zip(wanted, intervals, strict=True):
+        own = at[rank(p, count)]
+        listed.append(
+            Percentile(
+                p=p,
+                value=highest(own) * unit,
+                low=None if lower is None else lowest(at[lower]) * unit,
+                high=None if upper is None else highest(at[upper]) * unit,
+                censored=first_censored is not None and first_censored <= own,
+                high_censored=first_censored is not None and first_censored <= (own if upper is None else at[upper]),
+            )
+        )
+    return listed

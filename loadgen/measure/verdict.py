@@ -1,0 +1,361 @@
+"""The Verdict: whether the Summary may be trusted, judged from the record alone.
+
+Theory of operation. Each rule is a function that yields the Reasons it finds in one measured phase. A Reason is a
+``warning`` (printed beside the figures), ``withheld`` (the named figures are neither shown nor judged) or ``invalid``
+(nothing of the phase is). The run is ``invalid`` if any Reason is, else ``degraded`` if there is any, else ``valid``;
+only ``too_few_samples`` does not degrade by itself, because a percentile that is left out misleads nobody. It does when
+a threshold asks for that percentile. A target that fails or throttles is a result, not a bad measurement.
+
+Rules about the generator read ``late`` (its own fault) over every started invocation, whatever its outcome, and never
+``waited`` (the target's, or max_in_flight's). Warm-up phases are held to nothing but a complete record.
+
+Sources: the README of wrk2 (latency from the intended start) and of Lancet (self-checks); Knative's performance tests
+(issued within 0.1 % of plan).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+
+from loadgen.measure.histogram import Histogram
+from loadgen.measure.merge import NS_PER_US, OK, PhasePlan, PhaseTotal, combined, missing_frames
+from loadgen.measure.percentile import needed, supported
+from loadgen.measure.summary import Reason, Verdict
+from loadgen.scenario.model import Metric, MetricRule, Rule
+
+ISSUED_SHARE = 0.999
+"""Rule rate_missed: the share of the planned starts the generator has to make."""
+DRAWN_TOLERANCE = 0.01
+"""Rule rate_missed: how far the planned starts may be off the drawn schedule's number."""
+LATE_P99_US = 1_000
+LATE_SHARE_OF_P50 = 0.01
+LATE_SHARE_OF_P99 = 0.05
+"""Rule late_starts: p99(late) against an absolute limit or the smallest p50, p99.9(late) against p99."""
+INVALID_LATE_P99_US = 10_000
+INVALID_LATE_SHARE_OF_P99 = 0.1
+"""Rule late_starts: beyond the larger of these the phase is invalid."""
+FAILED_SHARE = 0.001
+SUMMARY_MISSING_SHARE = 0.001
+EXPECTED = (50.0, 75.0, 90.0, 95.0, 99.0)
+"""Percentiles whose absence too_few_samples mentions though no threshold asks for them."""
+TAIL = 95.0
+"""Percentiles from here up are tails."""
+GENERATOR_FAULT = "dropped/phase_end_late"
+"""The reason of a start that fell due, had a free worker, and was not made before the phase ended."""
+
+_ON_OUR_CLOCK = frozenset({"latency", "latency_all", "service_time", "overhead", "connect"})
+
+
+def judge(
+    plans: Sequence[PhasePlan],
+    phases: Sequence[PhaseTotal],
+    rules: Sequence[Rule] = (),
+    *,
+    stopped: bool = False,
+    scenarios: Collection[str] = (),
+) -> Verdict:
+    """The Verdict on a run.
+
+    ``plans`` and ``phases`` are in the order they ran; a phase that never began is in neither. ``rules`` are the run's
+    thresholds. ``stopped`` says that the run was interrupted or reached its budget, so that a schedule cut short is no
+    fault. ``scenarios`` are the hashes of the scenarios the merged records came from.
+    """
+    pairs = list(zip(plans, phases, strict=True))
+    measured = [(plan, total) for plan, total in pairs if not plan.warmup]
+    reasons = [*_scenario_mismatch(scenarios), *_record_incomplete(phases)]
+    for plan, total in measured:
+        reasons += _rate_missed(plan, total, stopped)
+        reasons += _late_starts(total)
+        reasons += _clipped(total)
+        reasons += _outcomes(total)
+        if not plan.closed:
+            reasons += _pool_saturated(total)
+        reasons += _negative_overhead(total)
+        reasons += _summary_missing(total)
+    reasons += _thresholds_unsupported(rules, phases, [total for _, total in measured])
+    unsupported = [reason for _, total in measured for reason in _percentiles_unsupported(total)]
+    return Verdict(status=_status(reasons), reasons=reasons + unsupported)
+
+
+def withheld(verdict: Verdict, phase: str | None, metric: str | None = None, p: float | None = None) -> Reason | None:
+    """The first Reason why a figure may be neither shown nor judged, None if it may.
+
+    ``phase`` is None for the totals, which contain every phase. ``metric`` is None for counts and rates. ``p`` is the
+    percentile, 100 for a maximum, None for a minimum or a mean. A percentile that its sample does not support is marked
+    on itself (``low`` is null) and not found here.
+    """
+    for reason in verdict.reasons:
+        if phase is not None and reason.phase not in (None, phase):
+            continue
+        if reason.withholds == "all" or (metric is not None and reason.withholds == metric):
+            return reason
+        if reason.withholds == "tails" and metric in _ON_OUR_CLOCK and p is not None and p >= TAIL:
+            return reason
+    return None
+
+
+def _status(reasons: Sequence[Reason]) -> str:
+    if any(reason.severity == "invalid" for reason in reasons):
+        return "invalid"
+    return "degraded" if reasons else "valid"
+
+
+def _scenario_mismatch(scenarios: Collection[str]) -> Iterator[Reason]:
+    distinct = len(set(scenarios))
+    if distinct > 1:
+        yield Reason(
+            rule="scenario_mismatch",
+            severity="invalid",
+            message=f"The merged records come from {distinct} different scenarios, expected one: run every agent with "
+            "the same file.",
+            value=distinct,
+            limit=1,
+            withholds="all",
+        )
+
+
+def _record_incomplete(phases: Sequence[PhaseTotal]) -> Iterator[Reason]:
+    for total in phases:
+        faults = list(total.faults())
+        if faults:
+            yield _incomplete(faults, total.name)
+    missing = list(missing_frames(phases))
+    if missing:
+        yield _incomplete(missing, None)
+
+
+def _incomplete(faults: Sequence[str], phase: str | None) -> Reason:
+    return Reason(
+        rule="record_incomplete",
+        severity="withheld",
+        message=f"The record is incomplete: {'; '.join(faults)}. An agent probably died: see its messages, run again.",
+        value=len(faults),
+        limit=0,
+        phase=phase,
+        withholds="all",
+    )
+
+
+def _rate_missed(plan: PhasePlan, total: PhaseTotal, stopped: bool) -> Iterator[Reason]:
+    missed = total.reasons[GENERATOR_FAULT]
+    if total.planned and (total.planned - missed) / total.planned < ISSUED_SHARE:
+        yield Reason(
+            rule="rate_missed",
+            severity="invalid",
+            message=f"The load generator made {total.planned - missed} of {total.planned} planned starts, expected at "
+            f"least {ISSUED_SHARE:.1%}: lower the rate, or give the generator more cores or agents.",
+            value=(total.planned - missed) / total.planned,
+            limit=ISSUED_SHARE,
+            phase=total.name,
+            withholds="all",
+        )
+    cut_short = stopped or total.feeder_exhausted or total.budget_reached
+    if plan.drawn is not None and not cut_short and abs(total.planned - plan.drawn) > DRAWN_TOLERANCE * plan.drawn:
+        yield Reason(
+            rule="rate_missed",
+            severity="invalid",
+            message=f"{total.planned} starts fell due, but the schedule has {plan.drawn}, expected them to agree "
+            f"within {DRAWN_TOLERANCE:.0%}: the generator did not follow its schedule; run again.",
+            value=total.planned,
+            limit=plan.drawn,
+            phase=total.name,
+            withholds="all",
+        )
+
+
+def _late_starts(total: PhaseTotal) -> Iterator[Reason]:
+    late = total.merged("late")
+    if not late.counts:
+        return
+    late_p99, late_p999 = late.values_at((99, 99.9))
+    latency = total.by_metric().get("latency", Histogram())
+    p99 = latency.value_at(99)
+    remedy = "lower the rate, or give the generator more cores or agents"
+    invalid_limit = max(INVALID_LATE_P99_US, INVALID_LATE_SHARE_OF_P99 * (p99 or 0))
+    if late_p99 > invalid_limit:
+        yield _late(total, "invalid", "all", "p99", late_p99, invalid_limit, f"nothing here can be trusted: {remedy}")
+        return
+    p50s = list(_supported_p50s(total))
+    p99_limit = max(LATE_P99_US, LATE_SHARE_OF_P50 * min(p50s, default=0))
+    if late_p99 > p99_limit:
+        yield _late(
+            total, "withheld", "tails", "p99", late_p99, p99_limit, f"percentiles from p95 up are not shown: {remedy}"
+        )
+    elif p99 is not None and supported(latency.count, 99) and late_p999 > LATE_SHARE_OF_P99 * p99:
+        limit = LATE_SHARE_OF_P99 * p99
+        yield _late(
+            total, "withheld", "tails", "p99.9", late_p999, limit, f"percentiles from p95 up are not shown: {remedy}"
+        )
+
+
+def _supported_p50s(total: PhaseTotal) -> Iterator[int]:
+    """Every median of latency that the phase reports, in µs."""
+    for start in (None, *sorted({key.start for key in total.histograms})):
+        latency = total.merged("latency", outcomes=(OK,), start=start)
+        median = latency.value_at(50)
+        if median is not None and supported(latency.count, 50):
+            yield median
+
+
+def _late(
+    total: PhaseTotal, severity: str, withholds: str, percentile: str, value_us: int, limit_us: float, remedy: str
+) -> Reason:
+    return Reason(
+        rule="late_starts",
+        severity=severity,
+        message=f"The load generator itself was late: {percentile} of its lateness is {_time(value_us)}, expected at "
+        f"most {_time(limit_us)}; {remedy}.",
+        value=value_us * NS_PER_US,
+        limit=limit_us * NS_PER_US,
+        phase=total.name,
+        withholds=withholds,
+    )
+
+
+def _clipped(total: PhaseTotal) -> Iterator[Reason]:
+    if total.clipped:
+        yield Reason(
+            rule="clipped",
+            severity="invalid",
+            message=f"{total.clipped} values were above the largest a histogram holds, 1 h, and count as that: shorten "
+            "the timeouts.",
+            value=total.clipped,
+            limit=0,
+            phase=total.name,
+            withholds="all",
+        )
+
+
+def _outcomes(total: PhaseTotal) -> Iterator[Reason]:
+    failed = {name: n for name, n in total.outcomes.items() if n and name not in (OK, "dropped")}
+    count = sum(failed.values())
+    if total.planned and count / total.planned > FAILED_SHARE:
+        named = ", ".join(f"{n} {name}" for name, n in sorted(failed.items(), key=lambda item: (-item[1], item[0])))
+        yield Reason(
+            rule="failures",
+            severity="warning",
+            message=f"{count} of {total.planned} invocations ({count / total.planned:.2%}) failed: {named}. Metrics "
+            "are of the ok ones; latency_all has them all.",
+            value=count / total.planned,
+            limit=FAILED_SHARE,
+            phase=total.name,
+        )
+    dropped = total.dropped - total.reasons[GENERATOR_FAULT]
+    if dropped:
+        yield Reason(
+            rule="dropped",
+            severity="warning",
+            message=f"{dropped} of {total.planned} planned starts ({dropped / total.planned:.2%}) were dropped: "
+            "the target did not keep up with the rate. Raise max_in_flight or max_lag, or lower the rate.",
+            value=dropped / total.planned,
+            limit=0,
+            phase=total.name,
+        )
+
+
+def _pool_saturated(total: PhaseTotal) -> Iterator[Reason]:
+    waited = total.merged("waited")
+    longest = waited.max_us
+    if longest:
+        n = waited.count - waited.counts.get(0, 0)
+        yield Reason(
+            rule="pool_saturated",
+            severity="warning",
+            message=f"{n} of {waited.count} starts waited for a free worker, up to {_time(longest)}: latency contains "
+            "the wait, service_time does not and understates. Raise max_in_flight, or take it as the target's limit.",
+            value=n,
+            limit=0,
+            phase=total.name,
+        )
+
+
+def _negative_overhead(total: PhaseTotal) -> Iterator[Reason]:
+    if total.negative_overhead:
+        yield Reason(
+            rule="negative_overhead",
+            severity="withheld",
+            message=f"{total.negative_overhead} invocations ran longer by the platform's clock than they took by ours, "
+            "by more than 1 µs: one of the two is wrong, so overhead is not shown.",
+            value=total.negative_overhead,
+            limit=0,
+            phase=total.name,
+            withholds="overhead",
+        )
+
+
+def _summary_missing(total: PhaseTotal) -> Iterator[Reason]:
+    missing = total.summary_missing
+    if not missing:
+        return
+    # Every answer with status 200 either told its duration, and is in that histogram, or was counted as missing.
+    answers = missing + total.merged("duration").count
+    if missing / answers > SUMMARY_MISSING_SHARE:
+        for metric in ("duration", "overhead"):
+            yield Reason(
+                rule="summary_missing",
+                severity="withheld",
+                message=f"{missing} of {answers} answers ({missing / answers:.2%}) lack the platform's own summary, "
+                f"expected at most {SUMMARY_MISSING_SHARE:.1%}: {metric} is not shown, as the rest may differ.",
+                value=missing / answers,
+                limit=SUMMARY_MISSING_SHARE,
+                phase=total.name,
+                withholds=metric,
+            )
+
+
+def _thresholds_unsupported(
+    rules: Sequence[Rule], phases: Sequence[PhaseTotal], measured: Sequence[PhaseTotal]
+) -> Iterator[Reason]:
+    by_name = {total.name: total for total in phases}
+    for rule in rules:
+        if not isinstance(rule, MetricRule) or rule.percentile is None:
+            continue
+        total = combined(measured) if rule.phase is None else by_name.get(rule.phase)
+        count = 0 if total is None else _sample(total, rule).count
+        if not supported(count, rule.percentile):
+            yield Reason(
+                rule="too_few_samples",
+                severity="withheld",
+                message=f"The threshold {rule.text} needs {_needed(rule.percentile)} and has {count}: run longer or at "
+                "a higher rate, or ask for a lower percentile.",
+                value=count,
+                limit=needed(rule.percentile),
+                phase=rule.phase,
+            )
+
+
+def _sample(total: PhaseTotal, rule: MetricRule) -> Histogram:
+    """What a threshold on a percentile is judged by."""
+    if rule.start is None and rule.metric in (Metric.LATENCY, Metric.LATENCY_ALL):
+        return total.latency_all()
+    metric = Metric.LATENCY if rule.metric is Metric.LATENCY_ALL else rule.metric
+    return total.merged(metric.value, outcomes=(OK,), start=rule.start)
+
+
+def _percentiles_unsupported(total: PhaseTotal) -> Iterator[Reason]:
+    count = total.merged("latency", outcomes=(OK,)).count
+    unsupported = [p for p in EXPECTED if not supported(count, p)]
+    if unsupported:
+        lowest = unsupported[0]
+        listed = ", ".join(f"p{p:g}" for p in unsupported)
+        yield Reason(
+            rule="too_few_samples",
+            severity="withheld",
+            message=f"{count} ok invocations are too few for {listed} of latency, not shown: p{lowest:g} needs "
+            f"{_needed(lowest)}.",
+            value=count,
+            limit=needed(lowest),
+            phase=total.name,
+        )
+
+
+def _needed(p: float) -> str:
+    count = needed(p)
+    return "more samples than there can be" if count is None else f"{count} samples"
+
+
+def _time(us: float) -> str:
+    """A time in words, four significant digits."""
+    if us < 1_000:
+        return f"{us:.4g} µs"
+    return f"{us / 1_000:.4g} ms" if us < 1_000_000 else f"{us / 1_000_000:.4g} s"

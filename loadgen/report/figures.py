@@ -1,0 +1,147 @@
+"""Which figures may be shown, decided once for every renderer.
+
+summary.json holds what was measured; a report shows only what the sample supports and the Verdict lets stand. What it
+does not show it replaces with a dash and the reason.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from loadgen.functiongraph.outcome import CENSORED
+from loadgen.measure.percentile import needed
+from loadgen.measure.summary import MetricSummary, Percentile, PhaseSummary, Reason, Summary, Verdict
+from loadgen.measure.verdict import withheld
+from loadgen.report import units
+
+DASH = "—"
+TOO_FEW = "n < "
+"""What ``Withheld.brief`` begins with when the sample is too small; the number needed follows."""
+
+
+class View(Struct, frozen=True):
+    """The stretch of load whose figures are shown: one phase, or (``name`` None) all measured phases together."""
+
+    phase: PhaseSummary
+    name: str | None
+    verdict: Verdict
+
+
+class Shown(Struct, frozen=True):
+    """A figure that may be shown. ``low`` and ``high`` are its 95 % interval, None for what has none (min, mean, max).
+
+    ``at_least`` and ``high_at_least`` mark lower bounds: the true number may be larger. ``unit`` is ``ns`` or
+    ``bytes``.
+    """
+
+    value: int
+    unit: str
+    low: int | None = None
+    high: int | None = None
+    at_least: bool = False
+    high_at_least: bool = False
+
+    def __str__(self) -> str:
+        """The figure as it is printed: ``1.23 ms``, ``≥ 1.23 ms``."""
+        return ("≥ " if self.at_least else "") + _quantity(self.unit, self.value)
+
+    @property
+    def interval(self) -> str:
+        """Its interval as it is printed, empty when it has none."""
+        if self.low is None or self.high is None:
+            return ""
+        if self.high_at_least:
+            return f"from {_quantity(self.unit, self.low)}"
+        return units.between(*(_quantity(self.unit, value) for value in (self.low, self.high, self.value)))
+
+
+class Withheld(Struct, frozen=True):
+    """A figure that may not be shown. ``why`` is a sentence, ``brief`` fits under the dash."""
+
+    why: str
+    brief: str
+
+    def __str__(self) -> str:
+        """A dash."""
+        return DASH
+
+
+Figure = Shown | Withheld
+
+
+def totals(summary: Summary) -> View:
+    """All measured phases together."""
+    return View(summary.totals, None, summary.verdict)
+
+
+def phases(summary: Summary) -> list[View]:
+    """Each phase, warm-ups included, in order."""
+    return [View(phase, phase.name, summary.verdict) for phase in summary.phases]
+
+
+def shown(view: View, metric: str, statistic: float | str) -> Figure:
+    """A statistic of a metric: a percentile (in percent), ``min``, ``mean`` or ``max``, or why it may not be shown.
+
+    Withheld is what has no observations, what a reason of the Verdict withholds (everything when the run is invalid),
+    and a percentile whose sample gives its interval no limits.
+    """
+    distribution = view.phase.metrics.get(metric)
+    if distribution is None or distribution.count == 0:
+        return Withheld(f"{metric}: no invocation has one.", "none")
+    reason = withholding(view, metric, statistic)
+    if reason is not None:
+        return Withheld(_because(reason), units.printable(reason.rule))
+    censored = metric == "latency_all" and any(view.phase.outcomes.get(outcome.value) for outcome in CENSORED)
+    if isinstance(statistic, str):
+        return _extreme(distribution, metric, statistic, censored)
+    found = next((item for item in distribution.percentiles if item.p == statistic), None)
+    if found is None:
+        return Withheld(f"{units.percentile(statistic)} of {metric} is not in this summary.", "not listed")
+    return _percentile(distribution, found)
+
+
+def withholding(view: View, metric: str, statistic: float | str) -> Reason | None:
+    """The first reason for which the Verdict withholds a statistic of a metric, None when it lets it stand."""
+    p = {"min": None, "mean": None, "max": 100.0}[statistic] if isinstance(statistic, str) else statistic
+    reason = withheld(view.verdict, view.name, metric, p)
+    if reason is not None:
+        return reason
+    if view.verdict.status == "invalid":
+        return next((reason for reason in view.verdict.reasons if reason.severity == "invalid"), _INVALID)
+    return None
+
+
+_INVALID = Reason("invalid", "invalid", "the run is invalid", None, None)
+
+
+def _because(reason: Reason) -> str:
+    where = f" in phase {reason.phase}" if reason.phase is not None else ""
+    return units.printable(f"Withheld by {reason.rule}{where}: {reason.message}")
+
+
+def _extreme(distribution: MetricSummary, metric: str, statistic: str, censored: bool) -> Figure:
+    value = {"min": distribution.min, "mean": distribution.mean, "max": distribution.max}[statistic]
+    if value is None:
+        return Withheld(f"{metric}: no invocation has one.", "none")
+    return Shown(value, distribution.unit, at_least=censored)
+
+
+def _percentile(distribution: MetricSummary, found: Percentile) -> Figure:
+    if found.low is None or found.high is None:
+        fewest = needed(found.p)
+        name = units.percentile(found.p)
+        if fewest is None or distribution.count >= fewest:
+            return Withheld(f"{name}: this sample does not bound it.", "unbounded")
+        return Withheld(f"{name} needs about {units.count(fewest)} invocations.", f"{TOO_FEW}{units.count(fewest)}")
+    return Shown(
+        found.value,
+        distribution.unit,
+        found.low,
+        found.high,
+        at_least=found.censored,
+        high_at_least=found.censored or found.high_censored,
+    )
+
+
+def _quantity(unit: str, value: int) -> str:
+    return units.duration(value) if unit == "ns" else units.size(value)

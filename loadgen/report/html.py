@@ -1,0 +1,81 @@
+"""The Summary as one HTML page that needs nothing else: no network, no script, no font.
+
+Names, bodies and request ids come from strangers: Jinja2 escapes everything but the drawings, which escape their own.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import jinja2
+import msgspec
+from markupsafe import Markup
+
+from loadgen.measure.summary import Summary
+from loadgen.report import charts, tables, units
+from loadgen.report.charts import Chart
+from loadgen.report.figures import phases, totals
+from loadgen.report.timeline import Timeline
+
+
+def html(summary: Summary, timeline: Timeline) -> str:
+    """The whole report. ``timeline`` may have no points; the charts over time are then left out, and it says so."""
+    views = phases(summary)
+    total = totals(summary)
+    drawn = (
+        charts.percentile_curve(total),
+        charts.latency_over_time(timeline, views),
+        charts.rate_over_time(timeline, views),
+    )
+    return _template().render(
+        summary=summary,
+        standing=tables.standing(summary),
+        reasons=[(reason, tables.reason(reason)) for reason in summary.verdict.reasons],
+        synthetic=tables.SYNTHETIC if summary.environment.synthetic else "",
+        facts=tables.facts(summary),
+        headline=tables.headline(summary),
+        figures=[_figure(chart, number) for number, chart in enumerate(drawn) if chart is not None],
+        missing=_missing(drawn, timeline),
+        counts=tables.counts(summary),
+        outcomes=tables.outcomes(summary.totals),
+        thresholds=tables.thresholds(summary),
+        by_phase=tables.by_phase(summary),
+        metrics=tables.metrics(total),
+        phase_metrics=[(view.phase.name, tables.metrics(view)) for view in views] if len(views) > 1 else [],
+        failures=tables.failures(summary),
+        slowest=tables.slowest(summary),
+        environment=tables.environment(summary),
+        scenario=msgspec.json.format(msgspec.json.encode(summary.scenario), indent=2).decode(),
+        printable=units.printable,
+    )
+
+
+@lru_cache(maxsize=1)
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("loadgen.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("report.html.jinja")
+
+
+def _figure(chart: Chart, number: int) -> tuple[Chart, Markup]:
+    drawings = (charts.svg(chart, size, number) for size in (charts.WIDE, charts.NARROW))
+    return chart, Markup("\n".join(drawings))  # noqa: S704  the drawings escape every text they hold
+
+
+def _missing(drawn: tuple[Chart | None, ...], timeline: Timeline) -> list[str]:
+    """Why a chart is not there."""
+    curve, latency, _ = drawn
+    why = []
+    if curve is None:
+        why.append("No percentile curve: there are too few ok invocations, or their times are withheld.")
+    if not timeline.points:
+        why.append("No charts over time: intervals.hlog holds no intervals.")
+    elif latency is None:
+        why.append("No latency over time: there is no ok invocation, or the times are withheld.")
+    return why

@@ -1,0 +1,422 @@
+"""What a report says, as tables of text and plain sentences; the renderers only lay them out.
+
+All foreign text (names, bodies, request ids) passes through ``printable`` here, so that no renderer meets a control
+character. Escaping for its own format is each renderer's duty.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from loadgen.functiongraph.outcome import Outcome
+from loadgen.measure.summary import PhaseSummary, Reason, Summary, ThresholdResult
+from loadgen.report import units
+from loadgen.report.figures import DASH, TOO_FEW, Shown, View, Withheld, phases, shown, totals
+
+HEADLINE = (50.0, 90.0, 95.0, 99.0, 99.9)
+METRICS = (
+    "latency",
+    "latency_all",
+    "service_time",
+    "lag",
+    "waited",
+    "late",
+    "duration",
+    "billed_duration",
+    "overhead",
+    "connect",
+    "memory_used",
+)
+"""The order in which metrics are listed."""
+
+CLOSED = "latency = service time; a slow server slows the load"
+SYNTHETIC = "Synthetic: the embedded emulator answered. These numbers say nothing about a real platform."
+
+
+class Cell(Struct, frozen=True):
+    """A text, a smaller text below it, and a tone: ``good``, ``bad``, ``warn``, ``muted`` or none."""
+
+    text: str
+    detail: str = ""
+    tone: str = ""
+
+
+class Column(Struct, frozen=True):
+    """A column; numbers stand to the right."""
+
+    title: str
+    numeric: bool = True
+
+
+class Table(Struct, frozen=True):
+    """A table; every row has one cell for each column. ``notes`` are sentences that belong below it."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...] = ()
+
+
+def standing(summary: Summary) -> str:
+    """The Verdict in one sentence."""
+    status = summary.verdict.status
+    if status == "invalid":
+        return "invalid: these numbers cannot be trusted, and the figures they would have given are withheld"
+    if status == "degraded":
+        withheld = any(reason.withholds for reason in summary.verdict.reasons)
+        return "degraded: " + ("some figures are withheld" if withheld else "read the numbers with these warnings")
+    return "valid: no rule about the measurement itself was broken"
+
+
+def reason(reason: Reason) -> str:
+    """One reason of the Verdict, without its rule's name."""
+    where = f"phase {units.printable(reason.phase)}: " if reason.phase is not None else ""
+    return where + units.printable(reason.message)
+
+
+def facts(summary: Summary) -> list[tuple[str, str]]:
+    """What ran, when and against what, as label and text."""
+    run = summary.run
+    total = summary.totals
+    target = summary.scenario.get("target")
+    listed = [
+        ("run", units.printable(run.id)),
+        ("started", units.printable(run.started_at)),
+        ("ended", units.printable(run.ended_at) + (" (interrupted)" if run.interrupted else "")),
+        (
+            "measured",
+            f"{units.span(total.duration_ns)} in {_plural(sum(not p.warmup for p in summary.phases), 'phase')}",
+        ),
+    ]
+    if isinstance(target, dict):
+        aim = target.get("function") or target.get("url")
+        endpoint = target.get("endpoint")
+        listed.append(("target", units.printable(" at ".join(str(part) for part in (aim, endpoint) if part))))
+    if summary.environment.address is not None:
+        listed.append(("address", units.printable(summary.environment.address)))
+    if summary.preflight is not None:
+        first = summary.preflight
+        status = f" (status {first.status})" if first.status is not None else ""
+        listed.append(
+            (
+                "pre-flight",
+                f"{units.printable(first.outcome)}{status} after {units.duration(first.latency_ns)}, in no count",
+            )
+        )
+    return listed
+
+
+def headline(summary: Summary) -> Table:
+    """The times of all measured phases together."""
+    view = totals(summary)
+    names = [name for name in METRICS if name in {"latency", "service_time", "lag"} or _reported(view.phase, name)]
+    names = [name for name in names if name not in {"waited", "late", "connect", "memory_used"}]
+    failing = view.phase.planned - _ok(view.phase)
+    if not failing:
+        names.remove("latency_all")
+    columns = [p for p in HEADLINE if p < 99.9 or any(isinstance(shown(view, name, p), Shown) for name in names)]
+    every = [_metric_row(view, name, columns) for name in names]
+    rows = [row for row in every if any(cell.text != DASH for cell in row[1:])]
+    notes = [
+        "No times can be shown."
+        if not rows
+        else f"Times of the {_plural(_ok(view.phase), 'ok invocation')} of {units.count(view.phase.planned)} planned"
+        + ("; latency_all is over all of them." if failing else ".")
+        + f" Ranges are 95{units.GAP}% confidence intervals."
+    ]
+    return Table(
+        "Times",
+        (Column("", False), *(Column(units.percentile(p)) for p in columns), Column("max")),
+        tuple(rows),
+        (
+            *notes,
+            *_successful_only(view, columns),
+            *_closed(p for p in summary.phases if not p.warmup),
+            *_whys(view, names, columns),
+        ),
+    )
+
+
+def metrics(view: View) -> Table:
+    """Every metric of a stretch of load with every percentile that it lists."""
+    names = [name for name in METRICS if _reported(view.phase, name)]
+    names += sorted(name for name in view.phase.metrics if name not in METRICS and _reported(view.phase, name))
+    listed = sorted({item.p for name in names for item in view.phase.metrics[name].percentiles})
+    statistics: tuple[float | str, ...] = ("min", "mean", *listed, "max")
+    rows = []
+    for name in names:
+        cells = [_figure(view, name, statistic) for statistic in statistics]
+        rows.append((Cell(units.printable(name)), Cell(units.count(view.phase.metrics[name].count)), *cells))
+    return Table(
+        "Metrics",
+        tuple(
+            [Column("metric", False), Column("count"), Column("min"), Column("mean")]
+            + [Column(units.percentile(p)) for p in listed]
+            + [Column("max")]
+        ),
+        tuple(rows),
+        _whys(view, names, listed),
+    )
+
+
+def counts(summary: Summary) -> Table:
+    """What became of the planned invocations."""
+    total = summary.totals
+    rows = [
+        (Cell("planned"), Cell(units.count(total.planned)), Cell(""), Cell(units.rate(total.planned_rate))),
+        _count("started", total.started, total.planned, units.rate(total.achieved_rate)),
+        _count("completed", total.completed, total.planned),
+        _count("dropped", total.dropped, total.planned, tone="bad" if total.dropped else ""),
+        _count("unfinished", total.unfinished, total.planned, tone="bad" if total.unfinished else ""),
+    ]
+    return Table(
+        "Invocations",
+        (Column("", False), Column("count"), Column("share of planned"), Column("rate")),
+        tuple(rows),
+        tuple(
+            f"{units.printable(phase.name)}: {units.printable(note)}"
+            for phase in summary.phases
+            for note in phase.notes
+        ),
+    )
+
+
+def outcomes(phase: PhaseSummary) -> Table:
+    """How the invocations ended, most frequent first."""
+    rows = []
+    for name, n in sorted(phase.outcomes.items(), key=lambda item: (-item[1], item[0])):
+        if n:
+            tone = "good" if name == Outcome.OK.value else "bad"
+            rows.append(
+                (Cell(units.printable(name), tone=tone), Cell(units.count(n)), Cell(units.share(n, phase.planned)))
+            )
+    why = ", ".join(
+        f"{units.printable(slug)} {units.count(n)}"
+        for slug, n in sorted(phase.reasons.items(), key=lambda item: (-item[1], item[0]))
+        if n and not slug.startswith("ok")
+    )
+    return Table(
+        "Outcomes",
+        (Column("outcome", False), Column("count"), Column("share of planned")),
+        tuple(rows),
+        (f"Reasons: {why}.",) if why else (),
+    )
+
+
+def by_phase(summary: Summary) -> Table:
+    """One row for each phase."""
+    statistics: tuple[float | str, ...] = (50.0, 99.0, "max")
+    rows = []
+    for view in phases(summary):
+        phase = view.phase
+        failing = phase.planned - _ok(phase)
+        dropped = f"{units.count(phase.dropped)} dropped" if phase.dropped else ""
+        rows.append(
+            (
+                Cell(
+                    units.printable(phase.name), "not counted" if phase.warmup else "", "muted" if phase.warmup else ""
+                ),
+                Cell(phase.model, "warm-up" if phase.warmup else ""),
+                Cell(units.span(phase.duration_ns)),
+                Cell(units.count(phase.planned)),
+                Cell(units.rate(phase.achieved_rate), f"of {units.rate(phase.planned_rate)}"),
+                Cell(units.count(failing), dropped, "bad" if failing else ""),
+                *(_without_interval(_figure(view, "latency", statistic)) for statistic in statistics),
+            )
+        )
+    titles = ("planned", "achieved rate", "not ok", "p50", "p99", "max")
+    return Table(
+        "Phases",
+        (Column("phase", False), Column("model", False), Column("duration"), *(Column(title) for title in titles)),
+        tuple(rows),
+        ("p50, p99 and max are of latency, ok invocations.", *_closed(summary.phases)),
+    )
+
+
+def thresholds(summary: Summary) -> Table:
+    """Every threshold and whether it holds."""
+    return Table(
+        "Thresholds",
+        (Column("", False), Column("rule", False), Column("measured"), Column("why", False)),
+        tuple(_threshold(result) for result in summary.thresholds),
+    )
+
+
+def failures(summary: Summary) -> Table:
+    """The first failures of every kind, by phase."""
+    rows = [
+        (
+            Cell(units.printable(phase.name)),
+            Cell(units.printable(failure.outcome), tone="bad"),
+            Cell(units.printable(failure.reason)),
+            Cell(DASH if failure.status is None else str(failure.status)),
+            Cell(units.printable(failure.error_code or DASH)),
+            Cell(units.printable(failure.request_id or DASH)),
+            Cell(units.printable(failure.body) or DASH),
+        )
+        for phase in summary.phases
+        for failure in phase.examples.failures
+    ]
+    return Table(
+        "Failure examples",
+        (
+            Column("phase", False),
+            Column("outcome", False),
+            Column("reason", False),
+            Column("status"),
+            Column("code", False),
+            Column("request id", False),
+            Column("body", False),
+        ),
+        tuple(rows),
+        ("The first three of each failing outcome in each phase.",) if rows else (),
+    )
+
+
+def slowest(summary: Summary) -> Table:
+    """The slowest answered invocations of the measured phases; empty where the maximum is withheld."""
+    rows = [
+        (
+            Cell(units.printable(view.phase.name)),
+            Cell(units.duration(slow.latency_ns)),
+            Cell(units.duration(slow.service_time_ns)),
+            Cell(units.printable(slow.outcome)),
+            Cell(units.printable(slow.request_id or DASH)),
+        )
+        for view in phases(summary)
+        if not view.phase.warmup and not (withheld_max(view))
+        for slow in view.phase.examples.slowest
+    ]
+    return Table(
+        "Slowest invocations",
+        (
+            Column("phase", False),
+            Column("latency"),
+            Column("service time"),
+            Column("outcome", False),
+            Column("request id", False),
+        ),
+        tuple(rows),
+    )
+
+
+def withheld_max(view: View) -> bool:
+    """Whether the largest latency may not be shown although there is one."""
+    figure = shown(view, "latency_all", "max")
+    return isinstance(figure, Withheld) and figure.brief != "none"
+
+
+def environment(summary: Summary) -> Table:
+    """Where it ran, and how busy the generator was."""
+    env = summary.environment
+    limits = [
+        "no CPU limit" if env.cgroup_cpu_limit is None else f"{env.cgroup_cpu_limit:g} CPUs",
+        "no memory limit" if env.cgroup_memory_limit_bytes is None else units.size(env.cgroup_memory_limit_bytes),
+    ]
+    listed = [
+        ("loadgen", f"{env.version} ({env.build})"),
+        ("Python", env.python),
+        ("event loop", "asyncio" if env.uvloop is None else f"uvloop {env.uvloop}"),
+        ("timer", env.timer),
+        ("TLS", env.tls_library),
+        ("kernel", env.kernel),
+        ("CPU", f"{env.cpu_model}, {_plural(env.usable_cores, 'usable core')}"),
+        ("container limits", ", ".join(limits)),
+        ("open files", units.count(env.nofile)),
+        ("target address", env.address or DASH),
+        ("agents", str(env.agents)),
+        ("scenario", env.scenario_sha256),
+    ]
+    listed += [
+        (
+            f"agent {agent.agent}",
+            f"{units.share(agent.cpu)} of a core, {units.size(agent.rss_bytes)}, {_plural(agent.frames, 'frame')}",
+        )
+        for agent in summary.generator.agents
+    ]
+    return Table(
+        "Environment",
+        (Column("", False), Column("", False)),
+        tuple((Cell(name), Cell(units.printable(text))) for name, text in listed),
+    )
+
+
+def _metric_row(view: View, name: str, columns: Iterable[float]) -> tuple[Cell, ...]:
+    return (Cell(name), *(_figure(view, name, p) for p in columns), _figure(view, name, "max"))
+
+
+def _figure(view: View, metric: str, statistic: float | str) -> Cell:
+    figure = shown(view, metric, statistic)
+    if isinstance(figure, Withheld):
+        return Cell(DASH, "" if figure.brief == "none" else figure.brief, "muted")
+    return Cell(str(figure), figure.interval, "warn" if figure.at_least else "")
+
+
+def _without_interval(cell: Cell) -> Cell:
+    """A figure whose interval stands elsewhere; why one is withheld stays."""
+    return cell if cell.text == DASH else Cell(cell.text, "", cell.tone)
+
+
+def _count(name: str, n: int, planned: int, rate: str = "", tone: str = "") -> tuple[Cell, ...]:
+    return Cell(name), Cell(units.count(n), tone=tone), Cell(units.share(n, planned)), Cell(rate)
+
+
+def _threshold(result: ThresholdResult) -> tuple[Cell, ...]:
+    mark = {True: Cell("pass", tone="good"), False: Cell("FAIL", tone="bad"), None: Cell("withheld", tone="bad")}
+    measured = DASH if result.value is None else _measured(result.rule, result.value)
+    return mark[result.passed], Cell(units.printable(result.rule)), Cell(measured), Cell(units.printable(result.why))
+
+
+def _measured(rule: str, value: float) -> str:
+    """A threshold's value in the unit that its rule's limit has."""
+    limit = re.split(r"[<>]", rule)[-1].strip()
+    if limit.endswith("%"):
+        return units.share(value)
+    if "/" in limit:
+        return units.rate(value)
+    if re.fullmatch(r"[\d.]+\s*(ns|us|µs|ms|s|m|min|h)", limit):
+        return units.duration(value)
+    return f"{value:g}"
+
+
+def _reported(phase: PhaseSummary, name: str) -> bool:
+    return name in phase.metrics and phase.metrics[name].count > 0
+
+
+def _ok(phase: PhaseSummary) -> int:
+    return phase.outcomes.get(Outcome.OK.value, 0)
+
+
+def _successful_only(view: View, columns: Iterable[float]) -> tuple[str, ...]:
+    """Percentiles that would be among the failures, if failures were in the distribution, say that they are not."""
+    phase = view.phase
+    failing = phase.planned - _ok(phase)
+    hidden = [units.percentile(p) for p in columns if failing and failing > (1 - p / 100) * phase.planned + 1e-9]
+    if not hidden or not _ok(phase):
+        return ()
+    return (
+        f"{units.share(failing, phase.planned)} of the planned invocations were not ok: {', '.join(hidden)} "
+        "of every metric but latency_all leave them out.",
+    )
+
+
+def _closed(listed: Iterable[PhaseSummary]) -> tuple[str, ...]:
+    names = [units.printable(phase.name) for phase in listed if phase.model == "closed"]
+    return (f"Closed ({', '.join(names)}): {CLOSED}.",) if names else ()
+
+
+def _whys(view: View, names: Iterable[str], columns: Iterable[float]) -> tuple[str, ...]:
+    """Why figures are withheld, each reason once."""
+    statistics: tuple[float | str, ...] = (*columns, "max")
+    figures = [shown(view, name, statistic) for name in names for statistic in statistics]
+    withheld = [figure for figure in figures if isinstance(figure, Withheld) and figure.brief != "none"]
+    few = [figure for figure in withheld if figure.brief.startswith(TOO_FEW)]
+    whys = dict.fromkeys(figure.why for figure in withheld if figure not in few)
+    return (*whys, *([f"{TOO_FEW}N: too few invocations, the percentile needs about N."] if few else []))
+
+
+def _plural(n: int, noun: str) -> str:
+    return f"{units.count(n)} {noun}" + ("" if n == 1 else "s")

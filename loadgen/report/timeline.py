@@ -1,0 +1,164 @@
+"""A run over time, from its interval log.
+
+Theory of operation. The log has a line a second for each phase and metric. Lines are merged into points: the
+histograms of a point are added, never its percentiles averaged, and a point never spans two phases. When there would be
+more points than fit a chart, or so few calls in a point that not even a median is known, neighbours are merged, all
+alike, so that memory does not grow with the length of the run.
+
+``latency`` counts the ok invocations of an interval, ``latency_all`` every planned one; the difference is what failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from statistics import median
+
+from msgspec import Struct
+
+from loadgen.measure import hlog
+from loadgen.measure.histogram import Histogram
+from loadgen.measure.percentile import needed, supported
+from loadgen.scenario.model import NS_PER_S
+
+MOST_POINTS = 600
+FEWEST_POINTS = 12
+"""Points are not merged below this number for the sake of a median."""
+
+_NS_PER_US = 1_000
+_UPPER = (99.0, 95.0, 90.0)
+
+
+class Point(Struct):
+    """Some seconds of one phase. Instants are ns since the run began; ``planned`` counts ok and failed alike."""
+
+    phase: str
+    start_ns: int
+    end_ns: int
+    latency: Histogram
+    planned: int
+
+    @property
+    def ok_per_s(self) -> float | None:
+        """Ok invocations per second, None for a point without length."""
+        return self._per_s(self.latency.count)
+
+    @property
+    def failed_per_s(self) -> float | None:
+        """Invocations per second that did not end ok, the dropped and unfinished included."""
+        return self._per_s(max(0, self.planned - self.latency.count))
+
+    def percentile_ns(self, p: float) -> int | None:
+        """A percentile of the latency of ok invocations, None where they are too few to know it."""
+        value = self.latency.value_at(p) if supported(self.latency.count, p) else None
+        return None if value is None else value * _NS_PER_US
+
+    @property
+    def max_ns(self) -> int | None:
+        """The largest latency of an ok invocation."""
+        return None if self.latency.max_us is None else self.latency.max_us * _NS_PER_US
+
+    def add(self, other: Point) -> None:
+        """Take in another stretch of the same phase."""
+        self.start_ns = min(self.start_ns, other.start_ns)
+        self.end_ns = max(self.end_ns, other.end_ns)
+        self.latency.add(other.latency)
+        self.planned += other.planned
+
+    def _per_s(self, n: int) -> float | None:
+        length_ns = self.end_ns - self.start_ns
+        return n * NS_PER_S / length_ns if length_ns else None
+
+
+class Timeline(Struct, frozen=True):
+    """Points in time order, each about ``width_s`` seconds long.
+
+    ``upper`` is the highest of p99, p95 and p90 that at least half of the points support, None when none is.
+    """
+
+    points: tuple[Point, ...]
+    width_s: int
+    upper: float | None
+
+
+def timeline(lines: Iterable[str]) -> Timeline:
+    """The run over time from the lines of intervals.hlog; no points when it has none.
+
+    Raises ValueError, with the line number, when the log is not one.
+    """
+    points: _Points = {}
+    began: dict[str, int] = {}
+    width_s = 1
+    for line in hlog.read(_of_latency(lines)):
+        phase, _, metric = line.tag.rpartition(".")
+        # An interval begins a little before or after its full second: the nearest one is meant.
+        second = max(0, round((line.start_ns - began.setdefault(phase, line.start_ns)) / NS_PER_S))
+        _add(points, (phase, second // width_s), _point(phase, metric, line))
+        if len(points) > max(MOST_POINTS, 2 * len(began)):
+            points, width_s = _halved(points), 2 * width_s
+    while len(points) >= 2 * FEWEST_POINTS and _typical(points.values()) < (needed(50.0) or 0):
+        points, width_s = _halved(points), 2 * width_s
+    ordered = tuple(_without_stubs(sorted(points.values(), key=lambda point: point.start_ns), width_s))
+    return Timeline(ordered, width_s, _upper(ordered))
+
+
+_Points = dict[tuple[str, int], Point]
+"""Points by phase and number within it."""
+
+
+def _of_latency(lines: Iterable[str]) -> Iterator[str]:
+    """Blank out the lines of other metrics before their histograms are decoded; they are most of the log."""
+    for line in lines:
+        tag, comma, _ = line.partition(",")
+        other = comma and tag.startswith("Tag=") and not tag.endswith((".latency", ".latency_all"))
+        yield "#\n" if other else line
+
+
+def _point(phase: str, metric: str, line: hlog.Line) -> Point:
+    ok = metric == "latency"
+    return Point(
+        phase,
+        line.start_ns,
+        line.start_ns + line.length_ns,
+        line.histogram if ok else Histogram(),
+        0 if ok else line.histogram.count,
+    )
+
+
+def _add(points: _Points, key: tuple[str, int], point: Point) -> None:
+    if key in points:
+        points[key].add(point)
+    else:
+        points[key] = point
+
+
+def _halved(points: _Points) -> _Points:
+    merged: _Points = {}
+    for (phase, number), point in points.items():
+        _add(merged, (phase, number // 2), point)
+    return merged
+
+
+def _typical(points: Collection[Point]) -> float:
+    """The ok invocations in a point, as a median over the points."""
+    return median(point.latency.count for point in points)
+
+
+def _without_stubs(points: Iterable[Point], width_s: int) -> Iterator[Point]:
+    """Add what is left at the end of a phase, too short to have a rate of its own, to the point before."""
+    last: Point | None = None
+    for point in points:
+        if last is not None and last.phase == point.phase and point.end_ns - point.start_ns < width_s * NS_PER_S / 2:
+            last.add(point)
+            continue
+        if last is not None:
+            yield last
+        last = point
+    if last is not None:
+        yield last
+
+
+def _upper(points: Collection[Point]) -> float | None:
+    if not points:
+        return None
+    typical = int(_typical(points))
+    return next((p for p in _UPPER if supported(typical, p)), None)

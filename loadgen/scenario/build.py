@@ -1,0 +1,162 @@
+"""From a checked document to the model: reads the units, fills in the defaults. Nothing here can fail."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+from msgspec import UNSET, UnsetType
+
+from loadgen.scenario import document as written
+from loadgen.scenario import model, rule, units
+from loadgen.scenario.combination import project_of
+
+T = TypeVar("T")
+
+DEFAULT_FUNCTION = "hello"
+DEFAULT_PROJECT = "demo"
+DEFAULT_MAX_IN_FLIGHT = 1000
+
+
+def scenario(doc: written.Scenario, event: str, directory: Path) -> model.Scenario:
+    """The Scenario of a document without faults; ``sha256`` is left empty. Relative paths start at ``directory``."""
+    target = _target(doc.target, doc.event is not UNSET or doc.event_file is not UNSET, directory)
+    emulated = isinstance(target, model.FunctionTarget) and target.emulated
+    return model.Scenario(
+        name=doc.name,
+        kind=doc.kind,
+        seed=doc.seed,
+        target=target,
+        event=event,
+        feeder=None if doc.feeder is UNSET else _feeder(doc.feeder, directory),
+        phases=tuple(_phase(phase, target.timeout.total_ns) for phase in doc.phases),
+        thresholds=tuple(rule.parse(text) for text in doc.thresholds),
+        sample_share=units.sampling(doc.samples),
+        budget=model.Budget(_or(doc.budget.invocations, None), _duration(doc.budget.duration)),
+        tags=doc.tags,
+        emulator=_scenario_emulator(doc) if emulated else None,
+        sha256="",
+    )
+
+
+def emulator(block: written.Emulator, *, seed: int = 1, function: str = DEFAULT_FUNCTION) -> model.Emulator:
+    """The Emulator of a block; ``seed`` and the one ``function`` are the defaults where it names none."""
+    functions = {function: written.EmulatedFunction()} if block.functions is UNSET else block.functions
+    return model.Emulator(
+        seed=_or(block.seed, seed),
+        keep_alive_ns=units.duration(block.keep_alive),
+        functions=tuple(_emulated(name, each) for name, each in functions.items()),
+    )
+
+
+def default_emulator(*, seed: int = 1) -> model.Emulator:
+    """The Emulator that serves when no file says otherwise: one function, ``hello``."""
+    return emulator(written.Emulator(), seed=seed)
+
+
+def function_name(function: str) -> str:
+    """The name in a URN or short form of one; ``hello`` where there is none."""
+    fields = function.split(":")
+    position = 6 if len(fields) >= 7 else min(len(fields) - 1, 2)
+    return fields[position] or DEFAULT_FUNCTION
+
+
+def _scenario_emulator(doc: written.Scenario) -> model.Emulator:
+    block = written.Emulator() if doc.emulator is UNSET else doc.emulator
+    return emulator(block, seed=doc.seed, function=function_name(_or(doc.target.function, DEFAULT_FUNCTION)))
+
+
+def _emulated(name: str, function: written.EmulatedFunction) -> model.EmulatedFunction:
+    return model.EmulatedFunction(
+        name=name,
+        memory_mb=units.megabytes(function.memory),
+        work=model.Work(units.duration(function.work.median), function.work.sigma),
+        cold_start=function.cold_start,
+        max_instances=function.max_instances,
+        dynamic_memory=function.dynamic_memory,
+        errors=units.share(function.errors),
+    )
+
+
+def _target(target: written.Target, has_event: bool, directory: Path) -> model.Target:
+    timeout = model.Timeout(
+        units.duration(target.timeout.connect),
+        units.duration(target.timeout.first_byte),
+        units.duration(target.timeout.total),
+    )
+    ca = None if target.tls.ca is UNSET else str((directory / target.tls.ca).absolute())
+    tls = model.Tls(target.tls.verify, ca)
+    fresh = target.connections == "fresh"
+    if target.url is not UNSET:
+        method = _or(target.method, "POST" if has_event else "GET")
+        headers = tuple(_or(target.headers, {}).items())
+        return model.HttpTarget(target.url, method, headers, fresh, timeout, tls, target.preflight)
+    function = _or(target.function, DEFAULT_FUNCTION)
+    return model.FunctionTarget(
+        endpoint=_or(target.endpoint, "").rstrip("/"),
+        project_id=_or(target.project_id, project_of(function) or DEFAULT_PROJECT),
+        function=function,
+        auth=_auth(target.auth),
+        response=model.ResponseVersion(_or(target.response, "v0")),
+        tail_share=_tail_share(target.log),
+        memory_mb=None if target.memory is UNSET else units.megabytes(target.memory),
+        fresh_connections=fresh,
+        timeout=timeout,
+        tls=tls,
+        preflight=target.preflight,
+    )
+
+
+def _auth(auth: str | written.Auth) -> model.Auth:
+    if isinstance(auth, str) or auth.token is UNSET:
+        return model.NoAuth()
+    return model.TokenAuth(auth.token)
+
+
+def _tail_share(log: str | written.LogTail | UnsetType) -> float:
+    return units.share(log.tail) if isinstance(log, written.LogTail) else float(log == "tail")
+
+
+def _feeder(feeder: written.Feeder, directory: Path) -> model.Feeder:
+    return model.Feeder(str((directory / feeder.file).absolute()), model.FeederOrder(feeder.order))
+
+
+def _phase(phase: written.Phase, timeout_ns: int) -> model.Phase:
+    shape = _shape(phase)
+    if isinstance(shape, model.Bursts):
+        duration_ns = shape.repeat * shape.gap_ns
+    else:
+        duration_ns = units.duration(_or(phase.duration, ""))
+    return model.Phase(
+        name=phase.name,
+        shape=shape,
+        duration_ns=duration_ns,
+        warmup=phase.warmup,
+        arrivals=model.Arrivals(_or(phase.arrivals, "constant")),
+        max_in_flight=_or(phase.max_in_flight, DEFAULT_MAX_IN_FLIGHT),
+        max_lag_ns=_duration(phase.max_lag),
+        grace_ns=timeout_ns if phase.grace is UNSET else units.duration(phase.grace),
+    )
+
+
+def _shape(phase: written.Phase) -> model.Shape:
+    if phase.burst is not UNSET:
+        return model.Bursts(phase.burst.size, units.duration(phase.burst.gap), phase.burst.repeat)
+    if phase.workers is not UNSET:
+        ramp = phase.workers
+        return model.Workers(ramp, ramp) if isinstance(ramp, int) else model.Workers(ramp.from_, ramp.to)
+    rate = phase.rate
+    if isinstance(rate, str):
+        return model.ConstantRate(units.rate(rate))
+    assert rate is not UNSET, "a phase has one of rate, burst and workers; combination checks it"
+    if rate.steps is not UNSET:
+        return model.StepRates(tuple(units.rate(step) for step in rate.steps))
+    return model.RampRate(units.rate(_or(rate.from_, "")), units.rate(_or(rate.to, "")))
+
+
+def _duration(text: str | UnsetType) -> int | None:
+    return None if text is UNSET else units.duration(text)
+
+
+def _or(value: T | UnsetType, default: T) -> T:
+    return default if value is UNSET else value

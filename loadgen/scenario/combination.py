@@ -1,0 +1,271 @@
+"""Rules about which values go together, on the plain data of a document that may have other faults.
+
+Each rule yields (path, message) for everything it finds. A key that is present counts, whatever its value; values are
+looked at only where they fit (``shape.INVALID`` is no text, no number and no mapping).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from loadgen.scenario import rule, units
+from loadgen.scenario.fault import Path, show
+from loadgen.scenario.model import CostRule, Metric, MetricRule
+
+Found = Iterator[tuple[Path, str]]
+
+LATER = "comes with a later step"
+SHAPES = ("rate", "burst", "workers", "trace")
+_PLATFORM_METRICS = frozenset({Metric.DURATION, Metric.BILLED_DURATION, Metric.OVERHEAD})
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")  # RFC 9110, 5.6.2
+_FRAMING = frozenset({"connection", "content-length", "transfer-encoding", "expect", "upgrade", "te", "trailer"})
+
+
+def scenario(data: dict[str, Any]) -> Found:
+    """Everything that does not go together in a scenario."""
+    target = _mapping(data, "target")
+    yield from _kind(data)
+    yield from _target(target, data)
+    yield from _auth(target)
+    yield from _event(data)
+    yield from _phases(data)
+    yield from _thresholds(data, target)
+    yield from _later(data)
+    if "emulator" in data:
+        yield from emulator(data)
+        if target.get("endpoint") != "emulator":
+            yield ("emulator",), "an emulator needs target.endpoint: emulator; write that, or remove this block"
+
+
+def emulator(data: dict[str, Any]) -> Found:
+    """Everything that does not go together in an emulator block."""
+    block = _mapping(data, "emulator")
+    for key, only in (("auth", "off"), ("throttle", "immediate")):
+        if isinstance(block.get(key), str) and block[key] != only:
+            yield ("emulator", key), f"got {show(block[key])}, only {only} is there yet: anything else {LATER}"
+    for name in _mapping(block, "functions"):
+        if not re.match(r"[A-Za-z][A-Za-z0-9_-]{0,59}\Z", name):
+            yield ("emulator", "functions", name), "expected a function name: a letter, then letters, digits, - or _"
+
+
+def url_fault(url: str, *, origin: bool) -> str | None:
+    """What is wrong with a URL (or, with ``origin``, one without path), completing "got …"; None when it is right."""
+    try:
+        parts = urlsplit(url)
+        if not parts.hostname or parts.port == 0:
+            return "expected a host and a port from 1 to 65535"
+    except ValueError as error:
+        return f"this is not a URL: {error}"
+    if "@" in parts.netloc:
+        return "expected no user or password in it; write credentials as a header or as auth"
+    if "#" in url:
+        return "expected no fragment (#…), which is never sent"
+    if origin and (parts.path not in ("", "/") or "?" in url):
+        return f"expected an origin only: {parts.scheme}://{parts.netloc}"
+    return None
+
+
+def _kind(data: dict[str, Any]) -> Found:
+    kind = data.get("kind", "load")
+    if kind in ("cold-starts", "capacity", "memory"):
+        yield ("kind",), f"kind: {kind} {LATER}; only load is there yet"
+    for key in ("cold-starts", "capacity", "memory"):
+        if key in data and kind != key:
+            yield (key,), f"this block belongs to kind: {key}, which {LATER}; remove it"
+
+
+def _target(target: dict[str, Any], data: dict[str, Any]) -> Found:
+    if "url" in target:
+        yield from _http_target(target)
+    elif "endpoint" in target:
+        yield from _function_target(target, data)
+    elif isinstance(data.get("target"), dict):
+        yield ("target",), "endpoint or url is missing: write endpoint: emulator, the platform's origin, or a url"
+    tls = _mapping(target, "tls")
+    if tls.get("verify") is False and "ca" in tls:
+        yield ("target", "tls", "ca"), "a ca is unused with verify: false; remove one of them"
+
+
+def _http_target(target: dict[str, Any]) -> Found:
+    for key in ("endpoint", "project_id", "function", "auth", "response", "log", "memory"):
+        if key in target:
+            yield ("target", key), f"{key} belongs to a function, but this target is a url; remove one of them"
+    if isinstance(target["url"], str) and (fault := url_fault(target["url"], origin=False)):
+        yield ("target", "url"), f"got {_without_user(target['url'])}, {fault}"
+    yield from _headers(_mapping(target, "headers"))
+
+
+def _function_target(target: dict[str, Any], data: dict[str, Any]) -> Found:
+    for key in ("method", "headers"):
+        if key in target:
+            yield ("target", key), f"{key} belongs to a url, but this target is a function; remove it"
+    endpoint = target["endpoint"]
+    if isinstance(endpoint, str) and endpoint != "emulator" and (fault := url_fault(endpoint, origin=True)):
+        yield ("target", "endpoint"), f"got {_without_user(endpoint)}, {fault}"
+    if "function" not in target and (endpoint != "emulator" or "functions" in _mapping(data, "emulator")):
+        yield ("target",), "function is missing: its URN or its name"
+    elif "project_id" not in target and endpoint != "emulator" and project_of(target.get("function", "")) is None:
+        yield ("target",), "project_id is missing: the function's name alone does not say which project it is in"
+
+
+def _headers(headers: dict[str, Any]) -> Found:
+    seen: set[str] = set()
+    for name, value in headers.items():
+        path: Path = ("target", "headers", name)
+        if not _TOKEN.match(name):
+            yield path, f"got the header name {show(name)}, expected letters, digits and dashes"
+        elif name.lower() in seen:
+            yield path, "the same header is written twice; header names do not depend on case"
+        elif name.lower() in _FRAMING:
+            yield path, "this header follows from the event and target.connections; remove it"
+        elif isinstance(value, str) and not re.match(r"[\t -~]*\Z", value):
+            yield path, "got a line break or a character that is not ASCII, expected printable ASCII"
+        seen.add(name.lower())
+
+
+def _auth(target: dict[str, Any]) -> Found:
+    auth = target.get("auth")
+    if auth == "environment":
+        yield ("target", "auth"), f'auth: environment {LATER}; write auth: {{token: "${{NAME}}"}}'
+    if not isinstance(auth, dict):
+        return
+    for key in ("iam", "access_key", "secret_key", "security_token"):
+        if key in auth:
+            yield ("target", "auth", key), f'{key} {LATER}; write auth: {{token: "${{NAME}}"}}'
+    if not auth:
+        yield ("target", "auth"), 'got an empty mapping, expected {token: "${NAME}"} or none'
+
+
+def _event(data: dict[str, Any]) -> Found:
+    if "event" in data and "event_file" in data:
+        yield ("event_file",), "event is written too; keep one of them"
+
+
+def _phases(data: dict[str, Any]) -> Found:
+    phases = data.get("phases", [])
+    if not isinstance(phases, list):
+        return
+    names: dict[str, int] = {}
+    for index, phase in enumerate(phases):
+        if not isinstance(phase, dict):
+            continue
+        path: Path = ("phases", index)
+        yield from (((*path, *below), message) for below, message in _phase(phase))
+        name = phase.get("name")
+        if isinstance(name, str):
+            if name in names:
+                yield (*path, "name"), f'phases[{names[name]}] is called "{name}" too; names are unique'
+            names.setdefault(name, index)
+    if data.get("kind", "load") == "load" and not any(_measured(phase) for phase in phases):
+        where: Path = ("phases",) if "phases" in data else ()
+        yield where, "no measured phase: write at least one phase without warmup: true"
+
+
+def _measured(phase: object) -> bool:
+    return not isinstance(phase, dict) or phase.get("warmup", False) is not True
+
+
+def _phase(phase: dict[str, Any]) -> Found:
+    shapes = [key for key in SHAPES if key in phase]
+    if not shapes:
+        yield (), "no load: write one of rate, burst and workers"
+    for key in shapes[1:]:
+        yield (key,), f"{shapes[0]} is written too; a phase has one of rate, burst and workers"
+    if "trace" in phase:
+        yield ("trace",), f"trace {LATER}"
+    if "workers" in shapes:
+        for key in ("arrivals", "max_in_flight", "max_lag"):
+            if key in phase:
+                yield (key,), f"{key} belongs to an open phase, but workers start when they are free; remove it"
+    if "burst" in shapes:
+        yield from _burst(phase, shapes)
+    elif "duration" not in phase and "trace" not in shapes:
+        yield (), "duration is missing: how long the phase lasts"
+    yield from _rate(phase.get("rate"))
+
+
+def _burst(phase: dict[str, Any], shapes: list[str]) -> Found:
+    if "duration" in phase and shapes == ["burst"]:
+        yield ("duration",), "a burst phase lasts repeat times gap; remove duration"
+    if phase.get("arrivals") == "poisson":
+        yield ("arrivals",), "the starts of a burst are all at once; remove arrivals"
+    burst = phase["burst"]
+    if isinstance(burst, dict) and isinstance(burst.get("gap"), str) and isinstance(burst.get("repeat", 1), int):
+        longest = units.LONGEST_NS // units.duration(burst["gap"])
+        if burst.get("repeat", 1) > longest:
+            yield ("burst", "repeat"), "the phase would last more than a year"
+
+
+def _rate(rate: object) -> Found:
+    if not isinstance(rate, dict):
+        return
+    ends = [key for key in ("from", "to") if key in rate]
+    if "steps" in rate:
+        for key in ends:
+            yield ("rate", key), f"steps is written too; write either steps, or from and to (not {key} alone)"
+        if _all_zero(rate["steps"]):
+            yield ("rate", "steps"), "every step is zero, so there would be no load"
+    elif len(ends) < 2:
+        missing = " and ".join(key for key in ("from", "to") if key not in ends)
+        yield ("rate",), f"{missing} missing: a changing rate is {{from: 10/s, to: 200/s}} or {{steps: [50/s, 100/s]}}"
+    elif _all_zero([rate["from"], rate["to"]]):
+        yield ("rate",), "both ends are zero, so there would be no load"
+
+
+def _all_zero(rates: object) -> bool:
+    return isinstance(rates, list) and all(isinstance(text, str) and not units.rate(text).events for text in rates)
+
+
+def _thresholds(data: dict[str, Any], target: dict[str, Any]) -> Found:
+    phases = data.get("phases", [])
+    known = {p["name"]: p for p in _mappings(phases) if isinstance(p.get("name"), str)}
+    for index, text in enumerate(_texts(data.get("thresholds"))):
+        path: Path = ("thresholds", index)
+        if text is None:
+            continue
+        parsed = rule.parse(text)
+        if parsed.phase is not None and parsed.phase not in known:
+            names = ", ".join(name for name, phase in known.items() if _measured(phase))
+            yield path, f'there is no phase "{parsed.phase}"; measured phases: {names or "none"}'
+        elif parsed.phase is not None and not _measured(known[parsed.phase]):
+            yield path, f'"{parsed.phase}" only warms up, so it is not judged; name a measured phase'
+        if isinstance(parsed, CostRule):
+            yield path, f"cost needs prices, and that {LATER}"
+        if "url" in target and isinstance(parsed, MetricRule) and parsed.metric in _PLATFORM_METRICS:
+            yield path, f"{parsed.metric.value} is what FunctionGraph reports; a url has latency and service_time"
+
+
+def _later(data: dict[str, Any]) -> Found:
+    if "prices" in data:
+        yield ("prices",), f"prices {LATER}; remove it"
+    if "cost" in _mapping(data, "budget"):
+        yield ("budget", "cost"), f"budget.cost needs prices, and that {LATER}; write budget.invocations"
+
+
+def project_of(function: object) -> str | None:
+    """The project that a function's URN or short form names; None when it names none."""
+    fields = function.split(":") if isinstance(function, str) else []
+    if len(fields) >= 7:
+        return fields[3]
+    return fields[0] if len(fields) in (3, 4) else None
+
+
+def _without_user(url: str) -> str:
+    return show(re.sub(r"//[^/?#]*@", "//***@", url))
+
+
+def _mapping(data: dict[str, Any], key: str) -> dict[str, Any]:
+    found = data.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _mappings(items: object) -> Iterable[dict[str, Any]]:
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+
+
+def _texts(items: object) -> list[str | None]:
+    """The items of a list, None in place of one that is not text."""
+    return [item if isinstance(item, str) else None for item in items] if isinstance(items, list) else []

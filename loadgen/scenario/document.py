@@ -1,0 +1,394 @@
+"""The written form of a scenario: what the YAML file may hold.
+
+These structs are the one list of keys. They validate files (``shape``), generate the JSON Schema that editors use
+(``schema``) and are what a Scenario is built from (``build``). Values stay as written here, with their units; a field
+that is UNSET was not written. ``Meta.extra`` says more than a schema can: ``read`` is the function that refuses a
+malformed text, ``expected`` completes the message when a value does not fit, ``secret`` marks what is never shown.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+from loadgen.scenario import rule, units
+
+Duration = Annotated[
+    str,
+    Meta(pattern=units.DURATION, examples=["500us", "10ms", "2s", "5m", "1h"], extra={"read": units.positive_duration}),
+]
+DurationOrZero = Annotated[
+    str, Meta(pattern=units.DURATION, examples=["0s", "10ms", "2s"], extra={"read": units.duration})
+]
+Rate = Annotated[str, Meta(pattern=units.RATE, examples=["200/s", "3000/min", "10/h"], extra={"read": units.rate})]
+PositiveRate = Annotated[
+    str, Meta(pattern=units.RATE, examples=["200/s", "3000/min", "10/h"], extra={"read": units.positive_rate})
+]
+Share = Annotated[str, Meta(pattern=units.SHARE, examples=["3%", "0.1%"], extra={"read": units.share})]
+Money = Annotated[str, Meta(pattern=units.MONEY, examples=["0.50 CNY"], extra={"read": units.money})]
+Name = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$",
+        extra={"expected": "a name of letters, digits, - and _ that starts with a letter or digit"},
+    ),
+]
+Text = Annotated[str, Meta(min_length=1, extra={"expected": "some text"})]
+Secret = Annotated[
+    str, Meta(min_length=1, pattern=r"^[!-~]+$", extra={"secret": True, "expected": "ASCII without blanks"})
+]
+Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+Memory = Literal[
+    "128MB",
+    "256MB",
+    "512MB",
+    "768MB",
+    "1024MB",
+    "1280MB",
+    "1536MB",
+    "1792MB",
+    "2048MB",
+    "2560MB",
+    "3072MB",
+    "3584MB",
+    "4096MB",
+    "8192MB",
+    "10240MB",
+]
+ColdStart = Literal[
+    "r1",
+    "r2",
+    "r3",
+    "r4",
+    "r5",
+    "r2-python3",
+    "r2-nodejs",
+    "r2-java",
+    "r2-python2",
+    "r2-go",
+    "r2-php",
+    "r2-csharp",
+    "r2-http",
+    "r2-custom",
+    "none",
+]
+
+
+class Timeout(Struct, forbid_unknown_fields=True):
+    """Limits of one invocation, each counted from its start."""
+
+    connect: Annotated[Duration, Meta(description="Until the connection stands, TLS included.")] = "10s"
+    first_byte: Annotated[Duration, Meta(description="Until the first byte of the answer.")] = "100s"
+    total: Annotated[Duration, Meta(description="Until the whole answer is there.")] = "100s"
+
+
+class Tls(Struct, forbid_unknown_fields=True):
+    """How the server's certificate is checked; unused with http://."""
+
+    verify: Annotated[bool, Meta(description="Whether the certificate is checked.")] = True
+    ca: (
+        Annotated[Text, Meta(description="PEM file of the authorities to trust, instead of the system's.")] | UnsetType
+    ) = UNSET
+
+
+class Iam(Struct, forbid_unknown_fields=True):
+    """A user whose token is obtained from IAM (comes with a later step)."""
+
+    url: Annotated[Text, Meta(description="The IAM endpoint.")] | UnsetType = UNSET
+    username: Annotated[Text, Meta(description="The user's name.")] | UnsetType = UNSET
+    password: Annotated[Secret, Meta(description="The user's password.")] | UnsetType = UNSET
+    domain: Annotated[Text, Meta(description="The account (domain) of the user.")] | UnsetType = UNSET
+    project: Annotated[Text, Meta(description="The project the token is for.")] | UnsetType = UNSET
+    agency: Annotated[Text, Meta(description="An agency to assume.")] | UnsetType = UNSET
+
+
+class Auth(Struct, forbid_unknown_fields=True):
+    """Credentials: a token, or (comes with a later step) an IAM user or an access key."""
+
+    token: Annotated[Secret, Meta(description="An IAM token, sent in X-Auth-Token.")] | UnsetType = UNSET
+    iam: Annotated[Iam, Meta(description="Comes with a later step.")] | UnsetType = UNSET
+    access_key: Annotated[Secret, Meta(description="Comes with a later step.")] | UnsetType = UNSET
+    secret_key: Annotated[Secret, Meta(description="Comes with a later step.")] | UnsetType = UNSET
+    security_token: Annotated[Secret, Meta(description="Comes with a later step.")] | UnsetType = UNSET
+
+
+class LogTail(Struct, forbid_unknown_fields=True):
+    """Log tails on a random share of the invocations."""
+
+    tail: Annotated[Share, Meta(description="The share of invocations that ask for the log tail.")]
+
+
+class Target(Struct, forbid_unknown_fields=True):
+    """What is invoked: a FunctionGraph function (endpoint, function) or any HTTP endpoint (url)."""
+
+    endpoint: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^(?:emulator|[hH][tT][tT][pP][sS]?://[!-~]+)$",
+                description="`emulator`, or the origin of the FunctionGraph API.",
+                examples=["emulator", "https://functiongraph.eu-de.otc.t-systems.com"],
+                extra={"expected": "emulator, or an origin such as https://functiongraph.eu-de.otc.t-systems.com"},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    project_id: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r'^[!"$&-.0->@-~]+$',
+                description="The project; fills short forms of the function.",
+                extra={"expected": "the id of a project, without / ? # % or blanks"},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    function: (
+        Annotated[
+            Text,
+            Meta(
+                description="The function's URN, or a short form: name, package:name, project:package:name[:version].",
+                examples=["urn:fss:eu-de:0123456789abcdef:function:default:hello:latest", "hello"],
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    auth: Annotated[
+        Literal["none", "environment"] | Auth, Meta(description='Credentials; `{token: "${NAME}"}` or `none`.')
+    ] = "none"
+    response: (
+        Annotated[Literal["v0", "v1"], Meta(description="The form of the answer, X-CFF-Request-Version.")] | UnsetType
+    ) = UNSET
+    log: (
+        Annotated[
+            Literal["none", "tail"] | LogTail, Meta(description="Whether to ask for the log tail, X-Cff-Log-Type.")
+        ]
+        | UnsetType
+    ) = UNSET
+    memory: (
+        Annotated[Memory, Meta(description="Memory for each call, X-Cff-Instance-Memory; absent by default.")]
+        | UnsetType
+    ) = UNSET
+    url: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^[hH][tT][tT][pP][sS]?://[!-~]+$",
+                description="Any HTTP endpoint, instead of a function.",
+                examples=["http://127.0.0.1:8080/hello"],
+                extra={"expected": "a URL such as http://127.0.0.1:8080/hello, in ASCII"},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    method: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^[A-Z]{1,20}$",
+                description="HTTP method of a url; GET by default, POST when there is an event.",
+                extra={"expected": "an HTTP method in capitals such as GET or POST"},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    headers: (
+        Annotated[dict[str, str], Meta(description="Header fields of a url, sent as written, in order.")] | UnsetType
+    ) = UNSET
+    connections: Annotated[
+        Literal["reuse", "fresh"], Meta(description="Whether connections are kept, or each invocation opens its own.")
+    ] = "reuse"
+    timeout: Annotated[Timeout, Meta(description="Limits of one invocation.")] = field(default_factory=Timeout)
+    tls: Annotated[Tls, Meta(description="How the server's certificate is checked.")] = field(default_factory=Tls)
+    preflight: Annotated[
+        bool, Meta(description="Make one invocation before the load, and stop when it shows a wrong set-up.")
+    ] = True
+
+
+class Feeder(Struct, forbid_unknown_fields=True):
+    """Rows that fill the event's `{{field}}` placeholders."""
+
+    file: Annotated[Text, Meta(description="CSV with a header line, or JSON lines (.jsonl, .ndjson).")]
+    order: Annotated[
+        Literal["once", "loop", "random"],
+        Meta(description="Which row an arrival takes; `once` ends with the last row."),
+    ] = "loop"
+
+
+class RateShape(Struct, forbid_unknown_fields=True):
+    """A rate that changes: `from` and `to` for a ramp, or `steps`."""
+
+    from_: Annotated[Rate, Meta(description="The rate at the start of a ramp.")] | UnsetType = field(
+        name="from", default=UNSET
+    )
+    to: Annotated[Rate, Meta(description="The rate at the end of a ramp.")] | UnsetType = UNSET
+    steps: (
+        Annotated[
+            list[Rate],
+            Meta(min_length=1, max_length=1000, description="Rates, each for an equal share of the duration."),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class Burst(Struct, forbid_unknown_fields=True):
+    """Many starts at once, again after each gap."""
+
+    size: Annotated[Count, Meta(description="Starts at once.")]
+    gap: Annotated[Duration, Meta(description="Time from one burst to the next.")]
+    repeat: Annotated[Count, Meta(description="Number of bursts; the phase lasts repeat times gap.")] = 1
+
+
+class WorkersRamp(Struct, forbid_unknown_fields=True):
+    """A number of workers that changes linearly."""
+
+    from_: Annotated[Count, Meta(description="Workers at the start.")] = field(name="from")
+    to: Annotated[Count, Meta(description="Workers at the end.")]
+
+
+class Phase(Struct, forbid_unknown_fields=True):
+    """One stretch of load: exactly one of rate, burst and workers."""
+
+    name: Annotated[Name, Meta(description="Unique name, used in rules and reports.")]
+    rate: (
+        Annotated[PositiveRate | RateShape, Meta(description="Open model: starts per time, whatever the target does.")]
+        | UnsetType
+    ) = UNSET
+    burst: Annotated[Burst, Meta(description="Open model: many starts at once.")] | UnsetType = UNSET
+    workers: (
+        Annotated[Count | WorkersRamp, Meta(description="Closed model: workers that invoke back to back.")] | UnsetType
+    ) = UNSET
+    trace: (
+        Annotated[dict[str, Any], Meta(description="Arrivals replayed from a file; comes with a later step.")]
+        | UnsetType
+    ) = UNSET
+    duration: Annotated[Duration, Meta(description="Length of the phase; not written with burst.")] | UnsetType = UNSET
+    warmup: Annotated[bool, Meta(description="Whether the phase only warms up and is not judged.")] = False
+    arrivals: (
+        Annotated[
+            Literal["constant", "poisson"], Meta(description="How starts spread around the rate; default constant.")
+        ]
+        | UnsetType
+    ) = UNSET
+    max_in_flight: (
+        Annotated[Count, Meta(description="Most invocations in flight in an open phase; default 1000.")] | UnsetType
+    ) = UNSET
+    max_lag: (
+        Annotated[
+            DurationOrZero, Meta(description="A start that waits longer for a free worker is dropped; default never.")
+        ]
+        | UnsetType
+    ) = UNSET
+    grace: (
+        Annotated[
+            DurationOrZero,
+            Meta(description="Time that invocations in flight get at the end; default target.timeout.total."),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class Budget(Struct, forbid_unknown_fields=True):
+    """Hard limits of a run; it stops when it reaches one."""
+
+    invocations: (
+        Annotated[int, Meta(ge=1, le=10**15, description="Most invocations, the pre-flight included.")] | UnsetType
+    ) = UNSET
+    cost: Annotated[Money, Meta(description="Most money; comes with a later step.")] | UnsetType = UNSET
+    duration: Annotated[Duration, Meta(description="Longest run.")] | UnsetType = UNSET
+
+
+class Work(Struct, forbid_unknown_fields=True):
+    """CPU time on one core: log-normal."""
+
+    median: Annotated[Duration, Meta(description="The median.")] = "20ms"
+    sigma: Annotated[float, Meta(ge=0, le=5, description="Standard deviation of the logarithm.")] = 0.3
+
+
+class EmulatedFunction(Struct, forbid_unknown_fields=True):
+    """One function of the emulator."""
+
+    memory: Annotated[Memory, Meta(description="Its memory, which sets its share of a core.")] = "128MB"
+    work: Annotated[Work, Meta(description="CPU time of one call.")] = field(default_factory=Work)
+    cold_start: Annotated[
+        ColdStart, Meta(description="Cold-start times: a region, a region and runtime, or `none` for no cold starts.")
+    ] = "r2-python3"
+    max_instances: Annotated[Count, Meta(description="Most instances at once; more calls are throttled.")] = 100
+    dynamic_memory: Annotated[bool, Meta(description="Whether X-Cff-Instance-Memory is honoured.")] = True
+    errors: Annotated[Share, Meta(description="Share of calls whose code raises.")] = "0%"
+
+
+class Emulator(Struct, forbid_unknown_fields=True):
+    """The emulated platform; only with `endpoint: emulator`."""
+
+    seed: (
+        Annotated[int, Meta(ge=0, le=(1 << 63) - 1, description="Seed of the emulator; default the scenario's.")]
+        | UnsetType
+    ) = UNSET
+    auth: Annotated[Text, Meta(description="`off`: no credentials are asked for.")] = "off"
+    keep_alive: Annotated[DurationOrZero, Meta(description="How long an idle instance lives.")] = "60s"
+    throttle: Annotated[Text, Meta(description="`immediate`: too many calls get 429 at once.")] = "immediate"
+    functions: (
+        Annotated[
+            dict[str, EmulatedFunction],
+            Meta(min_length=1, description="Functions by name; default the target's, with all defaults."),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class EmulatorFile(Struct, forbid_unknown_fields=True):
+    """The file of `loadgen emulate FILE`."""
+
+    emulator: Annotated[Emulator, Meta(description="The emulated platform.")]
+
+
+class Scenario(Struct, forbid_unknown_fields=True):
+    """A loadgen scenario: everything a run needs."""
+
+    name: Annotated[Name, Meta(description="Name of the scenario and of its run directories.")]
+    target: Annotated[Target, Meta(description="What is invoked.")]
+    kind: Annotated[
+        Literal["load", "cold-starts", "capacity", "memory"], Meta(description="Only `load` is there yet.")
+    ] = "load"
+    seed: Annotated[int, Meta(ge=0, le=(1 << 63) - 1, description="Seed of arrivals, feeder and emulator.")] = 1
+    event: (
+        Annotated[
+            dict[str, Any], Meta(description="The JSON given to the function; `{{field}}` comes from the feeder.")
+        ]
+        | UnsetType
+    ) = UNSET
+    event_file: Annotated[Text, Meta(description="A JSON file with the event, instead of event.")] | UnsetType = UNSET
+    feeder: Annotated[Feeder, Meta(description="Rows for the event's placeholders.")] | UnsetType = UNSET
+    phases: Annotated[
+        list[Phase],
+        Meta(max_length=1000, description="Stretches of load, one after another; at least one not warm-up."),
+    ] = []
+    thresholds: Annotated[
+        list[
+            Annotated[str, Meta(examples=["latency.p99 < 250ms", "steady:errors < 0.1%"], extra={"read": rule.parse})]
+        ],
+        Meta(description="Rules that decide the exit code."),
+    ] = []
+    samples: Annotated[
+        str,
+        Meta(
+            pattern=rf"^(?:none|all|{units.NUMBER}%)$",
+            examples=["none", "all", "1%"],
+            description="Which invocations are kept one by one: none, all or a share.",
+            extra={"read": units.sampling},
+        ),
+    ] = "none"
+    prices: Annotated[Text, Meta(description="A price book; comes with a later step.")] | UnsetType = UNSET
+    budget: Annotated[Budget, Meta(description="Hard limits of the run.")] = field(default_factory=Budget)
+    tags: Annotated[dict[str, str], Meta(description="Free labels, copied into the results.")] = field(
+        default_factory=dict
+    )
+    emulator: Annotated[Emulator, Meta(description="The emulated platform.")] | UnsetType = UNSET
+    cold_starts: Annotated[dict[str, Any], Meta(description="Comes with a later step.")] | UnsetType = field(
+        name="cold-starts", default=UNSET
+    )
+    capacity: Annotated[dict[str, Any], Meta(description="Comes with a later step.")] | UnsetType = UNSET
+    memory: Annotated[dict[str, Any], Meta(description="Comes with a later step.")] | UnsetType = UNSET

@@ -1,0 +1,164 @@
+"""Rows for the event's placeholders, and which of them an arrival takes.
+
+The row follows from the number of the arrival alone, so agents that share a schedule agree without talking.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from loadgen.scenario.fault import Fault, Place, ScenarioError
+from loadgen.scenario.model import FeederOrder
+
+Row = dict[str, object]
+
+_MASK = (1 << 64) - 1
+
+
+def row_index(order: FeederOrder, index: int, count: int, seed: int) -> int | None:
+    """The row, from 0, that arrival ``index`` takes of ``count`` rows; None when they ran out.
+
+    ``index`` counts the arrivals of all agents together, from 0.
+
+    A random row depends on ``seed`` and ``index`` only, and is the same in every version.
+    Source: SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014); the product's upper
+    half maps it to 0…count-1 with a bias below count/2^64.
+    """
+    if order is FeederOrder.ONCE:
+        return index if index < count else None
+    if order is FeederOrder.LOOP:
+        return index % count
+    return _mixed(_mixed(seed & _MASK) + index) * count >> 64
+
+
+def _mixed(value: int) -> int:
+    z = (value + 0x9E3779B97F4A7C15) & _MASK
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
+    return z ^ (z >> 31)
+
+
+def read_rows(path: str | Path, fields: frozenset[str] = frozenset()) -> list[Row]:
+    """All rows of a feeder file, at least one, each holding at least ``fields``.
+
+    CSV has a header line and gives text; ``.jsonl`` and ``.ndjson`` hold one JSON object per line and keep its types.
+    Raises ScenarioError, located in the file, when it cannot be read or a row does not fit.
+    """
+    path = Path(path)
+    text = read_text(path)
+    json_lines = path.suffix.lower() in (".jsonl", ".ndjson")
+    rows = []
+    for line, row in _json_rows(text, path) if json_lines else _csv_rows(text, path):
+        if missing := sorted(fields - row.keys()):
+            known = ", ".join(row) or "none"
+            raise _error(path, text, line, f'no field "{missing[0]}", which the event uses; fields: {known}')
+        rows.append(row)
+    if not rows:
+        raise ScenarioError([Fault(Place(path.name), (), "got no rows, expected at least one")])
+    return rows
+
+
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file, with or without byte order mark.
+
+    Raises ScenarioError when the file cannot be read or decoded.
+    """
+    try:
+        raw = path.read_bytes()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ScenarioError([Fault(Place(str(path)), (), f"cannot read this file: {reason}")]) from error
+    return decoded(raw, path.name)
+
+
+def decoded(raw: bytes, source: str) -> str:
+    """The text of UTF-8 bytes. Raises ScenarioError that names the line of the first byte that is not."""
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        column = error.start - raw.rfind(b"\n", 0, error.start)
+        message = f"got the byte 0x{raw[error.start]:02x}, expected UTF-8 text"
+        raise ScenarioError([Fault(Place(source, line, column), (), message)]) from error
+
+
+def unique_object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """A JSON object from its members, for ``object_pairs_hook``. Raises ValueError when a key is written twice."""
+    found: dict[str, object] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f'duplicate key "{key}"')
+        found[key] = value
+    return found
+
+
+def parse_json(text: str) -> object:
+    """JSON as the standard has it: no NaN or Infinity, no duplicate keys, no half surrogate pairs.
+
+    Raises ValueError (json.JSONDecodeError where the place is known).
+    """
+
+    def refuse(constant: str) -> object:
+        raise ValueError(f"got {constant}, which is not JSON")
+
+    try:
+        value: object = json.loads(text, object_pairs_hook=unique_object, parse_constant=refuse)
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    except UnicodeEncodeError as error:
+        raise ValueError("got half of a surrogate pair, expected whole characters") from error
+    return value
+
+
+def _csv_rows(text: str, path: Path) -> Iterator[tuple[int, Row]]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    header: list[str] | None = None
+    before = 0
+    try:
+        for cells in reader:
+            line, before = before + 1, reader.line_num  # a quoted cell may span lines; name the first
+            if not cells:
+                continue
+            if header is None:
+                header = _header(cells, path, text, line)
+            elif len(cells) != len(header):
+                raise _error(path, text, line, f"got {len(cells)} cells, expected {len(header)} as in the header")
+            else:
+                yield line, dict(zip(header, cells, strict=True))
+    except csv.Error as error:
+        raise _error(path, text, before + 1, f"this is not CSV: {error}") from error
+
+
+def _header(cells: list[str], path: Path, text: str, line: int) -> list[str]:
+    names = [cell.strip() for cell in cells]
+    if "" in names:
+        raise _error(path, text, line, f"column {names.index('') + 1} of the header has no name")
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise _error(path, text, line, f'two columns are called "{twice}"')
+    return names
+
+
+def _json_rows(text: str, path: Path) -> Iterator[tuple[int, Row]]:
+    for line, row_text in enumerate(text.split("\n"), 1):
+        if not row_text.strip():
+            continue
+        try:
+            row = parse_json(row_text)
+        except ValueError as error:
+            column = error.colno if isinstance(error, json.JSONDecodeError) else 1
+            raise _error(path, text, line, f"this is not JSON: {error}", column) from error
+        if not isinstance(row, dict):
+            raise _error(path, text, line, "expected one JSON object per line, such as {...}")
+        yield line, row
+
+
+def _error(path: Path, text: str, line: int, message: str, column: int = 1) -> ScenarioError:
+    lines = text.split("\n")
+    return ScenarioError(
+        [Fault(Place(path.name, line, column, lines[line - 1] if line <= len(lines) else ""), (), message)]
+    )

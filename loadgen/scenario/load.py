@@ -1,0 +1,268 @@
+"""Loading a scenario: text in, a Scenario out, or every fault at once.
+
+The steps, each in a module of its own: ``yaml`` parses text to a tree of located nodes, ``override`` sets the values of
+``--set``, ``substitution`` replaces ``${NAME}``, ``shape`` compares the tree with the structs of ``document``,
+``combination`` checks what goes together, ``build`` makes the Scenario. Faults are collected over all steps.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from loadgen.scenario import build, combination, document, event, feeder, secret, shape, yaml
+from loadgen.scenario.fault import Fault, Place, ScenarioError
+from loadgen.scenario.fault import Path as KeyPath
+from loadgen.scenario.model import Emulator, Scenario
+from loadgen.scenario.override import override
+from loadgen.scenario.substitution import substitute
+
+Check = Callable[[Scenario], Iterable[tuple[KeyPath, str]]]
+"""A rule of an upper layer: what is wrong with a Scenario, as (path in the document, message)."""
+
+T = TypeVar("T")
+
+_STAND_IN_PHASES = [{"name": "x", "workers": 1, "duration": "1s"}]
+
+
+class Loaded(Struct, frozen=True):
+    """A Scenario and the document it came from.
+
+    ``document`` is plain data as written, with overrides and variables resolved. ``as_run`` is the same as YAML text
+    that loads again. In both a secret is ``***``, or ``${NAME}`` where it came from the environment.
+    """
+
+    scenario: Scenario
+    document: dict[str, Any]
+    as_run: str
+
+
+def load(
+    text: str,
+    *,
+    source: str,
+    directory: Path,
+    environment: Mapping[str, str],
+    overrides: Sequence[str] = (),
+    checks: Sequence[Check] = (),
+) -> Loaded:
+    """The Scenario of a YAML text.
+
+    ``source`` names the text in messages; files that the scenario names are relative to ``directory`` and read here.
+    ``overrides`` are ``key.path=value``, applied in order before ``environment`` is substituted. Raises ScenarioError
+    with every fault found.
+    """
+    read = _Document(text, source, environment, overrides)
+    data = read.check(document.Scenario, combination.scenario)
+    event_json = read.gather(lambda: _event(data, read, directory)) or ""
+    if not read.faults:
+        _check_files(data, read, directory)
+    scenario = None
+    if not read.faults:
+        doc = msgspec.convert(data, document.Scenario)
+        scenario = build.scenario(doc, event_json, directory)
+        scenario = msgspec.structs.replace(scenario, sha256=secret.fingerprint(scenario, _rows_digest(scenario)))
+        read.judge(scenario, checks)
+    elif stand_in := _stand_in(data, read, directory):
+        read.judge(stand_in, checks)
+    if scenario is None or read.faults:
+        raise ScenarioError(read.faults)
+    return Loaded(scenario, secret.masked_document(read.root, data), secret.as_run(read.root, data))
+
+
+def load_file(
+    path: str | Path,
+    *,
+    environment: Mapping[str, str],
+    overrides: Sequence[str] = (),
+    checks: Sequence[Check] = (),
+) -> Loaded:
+    """The Scenario of a file, see ``load``. Raises ScenarioError also when the file cannot be read or decoded."""
+    path = Path(path)
+    text = _read(path)
+    return load(
+        text, source=str(path), directory=path.parent, environment=environment, overrides=overrides, checks=checks
+    )
+
+
+def load_emulator(
+    text: str, *, source: str, environment: Mapping[str, str], overrides: Sequence[str] = (), seed: int = 1
+) -> Emulator:
+    """The Emulator of a file that holds an ``emulator:`` block alone; ``seed`` is used where it names none.
+
+    Raises ScenarioError with every fault found.
+    """
+    read = _Document(text, source, environment, overrides)
+    data = read.check(document.EmulatorFile, combination.emulator)
+    if read.faults:
+        raise ScenarioError(read.faults)
+    return build.emulator(msgspec.convert(data, document.EmulatorFile).emulator, seed=seed)
+
+
+def load_emulator_file(path: str | Path, *, environment: Mapping[str, str], seed: int = 1) -> Emulator:
+    """The Emulator of a file, see ``load_emulator``."""
+    path = Path(path)
+    return load_emulator(_read(path), source=str(path), environment=environment, seed=seed)
+
+
+class _Document:
+    """The tree of a text, and the faults found in it so far."""
+
+    def __init__(self, text: str, source: str, environment: Mapping[str, str], overrides: Sequence[str]) -> None:
+        root, self.faults = yaml.parse(text, source)
+        if not isinstance(root, yaml.Fields):
+            seen = "nothing" if root is None or yaml.data(root) is None else "a single value or a list"
+            place = Place(source, 1, 1) if root is None else root.place
+            raise ScenarioError([Fault(place, (), f"got {seen}, expected a mapping such as name: hello")])
+        tree: yaml.Node = root
+        for option in overrides:
+            tree = self.gather(lambda option=option, tree=tree: override(tree, option)) or tree  # type: ignore[misc]
+        unread: list[Fault] = []
+        self.root = substitute(tree, environment, unread)
+        self._unread = {fault.path for fault in unread}
+        self.faults.extend(unread)
+
+    def gather(self, step: Callable[[], T]) -> T | None:
+        """The result of a step; None when it raised a ScenarioError, whose faults are kept."""
+        try:
+            return step()
+        except ScenarioError as error:
+            self.faults.extend(error.faults)
+            return None
+
+    def check(self, form: type, rules: Callable[[dict[str, Any]], combination.Found]) -> dict[str, Any]:
+        """The document's plain data; what does not fit ``form`` or ``rules`` is added to the faults."""
+        data: dict[str, Any] = shape.check(self.root, form, self.report, self.report_key)
+        for path, message in rules(data):
+            self.report(path, message)
+        return data
+
+    def report(self, path: KeyPath, message: str) -> None:
+        """Add a fault of the value at ``path``, unless it is one that could not even be substituted."""
+        if path not in self._unread:
+            self.faults.append(Fault(yaml.place_of(self.root, path), path, message))
+
+    def report_key(self, path: KeyPath, message: str) -> None:
+        """Add a fault of the key that ends ``path``."""
+        parent = yaml.find(self.root, path[:-1])
+        assert isinstance(parent, yaml.Fields)
+        self.faults.append(Fault(parent.keys[str(path[-1])], path, message))
+
+    def judge(self, scenario: Scenario, checks: Sequence[Check]) -> None:
+        """Add what ``checks`` find, except about parts that have a fault already."""
+        faulty = {fault.path[:1] for fault in self.faults}
+        for check in checks:
+            for path, message in check(scenario):
+                if path[:1] not in faulty:
+                    self.report(path, message)
+
+
+def _read(path: Path) -> str:
+    """The text of a scenario file, of which no more is read than is needed to see that it is too large."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(4 * yaml.MAX_CHARACTERS + 4)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ScenarioError([Fault(Place(str(path)), (), f"cannot read this file: {reason}")]) from error
+    if len(raw) > yaml.MAX_CHARACTERS:
+        message = f"the file holds more than {yaml.MAX_CHARACTERS >> 20} MiB, far more than a scenario needs"
+        raise ScenarioError([Fault(Place(str(path)), (), message)])
+    return feeder.decoded(raw, str(path))
+
+
+def _event(data: dict[str, Any], read: _Document, directory: Path) -> str:
+    """The event's JSON text; its placeholders and the feeder's rows are checked against each other."""
+    name = data.get("event_file")
+    if isinstance(name, str):
+        value, base = _event_file(directory / name), ("event_file",)
+    else:
+        written = data.get("event", {})
+        value, base = (written if isinstance(written, dict) else {}), ("event",)
+    fields = set()
+    for path, text in _event_strings(value, base):
+        for field in event.placeholders(text):
+            fields.add(field)
+            if "feeder" not in data:
+                at = path if base == ("event",) else base
+                read.report(at, f"{{{{{field}}}}} needs a feeder; write feeder: {{file: rows.csv}}")
+    for path in _event_keys(value, base):
+        at = path if base == ("event",) else base
+        read.report(at, "got a placeholder in a key, expected placeholders in values only")
+    source = data.get("feeder")
+    if isinstance(source, dict) and isinstance(source.get("file"), str):
+        _check_rows(source["file"], directory, frozenset(fields), read)
+    plain_http = "url" in data.get("target", {}) if isinstance(data.get("target"), dict) else False
+    without_body = plain_http and "event" not in data and "event_file" not in data
+    return "" if without_body else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _event_file(path: Path) -> object:
+    text = feeder.read_text(path)
+    try:
+        value = feeder.parse_json(text)
+    except ValueError as error:
+        line, column = (error.lineno, error.colno) if isinstance(error, json.JSONDecodeError) else (1, 1)
+        place = Place(path.name, line, column, (text.splitlines() or [""])[line - 1] if text else "")
+        raise ScenarioError([Fault(place, (), f"this is not JSON: {error}")]) from error
+    if not isinstance(value, dict):
+        raise ScenarioError([Fault(Place(path.name, 1, 1), (), "expected a JSON object such as {...}")])
+    return value
+
+
+def _event_strings(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _event_strings(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _event_strings(item, (*path, index))
+
+
+def _event_keys(value: object, path: KeyPath) -> Iterator[KeyPath]:
+    """The paths of keys that hold a placeholder."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if event.placeholders(key):
+                yield (*path, key)
+            yield from _event_keys(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _event_keys(item, (*path, index))
+
+
+def _check_rows(name: str, directory: Path, fields: frozenset[str], read: _Document) -> None:
+    path = directory / name
+    if not path.is_file():
+        read.report(("feeder", "file"), f"there is no file {path}; paths are relative to the scenario's directory")
+        return
+    feeder.read_rows(path, fields)
+
+
+def _check_files(data: dict[str, Any], read: _Document, directory: Path) -> None:
+    ca = data["target"].get("tls", {}).get("ca")
+    if ca is not None and not (directory / ca).is_file():
+        read.report(("target", "tls", "ca"), f"there is no file {directory / ca}")
+
+
+def _stand_in(data: Any, read: _Document, directory: Path) -> Scenario | None:
+    """What can be said of the target while other parts are faulty: a Scenario for the checks, never for a run."""
+    faulty = {fault.path[:1] for fault in read.faults}
+    if not isinstance(data, dict) or {(), ("target",), ("seed",)} & faulty or "target" not in data:
+        return None
+    kept = {key: data[key] for key in ("target", "seed") if key in data}
+    doc = msgspec.convert({**kept, "name": "x", "phases": _STAND_IN_PHASES}, document.Scenario)
+    return build.scenario(doc, "{}", directory)
+
+
+def _rows_digest(scenario: Scenario) -> str:
+    """The sha256 of the feeder's file; empty where there is none."""
+    return "" if scenario.feeder is None else hashlib.sha256(Path(scenario.feeder.path).read_bytes()).hexdigest()

@@ -1,0 +1,316 @@
+from __future__ import annotations
+
+import itertools
+
+import httptools
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from loadgen.engine.http1 import MAX_HEAD, HeaderNames, ProtocolError, Response, ResponseReader
+
+KEEP = 1 << 20
+WANTED = frozenset({b"x-cff-request-id", b"content-type"})
+
+
+def reader(keep: int = KEEP, *, bodiless: bool = False) -> ResponseReader:
+    return ResponseReader(HeaderNames(WANTED), keep, bodiless=bodiless)
+
+
+def read(*pieces: bytes, close: bool = False, bodiless: bool = False, keep: int = KEEP) -> Response | None:
+    """The response of the pieces as they arrive; nothing may follow it."""
+    under_test = reader(keep, bodiless=bodiless)
+    response = None
+    for piece in pieces:
+        assert response is None, "bytes after a complete response"
+        response = under_test.feed(piece)
+    if close and response is None:
+        response = under_test.end()
+    return response
+
+
+SIMPLE = b"HTTP/1.1 200 OK\r\nX-Cff-Request-Id: abc\r\nContent-Length: 5\r\n\r\nhello"
+CHUNKED = (
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"5\r\nhello\r\n6;name=value\r\n world\r\n0\r\nTrailer: x\r\n\r\n"
+)
+
+
+def test_a_response_framed_by_its_length_is_complete_with_its_last_byte() -> None:
+    response = read(SIMPLE)
+    assert response is not None
+    assert response.status == 200
+    assert response.headers[b"x-cff-request-id"] == b"abc"
+    assert response.body == b"hello"
+    assert response.reusable
+
+
+def test_only_wanted_headers_are_given_whatever_their_casing() -> None:
+    response = read(b"HTTP/1.1 200 OK\r\nx-CFF-request-ID:  abc \r\nServer: s\r\nContent-Length: 0\r\n\r\n")
+    assert response is not None
+    assert response.headers == {b"x-cff-request-id": b"abc", b"content-length": b"0"}
+
+
+@pytest.mark.parametrize("message", [SIMPLE, CHUNKED])
+def test_however_a_response_is_cut_into_pieces_it_reads_the_same(message: bytes) -> None:
+    whole = read(message)
+    assert whole == read(*(message[i : i + 1] for i in range(len(message))))
+    for cut in range(1, len(message)):
+        assert read(message[:cut], message[cut:]) == whole
+
+
+def test_chunks_are_joined_and_extensions_and_trailers_passed_over() -> None:
+    response = read(CHUNKED)
+    assert response is not None
+    assert response.body == b"hello world"
+    assert response.reusable
+
+
+def test_a_body_without_length_ends_with_the_connection_which_is_not_reused() -> None:
+    response = read(b"HTTP/1.1 200 OK\r\n\r\nhel", b"lo", close=True)
+    assert response is not None
+    assert response.body == b"hello"
+    assert not response.reusable
+
+
+@pytest.mark.parametrize(
+    ("head", "reusable"),
+    [
+        (b"HTTP/1.1 200 OK\r\n", True),  # the default of HTTP/1.1
+        (b"HTTP/1.1 200 OK\r\nConnection: close\r\n", False),
+        (b"HTTP/1.1 200 OK\r\nConnection: Keep-Alive, Close\r\n", False),
+        (b"HTTP/1.1 200 OK\r\nConnection: x\r\nConnection: close\r\n", False),  # two lines are one list
+        (b"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\n", True),
+        (b"HTTP/1.0 200 OK\r\n", False),  # the default of HTTP/1.0
+        (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n", True),
+    ],
+)
+def test_a_connection_is_reused_unless_the_server_says_otherwise(head: bytes, reusable: bool) -> None:
+    response = read(head + b"Content-Length: 2\r\n\r\nhi")
+    assert response is not None
+    assert response.reusable is reusable
+
+
+@pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
+def test_some_statuses_have_no_body_whatever_the_headers_say(status: bytes) -> None:
+    response = read(b"HTTP/1.1 " + status + b"\r\nContent-Length: 5\r\n\r\n")
+    assert response is not None
+    assert response.body == b""
+
+
+def test_the_answer_to_head_has_no_body() -> None:
+    response = read(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", bodiless=True)
+    assert response is not None
+    assert response.body == b""
+
+
+def test_interim_responses_are_passed_over() -> None:
+    response = read(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + SIMPLE)
+    assert response is not None
+    assert response.status == 200
+    assert read(b"HTTP/1.1 100 Continue\r\n\r\n", SIMPLE) == response
+
+
+def test_a_body_longer_than_what_is_kept_is_read_to_its_end_and_cut() -> None:
+    body = b"x" * 1000
+    whole = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + body
+    for pieces in ((whole,), (whole[:500], whole[500:])):
+        response = read(*pieces, keep=10)
+        assert response is not None
+        assert response.body == b"x" * 10
+
+
+def test_one_reader_reads_response_after_response() -> None:
+    under_test = reader()
+    for message in (SIMPLE, CHUNKED, SIMPLE):
+        assert under_test.idle
+        assert under_test.feed(message) == read(message)
+    assert under_test.feed(SIMPLE[:20]) is None
+    assert not under_test.idle
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (b"hello there\r\n\r\n", "not_http"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "not_http"),  # at once, not when a head never ends
+        (b"HTTP/2 200 OK\r\n\r\n", "not_http"),
+        (b"HTTP/1.1 20 OK\r\n\r\n", "bad_status_line"),
+        (b"HTTP/1.1 2000 OK\r\n\r\n", "bad_status_line"),
+        (b"HTTP/1.1  200 OK\r\n\r\n", "bad_status_line"),
+        (b"HTTP/1.1 200 OK\nContent-Length: 0\n\n", "bad_line_ending"),
+        (b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n", "bad_header"),
+        (b"HTTP/1.1 200 OK\r\nbad name: x\r\n\r\n", "bad_header"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length : 0\r\n\r\n", "bad_header"),  # request smuggling's favourite
+        (b"HTTP/1.1 200 OK\r\nX: a\r\n folded\r\n\r\n", "bad_header"),
+        (b"HTTP/1.1 200 OK\r\nX: a\x00b\r\n\r\n", "bad_header"),
+        (b"HTTP/1.1 200 OK\r\nX: a\nY: b\r\n\r\n", "bad_header"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "bad_content_length"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5x\r\n\r\n", "bad_content_length"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9999999999999999999999\r\n\r\n", "bad_content_length"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", "two_lengths"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", "two_lengths"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", "bad_transfer_encoding"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", "bad_chunk"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n", "bad_chunk"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-3\r\nabc\r\n", "bad_chunk"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nbad trailer\r\n\r\n", "bad_trailer"),
+        (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "upgraded"),
+        (SIMPLE + b"x", "trailing_data"),
+        (CHUNKED + b"HTTP/1.1 200 OK\r\n", "trailing_data"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"a" * MAX_HEAD, "head_too_large"),
+    ],
+)
+def test_what_is_not_http_is_refused_with_its_reason(message: bytes, reason: str) -> None:
+    with pytest.raises(ProtocolError) as caught:
+        read(message)
+    assert caught.value.reason == reason
+
+
+def test_equal_lengths_that_come_twice_are_one_length() -> None:
+    response = read(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nhi")
+    assert response is not None
+    assert response.body == b"hi"
+
+
+@pytest.mark.parametrize("cut", [b"HT", SIMPLE[:30], SIMPLE[:-1], CHUNKED[:-3]])
+def test_a_connection_that_closes_within_a_response_is_closed_early(cut: bytes) -> None:
+    with pytest.raises(ProtocolError, match="closed_early"):
+        read(cut, close=True)
+
+
+def test_a_connection_that_closes_between_responses_is_no_response() -> None:
+    assert reader().end() is None
+
+
+def test_names_that_a_server_invents_without_end_do_not_fill_the_memory() -> None:
+    names = HeaderNames(WANTED)
+    for n in range(10_000):
+        assert names[b"X-%d" % n] == b""
+    assert len(names) <= 1024
+
+
+class Oracle:
+    """What httptools (llhttp, the parser of Node.js) makes of a message."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.body = b""
+        self.complete = 0
+        self.parser = httptools.HttpResponseParser(self)
+
+    def on_status(self, status: bytes) -> None:
+        self.status = self.parser.get_status_code()
+
+    def on_headers_complete(self) -> None:
+        self.status = self.parser.get_status_code()
+
+    def on_body(self, body: bytes) -> None:
+        self.body += body
+
+    def on_message_complete(self) -> None:
+        if self.status >= 200:
+            self.complete += 1
+
+
+tokens = st.sampled_from([b"X-A", b"Content-Type", b"X-Cff-Request-Id", b"etag"])
+values = st.binary(max_size=20).map(lambda b: bytes(c for c in b if 32 < c < 127))
+extra = st.lists(st.tuples(tokens, values), max_size=4)
+bodies = st.binary(max_size=200)
+
+
+@st.composite
+def messages(draw: st.DrawFn) -> tuple[bytes, bytes]:
+    """A valid response and its body."""
+    status = draw(st.sampled_from([b"200 OK", b"201", b"404 Not Found", b"429 Too Many", b"500 x"]))
+    head = b"HTTP/1.1 " + status + b"\r\n"
+    for name, value in draw(extra):
+        head += name + b": " + value + b"\r\n"
+    body = draw(bodies)
+    if draw(st.booleans()):
+        return head + b"Content-Length: %d\r\n\r\n" % len(body) + body, body
+    chunks = b""
+    rest = body
+    while rest:
+        size = draw(st.integers(1, len(rest)))
+        chunks += b"%x\r\n" % size + rest[:size] + b"\r\n"
+        rest = rest[size:]
+    return head + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n", body
+
+
+@given(messages(), st.data())
+def test_valid_responses_read_as_httptools_reads_them_in_any_pieces(
+    message: tuple[bytes, bytes], data: st.DataObject
+) -> None:
+    text, body = message
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=5)))
+    pieces = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True) if a != b]
+    response = read(*pieces)
+    oracle = Oracle()
+    oracle.parser.feed_data(text)
+    assert response is not None
+    assert response.body == body == oracle.body
+    assert response.status == oracle.status
+    assert oracle.complete == 1
+
+
+fragments = st.sampled_from(
+    [
+        b"HTTP/1.1 200 OK\r\n",
+        b"HTTP/1.0 404 No\r\n",
+        b"HTTP/1.1 100 C\r\n\r\n",
+        b"Content-Length: 3\r\n",
+        b"Content-Length: 0\r\n",
+        b"Transfer-Encoding: chunked\r\n",
+        b"Connection: close\r\n",
+        b"\r\n",
+        b"\n",
+        b"abc",
+        b"3\r\nabc\r\n",
+        b"0\r\n\r\n",
+        b" ",
+        b":",
+        b"\x00",
+    ]
+)
+
+
+@given(st.lists(st.one_of(fragments, st.binary(max_size=8)), max_size=12))
+@example([b"HTTP/1.1 200 OK\r\n", b"Transfer-Encoding: chunked\r\n", b"\r\n", b"0\r\n\r\n"])
+def test_any_bytes_give_a_response_or_a_protocol_error_and_never_more_than_httptools_accepts(
+    parts: list[bytes],
+) -> None:
+    """Where we see a complete response in one piece, so does llhttp, with the same body: we are the stricter one."""
+    text = b"".join(parts)
+    under_test = reader()
+    try:
+        response = under_test.feed(text)
+    except ProtocolError:
+        return
+    if response is None:
+        return
+    oracle = Oracle()
+    try:
+        oracle.parser.feed_data(text)
+    except httptools.HttpParserError as error:
+        # llhttp wants a space after the status code even where there is no reason phrase, and pauses at messages that
+        # close the connection; we follow RFC 9112 §4 in both
+        raise AssertionError(f"llhttp refuses {text!r}: {error}") from error
+    assert oracle.status == response.status
+    assert oracle.body == response.body
+
+
+@given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=6))
+def test_any_bytes_in_any_pieces_never_raise_anything_but_a_protocol_error(data: bytes, cuts: list[int]) -> None:
+    for prefix in (b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"):
+        text = prefix + data
+        under_test = reader()
+        edges = [0, *sorted(min(c, len(text)) for c in cuts), len(text)]
+        try:
+            for a, b in itertools.pairwise(edges):
+                if under_test.feed(text[a:b]) is not None:
+                    break
+            else:
+                under_test.end()
+        except ProtocolError:
+            pass

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from loadgen.engine.clock import monotonic_ns
+from loadgen.engine.timer import ALARM, LoopAlarm, TimerfdAlarm
+
+MS = 1_000_000
+
+
+@pytest.fixture(params=[pytest.param(LoopAlarm, id="call_later"), pytest.param(ALARM, id="best")])
+def kind(request: pytest.FixtureRequest) -> type[TimerfdAlarm | LoopAlarm]:
+    chosen: type[TimerfdAlarm | LoopAlarm] = request.param
+    return chosen
+
+
+async def ring(kind: type[TimerfdAlarm | LoopAlarm], at_ns: Callable[[int], int]) -> int:
+    """How long after its setting an alarm rings, in ns."""
+    rang = asyncio.Event()
+    alarm = kind(asyncio.get_running_loop(), rang.set)
+    begun = monotonic_ns()
+    alarm.set(at_ns(begun))
+    await asyncio.wait_for(rang.wait(), 5)
+    alarm.close()
+    return monotonic_ns() - begun
+
+
+async def test_an_alarm_rings_at_its_instant(kind: type[TimerfdAlarm | LoopAlarm]) -> None:
+    # early by its own resolution is allowed, and late only by what a busy machine takes
+    assert 19 * MS <= await ring(kind, lambda now: now + 20 * MS) < 120 * MS
+
+
+@pytest.mark.parametrize("at_ns", [0, 1])
+async def test_an_instant_that_has_passed_rings_at_once(kind: type[TimerfdAlarm | LoopAlarm], at_ns: int) -> None:
+    assert await ring(kind, lambda now: at_ns) < 100 * MS
+
+
+async def test_setting_an_alarm_again_replaces_its_instant(kind: type[TimerfdAlarm | LoopAlarm]) -> None:
+    rings: list[int] = []
+    alarm = kind(asyncio.get_running_loop(), lambda: rings.append(monotonic_ns()))
+    begun = monotonic_ns()
+    alarm.set(begun + 10 * MS)
+    alarm.set(begun + 60 * MS)
+    await asyncio.sleep(0.1)
+    assert len(rings) == 1
+    assert rings[0] - begun >= 59 * MS
+    alarm.close()
+
+
+async def test_a_closed_alarm_never_rings(kind: type[TimerfdAlarm | LoopAlarm]) -> None:
+    rings: list[int] = []
+    alarm = kind(asyncio.get_running_loop(), lambda: rings.append(1))
+    alarm.set(monotonic_ns() + 10 * MS)
+    alarm.close()
+    await asyncio.sleep(0.03)
+    assert rings == []

@@ -1,0 +1,121 @@
+"""The interval log is read back by us and by the HdrHistogram library, and survives a crash of its writer."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import pytest
+from hdrh.histogram import HdrHistogram
+from hdrh.log import HistogramLogReader
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loadgen.measure import hlog
+from loadgen.measure.histogram import DIGITS, HIGHEST, LOWEST, Histogram
+from loadgen.measure.hlog import Line
+from tests.measure.frames import histogram
+
+STARTED_MS = 1_758_000_000_123
+LINES = [
+    Line("steady.latency", 0, 1_000_000_000, histogram([1, 5000, 2_769_000])),
+    Line("steady.lag", 0, 1_000_000_000, histogram([0, 0, 3])),
+    Line("steady.latency", 1_000_000_000, 1_007_000_000, histogram([77])),
+]
+
+
+def text(lines: list[Line]) -> str:
+    written = (hlog.line(each.tag, each.start_ns, each.length_ns, each.histogram) for each in lines)
+    return "".join(f"{each}\n" for each in (*hlog.header(STARTED_MS), *written))
+
+
+def test_the_header_says_version_units_and_start() -> None:
+    assert hlog.header(STARTED_MS) == [
+        "#[Histogram log format version 1.3]",
+        "#[Histograms count microseconds (tags that end in memory_used: KiB); Interval_Max is in ms (MiB/1000)]",
+        "#[StartTime: 1758000000.123 (seconds since epoch), 2025-09-16 05:20:00.123+00:00]",
+        '"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"',
+    ]
+
+
+def test_a_line_has_seconds_with_three_digits_and_the_maximum_in_ms() -> None:
+    line = hlog.line("A", 127_000_000, 1_007_000_000, histogram([2_000]))
+    assert line.startswith("Tag=A,0.127,1.007,2.000,HISTFAAAA")
+
+
+def test_what_is_written_is_read_back() -> None:
+    assert list(hlog.read(text(LINES).splitlines(keepends=True))) == LINES
+
+
+@given(st.text(min_size=1, max_size=20))
+@settings(deadline=None, max_examples=100)
+def test_any_tag_comes_back(tag: str) -> None:
+    try:
+        tag.encode()
+    except UnicodeEncodeError:
+        return
+    written = text([Line(tag, 0, 0, Histogram())])
+    assert written.count("\n") == len(hlog.header(0)) + 1
+    (line,) = hlog.read(written.split("\n")[:-1])
+    assert line.tag == tag
+
+
+def test_a_tag_is_never_empty() -> None:
+    with pytest.raises(ValueError, match="an empty tag"):
+        hlog.line("", 0, 0, Histogram())
+
+
+def test_the_librarys_reader_finds_equal_counts_times_and_tags(tmp_path: Path) -> None:
+    path = tmp_path / "intervals.hlog"
+    path.write_text(text(LINES), encoding="utf-8")
+    reader = HistogramLogReader(str(path), HdrHistogram(LOWEST, HIGHEST, DIGITS))
+    for line in LINES:
+        found = reader.get_next_interval_histogram()
+        assert found.get_tag() == line.tag
+        assert found.get_total_count() == line.histogram.count
+        assert all(found.get_count_at_index(slot) == n for slot, n in line.histogram.counts.items())
+        assert found.get_start_time_stamp() == pytest.approx(STARTED_MS + line.start_ns / 1e6, abs=0.01)
+    assert reader.get_next_interval_histogram() is None
+    reader.close()
+
+
+@given(st.integers(0, len(text(LINES))))
+@settings(deadline=None, max_examples=200)
+def test_a_log_cut_anywhere_gives_every_whole_line(cut: int) -> None:
+    kept = text(LINES)[:cut]
+    whole = max(0, kept.count("\n") - len(hlog.header(0)))
+    found = list(hlog.read(kept.splitlines(keepends=True)))
+    assert found[:whole] == LINES[:whole]
+    assert found == LINES[: len(found)]
+    assert len(found) <= whole + 1
+
+
+def test_an_empty_log_holds_nothing() -> None:
+    assert list(hlog.read([])) == []
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        ("nonsense\n", "line 5 of the histogram log: got 'nonsense', expected Tag="),
+        ("0.1,1.0,2.0,HISTF\n", "line 5 of the histogram log: got '0.1,1.0,2.0,HISTF'"),
+        ("Tag=a,0.1,1.0,2.0,HISTF\n", "line 5 of the histogram log: not an HdrHistogram blob"),
+        ("Tag=a,x,1.0,2.0,HISTF\n", "line 5 of the histogram log: got"),
+        ("cut\nTag=a", "line 5 of the histogram log: got 'cut'"),
+    ],
+)
+def test_a_broken_line_is_named(broken: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        list(hlog.read((text([]) + broken).splitlines(keepends=True)))
+
+
+def test_a_file_that_is_no_log_is_refused() -> None:
+    with pytest.raises(ValueError, match="line 1 of the histogram log: got 'hello', expected '#"):
+        list(hlog.read(["hello\n", "world\n"]))
+
+
+@given(st.lists(st.text(max_size=40), max_size=5))
+@settings(deadline=None, max_examples=200)
+def test_any_lines_are_read_or_raise_valueerror(lines: list[str]) -> None:
+    with contextlib.suppress(ValueError):
+        list(hlog.read([*hlog.header(0), *lines]))

@@ -1,0 +1,45 @@
+"""A frame travels unchanged, and what is not a frame of this version is refused."""
+
+from __future__ import annotations
+
+import contextlib
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loadgen.measure import interval
+from loadgen.measure.interval import Connections, Failure, Slow
+from tests.measure.frames import frame
+
+
+def test_a_frame_travels_unchanged_behind_its_length() -> None:
+    sent = frame(
+        {"ok": [1, 5_000]},
+        failures=[Failure("gateway", "status_502", 502, None, "id", "body")],
+        slowest=[Slow(2, 1, "ok", None)],
+    )
+    wire = interval.encode(sent)
+    assert int.from_bytes(wire[:4], "big") == len(wire) - 4
+    assert interval.decode(wire[4:]) == sent
+
+
+def test_a_frame_of_another_version_is_refused() -> None:
+    other = frame()
+    other.v = 2
+    with pytest.raises(msgspec.ValidationError, match="frame version 2, expected 1"):
+        interval.decode(interval.encode(other)[4:])
+
+
+@given(st.binary(max_size=80))
+@settings(deadline=None, max_examples=200)
+def test_any_bytes_are_a_frame_or_refused(body: bytes) -> None:
+    with contextlib.suppress(msgspec.ValidationError, msgspec.DecodeError):
+        interval.decode(body)
+
+
+def test_connection_counts_add_up() -> None:
+    total = Connections(1, 2, 3, 4)
+    total.add(Connections(10, 20, 30, 40))
+    assert total == Connections(11, 22, 33, 44)

@@ -1,0 +1,258 @@
+"""A phase is the sum of its frames; the totals are the sum of the measured phases; nothing is lost or averaged."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loadgen.measure.histogram import Histogram
+from loadgen.measure.interval import Connections, Failure, Slow
+from loadgen.measure.merge import PhaseTotal, combined, generator, missing_frames, phase_summary, totals
+from loadgen.measure.summary import MetricSummary, Percentile, PhaseSummary
+from tests.measure.frames import frame, histogram, plan, total
+
+latencies = st.dictionaries(
+    st.sampled_from(["ok", "throttled", "timeout", "dropped", "unfinished"]),
+    st.lists(st.integers(0, 100_000), min_size=1, max_size=20),
+)
+
+
+def percentile(metric: MetricSummary, p: float) -> Percentile:
+    return next(listed for listed in metric.percentiles if listed.p == p)
+
+
+@given(st.lists(latencies, min_size=1, max_size=6))
+@settings(deadline=None, max_examples=50)
+def test_the_sum_of_frames_equals_one_frame_with_everything(parts: list[dict[str, list[int]]]) -> None:
+    everything: dict[str, list[int]] = {}
+    for part in parts:
+        for outcome, values in part.items():
+            everything.setdefault(outcome, []).extend(values)
+    split = total(*(frame(part, seq=seq, final=seq == len(parts) - 1) for seq, part in enumerate(parts)))
+    whole = total(frame(everything))
+    assert split.histograms == whole.histograms
+    assert split.outcomes == whole.outcomes
+    assert (split.planned, split.started, split.completed) == (whole.planned, whole.started, whole.completed)
+    assert list(split.faults()) == []
+    assert split.latency_all().count == split.planned
+
+
+def test_agents_may_interleave() -> None:
+    phase = total(
+        frame({"ok": [1]}, agent=0, seq=0, final=False),
+        frame({"ok": [2]}, agent=1, seq=0, final=False),
+        frame({"ok": [3]}, agent=1, seq=1),
+        frame({"ok": [4]}, agent=0, seq=1),
+    )
+    assert list(phase.faults()) == []
+    assert phase.latency_all() == histogram([1, 2, 3, 4])
+
+
+def test_a_missing_frame_is_a_fault() -> None:
+    phase = total(frame({"ok": [1]}, seq=0, final=False), frame({"ok": [2]}, seq=2))
+    assert list(phase.faults()) == ["1 frames of agent 0 are missing or came twice"]
+
+
+def test_a_frame_that_comes_twice_is_a_fault_and_counts_once() -> None:
+    once = frame({"ok": [1]})
+    phase = total(once, once)
+    assert list(phase.faults()) == ["1 frames of agent 0 are missing or came twice"]
+    assert phase.planned == 1
+    assert phase.latency_all() == histogram([1])
+
+
+def test_an_agent_that_stops_in_the_middle_is_a_fault() -> None:
+    assert list(total(frame({"ok": [1]}, final=False)).faults()) == ["the last frame of agent 0 is missing"]
+
+
+def test_counts_that_do_not_add_up_are_faults() -> None:
+    broken = frame({"ok": [1, 2]})
+    broken.planned, broken.completed = 5, 1
+    broken.outcomes = {"ok": 3}
+    assert list(total(broken).faults()) == [
+        "5 were planned, but 2 started and 0 were dropped",
+        "2 started, but 1 completed and 0 were unfinished",
+        "5 were planned, but 3 have an outcome",
+        "3 ended as ok, but 2 of those have a latency",
+    ]
+
+
+@pytest.mark.parametrize("numbered", ["over the run", "over each phase"])
+def test_an_agent_may_number_its_frames_over_the_run_or_over_each_phase(numbered: str) -> None:
+    second = 2 if numbered == "over the run" else 0
+    phases = [
+        total(frame(phase="a", seq=0, final=False), frame(phase="a", seq=1)),
+        total(frame(phase="b", seq=second)),
+    ]
+    assert list(missing_frames(phases)) == []
+
+
+def test_frames_missing_between_phases_are_noticed() -> None:
+    phases = [total(frame(phase="a", seq=0)), total(frame(phase="b", seq=2))]
+    assert list(missing_frames(phases)) == ["the first frames of agent 0 in phase b are missing"]
+
+
+def test_a_phase_that_an_agent_is_silent_about_is_noticed() -> None:
+    phases = [total(frame(phase="a", agent=0), frame(phase="a", agent=1)), total(frame(phase="b", agent=0))]
+    assert list(missing_frames(phases)) == ["agent 1 reported nothing of phase b"]
+
+
+def test_a_frame_of_another_phase_is_refused() -> None:
+    with pytest.raises(ValueError, match="a frame of phase 'other', expected one of 'steady'"):
+        PhaseTotal("steady").add(frame(phase="other"))
+
+
+def test_a_histogram_of_another_phase_is_refused() -> None:
+    stray = frame()
+    stray.hist = {"other/unknown/ok/latency": b""}
+    with pytest.raises(ValueError, match="expected steady/start/outcome/metric"):
+        PhaseTotal("steady").add(stray)
+
+
+def test_a_phase_name_may_hold_a_slash() -> None:
+    assert total(frame({"ok": [5]}, phase="a/b")).latency_all() == histogram([5])
+
+
+def test_the_first_three_failures_of_each_outcome_are_kept() -> None:
+    def failures(outcome: str, *numbers: int) -> list[Failure]:
+        return [Failure(outcome, str(number), 500, None, None, "") for number in numbers]
+
+    phase = total(
+        frame(failures=failures("gateway", 1, 2), final=False),
+        frame(seq=1, failures=[*failures("gateway", 3, 4), *failures("auth", 5)]),
+    )
+    examples = phase_summary(plan(), phase).examples
+    assert [(failure.outcome, failure.reason) for failure in examples.failures] == [
+        ("auth", "5"),
+        ("gateway", "1"),
+        ("gateway", "2"),
+        ("gateway", "3"),
+    ]
+
+
+def test_the_ten_slowest_are_kept_slowest_first() -> None:
+    slow = [Slow(latency_ns, latency_ns, "ok", str(latency_ns)) for latency_ns in range(30)]
+    phase = total(frame(slowest=slow[:15], final=False), frame(seq=1, slowest=slow[15:]))
+    assert [one.latency_ns for one in phase_summary(plan(), phase).examples.slowest] == list(range(29, 19, -1))
+
+
+def summary_of_a_mixed_phase() -> PhaseSummary:
+    phase = total(
+        frame(
+            {"ok": range(1, 985), "throttled": [50] * 6, "timeout": [5000] * 6, "dropped": [3000] * 4},
+            metrics={"ok/memory_used": [100, 200], "ok/duration": [7]},
+            reasons={"throttled/status_429": 6, "timeout/total": 6, "dropped/phase_end": 4},
+        )
+    )
+    return phase_summary(plan(seconds=2), phase, (99.5,))
+
+
+def test_a_phase_summary_counts_everything_once() -> None:
+    summary = summary_of_a_mixed_phase()
+    assert (summary.planned, summary.started, summary.completed, summary.dropped) == (1000, 996, 996, 4)
+    assert (summary.planned_rate, summary.achieved_rate) == (500, 498)
+    assert summary.outcomes == {"ok": 984, "throttled": 6, "timeout": 6, "dropped": 4}
+    assert list(summary.reasons) == ["throttled/status_429", "timeout/total", "dropped/phase_end"]
+    assert summary.connections == Connections(opened=1, reused=1000)
+    assert summary.model == "open"
+
+
+def test_metrics_are_of_ok_invocations_and_the_others_stand_by_outcome() -> None:
+    summary = summary_of_a_mixed_phase()
+    latency = summary.metrics["latency"]
+    assert (latency.count, latency.min, latency.max, latency.mean) == (984, 1_000, 984_000, 492_500)
+    assert Histogram.decode(latency.histogram) == histogram(range(1, 985))
+    assert {outcome: metrics["latency"].count for outcome, metrics in summary.by_outcome.items()} == {
+        "throttled": 6,
+        "timeout": 6,
+        "dropped": 4,
+    }
+    assert summary.by_start["unknown"]["latency"] == latency
+
+
+def test_percentiles_are_those_always_listed_and_those_asked_for() -> None:
+    listed = [each.p for each in summary_of_a_mixed_phase().metrics["latency"].percentiles]
+    assert listed == [50, 75, 90, 95, 99, 99.5, 99.9, 99.99]
+
+
+def test_latency_all_holds_every_planned_invocation_and_marks_the_censored() -> None:
+    everything = summary_of_a_mixed_phase().metrics["latency_all"]
+    assert everything.count == 1000
+    assert not percentile(everything, 99).censored
+    assert percentile(everything, 99.5).censored
+
+
+def test_memory_is_in_bytes() -> None:
+    memory = summary_of_a_mixed_phase().metrics["memory_used"]
+    assert (memory.unit, memory.histogram_unit, memory.min, memory.max) == ("bytes", "KiB", 102_400, 204_800)
+
+
+def test_a_phase_without_an_ok_invocation_still_has_its_metrics_with_a_count_of_0() -> None:
+    summary = phase_summary(plan(), total(frame({"gateway": [7]})))
+    latency = summary.metrics["latency"]
+    assert (latency.count, latency.min, latency.max, latency.mean, latency.percentiles) == (0, None, None, None, [])
+    assert Histogram.decode(latency.histogram) == Histogram()
+    assert "duration" not in summary.metrics
+    assert summary.by_start == {}
+
+
+def test_starts_are_told_apart() -> None:
+    phase = total(frame({"ok": [900]}, start="cold", final=False), frame({"ok": [5, 6]}, start="warm", seq=1))
+    summary = phase_summary(plan(), phase)
+    assert {start: metrics["latency"].count for start, metrics in summary.by_start.items()} == {"cold": 1, "warm": 2}
+    assert summary.metrics["latency"].count == 3
+
+
+def test_totals_are_the_measured_phases_merged() -> None:
+    phases = [
+        total(frame({"ok": [1_000_000]}, phase="warm-up")),
+        total(frame({"ok": range(1, 501)}, phase="a")),
+        total(frame({"ok": range(501, 1001)}, phase="b")),
+    ]
+    plans = [plan("warm-up", warmup=True), plan("a", drawn=500), plan("b", closed=True, seconds=30)]
+    summary = totals(plans, phases)
+    latency = summary.metrics["latency"]
+    assert (summary.name, summary.warmup, summary.model) == ("totals", False, "mixed")
+    assert (summary.planned, summary.duration_ns, summary.achieved_rate) == (1000, 40_000_000_000, 25)
+    assert percentile(latency, 99) == Percentile(99, 990_000, 983_000, 997_000)
+
+
+@pytest.mark.parametrize(("closed", "model"), [(False, "open"), (True, "closed")])
+def test_totals_of_one_kind_of_phase_are_of_that_model(closed: bool, model: str) -> None:
+    assert totals([plan(closed=closed)], [total(frame())]).model == model
+
+
+def test_totals_without_a_measured_phase_are_empty() -> None:
+    summary = totals([plan(warmup=True)], [total(frame({"ok": [1]}))])
+    assert (summary.planned, summary.duration_ns, summary.achieved_rate) == (0, 0, 0)
+    assert summary.metrics["latency"].count == 0
+
+
+def test_combining_phases_leaves_them_as_they_were() -> None:
+    one, other = total(frame({"ok": [1]}, phase="a")), total(frame({"ok": [1]}, phase="b"))
+    combined([one, other])
+    assert one.latency_all().count == other.latency_all().count == 1
+    assert one.connections == Connections(opened=1, reused=1)
+
+
+def test_notes_say_what_ended_a_phase_early() -> None:
+    ran_out = msgspec.structs.replace(plan(), notes=("Said before.",))
+    phase = total(frame({"ok": [1, 2]}, feeder_exhausted=True, budget_reached=True))
+    assert phase_summary(ran_out, phase).notes == [
+        "Said before.",
+        "The feeder ran out of rows and ended the phase after 2 invocations.",
+        "The budget was spent and ended the phase after 2 invocations.",
+    ]
+
+
+def test_an_agents_health_is_over_all_phases_and_the_generators_that_of_the_busiest() -> None:
+    busy = frame(phase="b", agent=1, seq=0)
+    busy.health = msgspec.structs.replace(busy.health, cpu_ns=900_000_000)
+    result = generator([total(frame(phase="a", seq=0)), total(frame(phase="b", seq=1), busy)])
+    assert [(agent.agent, agent.cpu, agent.rss_bytes, agent.frames) for agent in result.agents] == [
+        (0, 0.25, 2000, 2),
+        (1, 0.9, 1000, 1),
+    ]
+    assert result.cpu == 0.9

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.functiongraph.facts import Facts
+from loadgen.functiongraph.outcome import Outcome
+from loadgen.measure.histogram import HIGHEST, Histogram
+from loadgen.measure.recorder import EXAMPLES, SLOWEST, Recorder, Taken
+
+MS = 1_000_000
+OK = Facts(Outcome.OK, "ok", 200, duration_ns=3 * MS, billed_duration_ns=4 * MS, memory_used_bytes=40 << 20)
+BARE = Facts(Outcome.OK, "ok", 200)
+
+
+def recorder(*, closed: bool = False, sampled: bool = False) -> Recorder:
+    return Recorder("p", 2, origin_ns=1000, closed=closed, expects_summary=True, sampled=(lambda: sampled))
+
+
+def record(
+    to: Recorder, facts: Facts = OK, *, intended: int = 0, started: int = 0, ended: int = 10 * MS, late: int = 0
+) -> None:
+    to.record(facts, 7, intended, started, ended, late, 0, b"body")
+
+
+def histograms(taken: Taken) -> dict[str, Histogram]:
+    return {key: Histogram.unpack(packed) for key, packed in taken.packed()}
+
+
+def test_every_time_of_an_invocation_lands_in_its_histogram() -> None:
+    under_test = recorder()
+    under_test.record(OK, 0, 0, 2 * MS, 12 * MS, MS // 2, 300_000, b"")
+    found = {key: histogram.max_us for key, histogram in histograms(under_test.take()).items()}
+    assert found == {
+        "p/unknown/ok/latency": 12_007,
+        "p/unknown/ok/service_time": 10_007,
+        "p/unknown/ok/lag": 2000,
+        "p/unknown/ok/waited": 1500,
+        "p/unknown/ok/late": 500,
+        "p/unknown/ok/connect": 300,
+        "p/unknown/ok/duration": 3001,
+        "p/unknown/ok/billed_duration": 4001,
+        "p/unknown/ok/overhead": 7003,
+        "p/unknown/ok/memory_used": 40_991,
+    }
+
+
+times = st.integers(0, 2 * HIGHEST * 1000)
+calls = st.lists(
+    st.tuples(
+        st.sampled_from([OK, BARE, Facts(Outcome.THROTTLED, "r", 429), Facts(Outcome.TIMEOUT, "total", 0)]),
+        times,
+        times,
+        st.integers(0, 100 * MS),
+    ),
+    max_size=30,
+)
+
+
+@given(calls, st.integers(1, 5), st.booleans())
+def test_recording_in_intervals_adds_up_to_recording_at_once(
+    made: list[tuple[Facts, int, int, int]], parts: int, closed: bool
+) -> None:
+    """The law of merging: the sum of what each interval took is what one interval would have taken."""
+    once, split = recorder(closed=closed), recorder(closed=closed)
+    merged: dict[str, Histogram] = {}
+    counts: dict[str, int] = {}
+    for n, (facts, lag, service, late) in enumerate(made):
+        for to in (once, split):
+            record(to, facts, intended=0, started=lag, ended=lag + service, late=min(late, lag))
+        if n % parts == 0 or n == len(made) - 1:
+            taken = split.take()
+            for key, histogram in histograms(taken).items():
+                merged.setdefault(key, Histogram()).add(histogram)
+            for outcome, count in taken.outcomes().items():
+                counts[outcome] = counts.get(outcome, 0) + count
+    taken = once.take()
+    assert merged == histograms(taken)
+    assert counts == taken.outcomes()
+
+
+@given(calls, st.booleans())
+def test_each_started_invocation_counts_once_in_each_time(
+    made: list[tuple[Facts, int, int, int]], closed: bool
+) -> None:
+    under_test = recorder(closed=closed)
+    for facts, lag, service, late in made:
+        record(under_test, facts, started=lag, ended=lag + service, late=min(late, lag))
+    found = histograms(under_test.take())
+    for metric in ("latency", "service_time", "lag", "waited", "late", "connect"):
+        assert sum(h.count for key, h in found.items() if key.endswith(f"/{metric}")) == len(made)
+
+
+def test_in_a_closed_phase_latency_is_service_time_and_lag_is_zero() -> None:
+    under_test = recorder(closed=True)
+    record(under_test)
+    found = histograms(under_test.take())
+    assert found["p/unknown/ok/latency"] == found["p/unknown/ok/service_time"]
+    assert found["p/unknown/ok/lag"].counts == {0: 1}
+
+
+def test_a_platform_that_reports_more_than_the_client_saw_gives_a_counted_zero() -> None:
+    under_test = recorder()
+    record(under_test, ended=2 * MS)  # the platform says 3 ms
+    record(under_test, ended=3 * MS - 500)  # within the resolution of 1 µs
+    taken = under_test.take()
+    assert taken.negative_overhead == 1
+    assert histograms(taken)["p/unknown/ok/overhead"].counts == {0: 2}
+
+
+def test_a_time_above_an_hour_is_recorded_as_an_hour_and_counted() -> None:
+    under_test = recorder(closed=True)
+    record(under_test, BARE, ended=(HIGHEST + 1) * 1000)
+    taken = under_test.take()
+    assert taken.clipped == 1
+    assert histograms(taken)["p/unknown/ok/service_time"].count == 1
+
+
+def test_answers_of_a_function_without_a_duration_are_counted() -> None:
+    under_test = recorder()
+    record(under_test, BARE)
+    record(under_test, Facts(Outcome.THROTTLED, "r", 429))
+    assert under_test.take().summary_missing == 1
+
+
+def test_dropped_and_unfinished_are_recorded_with_the_time_they_waited() -> None:
+    under_test = recorder()
+    under_test.dropped(0, 0, 5 * MS, "max_lag")
+    under_test.unfinished(1, 0, 2 * MS, 9 * MS, 0)
+    taken = under_test.take()
+    found = histograms(taken)
+    assert taken.outcomes() == {"dropped": 1, "unfinished": 1}
+    assert taken.reasons() == {"dropped/max_lag": 1, "unfinished/grace": 1}
+    assert found["p/unknown/dropped/latency"].max_us == 5003
+    assert "p/unknown/dropped/service_time" not in found
+    assert found["p/unknown/unfinished/latency"].max_us == 9007
+    assert found["p/unknown/unfinished/service_time"].max_us == 7003
+
+
+def test_the_first_failures_of_each_outcome_are_kept_as_examples() -> None:
+    under_test = recorder()
+    for n in range(10):
+        under_test.record(
+            Facts(Outcome.FUNCTION_ERROR, "code_4002", 200, error_code="4002", request_id=f"r{n}"),
+            n, 0, 0, MS, 0, 0, b"\xff" + b"x" * 600,
+        )  # fmt: skip
+        record(under_test, Facts(Outcome.THROTTLED, "FSS.0429", 429))
+    failures = under_test.take().failures
+    assert [f.request_id for f in failures if f.outcome == "function_error"] == ["r0", "r1", "r2"]
+    assert len(failures) == 2 * EXAMPLES
+    assert failures[0].body == "\ufffd" + "x" * 511
+    record(under_test, Facts(Outcome.THROTTLED, "FSS.0429", 429))
+    assert under_test.take().failures == []
+
+
+@given(st.lists(st.integers(1, 10**9), min_size=1, max_size=80), st.integers(1, 20))
+def test_the_slowest_answered_invocations_are_among_those_sent(latencies: list[int], every: int) -> None:
+    under_test = recorder()
+    sent = []
+    for n, latency in enumerate(latencies):
+        record(under_test, ended=latency)
+        if n % every == 0:
+            sent += under_test.take().slowest
+    sent += under_test.take().slowest
+    expected = sorted(latencies, reverse=True)[:SLOWEST]
+    assert sorted((slow.latency_ns for slow in sent), reverse=True)[: len(expected)] == expected
+
+
+def test_samples_are_relative_to_the_beginning_of_the_run() -> None:
+    under_test = recorder(sampled=True)
+    record(under_test, intended=2000, started=3000, ended=5000)
+    under_test.dropped(8, 2000, 4000, "phase_end")
+    first, second = under_test.take().samples
+    assert (first.intended_ns, first.started_ns, first.ended_ns, first.index, first.agent) == (1000, 2000, 4000, 7, 2)
+    assert (second.started_ns, second.outcome) == (None, "dropped")

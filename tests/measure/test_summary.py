@@ -1,0 +1,91 @@
+"""summary.json keeps its form, and comes back as it was written."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from loadgen.measure import summary
+from loadgen.measure.interval import Failure, Slow
+from loadgen.measure.merge import generator, phase_summary, totals
+from loadgen.measure.summary import Environment, Preflight, Run, Summary
+from loadgen.measure.threshold import evaluate, named_percentiles
+from loadgen.measure.verdict import judge
+from loadgen.scenario.model import Metric, MetricRule, Rule, ShareRule
+from tests.measure.frames import frame, plan, total
+
+
+def made() -> Summary:
+    """A phase of 990 ok calls, six failed ones and four dropped starts, with two thresholds."""
+    phase = total(
+        frame(
+            {"ok": range(10_000, 29_800, 20), "gateway": [9_000] * 6, "dropped": [700] * 4},
+            metrics={"ok/late": [4] * 990, "ok/memory_used": [4096] * 990},
+            reasons={"gateway/status_502": 6, "dropped/phase_end": 4},
+            failures=[Failure("gateway", "status_502", 502, None, "req-1", "Bad Gateway")],
+            slowest=[Slow(29_780_000, 29_770_000, "ok", "req-2")],
+        )
+    )
+    rules: list[Rule] = [
+        MetricRule("latency.p99.5 < 250ms", None, None, Metric.LATENCY, "p", 99.5, 250_000_000),
+        ShareRule("errors < 2%", None, "errors", 0.02),
+    ]
+    plans, phases, ps = [plan(drawn=1000)], [phase], named_percentiles(rules)
+    summaries, over_all = [phase_summary(plans[0], phase, ps)], totals(plans, phases, ps)
+    verdict = judge(plans, phases, rules)
+    return Summary(
+        schema=summary.SCHEMA,
+        run=Run("1", "steady", "load", "2025-01-01T00:00:00Z", "2025-01-01T00:00:10Z", False, "0"),
+        scenario={"name": "steady"},
+        environment=Environment(
+            version="0",
+            python="3.11",
+            build="pure",
+            uvloop=None,
+            timer="timerfd",
+            tls_library="",
+            kernel="",
+            cpu_model="",
+            usable_cores=1,
+            cgroup_cpu_limit=None,
+            cgroup_memory_limit_bytes=None,
+            nofile=1024,
+            agents=1,
+            scenario_sha256="",
+            synthetic=True,
+        ),
+        preflight=Preflight("ok", "ok", 200, 1_000, None),
+        verdict=verdict,
+        phases=summaries,
+        totals=over_all,
+        cost=None,
+        thresholds=evaluate(rules, summaries, over_all, verdict),
+        generator=generator(phases),
+        experiment=None,
+    )
+
+
+def test_summary_json_keeps_its_form(snapshot: SnapshotAssertion) -> None:
+    """The blobs are left out: their bytes depend on the version of zlib, and they have tests of their own."""
+    text = summary.encode(made()).decode()
+    assert re.sub(r'"histogram": "[^"]*"', '"histogram": "…"', text) == snapshot
+
+
+def test_a_summary_comes_back_as_it_was_written() -> None:
+    assert summary.decode(summary.encode(made())) == made()
+
+
+def test_a_summary_of_another_schema_is_refused() -> None:
+    other = msgspec.structs.replace(made(), schema="loadgen.summary/2")
+    with pytest.raises(msgspec.ValidationError, match=r"schema 'loadgen.summary/2', expected 'loadgen.summary/1'"):
+        summary.decode(summary.encode(other))
+
+
+def test_the_json_schema_describes_the_summary() -> None:
+    schema = summary.schema()
+    definitions = schema["$defs"]
+    assert isinstance(definitions, dict)
+    assert set(definitions["Summary"]["required"]) == set(Summary.__struct_fields__)

@@ -1,0 +1,337 @@
+"""Each rule fires on a record built to break it, and none on a clean one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from loadgen.measure.histogram import HIGHEST
+from loadgen.measure.interval import Frame
+from loadgen.measure.summary import Reason, Verdict
+from loadgen.measure.verdict import judge, withheld
+from loadgen.scenario.model import Metric, MetricRule, Rule
+from tests.measure.frames import frame, plan, total
+
+PUNCTUAL = {"ok/late": [5] * 1000, "ok/waited": [0] * 1000}
+
+
+def clean(**changes: object) -> Frame:
+    """A thousand ok calls of 10 to 30 ms, each started within 5 µs of its time."""
+    arguments: dict[str, object] = {"latencies": {"ok": range(10_000, 30_000, 20)}, "metrics": PUNCTUAL}
+    return frame(**{**arguments, **changes})  # type: ignore[arg-type]  # a builder's keywords, as given
+
+
+def judged(*frames: Frame, drawn: int | None = 1000, rules: Iterable[Rule] = (), stopped: bool = False) -> Verdict:
+    return judge([plan(drawn=drawn)], [total(*frames)], list(rules), stopped=stopped)
+
+
+def only(verdict: Verdict) -> Reason:
+    (reason,) = verdict.reasons
+    return reason
+
+
+def percentile_rule(p: float, metric: Metric = Metric.LATENCY, phase: str | None = None) -> MetricRule:
+    return MetricRule(f"{metric.value}.p{p:g} < 1s", phase, None, metric, "p", p, 1_000_000_000)
+
+
+def test_a_clean_run_is_valid_without_a_reason() -> None:
+    assert judged(clean(), rules=[percentile_rule(99)]) == Verdict("valid", [])
+
+
+def test_a_run_without_phases_is_valid() -> None:
+    assert judge([], []) == Verdict("valid", [])
+
+
+# rate_missed
+
+
+def missed(n: int) -> Frame:
+    return clean(
+        latencies={"ok": range(10_000, 30_000, 20), "dropped": [1] * n},
+        reasons={"dropped/phase_end_late": n} if n else {},
+    )
+
+
+def test_starts_missed_by_the_generator_make_the_run_invalid() -> None:
+    verdict = judged(missed(2), drawn=1002)
+    assert verdict.status == "invalid"
+    assert only(verdict) == Reason(
+        rule="rate_missed",
+        severity="invalid",
+        message="The load generator made 1000 of 1002 planned starts, expected at least 99.9%: lower the rate, or "
+        "give the generator more cores or agents.",
+        value=1000 / 1002,
+        limit=0.999,
+        phase="steady",
+        withholds="all",
+    )
+
+
+def test_one_start_in_a_thousand_may_be_missed() -> None:
+    assert judged(missed(1), drawn=1001).status == "valid"
+
+
+def test_starts_dropped_for_lack_of_a_worker_are_not_the_generators_fault() -> None:
+    dropped = clean(latencies={"ok": range(10_000, 30_000, 20), "dropped": [9] * 50}, reasons={"dropped/phase_end": 50})
+    verdict = judged(dropped, drawn=1050)
+    assert verdict.status == "degraded"
+    reason = only(verdict)
+    assert (reason.rule, reason.severity, reason.withholds) == ("dropped", "warning", None)
+    assert reason.message.startswith("50 of 1050 planned starts (4.76%) were dropped")
+
+
+@pytest.mark.parametrize(("drawn", "status"), [(1000, "valid"), (1010, "valid"), (1011, "invalid"), (989, "invalid")])
+def test_the_starts_may_be_one_percent_off_the_drawn_schedule(drawn: int, status: str) -> None:
+    assert judged(clean(), drawn=drawn).status == status
+
+
+def test_a_schedule_that_was_cut_short_on_purpose_is_no_fault() -> None:
+    assert judged(clean(), drawn=5000, stopped=True).status == "valid"
+    assert judged(clean(feeder_exhausted=True), drawn=5000).status == "valid"
+    assert judged(clean(budget_reached=True), drawn=5000).status == "valid"
+    assert judged(clean(), drawn=None).status == "valid"
+
+
+def test_an_interruption_does_not_excuse_missed_starts() -> None:
+    assert judged(missed(500), drawn=1500, stopped=True).status == "invalid"
+
+
+# late_starts
+
+
+def late(p99_us: int, p999_us: int = 0) -> Frame:
+    """p99 and p99.9 of lateness are as given; p50 of latency is 20 ms, p99 about 30 ms."""
+    values = [5] * 985 + [p99_us] * 12 + [max(p99_us, p999_us)] * 3
+    return clean(metrics={"ok/late": values})
+
+
+def test_lateness_below_every_limit_is_fine() -> None:
+    assert judged(late(1_000, 1_400)).status == "valid"
+
+
+def test_a_late_p99_withholds_the_tails() -> None:
+    verdict = judged(late(1_005))
+    assert verdict.status == "degraded"
+    reason = only(verdict)
+    assert (reason.rule, reason.severity, reason.withholds) == ("late_starts", "withheld", "tails")
+    assert (reason.value, reason.limit) == (1_005_000, 1_000_000)
+    assert reason.message == (
+        "The load generator itself was late: p99 of its lateness is 1.005 ms, expected at most 1 ms; percentiles from "
+        "p95 up are not shown: lower the rate, or give the generator more cores or agents."
+    )
+
+
+def test_a_slow_target_allows_one_percent_of_its_median() -> None:
+    slow = {"ok": range(1_000_000, 3_000_000, 2_000)}
+    for p99_us, status in ((19_000, "valid"), (21_000, "degraded")):
+        assert judged(clean(latencies=slow, metrics={"ok/late": [p99_us] * 1000})).status == status
+
+
+def test_the_smallest_reported_median_counts() -> None:
+    """Warm calls of 100 ms and cold ones of 5 s: 1 % of the warm median is the limit."""
+    cold = clean(latencies={"ok": [5_000_000] * 900}, metrics={"ok/late": [2_000] * 900}, start="cold", final=False)
+    warm = clean(latencies={"ok": [100_000] * 100}, metrics={"ok/late": [2_000] * 100}, start="warm", seq=1)
+    assert only(judged(cold, warm)).limit == pytest.approx(1_000_000, rel=0.01)
+
+
+def test_a_late_p999_is_held_against_the_p99_of_latency() -> None:
+    reason = only(judged(late(900, 2_000)))
+    assert (reason.rule, reason.withholds, reason.value) == ("late_starts", "tails", 2_000_000)
+    assert reason.limit == pytest.approx(0.05 * 29_800_000, rel=0.01)
+
+
+def test_very_late_starts_make_the_run_invalid() -> None:
+    verdict = judged(late(10_001))
+    assert verdict.status == "invalid"
+    assert (only(verdict).rule, only(verdict).withholds, only(verdict).limit) == ("late_starts", "all", 10_000_000)
+
+
+def test_lateness_is_judged_over_every_outcome() -> None:
+    timed_out = clean(
+        latencies={"ok": [20_000] * 500, "timeout": [100_000] * 500},
+        metrics={"ok/late": [0], "timeout/late": [50_000] * 500},
+    )
+    assert "late_starts" in {reason.rule for reason in judged(timed_out).reasons}
+
+
+def test_a_target_that_never_answers_leaves_the_absolute_limits() -> None:
+    failing = clean(latencies={"connection": [10] * 1000}, metrics={"connection/late": [1_500] * 1000})
+    reasons = {reason.rule: reason for reason in judged(failing).reasons}
+    assert reasons["late_starts"].limit == 1_000_000
+    assert reasons["late_starts"].withholds == "tails"
+
+
+# too_few_samples
+
+
+def test_unsupported_percentiles_are_mentioned_but_do_not_degrade() -> None:
+    few = clean(latencies={"ok": range(1, 151)}, metrics={})
+    verdict = judged(few, drawn=150)
+    assert verdict.status == "valid"
+    reason = only(verdict)
+    assert (reason.rule, reason.severity, reason.phase, reason.value, reason.limit) == (
+        "too_few_samples",
+        "withheld",
+        "steady",
+        150,
+        200,
+    )
+    assert reason.message == "150 ok invocations are too few for p95, p99 of latency, not shown: p95 needs 200 samples."
+
+
+def test_a_percentile_that_a_threshold_needs_does_degrade() -> None:
+    verdict = judged(clean(), rules=[percentile_rule(99.9)])
+    assert verdict.status == "degraded"
+    assert only(verdict).message == (
+        "The threshold latency.p99.9 < 1s needs 10000 samples and has 1000: run longer or at a higher rate, or ask for "
+        "a lower percentile."
+    )
+
+
+def test_a_threshold_on_latency_counts_failed_calls_as_samples() -> None:
+    mostly_failed = clean(latencies={"ok": [9] * 900, "timeout": [99] * 100})
+    reasons = judged(mostly_failed, rules=[percentile_rule(99)]).reasons
+    assert not [reason for reason in reasons if "threshold" in reason.message]
+
+
+def test_a_threshold_over_all_phases_counts_them_together() -> None:
+    plans, phases = [plan("a"), plan("b")], [total(clean(phase="a")), total(clean(phase="b"))]
+    assert judge(plans, phases, [percentile_rule(99.5)]).status == "valid"
+    assert judge(plans, phases, [percentile_rule(99.5, phase="a")]).status == "degraded"
+
+
+def test_a_threshold_on_the_hundredth_percentile_cannot_be_met() -> None:
+    assert "needs more samples than there can be" in only(judged(clean(), rules=[percentile_rule(100)])).message
+
+
+# the record
+
+
+def test_clipped_values_make_the_run_invalid() -> None:
+    clipped = clean(latencies={"ok": [*range(10_000, 29_980, 20), HIGHEST]}, clipped=1)
+    verdict = judged(clipped)
+    assert verdict.status == "invalid"
+    assert (only(verdict).rule, only(verdict).withholds) == ("clipped", "all")
+
+
+def test_records_of_different_scenarios_make_the_run_invalid() -> None:
+    verdict = judge([plan(drawn=1000)], [total(clean())], scenarios=["a", "b", "a"])
+    assert verdict.status == "invalid"
+    assert (only(verdict).rule, only(verdict).value) == ("scenario_mismatch", 2)
+    assert judge([plan(drawn=1000)], [total(clean())], scenarios=["a", "a"]).status == "valid"
+
+
+def test_a_missing_frame_withholds_everything() -> None:
+    half = {"ok": range(10_000, 30_000, 40)}
+    verdict = judged(clean(latencies=half, final=False), clean(latencies=half, seq=2))
+    assert verdict.status == "degraded"
+    reason = only(verdict)
+    assert (reason.rule, reason.severity, reason.withholds, reason.phase) == (
+        "record_incomplete",
+        "withheld",
+        "all",
+        "steady",
+    )
+    assert reason.message == (
+        "The record is incomplete: 1 frames of agent 0 are missing or came twice. An agent probably died: see its "
+        "messages, run again."
+    )
+
+
+def test_frames_missing_between_phases_withhold_the_whole_run() -> None:
+    verdict = judge([plan("a"), plan("b")], [total(clean(phase="a")), total(clean(phase="b", seq=2))])
+    assert (only(verdict).rule, only(verdict).phase) == ("record_incomplete", None)
+
+
+# the target
+
+
+def test_failures_are_a_warning_with_their_kinds() -> None:
+    failing = clean(latencies={"ok": range(10_000, 30_000, 20), "gateway": [9] * 2, "throttled": [9] * 3})
+    verdict = judged(failing, drawn=1005)
+    assert verdict.status == "degraded"
+    reason = only(verdict)
+    assert (reason.rule, reason.severity, reason.withholds) == ("failures", "warning", None)
+    assert reason.message.startswith("5 of 1005 invocations (0.50%) failed: 3 throttled, 2 gateway.")
+
+
+def test_one_failure_in_a_thousand_is_not_worth_a_warning() -> None:
+    failing = clean(latencies={"ok": range(10_000, 30_000, 20), "gateway": [9]})
+    assert judged(failing, drawn=1001).status == "valid"
+
+
+def test_waiting_for_a_worker_in_an_open_phase_is_a_warning() -> None:
+    waiting = clean(metrics={"ok/waited": [0] * 990 + [1_200] * 10})
+    reason = only(judged(waiting))
+    assert (reason.rule, reason.severity, reason.value) == ("pool_saturated", "warning", 10)
+    assert reason.message.startswith("10 of 1000 starts waited for a free worker, up to 1.2 ms:")
+    assert judge([plan(closed=True)], [total(waiting)]).status == "valid"
+
+
+def test_negative_overhead_withholds_overhead_alone() -> None:
+    verdict = judged(clean(negative_overhead=3))
+    assert verdict.status == "degraded"
+    assert (only(verdict).rule, only(verdict).withholds) == ("negative_overhead", "overhead")
+
+
+@pytest.mark.parametrize(("missing", "rules"), [(0, []), (1, []), (2, ["summary_missing", "summary_missing"])])
+def test_missing_platform_summaries_withhold_duration_and_overhead(missing: int, rules: list[str]) -> None:
+    answers = clean(metrics=PUNCTUAL | {"ok/duration": [5_000] * (1000 - missing)}, summary_missing=missing)
+    verdict = judged(answers)
+    assert [reason.rule for reason in verdict.reasons] == rules
+    assert {reason.withholds for reason in verdict.reasons} == ({"duration", "overhead"} if rules else set())
+
+
+def test_a_warm_up_phase_is_held_to_nothing_but_a_complete_record() -> None:
+    rough = clean(
+        latencies={"ok": [9], "gateway": [9] * 50},
+        metrics={"ok/late": [90_000], "ok/waited": [90_000]},
+        clipped=1,
+        negative_overhead=1,
+        summary_missing=9,
+    )
+    warmup = plan(warmup=True, drawn=9999)
+    assert judge([warmup], [total(rough)]) == Verdict("valid", [])
+    rough.final = False
+    assert judge([warmup], [total(rough)]).status == "degraded"
+
+
+# withheld
+
+
+def reasoned(withholds: str | None, phase: str | None = "a") -> Verdict:
+    return Verdict("degraded", [Reason("rule", "withheld", "why", None, None, phase, withholds)])
+
+
+@pytest.mark.parametrize(
+    ("withholds", "metric", "p", "hidden"),
+    [
+        ("tails", "latency", 95, True),
+        ("tails", "latency_all", 99.9, True),
+        ("tails", "service_time", 100, True),
+        ("tails", "latency", 90, False),
+        ("tails", "latency", None, False),
+        ("tails", "duration", 99, False),  # the platform's clock, not ours
+        ("tails", "late", 99, False),  # the evidence itself
+        ("tails", None, None, False),
+        ("overhead", "overhead", 50, True),
+        ("overhead", "overhead", None, True),
+        ("overhead", "latency", 99, False),
+        ("all", "latency", 50, True),
+        ("all", None, None, True),
+        (None, "latency", 99, False),
+    ],
+)
+def test_what_a_reason_withholds(withholds: str | None, metric: str | None, p: float | None, hidden: bool) -> None:
+    assert (withheld(reasoned(withholds), "a", metric, p) is not None) is hidden
+
+
+@pytest.mark.parametrize(
+    ("reason_phase", "figure_phase", "hidden"),
+    [("a", "a", True), ("a", "b", False), ("a", None, True), (None, "b", True), (None, None, True)],
+)
+def test_a_reason_reaches_its_phase_and_the_totals(
+    reason_phase: str | None, figure_phase: str | None, hidden: bool
+) -> None:
+    assert (withheld(reasoned("all", reason_phase), figure_phase, "latency", 50) is not None) is hidden
