@@ -29,6 +29,7 @@ from loadgen.emulator import EmulatorError
 from loadgen.emulator.answer import Answer, refusal, result_answer, throttled
 from loadgen.emulator.model import Admitted, Platform, Rejected, truth_line
 from loadgen.emulator.request import MAX_EVENT_BYTES, Invocation, read_invocation, read_path
+from loadgen.engine.timer import ALARM
 from loadgen.scenario.model import Emulator
 
 LOOPBACK: Final = "127.0.0.1"
@@ -49,10 +50,8 @@ _MALFORMED = (web.RequestPayloadError, HttpProcessingError)
 
 
 class DueAnswers:
-    """Wakes waiting calls once their instant has passed, never before it.
-
-    uvloop's timers tick in whole milliseconds of the monotonic clock, and one set for a time in between may fire early
-    (MagicStack/uvloop#739). So they are set for the next whole millisecond, and each wake-up reads the clock again.
+    """Wakes waiting calls once their instant has passed, never before it: an alarm may ring early, so the clock
+    decides.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, clock: Callable[[], int] = time.monotonic_ns) -> None:
@@ -60,43 +59,31 @@ class DueAnswers:
         self._clock = clock
         self._heap: list[tuple[int, int, asyncio.Future[None]]] = []
         self._numbers = count()
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_for_ns = 0
+        self._alarm = ALARM(loop, self._ring)
 
     def wait_until(self, instant_ns: int) -> asyncio.Future[None]:
         """A future that is done at or after this instant of the clock."""
         due = self._loop.create_future()
         heapq.heappush(self._heap, (instant_ns, next(self._numbers), due))
-        self._arm()
+        if self._heap[0][2] is due:
+            self._alarm.set(instant_ns)
         return due
 
     def cancel(self) -> None:
-        """Cancel every wait."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        """Cancel every wait, for good."""
+        self._alarm.close()
         for _, _, due in self._heap:
             due.cancel()
         self._heap.clear()
 
-    def _arm(self) -> None:
-        instant_ns = self._heap[0][0]
-        if self._timer is not None:
-            if self._timer_for_ns <= instant_ns:
-                return
-            self._timer.cancel()
-        self._timer_for_ns = instant_ns
-        self._timer = self._loop.call_at(-(-instant_ns // 1_000_000) / 1000, self._ring)
-
     def _ring(self) -> None:
-        self._timer = None
         now_ns = self._clock()
         while self._heap and self._heap[0][0] <= now_ns:
             due = heapq.heappop(self._heap)[2]
             if not due.done():
                 due.set_result(None)
         if self._heap:
-            self._arm()
+            self._alarm.set(self._heap[0][0])
 
 
 class TruthLog:

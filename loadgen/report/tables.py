@@ -68,7 +68,9 @@ def standing(summary: Summary) -> str:
     if status == "degraded":
         withheld = any(reason.withholds for reason in summary.verdict.reasons)
         return "degraded: " + ("some figures are withheld" if withheld else "read the numbers with these warnings")
-    return "valid: no rule about the measurement itself was broken"
+    if status == "valid":
+        return "valid: no rule about the measurement itself was broken"
+    return f"{units.printable(status).replace(':', ' ')}: not a verdict this version knows"
 
 
 def reason(reason: Reason) -> str:
@@ -113,10 +115,9 @@ def headline(summary: Summary) -> Table:
     """The times of all measured phases together."""
     view = totals(summary)
     names = [name for name in METRICS if name in {"latency", "service_time", "lag"} or _reported(view.phase, name)]
-    names = [name for name in names if name not in {"waited", "late", "connect", "memory_used"}]
     failing = view.phase.planned - _ok(view.phase)
-    if not failing:
-        names.remove("latency_all")
+    left_out = {"waited", "late", "connect", "memory_used"} | (set() if failing else {"latency_all"})
+    names = [name for name in names if name not in left_out]
     columns = [p for p in HEADLINE if p < 99.9 or any(isinstance(shown(view, name, p), Shown) for name in names)]
     every = [_metric_row(view, name, columns) for name in names]
     rows = [row for row in every if any(cell.text != DASH for cell in row[1:])]
@@ -278,6 +279,8 @@ def failures(summary: Summary) -> Table:
 
 def slowest(summary: Summary) -> Table:
     """The slowest answered invocations of the measured phases; empty where the maximum is withheld."""
+    measured = [view for view in phases(summary) if not view.phase.warmup and view.phase.examples.slowest]
+    hidden = [units.printable(view.phase.name) for view in measured if withheld_max(view)]
     rows = [
         (
             Cell(units.printable(view.phase.name)),
@@ -286,8 +289,8 @@ def slowest(summary: Summary) -> Table:
             Cell(units.printable(slow.outcome)),
             Cell(units.printable(slow.request_id or DASH)),
         )
-        for view in phases(summary)
-        if not view.phase.warmup and not (withheld_max(view))
+        for view in measured
+        if not withheld_max(view)
         for slow in view.phase.examples.slowest
     ]
     return Table(
@@ -300,6 +303,7 @@ def slowest(summary: Summary) -> Table:
             Column("request id", False),
         ),
         tuple(rows),
+        (f"Not shown where the maximum is withheld: {', '.join(hidden)}.",) if hidden else (),
     )
 
 

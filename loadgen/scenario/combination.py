@@ -71,7 +71,7 @@ def url_fault(url: str, *, origin: bool) -> str | None:
 def _kind(data: dict[str, Any]) -> Found:
     kind = data.get("kind", "load")
     if kind in ("cold-starts", "capacity", "memory"):
-        yield ("kind",), f"kind: {kind} {LATER}; only load is there yet"
+        yield ("kind",), f"{kind} {LATER}; only load is there yet"
     for key in ("cold-starts", "capacity", "memory"):
         if key in data and kind != key:
             yield (key,), f"this block belongs to kind: {key}, which {LATER}; remove it"
@@ -129,12 +129,12 @@ def _headers(headers: dict[str, Any]) -> Found:
 def _auth(target: dict[str, Any]) -> Found:
     auth = target.get("auth")
     if auth == "environment":
-        yield ("target", "auth"), f'auth: environment {LATER}; write auth: {{token: "${{NAME}}"}}'
+        yield ("target", "auth"), f'environment {LATER}; write auth: {{token: "${{NAME}}"}}'
     if not isinstance(auth, dict):
         return
     for key in ("iam", "access_key", "secret_key", "security_token"):
         if key in auth:
-            yield ("target", "auth", key), f'{key} {LATER}; write auth: {{token: "${{NAME}}"}}'
+            yield ("target", "auth", key), f'this {LATER}; write auth: {{token: "${{NAME}}"}}'
     if not auth:
         yield ("target", "auth"), 'got an empty mapping, expected {token: "${NAME}"} or none'
 
@@ -175,7 +175,7 @@ def _phase(phase: dict[str, Any]) -> Found:
     for key in shapes[1:]:
         yield (key,), f"{shapes[0]} is written too; a phase has one of rate, burst and workers"
     if "trace" in phase:
-        yield ("trace",), f"trace {LATER}"
+        yield ("trace",), f"this {LATER}; write rate, burst or workers"
     if "workers" in shapes:
         for key in ("arrivals", "max_in_flight", "max_lag"):
             if key in phase:
@@ -240,9 +240,9 @@ def _thresholds(data: dict[str, Any], target: dict[str, Any]) -> Found:
 
 def _later(data: dict[str, Any]) -> Found:
     if "prices" in data:
-        yield ("prices",), f"prices {LATER}; remove it"
+        yield ("prices",), f"this {LATER}; remove it"
     if "cost" in _mapping(data, "budget"):
-        yield ("budget", "cost"), f"budget.cost needs prices, and that {LATER}; write budget.invocations"
+        yield ("budget", "cost"), f"this needs prices, and that {LATER}; write budget.invocations"
 
 
 def project_of(function: object) -> str | None:

@@ -146,7 +146,10 @@ class _Document:
     def report(self, path: KeyPath, message: str) -> None:
         """Add a fault of the value at ``path``, unless it is one that could not even be substituted."""
         if path not in self._unread:
-            self.faults.append(Fault(yaml.place_of(self.root, path), path, message))
+            place = yaml.place_of(self.root, path)
+            if secret.is_secret(path):
+                place = msgspec.structs.replace(place, text="")  # a secret is not shown in an excerpt either
+            self.faults.append(Fault(place, path, message))
 
     def report_key(self, path: KeyPath, message: str) -> None:
         """Add a fault of the key that ends ``path``."""
@@ -253,13 +256,12 @@ def _check_files(data: dict[str, Any], read: _Document, directory: Path) -> None
         read.report(("target", "tls", "ca"), f"there is no file {directory / ca}")
 
 
-def _stand_in(data: Any, read: _Document, directory: Path) -> Scenario | None:
+def _stand_in(data: dict[str, Any], read: _Document, directory: Path) -> Scenario | None:
     """What can be said of the target while other parts are faulty: a Scenario for the checks, never for a run."""
     faulty = {fault.path[:1] for fault in read.faults}
-    if not isinstance(data, dict) or {(), ("target",), ("seed",)} & faulty or "target" not in data:
+    if ("target",) in faulty or "target" not in data:
         return None
-    kept = {key: data[key] for key in ("target", "seed") if key in data}
-    doc = msgspec.convert({**kept, "name": "x", "phases": _STAND_IN_PHASES}, document.Scenario)
+    doc = msgspec.convert({"name": "x", "target": data["target"], "phases": _STAND_IN_PHASES}, document.Scenario)
     return build.scenario(doc, "{}", directory)
 
 

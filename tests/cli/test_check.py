@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from syrupy.assertion import SnapshotAssertion
+
+from loadgen.cli.check import check
+
+EXAMPLES = Path(__file__).parents[2] / "scenarios"
+ENVIRONMENT = {"FG_PROJECT_ID": "0123456789abcdef", "FG_TOKEN": "s3cret"}
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_plan_of_each_example_goes_to_stdout(path: Path, snapshot: SnapshotAssertion) -> None:
+    result = CliRunner().invoke(check, [str(path)], env=ENVIRONMENT)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == snapshot
+
+
+def test_faults_go_to_stderr_with_exit_code_2(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text("name: x\ntarget: {endpoint: emulator, function: 'a:b:c:d:e'}\nphases: [{name: a, rate: 5}]\n")
+    result = CliRunner().invoke(check, [str(path)])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"{path}:2:40: target.function:" in result.stderr
+    assert f"{path}:3:26: phases[0].rate: got 5, expected a number per unit" in result.stderr
+
+
+def test_set_changes_what_is_checked() -> None:
+    result = CliRunner().invoke(check, [str(EXAMPLES / "http.yaml"), "--set", "phases.0.rate=7/s"])
+    assert "steady: 7/s, 10 s, 70 invocations" in result.stdout
+    result = CliRunner().invoke(check, [str(EXAMPLES / "http.yaml"), "--set", "phases.0.rate=7"])
+    assert result.exit_code == 2
+    assert "--set phases.0.rate: phases[0].rate: got 7" in result.stderr
+
+
+def test_a_missing_file_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    result = CliRunner().invoke(check, [str(tmp_path / "none.yaml")])
+    assert result.exit_code == 2
+    assert result.stderr == f"{tmp_path / 'none.yaml'}: cannot read this file: No such file or directory\n"

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+from click.testing import CliRunner
+
+from loadgen.cli.check import check
+from loadgen.cli.init import init
+from loadgen.scenario.load import load_file
+from loadgen.scenario.schema import scenario_schema
+
+
+def test_what_init_writes_passes_check_and_its_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(init, [])
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "next: loadgen check scenario.yaml" in result.stdout
+    assert CliRunner().invoke(check, ["scenario.yaml"]).exit_code == 0
+    schema = tmp_path / (tmp_path / "scenario.yaml").read_text().splitlines()[0].partition("$schema=")[2]
+    assert json.loads(schema.read_text()) == scenario_schema()
+    jsonschema.validate(load_file("scenario.yaml", environment={}).document, scenario_schema())
+
+
+def test_init_makes_the_directory_and_puts_the_schema_beside_the_file(tmp_path: Path) -> None:
+    assert CliRunner().invoke(init, [str(tmp_path / "new" / "load.yaml")]).exit_code == 0
+    assert (tmp_path / "new" / ".loadgen" / "scenario.schema.json").is_file()
+
+
+def test_init_never_overwrites(tmp_path: Path) -> None:
+    path = tmp_path / "scenario.yaml"
+    path.write_text("mine")
+    result = CliRunner().invoke(init, [str(path)])
+    assert result.exit_code == 2
+    assert result.stderr == f"{path} exists and is left as it is; name another file: loadgen init PATH\n"
+    assert path.read_text() == "mine"
+
+
+def test_a_place_that_cannot_be_written_is_exit_code_2(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = CliRunner().invoke(init, [str(tmp_path / "file" / "scenario.yaml")])
+    assert result.exit_code == 2
+    assert str(tmp_path / "file") in result.stderr

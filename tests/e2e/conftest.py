@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+class Command:
+    """A finished ``loadgen`` command, run as a process."""
+
+    def __init__(self, done: subprocess.CompletedProcess[str], out: Path) -> None:
+        self.code = done.returncode
+        self.stdout = done.stdout
+        self.stderr = done.stderr
+        self.out = out
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        summary: dict[str, Any] = json.loads((self.out / "summary.json").read_text())
+        return summary
+
+
+Loadgen = Callable[..., Command]
+
+
+def environment() -> dict[str, str]:
+    """Ours, without what would change the output, and without a home."""
+    kept = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    return {**kept, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
+
+
+@pytest.fixture
+def loadgen(tmp_path: Path) -> Loadgen:
+    """Runs a scenario text or file with ``loadgen run``, in a directory of its own."""
+
+    def run(scenario: str | Path, *options: str, timeout: float = 50, env: dict[str, str] | None = None) -> Command:
+        file = scenario
+        if isinstance(scenario, str):
+            file = tmp_path / "scenario.yaml"
+            file.write_text(scenario)
+        out = tmp_path / "run"
+        command = [sys.executable, "-m", "loadgen", "run", str(file), "--out", str(out), *options]
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            cwd=tmp_path,
+            check=False,
+            env={**environment(), **(env or {})},
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return Command(done, out)
+
+    return run

@@ -1,0 +1,389 @@
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from hdrh.log import HistogramLogReader
+from tests.e2e.conftest import ROOT, Command, Loadgen, environment
+from tests.servers.certificate import make_certificate
+from tests.servers.nginx import NGINX, Nginx
+from tests.servers.ports import free_port
+
+from loadgen.measure.summary import schema
+
+EMULATED = """
+name: short
+target: {endpoint: emulator, function: hello}
+event: {user: ada}
+phases:
+  - {name: warm-up, workers: 4, duration: 500ms, warmup: true}
+  - {name: steady, rate: 100/s, duration: 1500ms}
+samples: all
+tags: {team: a}
+emulator:
+  functions: {hello: {memory: 1024MB, work: {median: 2ms, sigma: 0.1}, cold_start: none}}
+"""
+
+KEPT = {
+    "scenario.yaml",
+    "environment.json",
+    "summary.json",
+    "intervals.hlog",
+    "samples.ndjson.gz",
+    "report.md",
+    "report.html",
+    "truth.ndjson",
+}
+
+
+def children_of(pid: int) -> list[int]:
+    """Processes whose parent is pid."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[1]) == pid:
+                found.append(int(entry.name))
+    return found
+
+
+def test_a_run_leaves_its_directory_and_every_file_in_it_says_the_same(loadgen: Loadgen) -> None:
+    run = loadgen(EMULATED)
+    assert run.code == 0, run.stderr
+    assert {path.name for path in run.out.iterdir()} == KEPT
+    summary = run.summary
+    jsonschema.validate(summary, schema())
+    started = sum(phase["started"] for phase in summary["phases"])
+    with gzip.open(run.out / "samples.ndjson.gz", "rt") as file:
+        samples = [json.loads(line) for line in file]
+    assert len(samples) == started == len((run.out / "truth.ndjson").read_text().splitlines()) - 1
+    assert all(s["ended_ns"] >= s["started_ns"] >= s["intended_ns"] for s in samples)
+    steady = summary["phases"][1]
+    assert steady["planned"] == 150
+    assert steady["metrics"]["latency"]["histogram_unit"] == "us"
+    assert summary["environment"]["synthetic"] is True
+    assert summary["environment"]["address"] == "127.0.0.1"
+    assert summary["scenario"]["tags"] == {"team": "a"}
+    assert "Synthetic" in run.stdout
+    assert "report.html" in run.stdout
+    assert b"<html" in (run.out / "report.html").read_bytes()
+
+
+def test_intervals_add_up_to_the_summary_in_another_hdrhistogram_reader(loadgen: Loadgen) -> None:
+    from hdrh.histogram import HdrHistogram
+
+    run = loadgen(EMULATED)
+    total = HdrHistogram(1, 3_600_000_000, 3)
+    reader = HistogramLogReader(str(run.out / "intervals.hlog"), total)
+    while (interval := reader.get_next_interval_histogram()) is not None:
+        if interval.get_tag() == "steady.latency":
+            total.add(interval)
+    reader.close()
+    steady = run.summary["phases"][1]["metrics"]["latency"]
+    whole = HdrHistogram.decode(steady["histogram"])
+    assert total.get_total_count() == whole.get_total_count() == steady["count"] == 150
+    assert [total.get_count_at_index(i) for i in range(total.counts_len)] == [
+        whole.get_count_at_index(i) for i in range(whole.counts_len)
+    ]
+
+
+def test_the_overhead_and_durations_agree_with_the_emulators_truth(loadgen: Loadgen) -> None:
+    run = loadgen(EMULATED)
+    truth = {
+        line["request_id"]: line for line in map(json.loads, (run.out / "truth.ndjson").read_text().splitlines())
+    }
+    with gzip.open(run.out / "samples.ndjson.gz", "rt") as file:
+        for sample in map(json.loads, file):
+            line = truth[sample["request_id"]]
+            assert sample["billed_duration_ns"] == line["billed_duration_ns"]
+            assert abs(sample["duration_ns"] - line["duration_ns"]) <= 1000
+            # never less than the platform took: the answer leaves when the model says, not before
+            assert sample["ended_ns"] - sample["started_ns"] >= line["ends_at_ns"] - line["received_ns"]
+
+
+def test_a_v1_target_with_log_tails_reports_the_same_facts(loadgen: Loadgen) -> None:
+    run = loadgen(EMULATED, "--set", "target.response=v1", "--set", "target.log=tail", "--set", "target.memory=512MB")
+    assert run.code == 0, run.stderr
+    steady = run.summary["phases"][1]
+    assert steady["outcomes"] == {"ok": 150}
+    assert steady["metrics"]["billed_duration"]["count"] == 150
+    assert steady["metrics"]["memory_used"]["unit"] == "bytes"
+
+
+@pytest.mark.parametrize("size", [0, 6 * 1024 * 1024 - 20], ids=["empty object", "six megabytes"])
+def test_events_of_any_legal_size_are_sent_whole(loadgen: Loadgen, tmp_path: Path, size: int) -> None:
+    (tmp_path / "event.json").write_text(json.dumps({"k": "x" * size}) if size else "{}")
+    scenario = EMULATED.replace("event: {user: ada}", "event_file: event.json").replace("100/s", "4/s")
+    run = loadgen(scenario.replace("workers: 4", "workers: 1"))
+    assert run.code == 0, run.stderr
+    assert run.summary["totals"]["outcomes"] == {"ok": 6}
+
+
+def test_an_event_above_six_megabytes_is_too_large_and_not_a_broken_connection(
+    loadgen: Loadgen, tmp_path: Path
+) -> None:
+    (tmp_path / "event.json").write_text(json.dumps({"k": "x" * (6 * 1024 * 1024)}))
+    scenario = EMULATED.replace("event: {user: ada}", "event_file: event.json").replace("100/s", "4/s")
+    run = loadgen(scenario.replace("workers: 4", "workers: 1"))
+    assert run.code == 0, run.stderr
+    assert run.summary["totals"]["outcomes"] == {"too_large": 6}
+
+
+@pytest.mark.parametrize(
+    "name", sorted(path.name for path in (ROOT / "scenarios").glob("*.yaml") if path.name not in ("http.yaml", "functiongraph.yaml"))
+)  # fmt: skip
+def test_every_example_on_the_emulator_passes(loadgen: Loadgen, name: str) -> None:
+    run = loadgen(ROOT / "scenarios" / name)
+    assert run.code == 0, run.stdout + run.stderr
+    assert run.summary["totals"]["planned"] > 0
+
+
+@pytest.mark.skipif(NGINX is None, reason="nginx is not installed (Debian: apt-get install nginx-light)")
+def test_the_example_for_a_real_endpoint_needs_only_its_target_changed(loadgen: Loadgen, tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    with Nginx(tmp_path / "nginx", free_port()) as nginx:
+        env = {"FG_ENDPOINT": nginx.url, "FG_PROJECT_ID": "p", "FG_TOKEN": "planted-secret"}
+        short = ("--set", "phases.0.duration=300ms", "--set", "phases.1.duration=1s", "--set", "thresholds=[]")
+        short += ("--set", "budget.invocations=100000")  # a local nginx is far faster than a function
+        run = loadgen(ROOT / "scenarios" / "functiongraph.yaml", *short, env=env)
+        http = loadgen(
+            ROOT / "scenarios" / "http.yaml", "--set", f"target.url={nginx.url}/", "--set", "phases.0.duration=1s",
+            "--set", "thresholds=[]", "--out", str(tmp_path / "http"),
+        )  # fmt: skip
+    assert run.code == 0, run.stderr
+    assert run.summary["totals"]["outcomes"] == {"ok": 20}
+    assert http.code == 0, http.stderr
+    for path in run.out.iterdir():
+        assert b"planted-secret" not in path.read_bytes(), path
+    assert "planted-secret" not in run.stdout + run.stderr
+
+
+def expect(run: Command, code: int, *said: str) -> None:
+    assert run.code == code, run.stderr
+    for words in said:
+        assert words in run.stderr, run.stderr
+
+
+def test_a_broken_threshold_exits_99_and_a_withheld_one_counts_as_broken(loadgen: Loadgen) -> None:
+    run = loadgen(EMULATED, "--set", "thresholds=['steady:duration.p50 < 1ms', latency.p99.9 < 10s]")
+    expect(run, 99)
+    results = {t["rule"]: t["passed"] for t in run.summary["thresholds"]}
+    assert results == {"steady:duration.p50 < 1ms": False, "latency.p99.9 < 10s": None}
+
+
+def test_the_invocations_of_a_budget_are_never_exceeded_and_exit_98(loadgen: Loadgen) -> None:
+    run = loadgen(EMULATED, "--set", "budget.invocations=50")
+    expect(run, 98)
+    assert len((run.out / "truth.ndjson").read_text().splitlines()) == 50
+    assert sum(phase["started"] for phase in run.summary["phases"]) == 49
+
+
+def test_the_time_of_a_budget_stops_the_load_and_exits_98(loadgen: Loadgen) -> None:
+    run = loadgen(EMULATED, "--set", "budget.duration=1s", "--set", "phases.1.duration=30s")
+    expect(run, 98)
+    assert run.summary["phases"][1]["duration_ns"] < 1_000_000_000
+
+
+def test_a_feeder_read_once_ends_its_phase_and_the_summary_says_so(loadgen: Loadgen, tmp_path: Path) -> None:
+    (tmp_path / "users.csv").write_text("user\n" + "\n".join(f"u{n}" for n in range(20)))
+    scenario = EMULATED.replace("event: {user: ada}", 'event: {user: "{{user}}"}\nfeeder: {file: users.csv, order: once}')
+    scenario = scenario.replace("  - {name: warm-up, workers: 4, duration: 500ms, warmup: true}\n", "")
+    run = loadgen(scenario)
+    assert run.code == 0, run.stderr
+    steady = run.summary["phases"][0]
+    assert steady["planned"] == 20
+    assert any("ran out" in note for note in steady["notes"])
+
+
+def test_throttled_calls_are_apart_from_failed_ones(loadgen: Loadgen) -> None:
+    limited = EMULATED.replace("cold_start: none", "cold_start: none, max_instances: 1")
+    run = loadgen(limited, "--set", "phases.1.rate=400/s", "--set", "emulator.functions.hello.work.median=20ms")
+    assert run.code == 0, run.stderr
+    steady = run.summary["phases"][1]
+    assert steady["outcomes"]["throttled"] > 100
+    assert set(steady["outcomes"]) == {"ok", "throttled"}
+    assert steady["reasons"].keys() == {"throttled/FSS.0429"}
+    assert steady["metrics"]["latency"]["count"] == steady["outcomes"]["ok"]
+    assert steady["metrics"]["latency_all"]["count"] == steady["planned"] == 600
+    assert {f["outcome"] for f in steady["examples"]["failures"]} == {"throttled"}
+    assert len(steady["examples"]["slowest"]) == 10
+
+
+def plain(endpoint: str) -> str:
+    return f"""
+name: short
+target: {{endpoint: "{endpoint}", project_id: demo, function: hello, timeout: {{connect: 1s, total: 2s}}}}
+phases: [{{name: steady, rate: 10/s, duration: 1s}}]
+"""
+
+
+def test_a_refused_connection_ends_the_run_before_the_load(loadgen: Loadgen) -> None:
+    run = loadgen(plain(f"http://127.0.0.1:{free_port()}"))
+    expect(run, 1, "pre-flight", "refused")
+    assert not (run.out / "summary.json").exists()
+
+
+def test_a_name_that_does_not_resolve_ends_the_run_before_the_load(loadgen: Loadgen) -> None:
+    expect(loadgen(plain("http://no-such-host.invalid")), 1, "no-such-host.invalid", "does not resolve")
+
+
+def test_an_unknown_function_ends_the_run_before_the_load_with_the_remedy(loadgen: Loadgen) -> None:
+    run = loadgen(EMULATED.replace("function: hello}", "function: other}"))
+    expect(run, 1, "pre-flight", "404")
+
+
+@pytest.mark.skipif(NGINX is None, reason="nginx is not installed (Debian: apt-get install nginx-light)")
+def test_a_certificate_that_is_not_trusted_ends_the_run_and_names_the_option(loadgen: Loadgen, tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    certificate = make_certificate(tmp_path)
+    with Nginx(tmp_path / "nginx", free_port(), tls_port=free_port(), certificate=certificate) as nginx:
+        run = loadgen(plain(nginx.tls_url))
+        expect(run, 1, "certificate", "tls")
+        trusting = loadgen(plain(nginx.tls_url), "--set", "target.tls.verify=false", "--out", str(tmp_path / "other"))
+    assert trusting.code == 0, trusting.stderr
+
+
+def test_a_directory_that_holds_a_run_is_refused_and_left_as_it_is(loadgen: Loadgen) -> None:
+    first = loadgen(EMULATED, "--set", "phases.1.duration=200ms")
+    before = (first.out / "summary.json").read_bytes()
+    expect(loadgen(EMULATED), 2, "already holds a run")
+    assert (first.out / "summary.json").read_bytes() == before
+
+
+def test_a_directory_that_cannot_be_written_is_found_before_the_run(loadgen: Loadgen, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    begun = time.monotonic()
+    run = loadgen(EMULATED, "--out", str(tmp_path / "file" / "run"))
+    expect(run, 2, "cannot write a run")
+    assert time.monotonic() - begun < 5
+
+
+def test_what_is_not_built_yet_says_so(loadgen: Loadgen) -> None:
+    expect(loadgen(EMULATED, "--agents", "2"), 2, "not built yet")
+    expect(loadgen(EMULATED, "--cluster", "tcp://127.0.0.1:1"), 2, "not built yet")
+
+
+def test_proxy_variables_are_ignored_with_a_warning(loadgen: Loadgen) -> None:
+    run = loadgen(EMULATED, env={"http_proxy": "http://127.0.0.1:1"})
+    expect(run, 0, "http_proxy", "ignored")
+
+
+def test_quiet_leaves_stderr_empty(loadgen: Loadgen) -> None:
+    run = loadgen(EMULATED, "--quiet")
+    assert run.code == 0
+    assert run.stderr == ""
+    assert "latency" in run.stdout
+
+
+def test_a_disk_that_fills_up_loses_files_and_not_the_figures_on_the_screen(tmp_path: Path) -> None:
+    """A limit on the size of files stands for a full disk: the same error path, without one."""
+    (tmp_path / "scenario.yaml").write_text(EMULATED)
+    done = subprocess.run(
+        ["sh", "-c", f'ulimit -f 16; exec "{sys.executable}" -m loadgen run scenario.yaml --out run'],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "cannot write" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "latency" in done.stdout
+    assert (tmp_path / "run" / "scenario.yaml").exists()
+
+
+def start(tmp_path: Path, *options: str) -> subprocess.Popen[str]:
+    """A run in the background, until it sends load."""
+    (tmp_path / "scenario.yaml").write_text(EMULATED)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "loadgen", "run", "scenario.yaml", "--out", "run", *options],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    truth = tmp_path / "run" / "truth.ndjson"
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and not (truth.exists() and truth.stat().st_size):
+        time.sleep(0.05)
+    return process
+
+
+def finish(process: subprocess.Popen[str], tmp_path: Path) -> tuple[str, str, dict[str, Any]]:
+    stdout, stderr = process.communicate(timeout=20)
+    assert "Traceback" not in stderr, stderr
+    return stdout, stderr, json.loads((tmp_path / "run" / "summary.json").read_text())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_drains_writes_the_results_and_leaves_no_process(tmp_path: Path, number: signal.Signals) -> None:
+    process = start(tmp_path, "--set", "phases.1.duration=60s")
+    time.sleep(1)
+    children = children_of(process.pid)
+    os.killpg(process.pid, number)  # what a terminal does
+    stdout, _, summary = finish(process, tmp_path)
+    assert process.returncode == 130
+    assert summary["run"]["interrupted"] is True
+    assert summary["totals"]["planned"] == summary["totals"]["completed"] > 0
+    assert summary["verdict"]["status"] != "invalid"
+    assert "latency" in stdout
+    assert len(children) == 2
+    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+
+
+def test_a_second_interrupt_waits_for_nothing(tmp_path: Path) -> None:
+    process = start(
+        tmp_path, "--set", "phases.1.duration=60s", "--set", "emulator.functions.hello.work.median=30s",
+        "--set", "phases.0.grace=100ms",
+    )  # fmt: skip
+    time.sleep(2)
+    os.killpg(process.pid, signal.SIGINT)
+    time.sleep(0.5)
+    os.killpg(process.pid, signal.SIGINT)
+    begun = time.monotonic()
+    _, _, summary = finish(process, tmp_path)
+    assert time.monotonic() - begun < 5
+    assert process.returncode == 130
+    assert summary["totals"]["unfinished"] == summary["totals"]["started"]
+
+
+def test_a_killed_run_leaves_no_process_and_what_it_measured(tmp_path: Path) -> None:
+    process = start(tmp_path, "--set", "phases.1.duration=60s")
+    time.sleep(2)
+    children = children_of(process.pid)
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and any(Path(f"/proc/{pid}").exists() for pid in children):
+        time.sleep(0.1)
+    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+    assert "Tag=steady.latency" in (tmp_path / "run" / "intervals.hlog").read_text()
+    with gzip.open(tmp_path / "run" / "samples.ndjson.gz", "rt") as file:
+        assert [json.loads(line) for line in file]
+
+
+def test_an_agent_that_dies_fails_the_run_and_what_was_measured_is_kept(tmp_path: Path) -> None:
+    process = start(tmp_path, "--set", "phases.1.duration=60s")
+    time.sleep(2)
+    (agent,) = [p for p in children_of(process.pid) if b"engine.agent" in Path(f"/proc/{p}/cmdline").read_bytes()]
+    os.kill(agent, signal.SIGKILL)
+    _, stderr, summary = finish(process, tmp_path)
+    assert process.returncode == 1
+    assert "agent 0 died" in stderr
+    assert "record_incomplete" in {reason["rule"] for reason in summary["verdict"]["reasons"]}

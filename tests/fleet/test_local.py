@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from tests.scenarios import S, closed_phase, function, open_phase, phase, scenario
+from tests.servers.scripted import OK, Peer, answer_all, serving
+
+from loadgen.engine.messages import Plan
+from loadgen.fleet.local import FleetError, LocalFleet
+from loadgen.measure.interval import Frame
+from loadgen.measure.merge import PhaseTotal
+from loadgen.scenario.model import Bursts, Phase, Scenario
+
+ANSWER = (
+    b"HTTP/1.1 200 OK\r\nX-Cff-Request-Id: r\r\nX-Func-Err-Code: 0\r\nX-Is-Func-Err: false\r\n"
+    b'X-Cff-Invoke-Summary: {"duration":1.5,"billingDuration":2,"memorySize":128,"memoryUsed":40}\r\n'
+    b"Content-Length: 2\r\n\r\n{}"
+)
+
+
+async def answer(peer: Peer) -> None:
+    await answer_all(peer, ANSWER)
+
+
+def plan(load: Scenario, agent: int = 0, agents: int = 1, allowance: int | None = None) -> Plan:
+    return Plan(load, "127.0.0.1", agent, agents, time.monotonic_ns(), allowance)
+
+
+def pid_of(fleet: LocalFleet) -> int:
+    return fleet._agents[0].pid
+
+
+async def run_phase(fleet: LocalFleet, number: int, name: str) -> PhaseTotal:
+    total = PhaseTotal(name)
+    for frame in await fleet.prepare(number, 4):
+        total.add(frame)
+    async for frame in fleet.run(time.monotonic_ns() + 20_000_000):
+        total.add(frame)
+    return total
+
+
+async def test_an_agent_runs_phase_after_phase_and_its_counts_are_the_servers() -> None:
+    async with serving(answer) as server:
+        load = scenario(
+            function(f"http://127.0.0.1:{server.port}"), closed_phase(2, 0.3), open_phase(100, 1.5), sample_share=1.0
+        )
+        async with LocalFleet([plan(load)]) as fleet:
+            closed = await run_phase(fleet, 0, "closed")
+            steady = await run_phase(fleet, 1, "steady")
+        served = len(server.requests)
+    assert list(closed.faults()) == list(steady.faults()) == []
+    assert steady.planned == steady.started == steady.completed == 150
+    assert closed.started + steady.started == served
+    assert steady.merged("duration").counts == {1500: 150}
+    assert steady.merged("billed_duration").counts == {2000: 150}
+    assert (closed.connections.opened, steady.connections.opened) == (4, 0)  # connections outlive phases
+    assert steady.agents[0].count >= 3
+
+
+async def test_agents_that_share_a_phase_make_the_whole_schedule_once() -> None:
+    async with serving(answer) as server:
+        load = scenario(function(f"http://127.0.0.1:{server.port}"), open_phase(99, 1), closed_phase(3, 0.2))
+        async with LocalFleet([plan(load, agent, 2) for agent in range(2)]) as fleet:
+            steady = await run_phase(fleet, 0, "steady")
+            closed = await run_phase(fleet, 1, "closed")
+        served = len(server.requests)
+    assert steady.planned == 99
+    assert steady.planned + closed.planned == served
+    assert len(steady.agents) == 2
+    assert list(steady.faults()) == list(closed.faults()) == []
+
+
+async def test_stop_ends_the_phase_and_the_frames_still_add_up() -> None:
+    async with serving(answer) as server:
+        load = scenario(function(f"http://127.0.0.1:{server.port}"), open_phase(100, 30))
+        async with LocalFleet([plan(load)]) as fleet:
+            total = PhaseTotal("steady")
+            for frame in await fleet.prepare(0, 1):
+                total.add(frame)
+            asyncio.get_running_loop().call_later(0.5, fleet.stop)
+            async for frame in fleet.run(time.monotonic_ns()):
+                total.add(frame)
+        served = len(server.requests)
+    assert list(total.faults()) == []
+    assert 30 <= total.planned <= 60
+    assert total.started == served
+
+
+async def _never(peer: Peer) -> None:
+    while await peer.request() is not None:
+        pass
+
+
+async def test_what_is_in_flight_at_the_end_of_the_grace_is_unfinished() -> None:
+    async with serving(_never) as server:
+        load = scenario(
+            function(f"http://127.0.0.1:{server.port}"), open_phase(20, 0.5, grace_s=0.2, limit=5)
+        )
+        async with LocalFleet([plan(load)]) as fleet:
+            total = await run_phase(fleet, 0, "steady")
+    assert total.outcomes == {"unfinished": 5, "dropped": 5}
+    assert list(total.faults()) == []
+
+
+async def test_the_end_of_stdin_stops_the_load_at_once_and_the_frames_still_come() -> None:
+    async with serving(_never) as server:
+        load = scenario(function(f"http://127.0.0.1:{server.port}"), open_phase(20, 30, grace_s=30))
+        async with LocalFleet([plan(load)]) as fleet:
+            total = PhaseTotal("steady")
+            for frame in await fleet.prepare(0, 1):
+                total.add(frame)
+            asyncio.get_running_loop().call_later(0.5, fleet.cut)
+            begun = time.monotonic()
+            async for frame in fleet.run(time.monotonic_ns()):
+                total.add(frame)
+            assert time.monotonic() - begun < 2
+    assert total.outcomes.keys() == {"unfinished"}
+    assert list(total.faults()) == []
+
+
+async def test_an_agent_that_dies_is_an_error_and_not_a_silence() -> None:
+    async with serving(answer) as server:
+        load = scenario(function(f"http://127.0.0.1:{server.port}"), open_phase(50, 30))
+        async with LocalFleet([plan(load)]) as fleet:
+            await fleet.prepare(0, 1)
+            asyncio.get_running_loop().call_later(0.3, os.kill, pid_of(fleet), signal.SIGKILL)
+            with pytest.raises(FleetError, match="died with exit code -9"):
+                async for _ in fleet.run(time.monotonic_ns()):
+                    pass
+
+
+async def test_a_fleet_leaves_no_process_behind_even_when_its_context_fails() -> None:
+    load = scenario(function("http://127.0.0.1:9"), open_phase(50, 30))
+    with pytest.raises(RuntimeError, match="on purpose"):
+        async with LocalFleet([plan(load)]) as fleet:
+            pid = pid_of(fleet)
+            raise RuntimeError("on purpose")
+    assert not Path(f"/proc/{pid}").exists()
+
+
+async def test_an_agent_ignores_ctrl_c() -> None:
+    async with serving(answer) as server:
+        load = scenario(function(f"http://127.0.0.1:{server.port}"), open_phase(50, 0.5))
+        async with LocalFleet([plan(load)]) as fleet:
+            total = PhaseTotal("steady")
+            for frame in await fleet.prepare(0, 1):
+                total.add(frame)
+            os.kill(pid_of(fleet), signal.SIGINT)
+            async for frame in fleet.run(time.monotonic_ns()):
+                total.add(frame)
+    assert total.completed == 25
+
+
+async def test_the_allowance_is_spent_exactly_over_all_phases() -> None:
+    async with serving(answer) as server:
+        load = scenario(function(f"http://127.0.0.1:{server.port}"), closed_phase(3, 0.1), closed_phase(3, 30))
+        async with LocalFleet([plan(load, allowance=200)]) as fleet:
+            frames: list[Frame] = []
+            for number in range(2):
+                frames += await fleet.prepare(number, 3)
+                frames += [frame async for frame in fleet.run(time.monotonic_ns())]
+        served = len(server.requests)
+    assert sum(frame.started for frame in frames) == served == 200
+    assert frames[-1].budget_reached
+
+
+async def _slow(peer: Peer) -> None:
+    while await peer.request() is not None:
+        await asyncio.sleep(0.1)
+        await peer.send(OK)
+
+
+async def test_a_burst_starts_together_and_its_phase_ends_with_its_last_answer() -> None:
+    burst: Phase = phase(Bursts(20, 20 * S, 1), 20)
+    async with serving(_slow) as server:
+        load = scenario(function(f"http://127.0.0.1:{server.port}"), burst, sample_share=1.0)
+        async with LocalFleet([plan(load)]) as fleet:
+            begun = time.monotonic()
+            total = await run_phase(fleet, 0, "steady")
+            assert time.monotonic() - begun < 5
+    assert total.outcomes == {"ok": 20}

@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import gzip
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.history import rundir
+from loadgen.history.rundir import KNOWN, RunDirectory, RunDirectoryError, default_path, read_intervals, read_summary
+from loadgen.measure.interval import Sample
+
+
+def sample(index: int) -> Sample:
+    return Sample(
+        intended_ns=index * 1000,
+        started_ns=index * 1000 + 7,
+        ended_ns=index * 1000 + 900,
+        phase="steady",
+        agent=0,
+        index=index,
+        outcome="ok",
+        reason="ok",
+        status=200,
+        error_code=None,
+        duration_ns=None,
+        billed_duration_ns=None,
+        memory_size_mb=None,
+        memory_used_bytes=None,
+        connect_ns=None,
+        start="unknown",
+        start_source="none",
+        start_posterior=None,
+        request_id=f"request-{index}",
+    )
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Let writing past ``size`` fail (EFBIG), as a full disk would."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_create_makes_parents_and_leaves_no_probe(tmp_path: Path) -> None:
+    directory = RunDirectory.create(tmp_path / "a" / "b")
+    directory.close()
+    assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["intervals.hlog"]
+
+
+def test_an_existing_directory_with_other_files_is_accepted(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    RunDirectory.create(tmp_path).close()
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_a_directory_that_holds_a_run_is_refused_and_left_alone(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("earlier")
+    with pytest.raises(RunDirectoryError, match=f"already holds a run.*{name}.*--out"):
+        RunDirectory.create(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_path_below_a_file_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunDirectoryError, match=r"cannot write a run to .*Not a directory; give --out"):
+        RunDirectory.create(tmp_path / "file" / "run")
+
+
+def test_interval_lines_are_on_disk_after_every_call_with_one_line_end_each(tmp_path: Path) -> None:
+    directory = RunDirectory.create(tmp_path)
+    directory.append_interval_lines(["one", "two\n"])
+    assert (tmp_path / "intervals.hlog").read_bytes() == b"one\ntwo\n"
+    directory.append_interval_lines(["three"])
+    assert list(read_intervals(tmp_path)) == ["one\n", "two\n", "three\n"]
+    directory.close()
+    directory.close()
+
+
+def test_samples_are_readable_gzip_ndjson_after_every_call(tmp_path: Path) -> None:
+    directory = RunDirectory.create(tmp_path)
+    directory.append_samples([])
+    assert not (tmp_path / "samples.ndjson.gz").exists()
+    kept: list[Sample] = []
+    for batch in ([sample(0), sample(1)], [sample(2)]):
+        directory.append_samples(batch)
+        kept += batch
+        text = gzip.decompress((tmp_path / "samples.ndjson.gz").read_bytes())
+        assert [msgspec.json.decode(line, type=Sample) for line in text.splitlines()] == kept
+    directory.close()
+
+
+def test_a_sample_line_has_every_field_also_the_unknown_ones(tmp_path: Path) -> None:
+    directory = RunDirectory.create(tmp_path)
+    directory.append_samples([sample(0)])
+    directory.close()
+    line = msgspec.json.decode(gzip.decompress((tmp_path / "samples.ndjson.gz").read_bytes()))
+    assert list(line) == list(Sample.__struct_fields__)
+
+
+def test_an_append_that_fails_is_taken_back_and_says_what_was_kept(tmp_path: Path) -> None:
+    directory = RunDirectory.create(tmp_path)
+    directory.append_interval_lines(["a" * 40])
+    with largest_file(60), pytest.raises(RunDirectoryError, match=r"intervals\.hlog: .*Kept.*intervals\.hlog"):
+        directory.append_interval_lines(["b" * 40])
+    assert list(read_intervals(tmp_path)) == ["a" * 40 + "\n"]
+    directory.append_interval_lines(["c"])
+    assert list(read_intervals(tmp_path)) == ["a" * 40 + "\n", "c\n"]
+    directory.close()
+
+
+def test_a_full_disk_names_the_file_and_asks_for_space(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    directory = RunDirectory.create(tmp_path)
+    (tmp_path / "samples.ndjson.gz").symlink_to("/dev/full")
+    with pytest.raises(RunDirectoryError, match=r"samples\.ndjson\.gz: No space left on device; free space"):
+        directory.append_samples([sample(0)])
+    directory.close()
+
+
+def test_a_final_file_that_cannot_be_written_whole_leaves_the_earlier_one(tmp_path: Path) -> None:
+    directory = RunDirectory.create(tmp_path)
+    directory.write_report("report.md", "first")
+    with largest_file(60), pytest.raises(RunDirectoryError, match=r"report\.md"):
+        directory.write_report("report.md", "x" * 100)
+    assert (tmp_path / "report.md").read_text() == "first"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["intervals.hlog", "report.md"]
+    directory.close()
+
+
+def test_final_files_are_written_as_given(tmp_path: Path) -> None:
+    directory = RunDirectory.create(tmp_path)
+    directory.write_scenario("name: grün\n")
+    directory.write_summary(b"{}")
+    assert (tmp_path / "scenario.yaml").read_text(encoding="utf-8") == "name: grün\n"
+    assert (tmp_path / "summary.json").read_bytes() == b"{}"
+    assert directory.truth_path == tmp_path / "truth.ndjson"
+    directory.close()
+
+
+def test_a_torn_last_interval_line_can_be_told_by_its_missing_end(tmp_path: Path) -> None:
+    (tmp_path / "intervals.hlog").write_bytes(b"whole\nto")
+    assert list(read_intervals(tmp_path)) == ["whole\n", "to"]
+
+
+def test_no_intervals_file_gives_no_lines(tmp_path: Path) -> None:
+    assert list(read_intervals(tmp_path)) == []
+
+
+def test_intervals_that_are_not_text_are_an_error_of_one_line(tmp_path: Path) -> None:
+    (tmp_path / "intervals.hlog").write_bytes(b"\xff\xfe\n")
+    with pytest.raises(RunDirectoryError, match="is not a histogram log"):
+        list(read_intervals(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (None, "is not a directory"),
+        ({}, r"not the directory of a finished run: cannot read summary\.json: No such file"),
+        ({"intervals.hlog": b""}, "cut short"),
+        ({"summary.json": b"{}"}, r"not a loadgen\.summary/1 file"),
+        ({"summary.json": b"\xff"}, r"not a loadgen\.summary/1 file"),
+        ({"summary.json": b'{"schema": "loadgen.summary/2"}'}, "another version"),
+    ],
+)
+def test_what_is_not_a_finished_run_is_an_error_of_one_line(
+    tmp_path: Path, files: dict[str, bytes] | None, message: str
+) -> None:
+    path = tmp_path / "run"
+    if files is not None:
+        path.mkdir()
+        for name, content in files.items():
+            (path / name).write_bytes(content)
+    with pytest.raises(RunDirectoryError, match=message) as caught:
+        read_summary(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_default_path_is_named_after_the_scenario_and_the_time_in_utc() -> None:
+    at = datetime(2026, 11, 22, 4, 15, 0, tzinfo=timezone(timedelta(hours=1)))
+    assert default_path("warm-latency", at) == Path("reports/warm-latency-20261122T031500Z")
+
+
+@given(st.text(max_size=40))
+def test_no_scenario_name_leads_out_of_reports(name: str) -> None:
+    path = default_path(name, datetime(2026, 1, 1, tzinfo=UTC))
+    assert path.parent == Path("reports")
+    assert not path.name.startswith((".", "-"))
+    assert os.fspath(path).isascii()
+
+
+def test_every_file_of_a_run_is_known() -> None:
+    assert {rundir.SCENARIO, rundir.ENVIRONMENT, rundir.SUMMARY, rundir.INTERVALS, rundir.SAMPLES} <= set(KNOWN)

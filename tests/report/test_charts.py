@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import math
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loadgen.measure.summary import Summary
+from loadgen.report import charts
+from loadgen.report.charts import NARROW, WIDE, Axis, Band, Chart, Series, Size
+from loadgen.report.figures import phases, totals
+from loadgen.report.timeline import timeline
+from tests.report.builders import HOSTILE, censored, degraded, empty, intervals, invalid, valid
+
+
+def test_the_percentile_curve_ends_where_the_sample_no_longer_bounds_it() -> None:
+    chart = charts.percentile_curve(totals(valid()))
+    assert chart is not None
+    for line in chart.series:
+        assert line.points[-1][0] <= math.log10(6000 / 10) + 1e-9
+
+
+def test_the_percentile_curve_gives_the_value_of_the_listed_percentiles() -> None:
+    view = totals(valid())
+    chart = charts.percentile_curve(view)
+    assert chart is not None
+    latency = next(line for line in chart.series if line.name == "latency (ok)")
+    for item in view.phase.metrics["latency"].percentiles:
+        below = [y for x, y in latency.points if x <= -math.log10(1 - item.p / 100) and y is not None]
+        if item.low is not None:
+            assert below[-1] <= item.value
+            assert below[-1] == pytest.approx(item.value, rel=0.03)
+
+
+def test_the_percentile_curve_stops_before_withheld_tails() -> None:
+    chart = charts.percentile_curve(totals(degraded()))
+    assert chart is not None
+    assert all(x < math.log10(1 / 0.05) for line in chart.series for x, _ in line.points)
+
+
+def test_the_percentile_curve_of_all_invocations_stops_before_the_censored() -> None:
+    chart = charts.percentile_curve(totals(censored()))
+    assert chart is not None
+    every = next(line for line in chart.series if line.name == "latency_all")
+    assert every.points[-1][0] <= math.log10(1 / 0.05) + 1e-9
+
+
+@pytest.mark.parametrize("built", [invalid(), empty()], ids=["invalid", "empty"])
+def test_nothing_is_drawn_of_times_that_may_not_be_shown(built: Summary) -> None:
+    assert charts.percentile_curve(totals(built)) is None
+    assert charts.latency_over_time(timeline(intervals(built)), phases(built)) is None
+    assert charts.rate_over_time(timeline(intervals(built)), phases(built)) is not None
+
+
+def test_withheld_tails_leave_the_median_of_that_phase_over_time() -> None:
+    built = degraded()
+    chart = charts.latency_over_time(timeline(intervals(built)), phases(built))
+    assert chart is not None
+    after = {line.name: [y for x, y in line.points if x > 20 and y is not None] for line in chart.series}
+    assert after["p50"]
+    assert not after["max"]
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_a_drawing_is_well_formed_has_a_title_and_escapes_every_text(size: Size) -> None:
+    axis = Axis(HOSTILE, 0.0, 1.0, ((0.5, HOSTILE),))
+    chart = Chart(
+        HOSTILE, HOSTILE, axis, axis, (Series(HOSTILE, "a", ((0.1, 0.2), (0.3, 0.4))),), (Band(HOSTILE, 0, 1, True),)
+    )
+    text = charts.svg(chart, size, 0)
+    assert "<script" not in text
+    assert "\N{ESC}" not in re.sub(r"[\x00-\x1f]", "", text)
+    root = ET.fromstring(text.replace("\N{ESC}", ""))
+    assert root.attrib["role"] == "img"
+    assert root[0].tag == "title"
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.floats(1000, 4e12), min_size=1, max_size=8))
+def test_every_value_lies_within_its_time_axis(values: list[float]) -> None:
+    axis = charts._time_axis(values)
+    assert axis.low <= min(values) or axis.low == 0
+    assert axis.high >= max(values) * (1 - 1e-9)
+    assert axis.low < axis.high
+    assert 2 <= len(axis.ticks) <= 24
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.just(0.0) | st.floats(1e-6, 1e6))
+def test_linear_ticks_begin_at_0_and_reach_the_value(high: float) -> None:
+    ticks = charts._linear_ticks(high)
+    assert ticks[0] == 0
+    assert ticks[-1] >= high * (1 - 1e-6)
+    assert 2 <= len(ticks) <= 8
+
+
+def test_an_unknown_value_breaks_the_line() -> None:
+    axis = Axis("x", 0.0, 4.0, ())
+    points = ((0.0, 1.0), (1.0, 2.0), (2.0, None), (3.0, 1.0), (4.0, 2.0))
+    drawing = charts.svg(Chart("t", "d", axis, axis, (Series("s", "a", points),)), WIDE, 0)
+    assert drawing.count('class="line a"') == 2

@@ -1,0 +1,148 @@
+"""Golden files of every rendering, and what must hold for all of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
+
+from loadgen.measure.summary import Summary, decode, encode
+from loadgen.report.html import html
+from loadgen.report.markdown import markdown
+from loadgen.report.terminal import terminal
+from loadgen.report.timeline import timeline
+from tests.report.builders import HOSTILE, censored, degraded, empty, intervals, invalid, valid
+
+Build = Callable[[], Summary]
+BUILDS: list[Build] = [valid, degraded, censored, invalid, empty]
+every = pytest.mark.parametrize("build", BUILDS, ids=lambda build: build.__name__)
+
+
+class PageExtension(SingleFileSnapshotExtension):
+    """One file a page, so that it opens in a browser."""
+
+    _write_mode = WriteMode.TEXT
+    file_extension = "html"
+
+
+def page(built: Summary) -> str:
+    return html(built, timeline(intervals(built)))
+
+
+@every
+def test_terminal(build: Build, snapshot: SnapshotAssertion) -> None:
+    assert terminal(build()) == snapshot
+
+
+@every
+def test_markdown(build: Build, snapshot: SnapshotAssertion) -> None:
+    assert markdown(build()) == snapshot
+
+
+@every
+def test_html(build: Build, snapshot: SnapshotAssertion) -> None:
+    assert page(build()) == snapshot(extension_class=PageExtension)
+
+
+@every
+@pytest.mark.parametrize("width", [40, 80, 100, 200])
+def test_no_terminal_line_is_wider_than_asked_unless_a_name_is(build: Build, width: int) -> None:
+    for line in terminal(build(), width=width).splitlines():
+        assert len(line) <= max(width, 90), line
+
+
+def test_a_narrow_terminal_leaves_no_figure_out() -> None:
+    wide, narrow = terminal(valid(), width=200), terminal(valid(), width=40)
+    for figure in re.findall(r"[\d.]+\u00a0ms", wide):
+        assert figure in narrow
+
+
+def test_colour_adds_nothing_but_ansi_sequences() -> None:
+    for build in BUILDS:
+        assert re.sub(r"\x1b\[[\d;]*m", "", terminal(build(), colour=True)) == terminal(build())
+
+
+def test_without_colour_there_is_no_escape_sequence_even_from_foreign_text() -> None:
+    assert "\x1b" not in terminal(empty())
+    assert "\x1b" not in markdown(empty())
+    assert "\x1b" not in page(empty())
+
+
+@pytest.mark.parametrize("build", [degraded, invalid, censored], ids=lambda build: build.__name__)
+def test_what_is_wrong_stands_before_every_number(build: Build) -> None:
+    built = build()
+    for text in (terminal(built), markdown(built), page(built)):
+        body = text[text.find("<body>") :] if "<body>" in text else text
+        assert body.index(built.verdict.reasons[0].rule.split("_")[0]) < body.index(
+            "latency_all" if "latency_all" in body else "Times"
+        )
+
+
+@pytest.mark.parametrize("render", [terminal, markdown, page], ids=["terminal", "markdown", "html"])
+def test_an_invalid_run_prints_none_of_its_times(render: Callable[[Summary], str]) -> None:
+    built = invalid()
+    text = render(built)
+    for name, metric in built.totals.metrics.items():
+        for item in metric.percentiles:
+            shown = f"{item.value / 1e6:.3g}\u00a0ms"
+            assert item.value < 1_000_000 or shown not in text, (name, item.p)
+
+
+def test_synthetic_numbers_say_so_and_others_do_not() -> None:
+    for render in (terminal, markdown, page):
+        assert "Synthetic" in render(valid())
+        assert "Synthetic" not in render(censored())
+
+
+class Collected(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+
+@every
+def test_the_page_fetches_nothing_and_runs_nothing(build: Build) -> None:
+    text = page(build())
+    collected = Collected()
+    collected.feed(text)
+    names = {name for name, _ in collected.attributes}
+    assert not {"src", "href", "srcset", "action", "style"} & names
+    assert not any(name.startswith("on") for name in names)
+    assert not {"script", "link", "iframe", "img", "object", "base", "form"} & set(collected.tags)
+    assert "url(" not in text
+    assert "@import" not in text
+
+
+def test_hostile_text_is_escaped_in_html_and_inert_in_markdown() -> None:
+    assert "<script" not in page(empty())
+    assert "&lt;script&gt;" in page(empty())
+    text = markdown(empty())
+    assert not re.search(r"(?<!\\)<(?! )", text)
+    assert not re.search(r"(?<!\\)://", text)
+    assert not re.search(r"(?<!\\)\]\(", text)
+    rows = [line for line in text.splitlines() if line.startswith("| p ") and "alert" in line]
+    assert [len(re.findall(r"(?<!\\)\|", row)) for row in rows] == [8]
+
+
+def test_a_summary_read_from_its_file_renders_the_same() -> None:
+    built = degraded()
+    assert page(decode(encode(built))) == page(built)
+
+
+def test_without_intervals_the_page_says_why_there_is_no_chart_over_time() -> None:
+    text = html(valid(), timeline([]))
+    assert "intervals.hlog holds no intervals" in text
+    assert "Latency by percentile" in text
+
+
+def test_the_builders_hostile_text_is_hostile() -> None:
+    assert {"<", "`", "|", "\x1b", "\n", "&"} <= set(HOSTILE)

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from loadgen.scenario.fault import ScenarioError
+from loadgen.scenario.load import load
+
+
+def faults(text: str) -> list[str]:
+    """Each fault as ``path: message``."""
+    try:
+        load(text, source="s.yaml", directory=Path(), environment={})
+    except ScenarioError as error:
+        return [fault.render().splitlines()[0].partition(": ")[2] for fault in error.faults]
+    return []
+
+
+def scenario(
+    *, target: str = "{endpoint: emulator}", phases: str = "[{name: a, rate: 1/s, duration: 1s}]", rest: str = ""
+) -> str:
+    return f"name: x\ntarget: {target}\nphases: {phases}\n{rest}\n"
+
+
+def test_a_small_scenario_has_no_faults() -> None:
+    assert faults(scenario()) == []
+
+
+@pytest.mark.parametrize(
+    ("phase", "message"),
+    [
+        ("rate: 1/s, workers: 1, duration: 1s", "phases[0].workers: rate is written too"),
+        ("rate: 1/s, burst: {size: 1, gap: 1s}, duration: 1s", "phases[0].burst: rate is written too"),
+        ("duration: 1s", "phases[0]: no load: write one of rate, burst and workers"),
+        ("workers: 1, duration: 1s, arrivals: poisson", "phases[0].arrivals: arrivals belongs to an open phase"),
+        ("workers: 1, duration: 1s, max_in_flight: 5", "phases[0].max_in_flight: max_in_flight belongs to an open"),
+        ("workers: 1, duration: 1s, max_lag: 5s", "phases[0].max_lag: max_lag belongs to an open"),
+        ("workers: 0, duration: 1s", "phases[0].workers: got 0, expected a whole number of at least 1"),
+        ("workers: {from: 0, to: 5}, duration: 1s", "phases[0].workers.from: got 0"),
+        ("workers: true, duration: 1s", "phases[0].workers: got true, expected a whole number"),
+        ("workers: [1], duration: 1s", "phases[0].workers: got a list, expected a whole number of at least 1"),
+        ("rate: 0/s, duration: 1s", 'phases[0].rate: got "0/s", expected a rate above zero'),
+        ("rate: 50, duration: 1s", "phases[0].rate: got 50, expected a number per unit such as 50/s or 3000/min"),
+        ("rate: {from: 0/s, to: 0/s}, duration: 1s", "phases[0].rate: both ends are zero"),
+        ("rate: {from: 1/s}, duration: 1s", "phases[0].rate: to missing"),
+        ("rate: {}, duration: 1s", "phases[0].rate: from and to missing"),
+        ("rate: {steps: []}, duration: 1s", "phases[0].rate.steps: got 0 items, expected 1 to 1000"),
+        ("rate: {steps: [0/s]}, duration: 1s", "phases[0].rate.steps: every step is zero"),
+        ("rate: {steps: [1/s], to: 2/s}, duration: 1s", "phases[0].rate.to: steps is written too"),
+        ("rate: 1/s, duration: 1s, max_in_flight: 0", "phases[0].max_in_flight: got 0"),
+        ("rate: 1/s, duration: 0s", 'phases[0].duration: got "0s", expected a time above zero'),
+        ("rate: 1/s, duration: -5s", 'phases[0].duration: got "-5s", expected a number with a unit'),
+        ("rate: 1/s, duration: 5", "phases[0].duration: got 5, expected a number with a unit"),
+        ("rate: 1/s", "phases[0]: duration is missing"),
+        ("burst: {size: 1, gap: 1s}, duration: 1s", "phases[0].duration: a burst phase lasts repeat times gap"),
+        ("burst: {size: 1, gap: 1s}, arrivals: poisson", "phases[0].arrivals: the starts of a burst are all at once"),
+        ("burst: {size: 0, gap: 1s}", "phases[0].burst.size: got 0"),
+        ("burst: {gap: 1s}", "phases[0].burst: size is missing"),
+        ("burst: {size: 1, gap: 8760h, repeat: 2}", "phases[0].burst.repeat: the phase would last more than a year"),
+        ("trace: {file: x}", "phases[0].trace: this comes with a later step"),
+        ("rate: 1/s, duration: 1s, rat: 1", "phases[0].rat: unknown key, did you mean rate?"),
+        ("rate: 1/s, duration: 1s, arrivals: poison", "did you mean poisson?"),
+    ],
+)
+def test_a_phase_that_cannot_be_is_refused(phase: str, message: str) -> None:
+    found = faults(scenario(phases=f"[{{name: a, {phase}}}]"))
+    assert len(found) == 1
+    assert message in found[0]
+
+
+@pytest.mark.parametrize(
+    ("phases", "message"),
+    [
+        ("[]", "phases: no measured phase"),
+        ("[{name: a, workers: 1, duration: 1s, warmup: true}]", "phases: no measured phase"),
+        (
+            "[{name: a, workers: 1, duration: 1s}, {name: a, workers: 1, duration: 1s}]",
+            'phases[1].name: phases[0] is called "a" too',
+        ),
+        ("[{name: -a, workers: 1, duration: 1s}]", 'phases[0].name: got "-a", expected a name of letters'),
+        ("[{name: a b, workers: 1, duration: 1s}]", "phases[0].name: got"),
+        ("[{workers: 1, duration: 1s}]", "phases[0]: name is missing"),
+        ("{a: 1}", "phases: got a mapping, expected a list"),
+        ("[5]", "phases[0]: got 5, expected a mapping with name, rate"),
+    ],
+)
+def test_phases_that_do_not_fit_together_are_refused(phases: str, message: str) -> None:
+    found = faults(scenario(phases=phases))
+    assert len(found) == 1
+    assert message in found[0]
+
+
+REAL = "endpoint: https://x.example, project_id: p, function: f"
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("{}", "target: endpoint or url is missing"),
+        ("5", "target: got 5, expected a mapping"),
+        ("{url: http://h/, endpoint: emulator}", "target.endpoint: endpoint belongs to a function"),
+        ("{url: http://h/, function: f}", "target.function: function belongs to a function"),
+        ("{url: http://h/, memory: 128MB}", "target.memory: memory belongs to a function"),
+        ("{url: http://h/, log: tail}", "target.log: log belongs to a function"),
+        ("{url: http://h/, response: v1}", "target.response: response belongs to a function"),
+        ("{url: http://h/, auth: none}", "target.auth: auth belongs to a function"),
+        ("{url: 'ftp://h/'}", "target.url: got"),
+        ("{url: 'http://h:99999/'}", "target.url: got"),
+        ("{url: 'http://'}", "target.url: got"),
+        ("{url: 'http://u:pw@h/'}", 'target.url: got "http://***@h/", expected no user or password'),
+        ("{url: 'http://h/a b'}", "target.url: got"),
+        ('{url: "http://h/", headers: {A: "x\\r\\nB: y"}}', "target.headers.A: got a line break"),
+        ("{url: http://h/, headers: {'a b': x}}", "target.headers.a b: got the header name"),
+        ("{url: http://h/, headers: {A: x, a: y}}", "target.headers.a: the same header is written twice"),
+        ("{url: http://h/, headers: {Content-Length: 5}}", "target.headers.Content-Length: this header follows"),
+        ("{url: http://h/, method: get}", "target.method: got"),
+        ("{endpoint: https://x.example, function: f}", "target: project_id is missing"),
+        ("{endpoint: https://x.example, project_id: p}", "target: function is missing"),
+        ("{endpoint: https://x.example/v2, project_id: p, function: f}", "expected an origin only: https://x.example"),
+        ("{endpoint: 'https://x.example?a', project_id: p, function: f}", "expected an origin only"),
+        ("{endpoint: functiongraph, project_id: p, function: f}", "target.endpoint: got"),
+        (f"{{{REAL}, method: GET}}", "target.method: method belongs to a url"),
+        (f"{{{REAL}, headers: {{}}}}", "target.headers: headers belongs to a url"),
+        (f"{{{REAL}, memory: 100MB}}", "target.memory: got"),
+        (f"{{{REAL}, memory: 512}}", "target.memory: got 512, expected one of 128MB, 256MB"),
+        (f"{{{REAL}, log: {{tail: 3}}}}", "target.log.tail: got 3, expected a percentage"),
+        (f"{{{REAL}, auth: environment}}", "target.auth: environment comes with a later step"),
+        (f"{{{REAL}, auth: {{iam: {{username: u}}}}}}", "target.auth.iam: this comes with a later step"),
+        (f"{{{REAL}, auth: {{access_key: a}}}}", "target.auth.access_key: this comes with a later step"),
+        (f"{{{REAL}, auth: {{}}}}", "target.auth: got an empty mapping"),
+        (f"{{{REAL}, timeout: {{total: 0s}}}}", "target.timeout.total: got"),
+        (f"{{{REAL}, tls: {{verify: no}}}}", 'target.tls.verify: got "no", expected true or false'),
+        (f"{{{REAL}, tls: {{verify: false, ca: x}}}}", "target.tls.ca: a ca is unused"),
+        (f"{{{REAL}, tls: {{ca: no-such-file}}}}", "target.tls.ca: there is no file"),
+        ("{endpoint: emulator, project_id: a/b}", "target.project_id: got"),
+        ("{endpoint: emulator, project_id: 'a?b'}", "target.project_id: got"),
+        ("{endpoint: emulator, project_id: 'a#b'}", "target.project_id: got"),
+        ("{endpoint: emulator, project_id: a b}", "target.project_id: got"),
+    ],
+)
+def test_a_target_that_cannot_be_is_refused(target: str, message: str) -> None:
+    found = faults(scenario(target=target))
+    assert len(found) == 1
+    assert message in found[0]
+
+
+@pytest.mark.parametrize(
+    ("rest", "message"),
+    [
+        ("kind: capacity", "kind: capacity comes with a later step"),
+        ("kind: laod", "did you mean load?"),
+        ("capacity: {slo: []}", "capacity: this block belongs to kind: capacity"),
+        ("prices: huawei-cny-2024-09", "prices: this comes with a later step"),
+        ("budget: {cost: 0.50 CNY}", "budget.cost: this needs prices"),
+        ("budget: {invocations: 0}", "budget.invocations: got 0"),
+        ("thresholds: [cost < 1 CNY]", "thresholds[0]: cost needs prices"),
+        ("thresholds: ['b:errors < 1%']", 'thresholds[0]: there is no phase "b"; measured phases: a'),
+        ("thresholds: [5]", "thresholds[0]: got 5, expected a rule such as"),
+        ("thresholds: errors < 1%", 'thresholds: got "errors < 1%", expected a list'),
+        ("thresholds:", "thresholds: got nothing, expected a list"),
+        ("samples: 1", "samples: got 1, expected none, all or a percentage"),
+        ("seed: -1", "seed: got -1"),
+        ("seed: 1.5", "seed: got 1.5, expected a whole number"),
+        ("tags: {a: true}", "tags.a: got true, expected text"),
+        ("event: [1]", "event: got a list, expected a mapping"),
+        ("emulator: {auth: token}", 'emulator.auth: got "token", only off is there yet'),
+        ("emulator: {throttle: queue}", "emulator.throttle: got"),
+        ("emulator: {functions: {}}", "expected at least one entry"),
+        ("emulator: {functions: {hello: {cold_start: r2-pyton3}}}", "did you mean r2-python3?"),
+        ("emulator: {functions: {hello: {errors: 101%}}}", "emulator.functions.hello.errors: got"),
+        ("emulator: {functions: {hello: {}, 'a/b': {}}}", "emulator.functions.a/b: expected a function name"),
+        ("emulator: {functions: {other: {}}}", "target: function is missing"),
+        ("threshold: []", "threshold: unknown key, did you mean thresholds?"),
+    ],
+)
+def test_what_does_not_go_together_or_is_not_built_yet_is_refused(rest: str, message: str) -> None:
+    found = faults(scenario(rest=rest))
+    assert any(message in fault for fault in found), found
+
+
+def test_an_emulator_block_needs_the_emulator() -> None:
+    found = faults(scenario(target=f"{{{REAL}}}", rest="emulator: {}"))
+    assert found == ["emulator: an emulator needs target.endpoint: emulator; write that, or remove this block"]
+
+
+def test_a_url_has_no_figures_of_the_platform() -> None:
+    (found,) = faults(scenario(target="{url: http://h/}", rest="thresholds: [duration.p99 < 5ms]"))
+    assert "duration is what FunctionGraph reports" in found
+
+
+def test_other_faults_of_a_phase_do_not_hide_its_combinations() -> None:
+    found = faults(scenario(phases="[{name: a, rate: 5, workers: 0, duration: 1}]"))
+    assert len(found) == 4

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loadgen.scenario.model import CostRule, Metric, MetricRule, Rate, RateRule, Rule, ShareRule
+from loadgen.scenario.rule import parse
+
+MS = 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("latency.p99 < 250ms", MetricRule("latency.p99 < 250ms", None, None, Metric.LATENCY, "p", 99.0, 250 * MS)),
+        ("latency.p99.9<1s", MetricRule("latency.p99.9<1s", None, None, Metric.LATENCY, "p", 99.9, 1000 * MS)),
+        (
+            "steady:cold.duration.mean < 5ms",
+            MetricRule("steady:cold.duration.mean < 5ms", "steady", "cold", Metric.DURATION, "mean", None, 5 * MS),
+        ),
+        ("  warm.lag.max < 1ms ", MetricRule("warm.lag.max < 1ms", None, "warm", Metric.LAG, "max", None, MS)),
+        ("errors < 0.1%", ShareRule("errors < 0.1%", None, "errors", 0.001)),
+        ("warm-up_2:dropped < 1%", ShareRule("warm-up_2:dropped < 1%", "warm-up_2", "dropped", 0.01)),
+        ("achieved_rate > 100/s", RateRule("achieved_rate > 100/s", None, Rate(100, 10**9))),
+        ("cost < 0.50 CNY", CostRule("cost < 0.50 CNY", None, 0.5, "CNY")),
+    ],
+)
+def test_each_form_of_rule_is_read(text: str, rule: Rule) -> None:
+    assert parse(text) == rule
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "a rule such as"),
+        ("fast please", "a rule such as"),
+        ("latency < 250ms", "latency.min, .max, .mean or a percentile"),
+        ("latency.p100 < 250ms", "a percentile between p0 and p100"),
+        ("latency.p0 < 250ms", "a percentile between p0 and p100"),
+        ("latency.p99 <= 250ms", "latency.p99 compared with <"),
+        ("latency.p99 > 250ms", "latency.p99 compared with <"),
+        ("latency.p99 < 250", "a number with a unit such as 500us, 10ms, 2s, 5m or 1h after the comparison"),
+        ("latncy.p99 < 250ms", "did you mean latency?"),
+        ("errrs < 1%", "did you mean errors?"),
+        ("errors < 1", "a percentage such as 3% or 0.1% after the comparison"),
+        ("errors > 1%", "errors compared with <"),
+        ("achieved_rate < 5/s", "achieved_rate compared with >"),
+        ("memory_used.max < 5ms", "memory_used cannot be judged"),
+        ("cost < 5", "an amount and a currency"),
+    ],
+)
+def test_a_malformed_rule_says_what_was_expected(text: str, expected: str) -> None:
+    with pytest.raises(ValueError, match=r".") as caught:
+        parse(text)
+    assert expected in str(caught.value)
+
+
+@given(st.text(max_size=40))
+@settings(deadline=None, max_examples=200)
+def test_any_text_is_a_rule_or_refused(text: str) -> None:
+    found: object
+    try:
+        found = parse(text)
+    except ValueError as error:
+        found = str(error)
+    assert found

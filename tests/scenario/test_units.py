@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loadgen.scenario import units
+from loadgen.scenario.model import Rate
+
+
+@pytest.mark.parametrize(
+    ("text", "ns"),
+    [
+        ("500us", 500_000),
+        ("10ms", 10_000_000),
+        ("2s", 2_000_000_000),
+        ("1.5s", 1_500_000_000),
+        ("5m", 300_000_000_000),
+        ("1h", 3_600_000_000_000),
+        ("0s", 0),
+        ("0.001us", 1),
+        ("8760h", units.LONGEST_NS),
+    ],
+)
+def test_a_duration_is_its_number_times_its_unit(text: str, ns: int) -> None:
+    assert units.duration(text) == ns
+
+
+@pytest.mark.parametrize(
+    "text", ["", "10", "10 s", "-5s", "5S", "1e3s", "s", "5sec", "10ms\n", "٣s", "0.0001us", "8761h"]
+)
+def test_anything_else_is_no_duration(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^(a number with a unit|a whole number|at most)"):
+        units.duration(text)
+
+
+@given(st.integers(0, 10**9), st.sampled_from(["us", "ms", "s"]))
+@settings(deadline=None, max_examples=100)
+def test_whole_durations_round_trip_without_loss(number: int, unit: str) -> None:
+    ns = {"us": 10**3, "ms": 10**6, "s": 10**9}[unit]
+    if number * ns <= units.LONGEST_NS:
+        assert units.duration(f"{number}{unit}") == number * ns
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [
+        ("200/s", Rate(200, 10**9)),
+        ("3000/min", Rate(3000, 60 * 10**9)),
+        ("10/h", Rate(10, 3600 * 10**9)),
+        ("0.5/s", Rate(5, 10**10)),
+        ("0/s", Rate(0, 10**9)),
+    ],
+)
+def test_a_rate_is_an_exact_ratio(text: str, rate: Rate) -> None:
+    assert units.rate(text) == rate
+
+
+@given(st.decimals(0, 10**6, places=6))
+@settings(deadline=None, max_examples=100)
+def test_a_decimal_rate_loses_nothing(number: Decimal) -> None:
+    rate = units.rate(f"{number:f}/s")
+    assert Fraction(rate.events, rate.per_ns) == Fraction(number) / 10**9
+
+
+@pytest.mark.parametrize("text", ["50 / sec", "50", "/s", "-1/s", "50/sec", "50/m", "1e3/s", "20000000/s"])
+def test_anything_else_is_no_rate(text: str) -> None:
+    with pytest.raises(ValueError, match=r"a number per unit such as 50/s or 3000/min|at most"):
+        units.rate(text)
+
+
+def test_zero_is_refused_where_it_makes_no_sense() -> None:
+    with pytest.raises(ValueError, match="above zero"):
+        units.positive_rate("0/s")
+    with pytest.raises(ValueError, match="above zero"):
+        units.positive_duration("0ms")
+
+
+def test_sizes_shares_samplings_and_money() -> None:
+    assert units.megabytes("128MB") == 128
+    assert units.share("3%") == 0.03
+    assert units.share("0.1%") == 0.001
+    assert units.share("100%") == 1.0
+    assert [units.sampling(text) for text in ("none", "all", "1%")] == [0.0, 1.0, 0.01]
+    assert units.money("0.50 CNY") == (0.5, "CNY")
+
+
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [
+        (units.megabytes, "128"),
+        (units.megabytes, "1GB"),
+        (units.share, "3"),
+        (units.share, "101%"),
+        (units.share, "-1%"),
+        (units.sampling, "some"),
+        (units.money, "5"),
+        (units.money, "5 cny"),
+    ],
+)
+def test_quantities_without_their_unit_are_refused(read: object, text: str) -> None:
+    assert callable(read)
+    with pytest.raises(ValueError, match=r"."):
+        read(text)
