@@ -50,9 +50,7 @@ _MALFORMED = (web.RequestPayloadError, HttpProcessingError)
 
 
 class DueAnswers:
-    """Wakes waiting calls once their instant has passed, never before it: an alarm may ring early, so the clock
-    decides.
-    """
+    """Wakes waiting calls once their instant has passed, never before it, since an alarm may ring early."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, clock: Callable[[], int] = time.monotonic_ns) -> None:
         self._loop = loop

@@ -13,12 +13,12 @@ from typing import Any
 import jsonschema
 import pytest
 from hdrh.log import HistogramLogReader
+
+from loadgen.measure.summary import schema
 from tests.e2e.conftest import ROOT, Command, Loadgen, environment
 from tests.servers.certificate import make_certificate
 from tests.servers.nginx import NGINX, Nginx
 from tests.servers.ports import free_port
-
-from loadgen.measure.summary import schema
 
 EMULATED = """
 name: short
@@ -61,7 +61,7 @@ def children_of(pid: int) -> list[int]:
 
 def test_a_run_leaves_its_directory_and_every_file_in_it_says_the_same(loadgen: Loadgen) -> None:
     run = loadgen(EMULATED)
-    assert run.code == 0, run.stderr
+    assert run.passed, run.stderr
     assert {path.name for path in run.out.iterdir()} == KEPT
     summary = run.summary
     jsonschema.validate(summary, schema())
@@ -101,9 +101,7 @@ def test_intervals_add_up_to_the_summary_in_another_hdrhistogram_reader(loadgen:
 
 def test_the_overhead_and_durations_agree_with_the_emulators_truth(loadgen: Loadgen) -> None:
     run = loadgen(EMULATED)
-    truth = {
-        line["request_id"]: line for line in map(json.loads, (run.out / "truth.ndjson").read_text().splitlines())
-    }
+    truth = {line["request_id"]: line for line in map(json.loads, (run.out / "truth.ndjson").read_text().splitlines())}
     with gzip.open(run.out / "samples.ndjson.gz", "rt") as file:
         for sample in map(json.loads, file):
             line = truth[sample["request_id"]]
@@ -115,7 +113,7 @@ def test_the_overhead_and_durations_agree_with_the_emulators_truth(loadgen: Load
 
 def test_a_v1_target_with_log_tails_reports_the_same_facts(loadgen: Loadgen) -> None:
     run = loadgen(EMULATED, "--set", "target.response=v1", "--set", "target.log=tail", "--set", "target.memory=512MB")
-    assert run.code == 0, run.stderr
+    assert run.passed, run.stderr
     steady = run.summary["phases"][1]
     assert steady["outcomes"] == {"ok": 150}
     assert steady["metrics"]["billed_duration"]["count"] == 150
@@ -127,7 +125,7 @@ def test_events_of_any_legal_size_are_sent_whole(loadgen: Loadgen, tmp_path: Pat
     (tmp_path / "event.json").write_text(json.dumps({"k": "x" * size}) if size else "{}")
     scenario = EMULATED.replace("event: {user: ada}", "event_file: event.json").replace("100/s", "4/s")
     run = loadgen(scenario.replace("workers: 4", "workers: 1"))
-    assert run.code == 0, run.stderr
+    assert run.passed, run.stderr
     assert run.summary["totals"]["outcomes"] == {"ok": 6}
 
 
@@ -137,16 +135,18 @@ def test_an_event_above_six_megabytes_is_too_large_and_not_a_broken_connection(
     (tmp_path / "event.json").write_text(json.dumps({"k": "x" * (6 * 1024 * 1024)}))
     scenario = EMULATED.replace("event: {user: ada}", "event_file: event.json").replace("100/s", "4/s")
     run = loadgen(scenario.replace("workers: 4", "workers: 1"))
-    assert run.code == 0, run.stderr
+    assert run.passed, run.stderr
     assert run.summary["totals"]["outcomes"] == {"too_large": 6}
 
 
-@pytest.mark.parametrize(
-    "name", sorted(path.name for path in (ROOT / "scenarios").glob("*.yaml") if path.name not in ("http.yaml", "functiongraph.yaml"))
-)  # fmt: skip
+EXAMPLES = sorted(path.name for path in (ROOT / "scenarios").glob("*.yaml"))
+ELSEWHERE = {"functiongraph.yaml", "http.yaml"}  # their targets are not the emulator; see the next test
+
+
+@pytest.mark.parametrize("name", [name for name in EXAMPLES if name not in ELSEWHERE])
 def test_every_example_on_the_emulator_passes(loadgen: Loadgen, name: str) -> None:
     run = loadgen(ROOT / "scenarios" / name)
-    assert run.code == 0, run.stdout + run.stderr
+    assert run.passed, run.stdout + run.stderr
     assert run.summary["totals"]["planned"] > 0
 
 
@@ -155,16 +155,17 @@ def test_the_example_for_a_real_endpoint_needs_only_its_target_changed(loadgen: 
     tmp_path.chmod(0o755)
     with Nginx(tmp_path / "nginx", free_port()) as nginx:
         env = {"FG_ENDPOINT": nginx.url, "FG_PROJECT_ID": "p", "FG_TOKEN": "planted-secret"}
-        short = ("--set", "phases.0.duration=300ms", "--set", "phases.1.duration=1s", "--set", "thresholds=[]")
-        short += ("--set", "budget.invocations=100000")  # a local nginx is far faster than a function
+        # a local nginx is far faster than a function, and would spend the budget in the warm-up
+        changes = ("phases.0.duration=300ms", "phases.1.duration=1s", "thresholds=[]", "budget.invocations=100000")
+        short = [option for change in changes for option in ("--set", change)]
         run = loadgen(ROOT / "scenarios" / "functiongraph.yaml", *short, env=env)
         http = loadgen(
             ROOT / "scenarios" / "http.yaml", "--set", f"target.url={nginx.url}/", "--set", "phases.0.duration=1s",
             "--set", "thresholds=[]", "--out", str(tmp_path / "http"),
         )  # fmt: skip
-    assert run.code == 0, run.stderr
-    assert run.summary["totals"]["outcomes"] == {"ok": 20}
-    assert http.code == 0, http.stderr
+    assert run.passed, run.stderr
+    assert run.summary["totals"]["outcomes"] == {"ok": run.summary["totals"]["planned"]}
+    assert http.passed, http.stderr
     for path in run.out.iterdir():
         assert b"planted-secret" not in path.read_bytes(), path
     assert "planted-secret" not in run.stdout + run.stderr
@@ -198,10 +199,11 @@ def test_the_time_of_a_budget_stops_the_load_and_exits_98(loadgen: Loadgen) -> N
 
 def test_a_feeder_read_once_ends_its_phase_and_the_summary_says_so(loadgen: Loadgen, tmp_path: Path) -> None:
     (tmp_path / "users.csv").write_text("user\n" + "\n".join(f"u{n}" for n in range(20)))
-    scenario = EMULATED.replace("event: {user: ada}", 'event: {user: "{{user}}"}\nfeeder: {file: users.csv, order: once}')
+    fed = 'event: {user: "{{user}}"}\nfeeder: {file: users.csv, order: once}'
+    scenario = EMULATED.replace("event: {user: ada}", fed)
     scenario = scenario.replace("  - {name: warm-up, workers: 4, duration: 500ms, warmup: true}\n", "")
     run = loadgen(scenario)
-    assert run.code == 0, run.stderr
+    assert run.passed, run.stderr
     steady = run.summary["phases"][0]
     assert steady["planned"] == 20
     assert any("ran out" in note for note in steady["notes"])
@@ -210,7 +212,7 @@ def test_a_feeder_read_once_ends_its_phase_and_the_summary_says_so(loadgen: Load
 def test_throttled_calls_are_apart_from_failed_ones(loadgen: Loadgen) -> None:
     limited = EMULATED.replace("cold_start: none", "cold_start: none, max_instances: 1")
     run = loadgen(limited, "--set", "phases.1.rate=400/s", "--set", "emulator.functions.hello.work.median=20ms")
-    assert run.code == 0, run.stderr
+    assert run.passed, run.stderr
     steady = run.summary["phases"][1]
     assert steady["outcomes"]["throttled"] > 100
     assert set(steady["outcomes"]) == {"ok", "throttled"}
@@ -252,7 +254,7 @@ def test_a_certificate_that_is_not_trusted_ends_the_run_and_names_the_option(loa
         run = loadgen(plain(nginx.tls_url))
         expect(run, 1, "certificate", "tls")
         trusting = loadgen(plain(nginx.tls_url), "--set", "target.tls.verify=false", "--out", str(tmp_path / "other"))
-    assert trusting.code == 0, trusting.stderr
+    assert trusting.passed, trusting.stderr
 
 
 def test_a_directory_that_holds_a_run_is_refused_and_left_as_it_is(loadgen: Loadgen) -> None:
@@ -277,12 +279,13 @@ def test_what_is_not_built_yet_says_so(loadgen: Loadgen) -> None:
 
 def test_proxy_variables_are_ignored_with_a_warning(loadgen: Loadgen) -> None:
     run = loadgen(EMULATED, env={"http_proxy": "http://127.0.0.1:1"})
-    expect(run, 0, "http_proxy", "ignored")
+    assert run.passed
+    assert "http_proxy is set and ignored" in run.stderr
 
 
 def test_quiet_leaves_stderr_empty(loadgen: Loadgen) -> None:
     run = loadgen(EMULATED, "--quiet")
-    assert run.code == 0
+    assert run.passed
     assert run.stderr == ""
     assert "latency" in run.stdout
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from tests.e2e.conftest import Loadgen
 from tests.servers.certificate import make_certificate
 from tests.servers.nginx import NGINX, Nginx
@@ -21,7 +22,10 @@ phases:
 
 
 OPEN = "  - {name: steady, rate: 200/s, duration: 10s}\n"
-CLOSED = "  - {name: warm-up, workers: 2, duration: 500ms, warmup: true}\n  - {name: closed, workers: 16, duration: 10s}\n"
+CLOSED = """\
+  - {name: warm-up, workers: 2, duration: 500ms, warmup: true}
+  - {name: closed, workers: 16, duration: 10s}
+"""
 
 
 def test_ten_seconds_on_the_emulator_count_what_the_emulator_counted(loadgen: Loadgen) -> None:
@@ -29,7 +33,7 @@ def test_ten_seconds_on_the_emulator_count_what_the_emulator_counted(loadgen: Lo
     run = loadgen(load("emulator", OPEN))
     totals = run.summary["totals"]
     truth = (run.out / "truth.ndjson").read_text().splitlines()
-    assert run.code == 0, run.stderr
+    assert run.passed, run.stderr
     assert totals["planned"] == totals["started"] == totals["completed"] == 2000
     assert totals["outcomes"] == {"ok": 2000}
     assert len(truth) == 2000 + 1
@@ -45,7 +49,7 @@ def test_ten_seconds_on_nginx_count_what_nginx_counted(loadgen: Loadgen, tmp_pat
     # nginx writes a line when a request is done, and has written all of them when it ends
     served = nginx.logged()
     summary = run.summary
-    assert run.code == 0, run.stderr
+    assert run.passed, run.stderr
     assert summary["preflight"]["outcome"] == "ok"
     assert sum(phase["started"] for phase in summary["phases"]) == served - 1
     assert summary["totals"]["planned"] == summary["totals"]["outcomes"]["ok"]
@@ -60,6 +64,6 @@ def test_https_is_counted_alike(loadgen: Loadgen, tmp_path: Path) -> None:
     phases = "  - {name: steady, rate: 100/s, duration: 1s}\n"
     with Nginx(tmp_path / "nginx", free_port(), tls_port=free_port(), certificate=certificate, log=True) as nginx:
         run = loadgen(load(nginx.tls_url, phases), "--set", f"target.tls.ca={certificate[0]}")
-    assert run.code == 0, run.stderr
+    assert run.passed, run.stderr
     assert run.summary["totals"]["outcomes"] == {"ok": 100}
     assert nginx.logged() == 101

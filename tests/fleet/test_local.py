@@ -7,14 +7,14 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.scenarios import S, closed_phase, function, open_phase, phase, scenario
-from tests.servers.scripted import OK, Peer, answer_all, serving
 
 from loadgen.engine.messages import Plan
 from loadgen.fleet.local import FleetError, LocalFleet
 from loadgen.measure.interval import Frame
 from loadgen.measure.merge import PhaseTotal
 from loadgen.scenario.model import Bursts, Phase, Scenario
+from tests.scenarios import S, closed_phase, function, open_phase, phase, scenario
+from tests.servers.scripted import OK, Peer, answer_all, serving
 
 ANSWER = (
     b"HTTP/1.1 200 OK\r\nX-Cff-Request-Id: r\r\nX-Func-Err-Code: 0\r\nX-Is-Func-Err: false\r\n"
@@ -98,9 +98,7 @@ async def _never(peer: Peer) -> None:
 
 async def test_what_is_in_flight_at_the_end_of_the_grace_is_unfinished() -> None:
     async with serving(_never) as server:
-        load = scenario(
-            function(f"http://127.0.0.1:{server.port}"), open_phase(20, 0.5, grace_s=0.2, limit=5)
-        )
+        load = scenario(function(f"http://127.0.0.1:{server.port}"), open_phase(20, 0.5, grace_s=0.2, limit=5))
         async with LocalFleet([plan(load)]) as fleet:
             total = await run_phase(fleet, 0, "steady")
     assert total.outcomes == {"unfinished": 5, "dropped": 5}
@@ -123,6 +121,11 @@ async def test_the_end_of_stdin_stops_the_load_at_once_and_the_frames_still_come
     assert list(total.faults()) == []
 
 
+async def exhaust(fleet: LocalFleet) -> None:
+    async for _ in fleet.run(time.monotonic_ns()):
+        pass
+
+
 async def test_an_agent_that_dies_is_an_error_and_not_a_silence() -> None:
     async with serving(answer) as server:
         load = scenario(function(f"http://127.0.0.1:{server.port}"), open_phase(50, 30))
@@ -130,17 +133,21 @@ async def test_an_agent_that_dies_is_an_error_and_not_a_silence() -> None:
             await fleet.prepare(0, 1)
             asyncio.get_running_loop().call_later(0.3, os.kill, pid_of(fleet), signal.SIGKILL)
             with pytest.raises(FleetError, match="died with exit code -9"):
-                async for _ in fleet.run(time.monotonic_ns()):
-                    pass
+                await asyncio.wait_for(exhaust(fleet), 10)
 
 
 async def test_a_fleet_leaves_no_process_behind_even_when_its_context_fails() -> None:
     load = scenario(function("http://127.0.0.1:9"), open_phase(50, 30))
-    with pytest.raises(RuntimeError, match="on purpose"):
+    pids: list[int] = []
+
+    async def fail() -> None:
         async with LocalFleet([plan(load)]) as fleet:
-            pid = pid_of(fleet)
+            pids.append(pid_of(fleet))
             raise RuntimeError("on purpose")
-    assert not Path(f"/proc/{pid}").exists()
+
+    with pytest.raises(RuntimeError, match="on purpose"):
+        await fail()
+    assert not Path(f"/proc/{pids[0]}").exists()
 
 
 async def test_an_agent_ignores_ctrl_c() -> None:
