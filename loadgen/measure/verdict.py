@@ -181,7 +181,8 @@ def _late_starts(total: PhaseTotal) -> Iterator[Reason]:
         yield _late(
             total, "withheld", "tails", "p99", late_p99, p99_limit, f"percentiles from p95 up are not shown: {remedy}"
         )
-    elif p99 is not None and supported(latency.count, 99) and late_p999 > LATE_SHARE_OF_P99 * p99:
+    elif p99 is not None and supported(late.count, 99.9) and late_p999 > LATE_SHARE_OF_P99 * p99:
+        # below 10,000 starts the p99.9 of lateness is one start or two, which no shown percentile can feel
         limit = LATE_SHARE_OF_P99 * p99
         yield _late(
             total, "withheld", "tails", "p99.9", late_p999, limit, f"percentiles from p95 up are not shown: {remedy}"
