@@ -1,0 +1,86 @@
+"""The documents say what the code does."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import jsonschema
+import pytest
+
+from loadgen import __version__
+from loadgen.cli import COMMANDS, LazyGroup, main
+from loadgen.cli import run as run_module
+from loadgen.measure import summary
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_committed_schema_of_the_summary_is_the_codes() -> None:
+    """Written with: loadgen schema summary > docs/summary.schema.json"""
+    assert json.loads((ROOT / "docs" / "summary.schema.json").read_text()) == summary.schema()
+
+
+def test_the_example_run_is_one_of_this_schema() -> None:
+    text = (ROOT / "reports" / "example" / "summary.json").read_bytes()
+    jsonschema.validate(json.loads(text), summary.schema())
+    assert summary.decode(text).run.name == "quickstart"
+
+
+def test_every_command_is_in_the_readme_or_the_changelog() -> None:
+    text = (ROOT / "README.md").read_text() + (ROOT / "CHANGELOG.md").read_text()
+    assert [name for name in COMMANDS if f"`{name}`" not in text and f"loadgen {name}" not in text] == []
+
+
+def test_every_exit_code_is_in_the_readme_and_in_the_help() -> None:
+    codes = {0, 1, 2, run_module.INVALID, run_module.BUDGET, run_module.THRESHOLD, run_module.INTERRUPTED}
+    readme = (ROOT / "README.md").read_text()
+    for code in codes:
+        assert f"| {code} |" in readme
+        assert re.search(rf"\b{code}\b", str(run_module.run.epilog))
+
+
+def test_every_command_and_option_has_a_help_text() -> None:
+    assert isinstance(main, LazyGroup)
+    context = click.Context(main)
+    for name in main.list_commands(context):
+        command = main.get_command(context, name)
+        assert command is not None
+        assert command.help, name
+        for option in command.params:
+            if isinstance(option, click.Option):
+                assert option.help, f"{name} {option.name}"
+
+
+def test_the_changelog_has_this_version() -> None:
+    assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom loadgen.cli import main\n"
+        "main(['--help'], standalone_mode=False)\n"
+        "print(sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    for heavy in ("aiohttp", "uvloop", "rich", "jinja2", "msgspec", "yaml", "hdrh", "asyncio"):
+        assert f"'{heavy}'" not in done.stderr
+
+
+def test_a_mistyped_command_is_answered_with_the_nearest() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "loadgen", "rum", "x"], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == 2
+    assert "Did you mean 'run'?" in done.stderr
