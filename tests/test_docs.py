@@ -28,7 +28,7 @@ def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
 
 
 def test_the_committed_schema_of_the_summary_is_the_codes() -> None:
-    """Written with: loadgen schema summary > docs/summary.schema.json"""
+    """It is written with: loadgen schema summary > docs/summary.schema.json."""
     assert json.loads((ROOT / "docs" / "summary.schema.json").read_text()) == summary.schema()
 
 

@@ -9,6 +9,7 @@ History of ``schema``: ``loadgen.summary/1``, first version.
 
 from __future__ import annotations
 
+from inspect import cleandoc
 from typing import Any
 
 import msgspec
@@ -216,6 +217,16 @@ def decode(text: bytes) -> Summary:
     return summary
 
 
-def schema() -> dict[str, object]:
-    """The JSON Schema of summary.json."""
-    return msgspec.json.schema(Summary)
+def schema() -> dict[str, Any]:
+    """The JSON Schema of summary.json; the same on every version of Python, some of which indent docstrings."""
+    described: dict[str, Any] = _cleaned(msgspec.json.schema(Summary))
+    return described
+
+
+def _cleaned(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {
+            key: cleandoc(value) if key == "description" and isinstance(value, str) else _cleaned(value)
+            for key, value in node.items()
+        }
+    return [_cleaned(item) for item in node] if isinstance(node, list) else node

@@ -26,7 +26,7 @@ class Command:
     def passed(self) -> bool:
         """Whether it exited with 0, or with 97 for no other reason than that the machine running the tests was busy.
 
-        A generator that was late by more than 10 ms calls its own figures invalid, as it should; counts stand all the same.
+        A generator that was late by more than 10 ms calls its own figures invalid, as it should; counts stand.
         """
         if self.code == 97:
             return {r["rule"] for r in self.summary["verdict"]["reasons"] if r["severity"] == "invalid"} == {

@@ -51,14 +51,15 @@ async def test_an_agent_runs_phase_after_phase_and_its_counts_are_the_servers() 
         )
         async with LocalFleet([plan(load)]) as fleet:
             closed = await run_phase(fleet, 0, "closed")
+            (ready,) = await fleet.prepare(1, 4)
             steady = await run_phase(fleet, 1, "steady")
         served = len(server.requests)
+    assert (closed.connections.opened, ready.connections.opened) == (4, 0)  # connections outlive phases
     assert list(closed.faults()) == list(steady.faults()) == []
     assert steady.planned == steady.started == steady.completed == 150
     assert closed.started + steady.started == served
     assert steady.merged("duration").counts == {1500: 150}
     assert steady.merged("billed_duration").counts == {2000: 150}
-    assert (closed.connections.opened, steady.connections.opened) == (4, 0)  # connections outlive phases
     assert steady.agents[0].count >= 3
 
 
