@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from loadgen.cli.run import exit_code
+from loadgen.experiments.load import Finished
+from loadgen.measure.summary import Summary, ThresholdResult, Verdict
+from tests.report.builders import valid
+
+
+def summary(*, interrupted: bool, invalid: bool, broken: bool | None) -> Summary:
+    built = valid()
+    return msgspec.structs.replace(
+        built,
+        run=msgspec.structs.replace(built.run, interrupted=interrupted),
+        verdict=Verdict("invalid" if invalid else "valid", []),
+        thresholds=[ThresholdResult("errors < 1%", 0.0, broken is not True and broken is not None, "")]
+        if broken is not None
+        else [ThresholdResult("errors < 1%", None, None, "withheld")],
+    )
+
+
+@pytest.mark.parametrize(
+    ("failed", "interrupted", "budget", "invalid", "broken", "code"),
+    [
+        (None, False, False, False, False, 0),
+        (None, False, False, False, True, 99),
+        (None, False, False, False, None, 99),  # withheld counts as broken
+        (None, False, False, True, True, 97),
+        (None, False, True, True, True, 98),
+        (None, True, True, True, True, 130),
+        ("no space left", True, True, True, True, 1),
+    ],
+)
+def test_of_several_causes_the_first_in_the_documented_order_is_the_exit_code(
+    failed: str | None, interrupted: bool, budget: bool, invalid: bool, broken: bool | None, code: int
+) -> None:
+    built = summary(interrupted=interrupted, invalid=invalid, broken=broken)
+    assert exit_code(Finished(built, budget, failed)) == code

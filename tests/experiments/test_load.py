@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.experiments.load import _shares, interval_lines
+from loadgen.measure import hlog
+from loadgen.measure.histogram import Histogram
+from loadgen.measure.interval import VERSION, Connections, Frame, Health
+
+
+def frame(hist: dict[str, Histogram]) -> Frame:
+    return Frame(
+        VERSION, 0, 3, "steady", 1_000_000_000, 2_000_000_000, 5, 5, 5, 0, 0, {}, {}, Connections(),
+        {key: histogram.pack() for key, histogram in hist.items()}, Health(),
+    )  # fmt: skip
+
+
+def test_a_frame_becomes_a_line_per_metric_of_its_ok_calls_and_one_of_every_latency() -> None:
+    lines = interval_lines(
+        frame(
+            {
+                "steady/unknown/ok/latency": Histogram({10: 3}),
+                "steady/unknown/ok/duration": Histogram({5: 3}),
+                "steady/unknown/throttled/latency": Histogram({2: 1}),
+                "steady/unknown/throttled/late": Histogram({0: 1}),
+                "steady/unknown/dropped/latency": Histogram({90: 1}),
+            }
+        )
+    )
+    read = {line.tag: line for line in hlog.read(f"{line}\n" for line in [*hlog.header(0), *lines])}
+    assert {tag: line.histogram.counts for tag, line in read.items()} == {
+        "steady.duration": {5: 3},
+        "steady.latency": {10: 3},
+        "steady.latency_all": {2: 1, 10: 3, 90: 1},
+    }
+    assert {(line.start_ns, line.length_ns) for line in read.values()} == {(1_000_000_000, 1_000_000_000)}
+
+
+def test_an_empty_frame_becomes_no_line() -> None:
+    assert list(interval_lines(frame({}))) == []
+
+
+@given(st.integers(0, 10**6), st.integers(1, 64))
+def test_the_shares_of_an_allowance_add_up_to_it_and_differ_by_one_at_most(allowance: int, agents: int) -> None:
+    shares = [share for share in _shares(allowance, agents) if share is not None]
+    assert sum(shares) == allowance
+    assert len(shares) == agents
+    assert max(shares) - min(shares) <= 1
+
+
+@pytest.mark.parametrize("agents", [1, 3])
+def test_no_budget_is_no_allowance(agents: int) -> None:
+    assert _shares(None, agents) == [None] * agents
