@@ -42,9 +42,9 @@ def offsets(phase: Phase, seed: int) -> Iterator[int]:
     total, inverse = _curve(shape, phase.duration_ns)
     last = phase.duration_ns - 1
     if phase.arrivals is Arrivals.POISSON:
-        unit = random_stream(seed, "arrivals", phase.name)
+        unit, end = random_stream(seed, "arrivals", phase.name), float(total)
         positions = accumulate(unit.expovariate(1.0) for _ in count())
-        return (min(inverse(x), last) for x in takewhile(lambda x: x < total, positions))
+        return (min(inverse(x), last) for x in takewhile(lambda x: x < end, positions))
     return (min(inverse(n), last) for n in range(math.ceil(total)))
 
 

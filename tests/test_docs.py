@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 
 from loadgen import __version__
-from loadgen.cli import COMMANDS, LazyGroup, main
+from loadgen.cli import COMMANDS, INTERRUPTED, LazyGroup, main
 from loadgen.cli import run as run_module
 from loadgen.measure import summary
 
@@ -44,7 +44,7 @@ def test_every_command_is_in_the_readme_or_the_changelog() -> None:
 
 
 def test_every_exit_code_is_in_the_readme_and_in_the_help() -> None:
-    codes = {0, 1, 2, run_module.INVALID, run_module.BUDGET, run_module.THRESHOLD, run_module.INTERRUPTED}
+    codes = {0, 1, 2, run_module.INVALID, run_module.BUDGET, run_module.THRESHOLD, INTERRUPTED}
     readme = (ROOT / "README.md").read_text()
     for code in codes:
         assert f"| {code} |" in readme

@@ -6,11 +6,14 @@ Commands are imported when they are run, so that ``loadgen --help`` costs little
 from __future__ import annotations
 
 import importlib
+import sys
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
 from loadgen import __version__
+from loadgen.cli import output
 
 COMMANDS = {
     "run": "Run a scenario and write its results.",
@@ -20,6 +23,7 @@ COMMANDS = {
     "init": "Write a scenario to start from.",
     "schema": "Print the JSON Schema of a scenario or a summary.",
 }
+INTERRUPTED = 130
 
 
 class LazyGroup(click.Group):
@@ -27,6 +31,26 @@ class LazyGroup(click.Group):
 
     Help, completion and typing hints are written anew, because click's own import every command.
     """
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """See click.Command."""
+        output.prepare()
+        try:
+            return super().main(*args, **extra)
+        except OSError as error:
+            if error.filename is not None:
+                raise
+            output.silence(sys.stdout)
+            output.say(f"error: cannot write the output: {error.strerror or error}")
+            sys.exit(1)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """See click.Command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            output.say("interrupted")
+            sys.exit(INTERRUPTED)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """See click.Group."""

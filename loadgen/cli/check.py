@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from loadgen.cli import output
 from loadgen.scenario.fault import ScenarioError
 from loadgen.scenario.load import load_file
 from loadgen.scenario.model import (
@@ -37,7 +38,7 @@ def check(file: Path, overrides: tuple[str, ...]) -> None:
     try:
         loaded = load_file(file, environment=os.environ, overrides=overrides, checks=[check_target])
     except ScenarioError as error:
-        click.echo(error.render(), err=True)
+        output.say(error.render())
         sys.exit(2)
     for line in plan(loaded.scenario):
         click.echo(line)

@@ -30,6 +30,8 @@ def emulate(file: Path | None, port: int, seed: int | None, truth: Path | None) 
     from loadgen.emulator import EmulatorError
     from loadgen.emulator.process import Setup, run
 
+    if file is not None and truth is not None and truth.exists() and truth.samefile(file):
+        raise click.UsageError(f"--truth {truth} is the scenario itself, which would be replaced; name another file")
     settings = _settings(file, seed)
     try:
         run(Setup(settings, PROJECT_ID, None if truth is None else str(truth), port), _announce)

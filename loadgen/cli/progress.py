@@ -7,8 +7,11 @@ is shown only when the interval has the invocations for it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
+from loadgen.cli import output
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Frame
 from loadgen.measure.percentile import supported
@@ -28,18 +31,19 @@ _LINE_NS = 10 * NS_PER_S
 class Progress:
     """The progress of one run, written to ``stream``. ``close`` it in a ``finally``: that gives the cursor back.
 
-    ``interactive`` says that ``stream`` is a terminal on which lines may be redrawn; ``quiet`` shows nothing at all.
+    ``interactive`` says that ``stream`` is a terminal on which lines may be redrawn; ``quiet`` shows nothing at all,
+    and neither does a stream that is closed (None) or cannot be written any more: the run goes on without it.
     """
 
-    def __init__(self, scenario: Scenario, stream: TextIO, interactive: bool, *, quiet: bool = False) -> None:
+    def __init__(self, scenario: Scenario, stream: TextIO | None, interactive: bool, *, quiet: bool = False) -> None:
         self._stream = stream
-        self._quiet = quiet
+        self._quiet = quiet or stream is None
         self._warmups = {phase.name for phase in scenario.phases if phase.warmup}
         self._phase: _Phase | None = None
         self._shown_ns = 0
         self._console: Console | None = None
         self._live: Live | None = None
-        if interactive and not quiet:
+        if interactive and not self._quiet:
             from rich.console import Console
 
             self._console = Console(file=stream, force_terminal=True, highlight=False)
@@ -66,7 +70,8 @@ class Progress:
                 redirect_stdout=False,
                 redirect_stderr=False,
             )
-            self._live.start()
+            with self._silenced_on_failure():
+                self._live.start()
 
     def frame(self, frame: Frame) -> None:
         """Take in what an agent reports, and show it when it is time to. Frames of other phases are passed over."""
@@ -79,7 +84,8 @@ class Progress:
         passed = frame.to_ns - self._shown_ns
         if self._live is not None and passed >= _REDRAW_NS:
             self._shown_ns = frame.to_ns
-            self._live.update(_table(phase), refresh=True)
+            with self._silenced_on_failure():
+                self._live.update(_table(phase), refresh=True)
         elif self._live is None and passed >= _LINE_NS:
             self._shown_ns = frame.to_ns
             self.note(phase.line())
@@ -89,11 +95,12 @@ class Progress:
         if self._quiet:
             return
         line = units.printable(text)
-        if self._console is not None:
-            self._console.print(line, markup=False, soft_wrap=True)
-        else:
-            self._stream.write(f"{line}\n")
-            self._stream.flush()
+        with self._silenced_on_failure():
+            if self._console is not None:
+                self._console.print(line, markup=False, soft_wrap=True)
+            elif self._stream is not None:
+                self._stream.write(f"{line}\n")
+                self._stream.flush()
 
     def close(self) -> None:
         """End the display and give the cursor back. Calling it again does nothing."""
@@ -102,10 +109,20 @@ class Progress:
     def _end_phase(self) -> None:
         live, self._live = self._live, None
         if live is not None:
-            live.stop()
+            with self._silenced_on_failure():
+                live.stop()
         phase, self._phase = self._phase, None
         if phase is not None and phase.began_ns is not None:
             self.note(phase.end())
+
+    @contextmanager
+    def _silenced_on_failure(self) -> Iterator[None]:
+        """Show nothing any more when the stream cannot be written."""
+        try:
+            yield
+        except OSError:
+            self._quiet = True
+            output.silence(self._stream)
 
 
 class _Phase:

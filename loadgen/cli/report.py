@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import click
 
+from loadgen.cli import output
 from loadgen.history.rundir import RunDirectoryError, read_intervals, read_summary, replace
 from loadgen.report.html import html
 from loadgen.report.markdown import markdown
@@ -36,6 +36,7 @@ def report(run: Path) -> None:
         raise click.ClickException(
             f"cannot write the reports to {run}: {error.strerror}; check the directory"
         ) from error
-    # click takes the colours out again where the output is no terminal.
-    click.echo(terminal(summary, width=shutil.get_terminal_size((100, 24)).columns, colour=True), nl=False)
-    click.echo(f"written: {run / 'report.md'}, {run / 'report.html'}", err=True)
+    unprinted = output.show(terminal(summary, width=output.width(), colour=output.colour()))
+    output.say(f"written: {run / 'report.md'}, {run / 'report.html'}")
+    if unprinted is not None:
+        raise click.ClickException(f"cannot print the summary: {unprinted}")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from loadgen.cli import INTERRUPTED, output
 
 if TYPE_CHECKING:
     from loadgen.cli.progress import Progress
@@ -24,8 +26,8 @@ FAILED = 1
 INVALID = 97
 BUDGET = 98
 THRESHOLD = 99
-INTERRUPTED = 130
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
@@ -57,27 +59,31 @@ def run(
 ) -> None:
     """Run the scenario in FILE and write its results."""
     from loadgen.history.rundir import RunDirectory, RunDirectoryError, default_path
+    from loadgen.scenario.secret import hidden, values
 
     if agents > 1:
         raise click.UsageError("--agents: more than one agent is not built yet; leave it at 1")
     if cluster is not None:
         raise click.UsageError("--cluster: running on a cluster is not built yet; leave it out")
     loaded = _load(file, overrides)
+    secrets = values(loaded.scenario.target)
     try:
-        directory = RunDirectory.create(out or default_path(loaded.scenario.name, datetime.now(UTC)))
+        path = out or default_path(loaded.scenario.name, datetime.now(UTC))
+        directory = RunDirectory.create(path, partial(hidden, secrets=secrets))
     except RunDirectoryError as error:
         raise click.UsageError(str(error)) from error
     if not quiet:
         for name in sorted({name.lower() for name in _PROXIES if os.environ.get(name)}):
-            click.echo(f"warning: {name} is set and ignored: a proxy would be part of what is measured", err=True)
+            output.say(f"warning: {name} is set and ignored: a proxy would be part of what is measured")
     try:
         finished = _run(loaded, directory, quiet)
-        _write(finished.summary, directory)
+        written = _write(_masked(finished.summary, secrets), directory)
     finally:
         directory.close()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     if finished.failed is not None:
-        click.echo(f"error: {finished.failed}", err=True)
-    sys.exit(exit_code(finished))
+        output.say(f"error: {finished.failed}")
+    sys.exit(exit_code(finished) if written else FAILED)
 
 
 def exit_code(finished: Finished) -> int:
@@ -103,7 +109,7 @@ def _load(file: Path, overrides: tuple[str, ...]) -> Loaded:
     try:
         return load_file(file, environment=os.environ, overrides=overrides, checks=[check_target])
     except ScenarioError as error:
-        click.echo(str(error), err=True)
+        output.say(str(error))
         sys.exit(2)
 
 
@@ -112,13 +118,13 @@ def _run(loaded: Loaded, directory: RunDirectory, quiet: bool) -> Finished:
     from loadgen.experiments.load import RunFailedError
     from loadgen.history.rundir import RunDirectoryError
 
-    interactive = sys.stderr.isatty() and not os.environ.get("CI")
+    interactive = sys.stderr is not None and sys.stderr.isatty() and not os.environ.get("CI")
     progress = Progress(loaded.scenario, sys.stderr, interactive, quiet=quiet)
     try:
         return asyncio.run(_drive(loaded, directory, progress))
     except (RunFailedError, RunDirectoryError) as error:
         progress.close()
-        click.echo(f"error: {error}", err=True)
+        output.say(f"error: {error}")
         sys.exit(FAILED)
     finally:
         progress.close()
@@ -129,13 +135,49 @@ async def _drive(loaded: Loaded, directory: RunDirectory, progress: Progress) ->
 
     load = LoadRun(loaded, directory, progress)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, load.interrupt)
-    return await load.run()
+    for number in _SIGNALS:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            loop.add_signal_handler(number, load.interrupt)
+    try:
+        return await load.run()
+    finally:
+        # From here on the loop hears no signal: one that comes now must wait until what was measured is safe.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
 
 
-def _write(summary: Summary, directory: RunDirectory) -> None:
-    """Print the results, then write them down: a full disk loses files, not the figures on the screen."""
+def _masked(summary: Summary, secrets: tuple[str, ...]) -> Summary:
+    """The Summary without the secrets that a target put into its answers."""
+    from msgspec.structs import replace
+
+    from loadgen.measure.summary import PhaseSummary
+    from loadgen.scenario.secret import hidden
+
+    def hide(text: str | None) -> str | None:
+        return None if text is None else hidden(text, secrets)
+
+    def phase(each: PhaseSummary) -> PhaseSummary:
+        failures = [
+            replace(
+                failure,
+                error_code=hide(failure.error_code),
+                request_id=hide(failure.request_id),
+                body=hide(failure.body),
+            )
+            for failure in each.examples.failures
+        ]
+        slowest = [replace(slow, request_id=hide(slow.request_id)) for slow in each.examples.slowest]
+        return replace(each, examples=replace(each.examples, failures=failures, slowest=slowest))
+
+    first = summary.preflight and replace(summary.preflight, request_id=hide(summary.preflight.request_id))
+    phases = [phase(each) for each in summary.phases]
+    return replace(summary, preflight=first, phases=phases, totals=phase(summary.totals))
+
+
+def _write(summary: Summary, directory: RunDirectory) -> bool:
+    """Write the results down and print them, as far as either is possible; whether both were.
+
+    summary.json comes first, and no signal ends the program before it is there: the reports can be written again.
+    """
     from loadgen.history.rundir import RunDirectoryError, read_intervals
     from loadgen.measure.summary import encode
     from loadgen.report.html import html
@@ -143,13 +185,25 @@ def _write(summary: Summary, directory: RunDirectory) -> None:
     from loadgen.report.terminal import terminal
     from loadgen.report.timeline import timeline
 
-    # click takes the colours out again where the output is no terminal
-    click.echo(terminal(summary, width=shutil.get_terminal_size((100, 24)).columns, colour=True), nl=False)
+    faults = []
     try:
         directory.write_summary(encode(summary))
-        directory.write_report("report.md", markdown(summary))
-        directory.write_report("report.html", html(summary, timeline(read_intervals(directory.path))))
     except RunDirectoryError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(FAILED)
-    click.echo(f"\nreport: {directory.path / 'report.html'}")
+        faults.append(str(error))
+    unprinted = output.show(terminal(summary, width=output.width(), colour=output.colour()))
+    try:
+        if not faults:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            directory.write_report("report.md", markdown(summary))
+            directory.write_report("report.html", html(summary, timeline(read_intervals(directory.path))))
+            output.show(f"\nreport: {directory.path / 'report.html'}\n")
+    except (RunDirectoryError, ValueError) as error:
+        faults.append(f"{error}; the results are in {directory.path / 'summary.json'}")
+    except KeyboardInterrupt:
+        output.say(f"interrupted; write the reports with: loadgen report {directory.path}")
+        sys.exit(INTERRUPTED)
+    if unprinted is not None:
+        faults.append(f"cannot print the results: {unprinted}; they are in {directory.path}")
+    for fault in faults:
+        output.say(f"error: {fault}")
+    return not faults

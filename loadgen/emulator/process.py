@@ -76,7 +76,15 @@ async def embedded(settings: Emulator, project_id: str, truth: Path | None) -> A
     setup = Setup(settings, project_id, None if truth is None else str(truth))
     with tempfile.TemporaryFile() as stderr:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", __name__, stdin=PIPE, stdout=PIPE, stderr=stderr, start_new_session=True
+            # -P: a random.py in the directory where loadgen is run is not to be imported in place of Python's
+            sys.executable,
+            "-P",
+            "-m",
+            __name__,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=stderr,
+            start_new_session=True,
         )
         try:
             yield await _started(process, setup, stderr)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 import signal
 import sys
@@ -19,6 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count, islice
+from typing import Any
 
 from loadgen.engine.address import address_of
 from loadgen.engine.clock import monotonic_ns
@@ -65,23 +67,32 @@ class Agent:
         self._cpu_ns = time.process_time_ns()
         self._phase: Phase | None = None
         self._run: OpenRun | ClosedRun | None = None
+        self._opening: asyncio.Task[None] | None = None
         self._ticker: asyncio.TimerHandle | None = None
         self._packing: deque[tuple[Frame, Iterator[tuple[str, bytes]]]] = deque()
 
     async def prepare(self, message: Prepare) -> None:
-        """Open connections for a phase, then say so."""
+        """Open connections for a phase, then say so; at the latest after the connect timeout, or when stopped."""
         self._phase = self._plan.scenario.phases[message.phase]
         if not self._wire.fresh:
-            self._pool.grow(message.connections)
-            # the workers that will be used first are the last on the stack
-            invokers = [worker.invoker for worker in self._pool.free[-message.connections :]]
-            for start in range(0, len(invokers), _OPEN_AT_ONCE):
-                batch = invokers[start : start + _OPEN_AT_ONCE]
-                await asyncio.gather(*(invoker.open() for invoker in batch if isinstance(invoker, HttpInvoker)))
+            self._opening = self._loop.create_task(self._open(message.connections))
+            await asyncio.wait([self._opening], timeout=self._wire.timeout.connect_ns / 1e9)
+            if self._opening.cancel():
+                await asyncio.wait([self._opening])
+            elif not self._opening.cancelled():
+                self._opening.result()
         gc.collect()
         gc.freeze()
         gc.disable()
         self._report(self._recorder(self._phase).take())
+
+    async def _open(self, connections: int) -> None:
+        self._pool.grow(connections)
+        # the workers that will be used first are the last on the stack
+        invokers = [worker.invoker for worker in self._pool.free[-connections:]]
+        for start in range(0, len(invokers), _OPEN_AT_ONCE):
+            batch = invokers[start : start + _OPEN_AT_ONCE]
+            await asyncio.gather(*(invoker.open() for invoker in batch if isinstance(invoker, HttpInvoker)))
 
     def go(self, message: Go) -> None:
         """Begin the prepared phase."""
@@ -124,14 +135,15 @@ class Agent:
         self._ticker = self._loop.call_later((message.at_ns - monotonic_ns()) / 1e9 + INTERVAL_S, self._tick)
 
     def stop(self) -> None:
-        """End the phase under way; what is in flight gets its grace."""
+        """End the phase under way; what is in flight gets its grace. Nothing more is opened ahead."""
+        if self._opening is not None:
+            self._opening.cancel()
         if self._run is not None:
             self._run.stop()
 
     def cut(self) -> None:
         """End the phase under way at once."""
         if self._run is not None:
-            self._run.stop()
             self._run.cut()
 
     def close(self) -> None:
@@ -248,9 +260,27 @@ class _Output(asyncio.BaseProtocol):
         self.closed.set()
 
 
+def _result(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        task.result()
+
+
+def _die(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """End the process when a callback failed: half an agent would keep the run waiting, or its numbers be wrong.
+
+    What happens to sockets is an OSError, and is handled where it happens.
+    """
+    loop.default_exception_handler(context)
+    if isinstance(context.get("exception"), Exception) and not isinstance(context["exception"], OSError):
+        logging.shutdown()
+        sys.stderr.flush()
+        os._exit(1)
+
+
 async def serve() -> None:
     """Read messages until the end of stdin."""
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_die)
     stdin = asyncio.StreamReader(limit=2**26)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin.buffer)
     stdout, output = await loop.connect_write_pipe(_Output, os.fdopen(os.dup(1), "wb"))
@@ -262,6 +292,7 @@ async def serve() -> None:
                 agent = Agent(plan, stdout.write, loop)
             case Prepare() as message if agent is not None:
                 preparing = loop.create_task(agent.prepare(message))
+                preparing.add_done_callback(_result)
             case Go() as message if agent is not None:
                 agent.go(message)
             case Stop() if agent is not None:

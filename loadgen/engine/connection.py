@@ -73,19 +73,19 @@ class Wire:
 class Connection(asyncio.BufferedProtocol):
     """One TCP connection; tells its invoker what arrives and when it is gone."""
 
-    __slots__ = ("_invoker", "_read", "_view", "_wire", "transport", "used", "write")
+    __slots__ = ("_invoker", "_read", "_view", "_wire", "open", "transport", "used", "write")
 
-    def __init__(self, wire: Wire, invoker: HttpInvoker) -> None:
+    def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._view = wire.view
-        self._invoker: HttpInvoker | None = invoker
+        self._invoker: HttpInvoker | None = None
         self._read = wire.reader()
+        self.open = True
         self.used = False
 
-    @property
-    def open(self) -> bool:
-        """Whether it can still carry an invocation."""
-        return self._invoker is not None
+    def attach(self, invoker: HttpInvoker) -> None:
+        """From now on tell this invoker; until then nobody has asked for anything."""
+        self._invoker = invoker
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.BaseProtocol."""
@@ -100,11 +100,10 @@ class Connection(asyncio.BufferedProtocol):
         """See asyncio.BufferedProtocol. The hot path."""
         now = self._wire.clock()
         invoker = self._invoker
-        if invoker is None:
-            return
-        if not invoker.waiting:
-            invoker.lost(self)  # bytes that nobody asked for: nobody can know where the next answer begins
-            self.close()
+        if invoker is None or not invoker.waiting:
+            if invoker is not None:
+                invoker.lost(self)
+            self.close()  # bytes that nobody asked for: nobody can know where the next answer begins
             return
         try:
             response = self._read.feed(bytes(self._view[:nbytes]))
@@ -125,8 +124,13 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.BaseProtocol."""
         self._gone(exc)
+        del (
+            self.transport,
+            self.write,
+        )  # under TLS they lead back here: a cycle, and nobody collects any while measuring
 
     def _gone(self, error: Exception | None) -> None:
+        self.open = False
         invoker, self._invoker = self._invoker, None
         if invoker is None:
             return
@@ -153,7 +157,9 @@ class Connection(asyncio.BufferedProtocol):
     def close(self) -> None:
         """Close without telling the invoker."""
         self._invoker = None
-        self.transport.abort()
+        if self.open:
+            self.open = False
+            self.transport.abort()
 
 
 class HttpInvoker:
@@ -196,6 +202,7 @@ class HttpInvoker:
             if self._timer is None:
                 self._arm()
         else:
+            self._connect_ns = 0
             self._connecting = self._wire.loop.create_task(self._connect_and_send(request))
             self._arm()
 
@@ -205,10 +212,11 @@ class HttpInvoker:
         self._drop()
 
     async def open(self) -> None:
-        """Open the connection ahead of its use; a failure shows when it is used."""
+        """Open the connection ahead of its use; a failure shows when it is used. Takes at most the connect timeout."""
         if self._connection is None:
             try:
-                await self._connect()
+                async with asyncio.timeout(self._wire.timeout.connect_ns / 1e9):
+                    await self._connect()
             except OSError:
                 self._wire.counts.failed += 1
 
@@ -222,7 +230,7 @@ class HttpInvoker:
     def answered(self, now_ns: int, response: Response) -> None:
         """The answer is complete."""
         self.waiting = False
-        if not response.reusable or self._wire.fresh:
+        if not response.reusable or self._wire.fresh or self._unsent():
             self._drop()
         self._ended(now_ns, self._wire.classify(response), self._connect_ns, response.body)
 
@@ -237,6 +245,10 @@ class HttpInvoker:
         if self._connection is connection:
             self._connection = None
 
+    def _unsent(self) -> bool:
+        """Whether the answer came before the whole request was sent: the rest would delay the next one."""
+        return self._connection is not None and self._connection.transport.get_write_buffer_size() > 0
+
     def _drop(self) -> None:
         if self._connecting is not None:
             self._connecting.cancel()
@@ -249,7 +261,7 @@ class HttpInvoker:
         wire = self._wire
         address = wire.address
         _, connection = await wire.loop.create_connection(
-            lambda: Connection(wire, self),
+            lambda: Connection(wire),
             address.host,
             address.port,
             ssl=address.tls,
@@ -257,6 +269,7 @@ class HttpInvoker:
         )
         wire.counts.opened += 1
         if connection.open:  # it may have been closed again before this task ran
+            connection.attach(self)
             self._connection = connection
 
     async def _connect_and_send(self, request: bytes) -> None:
@@ -294,7 +307,9 @@ class HttpInvoker:
     def _arm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        left = self._deadline()[0] - self._wire.clock()
+        # never later than any deadline of an invocation that may begin meanwhile, and find the timer set
+        timeout = self._wire.timeout
+        left = min(self._deadline()[0] - self._wire.clock(), timeout.first_byte_ns, timeout.total_ns)
         self._timer = self._wire.loop.call_later(max(left, 1_000_000) / 1e9, self._ring)
 
     def _ring(self) -> None:
@@ -306,6 +321,8 @@ class HttpInvoker:
         if now < deadline:
             self._arm()
         else:
+            if self._connecting is not None:
+                self._connect_ns = now - self._started_ns
             self.failed(now, Outcome.TIMEOUT, reason)
 
 

@@ -25,6 +25,7 @@ _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [^\x00-\x08\x0a-\x1f\x7f]*)?")
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 _MAX_NAMES = 1024
+_LONGEST_NAME = 64
 
 
 class ProtocolError(Exception):
@@ -64,7 +65,7 @@ class HeaderNames(dict[bytes, bytes]):
             raise ProtocolError("bad_header", raw)
         lower = raw.lower()
         name = lower if lower in self._wanted else b""
-        if len(self) < _MAX_NAMES:  # a hostile server may invent names without end
+        if len(self) < _MAX_NAMES and len(raw) <= _LONGEST_NAME:  # a hostile server may invent names without end
             self[raw] = name
         return name
 

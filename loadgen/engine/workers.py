@@ -9,10 +9,13 @@ Three clocks. ``intended`` is when the schedule says a start is due, ``started``
 transport, ``ended`` when its last byte was read or it was given up. ``lag = started − intended`` has two parts:
 ``waited``, while no worker was free, which is the target's doing (or that of max_in_flight), and ``late``, the rest,
 which is ours. A worker counts as free from the instant the pool could have used one, not from when *this* worker was
-freed: otherwise a stall of our own would be blamed on the target by the last worker to end in it.
+freed: otherwise a stall of our own would be blamed on the target by the last worker to end in it. A stall also leaves
+a backlog that keeps every worker busy for a while. Had we been on time, a worker would have been free by as much
+earlier as the start was late that took the last one, so up to that much of the wait behind it is ``late`` too.
 
-At the end of a phase nothing more is started. What was due and found no worker is dropped (reason ``phase_end``);
-what is in flight gets the phase's grace, and whatever is left is unfinished. Nothing is ever retried.
+At the end of a phase nothing more is started. What was due and found no worker is dropped (reason ``phase_end``, or
+``max_lag`` once it waited longer than that; ``phase_end_late`` and ``max_lag_late`` where the fault is ours). What is
+in flight gets the phase's grace, and whatever is left is unfinished. Nothing is ever retried.
 
 Everything happens in two callbacks, an alarm that rings and an invocation that ends, so that the same code runs against
 sockets and in virtual time.
@@ -29,6 +32,7 @@ from loadgen.functiongraph.facts import Facts
 from loadgen.measure.recorder import Recorder
 
 _LAST_STARTS_NS = 100_000_000  # a wake-up is never punctual to the µs; starts due before the end may be this late
+_PUNCTUAL_NS = 1_000_000  # a start less late than this has cost no other start its turn
 _DROPS_AT_ONCE = 500  # some 200 µs: starts never reached are counted in slices, so that answers are still read on time
 
 
@@ -160,6 +164,8 @@ class OpenRun:
         self._in_flight = 0
         self._available = True
         self._available_since_ns = begin_ns
+        self._owed_ns = 0
+        self._grace_from_ns = self._load_end_ns = self._end_ns
         self._index = 0
         self._due_ns = self._end_ns
         self._exhausted = False
@@ -180,13 +186,17 @@ class OpenRun:
     @property
     def load_ns(self) -> int:
         """How long the phase sent load: its duration, or less when it was ended early."""
-        return max(0, self._end_ns - self._begin_ns)
+        return max(0, self._load_end_ns - self._begin_ns)
 
     def stop(self) -> None:
         """End the phase now."""
         if self._stage == self._dispatch:
-            self._end_ns = min(self._end_ns, self._clock())
+            self._end(min(self._end_ns, self._clock()))
             self._alarm.set(0)
+
+    def _end(self, now_ns: int) -> None:
+        """Plan no start from this instant on."""
+        self._end_ns = self._grace_from_ns = self._load_end_ns = now_ns
 
     def freed(self, worker: Worker, at_ns: int) -> None:
         """A worker's invocation ended: give it the next start if one waits."""
@@ -207,13 +217,21 @@ class OpenRun:
     def _dispatch(self) -> None:
         """Start everything that is due and finds a worker, then sleep until the next start or the end."""
         now = self._clock()
+        drops = 0
         while self._due_ns <= now and self._due_ns < self._end_ns:
             if not self._available or now >= self._end_ns + _LAST_STARTS_NS:
                 break
             if self._max_lag_ns is not None and now - self._due_ns > self._max_lag_ns:
-                self.recorder.dropped(self._index, self._due_ns, now, "max_lag")
-            elif not self._start(now):
-                self._end_ns = self._due_ns  # the phase ended with the last start it could make
+                if drops == _DROPS_AT_ONCE:
+                    self._alarm.set(now)
+                    return
+                drops += 1
+                waited = max(0, self._available_since_ns - self._due_ns - self._owed_ns)
+                self._dropped("max_lag", now, ours=2 * waited < now - self._due_ns)
+            elif not self._start():
+                # nothing more is planned once a start cannot be made, but the load went on until now
+                self._end(min(self._end_ns, now))
+                self._end_ns = self._due_ns
                 break
             self._next()
             now = self._clock()
@@ -223,17 +241,17 @@ class OpenRun:
         else:
             self._alarm.set(min(self._due_ns, self._end_ns) if self._available else self._end_ns)
 
-    def _start(self, now_ns: int) -> bool:
+    def _start(self) -> bool:
         """Start what is due; whether the phase may go on."""
-        if self._left is not None:
-            if self._left <= 0:
-                self.budget_reached = True
-                return False
-            self._left -= 1
+        if self._left == 0:
+            self.budget_reached = True
+            return False
         request = self._requests(self._index)
         if request is None:
             self.feeder_exhausted = True
             return False
+        if self._left is not None:
+            self._left -= 1
         free = self._pool.free
         if free:
             worker = free.pop()
@@ -247,7 +265,14 @@ class OpenRun:
         self.recorder.now.starts += 1
         due = self._due_ns
         since = self._available_since_ns
-        worker.start(self._index, due, now_ns, now_ns - (due if due > since else since), request)
+        now = self._clock()
+        if due >= since:
+            late = self._owed_ns = now - due
+        else:
+            if self._owed_ns > since - due:
+                self._owed_ns = since - due
+            late = now - since + self._owed_ns
+        worker.start(self._index, due, now, late, request)
         return True
 
     def _next(self) -> None:
@@ -259,30 +284,41 @@ class OpenRun:
             self._due_ns = self._begin_ns + offset
 
     def _drop(self) -> None:
-        """Count the starts that were due and found no worker."""
-        now = self._clock()
-        reason = "phase_end_late" if self._available else "phase_end"
+        """Count some of the starts that were due and found no worker."""
         for _ in range(_DROPS_AT_ONCE):
             if self._due_ns >= self._end_ns:
                 self._stage = self._drain
                 if self._in_flight:
-                    self._alarm.set(self._end_ns + self._grace_ns)
+                    self._alarm.set(self._grace_from_ns + self._grace_ns)
                 else:
                     self._finish()
                 return
-            self.recorder.dropped(self._index, self._due_ns, min(now, self._end_ns), reason)
-            self._next()
-        self._alarm.set(now)
+            self._drop_one()
+        self._alarm.set(self._clock())
+
+    def _drop_one(self) -> None:
+        # a worker that became free after the end could not have been given this start
+        ours = self._available and self._available_since_ns < self._end_ns
+        if self._owed_ns > _PUNCTUAL_NS and self._end_ns - self._due_ns <= self._owed_ns:
+            ours = True
+        self._dropped("phase_end", self._end_ns, ours=ours)
+        self._next()
+
+    def _dropped(self, reason: str, at_ns: int, *, ours: bool) -> None:
+        self.recorder.dropped(self._index, self._due_ns, at_ns, f"{reason}_late" if ours else reason, ours=ours)
 
     def _drain(self) -> None:
         """The grace is over."""
-        if self._clock() < self._end_ns + self._grace_ns:
-            self._alarm.set(self._end_ns + self._grace_ns)
+        if self._clock() < self._grace_from_ns + self._grace_ns:
+            self._alarm.set(self._grace_from_ns + self._grace_ns)
         else:
             self.cut()
 
     def cut(self) -> None:
-        """Give up whatever is in flight."""
+        """End the phase now and give up whatever is in flight."""
+        self.stop()
+        while self._due_ns < self._end_ns:
+            self._drop_one()
         self._pool.free += _give_up(self._pool, self._clock(), self.recorder)
         self._in_flight = 0
         self._finish()
@@ -388,25 +424,26 @@ class ClosedRun:
             self._finish()
 
     def _start(self, worker: Worker) -> None:
-        if self._left is not None:
-            if self._left <= 0:
-                self.budget_reached = True
-                self.stop()
-                return
-            self._left -= 1
+        if self._left == 0:
+            self.budget_reached = True
+            self.stop()
+            return
         index = next(self._indices)
         request = self._requests(index)
         if request is None:
             self.feeder_exhausted = True
             self.stop()
             return
+        if self._left is not None:
+            self._left -= 1
         self._in_flight += 1
         self.recorder.now.starts += 1
         now = self._clock()
         worker.start(index, now, now, 0, request)
 
     def cut(self) -> None:
-        """Give up whatever is in flight."""
+        """End the phase now and give up whatever is in flight."""
+        self.stop()
         _give_up(self._pool, self._clock(), self.recorder)
         self._in_flight = 0
         self._finish()

@@ -12,9 +12,10 @@ that says so.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from itertools import takewhile
 from math import ceil
 from typing import Protocol
 from uuid import uuid4
@@ -89,7 +90,7 @@ class LoadRun:
         self._observer = observer
         self._agents = agents
         self._fleet: LocalFleet | None = None
-        self._waiting: asyncio.Task[Answer] | None = None
+        self._waiting: asyncio.Task[tuple[Answer | None, str]] | None = None
         self._interrupted = False
         self._budget_reached = False
         self._failed: str | None = None
@@ -149,12 +150,12 @@ class LoadRun:
         self._scenario = msgspec.structs.replace(self._scenario, target=msgspec.structs.replace(target, endpoint=url))
 
     async def _reach(self) -> tuple[Preflight | None, str | None]:
-        """Make the pre-flight, or at least resolve the target's name."""
+        """Make the pre-flight, or at least resolve the target's name; no address when interrupted."""
+        if self._ending():
+            return None, None
         try:
-            if not self._scenario.target.preflight:
-                return None, (await resolve(request_template(self._scenario.target).origin))[0]
-            self._waiting = asyncio.create_task(preflight(self._scenario))
-            answer = await self._waiting
+            self._waiting = asyncio.create_task(_first_contact(self._scenario))
+            answer, address = await self._waiting
         except AddressError as error:
             raise RunFailedError(str(error)) from error
         except asyncio.CancelledError:
@@ -163,13 +164,15 @@ class LoadRun:
             return None, None
         finally:
             self._waiting = None
+        if answer is None:
+            return None, address
         facts = answer.facts
         result = Preflight(facts.outcome.value, facts.reason, facts.status or None, answer.latency_ns, facts.request_id)
         self._observer.preflight(result)
         if facts.outcome in _FATAL or (facts.outcome is Outcome.TIMEOUT and facts.reason == "connect"):
             raise RunFailedError(f"pre-flight: {_remedy(answer, self._loaded.scenario)}")
         self._service_ns = answer.service_ns
-        return result, answer.address
+        return result, address
 
     async def _load(self, stack: AsyncExitStack, address: str) -> None:
         scenario = self._scenario
@@ -187,7 +190,7 @@ class LoadRun:
             if scenario.budget.duration_ns is not None:
                 timer = asyncio.get_running_loop().call_later(scenario.budget.duration_ns / 1e9, self._spent)
             for number, phase in enumerate(scenario.phases):
-                if self._interrupted or self._budget_reached:
+                if self._ending():
                     break
                 await self._phase(self._fleet, number, phase)
             if timer is not None:
@@ -199,9 +202,10 @@ class LoadRun:
     async def _phase(self, fleet: LocalFleet, number: int, phase: Phase) -> None:
         total = PhaseTotal(phase.name)
         drawn, ready = await asyncio.gather(
-            asyncio.to_thread(_drawn, phase, self._scenario.seed), fleet.prepare(number, self._connections(phase))
+            asyncio.to_thread(_drawn, phase, self._scenario.seed, self._ending),
+            fleet.prepare(number, self._connections(phase)),
         )
-        if self._interrupted or self._budget_reached:
+        if self._ending():
             return
         begin_ns = monotonic_ns() + _LEAD_NS
         self._totals.append(total)
@@ -240,6 +244,9 @@ class LoadRun:
         self._observer.note("The time allowed by budget.duration is over: stopping.")
         if self._fleet is not None:
             self._fleet.stop()
+
+    def _ending(self) -> bool:
+        return self._interrupted or self._budget_reached
 
     def _connections(self, phase: Phase) -> int:
         """How many connections to open ahead: what is expected to be in flight (Little's law), and some to spare."""
@@ -285,6 +292,14 @@ class LoadRun:
         )
 
 
+async def _first_contact(scenario: Scenario) -> tuple[Answer | None, str]:
+    """The answer to the pre-flight, if there is to be one, and the address to use."""
+    if not scenario.target.preflight:
+        return None, (await resolve(request_template(scenario.target).origin))[0]
+    answer = await preflight(scenario)
+    return answer, answer.address
+
+
 def _remedy(answer: Answer, scenario: Scenario) -> str:
     facts = answer.facts
     if not facts.status:
@@ -310,11 +325,11 @@ def _line(frame: Frame, metric: str, histogram: Histogram) -> str:
     return hlog.line(f"{frame.phase}.{metric}", frame.from_ns, frame.to_ns - frame.from_ns, histogram)
 
 
-def _drawn(phase: Phase, seed: int) -> int | None:
+def _drawn(phase: Phase, seed: int, given_up: Callable[[], bool]) -> int | None:
     """How many starts the schedule of a phase has; drawing a Poisson schedule is the only way to count it."""
     if phase.closed or phase.arrivals is Arrivals.CONSTANT:
         return expected(phase)
-    return sum(1 for _ in offsets(phase, seed))
+    return sum(1 for _ in takewhile(lambda _: not given_up(), offsets(phase, seed)))
 
 
 def _shares(allowance: int | None, agents: int) -> list[int | None]:

@@ -40,7 +40,9 @@ class LocalFleet:
         try:
             for plan in self._plans:
                 agent = await asyncio.create_subprocess_exec(
+                    # -P: a random.py in the directory where loadgen is run is not to be imported in place of Python's
                     sys.executable,
+                    "-P",
                     "-m",
                     "loadgen.engine.agent",
                     stdin=PIPE,
@@ -84,10 +86,11 @@ class LocalFleet:
         self._tell_all(Stop())
 
     def cut(self) -> None:
-        """End everything at once; the frames still come."""
+        """End everything at once; the frames still come. An agent that does not end by itself is killed."""
         for agent in self._agents:
-            if agent.stdin is not None:
+            if agent.stdin is not None and not agent.stdin.is_closing():
                 agent.stdin.close()
+                asyncio.get_running_loop().call_later(_EXIT_S, _kill, agent)
 
     async def _receive(self) -> Frame:
         received = await self._received.get()
@@ -124,10 +127,10 @@ class LocalFleet:
 
     async def _close(self) -> None:
         self.cut()
-        for agent in self._agents:
-            try:
-                await asyncio.wait_for(agent.wait(), _EXIT_S)
-            except TimeoutError:
-                agent.kill()
-                await agent.wait()
+        await asyncio.gather(*(agent.wait() for agent in self._agents))
         await asyncio.gather(*self._readers, return_exceptions=True)
+
+
+def _kill(agent: Process) -> None:
+    if agent.returncode is None:
+        agent.kill()

@@ -15,7 +15,9 @@ from loadgen.functiongraph.codes import canonical
 from loadgen.functiongraph.envelope import error_body
 from loadgen.functiongraph.facts import Facts
 from loadgen.functiongraph.outcome import Outcome
-from loadgen.scenario.model import FunctionTarget, NoAuth, Target, TokenAuth
+from loadgen.scenario.model import FunctionTarget, NoAuth, Target
+from loadgen.scenario.secret import hidden
+from loadgen.scenario.secret import values as sent_secrets
 
 LONGEST_QUOTE = 200
 """Characters quoted of a server's message."""
@@ -120,14 +122,7 @@ def _quote(message: str, target: Target) -> str:
 
 
 def _masked(text: str, target: Target) -> str:
-    if isinstance(target, FunctionTarget):
-        secrets = [target.auth.token] if isinstance(target.auth, TokenAuth) else []
-    else:
-        secrets = [part for _, value in target.headers for part in (value, value.split(" ")[-1]) if len(part) >= 8]
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, "***")
-    return re.sub(r"(\bak\s*[:=]\s*)[^\s,;]+", r"\1***", text, flags=re.IGNORECASE)
+    return re.sub(r"(\bak\s*[:=]\s*)[^\s,;]+", r"\1***", hidden(text, sent_secrets(target)), flags=re.IGNORECASE)
 
 
 def _unanswered(outcome: Outcome, target: Target, reason: str) -> str:

@@ -108,6 +108,9 @@ def check_target(scenario: Scenario) -> Iterable[tuple[tuple[str, ...], str]]:
         return
     for fault in _contradictions(urn, target.project_id, region):
         yield where, fault
+    emulated = () if scenario.emulator is None else tuple(each.name for each in scenario.emulator.functions)
+    if emulated and urn.name not in emulated:
+        yield where, f'the emulator has no function "{urn.name}": name one of {", ".join(emulated)}, or add it there'
 
 
 def _contradictions(urn: Urn, project_id: str, region: str | None) -> Iterator[str]:

@@ -14,7 +14,7 @@ import gzip
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -54,17 +54,25 @@ class RunDirectory:
     Made with ``create``; ``close`` it when the run is over.
     """
 
-    def __init__(self, path: Path, intervals: io.FileIO) -> None:
+    def __init__(self, path: Path, intervals: io.FileIO, hide: Callable[[str], str]) -> None:
         self.path = path
         self._intervals = intervals
+        self._hide = hide
         self._samples: io.FileIO | None = None
 
     @classmethod
-    def create(cls, path: Path) -> RunDirectory:
+    def create(cls, path: Path, hide: Callable[[str], str] = str) -> RunDirectory:
         """An empty run directory at ``path``, parents included, shown to be writable before any load is sent.
+
+        ``hide`` masks the secrets in what a target said.
 
         Raises RunDirectoryError when it holds a run already or cannot be written.
         """
+        try:
+            str(path).encode()
+        except UnicodeEncodeError as error:
+            message = f"cannot write a run to {path}: its name is not UTF-8; give --out another name"
+            raise RunDirectoryError(message) from error
         held = [name for name in KNOWN if os.path.lexists(path / name)]
         if held:
             raise RunDirectoryError(
@@ -80,7 +88,7 @@ class RunDirectory:
             raise RunDirectoryError(
                 f"cannot write a run to {path}: {_cause(error)}; give --out a directory that can be written"
             ) from error
-        return cls(path, intervals)
+        return cls(path, intervals, hide)
 
     @property
     def truth_path(self) -> Path:
@@ -117,8 +125,14 @@ class RunDirectory:
             except OSError as error:
                 raise self._failed(SAMPLES, error) from error
         assert self._samples is not None
+        shown = [
+            msgspec.structs.replace(
+                each, error_code=self._hidden(each.error_code), request_id=self._hidden(each.request_id)
+            )
+            for each in samples
+        ]
         # Level 1: the parent that writes shares the machine with the agents that measure.
-        self._append(SAMPLES, self._samples, gzip.compress(_LINES.encode_lines(samples), 1, mtime=0))
+        self._append(SAMPLES, self._samples, gzip.compress(_LINES.encode_lines(shown), 1, mtime=0))
 
     def close(self) -> None:
         """Close the files that are appended to. Calling it again does nothing."""
@@ -134,6 +148,9 @@ class RunDirectory:
             with contextlib.suppress(OSError):  # a device cannot be cut; then the torn line stays
                 file.truncate(end)
             raise self._failed(name, error) from error
+
+    def _hidden(self, text: str | None) -> str | None:
+        return None if text is None else self._hide(text)
 
     def _replace(self, name: str, data: bytes) -> None:
         try:
@@ -180,13 +197,14 @@ def read_summary(path: Path) -> Summary:
     except OSError as error:
         if not path.is_dir():
             raise RunDirectoryError(f"{path} is not a directory; expected one that `loadgen run` wrote") from error
-        hint = " (the run was cut short before its end)" if (path / INTERVALS).exists() else ""
+        cut_short = isinstance(error, FileNotFoundError) and (path / INTERVALS).exists()
+        hint = " (the run was cut short before its end)" if cut_short else ""
         raise RunDirectoryError(
             f"{path} is not the directory of a finished run: cannot read {SUMMARY}: {_cause(error)}{hint}"
         ) from error
     try:
         return summary.decode(text)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RunDirectoryError(
             f"{path / SUMMARY} is not a {summary.SCHEMA} file: {error}; was it written by another version of loadgen?"
         ) from error

@@ -98,7 +98,12 @@ class Taken:
         self.summary_missing = 0
         self.samples: list[Sample] = []
         self.failures: list[Failure] = []
-        self.slowest: list[Slow] = []
+        self.slow_heap: list[tuple[int, int, Slow]] = []
+
+    @property
+    def slowest(self) -> list[Slow]:
+        """The slowest answered invocations that are among the slowest of the phase so far, in no order."""
+        return [slow for _, _, slow in self.slow_heap]
 
     def outcomes(self) -> dict[str, int]:
         """Invocations by outcome."""
@@ -145,6 +150,7 @@ class Recorder:
         self._examples: dict[str, int] = {}
         self._slowest: list[int] = []
         self._slow_floor_ns = -1
+        self._slow_count = 0
         self.now = self._new()
         self._ok = self.now.ok
 
@@ -203,9 +209,10 @@ class Recorder:
         if self._sampled is not None and self._sampled():
             self._sample(facts, index, intended_ns, started_ns, ended_ns, connect_ns)
 
-    def dropped(self, index: int, intended_ns: int, at_ns: int, reason: str) -> None:
-        """Record a start that was given up at ``at_ns``: no worker was free for it."""
-        self._censored(Outcome.DROPPED, reason, index, intended_ns, None, at_ns, at_ns - intended_ns, 0)
+    def dropped(self, index: int, intended_ns: int, at_ns: int, reason: str, *, ours: bool = False) -> None:
+        """Record a start that was given up at ``at_ns``: no worker was free for it, or (``ours``) we were too late."""
+        lag_ns = at_ns - intended_ns
+        self._censored(Outcome.DROPPED, reason, index, intended_ns, None, at_ns, lag_ns, lag_ns if ours else 0)
 
     def unfinished(self, index: int, intended_ns: int, started_ns: int, at_ns: int, late_ns: int) -> None:
         """Record an invocation whose end was not waited for any longer at ``at_ns``."""
@@ -228,18 +235,18 @@ class Recorder:
         series = self._series(facts)
         series.n += 1
         series.latency[self._slot((at_ns - intended_ns) // 1000)] += 1
-        self._record_lag(series, lag_ns, late_ns)
+        self._record_lag(series, lag_ns, late_ns, started=started_ns is not None)
         if started_ns is not None:
             series.started += 1
             series.service_time[self._slot((at_ns - started_ns) // 1000)] += 1
         if self._sampled is not None and self._sampled():
             self._sample(facts, index, intended_ns, started_ns, at_ns, None)
 
-    def _record_lag(self, series: Series, lag_ns: int, late_ns: int) -> None:
-        """Record a lag and its two parts; below 1 µs they are the zeros that packing fills in."""
+    def _record_lag(self, series: Series, lag_ns: int, late_ns: int, started: bool = True) -> None:
+        """Record a lag and its two parts, lateness only of what was started; zeros are filled in when packing."""
         if lag_ns >= 1000:
             series.lag[self._slot(lag_ns // 1000)] += 1
-            if late_ns >= 1000:
+            if late_ns >= 1000 and started:
                 series.late[self._slot(late_ns // 1000)] += 1
             if lag_ns - late_ns >= 1000:
                 series.waited[self._slot((lag_ns - late_ns) // 1000)] += 1
@@ -276,12 +283,22 @@ class Recorder:
         return self._series(facts)
 
     def _slow(self, latency_ns: int, service_ns: int, facts: Facts) -> None:
-        """Keep one of the slowest so far; the parent picks the slowest of all."""
+        """Keep one of the slowest so far; the parent picks the slowest of all.
+
+        No more than ``SLOWEST`` per interval: when a target falls behind, every answer is the slowest so far.
+        """
         heapq.heappush(self._slowest, latency_ns)
         if len(self._slowest) > SLOWEST:
             heapq.heappop(self._slowest)
             self._slow_floor_ns = self._slowest[0]
-        self.now.slowest.append(Slow(latency_ns, service_ns, facts.outcome.value, facts.request_id))
+        self._slow_count += 1
+        kept = self.now.slow_heap
+        heapq.heappush(
+            kept,
+            (latency_ns, -self._slow_count, Slow(latency_ns, service_ns, facts.outcome.value, facts.request_id)),
+        )
+        if len(kept) > SLOWEST:
+            heapq.heappop(kept)
 
     def _sample(
         self,

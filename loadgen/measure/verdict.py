@@ -40,8 +40,8 @@ EXPECTED = (50.0, 75.0, 90.0, 95.0, 99.0)
 """Percentiles whose absence too_few_samples mentions though no threshold asks for them."""
 TAIL = 95.0
 """Percentiles from here up are tails."""
-GENERATOR_FAULT = "dropped/phase_end_late"
-"""The reason of a start that fell due, had a free worker, and was not made before the phase ended."""
+GENERATOR_FAULTS = ("dropped/phase_end_late", "dropped/max_lag_late")
+"""The reasons of a start that fell due and would have had a free worker, had the generator been on time."""
 
 _ON_OUR_CLOCK = frozenset({"latency", "latency_all", "service_time", "overhead", "connect"})
 
@@ -137,7 +137,7 @@ def _incomplete(faults: Sequence[str], phase: str | None) -> Reason:
 
 
 def _rate_missed(plan: PhasePlan, total: PhaseTotal, stopped: bool) -> Iterator[Reason]:
-    missed = total.reasons[GENERATOR_FAULT]
+    missed = _missed(total)
     if total.planned and (total.planned - missed) / total.planned < ISSUED_SHARE:
         yield Reason(
             rule="rate_missed",
@@ -161,6 +161,11 @@ def _rate_missed(plan: PhasePlan, total: PhaseTotal, stopped: bool) -> Iterator[
             phase=total.name,
             withholds="all",
         )
+
+
+def _missed(total: PhaseTotal) -> int:
+    """Starts that were not made for reasons of the generator."""
+    return sum(total.reasons[reason] for reason in GENERATOR_FAULTS)
 
 
 def _late_starts(total: PhaseTotal) -> Iterator[Reason]:
@@ -241,7 +246,7 @@ def _outcomes(total: PhaseTotal) -> Iterator[Reason]:
             limit=FAILED_SHARE,
             phase=total.name,
         )
-    dropped = total.dropped - total.reasons[GENERATOR_FAULT]
+    dropped = total.dropped - _missed(total)
     if dropped:
         yield Reason(
             rule="dropped",

@@ -57,6 +57,9 @@ def url_fault(url: str, *, origin: bool) -> str | None:
         parts = urlsplit(url)
         if not parts.hostname or parts.port == 0:
             return "expected a host and a port from 1 to 65535"
+        parts.hostname.encode("idna")  # as looking it up does
+    except UnicodeError:
+        return "expected a host whose parts between dots have 1 to 63 characters"
     except ValueError as error:
         return f"this is not a URL: {error}"
     if "@" in parts.netloc:

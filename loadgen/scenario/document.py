@@ -156,7 +156,11 @@ class Target(Struct, forbid_unknown_fields=True):
         | UnsetType
     ) = UNSET
     auth: Annotated[
-        Literal["none", "environment"] | Auth, Meta(description='Credentials; `{token: "${NAME}"}` or `none`.')
+        Literal["none", "environment"] | Auth,
+        Meta(
+            description='Credentials; `{token: "${NAME}"}` or `none`.',
+            extra={"secret": True, "expected": 'none or {token: "${NAME}"}'},
+        ),
     ] = "none"
     response: (
         Annotated[Literal["v0", "v1"], Meta(description="The form of the answer, X-CFF-Request-Version.")] | UnsetType
@@ -195,7 +199,11 @@ class Target(Struct, forbid_unknown_fields=True):
         | UnsetType
     ) = UNSET
     headers: (
-        Annotated[dict[str, str], Meta(description="Header fields of a url, sent as written, in order.")] | UnsetType
+        Annotated[
+            dict[str, str],
+            Meta(description="Header fields of a url, sent as written, in order.", extra={"secret": True}),
+        ]
+        | UnsetType
     ) = UNSET
     connections: Annotated[
         Literal["reuse", "fresh"], Meta(description="Whether connections are kept, or each invocation opens its own.")

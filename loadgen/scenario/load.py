@@ -127,6 +127,7 @@ class _Document:
         self.root = substitute(tree, environment, unread)
         self._unread = {fault.path for fault in unread}
         self.faults.extend(unread)
+        self._secret_lines = set(secret.lines(self.root))
 
     def gather(self, step: Callable[[], T]) -> T | None:
         """The result of a step; None when it raised a ScenarioError, whose faults are kept."""
@@ -147,15 +148,18 @@ class _Document:
         """Add a fault of the value at ``path``, unless it is one that could not even be substituted."""
         if path not in self._unread:
             place = yaml.place_of(self.root, path)
-            if secret.is_secret(path):
-                place = msgspec.structs.replace(place, text="")  # a secret is not shown in an excerpt either
-            self.faults.append(Fault(place, path, message))
+            self.faults.append(Fault(self._shown(place, path), path, message))
 
     def report_key(self, path: KeyPath, message: str) -> None:
         """Add a fault of the key that ends ``path``."""
         parent = yaml.find(self.root, path[:-1])
         assert isinstance(parent, yaml.Fields)
-        self.faults.append(Fault(parent.keys[str(path[-1])], path, message))
+        self.faults.append(Fault(self._shown(parent.keys[str(path[-1])], path), path, message))
+
+    def _shown(self, place: Place, path: KeyPath) -> Place:
+        """The place, without its line where that holds a secret: a message is no place to show one."""
+        hidden = place.line in self._secret_lines or secret.is_secret(path) or secret.holds_user(place.text)
+        return msgspec.structs.replace(place, text="") if hidden else place
 
     def judge(self, scenario: Scenario, checks: Sequence[Check]) -> None:
         """Add what ``checks`` find, except about parts that have a fault already."""
@@ -184,7 +188,7 @@ def _event(data: dict[str, Any], read: _Document, directory: Path) -> str:
     """The event's JSON text; its placeholders and the feeder's rows are checked against each other."""
     name = data.get("event_file")
     if isinstance(name, str):
-        value, base = _event_file(directory / name), ("event_file",)
+        value, base = _event_file(name, directory, read), ("event_file",)
     else:
         written = data.get("event", {})
         value, base = (written if isinstance(written, dict) else {}), ("event",)
@@ -206,7 +210,11 @@ def _event(data: dict[str, Any], read: _Document, directory: Path) -> str:
     return "" if without_body else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _event_file(path: Path) -> object:
+def _event_file(name: str, directory: Path, read: _Document) -> object:
+    path = directory / name
+    if not path.is_file():
+        read.report(("event_file",), _no_file(path))
+        return {}
     text = feeder.read_text(path)
     try:
         value = feeder.parse_json(text)
@@ -245,7 +253,7 @@ def _event_keys(value: object, path: KeyPath) -> Iterator[KeyPath]:
 def _check_rows(name: str, directory: Path, fields: frozenset[str], read: _Document) -> None:
     path = directory / name
     if not path.is_file():
-        read.report(("feeder", "file"), f"there is no file {path}; paths are relative to the scenario's directory")
+        read.report(("feeder", "file"), _no_file(path))
         return
     feeder.read_rows(path, fields)
 
@@ -253,7 +261,12 @@ def _check_rows(name: str, directory: Path, fields: frozenset[str], read: _Docum
 def _check_files(data: dict[str, Any], read: _Document, directory: Path) -> None:
     ca = data["target"].get("tls", {}).get("ca")
     if ca is not None and not (directory / ca).is_file():
-        read.report(("target", "tls", "ca"), f"there is no file {directory / ca}")
+        read.report(("target", "tls", "ca"), _no_file(directory / ca))
+
+
+def _no_file(path: Path) -> str:
+    what = "got a directory or device" if path.exists() else "there is no file"
+    return f"{what} {path}; expected a file, relative to the scenario's directory"
 
 
 def _stand_in(data: dict[str, Any], read: _Document, directory: Path) -> Scenario | None:

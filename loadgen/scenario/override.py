@@ -10,6 +10,7 @@ from loadgen.scenario.yaml import Fields, Items, Node
 
 OPTION = "--set"
 _STEP = re.compile(r"\[([0-9]{1,9})\]")
+_INDEX = re.compile(r"[0-9]{1,9}")
 
 
 def override(root: Node, option: str) -> Node:
@@ -26,6 +27,9 @@ def override(root: Node, option: str) -> Node:
         raise ScenarioError(
             [Fault(Place(OPTION), (), f'got "{key}", expected key.path=value such as phases.1.rate=50/s')]
         )
+    if len(steps) > yaml.MAX_DEPTH:
+        message = f"got {len(steps)} steps, expected at most {yaml.MAX_DEPTH}"
+        raise ScenarioError([Fault(Place(OPTION), (), message)])
     return _with(root, steps, yaml.parse_value(text, place), place, ())
 
 
@@ -47,7 +51,7 @@ def _with(node: Node, steps: list[str], value: Node, place: Place, path: Path) -
 
 
 def _index(step: str, count: int, place: Place, path: Path) -> int:
-    if not step.isdecimal() or int(step) >= count:
+    if not _INDEX.fullmatch(step) or int(step) >= count:
         message = f'got "{step}", expected the index of one of the {count} items of {written(path)}, from 0'
         raise ScenarioError([Fault(place, (), message)])
     return int(step)

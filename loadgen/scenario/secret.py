@@ -7,7 +7,9 @@ anything with token, key, secret or password in it).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from itertools import takewhile
 from pathlib import PurePath
 from typing import Any
 
@@ -15,22 +17,61 @@ import msgspec
 
 from loadgen.scenario import yaml
 from loadgen.scenario.fault import Path
-from loadgen.scenario.model import FunctionTarget, HttpTarget, Scenario, TokenAuth
+from loadgen.scenario.model import FunctionTarget, HttpTarget, Scenario, Target, TokenAuth
 from loadgen.scenario.substitution import MASK, escaped, masked
 
+_USER = re.compile(r"://[^/?#\s]*@")
+_SHORTEST = 4
+_TELLING = 16
+"""So many characters of a longer secret give it away."""
+_MODES = ("none", "environment")
+"""What target.auth may be, other than a mapping of secrets."""
 _WORDS = ("authorization", "cookie", "token", "secret", "password", "passwd", "credential", "key", "signature")
 
 
 def is_secret(path: Path) -> bool:
     """Whether the value at this path of a scenario document is never written out."""
-    if path[:2] == ("target", "headers") and len(path) == 3:
-        return secret_name(str(path[2]))
-    return path[:2] == ("target", "auth") and len(path) > 2
+    if path[:1] != ("target",):
+        return False
+    return path[1:2] == ("auth",) or path[1:] == ("headers",) or secret_name(str(path[-1]))
+
+
+def lines(root: yaml.Node) -> Iterator[int]:
+    """The lines that hold a secret which is written out, not a ``${NAME}``."""
+    for path, value in yaml.scalars(root):
+        if is_secret(path) and value.value not in _MODES and MASK in masked(value):
+            yield value.place.line
+
+
+def holds_user(line: str) -> bool:
+    """Whether a line of a scenario holds a URL with a user name and perhaps a password."""
+    return _USER.search(line) is not None
 
 
 def secret_name(header: str) -> bool:
     """Whether a header field of this name holds a secret."""
     return any(word in header.lower() for word in _WORDS)
+
+
+def values(target: Target) -> tuple[str, ...]:
+    """The secrets that are sent to a target, the longest first; what is shorter than any real one is left out."""
+    if isinstance(target, FunctionTarget):
+        found = {target.auth.token} if isinstance(target.auth, TokenAuth) else set()
+    else:
+        secrets = [value for name, value in target.headers if secret_name(name)]
+        found = {part for value in secrets for part in (value, value.split(" ")[-1])}
+    return tuple(sorted((value for value in found if len(value) >= _SHORTEST), key=len, reverse=True))
+
+
+def hidden(text: str, secrets: tuple[str, ...]) -> str:
+    """The text with every secret masked, also one of which only the beginning is left: targets echo what they get."""
+    for secret in secrets:
+        start = text.find(secret[:_TELLING])
+        while start >= 0:
+            same = (seen == sent for seen, sent in zip(text[start:], secret, strict=False))
+            text = text[:start] + MASK + text[start + sum(takewhile(bool, same)) :]
+            start = text.find(secret[:_TELLING], start + len(MASK))
+    return text
 
 
 def masked_document(root: yaml.Node, data: Any) -> dict[str, Any]:
@@ -74,5 +115,5 @@ def _mapped(node: yaml.Node, data: Any, write: Callable[[yaml.Value], yaml.Value
     if isinstance(node, yaml.Fields):
         nodes = {key: _mapped(value, data[key], write, (*path, key)) for key, value in node.nodes.items()}
         return yaml.Fields(nodes, node.keys, node.place)
-    value = masked(node) if is_secret(path) else write(data)
+    value = masked(node) if is_secret(path) and data not in _MODES else write(data)
     return yaml.Scalar(value, node.text, node.raw, node.plain, node.place)

@@ -49,7 +49,7 @@ class _Walk:
         if isinstance(form, mi.StructType):
             return self._struct(node, form, path)
         if isinstance(form, mi.DictType):
-            return self._dict(node, form, path)
+            return self._dict(node, form, path, extra)
         if isinstance(form, mi.ListType):
             return self._list(node, form, path)
         if isinstance(form, mi.AnyType):
@@ -66,7 +66,8 @@ class _Walk:
             return self.value(node, structs[0], path, extra)
         if isinstance(node, Scalar):
             return self.value(node, others[0], path, extra)
-        expected = [_expected(others[0], extra)] + [f"a mapping with {_keys(kind)}" for kind in structs]
+        expected = [_expected(others[0], extra)]
+        expected += [f"a mapping with {_keys(kind)}" for kind in structs if "expected" not in extra]
         return self._refuse(node, path, ", or ".join(expected), extra)
 
     def _struct(self, node: Node, form: mi.StructType, path: Path) -> Any:
@@ -84,9 +85,9 @@ class _Walk:
                 self._report(path, f"{field.encode_name} is missing{_what(field.type)}")
         return found
 
-    def _dict(self, node: Node, form: mi.DictType, path: Path) -> Any:
+    def _dict(self, node: Node, form: mi.DictType, path: Path, extra: dict[str, Any]) -> Any:
         if not isinstance(node, Fields):
-            return self._refuse(node, path, "a mapping", {})
+            return self._refuse(node, path, "a mapping", extra)
         if form.min_length and not node.nodes:
             return self._refuse(node, path, "at least one entry", {})
         return {key: self.value(value, form.value_type, (*path, key), {}) for key, value in node.nodes.items()}
@@ -105,7 +106,8 @@ class _Walk:
         if isinstance(form, mi.StrType):
             return self._text(node, form, path, extra)
         if isinstance(form, mi.LiteralType):
-            return value if value in form.values else self._refuse(node, path, _one_of(value, form), extra)
+            expected = extra.get("expected") or _one_of(value, form)
+            return value if value in form.values else self._refuse(node, path, expected, extra)
         if isinstance(form, mi.BoolType):
             fits = isinstance(value, bool)
         elif isinstance(form, mi.IntType):

@@ -289,7 +289,9 @@ def _scalar(node: yaml.ScalarNode, path: Path, place: Place) -> Scalar:
     try:
         return Scalar(plain_value(text) if plain else text, text, text, plain, place)
     except ValueError as error:
-        raise ScenarioError([Fault(place, path, f"got {text[:20]}…, expected {error}")]) from error
+        raise ScenarioError(
+            [Fault(place, path, f"got {text[:20]}{'…' if len(text) > 20 else ''}, expected {error}")]
+        ) from error
 
 
 def _text(text: str, path: Path, place: Place) -> str:

@@ -101,3 +101,12 @@ def test_a_file_with_faults_is_exit_code_2_and_names_them(tmp_path: Path) -> Non
 
 def test_the_help_is_the_one_on_record(snapshot: object) -> None:
     assert CliRunner().invoke(emulate, ["--help"], prog_name="loadgen emulate").output == snapshot
+
+
+def test_a_truth_log_never_replaces_the_scenario(tmp_path: Path) -> None:
+    file = tmp_path / "e.yaml"
+    file.write_text(BLOCK)
+    result = CliRunner().invoke(emulate, [str(file), "--truth", str(file)])
+    assert result.exit_code == 2
+    assert "is the scenario itself" in result.stderr
+    assert file.read_text() == BLOCK

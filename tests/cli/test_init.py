@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import jsonschema
@@ -9,7 +10,10 @@ from click.testing import CliRunner
 
 from loadgen.cli.check import check
 from loadgen.cli.init import init
+from loadgen.measure.percentile import supported
+from loadgen.pacing import expected
 from loadgen.scenario.load import load_file
+from loadgen.scenario.model import MetricRule
 from loadgen.scenario.schema import scenario_schema
 
 
@@ -43,3 +47,20 @@ def test_a_place_that_cannot_be_written_is_exit_code_2(tmp_path: Path) -> None:
     result = CliRunner().invoke(init, [str(tmp_path / "file" / "scenario.yaml")])
     assert result.exit_code == 2
     assert str(tmp_path / "file") in result.stderr
+
+
+def test_a_name_that_is_not_utf_8_leaves_no_file(tmp_path: Path) -> None:
+    result = CliRunner().invoke(init, [os.fsdecode(os.fsencode(tmp_path) + b"/\xff.yaml")])
+    assert result.exit_code == 2
+    assert "its name is not UTF-8" in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_init_writes_makes_enough_calls_for_its_own_thresholds(tmp_path: Path) -> None:
+    path = tmp_path / "scenario.yaml"
+    CliRunner().invoke(init, [str(path)])
+    scenario = load_file(path, environment={}).scenario
+    calls = sum(expected(phase) or 0 for phase in scenario.phases if not phase.warmup)
+    ps = [rule.percentile for rule in scenario.thresholds if isinstance(rule, MetricRule) and rule.percentile]
+    assert ps
+    assert all(supported(calls, p) for p in ps)

@@ -241,8 +241,8 @@ def test_a_name_that_does_not_resolve_ends_the_run_before_the_load(loadgen: Load
     expect(loadgen(plain("http://no-such-host.invalid")), 1, "no-such-host.invalid", "does not resolve")
 
 
-def test_an_unknown_function_ends_the_run_before_the_load_with_the_remedy(loadgen: Loadgen) -> None:
-    run = loadgen(EMULATED.replace("function: hello}", "function: other}"))
+def test_an_unknown_version_ends_the_run_before_the_load_with_the_remedy(loadgen: Loadgen) -> None:
+    run = loadgen(EMULATED.replace("function: hello}", 'function: "demo:default:hello:v9"}'))
     expect(run, 1, "pre-flight", "404")
 
 

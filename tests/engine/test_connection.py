@@ -1,18 +1,20 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from loadgen.engine.address import Address, tls_context
 from loadgen.engine.clock import monotonic_ns
-from loadgen.engine.connection import HttpInvoker, Wire
+from loadgen.engine.connection import Connection, HttpInvoker, Wire
 from loadgen.functiongraph.facts import Facts
 from loadgen.functiongraph.outcome import Outcome
 from loadgen.scenario.model import Timeout, Tls
@@ -238,6 +240,39 @@ async def test_a_refused_connection_is_an_outcome() -> None:
     caller.invoker.close()
 
 
+async def test_bytes_that_come_before_a_connection_is_in_use_close_it() -> None:
+    async def play(peer: Peer) -> None:
+        await peer.send(OK)
+        await answer_all(peer)
+
+    async with calling(play) as (caller, server):
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: Connection(caller.wire), "127.0.0.1", server.port
+        )
+        async with asyncio.timeout(5):
+            while connection.open:
+                await asyncio.sleep(0.01)
+
+
+async def test_a_connection_that_was_answered_on_before_all_was_sent_is_not_used_again() -> None:
+    """The rest of the request would stand before the next one."""
+
+    async def first_unread(peer: Peer) -> None:
+        if peer.number:
+            await answer_all(peer)
+        cast(asyncio.Transport, peer.writer.transport).pause_reading()
+        await asyncio.sleep(0.2)
+        await peer.send(OK)
+        await asyncio.sleep(10)
+
+    size = 32 * 1024 * 1024
+    async with calling(first_unread, timeout=Timeout(5000 * MS, 5000 * MS, 5000 * MS)) as (caller, server):
+        large = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size
+        assert (await caller.call(large))[0] == "ok/ok"
+        assert (await caller.call())[0] == "ok/ok"
+    assert len(server.peers) == 2
+
+
 async def test_bytes_that_nobody_asked_for_close_the_connection() -> None:
     async def play(peer: Peer) -> None:
         await peer.request()
@@ -304,6 +339,20 @@ async def test_a_connection_that_is_never_accepted_times_out_at_connect() -> Non
             filler.close()
     assert outcome == "timeout/connect"
     assert 200 <= service_ms < 300
+
+
+async def test_a_call_after_one_that_was_read_slowly_is_given_up_at_its_own_first_byte_timeout() -> None:
+    async def play(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(OK[:-1], OK[-1:], pause_s=0.3)
+        await peer.request()
+        await asyncio.sleep(10)
+
+    async with calling(play, timeout=Timeout(2000 * MS, 150 * MS, 2000 * MS)) as (caller, _):
+        assert (await caller.call())[0] == "ok/ok"
+        outcome, service_ms, _, _ = await caller.call()
+    assert outcome == "timeout/first_byte"
+    assert service_ms < 1000
 
 
 async def test_a_slow_call_after_many_fast_ones_still_gets_its_whole_time() -> None:
@@ -394,3 +443,42 @@ async def test_a_server_that_speaks_no_tls_is_an_outcome() -> None:
         outcome, _, _, _ = await caller.call()
         caller.invoker.close()
     assert outcome == "connection/tls"
+
+
+async def _never_shakes_hands(peer: Peer) -> None:
+    await asyncio.sleep(30)
+
+
+async def test_a_call_that_times_out_while_connecting_has_spent_all_its_time_on_that() -> None:
+    async with serving(_never_shakes_hands) as server:
+        caller = Caller(server.port, timeout=Timeout(200 * MS, 2000 * MS, 2000 * MS), tls=Tls(False, None))
+        outcome, service_ms, connect_ns, _ = await caller.call()
+        caller.invoker.close()
+    assert outcome == "timeout/connect"
+    assert connect_ns == pytest.approx(service_ms * MS)
+
+
+async def test_opening_a_connection_ahead_takes_no_longer_than_the_connect_timeout() -> None:
+    async with serving(_never_shakes_hands) as server:
+        caller = Caller(server.port, timeout=Timeout(200 * MS, 2000 * MS, 2000 * MS), tls=Tls(False, None))
+        await asyncio.wait_for(caller.invoker.open(), 5)
+        caller.invoker.close()
+    assert caller.wire.counts.failed == 1
+
+
+async def test_closed_tls_connections_leave_nothing_for_a_garbage_collector_that_is_off(
+    certificate: tuple[Path, Path],
+) -> None:
+    async with serving(answer_all, tls=server_context(certificate)) as server:
+        caller = Caller(server.port, fresh=True, tls=Tls(False, None))
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(5):
+                assert (await caller.call())[0] == "ok/ok"
+            await asyncio.sleep(0.1)
+            left = sum(isinstance(thing, Connection) for thing in gc.get_objects())
+        finally:
+            gc.enable()
+        caller.invoker.close()
+    assert left == 0

@@ -138,6 +138,37 @@ def test_a_stall_of_our_own_is_late_and_not_waited_although_a_busy_worker_ended_
     assert late.max_us >= 59_000
 
 
+def test_the_backlog_that_a_stall_of_our_own_leaves_is_late_too() -> None:
+    """At 500/s with 10 workers and answers in 5 ms: all but 7 of the starts behind the stall find every worker busy."""
+    bench = Bench(lambda at: 5 * MS)
+    run = bench.open(every(2 * MS, 1000), duration_ns=2 * S, limit=10)
+    bench.time.run(until_ns=500 * MS)
+    bench.time.now = 1000 * MS
+    bench.time.run()
+    taken = run.recorder.take()
+    waited, late = merged(taken, "waited"), merged(taken, "late")
+    assert waited.max_us is not None
+    assert waited.max_us <= 11_000  # two turns of the pool
+    assert late.max_us is not None
+    assert late.max_us >= 490_000
+    assert sum(n for slot, n in late.counts.items() if slot) >= 250
+    assert late.value_at(50) == 0  # and when the backlog is gone we are punctual again
+
+
+def test_what_a_frozen_server_makes_wait_stays_its_fault_after_a_small_stall_of_ours() -> None:
+    bench = Bench(lambda at: max(2 * S - at, 0) + MS if at >= S else MS)
+    run = bench.open(every(10 * MS, 400), duration_ns=4 * S, limit=10)
+    bench.time.run(until_ns=1080 * MS)
+    bench.time.now = 1110 * MS  # two starts are late; one of them takes the last worker
+    bench.time.run()
+    taken = run.recorder.take()
+    late, waited = merged(taken, "late").max_us, merged(taken, "waited").max_us
+    assert late is not None
+    assert late <= 30_100
+    assert waited is not None
+    assert waited >= 850_000
+
+
 def test_starts_go_to_the_most_recently_freed_worker() -> None:
     bench = Bench(lambda at: MS)
     bench.pool.grow(10)
@@ -225,6 +256,56 @@ def test_many_waiting_starts_are_counted_in_slices_so_that_answers_are_still_rea
     assert outcomes == {"ok": 1, "dropped": 8999}
 
 
+def test_a_worker_that_becomes_free_while_drops_are_counted_does_not_make_them_our_fault() -> None:
+    bench = Bench(lambda at: None)
+    run = bench.open(every(100_000, 9000), duration_ns=S, limit=1)
+    bench.time.run(until_ns=S - 1)
+    bench.time.at(S, lambda: bench.pool.workers[0].ended(S, OK, 0, b""))  # between the first slice and the second
+    bench.time.run()
+    assert run.recorder.take().reasons() == {"dropped/phase_end": 8999}
+
+
+def test_starts_dropped_for_their_lag_are_whose_fault_the_lag_was() -> None:
+    frozen = Bench(lambda at: 500 * MS)
+    run = frozen.open(every(10 * MS, 100), limit=1, max_lag_ns=100 * MS)
+    frozen.time.run()
+    assert run.recorder.take().reasons().keys() == {"dropped/max_lag", "dropped/phase_end"}
+
+    stalled = Bench(lambda at: MS)
+    run = stalled.open(every(10 * MS, 100), max_lag_ns=100 * MS)
+    stalled.time.run(until_ns=200 * MS)
+    stalled.time.now = 500 * MS
+    stalled.time.run()
+    taken = run.recorder.take()
+    assert taken.reasons() == {"dropped/max_lag_late": 19}
+    assert merged(taken, "waited").max_us == 0
+
+
+def test_many_starts_dropped_for_their_lag_are_counted_in_slices_too() -> None:
+    bench = Bench(lambda at: 500 * MS)
+    run = bench.open(every(100_000, 9000), limit=1, max_lag_ns=0)
+    seen: list[int] = []
+    bench.time.at(500 * MS, lambda: seen.append(run.recorder.now.outcomes().get("dropped", 0)))
+    bench.time.run(until_ns=500 * MS - 1)
+    bench.time.at(500 * MS, lambda: seen.append(run.recorder.now.outcomes().get("dropped", 0)))
+    bench.time.run()
+    assert 0 < seen[1] <= 1000
+    assert run.recorder.take().outcomes() == {"ok": 2, "dropped": 8998}
+
+
+def test_cutting_a_phase_counts_the_starts_that_were_waiting() -> None:
+    bench = Bench(lambda at: None)
+    run = bench.open(every(100 * MS, 10), limit=1)
+    bench.time.run(until_ns=450 * MS)
+    bench.time.now = 450 * MS
+    run.cut()
+    bench.time.run()
+    taken = run.recorder.take()
+    assert taken.outcomes() == {"unfinished": 1, "dropped": 4}
+    assert taken.reasons() == {"unfinished/grace": 1, "dropped/phase_end": 4}
+    assert bench.done == 1
+
+
 def test_starts_that_we_were_too_slow_to_make_are_dropped_as_our_own_fault() -> None:
     bench = Bench(lambda at: MS)
     run = bench.open(every(MS, 1000), duration_ns=S)
@@ -280,6 +361,26 @@ def test_the_allowance_ends_the_phase_exactly() -> None:
     assert run.budget_reached
     assert run.allowance_left == 0
     assert run.recorder.take().outcomes() == {"ok": 7}
+
+
+def test_a_phase_whose_allowance_is_spent_behind_schedule_sent_load_until_then_and_gives_the_whole_grace() -> None:
+    bench = Bench(lambda at: 300 * MS)
+    run = bench.open(every(100 * MS, 10), limit=2, allowance=3, grace_ns=250 * MS)
+    bench.time.run()  # starts at 0, 100 and 300 ms; at 400 ms a worker is free for what was due at 300 ms
+    assert run.load_ns == 400 * MS
+    assert run.recorder.take().outcomes() == {"ok": 3}
+    assert bench.done_at == 600 * MS
+
+
+@pytest.mark.parametrize("model", ["open", "closed"])
+def test_a_feeder_that_runs_out_costs_no_allowance(model: str) -> None:
+    bench = Bench(lambda at: MS)
+    if model == "open":
+        run: OpenRun | ClosedRun = bench.open(every(10 * MS, 100), rows=3, allowance=10)
+    else:
+        run = bench.closed([(0, S)], rows=3, allowance=10)
+    bench.time.run()
+    assert run.allowance_left == 7
 
 
 @pytest.mark.parametrize("model", ["open", "closed"])

@@ -1,13 +1,22 @@
 from __future__ import annotations
 
+import asyncio
+import time
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.experiments.load import _shares, interval_lines
+from loadgen.experiments.load import LoadRun, _shares, interval_lines
+from loadgen.history.rundir import RunDirectory
 from loadgen.measure import hlog
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import VERSION, Connections, Frame, Health
+from loadgen.measure.summary import Preflight
+from loadgen.scenario.load import Loaded
+from tests.scenarios import http, open_phase, scenario
+from tests.servers.scripted import Peer, serving
 
 
 def frame(hist: dict[str, Histogram]) -> Frame:
@@ -53,3 +62,41 @@ def test_the_shares_of_an_allowance_add_up_to_it_and_differ_by_one_at_most(allow
 @pytest.mark.parametrize("agents", [1, 3])
 def test_no_budget_is_no_allowance(agents: int) -> None:
     assert _shares(None, agents) == [None] * agents
+
+
+class Quiet:
+    """An Observer that looks away."""
+
+    def preflight(self, result: Preflight) -> None: ...
+
+    def phase_started(self, name: str, duration_ns: int, planned: int | None) -> None: ...
+
+    def frame(self, frame: Frame) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+
+async def _silent(peer: Peer) -> None:
+    await peer.request()
+    await asyncio.sleep(60)
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.3])
+async def test_an_interrupt_before_or_during_the_preflight_ends_the_run_at_once(tmp_path: Path, after_s: float) -> None:
+    async with serving(_silent) as server:
+        loaded = Loaded(scenario(http(f"http://127.0.0.1:{server.port}/"), open_phase(10, 1)), {}, "")
+        directory = RunDirectory.create(tmp_path / "run")
+        run = LoadRun(loaded, directory, Quiet())
+        if after_s:
+            asyncio.get_running_loop().call_later(after_s, run.interrupt)
+        else:
+            run.interrupt()
+        begun = time.monotonic()
+        try:
+            finished = await run.run()
+        finally:
+            directory.close()
+    assert time.monotonic() - begun < 4
+    assert finished.summary.run.interrupted
+    assert finished.summary.phases == []
+    assert finished.failed is None

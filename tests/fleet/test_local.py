@@ -6,13 +6,14 @@ import signal
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from loadgen.engine.messages import Plan
 from loadgen.fleet.local import FleetError, LocalFleet
 from loadgen.measure.interval import Frame
 from loadgen.measure.merge import PhaseTotal
-from loadgen.scenario.model import Bursts, Phase, Scenario
+from loadgen.scenario.model import Bursts, Feeder, FeederOrder, Phase, Scenario, Timeout, Tls
 from tests.scenarios import S, closed_phase, function, open_phase, phase, scenario
 from tests.servers.scripted import OK, Peer, answer_all, serving
 
@@ -192,3 +193,49 @@ async def test_a_burst_starts_together_and_its_phase_ends_with_its_last_answer()
             total = await run_phase(fleet, 0, "steady")
             assert time.monotonic() - begun < 5
     assert total.outcomes == {"ok": 20}
+
+
+async def _never_shakes_hands(peer: Peer) -> None:
+    await asyncio.sleep(60)
+
+
+def _unreachable(port: int, connect_s: float) -> Scenario:
+    timeout = Timeout(int(connect_s * S), 60 * S, 60 * S)
+    target = function(f"https://127.0.0.1:{port}", timeout=timeout, tls=Tls(verify=False, ca=None))
+    return scenario(target, open_phase(10, 1))
+
+
+async def test_connections_that_cannot_be_opened_ahead_do_not_hold_up_the_phase() -> None:
+    async with serving(_never_shakes_hands) as server, LocalFleet([plan(_unreachable(server.port, 0.3))]) as fleet:
+        ready = await asyncio.wait_for(fleet.prepare(0, 300), 10)
+    assert sum(frame.planned for frame in ready) == 0
+
+
+async def test_stop_ends_the_opening_of_connections() -> None:
+    async with serving(_never_shakes_hands) as server, LocalFleet([plan(_unreachable(server.port, 60))]) as fleet:
+        asyncio.get_running_loop().call_later(1, fleet.stop)
+        await asyncio.wait_for(fleet.prepare(0, 10), 10)
+
+
+async def test_a_stopped_process_is_killed_when_everything_is_to_end_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loadgen.fleet.local._EXIT_S", 0.3)
+    async with serving(answer) as server:
+        load = scenario(function(f"http://127.0.0.1:{server.port}"), open_phase(50, 30))
+        async with LocalFleet([plan(load)]) as fleet:
+            await fleet.prepare(0, 1)
+            os.kill(pid_of(fleet), signal.SIGSTOP)
+            fleet.cut()
+            with pytest.raises(FleetError, match="died with exit code -9"):
+                await asyncio.wait_for(exhaust(fleet), 10)
+
+
+async def test_an_error_in_the_agent_ends_it_and_says_why(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"user": 1}\n{"other": 2}\n')  # the second row lacks what the event needs
+    async with serving(answer) as server:
+        load = scenario(function(f"http://127.0.0.1:{server.port}"), open_phase(50, 30), event='{"id": "{{user}}"}')
+        load = msgspec.structs.replace(load, feeder=Feeder(str(rows), FeederOrder.LOOP))
+        async with LocalFleet([plan(load)]) as fleet:
+            await fleet.prepare(0, 1)
+            with pytest.raises(FleetError, match=r"exit code 1: (?s:.*)KeyError: 'user'"):
+                await asyncio.wait_for(exhaust(fleet), 10)

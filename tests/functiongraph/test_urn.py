@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen.functiongraph.urn import Urn, UrnError, build, check_target, endpoint_region, parse
+from loadgen.scenario.build import default_emulator
 from loadgen.scenario.model import (
     Budget,
     FunctionTarget,
@@ -223,3 +224,13 @@ def test_a_region_is_not_checked_against_an_endpoint_that_names_none() -> None:
 def test_a_plain_http_target_has_no_function_to_check() -> None:
     target = HttpTarget("http://localhost/", "GET", (), False, Timeout(1, 1, 1), Tls(True, None), True)
     assert list(check_target(scenario(target))) == []
+
+
+def test_a_function_that_the_emulator_does_not_have_is_refused() -> None:
+    block = default_emulator()
+    good = msgspec.structs.replace(scenario(function("hello")), emulator=block)
+    assert list(check_target(good)) == []
+    wrong = msgspec.structs.replace(scenario(function("helo")), emulator=block)
+    ((where, message),) = check_target(wrong)
+    assert where == ("target", "function")
+    assert 'the emulator has no function "helo": name one of hello' in message

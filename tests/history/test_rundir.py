@@ -205,3 +205,14 @@ def test_no_scenario_name_leads_out_of_reports(name: str) -> None:
 
 def test_every_file_of_a_run_is_known() -> None:
     assert {rundir.SCENARIO, rundir.ENVIRONMENT, rundir.SUMMARY, rundir.INTERVALS, rundir.SAMPLES} <= set(KNOWN)
+
+
+def test_a_directory_whose_name_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunDirectoryError, match="its name is not UTF-8; give --out another name"):
+        RunDirectory.create(tmp_path / os.fsdecode(b"\xff"))
+
+
+def test_a_summary_nested_without_end_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "summary.json").write_text('{"scenario": ' + "[" * 100_000)
+    with pytest.raises(RunDirectoryError, match=r"is not a loadgen\.summary/1 file"):
+        read_summary(tmp_path)

@@ -137,6 +137,15 @@ def test_dropped_and_unfinished_are_recorded_with_the_time_they_waited() -> None
     assert found["p/unknown/unfinished/service_time"].max_us == 7003
 
 
+def test_a_start_that_was_dropped_because_we_were_late_did_not_wait_for_a_worker() -> None:
+    under_test = recorder()
+    under_test.dropped(0, 0, 5 * MS, "phase_end_late", ours=True)
+    found = histograms(under_test.take())
+    assert found["p/unknown/dropped/lag"].max_us == 5003
+    assert found["p/unknown/dropped/waited"].counts == {0: 1}
+    assert "p/unknown/dropped/late" not in found  # of what was never started
+
+
 def test_the_first_failures_of_each_outcome_are_kept_as_examples() -> None:
     under_test = recorder()
     for n in range(10):
@@ -164,6 +173,13 @@ def test_the_slowest_answered_invocations_are_among_those_sent(latencies: list[i
     sent += under_test.take().slowest
     expected = sorted(latencies, reverse=True)[:SLOWEST]
     assert sorted((slow.latency_ns for slow in sent), reverse=True)[: len(expected)] == expected
+
+
+def test_no_more_of_the_slowest_are_kept_when_every_answer_is_slower_than_the_one_before() -> None:
+    under_test = recorder()
+    for n in range(1000):
+        record(under_test, ended=n * MS)
+    assert sorted(slow.latency_ns for slow in under_test.take().slowest) == [n * MS for n in range(990, 1000)]
 
 
 def test_samples_are_relative_to_the_beginning_of_the_run() -> None:

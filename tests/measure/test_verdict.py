@@ -68,6 +68,15 @@ def test_starts_missed_by_the_generator_make_the_run_invalid() -> None:
     )
 
 
+def test_starts_dropped_for_a_lag_of_our_own_are_missed_and_not_the_targets_fault() -> None:
+    dropped = clean(
+        latencies={"ok": range(10_000, 30_000, 20), "dropped": [9] * 50}, reasons={"dropped/max_lag_late": 50}
+    )
+    verdict = judged(dropped, drawn=1050)
+    assert verdict.status == "invalid"
+    assert only(verdict).rule == "rate_missed"
+
+
 def test_one_start_in_a_thousand_may_be_missed() -> None:
     assert judged(missed(1), drawn=1001).status == "valid"
 

@@ -107,6 +107,8 @@ REAL = "endpoint: https://x.example, project_id: p, function: f"
         ("{url: http://h/, auth: none}", "target.auth: auth belongs to a function"),
         ("{url: 'ftp://h/'}", "target.url: got"),
         ("{url: 'http://h:99999/'}", "target.url: got"),
+        ("{url: 'http://a..b/'}", "expected a host whose parts between dots have 1 to 63 characters"),
+        (f"{{url: 'http://{'a' * 64}/'}}", "expected a host whose parts between dots have 1 to 63 characters"),
         ("{url: 'http://'}", "target.url: got"),
         ("{url: 'http://u:pw@h/'}", 'target.url: got "http://***@h/", expected no user or password'),
         ("{url: 'http://h/a b'}", "target.url: got"),

@@ -179,7 +179,7 @@ def test_an_event_file_is_json_beside_the_scenario(tmp_path: Path) -> None:
     (tmp_path / "e.json").write_text("[1]")
     assert "e.json:1:1: expected a JSON object" in refused(text, tmp_path)
     assert "event_file: event is written too" in refused(text + "event: {a: 1}\n", tmp_path)
-    assert "cannot read this file" in refused(MINIMAL + "event_file: none.json\n", tmp_path)
+    assert "event_file: there is no file" in refused(MINIMAL + "event_file: none.json\n", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -272,3 +272,31 @@ def test_any_document_is_a_scenario_or_located_faults(document: dict[str, Any]) 
     except ScenarioError as error:
         faults = error.faults
     assert all(fault.line for fault in faults)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        '{endpoint: emulator, function: hello, auth: "${TOKEN}"}',
+        "{endpoint: emulator, function: hello, auth: s3cret}",
+        "{endpoint: emulator, function: hello, auth: [s3cret]}",
+        "{endpoint: emulator, function: hello, auth: {tokn: s3cret}}",
+        "{endpoint: emulator, function: hello, token: s3cret}",
+        "{endpoint: emulator, functoin: hello, auth: {token: s3cret}}",
+        '{url: "http://h/", headers: "Authorization: s3cret"}',
+        '{url: "http://user:s3cret@h/"}',
+        '{url: "http://user:s3cret@h/é"}',
+    ],
+)
+def test_a_message_about_a_misplaced_secret_does_not_show_it(target: str) -> None:
+    message = refused(MINIMAL.replace("{endpoint: emulator, function: hello}", target), TOKEN="s3cret")
+    assert "s.yaml:2" in message
+    assert "s3cret" not in message
+
+
+def test_a_message_sends_no_commands_to_the_terminal() -> None:
+    assert r"\x1b[31m: unknown key" in refused(MINIMAL + '"\\e[31m": 1\n')
+
+
+def test_an_event_file_that_never_ends_is_refused() -> None:
+    assert "got a directory or device /dev/zero" in refused(MINIMAL + "event_file: /dev/zero\n")

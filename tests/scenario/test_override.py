@@ -59,3 +59,15 @@ def test_a_path_that_leads_nowhere_is_a_fault_that_names_the_option(option: str,
     with pytest.raises(ScenarioError) as caught:
         override(tree(), option)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (f"phases.{'9' * 5000}.rate=1/s", "expected the index of one of the"),
+        (f"event{'.a' * 5000}=1", "got 5001 steps, expected at most 50"),
+    ],
+)
+def test_a_path_beyond_all_measure_is_refused(option: str, message: str) -> None:
+    with pytest.raises(ScenarioError, match=message):
+        override(tree(), option)

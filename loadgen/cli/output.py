@@ -1,0 +1,67 @@
+"""Writing to stdout and stderr, which may be closed, full, or unable to show a character: no run is lost for that."""
+
+from __future__ import annotations
+
+import codecs
+import errno
+import os
+import shutil
+import sys
+from typing import TextIO
+
+import click
+
+_PLAIN = str.maketrans({"\u202f": " ", "\xa0": " ", "µ": "u", "–": "-", "—": "-", "≥": ">=", "…": "...", "·": "*"})
+_GONE = (errno.EPIPE, errno.EIO)  # the reader left, the terminal was closed: nobody waits for this text
+
+
+def prepare() -> None:
+    """Have characters that an output cannot encode written in a plainer form, instead of ending the program."""
+    codecs.register_error("loadgen.plain", _plainer)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="loadgen.plain")
+
+
+def show(text: str) -> str | None:
+    """Write results to stdout. Gives why that failed, None when it did not or when nobody reads them any more."""
+    # click takes the colours out again where the output is no terminal
+    return _written(text, sys.stdout, err=False)
+
+
+def say(text: str) -> None:
+    """Write a message to stderr; one that cannot be written is not worth failing for."""
+    _written(f"{text}\n", sys.stderr, err=True)
+
+
+def width() -> int:
+    """Columns of the terminal."""
+    return shutil.get_terminal_size((100, 24)).columns
+
+
+def colour() -> bool:
+    """Whether a terminal may be given colours. Source: https://no-color.org."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def silence(stream: TextIO | None) -> None:
+    """Send what the stream still holds nowhere, so that the interpreter does not fail on it when it ends."""
+    if stream is not None:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def _written(text: str, stream: TextIO | None, *, err: bool) -> str | None:
+    try:
+        click.echo(text, nl=False, err=err)
+    except OSError as error:
+        silence(stream)
+        return None if error.errno in _GONE else error.strerror or str(error)
+    return None
+
+
+def _plainer(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    text = error.object[error.start : error.end].translate(_PLAIN)
+    return text.encode("ascii", "backslashreplace").decode(), error.end
