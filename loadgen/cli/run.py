@@ -124,6 +124,7 @@ def _run(loaded: Loaded, directory: RunDirectory, quiet: bool) -> Finished:
         return asyncio.run(_drive(loaded, directory, progress))
     except (RunFailedError, RunDirectoryError) as error:
         progress.close()
+        directory.discard()
         output.say(f"error: {error}")
         sys.exit(FAILED)
     finally:

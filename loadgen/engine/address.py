@@ -36,8 +36,8 @@ async def resolve(origin: Origin) -> list[str]:
         found = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise AddressError(
-            f'the name "{origin.host}" does not resolve ({error.strerror or error}): check target.endpoint '
-            "for a typing error, and that this machine can reach a name server that knows it"
+            f'the name "{origin.host}" does not resolve ({error.strerror or error}): check its spelling, '
+            "and that this machine can reach a name server that knows it"
         ) from error
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 

@@ -51,6 +51,9 @@ LONGEST_ENGINE_CODE = 6
 LONGEST_CODE = 32
 """Characters kept of an error code."""
 
+REDIRECT = "redirect"
+"""The reason of an ok answer that sends the client elsewhere."""
+
 _OK = Outcome.OK
 _V0 = ResponseVersion.V0
 _V1 = ResponseVersion.V1
@@ -92,10 +95,13 @@ def classify_function(status: int, headers: Mapping[bytes, bytes], body: bytes, 
 
 
 def classify_http(status: int, headers: Mapping[bytes, bytes], body: bytes) -> Facts:
-    """What the answer of a plain HTTP endpoint says: by its status alone, 2xx and 3xx are ok. Never raises."""
+    """What the answer of a plain HTTP endpoint says: by its status alone, 2xx and 3xx are ok. Never raises.
+
+    A redirect is not followed; its reason says what it was.
+    """
     request_id = _request_id(headers, None, None)
     if 200 <= status < 400:
-        return Facts(_OK, "ok", status, None, request_id)
+        return Facts(_OK, "ok" if status < 300 else REDIRECT, status, None, request_id)
     return Facts(status_outcome(status), _status_slug(status), status, None, request_id)
 
 

@@ -16,6 +16,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from itertools import chain, count
 from pathlib import Path
 
 import msgspec
@@ -39,13 +40,15 @@ class RunDirectoryError(Exception):
 
 
 def default_path(name: str, at: datetime) -> Path:
-    """Where a run lands unless told otherwise: ``reports/<name>-<UTC time>``.
+    """Where a run lands unless told otherwise: ``reports/<name>-<UTC time>``, with a number where that is taken.
 
     ``at`` carries a time zone. Characters of ``name`` that are not safe in a file name become ``-``.
     """
     safe = re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip(".-") or "run"
     instant = at.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-    return Path("reports") / f"{safe}-{instant}"
+    first = Path("reports") / f"{safe}-{instant}"
+    numbered = (first.with_name(f"{first.name}-{n}") for n in count(2))
+    return next(path for path in chain([first], numbered) if not path.exists())
 
 
 class RunDirectory:
@@ -89,6 +92,14 @@ class RunDirectory:
                 f"cannot write a run to {path}: {_cause(error)}; give --out a directory that can be written"
             ) from error
         return cls(path, intervals, hide)
+
+    def discard(self) -> None:
+        """Remove what was written, for a run that did not begin; the directory too unless it holds something else."""
+        self.close()
+        with contextlib.suppress(OSError):
+            for name in KNOWN:
+                (self.path / name).unlink(missing_ok=True)
+            self.path.rmdir()
 
     @property
     def truth_path(self) -> Path:

@@ -111,14 +111,16 @@ class Taken:
         return {_OK.value: self.ok.n, **counts} if self.ok.n else counts
 
     def reasons(self) -> dict[str, int]:
-        """Failing invocations by ``outcome/reason``."""
-        return {
-            f"{outcome}/{reason}": n for outcome, series in self.series.items() for reason, n in series.reasons.items()
-        }
+        """Invocations that were not simply ok by ``outcome/reason``."""
+        return {f"{outcome}/{reason}": n for outcome, series in self._all() for reason, n in series.reasons.items()}
+
+    def _all(self) -> Iterator[tuple[str, Series]]:
+        yield _OK.value, self.ok
+        yield from self.series.items()
 
     def packed(self) -> Iterator[tuple[str, bytes]]:
         """The histograms as they travel, by ``phase/start/outcome/metric``; a few µs of work for each."""
-        for outcome, series in ((_OK.value, self.ok), *self.series.items()):
+        for outcome, series in self._all():
             for metric, counts in series.histograms(closed=self._closed):
                 if counts:
                     yield f"{self._prefix}/{outcome}/{metric}", Histogram(dict(counts)).pack()
@@ -175,7 +177,12 @@ class Recorder:
         body: bytes,
     ) -> None:
         """Record an invocation that was started and has ended. The hot path."""
-        series = self._ok if facts.outcome is _OK else self._failed(facts, body)
+        if facts.outcome is _OK:
+            series = self._ok
+            if facts.reason != "ok":
+                series.reasons[facts.reason] = series.reasons.get(facts.reason, 0) + 1
+        else:
+            series = self._failed(facts, body)
         series.n += 1
         series.started += 1
         service_ns = ended_ns - started_ns

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
+from loadgen.functiongraph.response import REDIRECT
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.merge import NS_PER_US, OK, PhasePlan, PhaseTotal, combined, missing_frames
 from loadgen.measure.percentile import needed, supported
@@ -62,7 +63,7 @@ def judge(
     """
     pairs = list(zip(plans, phases, strict=True))
     measured = [(plan, total) for plan, total in pairs if not plan.warmup]
-    reasons = [*_scenario_mismatch(scenarios), *_record_incomplete(phases)]
+    reasons = [*_scenario_mismatch(scenarios), *_record_incomplete(phases), *_nothing_measured(measured)]
     for plan, total in measured:
         reasons += _rate_missed(plan, total, stopped)
         reasons += _late_starts(total)
@@ -134,6 +135,17 @@ def _incomplete(faults: Sequence[str], phase: str | None) -> Reason:
         phase=phase,
         withholds="all",
     )
+
+
+def _nothing_measured(measured: Sequence[tuple[PhasePlan, PhaseTotal]]) -> Iterator[Reason]:
+    if not sum(total.planned for _, total in measured):
+        yield Reason(
+            rule="nothing_measured",
+            severity="warning",
+            message="Nothing was measured: the run ended before the first start of a measured phase.",
+            value=0,
+            limit=None,
+        )
 
 
 def _rate_missed(plan: PhasePlan, total: PhaseTotal, stopped: bool) -> Iterator[Reason]:
@@ -244,6 +256,17 @@ def _outcomes(total: PhaseTotal) -> Iterator[Reason]:
             "are of the ok ones; latency_all has them all.",
             value=count / total.planned,
             limit=FAILED_SHARE,
+            phase=total.name,
+        )
+    redirects = total.reasons[f"{OK}/{REDIRECT}"]
+    if redirects:
+        yield Reason(
+            rule="redirects",
+            severity="warning",
+            message=f"{redirects} of {total.planned} answers were redirects, which are counted as ok and not followed: "
+            "what was measured is the redirect. Set target.url to where it leads.",
+            value=redirects,
+            limit=0,
             phase=total.name,
         )
     dropped = total.dropped - _missed(total)

@@ -68,8 +68,6 @@ def standing(summary: Summary) -> str:
     if status == "degraded":
         withheld = any(reason.withholds for reason in summary.verdict.reasons)
         return "degraded: " + ("some figures are withheld" if withheld else "read the numbers with these warnings")
-    if status == "valid" and not summary.totals.planned:
-        return "valid: but nothing was measured"
     if status == "valid":
         return "valid: no rule about the measurement itself was broken"
     return f"{units.printable(status).replace(':', ' ')}: not a verdict this version knows"

@@ -349,8 +349,8 @@ def test_an_empty_v1_log_is_no_log() -> None:
     [
         (200, Outcome.OK, "ok"),
         (204, Outcome.OK, "ok"),
-        (301, Outcome.OK, "ok"),
-        (399, Outcome.OK, "ok"),
+        (301, Outcome.OK, "redirect"),
+        (399, Outcome.OK, "redirect"),
         (400, Outcome.BAD_REQUEST, "status_400"),
         (401, Outcome.AUTH, "status_401"),
         (403, Outcome.AUTH, "status_403"),

@@ -216,3 +216,28 @@ def test_a_summary_nested_without_end_is_refused(tmp_path: Path) -> None:
     (tmp_path / "summary.json").write_text('{"scenario": ' + "[" * 100_000)
     with pytest.raises(RunDirectoryError, match=r"is not a loadgen\.summary/1 file"):
         read_summary(tmp_path)
+
+
+def test_a_run_that_did_not_begin_leaves_no_directory_and_nothing_of_others_is_removed(tmp_path: Path) -> None:
+    gone = RunDirectory.create(tmp_path / "a" / "run")
+    gone.write_scenario("name: x")
+    gone.discard()
+    assert not (tmp_path / "a" / "run").exists()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "notes.txt").write_text("mine")
+    kept = RunDirectory.create(tmp_path / "b")
+    kept.write_scenario("name: x")
+    kept.discard()
+    assert [path.name for path in (tmp_path / "b").iterdir()] == ["notes.txt"]
+
+
+def test_a_second_run_within_a_second_gets_a_directory_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    paths = []
+    for _ in range(3):
+        paths.append(default_path("x", at))
+        RunDirectory.create(paths[-1]).close()
+    assert [path.name for path in paths] == ["x-20260102T030405Z", "x-20260102T030405Z-2", "x-20260102T030405Z-3"]

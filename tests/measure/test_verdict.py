@@ -39,8 +39,16 @@ def test_a_clean_run_is_valid_without_a_reason() -> None:
     assert judged(clean(), rules=[percentile_rule(99)]) == Verdict("valid", [])
 
 
-def test_a_run_without_phases_is_valid() -> None:
-    assert judge([], []) == Verdict("valid", [])
+def test_a_run_that_measured_nothing_says_so() -> None:
+    for verdict in (judge([], []), judge([plan(warmup=True)], [total(clean())])):
+        assert verdict.status == "degraded"
+        assert only(verdict).rule == "nothing_measured"
+
+
+def test_redirects_are_ok_and_mentioned() -> None:
+    reason = only(judged(clean(reasons={"ok/redirect": 1000})))
+    assert (reason.rule, reason.severity, reason.value) == ("redirects", "warning", 1000)
+    assert "Set target.url to where it leads" in reason.message
 
 
 # rate_missed
@@ -303,9 +311,10 @@ def test_a_warm_up_phase_is_held_to_nothing_but_a_complete_record() -> None:
         summary_missing=9,
     )
     warmup = plan(warmup=True, drawn=9999)
-    assert judge([warmup], [total(rough)]) == Verdict("valid", [])
+    assert {reason.rule for reason in judge([warmup], [total(rough)]).reasons} == {"nothing_measured"}
     rough.final = False
-    assert judge([warmup], [total(rough)]).status == "degraded"
+    rules = {reason.rule for reason in judge([warmup], [total(rough)]).reasons}
+    assert rules == {"nothing_measured", "record_incomplete"}
 
 
 # withheld

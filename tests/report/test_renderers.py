@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 
-import msgspec
 import pytest
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
@@ -147,9 +146,3 @@ def test_without_intervals_the_page_says_why_there_is_no_chart_over_time() -> No
 
 def test_the_builders_hostile_text_is_hostile() -> None:
     assert {"<", "`", "|", "\x1b", "\n", "&"} <= set(HOSTILE)
-
-
-def test_a_run_that_measured_nothing_does_not_just_say_valid() -> None:
-    nothing = msgspec.structs.replace(empty().totals, planned=0)
-    built = msgspec.structs.replace(valid(), totals=nothing)
-    assert "valid: but nothing was measured" in terminal(built)
