@@ -17,6 +17,7 @@ from loadgen.scenario.model import (
     Bursts,
     ConstantRate,
     FunctionTarget,
+    MetricRule,
     Phase,
     RampRate,
     Rate,
@@ -64,6 +65,27 @@ def plan(scenario: Scenario) -> Iterator[str]:
     yield f"total: {sum(known)} invocations{preflight}{more}, in {length}"
     yield f"budget: {_budget(scenario)}"
     yield f"thresholds: {', '.join(rule.text for rule in scenario.thresholds) or 'none'}"
+    yield from _doubts(scenario)
+
+
+def _doubts(scenario: Scenario) -> Iterator[str]:
+    """What is legal and will not go as hoped."""
+    from loadgen.measure.percentile import needed
+    from loadgen.pacing import expected
+
+    counts = {phase.name: expected(phase) for phase in scenario.phases}
+    measured = [phase.name for phase in scenario.phases if not phase.warmup]
+    for rule in scenario.thresholds:
+        if isinstance(rule, MetricRule) and rule.percentile is not None:
+            planned = [counts[name] for name in ([rule.phase] if rule.phase else measured)]
+            least = needed(rule.percentile)
+            total = sum(count for count in planned if count is not None)
+            if None not in planned and least is not None and total < least:
+                yield f"note: {rule.text} needs {least} invocations and about {total} are planned: it cannot pass"
+    allowed = scenario.budget.invocations
+    planned_in_all = sum(count for count in counts.values() if count is not None)
+    if allowed is not None and planned_in_all + scenario.target.preflight > allowed:
+        yield f"note: the budget of {allowed} invocations ends the run before its phases do"
 
 
 def describe_target(target: Target) -> str:

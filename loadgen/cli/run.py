@@ -44,10 +44,16 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY.PATH=VALUE", help="Override a value of the scenario; repeatable."
 )
-@click.option("--agents", type=click.IntRange(1), default=1, show_default=True, help="Processes that make the load.")
-@click.option("--cluster", metavar="ADDRESS", help="Run the agents on a cluster.")
+@click.option(
+    "--agents",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Processes that make the load; more than one is not built yet.",
+)
+@click.option("--cluster", metavar="ADDRESS", help="Run the agents on a cluster; not built yet.")
 @click.option("--quiet", is_flag=True, help="Show neither progress nor messages.")
-@click.option("--yes", is_flag=True, help="Do not ask before an expensive run.")
+@click.option("--yes", is_flag=True, help="Never ask before a run; nothing asks yet.")
 def run(
     file: Path,
     out: Path | None,

@@ -103,7 +103,7 @@ class Agent:
             self._run = ClosedRun(
                 self._pool,
                 worker_spans(phase)[plan.agent :: plan.agents],
-                count(plan.agent, plan.agents),
+                count(message.first_index + plan.agent, plan.agents),
                 self._requests,
                 recorder,
                 clock=monotonic_ns,
@@ -117,7 +117,9 @@ class Agent:
         else:
             self._run = OpenRun(
                 self._pool,
-                islice(enumerate(offsets(phase, plan.scenario.seed)), plan.agent, None, plan.agents),
+                islice(
+                    enumerate(offsets(phase, plan.scenario.seed), message.first_index), plan.agent, None, plan.agents
+                ),
                 self._requests,
                 recorder,
                 clock=monotonic_ns,

@@ -41,9 +41,10 @@ class Prepare(Struct, frozen=True, tag="prepare"):
 
 
 class Go(Struct, frozen=True, tag="go"):
-    """Begin the prepared phase at this instant (monotonic ns)."""
+    """Begin the prepared phase at this instant (monotonic ns); its arrivals are numbered from ``first_index`` on."""
 
     at_ns: int
+    first_index: int
 
 
 class Stop(Struct, frozen=True, tag="stop"):

@@ -324,6 +324,8 @@ class OpenRun:
         self._finish()
 
     def _finish(self) -> None:
+        if self._stage == self._dispatch:  # the whole schedule was answered before its time was over
+            self._load_end_ns = self._clock()
         self._stage = self._finish
         self._alarm.close()
         self._pool.free[:0] = self._spare

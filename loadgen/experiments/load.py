@@ -98,6 +98,7 @@ class LoadRun:
         self._totals: list[PhaseTotal] = []
         self._origin_ns = 0
         self._service_ns = 0
+        self._arrivals = 0
 
     def interrupt(self) -> None:
         """End the run: the first time what is in flight is waited for, the second time it is not."""
@@ -215,7 +216,7 @@ class LoadRun:
         try:
             for frame in ready:
                 self._add(total, frame)
-            async for frame in fleet.run(begin_ns):
+            async for frame in fleet.run(begin_ns, self._arrivals):
                 self._add(total, frame)
                 load_ns = max(load_ns, frame.load_ns)
                 if frame.budget_reached:
@@ -224,6 +225,7 @@ class LoadRun:
             if load_ns == 0:  # no last frame: an agent died
                 load_ns = min(phase.duration_ns, max(1, monotonic_ns() - begin_ns))
             self._plans[-1] = msgspec.structs.replace(self._plans[-1], duration_ns=load_ns)
+        self._arrivals += total.planned
         served = total.merged("service_time", outcomes=("ok",))
         if served.mean_us is not None:
             self._service_ns = round(served.mean_us * 1000)

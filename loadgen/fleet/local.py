@@ -69,12 +69,14 @@ class LocalFleet:
         self._tell_all(Prepare(phase, share))
         return [await self._receive() for _ in self._agents]
 
-    async def run(self, at_ns: int) -> AsyncIterator[Frame]:
+    async def run(self, at_ns: int, first_index: int = 0) -> AsyncIterator[Frame]:
         """Begin the prepared phase at an instant (monotonic); its frames as they come, each agent's last one ``final``.
+
+        ``first_index`` is the number of its first arrival in the run.
 
         Raises FleetError when an agent dies.
         """
-        self._tell_all(Go(at_ns))
+        self._tell_all(Go(at_ns, first_index))
         left = len(self._agents)
         while left:
             frame = await self._receive()

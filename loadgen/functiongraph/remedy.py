@@ -191,6 +191,8 @@ def _for_outcome(facts: Facts, target: Target) -> str:
             )
         case Outcome.NOT_FOUND:
             return "there is nothing at this path. Check target.url"
+        case Outcome.BAD_REQUEST if not function:
+            return "the request was refused. Check target.method, target.url, target.headers and the event"
         case Outcome.BAD_REQUEST:
             return "the request was refused as malformed. Check the event, target.project_id and the endpoint's scheme"
         case Outcome.PROTOCOL:

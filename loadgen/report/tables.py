@@ -371,6 +371,8 @@ def _count(name: str, n: int, planned: int, rate: str = "", tone: str = "") -> t
 def _threshold(result: ThresholdResult) -> tuple[Cell, ...]:
     mark = {True: Cell("pass", tone="good"), False: Cell("FAIL", tone="bad"), None: Cell("withheld", tone="bad")}
     measured = DASH if result.value is None else _measured(result.rule, result.value)
+    if result.passed is None and result.value is not None:  # among censored calls: the truth is at least this
+        measured = f"≥{units.GAP}{measured}"
     return mark[result.passed], Cell(units.printable(result.rule)), Cell(measured), Cell(units.printable(result.why))
 
 

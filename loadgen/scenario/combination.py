@@ -237,6 +237,8 @@ def _thresholds(data: dict[str, Any], target: dict[str, Any]) -> Found:
             yield path, f'"{parsed.phase}" only warms up, so it is not judged; name a measured phase'
         if isinstance(parsed, CostRule):
             yield path, f"cost needs prices, and that {LATER}"
+        if isinstance(parsed, MetricRule) and parsed.start is not None:
+            yield path, f"telling cold from warm starts {LATER}; remove {parsed.start}. or the rule"
         if "url" in target and isinstance(parsed, MetricRule) and parsed.metric in _PLATFORM_METRICS:
             yield path, f"{parsed.metric.value} is what FunctionGraph reports; a url has latency and service_time"
 

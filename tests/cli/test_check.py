@@ -40,3 +40,13 @@ def test_a_missing_file_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     result = CliRunner().invoke(check, [str(tmp_path / "none.yaml")])
     assert result.exit_code == 2
     assert result.stderr == f"{tmp_path / 'none.yaml'}: cannot read this file: No such file or directory\n"
+
+
+def test_what_is_legal_and_will_not_go_as_hoped_is_noted() -> None:
+    options = ["--set", "thresholds=[latency.p99.9 < 1s, latency.p99 < 1s]", "--set", "budget.invocations=2000"]
+    result = CliRunner().invoke(check, [str(EXAMPLES / "http.yaml"), *options])
+    notes = [line for line in result.stdout.splitlines() if line.startswith("note: ")]
+    assert notes == [
+        "note: latency.p99.9 < 1s needs 10000 invocations and about 2000 are planned: it cannot pass",
+        "note: the budget of 2000 invocations ends the run before its phases do",
+    ]

@@ -209,6 +209,28 @@ def test_a_feeder_read_once_ends_its_phase_and_the_summary_says_so(loadgen: Load
     assert any("ran out" in note for note in steady["notes"])
 
 
+def test_rows_follow_the_number_of_the_arrival_in_the_run_over_all_phases(loadgen: Loadgen, tmp_path: Path) -> None:
+    (tmp_path / "users.csv").write_text("user\n" + "\n".join(f"u{n}" for n in range(20)))
+    fed = 'event: {user: "{{user}}"}\nfeeder: {file: users.csv, order: once}'
+    scenario = EMULATED.replace("event: {user: ada}", fed)
+    phases = "phases=[{name: a, rate: 10/s, duration: 1500ms}, {name: b, rate: 10/s, duration: 1s}]"
+    run = loadgen(scenario, "--set", phases)
+    assert run.passed, run.stderr
+    with gzip.open(run.out / "samples.ndjson.gz", "rt") as file:
+        indices = [json.loads(line)["index"] for line in file]
+    assert sorted(indices) == list(range(20))
+    assert [phase["planned"] for phase in run.summary["phases"]] == [15, 5]
+
+
+def test_a_burst_phase_lasts_until_its_last_answer(loadgen: Loadgen) -> None:
+    phases = "phases=[{name: bursts, burst: {size: 5, gap: 1s, repeat: 2}}]"
+    run = loadgen(EMULATED, "--set", phases)
+    assert run.passed, run.stderr
+    (phase,) = run.summary["phases"]
+    assert phase["planned"] == 10
+    assert 1_000_000_000 < phase["duration_ns"] < 1_900_000_000
+
+
 def test_throttled_calls_are_apart_from_failed_ones(loadgen: Loadgen) -> None:
     limited = EMULATED.replace("cold_start: none", "cold_start: none, max_instances: 1")
     run = loadgen(limited, "--set", "phases.1.rate=400/s", "--set", "emulator.functions.hello.work.median=20ms")

@@ -68,7 +68,7 @@ def test_starts_missed_by_the_generator_make_the_run_invalid() -> None:
         rule="rate_missed",
         severity="invalid",
         message="The load generator made 1000 of 1002 planned starts, expected at least 99.9%: lower the rate, or "
-        "give the generator more cores or agents.",
+        "leave the machine's cores to the run.",
         value=1000 / 1002,
         limit=0.999,
         phase="steady",
@@ -135,7 +135,7 @@ def test_a_late_p99_withholds_the_tails() -> None:
     assert (reason.value, reason.limit) == (1_005_000, 1_000_000)
     assert reason.message == (
         "The load generator itself was late: p99 of its lateness is 1.005 ms, expected at most 1 ms; percentiles from "
-        "p95 up are not shown: lower the rate, or give the generator more cores or agents."
+        "p95 up are not shown: lower the rate, or leave the machine's cores to the run."
     )
 
 
@@ -158,6 +158,14 @@ def test_a_late_p999_is_held_against_the_p99_of_latency() -> None:
     assert (reason.rule, reason.withholds, reason.value) == ("late_starts", "tails", 2_000_000)
     assert reason.limit == pytest.approx(0.05 * 29_800_000, rel=0.01)
     assert judged(late(900, 2_000)).status == "valid"
+
+
+def test_one_late_start_among_few_is_no_evidence_and_a_tenth_of_them_is() -> None:
+    """Of 40 starts the p99 is the latest one; p90 stands for it below 200 starts, p95 below 1,000."""
+    for times, late_ones, status in ((1, 1, "valid"), (1, 5, "invalid"), (10, 15, "valid"), (10, 25, "invalid")):
+        n = 40 * times
+        few = clean(latencies={"ok": [20_000] * n}, metrics={"ok/late": [5] * (n - late_ones) + [90_000] * late_ones})
+        assert judged(few, drawn=n).status == status
 
 
 def test_very_late_starts_make_the_run_invalid() -> None:

@@ -174,6 +174,7 @@ def test_a_target_that_cannot_be_is_refused(target: str, message: str) -> None:
         ("emulator: {functions: {hello: {}, 'a/b': {}}}", "emulator.functions.a/b: expected a function name"),
         ("emulator: {functions: {other: {}}}", "target: function is missing"),
         ("threshold: []", "threshold: unknown key, did you mean thresholds?"),
+        ("thresholds: [cold.latency.p50 < 1s]", "thresholds[0]: telling cold from warm starts comes with a later"),
     ],
 )
 def test_what_does_not_go_together_or_is_not_built_yet_is_refused(rest: str, message: str) -> None:
