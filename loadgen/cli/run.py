@@ -86,6 +86,7 @@ def run(
         written = _write(_masked(finished.summary, secrets), directory)
     finally:
         directory.close()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left that an interrupt could end sooner
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     if finished.failed is not None:
         output.say(f"error: {finished.failed}")

@@ -375,7 +375,7 @@ def test_an_interrupt_drains_writes_the_results_and_leaves_no_process(tmp_path: 
 def test_a_second_interrupt_waits_for_nothing(tmp_path: Path) -> None:
     process = start(
         tmp_path, "--set", "phases.1.duration=60s", "--set", "emulator.functions.hello.work.median=30s",
-        "--set", "phases.0.grace=100ms",
+        "--set", "phases.0.grace=100ms", "--set", "target.preflight=false",
     )  # fmt: skip
     time.sleep(2)
     os.killpg(process.pid, signal.SIGINT)
@@ -385,7 +385,16 @@ def test_a_second_interrupt_waits_for_nothing(tmp_path: Path) -> None:
     _, _, summary = finish(process, tmp_path)
     assert time.monotonic() - begun < 5
     assert process.returncode == 130
-    assert summary["totals"]["unfinished"] == summary["totals"]["started"]
+    assert summary["totals"]["outcomes"].keys() == {"unfinished", "throttled"}
+
+
+def test_an_interrupt_before_the_load_exits_130_with_an_empty_summary(tmp_path: Path) -> None:
+    process = start(tmp_path, "--set", "emulator.functions.hello.work.median=30s")  # the pre-flight takes as long
+    os.killpg(process.pid, signal.SIGINT)
+    _, _, summary = finish(process, tmp_path)
+    assert process.returncode == 130
+    assert summary["phases"] == []
+    assert summary["verdict"]["reasons"][0]["rule"] == "nothing_measured"
 
 
 def test_a_killed_run_leaves_no_process_and_what_it_measured(tmp_path: Path) -> None:
