@@ -31,7 +31,7 @@ from loadgen.engine.messages import Go, Plan, Prepare, Stop, decode, read_body
 from loadgen.engine.requests import requests
 from loadgen.engine.timer import ALARM
 from loadgen.engine.wire import wire_to
-from loadgen.engine.workers import ClosedRun, OpenRun, WorkerPool
+from loadgen.engine.workers import ClosedRun, OpenRun, Terms, WorkerPool
 from loadgen.functiongraph.request import request_template
 from loadgen.measure.interval import VERSION, Connections, Frame, Health, encode
 from loadgen.measure.recorder import Recorder, Taken
@@ -99,39 +99,31 @@ class Agent:
         assert self._phase is not None
         phase, plan = self._phase, self._plan
         recorder = self._recorder(phase)
+        terms = Terms(
+            clock=monotonic_ns,
+            alarm=partial(ALARM, self._loop),
+            begin_ns=message.at_ns,
+            duration_ns=phase.duration_ns,
+            grace_ns=phase.grace_ns,
+            allowance=self._left,
+            done=self._done,
+        )
+        first, step = message.first_index, plan.agents
         if phase.closed:
-            self._run = ClosedRun(
-                self._pool,
-                worker_spans(phase)[plan.agent :: plan.agents],
-                count(message.first_index + plan.agent, plan.agents),
-                self._requests,
-                recorder,
-                clock=monotonic_ns,
-                alarm=partial(ALARM, self._loop),
-                begin_ns=message.at_ns,
-                duration_ns=phase.duration_ns,
-                grace_ns=phase.grace_ns,
-                allowance=self._left,
-                done=self._done,
-            )
+            spans = worker_spans(phase)[plan.agent :: step]
+            indices = count(first + plan.agent, step)
+            self._run = ClosedRun(self._pool, spans, indices, self._requests, recorder, terms)
         else:
+            schedule = enumerate(offsets(phase, plan.scenario.seed), first)
             self._run = OpenRun(
                 self._pool,
-                islice(
-                    enumerate(offsets(phase, plan.scenario.seed), message.first_index), plan.agent, None, plan.agents
-                ),
+                islice(schedule, plan.agent, None, step),
                 self._requests,
                 recorder,
-                clock=monotonic_ns,
-                alarm=partial(ALARM, self._loop),
-                begin_ns=message.at_ns,
-                duration_ns=phase.duration_ns,
-                grace_ns=phase.grace_ns,
-                limit=max(1, phase.max_in_flight // plan.agents + (plan.agent < phase.max_in_flight % plan.agents)),
+                terms,
+                limit=max(1, phase.max_in_flight // step + (plan.agent < phase.max_in_flight % step)),
                 max_lag_ns=phase.max_lag_ns,
-                allowance=self._left,
                 until_idle=isinstance(phase.shape, Bursts),
-                done=self._done,
             )
         self._interval_ns = message.at_ns
         self._ticker = self._loop.call_later((message.at_ns - monotonic_ns()) / 1e9 + INTERVAL_S, self._tick)

@@ -24,6 +24,7 @@ sockets and in virtual time.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 from loadgen.engine.clock import Clock
@@ -119,12 +120,29 @@ class WorkerPool:
         return worker
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a phase is run under, open or closed.
+
+    It begins at ``begin_ns`` of the clock and lasts ``duration_ns``; then what is in flight gets ``grace_ns``.
+    ``allowance`` is how many invocations may be started in all, None for any number. ``done`` is called once, when
+    nothing is in flight any more.
+    """
+
+    clock: Clock
+    alarm: AlarmFactory
+    begin_ns: int
+    duration_ns: int
+    grace_ns: int
+    allowance: int | None
+    done: Callable[[], None]
+
+
 class OpenRun:
     """A phase whose schedule decides when to start.
 
-    ``schedule`` gives (index, offset in ns) in order; ``limit`` is the number of workers, ``allowance`` how many may
-    be started in all. ``done`` is called once, when nothing is in flight any more. ``until_idle`` ends the phase as
-    soon as its whole schedule has been answered.
+    ``schedule`` gives (index, offset in ns) in order; ``limit`` is the number of workers. A start that waits longer
+    than ``max_lag_ns`` is dropped. ``until_idle`` ends the phase as soon as its whole schedule has been answered.
     """
 
     def __init__(
@@ -133,17 +151,11 @@ class OpenRun:
         schedule: Iterator[tuple[int, int]],
         requests: Requests,
         recorder: Recorder,
+        terms: Terms,
         *,
-        clock: Clock,
-        alarm: AlarmFactory,
-        begin_ns: int,
-        duration_ns: int,
-        grace_ns: int,
         limit: int,
         max_lag_ns: int | None,
-        allowance: int | None,
         until_idle: bool,
-        done: Callable[[], None],
     ) -> None:
         self.recorder = recorder
         self.feeder_exhausted = False
@@ -151,19 +163,19 @@ class OpenRun:
         self._pool = pool
         self._schedule = schedule
         self._requests = requests
-        self._clock = clock
-        self._begin_ns = begin_ns
-        self._end_ns = begin_ns + duration_ns
-        self._grace_ns = grace_ns
+        self._clock = terms.clock
+        self._begin_ns = terms.begin_ns
+        self._end_ns = terms.begin_ns + terms.duration_ns
+        self._grace_ns = terms.grace_ns
         self._limit = limit
         self._max_lag_ns = max_lag_ns
-        self._left = allowance
+        self._left = terms.allowance
         self._until_idle = until_idle
-        self._done = done
+        self._done = terms.done
         self._stage = self._dispatch
         self._in_flight = 0
         self._available = True
-        self._available_since_ns = begin_ns
+        self._available_since_ns = terms.begin_ns
         self._owed_ns = 0
         self._grace_from_ns = self._load_end_ns = self._end_ns
         self._index = 0
@@ -174,7 +186,7 @@ class OpenRun:
         del pool.free[: len(self._spare)]
         self._size = len(pool.workers) - len(self._spare)
         pool.run = self
-        self._alarm = alarm(self._ring)
+        self._alarm = terms.alarm(self._ring)
         self._next()
         self._alarm.set(min(self._due_ns, self._end_ns))
 
@@ -346,14 +358,7 @@ class ClosedRun:
         indices: Iterator[int],
         requests: Requests,
         recorder: Recorder,
-        *,
-        clock: Clock,
-        alarm: AlarmFactory,
-        begin_ns: int,
-        duration_ns: int,
-        grace_ns: int,
-        allowance: int | None,
-        done: Callable[[], None],
+        terms: Terms,
     ) -> None:
         self.recorder = recorder
         self.feeder_exhausted = False
@@ -361,12 +366,12 @@ class ClosedRun:
         self._pool = pool
         self._indices = indices
         self._requests = requests
-        self._clock = clock
-        self._begin_ns = begin_ns
-        self._end_ns = begin_ns + duration_ns
-        self._grace_ns = grace_ns
-        self._left = allowance
-        self._done = done
+        self._clock = terms.clock
+        self._begin_ns = terms.begin_ns
+        self._end_ns = terms.begin_ns + terms.duration_ns
+        self._grace_ns = terms.grace_ns
+        self._left = terms.allowance
+        self._done = terms.done
         self._in_flight = 0
         self._ended = False
         self._finished = False
@@ -375,11 +380,11 @@ class ClosedRun:
         # the last to be freed have the warmest connections, so they start first; a stack of (from, worker)
         self._to_start: list[tuple[int, Worker]] = []
         for worker, (start, end) in zip(reversed(pool.free), spans, strict=False):
-            worker.until_ns = begin_ns + end
-            self._to_start.append((begin_ns + start, worker))
+            worker.until_ns = terms.begin_ns + end
+            self._to_start.append((terms.begin_ns + start, worker))
         self._to_start.sort(key=lambda entry: entry[0], reverse=True)
-        self._alarm = alarm(self._ring)
-        self._alarm.set(begin_ns)
+        self._alarm = terms.alarm(self._ring)
+        self._alarm.set(terms.begin_ns)
 
     @property
     def allowance_left(self) -> int | None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.engine.workers import ClosedRun, OpenRun, WorkerPool
+from loadgen.engine.workers import ClosedRun, OpenRun, Terms, WorkerPool
 from loadgen.functiongraph.facts import Facts
 from loadgen.functiongraph.outcome import Outcome
 from loadgen.measure.histogram import Histogram
@@ -48,16 +48,10 @@ class Bench:
             iter(enumerate(offsets)),
             lambda index: b"%d" % index if rows is None or index < rows else None,
             self.recorder(closed=False),
-            clock=self.time.clock,
-            alarm=self.time.alarm,
-            begin_ns=self.time.now,
-            duration_ns=duration_ns,
-            grace_ns=grace_ns,
+            self._terms(duration_ns, grace_ns, allowance),
             limit=limit,
             max_lag_ns=max_lag_ns,
-            allowance=allowance,
             until_idle=until_idle,
-            done=self._finished,
         )
 
     def closed(
@@ -75,14 +69,11 @@ class Bench:
             count(),
             lambda index: b"%d" % index if rows is None or index < rows else None,
             self.recorder(closed=True),
-            clock=self.time.clock,
-            alarm=self.time.alarm,
-            begin_ns=self.time.now,
-            duration_ns=duration_ns,
-            grace_ns=grace_ns,
-            allowance=allowance,
-            done=self._finished,
+            self._terms(duration_ns, grace_ns, allowance),
         )
+
+    def _terms(self, duration_ns: int, grace_ns: int, allowance: int | None) -> Terms:
+        return Terms(self.time.clock, self.time.alarm, self.time.now, duration_ns, grace_ns, allowance, self._finished)
 
 
 def every(gap_ns: int, n: int) -> Iterator[int]:
