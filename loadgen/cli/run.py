@@ -47,9 +47,7 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY
 @click.option(
     "--agents",
     type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Processes that make the load; more than one is not built yet.",
+    help="Most processes that make the load; default: one less than the cores, at least one.",
 )
 @click.option("--cluster", metavar="ADDRESS", help="Run the agents on a cluster; not built yet.")
 @click.option("--quiet", is_flag=True, help="Show neither progress nor messages.")
@@ -58,7 +56,7 @@ def run(
     file: Path,
     out: Path | None,
     overrides: tuple[str, ...],
-    agents: int,
+    agents: int | None,
     cluster: str | None,
     quiet: bool,
     yes: bool,
@@ -67,8 +65,6 @@ def run(
     from loadgen.history.rundir import RunDirectory, RunDirectoryError, default_path
     from loadgen.scenario.secret import hidden, values
 
-    if agents > 1:
-        raise click.UsageError("--agents: more than one agent is not built yet; leave it at 1")
     if cluster is not None:
         raise click.UsageError("--cluster: running on a cluster is not built yet; leave it out")
     loaded = _load(file, overrides)
@@ -82,7 +78,7 @@ def run(
         for name in sorted({name.lower() for name in _PROXIES if os.environ.get(name)}):
             output.say(f"warning: {name} is set and ignored: a proxy would be part of what is measured")
     try:
-        finished = _run(loaded, directory, quiet)
+        finished = _run(loaded, directory, agents, quiet)
         written = _write(_masked(finished.summary, secrets), directory)
     finally:
         directory.close()
@@ -120,15 +116,16 @@ def _load(file: Path, overrides: tuple[str, ...]) -> Loaded:
         sys.exit(2)
 
 
-def _run(loaded: Loaded, directory: RunDirectory, quiet: bool) -> Finished:
+def _run(loaded: Loaded, directory: RunDirectory, agents: int | None, quiet: bool) -> Finished:
     from loadgen.cli.progress import Progress
+    from loadgen.engine.environment import usable_cores
     from loadgen.experiments.load import RunFailedError
     from loadgen.history.rundir import RunDirectoryError
 
     interactive = sys.stderr is not None and sys.stderr.isatty() and not os.environ.get("CI")
     progress = Progress(loaded.scenario, sys.stderr, interactive, quiet=quiet)
     try:
-        return asyncio.run(_drive(loaded, directory, progress))
+        return asyncio.run(_drive(loaded, directory, agents or max(1, usable_cores() - 1), progress))
     except (RunFailedError, RunDirectoryError) as error:
         progress.close()
         directory.discard()
@@ -138,10 +135,10 @@ def _run(loaded: Loaded, directory: RunDirectory, quiet: bool) -> Finished:
         progress.close()
 
 
-async def _drive(loaded: Loaded, directory: RunDirectory, progress: Progress) -> Finished:
+async def _drive(loaded: Loaded, directory: RunDirectory, agents: int, progress: Progress) -> Finished:
     from loadgen.experiments.load import LoadRun
 
-    load = LoadRun(loaded, directory, progress)
+    load = LoadRun(loaded, directory, progress, agents=agents)
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup

@@ -25,7 +25,7 @@ def environment(*, agents: int, scenario_sha256: str, synthetic: bool) -> Enviro
         tls_library=ssl.OPENSSL_VERSION,
         kernel=f"{platform.system()} {platform.release()}",
         cpu_model=_cpu_model(),
-        usable_cores=_usable_cores(),
+        usable_cores=usable_cores(),
         cgroup_cpu_limit=_cpu_limit(),
         cgroup_memory_limit_bytes=_number(_read("/sys/fs/cgroup/memory.max")),
         nofile=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
@@ -43,7 +43,8 @@ def rss_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
+    """Cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -83,12 +83,13 @@ class Finished(Struct, frozen=True):
 class LoadRun:
     """One run of a scenario of kind ``load``."""
 
-    def __init__(self, loaded: Loaded, directory: RunDirectory, observer: Observer, *, agents: int = 1) -> None:
+    def __init__(self, loaded: Loaded, directory: RunDirectory, observer: Observer, *, agents: int) -> None:
+        """``agents`` is the most processes to use; a phase with fewer workers than that needs no more."""
         self._loaded = loaded
         self._scenario = loaded.scenario
         self._directory = directory
         self._observer = observer
-        self._agents = agents
+        self._agents = min(agents, *(phase.max_workers for phase in loaded.scenario.phases))
         self._fleet: LocalFleet | None = None
         self._waiting: asyncio.Task[tuple[Answer | None, str]] | None = None
         self._interrupted = False
@@ -225,7 +226,7 @@ class LoadRun:
             if load_ns == 0:  # no last frame: an agent died
                 load_ns = min(phase.duration_ns, max(1, monotonic_ns() - begin_ns))
             self._plans[-1] = msgspec.structs.replace(self._plans[-1], duration_ns=load_ns)
-        self._arrivals += total.planned
+        self._arrivals += _numbered(total, self._agents)
         served = total.merged("service_time", outcomes=("ok",))
         if served.mean_us is not None:
             self._service_ns = round(served.mean_us * 1000)
@@ -332,6 +333,11 @@ def _drawn(phase: Phase, seed: int, given_up: Callable[[], bool]) -> int | None:
     if phase.closed or phase.arrivals is Arrivals.CONSTANT:
         return expected(phase)
     return sum(1 for _ in takewhile(lambda _: not given_up(), offsets(phase, seed)))
+
+
+def _numbered(total: PhaseTotal, agents: int) -> int:
+    """How many numbers the arrivals of a phase took: an agent takes every ``agents``-th, beginning with its own."""
+    return max((agent + (frames.planned - 1) * agents + 1 for agent, frames in total.agents.items()), default=0)
 
 
 def _shares(allowance: int | None, agents: int) -> list[int | None]:

@@ -71,6 +71,7 @@ class AgentFrames:
     first_seq: int
     last_seq: int
     count: int = 0
+    planned: int = 0
     misplaced: int = 0
     final: bool = False
     covered_ns: int = 0
@@ -181,6 +182,7 @@ class PhaseTotal:
             return False
         seen.last_seq = frame.seq
         seen.count += 1
+        seen.planned += frame.planned
         seen.final = frame.final
         seen.covered_ns += frame.to_ns - frame.from_ns
         seen.cpu_ns += frame.health.cpu_ns

@@ -294,8 +294,32 @@ def test_a_directory_that_cannot_be_written_is_found_before_the_run(loadgen: Loa
     assert time.monotonic() - begun < 5
 
 
+def test_several_agents_share_the_load_and_its_rows_without_counting_anything_twice(
+    loadgen: Loadgen, tmp_path: Path
+) -> None:
+    (tmp_path / "users.csv").write_text("user\n" + "\n".join(f"u{n}" for n in range(1000)))
+    fed = 'event: {user: "{{user}}"}\nfeeder: {file: users.csv, order: once}'
+    run = loadgen(EMULATED.replace("event: {user: ada}", fed), "--agents", "3", "--set", "budget.invocations=500")
+    assert run.passed or run.code == 98, run.stderr
+    summary = run.summary
+    started = sum(phase["started"] for phase in summary["phases"])
+    assert len((run.out / "truth.ndjson").read_text().splitlines()) == started + 1 <= 500
+    with gzip.open(run.out / "samples.ndjson.gz", "rt") as file:
+        samples = [json.loads(line) for line in file]
+    assert len(samples) == len({sample["index"] for sample in samples}) == started
+    assert {sample["agent"] for sample in samples} == {0, 1, 2}
+    assert [agent["agent"] for agent in summary["generator"]["agents"]] == [0, 1, 2]
+    assert summary["environment"]["agents"] == 3
+
+
+def test_a_phase_with_fewer_workers_than_agents_gets_no_more_than_it_has_workers(loadgen: Loadgen) -> None:
+    run = loadgen(EMULATED, "--agents", "4", "--set", "phases.0.workers=2", "--set", "phases.1.max_in_flight=2")
+    assert run.passed, run.stderr
+    assert run.summary["environment"]["agents"] == 2
+    assert run.summary["phases"][1]["planned"] == 150
+
+
 def test_what_is_not_built_yet_says_so(loadgen: Loadgen) -> None:
-    expect(loadgen(EMULATED, "--agents", "2"), 2, "not built yet")
     expect(loadgen(EMULATED, "--cluster", "tcp://127.0.0.1:1"), 2, "not built yet")
 
 

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.experiments.load import LoadRun, _shares, interval_lines
+from loadgen.experiments.load import LoadRun, _numbered, _shares, interval_lines
 from loadgen.history.rundir import RunDirectory
 from loadgen.measure import hlog
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import VERSION, Connections, Frame, Health
+from loadgen.measure.merge import PhaseTotal
 from loadgen.measure.summary import Preflight
 from loadgen.scenario.load import Loaded
 from tests.scenarios import http, open_phase, scenario
@@ -59,6 +60,27 @@ def test_the_shares_of_an_allowance_add_up_to_it_and_differ_by_one_at_most(allow
     assert max(shares) - min(shares) <= 1
 
 
+@pytest.mark.parametrize(
+    ("planned", "agents", "numbered"),
+    [
+        ([7], 1, 7),
+        ([4, 3], 2, 7),  # 0 2 4 6 and 1 3 5
+        ([2, 4], 2, 8),  # closed workers are not equally fast: 0 2 and 1 3 5 7, so 4 and 6 stay unused
+        ([0, 0], 2, 0),
+        ([3, 0, 1], 3, 7),
+    ],
+)
+def test_the_next_phase_numbers_its_arrivals_from_where_the_furthest_agent_stopped(
+    planned: list[int], agents: int, numbered: int
+) -> None:
+    total = PhaseTotal("steady")
+    for agent, n in enumerate(planned):
+        reported = frame({})
+        reported.agent, reported.seq, reported.planned = agent, 0, n
+        total.add(reported)
+    assert _numbered(total, agents) == numbered
+
+
 @pytest.mark.parametrize("agents", [1, 3])
 def test_no_budget_is_no_allowance(agents: int) -> None:
     assert _shares(None, agents) == [None] * agents
@@ -86,7 +108,7 @@ async def test_an_interrupt_before_or_during_the_preflight_ends_the_run_at_once(
     async with serving(_silent) as server:
         loaded = Loaded(scenario(http(f"http://127.0.0.1:{server.port}/"), open_phase(10, 1)), {}, "")
         directory = RunDirectory.create(tmp_path / "run")
-        run = LoadRun(loaded, directory, Quiet())
+        run = LoadRun(loaded, directory, Quiet(), agents=1)
         if after_s:
             asyncio.get_running_loop().call_later(after_s, run.interrupt)
         else:
