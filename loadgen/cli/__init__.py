@@ -20,6 +20,7 @@ COMMANDS = {
     "check": "Validate a scenario and say what it would do.",
     "report": "Write the reports of a finished run again.",
     "emulate": "Serve the FunctionGraph emulator.",
+    "doctor": "Say what this machine allows.",
     "init": "Write a scenario to start from.",
     "schema": "Print the JSON Schema of a scenario or a summary.",
 }

@@ -27,7 +27,7 @@ def environment(*, agents: int, scenario_sha256: str, synthetic: bool) -> Enviro
         cpu_model=_cpu_model(),
         usable_cores=usable_cores(),
         cgroup_cpu_limit=_cpu_limit(),
-        cgroup_memory_limit_bytes=_number(_read("/sys/fs/cgroup/memory.max")),
+        cgroup_memory_limit_bytes=_number(read("/sys/fs/cgroup/memory.max")),
         nofile=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
         agents=agents,
         scenario_sha256=scenario_sha256,
@@ -37,7 +37,7 @@ def environment(*, agents: int, scenario_sha256: str, synthetic: bool) -> Enviro
 
 def rss_bytes() -> int:
     """Memory of this process that is in RAM now; its largest so far where the system does not say."""
-    fields = _read("/proc/self/statm").split()
+    fields = read("/proc/self/statm").split()
     if len(fields) > 1:
         return int(fields[1]) * resource.getpagesize()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -49,7 +49,7 @@ def usable_cores() -> int:
 
 
 def _cpu_model() -> str:
-    for line in _read("/proc/cpuinfo").splitlines():
+    for line in read("/proc/cpuinfo").splitlines():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
@@ -57,7 +57,7 @@ def _cpu_model() -> str:
 
 def _cpu_limit() -> float | None:
     """Cores that the control group allows; None for no limit. Source: Linux, Documentation/admin-guide/cgroup-v2."""
-    quota, _, period = _read("/sys/fs/cgroup/cpu.max").partition(" ")
+    quota, _, period = read("/sys/fs/cgroup/cpu.max").partition(" ")
     limit = _number(quota)
     return None if limit is None else limit / (_number(period) or 100_000)
 
@@ -66,7 +66,8 @@ def _number(text: str) -> int | None:
     return int(text) if text.strip().isdigit() else None
 
 
-def _read(path: str) -> str:
+def read(path: str) -> str:
+    """The text of a file of the system, empty where there is none."""
     try:
         return Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError:
