@@ -39,6 +39,7 @@ from loadgen.pacing import offsets, random_stream, worker_spans
 from loadgen.scenario.model import Bursts, FunctionTarget, Phase
 
 INTERVAL_S = 1.0
+_PROBE_NS = 20_000_000  # how often the loop is asked to show that it is alive
 _SLICE_NS = 150_000  # packing gives way to the load after this long
 _OPEN_AT_ONCE = 128  # a listening server's backlog is finite, often 128
 
@@ -69,6 +70,8 @@ class Agent:
         self._run: OpenRun | ClosedRun | None = None
         self._opening: asyncio.Task[None] | None = None
         self._ticker: asyncio.TimerHandle | None = None
+        self._probe: asyncio.TimerHandle | None = None
+        self._probe_due_ns = self._loop_lag_ns = 0
         self._packing: deque[tuple[Frame, Iterator[tuple[str, bytes]]]] = deque()
 
     async def prepare(self, message: Prepare) -> None:
@@ -84,6 +87,8 @@ class Agent:
         gc.collect()
         gc.freeze()
         gc.disable()
+        # what it took to get ready is no part of the load: the frame that says so covers no time
+        self._interval_ns, self._cpu_ns = monotonic_ns(), time.process_time_ns()
         self._report(self._recorder(self._phase).take())
 
     async def _open(self, connections: int) -> None:
@@ -126,6 +131,7 @@ class Agent:
                 until_idle=isinstance(phase.shape, Bursts),
             )
         self._interval_ns = message.at_ns
+        self._set_probe()
         self._ticker = self._loop.call_later((message.at_ns - monotonic_ns()) / 1e9 + INTERVAL_S, self._tick)
 
     def stop(self) -> None:
@@ -164,11 +170,24 @@ class Agent:
         self._ticker = self._loop.call_later(INTERVAL_S, self._tick)
         self._report(self._run.recorder.take())
 
+    def _set_probe(self) -> None:
+        self._probe_due_ns = monotonic_ns() + _PROBE_NS
+        self._probe = self._loop.call_later(_PROBE_NS / 1e9, self._ring_probe)
+
+    def _ring_probe(self) -> None:
+        self._note_loop_lag()
+        self._set_probe()
+
+    def _note_loop_lag(self) -> None:
+        self._loop_lag_ns = max(self._loop_lag_ns, monotonic_ns() - self._probe_due_ns)
+
     def _done(self) -> None:
         run, self._run = self._run, None
         assert run is not None
-        if self._ticker is not None:
-            self._ticker.cancel()
+        self._note_loop_lag()  # a stall over the end would otherwise not be seen
+        for timer in (self._ticker, self._probe):
+            if timer is not None:
+                timer.cancel()
         self._left = run.allowance_left
         self._report(
             run.recorder.take(),
@@ -237,10 +256,12 @@ class Agent:
     def _health(self) -> Health:
         cpu_ns, before = time.process_time_ns(), self._cpu_ns
         self._cpu_ns = cpu_ns
+        loop_lag_ns, self._loop_lag_ns = self._loop_lag_ns, 0
         return Health(
             cpu_ns=cpu_ns - before,
             rss_bytes=rss_bytes(),
             gc_collections=sum(generation["collections"] for generation in gc.get_stats()),
+            loop_lag_ns=loop_lag_ns,
         )
 
 

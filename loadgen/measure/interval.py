@@ -80,11 +80,16 @@ class Connections(Struct):
 
 
 class Health(Struct, frozen=True):
-    """An agent's own state over an interval: the CPU time it used, and its memory at the end."""
+    """An agent's own state over an interval: the CPU time it used, and its memory at the end.
+
+    ``loop_lag_ns`` is by how much its event loop was late at most, as seen by a probe that asks to be called every 20
+    ms.
+    """
 
     cpu_ns: int = 0
     rss_bytes: int = 0
     gc_collections: int = 0
+    loop_lag_ns: int = 0
 
 
 class Frame(Struct):

@@ -77,6 +77,12 @@ class AgentFrames:
     covered_ns: int = 0
     cpu_ns: int = 0
     rss_bytes: int = 0
+    loop_lag_ns: int = 0
+
+    @property
+    def cpu(self) -> float:
+        """The share of one core that the agent used."""
+        return self.cpu_ns / self.covered_ns if self.covered_ns else 0.0
 
 
 class PhaseTotal:
@@ -187,6 +193,7 @@ class PhaseTotal:
         seen.covered_ns += frame.to_ns - frame.from_ns
         seen.cpu_ns += frame.health.cpu_ns
         seen.rss_bytes = max(seen.rss_bytes, frame.health.rss_bytes)
+        seen.loop_lag_ns = max(seen.loop_lag_ns, frame.health.loop_lag_ns)
         return True
 
     def _histogram(self, key: Key) -> Histogram:
@@ -268,7 +275,11 @@ def totals(plans: Sequence[PhasePlan], phases: Sequence[PhaseTotal], ps: Iterabl
 def generator(phases: Sequence[PhaseTotal]) -> Generator:
     """The agents' own state over all phases, warm-up included."""
     agents = [_health(agent, phases) for agent in sorted({agent for phase in phases for agent in phase.agents})]
-    return Generator(agents=agents, cpu=max((agent.cpu for agent in agents), default=0.0))
+    return Generator(
+        agents=agents,
+        cpu=max((agent.cpu for agent in agents), default=0.0),
+        loop_lag_ns=max((agent.loop_lag_ns for agent in agents), default=0),
+    )
 
 
 def _health(agent: int, phases: Iterable[PhaseTotal]) -> AgentHealth:
@@ -279,6 +290,7 @@ def _health(agent: int, phases: Iterable[PhaseTotal]) -> AgentHealth:
         cpu=sum(each.cpu_ns for each in frames) / covered_ns if covered_ns else 0.0,
         rss_bytes=max(each.rss_bytes for each in frames),
         frames=sum(each.count for each in frames),
+        loop_lag_ns=max(each.loop_lag_ns for each in frames),
     )
 
 

@@ -169,19 +169,21 @@ class ThresholdResult(Struct, frozen=True):
 
 
 class AgentHealth(Struct, frozen=True):
-    """One agent over the run. ``cpu`` is its share of one core."""
+    """One agent over the run. ``cpu`` is its share of one core, ``loop_lag_ns`` the longest stall of its event loop."""
 
     agent: int
     cpu: float
     rss_bytes: int
     frames: int
+    loop_lag_ns: int
 
 
 class Generator(Struct, frozen=True):
-    """The load generator's own state over the run. ``cpu`` is the busiest agent's share of one core."""
+    """The load generator's own state over the run: the busiest agent's share of one core, and the longest stall."""
 
     agents: list[AgentHealth]
     cpu: float
+    loop_lag_ns: int
 
 
 class Summary(Struct, frozen=True):

@@ -41,6 +41,10 @@ EXPECTED = (50.0, 75.0, 90.0, 95.0, 99.0)
 """Percentiles whose absence too_few_samples mentions though no threshold asks for them."""
 TAIL = 95.0
 """Percentiles from here up are tails."""
+STALL_NS = 100_000_000
+"""A loop that stood still for longer makes the run invalid."""
+BUSY, SATURATED = 0.70, 0.85
+"""Shares of a core from which an agent's own work is a warning, and makes the run invalid."""
 GENERATOR_FAULTS = ("dropped/phase_end_late", "dropped/max_lag_late")
 """The reasons of a start that fell due and would have had a free worker, had the generator been on time."""
 
@@ -67,6 +71,7 @@ def judge(
     for plan, total in measured:
         reasons += _rate_missed(plan, total, stopped)
         reasons += _late_starts(total)
+        reasons += _generator(total)
         reasons += _clipped(total)
         reasons += _outcomes(total)
         if not plan.closed:
@@ -204,6 +209,36 @@ def _late_starts(total: PhaseTotal) -> Iterator[Reason]:
         limit = LATE_SHARE_OF_P99 * p99
         yield _late(
             total, "withheld", "tails", "p99.9", late_p999, limit, f"percentiles from p95 up are not shown: {remedy}"
+        )
+
+
+def _generator(total: PhaseTotal) -> Iterator[Reason]:
+    """Stalls of an agent's loop, and an agent that was busy itself: both end up in every time it measured."""
+    lag_ns = max((frames.loop_lag_ns for frames in total.agents.values()), default=0)
+    if lag_ns > STALL_NS:
+        yield Reason(
+            rule="generator_stalled",
+            severity="invalid",
+            message=f"The load generator stood still for {_time(lag_ns // NS_PER_US)}, expected at most "
+            f"{_time(STALL_NS // NS_PER_US)}: leave the machine's cores to the run, and do not suspend it.",
+            value=lag_ns,
+            limit=STALL_NS,
+            phase=total.name,
+            withholds="all",
+        )
+    cpu = max((frames.cpu for frames in total.agents.values()), default=0.0)
+    if cpu > BUSY:
+        saturated = cpu > SATURATED
+        limit = SATURATED if saturated else BUSY
+        yield Reason(
+            rule="generator_cpu",
+            severity="invalid" if saturated else "warning",
+            message=f"An agent used {cpu:.0%} of a core, expected at most {limit:.0%}: its own work is part of the "
+            "times. Lower the load, or use more --agents on more cores.",
+            value=cpu,
+            limit=limit,
+            phase=total.name,
+            withholds="all" if saturated else None,
         )
 
 

@@ -239,3 +239,22 @@ async def test_an_error_in_the_agent_ends_it_and_says_why(tmp_path: Path) -> Non
             await fleet.prepare(0, 1)
             with pytest.raises(FleetError, match=r"exit code 1: (?s:.*)KeyError: 'user'"):
                 await asyncio.wait_for(exhaust(fleet), 10)
+
+
+async def test_an_agent_that_is_suspended_reports_how_long_it_stood_still() -> None:
+    async with serving(answer) as server:
+        load = scenario(function(f"http://127.0.0.1:{server.port}"), open_phase(100, 1.5))
+        async with LocalFleet([plan(load)]) as fleet:
+            total = PhaseTotal("steady")
+            for frame in await fleet.prepare(0, 4):
+                total.add(frame)
+            loop = asyncio.get_running_loop()
+            loop.call_later(0.5, os.kill, pid_of(fleet), signal.SIGSTOP)
+            loop.call_later(0.9, os.kill, pid_of(fleet), signal.SIGCONT)
+            async for frame in fleet.run(time.monotonic_ns()):
+                total.add(frame)
+    assert total.agents[0].loop_lag_ns >= 350_000_000
+    late = total.merged("late").max_us
+    assert late is not None
+    assert late >= 350_000
+    assert total.completed == 150

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
 import pytest
 
 from loadgen.measure.histogram import HIGHEST
 from loadgen.measure.interval import Frame
 from loadgen.measure.summary import Reason, Verdict
 from loadgen.measure.verdict import judge, withheld
-from loadgen.scenario.model import Metric, MetricRule, Rule
+from loadgen.scenario.model import NS_PER_S, Metric, MetricRule, Rule
 from tests.measure.frames import frame, plan, total
 
 PUNCTUAL = {"ok/late": [5] * 1000, "ok/waited": [0] * 1000}
@@ -187,6 +188,35 @@ def test_a_target_that_never_answers_leaves_the_absolute_limits() -> None:
     reasons = {reason.rule: reason for reason in judged(failing).reasons}
     assert reasons["late_starts"].limit == 1_000_000
     assert reasons["late_starts"].withholds == "tails"
+
+
+# generator_stalled, generator_cpu
+
+
+def health(**changes: int) -> Frame:
+    own = clean()
+    own.health = msgspec.structs.replace(own.health, **changes)
+    return own
+
+
+def test_a_loop_that_stood_still_makes_the_run_invalid() -> None:
+    assert judged(health(loop_lag_ns=99_000_000)).status == "valid"
+    verdict = judged(health(loop_lag_ns=1_002_000_000))
+    assert verdict.status == "invalid"
+    reason = only(verdict)
+    assert (reason.rule, reason.withholds, reason.limit) == ("generator_stalled", "all", 100_000_000)
+    assert "stood still for 1002 ms" in reason.message or "stood still for 1.002 s" in reason.message
+
+
+@pytest.mark.parametrize(
+    ("cpu", "status", "severity"), [(0.69, "valid", None), (0.75, "degraded", "warning"), (0.9, "invalid", "invalid")]
+)
+def test_an_agent_that_is_busy_itself_is_a_warning_and_then_makes_the_run_invalid(
+    cpu: float, status: str, severity: str | None
+) -> None:
+    verdict = judged(health(cpu_ns=int(cpu * NS_PER_S)))
+    assert verdict.status == status
+    assert [reason.severity for reason in verdict.reasons] == ([severity] if severity else [])
 
 
 # too_few_samples

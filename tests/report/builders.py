@@ -162,7 +162,11 @@ def summary(
         totals=totals,
         cost=None,
         thresholds=list(thresholds),
-        generator=Generator(agents=[AgentHealth(agent=0, cpu=0.2134, rss_bytes=61 << 20, frames=36)], cpu=0.2134),
+        generator=Generator(
+            agents=[AgentHealth(agent=0, cpu=0.2134, rss_bytes=61 << 20, frames=36, loop_lag_ns=1_200_000)],
+            cpu=0.2134,
+            loop_lag_ns=1_200_000,
+        ),
         experiment=None,
     )
 
