@@ -189,10 +189,7 @@ class Agent:
             if timer is not None:
                 timer.cancel()
         self._left = run.allowance_left
-        self._report(
-            run.recorder.take(),
-            run,
-        )
+        self._report(run.recorder.take(), run)
 
     def _report(self, taken: Taken, ended: OpenRun | ClosedRun | None = None) -> None:
         """Report an interval, the last one when its run has ended."""

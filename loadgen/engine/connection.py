@@ -124,10 +124,8 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.BaseProtocol."""
         self._gone(exc)
-        del (
-            self.transport,
-            self.write,
-        )  # under TLS they lead back here: a cycle, and nobody collects any while measuring
+        # under TLS they lead back here: a cycle, and nobody collects any while measuring
+        del self.transport, self.write
 
     def _gone(self, error: Exception | None) -> None:
         self.open = False
@@ -166,7 +164,6 @@ class HttpInvoker:
     """Makes one invocation at a time on a connection of its own."""
 
     __slots__ = (
-        "_armed_ns",
         "_connect_ns",
         "_connecting",
         "_connection",
@@ -191,18 +188,17 @@ class HttpInvoker:
     def invoke(self, request: bytes, started_ns: int) -> None:
         """See Invoker."""
         self._started_ns = started_ns
+        self._connect_ns = 0
         self.waiting = True
         self.reading = False
         connection = self._connection
         if connection is not None:
-            self._connect_ns = 0
             if connection.used:
                 self._wire.counts.reused += 1
             connection.write(request)
             if self._timer is None:
                 self._arm()
         else:
-            self._connect_ns = 0
             self._connecting = self._wire.loop.create_task(self._connect_and_send(request))
             self._arm()
 

@@ -37,7 +37,6 @@ from loadgen.functiongraph.remedy import remedy
 from loadgen.functiongraph.request import request_template
 from loadgen.history.rundir import RunDirectory, RunDirectoryError
 from loadgen.measure import hlog
-from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Frame
 from loadgen.measure.merge import PhasePlan, PhaseTotal, generator, phase_summary, totals
 from loadgen.measure.summary import SCHEMA, Environment, Preflight, Run, Summary
@@ -312,20 +311,11 @@ def _remedy(answer: Answer, scenario: Scenario) -> str:
 
 def interval_lines(frame: Frame) -> Iterator[str]:
     """The lines of intervals.hlog for one frame: each metric of its ok invocations, and latency over all planned."""
-    everything = Histogram()
-    for key, packed in sorted(frame.hist.items()):
-        _, _, outcome, metric = key.rsplit("/", 3)
-        histogram = Histogram.unpack(packed)
-        if metric == "latency":
-            everything.add(histogram)
-        if outcome == Outcome.OK.value:
-            yield _line(frame, metric, histogram)
-    if everything.count:
-        yield _line(frame, "latency_all", everything)
-
-
-def _line(frame: Frame, metric: str, histogram: Histogram) -> str:
-    return hlog.line(f"{frame.phase}.{metric}", frame.from_ns, frame.to_ns - frame.from_ns, histogram)
+    total = PhaseTotal(frame.phase)
+    total.add(frame)
+    for metric, histogram in {**total.by_metric(), "latency_all": total.latency_all()}.items():
+        if histogram.count:
+            yield hlog.line(f"{frame.phase}.{metric}", frame.from_ns, frame.to_ns - frame.from_ns, histogram)
 
 
 def _drawn(phase: Phase, seed: int, given_up: Callable[[], bool]) -> int | None:

@@ -23,11 +23,10 @@ from loadgen.functiongraph.outcome import CENSORED, Outcome
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Connections, Failure, Frame, Slow
 from loadgen.measure.percentile import LISTED, percentiles
+from loadgen.measure.recorder import EXAMPLES, SLOWEST
 from loadgen.measure.summary import AgentHealth, Examples, Generator, MetricSummary, PhaseSummary
 from loadgen.scenario.model import NS_PER_S, Metric
 
-FAILURES_KEPT = 3
-SLOWEST_KEPT = 10
 ALWAYS = ("latency", "latency_all", "service_time", "lag", "waited", "late", "connect")
 """Metrics every phase has, if need be with a count of 0. The others exist where an answer told them."""
 NS_PER_US = 1_000
@@ -220,9 +219,9 @@ class PhaseTotal:
     def _keep(self, failures: Iterable[Failure], slowest: Iterable[Slow]) -> None:
         for failure in failures:
             kept = self.failures.setdefault(failure.outcome, [])
-            if len(kept) < FAILURES_KEPT:
+            if len(kept) < EXAMPLES:
                 kept.append(failure)
-        self.slowest = heapq.nlargest(SLOWEST_KEPT, [*self.slowest, *slowest], key=lambda slow: slow.latency_ns)
+        self.slowest = heapq.nlargest(SLOWEST, [*self.slowest, *slowest], key=lambda slow: slow.latency_ns)
 
 
 def missing_frames(totals: Iterable[PhaseTotal]) -> Iterator[str]:
