@@ -2,6 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# compiled where there is a C compiler, see setup.py; a change to any of them makes a new build
+HOT_PATH := $(wildcard loadgen/*/*.pxd loadgen/*/*.pyx) $(patsubst %.pxd,%.py,$(wildcard loadgen/*/*.pxd))
+HOT_PATH_TESTS := tests/engine tests/measure tests/fleet tests/experiments tests/e2e
+BUILD := $(BIN)/python -c 'from loadgen.build import build; print(build())'
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint check format bench lock clean
@@ -14,10 +18,12 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "loadgen needs Python 3.11 or later; name one with: make PYTHON=python3.12 ...")'
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/run.stamp: requirements/run.txt pyproject.toml | $(BIN)/python
+$(VENV)/run.stamp: requirements/run.txt pyproject.toml setup.py $(HOT_PATH) | $(BIN)/python
 	@echo "==> installing loadgen and what it runs on into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
+	@rm -f loadgen/*/*.so
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@echo "    build: $$($(BUILD))"
 	@touch $@
 
 $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
@@ -30,8 +36,11 @@ demo: $(VENV)/run.stamp  ## run the quickstart scenario against the embedded emu
 	@$(BIN)/loadgen run scenarios/quickstart.yaml
 
 test: $(VENV)/dev.stamp  ## run all tests
-	@echo "==> running all tests"
+	@echo "==> running all tests on the $$($(BUILD)) build"
 	@$(BIN)/python -m pytest
+	@if [ "$$($(BUILD))" = compiled ]; then \
+	  echo "==> running the tests that reach the hot path on the pure build"; \
+	  LOADGEN_PURE=1 $(BIN)/python -m pytest $(HOT_PATH_TESTS); fi
 
 lint: $(VENV)/dev.stamp  ## format, lint, types, layers
 	@echo "==> ruff, mypy, import-linter"
@@ -51,9 +60,9 @@ bench: $(VENV)/dev.stamp  ## invocations per second and CPU per invocation, besi
 	@$(BIN)/python -m benchmarks.throughput
 
 lock: | $(BIN)/python  ## pin the versions of pyproject.toml in requirements/ (needs uv)
-	@printf 'hatchling>=1.27\neditables\n' > $(VENV)/build.in
+	@printf 'setuptools>=77\nCython>=3.1\n' > $(VENV)/build.in
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml $(VENV)/build.in -o requirements/run.txt
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml $(VENV)/build.in --group dev -o requirements/dev.txt
 
 clean:  ## remove .venv and every cache
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) build loadgen/*/*.so .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

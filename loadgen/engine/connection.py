@@ -24,6 +24,7 @@ from typing import cast
 from loadgen.engine.address import Address
 from loadgen.engine.clock import Clock
 from loadgen.engine.http1 import HeaderNames, ProtocolError, Response, ResponseReader
+from loadgen.engine.quick import Quick
 from loadgen.engine.workers import Ended
 from loadgen.functiongraph.facts import Facts
 from loadgen.functiongraph.outcome import Outcome
@@ -52,6 +53,7 @@ class Wire:
         classify: Classify,
         fresh: bool,
         bodiless: bool,
+        quick: type[Quick] | None = None,
     ) -> None:
         self.loop = loop
         self.clock = clock
@@ -61,6 +63,7 @@ class Wire:
         self.fresh = fresh
         self.counts = Connections()
         self.view = memoryview(bytearray(READ_BUFFER))
+        self.quick = quick(self.view) if quick is not None else None
         self._names = HeaderNames(wanted)
         self._keep = keep
         self._bodiless = bodiless
@@ -70,16 +73,17 @@ class Wire:
         return ResponseReader(self._names, self._keep, bodiless=self._bodiless)
 
 
-class Connection(asyncio.BufferedProtocol):
+class Connection:
     """One TCP connection; tells its invoker what arrives and when it is gone."""
 
-    __slots__ = ("_invoker", "_read", "_view", "_wire", "open", "transport", "used", "write")
+    __slots__ = ("_invoker", "_midway", "_read", "_view", "_wire", "open", "transport", "used", "write")
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._view = wire.view
         self._invoker: HttpInvoker | None = None
         self._read = wire.reader()
+        self._midway = False
         self.open = True
         self.used = False
 
@@ -105,17 +109,28 @@ class Connection(asyncio.BufferedProtocol):
                 invoker.lost(self)
             self.close()  # bytes that nobody asked for: nobody can know where the next answer begins
             return
+        quick = self._wire.quick
+        if quick is not None and not self._midway:
+            facts = quick.read(nbytes)
+            if facts is not None:
+                self.used = True
+                invoker.answered(now, facts, b"", True)
+                return
         try:
             response = self._read.feed(bytes(self._view[:nbytes]))
         except ProtocolError as error:
             self.close()
             invoker.failed(now, Outcome.PROTOCOL, error.reason)
             return
+        self._midway = response is None
         if response is None:
             invoker.reading = True
         else:
             self.used = True
-            invoker.answered(now, response)
+            self._answered(invoker, now, response)
+
+    def _answered(self, invoker: HttpInvoker, now_ns: int, response: Response) -> None:
+        invoker.answered(now_ns, self._wire.classify(response), response.body, response.reusable)
 
     def eof_received(self) -> None:
         """The server sends no more. The transport closes itself; the answer may just have become complete."""
@@ -144,7 +159,7 @@ class Connection(asyncio.BufferedProtocol):
             invoker.failed(now, Outcome.CONNECTION, cut.reason)
             return
         if response is not None:
-            invoker.answered(now, response)
+            self._answered(invoker, now, response)
         elif untouched and self.used:
             invoker.failed(now, Outcome.CONNECTION, "stale")
         elif error is None:
@@ -158,6 +173,12 @@ class Connection(asyncio.BufferedProtocol):
         if self.open:
             self.open = False
             self.transport.abort()
+
+
+class BufferedConnection(Connection, asyncio.BufferedProtocol):
+    """A Connection as asyncio's own event loops know one, which ask for the type; uvloop asks for the methods."""
+
+    __slots__ = ()
 
 
 class HttpInvoker:
@@ -223,12 +244,12 @@ class HttpInvoker:
             self._timer.cancel()
             self._timer = None
 
-    def answered(self, now_ns: int, response: Response) -> None:
+    def answered(self, now_ns: int, facts: Facts, body: bytes, reusable: bool) -> None:
         """The answer is complete."""
         self.waiting = False
-        if not response.reusable or self._wire.fresh or self._unsent():
+        if not reusable or self._wire.fresh or self._unsent():
             self._drop()
-        self._ended(now_ns, self._wire.classify(response), self._connect_ns, response.body)
+        self._ended(now_ns, facts, self._connect_ns, body)
 
     def failed(self, now_ns: int, outcome: Outcome, reason: str) -> None:
         """There will be no answer."""
@@ -257,7 +278,7 @@ class HttpInvoker:
         wire = self._wire
         address = wire.address
         _, connection = await wire.loop.create_connection(
-            lambda: Connection(wire),
+            lambda: BufferedConnection(wire),
             address.host,
             address.port,
             ssl=address.tls,

@@ -8,6 +8,7 @@ from loadgen.engine.address import Address
 from loadgen.engine.clock import Clock
 from loadgen.engine.connection import Classify, Wire
 from loadgen.engine.http1 import Response
+from loadgen.engine.quick import Quick
 from loadgen.functiongraph.facts import Facts
 from loadgen.functiongraph.request import RequestTemplate
 from loadgen.functiongraph.response import HEADERS, classify_function, classify_http
@@ -34,6 +35,7 @@ def wire_to(
         classify=_classifier(target),
         fresh=target.fresh_connections,
         bodiless=template.method.upper() == "HEAD",
+        quick=Quick if isinstance(target, FunctionTarget) and not v1 else None,
     )
 
 

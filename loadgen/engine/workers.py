@@ -105,7 +105,7 @@ class WorkerPool:
         self._invoker = invoker
         self.workers: list[Worker] = []
         self.free: list[Worker] = []
-        self.run: OpenRun | ClosedRun | None = None
+        self.run: Run | None = None
 
     def grow(self, size: int) -> None:
         """Have at least ``size`` workers."""
@@ -138,7 +138,63 @@ class Terms:
     done: Callable[[], None]
 
 
-class OpenRun:
+class Run:
+    """What a phase is in either model; ``recorder`` gets what happened."""
+
+    def __init__(self, pool: WorkerPool, requests: Requests, recorder: Recorder, terms: Terms) -> None:
+        self.recorder = recorder
+        self.feeder_exhausted = False
+        self.budget_reached = False
+        self._pool = pool
+        self._requests = requests
+        self._clock = terms.clock
+        self._begin_ns = terms.begin_ns
+        self._end_ns = terms.begin_ns + terms.duration_ns
+        self._grace_ns = terms.grace_ns
+        self._left = terms.allowance
+        self._done = terms.done
+        self._in_flight = 0
+        pool.run = self
+
+    @property
+    def allowance_left(self) -> int | None:
+        """How many more may be started in all."""
+        return self._left
+
+    @property
+    def load_ns(self) -> int:
+        """How long the phase sent load: its duration, or less when it was ended early."""
+        return max(0, self._end_ns - self._begin_ns)
+
+    def stop(self) -> None:
+        """End the phase now; what is in flight gets its grace."""
+        raise NotImplementedError
+
+    def cut(self) -> None:
+        """End the phase now and give up whatever is in flight."""
+        raise NotImplementedError
+
+    def freed(self, worker: Worker, at_ns: int) -> None:
+        """A worker's invocation ended at this instant."""
+        raise NotImplementedError
+
+    def _request(self, index: int) -> bytes | None:
+        """The request of an arrival that is to be started now; None when it may not be started."""
+        if self._left == 0:
+            self.budget_reached = True
+            return None
+        request = self._requests(index)
+        if request is None:
+            self.feeder_exhausted = True
+            return None
+        if self._left is not None:
+            self._left -= 1
+        self._in_flight += 1
+        self.recorder.now.starts += 1
+        return request
+
+
+class OpenRun(Run):
     """A phase whose schedule decides when to start.
 
     ``schedule`` gives (index, offset in ns) in order; ``limit`` is the number of workers. A start that waits longer
@@ -157,23 +213,12 @@ class OpenRun:
         max_lag_ns: int | None,
         until_idle: bool,
     ) -> None:
-        self.recorder = recorder
-        self.feeder_exhausted = False
-        self.budget_reached = False
-        self._pool = pool
+        super().__init__(pool, requests, recorder, terms)
         self._schedule = schedule
-        self._requests = requests
-        self._clock = terms.clock
-        self._begin_ns = terms.begin_ns
-        self._end_ns = terms.begin_ns + terms.duration_ns
-        self._grace_ns = terms.grace_ns
         self._limit = limit
         self._max_lag_ns = max_lag_ns
-        self._left = terms.allowance
         self._until_idle = until_idle
-        self._done = terms.done
         self._stage = self._dispatch
-        self._in_flight = 0
         self._available = True
         self._available_since_ns = terms.begin_ns
         self._owed_ns = 0
@@ -185,15 +230,9 @@ class OpenRun:
         self._spare = pool.free[: max(0, len(pool.free) - limit)]
         del pool.free[: len(self._spare)]
         self._size = len(pool.workers) - len(self._spare)
-        pool.run = self
         self._alarm = terms.alarm(self._ring)
         self._next()
         self._alarm.set(min(self._due_ns, self._end_ns))
-
-    @property
-    def allowance_left(self) -> int | None:
-        """How many more may be started in all."""
-        return self._left
 
     @property
     def load_ns(self) -> int:
@@ -255,15 +294,9 @@ class OpenRun:
 
     def _start(self) -> bool:
         """Start what is due; whether the phase may go on."""
-        if self._left == 0:
-            self.budget_reached = True
-            return False
-        request = self._requests(self._index)
+        request = self._request(self._index)
         if request is None:
-            self.feeder_exhausted = True
             return False
-        if self._left is not None:
-            self._left -= 1
         free = self._pool.free
         if free:
             worker = free.pop()
@@ -273,8 +306,6 @@ class OpenRun:
             self._size += 1
         if not free and self._size >= self._limit:
             self._available = False
-        self._in_flight += 1
-        self.recorder.now.starts += 1
         due = self._due_ns
         since = self._available_since_ns
         now = self._clock()
@@ -345,7 +376,7 @@ class OpenRun:
         self._done()
 
 
-class ClosedRun:
+class ClosedRun(Run):
     """A phase in which each worker starts again as soon as it is done; intended is started.
 
     ``spans`` are the workers' active times, (from, to) in ns since the beginning; ``indices`` numbers the invocations.
@@ -360,23 +391,11 @@ class ClosedRun:
         recorder: Recorder,
         terms: Terms,
     ) -> None:
-        self.recorder = recorder
-        self.feeder_exhausted = False
-        self.budget_reached = False
-        self._pool = pool
+        super().__init__(pool, requests, recorder, terms)
         self._indices = indices
-        self._requests = requests
-        self._clock = terms.clock
-        self._begin_ns = terms.begin_ns
-        self._end_ns = terms.begin_ns + terms.duration_ns
-        self._grace_ns = terms.grace_ns
-        self._left = terms.allowance
-        self._done = terms.done
-        self._in_flight = 0
         self._ended = False
         self._finished = False
         pool.grow(len(spans))
-        pool.run = self
         # the last to be freed have the warmest connections, so they start first; a stack of (from, worker)
         self._to_start: list[tuple[int, Worker]] = []
         for worker, (start, end) in zip(reversed(pool.free), spans, strict=False):
@@ -385,16 +404,6 @@ class ClosedRun:
         self._to_start.sort(key=lambda entry: entry[0], reverse=True)
         self._alarm = terms.alarm(self._ring)
         self._alarm.set(terms.begin_ns)
-
-    @property
-    def allowance_left(self) -> int | None:
-        """How many more may be started in all."""
-        return self._left
-
-    @property
-    def load_ns(self) -> int:
-        """How long the phase sent load: its duration, or less when it was ended early."""
-        return max(0, self._end_ns - self._begin_ns)
 
     def stop(self) -> None:
         """End the phase now."""
@@ -431,20 +440,11 @@ class ClosedRun:
             self._finish()
 
     def _start(self, worker: Worker) -> None:
-        if self._left == 0:
-            self.budget_reached = True
-            self.stop()
-            return
         index = next(self._indices)
-        request = self._requests(index)
+        request = self._request(index)
         if request is None:
-            self.feeder_exhausted = True
             self.stop()
             return
-        if self._left is not None:
-            self._left -= 1
-        self._in_flight += 1
-        self.recorder.now.starts += 1
         now = self._clock()
         worker.start(index, now, now, 0, request)
 

@@ -1,10 +1,9 @@
 """Recording invocations: an agent's side of measuring.
 
-Theory of operation. Each outcome of a phase has a ``Series``: a sparse histogram per metric, a dict from HDR slot to
-count, because an interval uses a few hundred of the 23,552 slots and a dict packs as fast as it merges. ``take``
-swaps all of them for new ones, which takes microseconds; the ``Taken`` interval is then packed one histogram at a
-time, so that its owner can start invocations in between. Memory does not depend on how many invocations were
-recorded.
+Theory of operation. Each outcome of a phase has a ``Series``: sparse counts per metric, because an interval uses a few
+hundred of the 23,552 HDR slots. ``take`` swaps all of them for new ones, which takes microseconds; the ``Taken``
+interval is then packed one histogram at a time, so that its owner can start invocations in between. Memory does not
+depend on how many invocations were recorded.
 
 Most values are not stored but implied, because they are the same: ``connect`` of a reused connection is 0, ``waited``
 is 0 while workers are free, and in a closed phase ``latency`` is ``service_time`` while ``lag``, ``waited`` and
@@ -18,12 +17,11 @@ counted.
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 from loadgen.functiongraph.facts import Facts
 from loadgen.functiongraph.outcome import Outcome
-from loadgen.measure.histogram import HIGHEST, SUB_BUCKETS, Histogram, slot
+from loadgen.measure.counts import Counts
 from loadgen.measure.interval import Failure, Sample, Slow
 
 EXAMPLES = 3
@@ -36,52 +34,53 @@ EXCERPT = 512
 _OK = Outcome.OK
 
 
-class Series:
-    """The histograms of one outcome in one interval; ``started`` of its ``n`` invocations had been started."""
+METRICS = (
+    "latency",
+    "service_time",
+    "lag",
+    "waited",
+    "late",
+    "connect",
+    "duration",
+    "billed_duration",
+    "overhead",
+    "memory_used",
+)
 
-    __slots__ = (
-        "billed_duration",
-        "connect",
-        "duration",
-        "lag",
-        "late",
-        "latency",
-        "memory_used",
-        "n",
-        "overhead",
-        "reasons",
-        "service_time",
-        "started",
-        "waited",
-    )
+
+class Series:
+    """The counts of one outcome in one interval; ``started`` of its ``n`` invocations had been started."""
+
+    __slots__ = ("n", "reasons", "started", *METRICS)
 
     def __init__(self) -> None:
         self.n = 0
         self.started = 0
         self.reasons: dict[str, int] = {}
-        self.latency: defaultdict[int, int] = defaultdict(int)
-        self.service_time: defaultdict[int, int] = defaultdict(int)
-        self.lag: defaultdict[int, int] = defaultdict(int)
-        self.waited: defaultdict[int, int] = defaultdict(int)
-        self.late: defaultdict[int, int] = defaultdict(int)
-        self.connect: defaultdict[int, int] = defaultdict(int)
-        self.duration: defaultdict[int, int] = defaultdict(int)
-        self.billed_duration: defaultdict[int, int] = defaultdict(int)
-        self.overhead: defaultdict[int, int] = defaultdict(int)
-        self.memory_used: defaultdict[int, int] = defaultdict(int)
+        self.latency = Counts()
+        self.service_time = Counts()
+        self.lag = Counts()
+        self.waited = Counts()
+        self.late = Counts()
+        self.connect = Counts()
+        self.duration = Counts()
+        self.billed_duration = Counts()
+        self.overhead = Counts()
+        self.memory_used = Counts()
 
-    def histograms(self, *, closed: bool) -> Iterator[tuple[str, Mapping[int, int]]]:
-        """Each metric's counts by slot, what was left out filled in; empty ones are passed over."""
-        yield "latency", self.service_time if closed else self.latency
-        yield "service_time", self.service_time
-        yield "lag", _with_zeros(self.lag, self.n)
-        yield "waited", _with_zeros(self.waited, self.n)
-        yield "late", _with_zeros(self.late, self.started)
-        yield "connect", _with_zeros(self.connect, self.started)
-        yield "duration", self.duration
-        yield "billed_duration", self.billed_duration
-        yield "overhead", self.overhead
-        yield "memory_used", self.memory_used
+    def packed(self, metric: str, *, closed: bool) -> bytes:
+        """The counts of a metric as they travel, what was left out of them filled in."""
+        counts: Counts = getattr(self, "service_time" if closed and metric == "latency" else metric)
+        if metric in ("lag", "waited"):
+            return counts.pack(zeros=self.n - counts.total)
+        if metric in ("late", "connect"):
+            return counts.pack(zeros=self.started - counts.total)
+        return counts.pack()
+
+    @property
+    def clipped(self) -> int:
+        """Values above the largest one that counts hold."""
+        return sum(getattr(self, metric).clipped for metric in METRICS)
 
 
 class Taken:
@@ -93,7 +92,6 @@ class Taken:
         self.series: dict[str, Series] = {}
         self.ok = Series()
         self.starts = 0
-        self.clipped = 0
         self.negative_overhead = 0
         self.summary_missing = 0
         self.samples: list[Sample] = []
@@ -104,6 +102,11 @@ class Taken:
     def slowest(self) -> list[Slow]:
         """The slowest answered invocations that are among the slowest of the phase so far, in no order."""
         return [slow for _, _, slow in self.slow_heap]
+
+    @property
+    def clipped(self) -> int:
+        """Values above the largest one that a histogram holds; each was counted as that one."""
+        return sum(series.clipped for _, series in self._all())
 
     def outcomes(self) -> dict[str, int]:
         """Invocations by outcome."""
@@ -121,9 +124,9 @@ class Taken:
     def packed(self) -> Iterator[tuple[str, bytes]]:
         """The histograms as they travel, by ``phase/start/outcome/metric``; a few µs of work for each."""
         for outcome, series in self._all():
-            for metric, counts in series.histograms(closed=self._closed):
-                if counts:
-                    yield f"{self._prefix}/{outcome}/{metric}", Histogram(dict(counts)).pack()
+            for metric in METRICS:
+                if packed := series.packed(metric, closed=self._closed):
+                    yield f"{self._prefix}/{outcome}/{metric}", packed
 
 
 class Recorder:
@@ -186,31 +189,28 @@ class Recorder:
         series.n += 1
         series.started += 1
         service_ns = ended_ns - started_ns
-        value = service_ns // 1000
-        series.service_time[value if value < SUB_BUCKETS else self._slot(value)] += 1
+        series.service_time.hit(service_ns // 1000)
         latency_ns = service_ns
         if not self._closed:
             latency_ns = ended_ns - intended_ns
-            value = latency_ns // 1000
-            series.latency[value if value < SUB_BUCKETS else self._slot(value)] += 1
+            series.latency.hit(latency_ns // 1000)
             self._record_lag(series, started_ns - intended_ns, late_ns)
         if connect_ns >= 1000:
-            series.connect[self._slot(connect_ns // 1000)] += 1
-        duration_ns = facts.duration_ns
-        if duration_ns is not None:
-            value = duration_ns // 1000
-            series.duration[value if value < SUB_BUCKETS else self._slot(value)] += 1
-            value = (service_ns - duration_ns) // 1000
-            if value < 0:
-                self.now.negative_overhead += service_ns - duration_ns < -1000
-                value = 0
-            series.overhead[value if value < SUB_BUCKETS else self._slot(value)] += 1
+            series.connect.hit(connect_ns // 1000)
+        if facts.duration_ns is not None:
+            duration_ns = facts.duration_ns
+            series.duration.hit(duration_ns // 1000)
+            overhead_ns = service_ns - duration_ns
+            if overhead_ns < 0:
+                self.now.negative_overhead += overhead_ns < -1000
+                overhead_ns = 0
+            series.overhead.hit(overhead_ns // 1000)
         elif self._expects_summary and facts.status == 200:
             self.now.summary_missing += 1
         if facts.billed_duration_ns is not None:
-            series.billed_duration[self._slot(facts.billed_duration_ns // 1000)] += 1
+            series.billed_duration.hit(facts.billed_duration_ns // 1000)
         if facts.memory_used_bytes is not None:
-            series.memory_used[self._slot(facts.memory_used_bytes // 1024)] += 1
+            series.memory_used.hit(facts.memory_used_bytes // 1024)
         if latency_ns > self._slow_floor_ns and facts.status:
             self._slow(latency_ns, service_ns, facts)
         if self._sampled is not None and self._sampled():
@@ -241,28 +241,22 @@ class Recorder:
         facts = Facts(outcome, reason, 0)
         series = self._series(facts)
         series.n += 1
-        series.latency[self._slot((at_ns - intended_ns) // 1000)] += 1
+        series.latency.hit((at_ns - intended_ns) // 1000)
         self._record_lag(series, lag_ns, late_ns, started=started_ns is not None)
         if started_ns is not None:
             series.started += 1
-            series.service_time[self._slot((at_ns - started_ns) // 1000)] += 1
+            series.service_time.hit((at_ns - started_ns) // 1000)
         if self._sampled is not None and self._sampled():
             self._sample(facts, index, intended_ns, started_ns, at_ns, None)
 
     def _record_lag(self, series: Series, lag_ns: int, late_ns: int, started: bool = True) -> None:
         """Record a lag and its two parts, lateness only of what was started; zeros are filled in when packing."""
         if lag_ns >= 1000:
-            series.lag[self._slot(lag_ns // 1000)] += 1
+            series.lag.hit(lag_ns // 1000)
             if late_ns >= 1000 and started:
-                series.late[self._slot(late_ns // 1000)] += 1
+                series.late.hit(late_ns // 1000)
             if lag_ns - late_ns >= 1000:
-                series.waited[self._slot((lag_ns - late_ns) // 1000)] += 1
-
-    def _slot(self, value: int) -> int:
-        if value > HIGHEST:
-            self.now.clipped += 1
-            value = HIGHEST
-        return slot(value)
+                series.waited.hit((lag_ns - late_ns) // 1000)
 
     def _series(self, facts: Facts) -> Series:
         outcome = facts.outcome.value
@@ -339,9 +333,3 @@ class Recorder:
                 request_id=facts.request_id,
             )
         )
-
-
-def _with_zeros(counts: Mapping[int, int], n: int) -> Mapping[int, int]:
-    """The counts with those values that were not recorded, because they are 0, so that there are ``n``."""
-    zeros = n - sum(counts.values())
-    return {**counts, 0: counts.get(0, 0) + zeros} if zeros else counts

@@ -14,7 +14,7 @@ import pytest
 
 from loadgen.engine.address import Address, tls_context
 from loadgen.engine.clock import monotonic_ns
-from loadgen.engine.connection import Connection, HttpInvoker, Wire
+from loadgen.engine.connection import BufferedConnection, HttpInvoker, Wire
 from loadgen.functiongraph.facts import Facts
 from loadgen.functiongraph.outcome import Outcome
 from loadgen.scenario.model import Timeout, Tls
@@ -247,7 +247,7 @@ async def test_bytes_that_come_before_a_connection_is_in_use_close_it() -> None:
 
     async with calling(play) as (caller, server):
         _, connection = await asyncio.get_running_loop().create_connection(
-            lambda: Connection(caller.wire), "127.0.0.1", server.port
+            lambda: BufferedConnection(caller.wire), "127.0.0.1", server.port
         )
         async with asyncio.timeout(5):
             while connection.open:
@@ -477,7 +477,7 @@ async def test_closed_tls_connections_leave_nothing_for_a_garbage_collector_that
             for _ in range(5):
                 assert (await caller.call())[0] == "ok/ok"
             await asyncio.sleep(0.1)
-            left = sum(isinstance(thing, Connection) for thing in gc.get_objects())
+            left = sum(isinstance(thing, BufferedConnection) for thing in gc.get_objects())
         finally:
             gc.enable()
         caller.invoker.close()

@@ -1,0 +1,49 @@
+cimport cython
+
+from loadgen.measure.recorder cimport Recorder
+
+cdef class Worker:
+    cdef long long _index, _intended_ns, _late_ns, _started_ns
+    cdef WorkerPool _pool
+    cdef public bint busy
+    cdef public long long until_ns
+    cdef public object invoker
+
+    cdef object start(self, long long index, long long intended_ns, long long started_ns, long long late_ns,
+                      object request)
+    @cython.locals(run=Run)
+    cpdef object ended(self, long long ended_ns, object facts, long long connect_ns, bytes body)
+
+cdef class WorkerPool:
+    cdef object _invoker
+    cdef public list workers, free
+    cdef public Run run
+
+cdef class Run:
+    cdef public Recorder recorder
+    cdef public bint feeder_exhausted, budget_reached
+    cdef WorkerPool _pool
+    cdef object _requests, _clock, _done, _left
+    cdef long long _begin_ns, _end_ns, _grace_ns, _in_flight
+
+    cpdef object freed(self, Worker worker, long long at_ns)
+    cdef object _request(self, long long index)
+
+cdef class OpenRun(Run):
+    cdef object _schedule, _max_lag_ns, _stage, _alarm
+    cdef list _spare
+    cdef bint _until_idle, _available, _exhausted
+    cdef long long _limit, _available_since_ns, _owed_ns, _grace_from_ns, _load_end_ns, _index, _due_ns, _size
+
+    @cython.locals(worker=Worker, free=list, due=cython.longlong, since=cython.longlong, now=cython.longlong,
+                   late=cython.longlong)
+    cdef bint _start(self) except -1
+    cdef object _next(self)
+
+cdef class ClosedRun(Run):
+    cdef object _indices, _alarm
+    cdef bint _ended, _finished
+    cdef list _to_start
+
+    @cython.locals(now=cython.longlong, index=cython.longlong)
+    cdef object _start(self, Worker worker)

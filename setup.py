@@ -1,0 +1,53 @@
+"""Builds the modules of the hot path with a C compiler where there is one.
+
+Without a compiler, or with ``LOADGEN_PURE=1``, the same package installs as pure Python.
+"""
+
+import os
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+SOURCES = {
+    "loadgen.engine.connection": "loadgen/engine/connection.py",
+    "loadgen.engine.quick": "loadgen/engine/quick.pyx",
+    "loadgen.engine.workers": "loadgen/engine/workers.py",
+    "loadgen.measure.counts": "loadgen/measure/counts.pyx",
+    "loadgen.measure.recorder": "loadgen/measure/recorder.py",
+}
+
+
+class AllOrNone(build_ext):
+    """The modules call each other in C, so if one cannot be built none may be."""
+
+    def build_extensions(self) -> None:
+        self.parallel = os.cpu_count()
+        try:
+            super().build_extensions()
+        except Exception as error:  # no compiler, no headers, no space: each compiler says it in its own way
+            self.warn(f"{error}; the hot path is not compiled, this installation is pure Python and slower")
+            for extension in self.extensions:
+                Path(self.get_ext_fullpath(extension.name)).unlink(missing_ok=True)
+            self.extensions = []
+
+
+def extensions() -> list[Extension]:
+    """The compiled modules; none where they are not wanted or Cython is missing."""
+    if os.environ.get("LOADGEN_PURE", "") not in ("", "0"):
+        return []
+    try:
+        from Cython.Build import cythonize
+    except ImportError:
+        return []
+    return cythonize(
+        [Extension(name, [source]) for name, source in SOURCES.items()],
+        build_dir="build",
+        language_level=3,
+        # annotations are for the type checker; the types of the compiled build are in the .pxd files
+        compiler_directives={"annotation_typing": False},
+        quiet=True,
+    )
+
+
+setup(ext_modules=extensions(), cmdclass={"build_ext": AllOrNone})

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from loadgen.build import COMPILED, build
+
+
+def pytest_report_header() -> str:
+    return f"loadgen build: {build()}"
+
+
+def pytest_sessionstart() -> None:
+    """Tests of a compiled module that is older than its source would say nothing about the source."""
+    for name in COMPILED:
+        spec = find_spec(name)
+        if spec is None or spec.origin is None or spec.origin.endswith(".py"):
+            continue
+        compiled = Path(spec.origin)
+        stem = compiled.name.partition(".")[0]
+        sources = [compiled.with_name(stem + suffix) for suffix in (".py", ".pxd", ".pyx")]
+        if any(source.exists() and source.stat().st_mtime > compiled.stat().st_mtime for source in sources):
+            pytest.exit(f"{compiled} is older than its source: make test builds it anew", 4)

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loadgen.build import build
+from loadgen.engine.http1 import HeaderNames, ProtocolError, ResponseReader
+from loadgen.engine.quick import Quick
+from loadgen.functiongraph.facts import Facts
+from loadgen.functiongraph.response import HEADERS, classify_function
+from loadgen.scenario.model import ResponseVersion
+
+HEAD = [
+    b"HTTP/1.1 200 OK",
+    b"Server: nginx/1.22.1",
+    b"Content-Length: 2",
+    b"Connection: keep-alive",
+    b'X-Cff-Invoke-Summary: {"duration":0.013,"billingDuration":1,"memorySize":128,"memoryUsed":41.51171875}',
+    b"X-Cff-Request-Id: 1cbe80f3-3c65-475e-ad88-76ac518d386a",
+    b"X-CFF-Billing-Duration: 1",
+    b"X-Func-Err-Code: 0",
+    b"X-Is-Func-Err: false",
+]
+VIEW = memoryview(bytearray(64 * 1024))
+
+
+def glance(answer: bytes) -> Facts | None:
+    """What a Quick says about an answer that fills the start of its buffer."""
+    VIEW[: len(answer)] = answer
+    return Quick(VIEW).read(len(answer))
+
+
+def judged(answer: bytes) -> Facts | None:
+    """What the reader and the classifier say; None unless it is one whole answer on a connection that stays open."""
+    try:
+        response = ResponseReader(HeaderNames(HEADERS), 1 << 16).feed(answer)
+    except ProtocolError:
+        return None
+    if response is None or not response.reusable:
+        return None
+    return classify_function(response.status, response.headers, response.body, ResponseVersion.V0)
+
+
+def message(lines: list[bytes], body: bytes = b"{}") -> bytes:
+    return b"\r\n".join(lines) + b"\r\n\r\n" + body
+
+
+@pytest.mark.skipif(build() == "pure", reason="only the compiled build reads at a glance")
+def test_a_documented_success_is_read_at_a_glance() -> None:
+    facts = glance(message(HEAD))
+    assert facts is not None
+    assert facts == judged(message(HEAD))
+
+
+numbers = st.one_of(
+    st.integers(0, 10**16).map(str),
+    st.decimals(0, 10**7, places=9).map(str),
+    st.floats(0, 1e13, allow_nan=False).map(repr),
+    st.sampled_from(
+        ["-1", "-0", "00", "01", "1.", ".5", "1e3", "1E3", "0.1e1", "null", '"1"', "8000000000001", "1.0", ""]
+    ),
+)
+KEYS = ["duration", "billingDuration", "memorySize", "memoryUsed"]
+keys = st.sampled_from([*KEYS, "durations", "memory", "\\u0064uration"])
+white = st.sampled_from(["", "", "", " ", "  ", "\t"])
+
+
+@st.composite
+def summaries(draw: st.DrawFn) -> bytes:
+    names = draw(st.one_of(st.permutations(KEYS), st.lists(keys, max_size=6)))
+    members = [f'{draw(white)}"{name}"{draw(white)}:{draw(white)}{draw(numbers)}{draw(white)}' for name in names]
+    text = "{" + ",".join(members) + draw(st.sampled_from(["}", "}", "}", "} ", ",}", "", "}}", "} x"]))
+    return text.encode()
+
+
+values = st.one_of(
+    summaries(),
+    st.sampled_from(b"0 00 1 4002 false False true v0 v1 2 +2 close keep-alive Keep-Alive chunked".split()),
+    st.sampled_from([b"", b" ", b"2 ", b"a\tb", b"a\x00b", b"a\x0bb", b"a\nb", b"a\rb", b"\xff", b"x" * 129]),
+    st.binary(max_size=20),
+)
+NAMES = """
+X-Cff-Invoke-Summary x-cff-request-id X-CFF-Request-Id Content-Length content-length Connection Transfer-Encoding
+X-Func-Err-Code X-Is-Func-Err X-Cff-Function-Log X-Cff-Response-Version X-Request-Id Other Date
+"""
+headers = st.sampled_from([b"", b"Bad Name", b"B\xc3d", *NAMES.encode().split()])
+lines = st.builds(
+    lambda name, colon, space, value, end: name + colon + space + value + end,
+    headers,
+    st.sampled_from([b":", b":", b":", b" :", b""]),
+    st.sampled_from([b" ", b" ", b"", b"  ", b"\t"]),
+    values,
+    st.sampled_from([b"", b"", b" ", b"\r", b"\n"]),
+)
+
+
+@settings(max_examples=400)
+@given(
+    st.lists(st.tuples(st.integers(0, len(HEAD)), st.sampled_from(["insert", "replace", "delete"]), lines), max_size=4),
+    st.sampled_from([b"{}", b"{}", b"{}", b"", b"{", b"{}\n"]),
+    st.integers(0, 30),
+)
+def test_what_is_read_at_a_glance_is_what_the_reader_and_the_classifier_say(
+    changes: list[tuple[int, str, bytes]], body: bytes, cut: int
+) -> None:
+    """A Quick may decline any answer, and never judges one differently."""
+    head = list(HEAD)
+    for at, change, line in changes:
+        if change == "insert":
+            head.insert(at, line)
+        elif change == "replace":
+            head[min(at, len(head) - 1)] = line
+        elif len(head) > 1:
+            head.pop(min(at, len(head) - 1))
+    answer = message(head, body)
+    if cut > 20:
+        answer = answer[: -(cut - 20)]
+    facts = glance(answer)
+    assert facts is None or facts == judged(answer)
+
+
+@given(summaries())
+def test_numbers_of_a_summary_are_read_at_a_glance_as_the_decoder_reads_them(summary: bytes) -> None:
+    answer = message([line for line in HEAD if b"Summary" not in line] + [b"X-Cff-Invoke-Summary: " + summary])
+    facts = glance(answer)
+    assert facts is None or facts == judged(answer)
