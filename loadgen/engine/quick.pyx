@@ -136,12 +136,12 @@ cdef inline bint _is(Text name, const char* lower, size_t length) noexcept:
 
 
 cdef inline bint _plain(Text at, Text stop) noexcept:
-    """Whether all of a value is printable ASCII."""
-    cdef bint plain = True
-    while at < stop:
-        plain &= 32 <= at[0] < 127
-        at += 1
-    return plain
+    """Whether all of a value is printable ASCII; without a branch, so that the compiler takes many bytes at a time."""
+    cdef unsigned char strange = 0
+    cdef Py_ssize_t i
+    for i in range(stop - at):
+        strange |= <unsigned char>(at[i] - 32) > 94
+    return not strange
 
 
 cdef inline Py_ssize_t _size(Text at, Py_ssize_t length) noexcept:

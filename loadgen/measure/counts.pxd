@@ -6,4 +6,4 @@ cdef class Counts:
     cdef public long long clipped
 
     cpdef void hit(self, long long value) noexcept
-    cdef unsigned long long _at(self, int slot) noexcept
+    cdef unsigned long long _at(self, int block, int i, unsigned long long zeros) noexcept

@@ -24,6 +24,11 @@ if (histogram.SLOTS, histogram.SUB_BUCKETS, histogram.SUB_BUCKET_BITS) != (_BLOC
     raise AssertionError("counts.pyx is laid out for other histograms than histogram.py")
 
 
+cdef struct Packing:
+    unsigned char* slots
+    unsigned char* counts
+
+
 cdef class Counts:
     def __dealloc__(self):
         for i in range(_BLOCKS):
@@ -50,27 +55,42 @@ cdef class Counts:
     @property
     def total(self):
         cdef unsigned long long total = 0
-        for i in range(_BLOCKS * _BLOCK):
-            total += self._at(i)
+        cdef int i, j
+        for i in range(_BLOCKS):
+            if self._blocks[i] != NULL:
+                for j in range(_BLOCK):
+                    total += self._blocks[i][j]
         return total
 
     def pack(self, unsigned long long zeros=0):
-        cdef int i, k, used = 0, at = 0
+        cdef int i, j, used = 0
         cdef unsigned long long n
-        for i in range(_BLOCKS * _BLOCK):
-            used += self._at(i) + (zeros if i == 0 else 0) != 0
+        cdef Packing to
+        for i in range(_BLOCKS):
+            for j in range(_BLOCK if self._blocks[i] != NULL or (zeros and i == 0) else 0):
+                used += self._at(i, j, zeros) != 0
         cdef bytes packed = PyBytes_FromStringAndSize(NULL, 10 * used)
-        cdef unsigned char* to = packed
-        for i in range(_BLOCKS * _BLOCK):
-            n = self._at(i) + (zeros if i == 0 else 0)
-            if n:
-                to[2 * at] = i & 0xFF
-                to[2 * at + 1] = i >> 8
-                for k in range(8):
-                    to[2 * used + 8 * at + k] = (n >> (8 * k)) & 0xFF
-                at += 1
+        to.slots = <unsigned char*>packed
+        to.counts = to.slots + 2 * used
+        for i in range(_BLOCKS):
+            for j in range(_BLOCK if self._blocks[i] != NULL or (zeros and i == 0) else 0):
+                n = self._at(i, j, zeros)
+                if n:
+                    _append(&to, i * _BLOCK + j, n)
         return packed
 
-    cdef inline unsigned long long _at(self, int slot) noexcept:
-        cdef unsigned long long* block = self._blocks[slot >> (_BITS - 1)]
-        return 0 if block == NULL else block[slot & (_BLOCK - 1)]
+    cdef inline unsigned long long _at(self, int block, int i, unsigned long long zeros) noexcept:
+        """A count, ``zeros`` added to that of slot 0."""
+        cdef unsigned long long n = 0 if self._blocks[block] == NULL else self._blocks[block][i]
+        return n + zeros if block == 0 and i == 0 else n
+
+
+cdef inline void _append(Packing* to, int slot, unsigned long long n) noexcept:
+    """Write a slot and its count, little-endian on any machine."""
+    cdef int k
+    for k in range(2):
+        to.slots[k] = (slot >> (8 * k)) & 0xFF
+    for k in range(8):
+        to.counts[k] = (n >> (8 * k)) & 0xFF
+    to.slots += 2
+    to.counts += 8
