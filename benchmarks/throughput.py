@@ -1,112 +1,113 @@
-"""Invocations per second and CPU per invocation, beside wrk, on the same nginx, in the same run.
+"""How many requests per second one core can make, what each costs, and how much memory that takes.
 
-Closed model, keep-alive, client on core 0, nginx on core 1, the tools taking turns; a ratio of medians is worth more
-than any single figure, since machines drift. loadgen keeps full accounting on: every header, the summary, the
-outcome, all histograms, one frame a second. Run with ``make bench``; nginx and wrk must be installed.
+Closed model, keep-alive, every tool on the same core, nginx on another, the same request and the same answer with all
+headers of a function. The tools take turns, in an order that rotates from round to round; a ratio of medians is worth
+more than any single figure, since machines drift. loadgen keeps full accounting on: every header, the summary, the
+outcome, all histograms, one frame a second.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
-import re
-import resource
-import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from loadgen.engine.messages import Plan
-from loadgen.fleet.local import LocalFleet
-from loadgen.scenario.model import FunctionTarget, Tls
-from tests.scenarios import closed_phase, function, scenario
+from benchmarks.document import NONE, absent, commands, provenance, table
+from benchmarks.ours import PURE, Agent, build
+from benchmarks.peers import peers
+from benchmarks.tool import Closed, Endpoint, Measured, Tool, ToolError
 from tests.servers.certificate import make_certificate
 from tests.servers.nginx import NGINX, Nginx
 from tests.servers.ports import free_port
 
-WRK = shutil.which("wrk")
-WORKERS = 64
-SECONDS = float(os.environ.get("BENCH_SECONDS", "5"))
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
+CONNECTIONS = 64
+REFERENCE = "wrk"
+HEADER = ("", "requests/s", "(min to max)", "× wrk", "CPU µs each", "memory MB", "failed")
+
+Results = Sequence[Measured | ToolError]
 
 
-async def loadgen(target: FunctionTarget) -> tuple[float, float]:
-    """Invocations per second and CPU µs per invocation of one agent, full accounting on."""
-    load = scenario(target, closed_phase(WORKERS, SECONDS))
-    plan = Plan(load, "127.0.0.1", 0, 1, time.monotonic_ns(), None)
-    completed = cpu_ns = failed = 0
-    async with LocalFleet([plan]) as fleet:
-        await fleet.prepare(0, WORKERS)
-        async for frame in fleet.run(time.monotonic_ns() + 100_000_000):
-            completed += frame.completed
-            failed += frame.completed - frame.outcomes.get("ok", 0)
-            cpu_ns += frame.health.cpu_ns
-    if failed:
-        sys.exit(f"{failed} invocations failed: the benchmark measures nothing")
-    return completed / SECONDS, cpu_ns / completed / 1000
+def tools() -> list[Tool]:
+    """Loadgen in both builds, and every peer with a closed model."""
+    load = Closed(CONNECTIONS, 1)
+    ours = [_ours("compiled", {}), _ours("pure", PURE)]
+    return [*ours, *(peer for peer in peers() if peer.makes(load))]
 
 
-def wrk(url: str) -> tuple[float, float]:
-    """The same of wrk, with one thread and a request of the same size."""
-    script = Path(__file__).with_name("wrk.lua")
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    path = "/v2/demo/fgs/functions/urn:fss:local:demo:function:default:hello:latest/invocations"
-    done = subprocess.run(
-        [str(WRK), "-t1", f"-c{WORKERS}", f"-d{SECONDS:g}s", "-s", str(script), url + path],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    requests = re.search(r"(\d+) requests in", done.stdout)
-    rate = re.search(r"Requests/sec:\s*([\d.]+)", done.stdout)
-    assert requests is not None
-    assert rate is not None
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return float(rate[1]), cpu / int(requests[1]) * 1e6
+def _ours(name: str, variables: dict[str, str]) -> Agent:
+    version, built = build(variables)
+    return Agent(f"loadgen, {name}", version if built == name else None, variables)
 
 
-def main() -> None:
-    """Measure over HTTP and HTTPS and print a table."""
-    if NGINX is None or WRK is None:
-        sys.exit("make bench needs nginx and wrk: install both (Debian: apt-get install nginx-light wrk)")
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < 2:
-        sys.exit("make bench needs two cores: one for the client, one for nginx")
+def section(seconds: int, rounds: int, how: str) -> str:
+    """Measure, and tell in Markdown. Without nginx it tells only that."""
+    if NGINX is None:
+        return "Not measured: nginx is not installed (Debian: nginx-light)."
+    client, server, *_ = sorted(os.sched_getaffinity(0))
+    load = Closed(CONNECTIONS, seconds)
+    contestants = tools()
+    parts = [provenance(contestants, how), f"{CONNECTIONS} connections. Rounds of {seconds} s: {rounds}."]
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary)
         directory.chmod(0o755)  # nginx's worker may run as another user
         certificate = make_certificate(directory)
-        with Nginx(directory, free_port(), tls_port=free_port(), certificate=certificate, cpu=cores[1]) as nginx:
-            os.sched_setaffinity(0, {cores[0]})  # inherited by wrk and the agent
-            for name, url, tls in (
-                ("HTTP", nginx.url, Tls(verify=True, ca=None)),
-                ("HTTPS", nginx.tls_url, Tls(verify=True, ca=str(certificate[0]))),
+        with Nginx(directory, free_port(), tls_port=free_port(), certificate=certificate, cpu=server) as nginx:
+            for scheme, endpoint in (
+                ("HTTP", Endpoint(nginx.url)),
+                ("HTTPS", Endpoint(nginx.tls_url, str(certificate[0]))),
             ):
-                rounds = []
-                for _ in range(ROUNDS):
-                    rounds.append((asyncio.run(loadgen(function(url, tls=tls))), wrk(url)))
-                    print(".", end="", flush=True, file=sys.stderr)
-                print(file=sys.stderr)
-                report(name, rounds)
+                results = measure(contestants, load, endpoint, rounds, client)
+                parts += [f"### {scheme}", table(HEADER, rows(results))]
+    return "\n\n".join([*parts, commands((tool, load) for tool in contestants)])
 
 
-def report(name: str, rounds: list[tuple[tuple[float, float], tuple[float, float]]]) -> None:
-    """Print the medians of all rounds, and their ratio."""
-    ours, theirs = ([side[i] for side in rounds] for i in (0, 1))
-    print(f"\n{name}, {WORKERS} connections, median of {len(rounds)} rounds of {SECONDS:g} s (min to max)")
-    for tool, results in (("loadgen", ours), ("wrk", theirs)):
-        rates, costs = [r for r, _ in results], [c for _, c in results]
-        print(
-            f"  {tool:8} {statistics.median(rates):9,.0f}/s  ({min(rates):,.0f} to {max(rates):,.0f})"
-            f"   {statistics.median(costs):6.2f} µs of CPU each"
-        )
-    ratio = statistics.median(r for r, _ in ours) / statistics.median(r for r, _ in theirs)
-    print(f"  ratio    {ratio:9.2f} × wrk")
+def measure(
+    contestants: Sequence[Tool], load: Closed, endpoint: Endpoint, rounds: int, core: int
+) -> list[tuple[Tool, Results]]:
+    """Every tool in every round, each time another one first."""
+    results: dict[str, list[Measured | ToolError]] = {tool.name: [] for tool in contestants}
+    for turn in range(rounds):
+        first = turn % len(contestants)
+        for tool in [*contestants[first:], *contestants[:first]]:
+            results[tool.name].append(_once(tool, load, endpoint, core))
+            print(".", end="", flush=True, file=sys.stderr)
+    print(file=sys.stderr)
+    return [(tool, results[tool.name]) for tool in contestants]
 
 
-if __name__ == "__main__":
-    main()
+def _once(tool: Tool, load: Closed, endpoint: Endpoint, core: int) -> Measured | ToolError:
+    if tool.version is None:
+        return ToolError("not installed")
+    try:
+        measured = tool.run(load, endpoint, core=core)
+    except ToolError as error:
+        return error
+    return measured if measured.report.requests else ToolError("got no answer")
+
+
+def rows(results: Sequence[tuple[Tool, Results]]) -> list[list[str]]:
+    """A row for each tool: medians over the rounds."""
+    rates = {tool.name: [m.report.rate for m in each if isinstance(m, Measured)] for tool, each in results}
+    reference = rates.get(REFERENCE)
+    return [_row(tool, each, statistics.median(reference) if reference else None) for tool, each in results]
+
+
+def _row(tool: Tool, results: Results, reference: float | None) -> list[str]:
+    failures = [each for each in results if isinstance(each, ToolError)]
+    if failures:
+        return absent(tool, failures[0], len(HEADER))
+    measured = [each for each in results if isinstance(each, Measured)]
+    rates = [each.report.rate for each in measured]
+    rate = statistics.median(rates)
+    return [
+        tool.name,
+        f"{rate:,.0f}",
+        f"{min(rates):,.0f} to {max(rates):,.0f}",
+        f"{rate / reference:.2f}" if reference else NONE,
+        f"{statistics.median(each.usage.cpu_ns / each.report.requests for each in measured) / 1000:.1f}",
+        f"{max(each.usage.rss_bytes for each in measured) / 1e6:.0f}",
+        f"{sum(each.report.failed for each in measured)}",
+    ]

@@ -3,7 +3,7 @@ cimport cython
 from loadgen.engine.quick cimport Quick
 
 cdef class Wire:
-    cdef public object loop, clock, address, timeout, classify, counts, view
+    cdef public object loop, connect, clock, address, timeout, classify, counts, view
     cdef public Quick quick
     cdef public bint fresh
     cdef object _names

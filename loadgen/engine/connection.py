@@ -25,6 +25,7 @@ from loadgen.engine.address import Address
 from loadgen.engine.clock import Clock
 from loadgen.engine.http1 import HeaderNames, ProtocolError, Response, ResponseReader
 from loadgen.engine.quick import Quick
+from loadgen.engine.transport import CONNECT, Connect
 from loadgen.engine.workers import Ended
 from loadgen.functiongraph.facts import Facts
 from loadgen.functiongraph.outcome import Outcome
@@ -54,8 +55,10 @@ class Wire:
         fresh: bool,
         bodiless: bool,
         quick: type[Quick] | None = None,
+        connect: Connect = CONNECT,
     ) -> None:
         self.loop = loop
+        self.connect = connect
         self.clock = clock
         self.address = address
         self.timeout = timeout
@@ -277,12 +280,8 @@ class HttpInvoker:
     async def _connect(self) -> None:
         wire = self._wire
         address = wire.address
-        _, connection = await wire.loop.create_connection(
-            lambda: BufferedConnection(wire),
-            address.host,
-            address.port,
-            ssl=address.tls,
-            server_hostname=address.server_name,
+        connection = await wire.connect(
+            wire.loop, lambda: BufferedConnection(wire), address.host, address.port, address.tls, address.server_name
         )
         wire.counts.opened += 1
         if connection.open:  # it may have been closed again before this task ran

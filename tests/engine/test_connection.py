@@ -15,6 +15,7 @@ import pytest
 from loadgen.engine.address import Address, tls_context
 from loadgen.engine.clock import monotonic_ns
 from loadgen.engine.connection import BufferedConnection, HttpInvoker, Wire
+from loadgen.engine.transport import Connect, by_aiofastnet, by_loop
 from loadgen.functiongraph.facts import Facts
 from loadgen.functiongraph.outcome import Outcome
 from loadgen.scenario.model import Timeout, Tls
@@ -30,7 +31,15 @@ TIMEOUT = Timeout(2000 * MS, 2000 * MS, 2000 * MS)
 class Caller:
     """Invokes and waits for the end."""
 
-    def __init__(self, port: int, *, timeout: Timeout = TIMEOUT, fresh: bool = False, tls: Tls | None = None) -> None:
+    def __init__(
+        self,
+        port: int,
+        *,
+        timeout: Timeout = TIMEOUT,
+        fresh: bool = False,
+        tls: Tls | None = None,
+        connect: Connect = by_loop,
+    ) -> None:
         self.wire = Wire(
             asyncio.get_running_loop(),
             monotonic_ns,
@@ -41,6 +50,7 @@ class Caller:
             classify=lambda response: Facts(Outcome.OK, "ok", response.status),
             fresh=fresh,
             bodiless=False,
+            connect=connect,
         )
         self._ended: asyncio.Future[tuple[int, Facts, int, bytes]] = asyncio.get_running_loop().create_future()
         self.invoker = HttpInvoker(self.wire, self._end)
@@ -393,6 +403,11 @@ async def test_a_connection_opened_ahead_costs_the_first_call_nothing() -> None:
     assert (caller.wire.counts.opened, caller.wire.counts.reused) == (1, 0)
 
 
+@pytest.fixture(params=[by_loop, by_aiofastnet], ids=["loop", "aiofastnet"])
+def connect(request: pytest.FixtureRequest) -> Connect:
+    return cast(Connect, request.param)
+
+
 @pytest.fixture
 def certificate(tmp_path: Path) -> tuple[Path, Path]:
     return make_certificate(tmp_path)
@@ -409,16 +424,16 @@ def server_context(certificate: tuple[Path, Path]) -> ssl.SSLContext:
     [(True, True, "ok/ok"), (True, False, "connection/tls_certificate"), (False, False, "ok/ok")],
 )
 async def test_the_servers_certificate_is_checked_as_the_scenario_says(
-    certificate: tuple[Path, Path], verify: bool, trusted: bool, expected: str
+    certificate: tuple[Path, Path], verify: bool, trusted: bool, expected: str, connect: Connect
 ) -> None:
     async with serving(answer_all, tls=server_context(certificate)) as server:
-        caller = Caller(server.port, tls=Tls(verify, str(certificate[0]) if trusted else None))
+        caller = Caller(server.port, tls=Tls(verify, str(certificate[0]) if trusted else None), connect=connect)
         first, second = await caller.call(), await caller.call()
         caller.invoker.close()
     assert first[0] == second[0] == expected
 
 
-async def test_large_answers_come_whole_through_tls(certificate: tuple[Path, Path]) -> None:
+async def test_large_answers_come_whole_through_tls(certificate: tuple[Path, Path], connect: Connect) -> None:
     size = 3_000_000
 
     async def play(peer: Peer) -> None:
@@ -426,7 +441,7 @@ async def test_large_answers_come_whole_through_tls(certificate: tuple[Path, Pat
             await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"y" * size)
 
     async with serving(play, tls=server_context(certificate)) as server:
-        caller = Caller(server.port, tls=Tls(True, str(certificate[0])))
+        caller = Caller(server.port, tls=Tls(True, str(certificate[0])), connect=connect)
         for _ in range(2):
             outcome, _, _, body = await caller.call()
             assert outcome == "ok/ok"
@@ -434,12 +449,12 @@ async def test_large_answers_come_whole_through_tls(certificate: tuple[Path, Pat
         caller.invoker.close()
 
 
-async def test_a_server_that_speaks_no_tls_is_an_outcome() -> None:
+async def test_a_server_that_speaks_no_tls_is_an_outcome(connect: Connect) -> None:
     async def play(peer: Peer) -> None:
         await peer.send(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
 
     async with serving(play) as server:
-        caller = Caller(server.port, tls=Tls(True, None))
+        caller = Caller(server.port, tls=Tls(True, None), connect=connect)
         outcome, _, _, _ = await caller.call()
         caller.invoker.close()
     assert outcome == "connection/tls"
@@ -449,28 +464,32 @@ async def _never_shakes_hands(peer: Peer) -> None:
     await asyncio.sleep(30)
 
 
-async def test_a_call_that_times_out_while_connecting_has_spent_all_its_time_on_that() -> None:
+async def test_a_call_that_times_out_while_connecting_has_spent_all_its_time_on_that(connect: Connect) -> None:
     async with serving(_never_shakes_hands) as server:
-        caller = Caller(server.port, timeout=Timeout(200 * MS, 2000 * MS, 2000 * MS), tls=Tls(False, None))
+        caller = Caller(
+            server.port, timeout=Timeout(200 * MS, 2000 * MS, 2000 * MS), tls=Tls(False, None), connect=connect
+        )
         outcome, service_ms, connect_ns, _ = await caller.call()
         caller.invoker.close()
     assert outcome == "timeout/connect"
     assert connect_ns == pytest.approx(service_ms * MS)
 
 
-async def test_opening_a_connection_ahead_takes_no_longer_than_the_connect_timeout() -> None:
+async def test_opening_a_connection_ahead_takes_no_longer_than_the_connect_timeout(connect: Connect) -> None:
     async with serving(_never_shakes_hands) as server:
-        caller = Caller(server.port, timeout=Timeout(200 * MS, 2000 * MS, 2000 * MS), tls=Tls(False, None))
+        caller = Caller(
+            server.port, timeout=Timeout(200 * MS, 2000 * MS, 2000 * MS), tls=Tls(False, None), connect=connect
+        )
         await asyncio.wait_for(caller.invoker.open(), 5)
         caller.invoker.close()
     assert caller.wire.counts.failed == 1
 
 
 async def test_closed_tls_connections_leave_nothing_for_a_garbage_collector_that_is_off(
-    certificate: tuple[Path, Path],
+    certificate: tuple[Path, Path], connect: Connect
 ) -> None:
     async with serving(answer_all, tls=server_context(certificate)) as server:
-        caller = Caller(server.port, fresh=True, tls=Tls(False, None))
+        caller = Caller(server.port, fresh=True, tls=Tls(False, None), connect=connect)
         gc.collect()
         gc.disable()
         try:

@@ -1,0 +1,145 @@
+"""loadgen as one tool among others: an agent fed its plan directly, and the command as a user runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from benchmarks import process
+from benchmarks.tool import BODY, PATH, Closed, Endpoint, Freeze, Load, Measured, Open, Report, ToolError, Usage
+from loadgen.engine.messages import Plan
+from loadgen.fleet.local import FleetError, LocalFleet
+from loadgen.measure.summary import Summary, decode
+from loadgen.report.figures import Shown, shown, totals
+from loadgen.report.units import percentile
+from loadgen.scenario.model import Arrivals, Tls
+from tests.scenarios import closed_phase, function, open_phase, scenario
+
+PURE = {"LOADGEN_PURE": "1"}
+CALL_LATER = {"PYTHONPATH": str(Path(__file__).with_name("call_later"))}
+_BUILD = "import loadgen, loadgen.build; print(loadgen.__version__, loadgen.build.build())"
+_LEAD_NS = 100_000_000
+_PERCENTILES = (50.0, 90.0, 99.0, 99.9)
+
+
+def build(variables: Mapping[str, str]) -> tuple[str, str]:
+    """Version and build (``compiled`` or ``pure``) of the loadgen that runs under these environment variables."""
+    done = subprocess.run(
+        [sys.executable, "-c", _BUILD], capture_output=True, text=True, check=True, env={**os.environ, **variables}
+    )
+    version, built = done.stdout.split()
+    return version, built
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """One agent, everything recorded, without the parent that merges and reports. ``variables`` choose its build."""
+
+    name: str
+    version: str | None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    arrivals: Arrivals = Arrivals.CONSTANT
+
+    def command(self, load: Load, url: str) -> list[str]:
+        """See Tool; what the load is, the agent is told on its stdin."""
+        variables = [f"{name}={Path(value).name}" for name, value in self.variables.items()]
+        return [*(["env", *variables] if variables else []), "python", "-m", "loadgen.engine.agent"]
+
+    def run(self, load: Load, endpoint: Endpoint, *, core: int | None = None, freeze: Freeze | None = None) -> Measured:
+        """See Tool. An agent is not frozen here."""
+        assert freeze is None
+        before = process.children_cpu_ns()
+        try:
+            report, rss_bytes = asyncio.run(self._run(load, endpoint, core))
+        except FleetError as error:
+            raise ToolError(str(error)) from error
+        return Measured(report, Usage(process.children_cpu_ns() - before, rss_bytes))
+
+    async def _run(self, load: Load, endpoint: Endpoint, core: int | None) -> tuple[Report, int]:
+        if isinstance(load, Closed):
+            phase, connections = closed_phase(load.connections, load.seconds), load.connections
+        else:
+            phase, connections = open_phase(load.rate, load.seconds), load.workers
+        target = function(endpoint.origin, tls=Tls(verify=True, ca=endpoint.certificate))
+        planned = scenario(target, replace(phase, arrivals=self.arrivals), event=BODY)
+        completed = failed = rss_bytes = 0
+        plan = Plan(planned, "127.0.0.1", 0, 1, time.monotonic_ns(), None)
+        async with AsyncExitStack() as stack:
+            with process.environment(self.variables), process.pinned(core):
+                fleet = await stack.enter_async_context(LocalFleet([plan]))
+            await fleet.prepare(0, connections)
+            begin_ns = time.monotonic_ns() + _LEAD_NS
+            async for frame in fleet.run(begin_ns):
+                completed += frame.completed
+                failed += frame.completed - frame.outcomes.get("ok", 0)
+                rss_bytes = max(rss_bytes, frame.health.rss_bytes)
+        return Report(completed, failed, completed / load.seconds, begin_ns=begin_ns), rss_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """``loadgen run`` as a user runs it: what counts is what it shows, and what it says about itself."""
+
+    name: str
+    version: str | None
+
+    def command(self, load: Load, url: str) -> list[str]:
+        """See Tool."""
+        return ["loadgen", "run", "scenario.yaml", "--quiet"]
+
+    def run(self, load: Load, endpoint: Endpoint, *, core: int | None = None, freeze: Freeze | None = None) -> Measured:
+        """See Tool."""
+        with tempfile.TemporaryDirectory() as temporary:
+            file, out = Path(temporary, "scenario.yaml"), Path(temporary, "run")
+            file.write_text(scenario_text(load, endpoint))
+            command = [sys.executable, "-m", "loadgen", "run", str(file), "--quiet", "--out", str(out)]
+            done = process.run(command, limit_s=load.seconds + 60, core=core, freeze=freeze)
+            summary = out / "summary.json"
+            if not summary.exists():
+                raise ToolError(f"exit code {done.code}: {done.err.strip()[-200:]}")
+            return Measured(read_summary(decode(summary.read_bytes())), done.usage)
+
+
+def scenario_text(load: Load, endpoint: Endpoint) -> str:
+    """The scenario of a load."""
+    function_urn = PATH.rpartition("/functions/")[2].removesuffix("/invocations")
+    shape = f"rate: {load.rate}/s" if isinstance(load, Open) else f"workers: {load.connections}"
+    return (
+        "name: benchmark\n"
+        f'target: {{endpoint: "{endpoint.origin}", project_id: demo, function: "{function_urn}"}}\n'
+        f"event: {BODY}\n"
+        f"phases: [{{name: steady, {shape}, duration: {load.seconds:g}s}}]\n"
+    )
+
+
+def read_summary(summary: Summary) -> Report:
+    """What the reports of a run show: a figure that is withheld is absent here, and the remark says why."""
+    view = totals(summary)
+    figures = {p: shown(view, "latency", p) for p in _PERCENTILES}
+    remarks = [summary.verdict.status]
+    rules = dict.fromkeys(reason.rule for reason in summary.verdict.reasons)
+    if rules:
+        remarks[0] += f" ({', '.join(rules)})"
+    if summary.verdict.status != "invalid":
+        remarks += [
+            f"{percentile(p)} withheld ({figure.brief})"
+            for p, figure in figures.items()
+            if not isinstance(figure, Shown)
+        ]
+    return Report(
+        requests=summary.totals.completed,
+        failed=summary.totals.completed - summary.totals.outcomes.get("ok", 0),
+        rate=summary.totals.achieved_rate,
+        percentiles_ms={p: figure.value / 1e6 for p, figure in figures.items() if isinstance(figure, Shown)},
+        remark="; ".join(remarks),
+    )

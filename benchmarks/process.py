@@ -1,0 +1,127 @@
+"""Runs a command as a benchmark needs it: on a given core, with the CPU and memory of its whole tree, or frozen."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.tool import Freeze, ToolError, Usage
+
+_LOOK_S = 0.2  # memory is looked at this often: rarely enough to disturb nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A command that ended by itself. ``out`` and ``err`` are its standard output and error."""
+
+    code: int
+    out: str
+    err: str
+    usage: Usage
+
+
+@contextmanager
+def pinned(core: int | None) -> Iterator[None]:
+    """What is started meanwhile runs on this core alone; None changes nothing."""
+    if core is None:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """What is started meanwhile sees these environment variables."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def children_cpu_ns() -> int:
+    """CPU time of all processes that this one started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return int((used.ru_utime + used.ru_stime) * 1e9)
+
+
+def run(command: Sequence[str], *, limit_s: float, core: int | None = None, freeze: Freeze | None = None) -> Done:
+    """Run a command to its end.
+
+    Raises ToolError when it takes longer than ``limit_s``; nothing of it is left then.
+    """
+    before = children_cpu_ns()
+    rss = 0
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        with pinned(core):
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+        start = time.monotonic()
+        try:
+            while process.poll() is None:
+                now = time.monotonic() - start
+                if now > limit_s:
+                    raise ToolError(f"did not end within {limit_s:g} s")
+                if freeze is not None and now >= freeze.after_s:
+                    _freeze(process.pid, freeze.for_s)
+                    freeze = None
+                rss = max(rss, sum(map(_rss_bytes, tree(process.pid))))
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(_LOOK_S)
+        finally:
+            if process.poll() is None:
+                _signal(tree(process.pid), signal.SIGKILL)
+                process.wait()
+        out.seek(0)
+        err.seek(0)
+        texts = [stream.read().decode("utf-8", "replace") for stream in (out, err)]
+    return Done(process.returncode, texts[0], texts[1], Usage(children_cpu_ns() - before, rss))
+
+
+def tree(pid: int) -> list[int]:
+    """The process and all its descendants, in whatever session they are."""
+    parents: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            # the name, in parentheses, may hold anything; the parent is the second field after it
+            parents.setdefault(int(path.read_text().rpartition(")")[2].split()[1]), []).append(int(path.parent.name))
+    found = [pid]
+    for each in found:
+        found += parents.get(each, [])
+    return found
+
+
+def _freeze(pid: int, seconds: float) -> None:
+    pids = tree(pid)
+    _signal(pids, signal.SIGSTOP)
+    time.sleep(seconds)
+    _signal(pids, signal.SIGCONT)
+
+
+def _signal(pids: Sequence[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def _rss_bytes(pid: int) -> int:
+    """The largest memory of a process so far. Not that of wait4, which begins with the memory of whoever forked it."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return 0
