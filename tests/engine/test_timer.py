@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from loadgen.engine.clock import monotonic_ns
-from loadgen.engine.timer import ALARM, LoopAlarm, TimerfdAlarm
+from loadgen.engine.timer import ALARM, Budget, LoopAlarm, TimerfdAlarm
 
 MS = 1_000_000
 
@@ -57,3 +59,18 @@ async def test_a_closed_alarm_never_rings(kind: type[TimerfdAlarm | LoopAlarm]) 
     alarm.close()
     await asyncio.sleep(0.03)
     assert rings == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 10 * MS), st.integers(0, 100_000))))
+def test_at_most_a_fifth_of_the_time_is_spent_waiting_awake(draws: list[tuple[int, int]]) -> None:
+    budget, now, spent = Budget(0), 0, 0
+    for passed, wanted in draws:
+        now += passed
+        drawn = budget.draw(now, wanted)
+        assert 0 <= drawn <= wanted
+        spent += drawn
+    assert spent <= now / 5
+
+
+def test_a_gap_of_a_millisecond_pays_for_waking_up_early() -> None:
+    assert Budget(0).draw(MS, 60_000) == 60_000
