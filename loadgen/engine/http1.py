@@ -22,6 +22,8 @@ MAX_HEAD = 256 * 1024
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?")
+_TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\x00-\x08\x0a-\x1f\x7f]*")
+_CONTROLS = bytes([*range(9), *range(10, 32), 127])  # no header may hold them. Source: RFC 9110 §5.5
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [^\x00-\x08\x0a-\x1f\x7f]*)?")
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 _MAX_NAMES = 1024
@@ -82,6 +84,7 @@ class ResponseReader:
         "_body",
         "_head",
         "_http11",
+        "_interim",
         "_keep",
         "_left",
         "_names",
@@ -96,8 +99,10 @@ class ResponseReader:
         self._names = names
         self._keep = keep
         self._bodiless = bodiless
-        self._status_line, self._status, self._http11 = b"", 0, False  # the last one seen: usually the next one too
+        # the last one seen: usually the next one too; at first one that no line can be
+        self._status_line, self._status, self._http11 = b"\r\n", 0, False
         self._pending = b""
+        self._interim = False
         self._state = _HEAD
         self._head: tuple[int, dict[bytes, bytes], bool] = (0, {}, False)
         self._body = bytearray()
@@ -106,8 +111,8 @@ class ResponseReader:
 
     @property
     def idle(self) -> bool:
-        """Whether no byte of a response has been read since the last complete one."""
-        return self._state is _HEAD and not self._pending
+        """Whether no byte of a response, interim ones included, has been read since the last complete one."""
+        return self._state is _HEAD and not self._pending and not self._interim
 
     def feed(self, data: bytes) -> Response | None:
         """Read more bytes; the response when it is complete.
@@ -138,6 +143,7 @@ class ResponseReader:
             and not self._bodiless
         ):
             self._pending = b""
+            self._interim = False
             body = data[end + 4 :]
             return Response(status, headers, body if size <= self._keep else body[: self._keep], True)
         self._pending = b""
@@ -172,7 +178,7 @@ class ResponseReader:
         lines = head.split(b"\r\n")
         if lines[0] != self._status_line:
             self._learn_status_line(lines[0])
-        if head.count(b"\n") >= len(lines) or head.count(b"\r") >= len(lines) or b"\0" in head:
+        if len(head) - len(head.translate(None, _CONTROLS)) != 2 * (len(lines) - 1):  # more than the line ends
             raise ProtocolError("bad_header", head)
         headers: dict[bytes, bytes] = {}
         names = self._names
@@ -198,7 +204,9 @@ class ResponseReader:
         if status < 200:
             if status == 101:
                 raise ProtocolError("upgraded", b"101 Switching Protocols")
-            return self.feed(rest) if rest else None  # an interim response; the real one follows
+            rest = self._after_interim(rest)
+            self._interim = True
+            return self.feed(rest) if rest else None
         options = {option.strip().lower() for option in headers.get(b"connection", b"").split(b",")}
         reusable = b"close" not in options and (http11 or b"keep-alive" in options)
         self._head = (status, headers, reusable)
@@ -213,6 +221,7 @@ class ResponseReader:
             if coding.lower() != b"chunked":
                 raise ProtocolError("bad_transfer_encoding", coding)
             self._state = _CHUNK_HEAD
+            self._head = (status, headers, reusable and http11)  # HTTP/1.0 has no chunks: RFC 9112 §6.1
         elif length is not None:
             if _LENGTH.fullmatch(length) is None:
                 raise ProtocolError("bad_content_length", length)
@@ -220,6 +229,16 @@ class ResponseReader:
         else:
             self._state = _UNTIL_CLOSE
         return self._feed_body(rest)
+
+    def _after_interim(self, data: bytes) -> bytes:
+        """What follows the interim responses that the data begins with: a loop, as there may be thousands of them."""
+        position = 0
+        while (end := data.find(b"\r\n\r\n", position)) >= 0:
+            status, _, _ = self._parse_head(data[position:end])
+            if status >= 200 or status == 101:
+                break
+            position = end + 4
+        return data[position:]
 
     def _feed_body(self, data: bytes) -> Response | None:
         if self._state is _LENGTH_BODY:
@@ -264,7 +283,7 @@ class ResponseReader:
                 self._trailer_bytes = 0
             elif line:  # a trailer field: allowed, and of no use to us
                 self._trailer_bytes += len(line)
-                if self._trailer_bytes > MAX_HEAD or b":" not in line:
+                if self._trailer_bytes > MAX_HEAD or _TRAILER.fullmatch(line) is None:
                     raise ProtocolError("bad_trailer", line)
             elif position < len(data):
                 raise ProtocolError("trailing_data", data[position:])
@@ -286,6 +305,7 @@ class ResponseReader:
         body = bytes(self._body)
         self._body = bytearray()
         self._pending = b""
+        self._interim = False
         self._state = _HEAD
         return Response(status, headers, body, reusable)
 

@@ -47,7 +47,7 @@ Loadgen = Callable[..., Command]
 def environment() -> dict[str, str]:
     """Ours, without what would change the output, and without a home."""
     kept = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
-    return {**kept, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
+    return {**kept, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "XDG_STATE_HOME": "/nonexistent"}
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import pytest
@@ -16,22 +15,10 @@ from hdrh.log import HistogramLogReader
 
 from loadgen.measure.summary import schema
 from tests.e2e.conftest import ROOT, Command, Loadgen, environment
+from tests.e2e.processes import EMULATED, agents_of, children_of, finish, start
 from tests.servers.certificate import make_certificate
 from tests.servers.nginx import NGINX, Nginx
 from tests.servers.ports import free_port
-
-EMULATED = """
-name: short
-target: {endpoint: emulator, function: hello}
-event: {user: ada}
-phases:
-  - {name: warm-up, workers: 4, duration: 500ms, warmup: true}
-  - {name: steady, rate: 100/s, duration: 1500ms}
-samples: all
-tags: {team: a}
-emulator:
-  functions: {hello: {memory: 1024MB, work: {median: 2ms, sigma: 0.1}, cold_start: none}}
-"""
 
 KEPT = {
     "scenario.yaml",
@@ -43,20 +30,6 @@ KEPT = {
     "report.html",
     "truth.ndjson",
 }
-
-
-def children_of(pid: int) -> list[int]:
-    """Processes whose parent is pid."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if int(fields[1]) == pid:
-                found.append(int(entry.name))
-    return found
 
 
 def test_a_run_leaves_its_directory_and_every_file_in_it_says_the_same(loadgen: Loadgen) -> None:
@@ -355,31 +328,6 @@ def test_a_disk_that_fills_up_loses_files_and_not_the_figures_on_the_screen(tmp_
     assert (tmp_path / "run" / "scenario.yaml").exists()
 
 
-def start(tmp_path: Path, *options: str) -> subprocess.Popen[str]:
-    """A run in the background, until it sends load."""
-    (tmp_path / "scenario.yaml").write_text(EMULATED)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "loadgen", "run", "scenario.yaml", "--out", "run", *options],
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    truth = tmp_path / "run" / "truth.ndjson"
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and not (truth.exists() and truth.stat().st_size):
-        time.sleep(0.05)
-    return process
-
-
-def finish(process: subprocess.Popen[str], tmp_path: Path) -> tuple[str, str, dict[str, Any]]:
-    stdout, stderr = process.communicate(timeout=20)
-    assert "Traceback" not in stderr, stderr
-    return stdout, stderr, json.loads((tmp_path / "run" / "summary.json").read_text())
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_drains_writes_the_results_and_leaves_no_process(tmp_path: Path, number: signal.Signals) -> None:
     process = start(tmp_path, "--set", "phases.1.duration=60s")
@@ -439,7 +387,7 @@ def test_a_killed_run_leaves_no_process_and_what_it_measured(tmp_path: Path) -> 
 def test_an_agent_that_dies_fails_the_run_and_what_was_measured_is_kept(tmp_path: Path) -> None:
     process = start(tmp_path, "--set", "phases.1.duration=60s")
     time.sleep(2)
-    (agent,) = [p for p in children_of(process.pid) if b"engine.agent" in Path(f"/proc/{p}/cmdline").read_bytes()]
+    (agent,) = agents_of(process.pid)
     os.kill(agent, signal.SIGKILL)
     _, stderr, summary = finish(process, tmp_path)
     assert process.returncode == 1

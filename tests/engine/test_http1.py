@@ -1,11 +1,8 @@
+"""Examples; the laws for any bytes at all, with llhttp as oracle, are in tests/fuzz."""
+
 from __future__ import annotations
 
-import itertools
-
-import httptools
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from loadgen.engine.http1 import MAX_HEAD, HeaderNames, ProtocolError, Response, ResponseReader
 
@@ -145,6 +142,9 @@ def test_one_reader_reads_response_after_response() -> None:
         (b"HTTP/1.1 200 OK\r\nX: a\r\n folded\r\n\r\n", "bad_header"),
         (b"HTTP/1.1 200 OK\r\nX: a\x00b\r\n\r\n", "bad_header"),
         (b"HTTP/1.1 200 OK\r\nX: a\nY: b\r\n\r\n", "bad_header"),
+        (b"HTTP/1.1 200 OK\r\nX: a\x01b\r\n\r\n", "bad_header"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: \x0b5\r\n\r\nhello", "bad_header"),  # not white space in HTTP
+        (b"\r\nX: a\r\n\r\n" + SIMPLE, "not_http"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "bad_content_length"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 5x\r\n\r\n", "bad_content_length"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9999999999999999999999\r\n\r\n", "bad_content_length"),
@@ -155,6 +155,7 @@ def test_one_reader_reads_response_after_response() -> None:
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n", "bad_chunk"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-3\r\nabc\r\n", "bad_chunk"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nbad trailer\r\n\r\n", "bad_trailer"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: b\nC: d\r\n\r\n", "bad_trailer"),
         (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "upgraded"),
         (SIMPLE + b"x", "trailing_data"),
         (CHUNKED + b"HTTP/1.1 200 OK\r\n", "trailing_data"),
@@ -188,129 +189,3 @@ def test_names_that_a_server_invents_without_end_do_not_fill_the_memory() -> Non
     for n in range(10_000):
         assert names[b"X-%d" % n] == b""
     assert len(names) <= 1024
-
-
-class Oracle:
-    """What httptools (llhttp, the parser of Node.js) makes of a message."""
-
-    def __init__(self) -> None:
-        self.status = 0
-        self.body = b""
-        self.complete = 0
-        self.parser = httptools.HttpResponseParser(self)
-
-    def on_status(self, status: bytes) -> None:
-        self.status = self.parser.get_status_code()
-
-    def on_headers_complete(self) -> None:
-        self.status = self.parser.get_status_code()
-
-    def on_body(self, body: bytes) -> None:
-        self.body += body
-
-    def on_message_complete(self) -> None:
-        if self.status >= 200:
-            self.complete += 1
-
-
-tokens = st.sampled_from([b"X-A", b"Content-Type", b"X-Cff-Request-Id", b"etag"])
-values = st.binary(max_size=20).map(lambda b: bytes(c for c in b if 32 < c < 127))
-extra = st.lists(st.tuples(tokens, values), max_size=4)
-bodies = st.binary(max_size=200)
-
-
-@st.composite
-def messages(draw: st.DrawFn) -> tuple[bytes, bytes]:
-    """A valid response and its body."""
-    status = draw(st.sampled_from([b"200 OK", b"201", b"404 Not Found", b"429 Too Many", b"500 x"]))
-    head = b"HTTP/1.1 " + status + b"\r\n"
-    for name, value in draw(extra):
-        head += name + b": " + value + b"\r\n"
-    body = draw(bodies)
-    if draw(st.booleans()):
-        return head + b"Content-Length: %d\r\n\r\n" % len(body) + body, body
-    chunks = b""
-    rest = body
-    while rest:
-        size = draw(st.integers(1, len(rest)))
-        chunks += b"%x\r\n" % size + rest[:size] + b"\r\n"
-        rest = rest[size:]
-    return head + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n", body
-
-
-@given(messages(), st.data())
-def test_valid_responses_read_as_httptools_reads_them_in_any_pieces(
-    message: tuple[bytes, bytes], data: st.DataObject
-) -> None:
-    text, body = message
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=5)))
-    pieces = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True) if a != b]
-    response = read(*pieces)
-    oracle = Oracle()
-    oracle.parser.feed_data(text)
-    assert response is not None
-    assert response.body == body == oracle.body
-    assert response.status == oracle.status
-    assert oracle.complete == 1
-
-
-fragments = st.sampled_from(
-    [
-        b"HTTP/1.1 200 OK\r\n",
-        b"HTTP/1.0 404 No\r\n",
-        b"HTTP/1.1 100 C\r\n\r\n",
-        b"Content-Length: 3\r\n",
-        b"Content-Length: 0\r\n",
-        b"Transfer-Encoding: chunked\r\n",
-        b"Connection: close\r\n",
-        b"\r\n",
-        b"\n",
-        b"abc",
-        b"3\r\nabc\r\n",
-        b"0\r\n\r\n",
-        b" ",
-        b":",
-        b"\x00",
-    ]
-)
-
-
-@given(st.lists(st.one_of(fragments, st.binary(max_size=8)), max_size=12))
-@example([b"HTTP/1.1 200 OK\r\n", b"Transfer-Encoding: chunked\r\n", b"\r\n", b"0\r\n\r\n"])
-def test_any_bytes_give_a_response_or_a_protocol_error_and_never_more_than_httptools_accepts(
-    parts: list[bytes],
-) -> None:
-    """Where we see a complete response in one piece, so does llhttp, with the same body: we are the stricter one."""
-    text = b"".join(parts)
-    under_test = reader()
-    try:
-        response = under_test.feed(text)
-    except ProtocolError:
-        return
-    if response is None:
-        return
-    oracle = Oracle()
-    try:
-        oracle.parser.feed_data(text)
-    except httptools.HttpParserError as error:
-        # llhttp wants a space after the status code even where there is no reason phrase, and pauses at messages that
-        # close the connection; we follow RFC 9112 §4 in both
-        raise AssertionError(f"llhttp refuses {text!r}: {error}") from error
-    assert oracle.status == response.status
-    assert oracle.body == response.body
-
-
-@given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=6))
-def test_any_bytes_in_any_pieces_never_raise_anything_but_a_protocol_error(data: bytes, cuts: list[int]) -> None:
-    for prefix in (b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"):
-        text = prefix + data
-        under_test = reader()
-        edges = [0, *sorted(min(c, len(text)) for c in cuts), len(text)]
-        try:
-            for a, b in itertools.pairwise(edges):
-                if under_test.feed(text[a:b]) is not None:
-                    break
-            else:
-                under_test.end()
-        except ProtocolError:
-            pass

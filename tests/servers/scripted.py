@@ -7,7 +7,7 @@ import re
 import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -42,6 +42,12 @@ class Peer:
             self.writer.write(piece)
             await self.writer.drain()
 
+    async def gone(self) -> None:
+        """Read and discard until the client has closed."""
+        with suppress(ConnectionError):
+            while await self._reader.read(65_536):
+                pass
+
     def close(self) -> None:
         """Close in good order."""
         self.writer.close()
@@ -67,7 +73,9 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(play: Play, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> AsyncIterator[Server]:
+async def serving(
+    play: Play, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[Server]:
     """Play the script for each connection until the context ends."""
     peers: list[Peer] = []
     tasks: set[asyncio.Task[None]] = set()
@@ -86,7 +94,7 @@ async def serving(play: Play, *, tls: ssl.SSLContext | None = None, host: str = 
         task = asyncio.get_running_loop().create_task(run(peer))
         tasks.add(task)
 
-    server = await asyncio.start_server(connected, host, 0, ssl=tls, limit=2**25)
+    server = await asyncio.start_server(connected, host, port, ssl=tls, limit=2**25)
     try:
         yield Server(server.sockets[0].getsockname()[1], peers)
     finally:

@@ -1,0 +1,227 @@
+"""``loadgen run`` against servers that misbehave: each an outcome with a reason, and nothing hangs or leaks."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import os
+import socket
+import ssl
+import statistics
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from tests.e2e.conftest import ROOT, Command, Loadgen
+from tests.e2e.processes import agents_of, children_of, open_files, peak_memory_bytes
+from tests.servers.certificate import make_certificate
+from tests.servers.hostile import ANSWERS, hostile
+from tests.servers.ports import free_port
+from tests.servers.scripted import OK, Peer, Play, Server, answer_all, serving
+
+# one invocation before and one after, both of the first answer, so that what is left over can be seen
+ROUNDS = 3
+HOSTILE = f"""
+name: hostile
+target:
+  endpoint: "http://127.0.0.1:PORT"
+  project_id: demo
+  function: hello
+  connections: fresh
+  preflight: false
+  timeout: {{connect: 2s, first_byte: 2s, total: 3s}}
+event: {{answer: "{{{{answer}}}}"}}
+feeder: {{file: answers.csv, order: loop}}
+phases:
+  - {{name: before, rate: 1/s, duration: 1s}}
+  - {{name: hostile, rate: {ROUNDS * len(ANSWERS) - 1}/s, duration: 1s, grace: 20s}}
+  - {{name: after, rate: 1/s, duration: 1s}}
+samples: all
+"""
+MORE_MEMORY = 8 * 2**20
+"""What the agent may grow by: each of the streams that do not end would fill more than this."""
+
+
+async def watched(server: Server, run: asyncio.Task[Command]) -> list[tuple[int, int, int]]:
+    """Until the run ends: connections the server has seen, files the agent has open, the most memory it held."""
+    seen = []
+    while not run.done():
+        for agent in [agent for child in children_of(os.getpid()) for agent in agents_of(child)]:
+            try:
+                seen.append((len(server.peers), open_files(agent), peak_memory_bytes(agent)))
+            except OSError:  # it has just ended
+                continue
+        await asyncio.sleep(0.02)
+    return seen
+
+
+async def test_every_bad_answer_has_its_outcome_and_the_agent_is_left_as_it_was(
+    loadgen: Loadgen, tmp_path: Path
+) -> None:
+    (tmp_path / "answers.csv").write_text("answer\n" + "\n".join(f'"{answer.name}"' for answer in ANSWERS))
+    async with serving(hostile) as server:
+        scenario = HOSTILE.replace("PORT", str(server.port))
+        running = asyncio.create_task(asyncio.to_thread(loadgen, scenario, "--agents", "1"))
+        seen = await watched(server, running)
+        run = await running
+    assert run.passed, run.stderr
+    summary = run.summary
+    assert [phase["planned"] for phase in summary["phases"]] == [1, ROUNDS * len(ANSWERS) - 1, 1]
+    assert summary["totals"]["unfinished"] == 0
+    with gzip.open(run.out / "samples.ndjson.gz", "rt") as file:
+        samples = [json.loads(line) for line in file]
+    found: dict[str, set[str]] = {answer.name: set() for answer in ANSWERS}
+    for sample in samples:
+        found[ANSWERS[sample["index"] % len(ANSWERS)].name].add(f"{sample['outcome']}/{sample['reason']}")
+    assert found == {answer.name: {answer.expected} for answer in ANSWERS}
+    assert len(server.peers) == len(samples)  # nothing was sent twice
+    before = [state for state in seen if state[0] == 1]
+    after = [state for state in seen if state[0] == len(samples)]
+    assert statistics.median(files for _, files, _ in after) == statistics.median(files for _, files, _ in before)
+    assert after[-1][2] - before[-1][2] < MORE_MEMORY
+
+
+PLAIN = """
+name: hostile
+target:
+  endpoint: "SCHEME://127.0.0.1:PORT"
+  project_id: demo
+  function: hello
+  connections: fresh
+  preflight: false
+  tls: {verify: false}
+  timeout: {connect: 1s, first_byte: 1500ms, total: 3s}
+phases: [{name: hostile, rate: 10/s, duration: 400ms, grace: 20s}]
+"""
+LARGE = 5 * 2**20
+
+
+async def stays_silent(peer: Peer) -> None:
+    await peer.gone()
+
+
+async def resets(peer: Peer) -> None:
+    peer.reset()
+
+
+async def closes(peer: Peer) -> None:
+    pass
+
+
+async def speaks_http(peer: Peer) -> None:
+    await peer.send(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+    await peer.gone()
+
+
+async def sends_an_alert(peer: Peer) -> None:
+    """A TLS record: fatal, handshake_failure (RFC 8446 §6)."""
+    await peer.send(b"\x15\x03\x03\x00\x02\x02\x28")
+    await peer.gone()
+
+
+async def refuses_unread(peer: Peer) -> None:
+    """Answer before the body of the request is read, then throw it away, as RFC 9112 §9.6 advises."""
+    await peer.send(b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+    await peer.gone()
+
+
+async def stops_reading(peer: Peer) -> None:
+    """Leave what has come in the kernel's buffers; the rest of the request has no place to go."""
+    peer.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    cast(asyncio.Transport, peer.writer.transport).pause_reading()
+    await asyncio.sleep(60)
+
+
+async def cuts(peer: Peer, answer: bytes) -> None:
+    """Answer and close the connection without close_notify, the goodbye of TLS."""
+    await peer.request()
+    await peer.send(answer)
+    peer.writer.transport.abort()
+
+
+async def cuts_after_the_answer(peer: Peer) -> None:
+    await cuts(peer, OK)
+
+
+async def cuts_within_the_answer(peer: Peer) -> None:
+    await cuts(peer, OK[:-1])
+
+
+CONNECTIONS = [
+    # what the server does with a connection, whether it speaks TLS, our scheme, characters in the event, how it may end
+    (stays_silent, False, "http", 0, {"timeout/first_byte"}),
+    (resets, False, "http", 0, {"connection/reset", "connection/closed"}),  # known before or after we wrote to it
+    (refuses_unread, False, "http", LARGE, {"too_large/status_413"}),
+    (stops_reading, False, "http", LARGE, {"timeout/first_byte"}),
+    (answer_all, True, "http", 0, {"connection/closed"}),  # what a TLS port makes of plain HTTP
+    (stays_silent, False, "https", 0, {"timeout/connect"}),
+    (resets, False, "https", 0, {"connection/reset"}),
+    (closes, False, "https", 0, {"connection/reset"}),  # in the handshake one is as good as the other
+    (speaks_http, False, "https", 0, {"connection/tls"}),
+    (sends_an_alert, False, "https", 0, {"connection/tls"}),
+    (cuts_after_the_answer, True, "https", 0, {"ok/ok"}),
+    (cuts_within_the_answer, True, "https", 0, {"connection/closed_early"}),
+]
+
+
+def outcomes(run: Command) -> dict[str, int]:
+    """How often each ``outcome/reason`` was, over all phases."""
+    assert run.passed, run.stderr
+    totals = run.summary["totals"]
+    ok = totals["outcomes"].get("ok", 0)
+    return {**totals["reasons"], **({"ok/ok": ok} if ok else {})}
+
+
+@pytest.mark.parametrize(
+    ("play", "tls", "scheme", "size", "expected"),
+    CONNECTIONS,
+    ids=[f"{play.__name__} {scheme}" for play, _, scheme, *_ in CONNECTIONS],
+)
+async def test_every_bad_connection_has_its_outcome(
+    loadgen: Loadgen, tmp_path: Path, play: Play, tls: bool, scheme: str, size: int, expected: set[str]
+) -> None:
+    (tmp_path / "event.json").write_text(json.dumps({"k": "x" * size}))
+    context = None
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*make_certificate(tmp_path))
+    async with serving(play, tls=context) as server:
+        scenario = PLAIN.replace("PORT", str(server.port)).replace("SCHEME", scheme)
+        run = await asyncio.to_thread(loadgen, scenario, "--set", "event_file=event.json")
+    assert outcomes(run).keys() <= expected
+    assert sum(outcomes(run).values()) == 4
+
+
+async def test_a_port_where_nobody_listens_refuses_each_invocation(loadgen: Loadgen) -> None:
+    run = await asyncio.to_thread(loadgen, PLAIN.replace("PORT", str(free_port())).replace("SCHEME", "http"))
+    assert outcomes(run) == {"connection/refused": 4}
+
+
+async def test_a_server_that_goes_away_and_comes_back_is_used_again(loadgen: Loadgen) -> None:
+    port = free_port()
+    phases = "phases=[{name: steady, rate: 50/s, duration: 4s}]"
+    scenario = PLAIN.replace("PORT", str(port)).replace("SCHEME", "http")
+    options = ("--set", phases, "--set", "target.connections=reuse", "--set", "samples=all")
+    async with serving(answer_all, port=port) as first:
+        running = asyncio.create_task(asyncio.to_thread(loadgen, scenario, *options))
+        while len(first.requests) < 25:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(1)
+    async with serving(answer_all, port=port) as second:
+        run = await running
+    with gzip.open(run.out / "samples.ndjson.gz", "rt") as file:
+        fates = [f"{line['outcome']}/{line['reason']}" for line in map(json.loads, file)]
+    gone = {"connection/refused", "connection/stale", "connection/closed", "connection/reset"}
+    assert gone >= set(fates) - {"ok/ok"}
+    assert "connection/refused" in fates
+    assert fates[0] == fates[-1] == "ok/ok"
+    assert fates.count("ok/ok") == len(first.requests) + len(second.requests)
+
+
+def test_every_reason_is_documented() -> None:
+    reasons = {answer.expected for answer in ANSWERS}.union(*(expected for *_, expected in CONNECTIONS))
+    table = (ROOT / "docs" / "results.md").read_text()
+    of_the_platform = {"ok/ok", "too_large/status_413"}
+    assert {reason for reason in reasons - of_the_platform if f"`{reason}`" not in table} == set()
