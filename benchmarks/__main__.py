@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import accuracy, pacing, throughput
+from benchmarks import accuracy, pacing, scale, throughput
 from benchmarks.document import replaced
 from benchmarks.peers import install
 
@@ -17,11 +17,13 @@ DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 SECTIONS: dict[str, Callable[[str], str]] = {
     "throughput": lambda how: throughput.section(5, 5, how),
     "pacing": lambda how: pacing.section(10, how),
+    "scale": lambda how: scale.section(10, how),
     "accuracy": lambda how: accuracy.section(12, list(accuracy.TITLES), how),
 }
 QUICK: dict[str, Callable[[str], str]] = {
     "throughput": lambda how: throughput.section(2, 1, how),
     "pacing": lambda how: pacing.section(4, how),
+    "scale": lambda how: scale.section(4, how),
     "accuracy": lambda how: accuracy.section(8, ["stall"], how),
 }
 

@@ -68,6 +68,7 @@ DELAYS: dict[str, Delay] = {
     "fixed": Fixed(20 * _MS),
     "bimodal": Bimodal(10 * _MS, 200 * _MS, 0.05),
     "stall": Stall(5 * _S, 7 * _S),
+    "slow": Fixed(2 * _S),
 }
 
 
