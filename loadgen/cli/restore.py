@@ -1,0 +1,249 @@
+"""``loadgen restore``: put back what runs changed on the platform and could not put back themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from loadgen.cli import output
+
+if TYPE_CHECKING:
+    from loadgen.control.client import Control
+    from loadgen.control.journal import Begun, Journal, Step
+    from loadgen.control.journalfile import JournalFile
+    from loadgen.control.undo import Undoing
+    from loadgen.scenario.model import FunctionTarget
+
+    Taken = tuple[JournalFile, Journal]
+
+FAILED = 1
+
+
+@click.command(epilog="Exit codes: 0 everything is as it was, 1 something is not, 2 usage error, 130 interrupted.")
+@click.argument("run", required=False)
+@click.option(
+    "--scenario", type=click.Path(path_type=Path), help="Take target.auth of this scenario file, not of the run's."
+)
+@click.option("--force", is_flag=True, help="Put back old values even where somebody else has set new ones since.")
+@click.option("--yes", is_flag=True, help="Do not ask before changing anything on another machine.")
+def restore(run: str | None, scenario: Path | None, force: bool, yes: bool) -> None:
+    """Put back what RUN, or every run that ended too early, changed on the platform.
+
+    It first shows what it will put back. Runs that are still going on are left alone, and so is what somebody else has
+    changed since. Doing it twice does no harm.
+    """
+    from loadgen.cli.state import state_directory
+    from loadgen.control.journalfile import DIRECTORY, JournalError
+
+    with ExitStack() as held:
+        try:
+            taken, code = _take(state_directory() / DIRECTORY, run, held)
+            for journal, said in taken:
+                _show(journal, said)
+            if not _allowed(taken, yes):
+                sys.exit(FAILED)
+            for journal, said in taken:
+                code = max(code, _restore(journal, said, scenario, force))
+        except JournalError as error:
+            output.say(f"error: {error}")
+            sys.exit(FAILED)
+    sys.exit(code)
+
+
+def say_what_is_left() -> None:
+    """One line on stderr where an earlier run ended without putting back what it changed; for the start of a run."""
+    from loadgen.cli.state import state_directory
+    from loadgen.control.journal import notice
+    from loadgen.control.journalfile import DIRECTORY, abandoned
+
+    if (text := notice(abandoned(state_directory() / DIRECTORY))) is not None:
+        output.say(text)
+
+
+def _take(directory: Path, run: str | None, held: ExitStack) -> tuple[list[Taken], int]:
+    """The journals to work on, the newest first, and the exit code so far."""
+    from loadgen.control.journalfile import JournalError, JournalFile, journals
+
+    paths = journals(directory)
+    if run is not None:
+        open_runs = [path.stem for path in paths]
+        paths = [path for path in paths if path.stem == run]
+        if not paths:
+            known = (
+                f"runs with something to put back: {', '.join(open_runs)}" if open_runs else "nothing is to be put back"
+            )
+            raise click.UsageError(f"there is no journal of a run {run} in {directory}; {known}")
+    taken: list[Taken] = []
+    code = 0
+    for path in paths:
+        try:
+            each = JournalFile.take(path)
+        except JournalError as error:
+            output.say(f"error: {error}")
+            code = FAILED
+            continue
+        if each is None:
+            output.say(f"{path.stem}: still going on, or being restored; left alone")
+        else:
+            held.enter_context(each[0])
+            taken.append(each)
+    if not paths:
+        output.show("nothing to put back\n")
+    newest_first = sorted(taken, key=lambda each: _started(each[1]), reverse=True)
+    return newest_first, FAILED if run is not None and not taken else code
+
+
+def _started(said: Journal) -> str:
+    return said.begun.started_at if said.begun is not None else ""
+
+
+def _show(journal: JournalFile, said: Journal) -> None:
+    from loadgen.control.document import Edit
+    from loadgen.control.journal import outstanding
+    from loadgen.control.undo import describe
+
+    begun = f", begun {_started(said)}" if said.begun is not None else ""
+    output.show(f"{journal.path.stem}{begun}\n")
+    for damage in said.damage:
+        where = f"{journal.path}:{damage.line}" if damage.line else str(journal.path)
+        output.say(f"{'note' if damage.torn else 'error'}: {where}: {damage.message}")
+    for step in outstanding(said.entries):
+        back = "; ".join(describe(Edit(value.path, value.ours[0], value.before)) for value in step.values)
+        output.show(f"  {step.resource.text}: {back}\n")
+
+
+def _allowed(taken: list[Taken], yes: bool) -> bool:
+    """Whether to go on; asks where something on another machine is to be changed."""
+    from loadgen.control.journal import outstanding
+    from loadgen.scenario.endpoint import loopback
+
+    steps = [step for _, said in taken for step in outstanding(said.entries)]
+    if yes or all(loopback(step.resource.endpoint) for step in steps):
+        return True
+    if not sys.stdin.isatty():
+        raise click.UsageError(
+            "this changes a function on another machine, and nobody can be asked; allow it with --yes"
+        )
+    return click.confirm("Put this back?", err=True)
+
+
+def _restore(journal: JournalFile, said: Journal, scenario: Path | None, force: bool) -> int:
+    from loadgen.control.journal import outstanding
+
+    code = 0 if all(damage.torn for damage in said.damage) else FAILED
+    if outstanding(journal.entries):
+        undone = asyncio.run(_undo(journal, said.begun, _target(said.begun, scenario), force))
+        for each in undone:
+            _tell(each)
+        if any(each.fault is not None for each in undone):
+            output.say(
+                f"The journal stays at {journal.path}; try again with: loadgen restore {journal.path.stem} "
+                "(--force overwrites what somebody else has set)"
+            )
+            return FAILED
+    kept = journal.finish(damaged=bool(said.damage))
+    if kept is not None:
+        output.say(f"note: {kept} keeps the lines that cannot be read")
+    return code
+
+
+def _tell(undone: Undoing) -> None:
+    from loadgen.control.undo import describe
+
+    where = undone.step.resource.text
+    if undone.back:
+        output.show(f"put back: {where}: {'; '.join(describe(edit) for edit in undone.back)}\n")
+    elif undone.fault is None:
+        output.show(f"as it was: {where}\n")
+    for note in undone.notes:
+        output.say(f"note: {note}")
+    if undone.fault is not None:
+        output.say(f"error: {undone.fault}")
+
+
+async def _undo(journal: JournalFile, begun: Begun | None, target: FunctionTarget | None, force: bool) -> list[Undoing]:
+    from loadgen.control.fault import ControlError
+    from loadgen.control.journal import outstanding
+    from loadgen.control.undo import SETTLE_S, Undoing, undo_step
+
+    undone = []
+    for step in outstanding(journal.entries):
+        try:
+            place = _control(step, target)
+        except ControlError as error:
+            undone.append(Undoing(step, (), str(error)))
+            continue
+        async with place as control:
+            if begun is not None and begun.emulated and await _gone(control, step):
+                undone.append(_ended(journal, step))
+            else:
+                undone.append(await undo_step(journal, step, control, force=force, settle_s=SETTLE_S))
+    return undone
+
+
+async def _gone(control: Control, step: Step) -> bool:
+    """Whether nothing answers any more where the emulator of a run was."""
+    from loadgen.control.fault import ControlError
+
+    try:
+        await control.read(step.resource)
+    except ControlError as error:
+        return error.status is None
+    return False
+
+
+def _ended(journal: JournalFile, step: Step) -> Undoing:
+    from loadgen.control.journal import Undone
+    from loadgen.control.undo import Undoing
+
+    for number in step.numbers:
+        journal.append(Undone(number))
+    return Undoing(step, (), None, ("it was the emulator's, which ended with its run",))
+
+
+def _control(step: Step, target: FunctionTarget | None) -> Control:
+    """The management API of the endpoint that was changed. Raises ControlError."""
+    from loadgen.control.authorization import Nobody, authorization
+    from loadgen.control.client import Control
+    from loadgen.control.fault import ControlError
+    from loadgen.engine.address import AddressError, tls_context
+
+    place = step.resource
+    if target is None:
+        return Control(place.endpoint, place.project_id, Nobody())
+    try:
+        tls = tls_context(target.tls)
+    except AddressError as error:
+        raise ControlError(str(error)) from error
+    allowed = authorization(target.auth, place.project_id, tls)
+    return Control(place.endpoint, place.project_id, allowed, tls=tls, insecure_auth=target.insecure_auth)
+
+
+def _target(begun: Begun | None, named: Path | None) -> FunctionTarget | None:
+    """The target of the scenario, for its credentials and certificates; None where the run had no scenario file."""
+    from loadgen.cli.credentials import with_credentials
+    from loadgen.scenario.fault import ScenarioError
+    from loadgen.scenario.load import load_file
+    from loadgen.scenario.model import FunctionTarget
+
+    file = named
+    if file is None and begun is not None and begun.scenario is not None:
+        file = Path(begun.scenario)
+    if file is None:
+        return None
+    try:
+        scenario = load_file(file, environment=os.environ).scenario
+    except ScenarioError as error:
+        output.say(str(error))
+        output.say(
+            "The credentials for putting this back are those of the run's scenario; --scenario FILE names another"
+        )
+        sys.exit(2)
+    target = with_credentials(scenario, quiet=False).target
+    return target if isinstance(target, FunctionTarget) else None

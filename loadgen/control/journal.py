@@ -1,0 +1,255 @@
+"""The journal of changes to the platform: its entries, and what is still to be put back.
+
+Theory of operation. One file per run, one JSON object per line, appended to only, and each line is on the disk before
+what follows it happens. A ``change`` goes before the request that makes it, so whatever reached the platform is in the
+journal; a ``done`` follows once the platform was seen to hold the new value, an ``undone`` once it was seen to hold the
+old one again. A run that ends in any way leaves a file from which everything that may still be changed can be told:
+every change without its ``undone``. Whether a change without its ``done`` ever arrived, only the platform knows.
+
+Every ``change`` says by itself what was changed and where, so a line that cannot be read costs no other.
+
+Entries, version 1 (``v``), told apart by ``entry``:
+
+- ``run``: run, pid, started_at, scenario (the path of its file), emulated (the platform ends with the run)
+- ``change``: number (from 1), resource, edits (path, before, after), original (everything else, but for secrets)
+- ``done``: number, also (what the platform changed on its own with it)
+- ``undone``: number
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from enum import Enum
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from loadgen.control.document import Edit, Path
+
+VERSION = 1
+
+
+class Kind(Enum):
+    """What can be changed. Versions and aliases exist or do not; the others have values."""
+
+    CONFIG = "config"
+    MAX_INSTANCES = "max_instances"
+    RESERVED_INSTANCES = "reserved_instances"
+    VERSION = "version"
+    ALIAS = "alias"
+
+
+class Resource(Struct, frozen=True):
+    """One thing on the platform that can be changed. ``function`` is a URN, ``name`` that of a version or an alias."""
+
+    kind: Kind
+    endpoint: str
+    project_id: str
+    function: str
+    name: str | None = None
+
+    @property
+    def text(self) -> str:
+        """For people to read."""
+        what = self.kind.value.replace("_", " ")
+        return f"{what if self.name is None else f'{what} {self.name}'} of {self.function} at {self.endpoint}"
+
+
+class Begun(Struct, frozen=True, tag_field="entry", tag="run"):
+    """Whose journal this is. ``started_at`` is an instant in RFC 3339."""
+
+    run: str
+    pid: int
+    started_at: str
+    scenario: str | None = None
+    emulated: bool = False
+    v: int = VERSION
+
+
+class Change(Struct, frozen=True, tag_field="entry", tag="change"):
+    """A change that is about to be made. ``original`` is the rest of the document, without what may be secret."""
+
+    number: int
+    resource: Resource
+    edits: tuple[Edit, ...]
+    original: dict[str, Any]
+    v: int = VERSION
+
+
+class Done(Struct, frozen=True, tag_field="entry", tag="done"):
+    """The platform was seen to hold the new values. ``also`` is what it changed on its own with them."""
+
+    number: int
+    also: tuple[Edit, ...] = ()
+    v: int = VERSION
+
+
+class Undone(Struct, frozen=True, tag_field="entry", tag="undone"):
+    """The platform was seen to hold the old values again."""
+
+    number: int
+    v: int = VERSION
+
+
+Entry = Begun | Change | Done | Undone
+
+
+class Damage(Struct, frozen=True):
+    """A line that cannot be used. ``torn`` is the last one, without its end: what it announces never began."""
+
+    line: int
+    message: str
+    torn: bool = False
+
+
+class Value(Struct, frozen=True):
+    """One part of a resource: what to put back, and which values are ours, the newest first."""
+
+    path: Path
+    before: Any
+    ours: tuple[Any, ...]
+
+
+class Step(Struct, frozen=True):
+    """Changes of one resource that are put back together. ``seen`` says whether all of them were seen to arrive."""
+
+    numbers: tuple[int, ...]
+    resource: Resource
+    values: tuple[Value, ...]
+    original: dict[str, Any]
+    seen: bool
+
+
+class Journal(Struct, frozen=True):
+    """What a journal says, as far as it can be read."""
+
+    entries: tuple[Entry, ...]
+    damage: tuple[Damage, ...]
+
+    @property
+    def begun(self) -> Begun | None:
+        """Whose journal it is; None when that line cannot be read."""
+        return next((entry for entry in self.entries if isinstance(entry, Begun)), None)
+
+
+def line(entry: Entry) -> bytes:
+    """An entry as it is written."""
+    return msgspec.json.encode(entry) + b"\n"
+
+
+def read(text: bytes) -> Journal:
+    """The entries of a journal, in order, and everything about it that is wrong."""
+    *whole, last = text.split(b"\n")
+    entries: list[Entry] = []
+    damage: list[Damage] = []
+    for number, content in enumerate([*whole, last] if last else whole, 1):
+        try:
+            entries.append(_entry(content))
+        except ValueError as error:
+            if number > len(whole):
+                damage.append(Damage(number, "the last line is cut off: what it announces was never sent", torn=True))
+            else:
+                damage.append(Damage(number, f"{error}: what it says is lost"))
+    damage.extend(_lost(entries))
+    return Journal(tuple(entries), tuple(damage))
+
+
+def outstanding(entries: Sequence[Entry]) -> list[Step]:
+    """What is to be put back, in this order: the newest change first.
+
+    Changes of one resource that follow each other are put back at once, to what was there before the first of them.
+    """
+    undone = {entry.number for entry in entries if isinstance(entry, Undone)}
+    also: dict[int, tuple[Edit, ...]] = {}
+    for entry in entries:
+        if isinstance(entry, Done):
+            also[entry.number] = also.get(entry.number, ()) + entry.also
+    steps: list[Step] = []
+    for change in reversed([entry for entry in entries if isinstance(entry, Change)]):
+        if change.number in undone:
+            continue
+        step = _step(change, also.get(change.number))
+        if steps and _together(steps[-1], step):
+            steps[-1] = _merged(steps[-1], step)
+        else:
+            steps.append(step)
+    return steps
+
+
+def notice(abandoned: Sequence[str]) -> str | None:
+    """One line about runs that ended without putting back what they changed, by name; None when there are none."""
+    if not abandoned:
+        return None
+    runs = "an earlier run" if len(abandoned) == 1 else f"{len(abandoned)} earlier runs"
+    return f"note: {runs} ended without putting back what was changed on the platform; do it with: loadgen restore"
+
+
+class _Version(Struct):
+    v: int = 0
+
+
+def _entry(content: bytes) -> Entry:
+    try:
+        version = msgspec.json.decode(content, type=_Version).v
+        if version == VERSION:
+            entry: Entry = _decode(content)
+            return entry
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"got {_quote(content)}, which is no entry of a journal ({error})") from error
+    raise ValueError(f"got an entry of version {version}, expected {VERSION}; use the loadgen that wrote it")
+
+
+_decode = msgspec.json.Decoder(Entry).decode
+
+
+def _quote(content: bytes) -> str:
+    text = content[:40].decode("utf-8", "replace")
+    return repr(text if len(content) <= 40 else f"{text}…")
+
+
+def _lost(entries: Sequence[Entry]) -> Iterator[Damage]:
+    """Changes that are missing between others, or that only their done or undone tells of."""
+    numbers = {entry.number for entry in entries if not isinstance(entry, Begun)}
+    settled = {entry.number for entry in entries if isinstance(entry, Change | Undone)}
+    for number in range(1, max(numbers, default=0) + 1):
+        if number not in settled:
+            yield Damage(0, f"change {number} is not in it: what it changed cannot be put back from here")
+
+
+def _step(change: Change, also: tuple[Edit, ...] | None) -> Step:
+    values = [Value(edit.path, edit.before, (edit.after,)) for edit in change.edits]
+    for edit in also or ():
+        same_part = next((i for i, value in enumerate(values) if value.path == edit.path), None)
+        if same_part is None:
+            values.append(Value(edit.path, edit.before, (edit.after,)))
+        else:
+            held = values[same_part]
+            values[same_part] = Value(held.path, held.before, (edit.after, *held.ours))
+    return Step((change.number,), change.resource, tuple(values), change.original, also is not None)
+
+
+def _together(newer: Step, older: Step) -> bool:
+    """Whether two steps in a row are of one resource, with no part of one within a part of the other."""
+    return newer.resource == older.resource and not any(
+        one.path != other.path and _nested(one.path, other.path) for one in newer.values for other in older.values
+    )
+
+
+def _nested(one: Path, other: Path) -> bool:
+    shorter = min(len(one), len(other))
+    return one[:shorter] == other[:shorter]
+
+
+def _merged(newer: Step, older: Step) -> Step:
+    values = {value.path: value for value in newer.values}
+    for value in older.values:
+        later = values.get(value.path)
+        values[value.path] = value if later is None else Value(value.path, value.before, later.ours + value.ours)
+    return Step(
+        newer.numbers + older.numbers,
+        newer.resource,
+        tuple(values.values()),
+        older.original,
+        newer.seen and older.seen,
+    )

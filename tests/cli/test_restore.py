@@ -1,0 +1,321 @@
+"""`loadgen restore` as its user sees it: a real process, its streams, its exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from aiohttp import web
+from click.testing import CliRunner
+from msgspec.structs import replace
+
+from loadgen.cli.restore import restore, say_what_is_left
+from loadgen.control.document import Edit
+from loadgen.control.journal import Begun, Change, Done, Entry, Kind, Resource, Undone
+from loadgen.control.journalfile import DIRECTORY, JournalFile
+from tests.control.entries import written
+from tests.servers.management import HELLO, PROJECT, Management, Request, failure, managing
+from tests.servers.ports import free_port
+
+SCENARIO = """\
+name: x
+target: {{endpoint: "{url}", project_id: demo, function: hello, auth: {{token: "${{FG_TOKEN}}"}}}}
+phases: [{{name: a, workers: 1, duration: 1s}}]
+"""
+
+
+class Said(NamedTuple):
+    """What a command said."""
+
+    code: int | None
+    stdout: str
+    stderr: str
+
+
+class Home:
+    """Where a user's journals are."""
+
+    def __init__(self, path: Path, platform: Management) -> None:
+        self.path = path
+        self.platform = platform
+        self.directory = path / "loadgen" / DIRECTORY
+        self.directory.mkdir(parents=True)
+
+    def change(self, number: int = 1, size: int = 512, before: int = 128) -> Change:
+        """A change of the memory size, as it would be written down."""
+        resource = Resource(Kind.CONFIG, self.platform.url, PROJECT, HELLO.text)
+        return Change(number, resource, (Edit(("memory_size",), before, size),), {})
+
+    def journal(self, run: str, *entries: Entry, begun: Begun | None = None, torn: bytes = b"") -> Path:
+        """A journal that a run left."""
+        path = self.directory / f"{run}.ndjson"
+        first = begun or Begun(run, 1, "2026-01-02T03:04:05Z")
+        path.write_bytes(written(first, *entries) + torn)
+        return path
+
+    async def restore(self, *arguments: str, stdin: int = asyncio.subprocess.DEVNULL, **environment: str) -> Said:
+        """Run the command."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "loadgen", "restore", *arguments),
+            env={**os.environ, "XDG_STATE_HOME": str(self.path), **environment},
+            stdin=stdin,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        stdout, stderr = await process.communicate()
+        assert b"Traceback" not in stderr, stderr.decode()
+        return Said(process.returncode, stdout.decode(), stderr.decode())
+
+
+@pytest.fixture
+async def home(tmp_path: Path) -> AsyncIterator[Home]:
+    async with managing() as platform:
+        yield Home(tmp_path, platform)
+
+
+async def test_it_shows_what_it_puts_back_and_does_it(home: Home) -> None:
+    path = home.journal("run-1", home.change(), Done(1))
+    home.platform.config["memory_size"] = 512
+    said = await home.restore()
+    where = f"config of {HELLO.text} at {home.platform.url}"
+    assert said == Said(
+        0,
+        "run-1, begun 2026-01-02T03:04:05Z\n"
+        f"  {where}: memory_size 512 -> 128\n"
+        f"put back: {where}: memory_size 512 -> 128\n",
+        "",
+    )
+    assert home.platform.config["memory_size"] == 128
+    assert not path.exists()
+    assert await home.restore() == Said(0, "nothing to put back\n", "")
+
+
+async def test_what_is_as_it_was_is_left_and_said(home: Home) -> None:
+    home.journal("run-1", home.change(), Done(1))
+    said = await home.restore("run-1")
+    assert (said.code, said.stdout.splitlines()[-1]) == (0, f"as it was: config of {HELLO.text} at {home.platform.url}")
+    assert home.platform.writes == []
+
+
+async def test_the_newest_run_is_put_back_first(home: Home) -> None:
+    home.journal("a", home.change(1, 512, 256), Done(1), begun=Begun("a", 1, "2026-01-02T00:00:02Z"))
+    home.journal("b", home.change(1, 256, 128), Done(1), begun=Begun("b", 1, "2026-01-02T00:00:01Z"))
+    home.platform.config["memory_size"] = 512
+    assert (await home.restore()).code == 0
+    assert home.platform.config["memory_size"] == 128
+
+
+async def test_only_the_run_that_is_named_is_put_back(home: Home) -> None:
+    home.journal("a", home.change(), Done(1))
+    other = home.journal("b", home.change(), Done(1))
+    home.platform.config["memory_size"] = 512
+    assert (await home.restore("a")).code == 0
+    assert other.exists()
+
+
+async def test_a_run_without_a_journal_is_a_usage_error_that_names_those_with_one(home: Home) -> None:
+    home.journal("a", home.change())
+    said = await home.restore("b")
+    assert said.code == 2
+    assert "there is no journal of a run b in " in said.stderr
+    assert "runs with something to put back: a" in said.stderr
+
+
+async def test_a_run_that_is_still_going_on_is_left_alone(home: Home) -> None:
+    with JournalFile.create(home.directory, Begun("alive", os.getpid(), "2026-01-02T03:04:05Z")) as journal:
+        journal.append(home.change())
+        home.platform.config["memory_size"] = 512
+        said = await home.restore()
+        assert (said.code, said.stderr) == (0, "alive: still going on, or being restored; left alone\n")
+        assert (await home.restore("alive")).code == 1
+    assert home.platform.writes == []
+
+
+async def test_a_journal_that_cannot_be_read_keeps_no_other_from_being_put_back(home: Home) -> None:
+    (home.directory / "a.ndjson").mkdir()
+    home.journal("b", home.change(), Done(1))
+    home.platform.config["memory_size"] = 512
+    said = await home.restore()
+    assert said.code == 1
+    assert said.stderr == f"error: cannot read {home.directory / 'a.ndjson'}: Is a directory\n"
+    assert home.platform.config["memory_size"] == 128
+
+
+async def test_an_endpoint_that_cannot_be_used_keeps_no_other_change_from_being_put_back(home: Home) -> None:
+    broken = home.change(2)
+    broken = replace(broken, resource=replace(broken.resource, endpoint="http://127.0.0.1:none"))
+    home.journal("run-1", home.change(), Done(1), broken, Done(2))
+    home.platform.config["memory_size"] = 512
+    said = await home.restore()
+    assert said.code == 1
+    assert "got port none" in said.stderr
+    assert home.platform.config["memory_size"] == 128
+
+
+async def test_two_at_once_do_it_once(home: Home) -> None:
+    home.journal("run-1", home.change(), Done(1))
+    home.platform.config["memory_size"] = 512
+
+    async def slowly(request: Request) -> web.Response | None:
+        await asyncio.sleep(1)
+        return None
+
+    home.platform.before = slowly
+    first, second = await asyncio.gather(home.restore(), home.restore())
+    assert (first.code, second.code) == (0, 0)
+    assert len(home.platform.writes) == 1
+    assert home.platform.config["memory_size"] == 128
+
+
+async def test_somebody_elses_change_is_exit_code_1_until_it_is_forced(home: Home) -> None:
+    path = home.journal("run-1", home.change(), Done(1))
+    home.platform.config["memory_size"] = 1024
+    said = await home.restore()
+    assert said.code == 1
+    assert "somebody else has changed it since: memory_size is 1024, was 128" in said.stderr
+    assert f"The journal stays at {path}; try again with: loadgen restore run-1 (--force " in said.stderr
+    assert home.platform.config["memory_size"] == 1024
+    assert (await home.restore("--force")).code == 0
+    assert home.platform.config["memory_size"] == 128
+
+
+async def test_a_platform_that_does_not_answer_is_exit_code_1_and_the_journal_stays(home: Home) -> None:
+    path = home.journal("run-1", home.change(), Done(1))
+
+    async def down(request: Request) -> web.Response:
+        return failure(503, "FSS.0503", "down")
+
+    home.platform.before = down
+    said = await home.restore()
+    assert said.code == 1
+    assert "answered 503 FSS.0503" in said.stderr
+    assert path.exists()
+
+
+async def test_a_torn_line_is_named_and_everything_else_put_back(home: Home) -> None:
+    path = home.journal("run-1", home.change(), Done(1), torn=b'{"entry":"change","number":2,"res')
+    home.platform.config["memory_size"] = 512
+    said = await home.restore()
+    assert said.code == 0
+    assert said.stderr.splitlines() == [
+        f"note: {path}:4: the last line is cut off: what it announces was never sent",
+        f"note: {path}.damaged keeps the lines that cannot be read",
+    ]
+    assert home.platform.config["memory_size"] == 128
+    assert await home.restore() == Said(0, "nothing to put back\n", "")
+
+
+async def test_a_spoilt_line_is_named_kept_and_exit_code_1(home: Home) -> None:
+    path = home.journal("run-1", home.change(2), Done(2))
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0] + b"%%%\n" + b"".join(lines[1:]))
+    home.platform.config["memory_size"] = 512
+    said = await home.restore()
+    assert said.code == 1
+    assert said.stderr.splitlines()[:2] == [
+        f"error: {path}:2: got '%%%', which is no entry of a journal (JSON is malformed: invalid character (byte 0)): "
+        "what it says is lost",
+        f"error: {path}: change 1 is not in it: what it changed cannot be put back from here",
+    ]
+    assert home.platform.config["memory_size"] == 128
+    assert b"%%%\n" in Path(f"{path}.damaged").read_bytes()
+
+
+async def test_an_entry_of_another_version_is_named_and_the_rest_put_back(home: Home) -> None:
+    home.journal("run-1", replace(home.change(1), v=9), home.change(2), Done(2))
+    home.platform.config["memory_size"] = 512
+    said = await home.restore()
+    assert said.code == 1
+    assert ":2: got an entry of version 9, expected 1" in said.stderr
+    assert home.platform.config["memory_size"] == 128
+
+
+async def test_what_ended_with_its_emulator_needs_nothing(home: Home) -> None:
+    gone = f"http://127.0.0.1:{free_port()}"
+    change = replace(home.change(), resource=replace(home.change().resource, endpoint=gone))
+    path = home.journal("run-1", change, Done(1), begun=Begun("run-1", 1, "t", emulated=True))
+    said = await home.restore()
+    assert (said.code, path.exists()) == (0, False)
+    assert "note: it was the emulator's, which ended with its run" in said.stderr
+    path = home.journal("run-2", change, Done(1))
+    assert (await home.restore()).code == 1
+    assert path.exists()
+
+
+async def test_credentials_come_from_the_scenario_of_the_run(home: Home) -> None:
+    scenario = home.path / "s.yaml"
+    scenario.write_text(SCENARIO.format(url=home.platform.url))
+    begun = Begun("run-1", 1, "2026-01-02T03:04:05Z", scenario=str(scenario))
+    home.journal("run-1", home.change(), Done(1), begun=begun)
+    home.platform.config["memory_size"] = 512
+    said = await home.restore()
+    assert said.code == 2
+    assert "FG_TOKEN" in said.stderr
+    assert "--scenario FILE names another" in said.stderr
+    said = await home.restore(FG_TOKEN="t0ken-t0ken-t0ken")
+    assert said.code == 0
+    assert {request.headers["X-Auth-Token"] for request in home.platform.requests} == {"t0ken-t0ken-t0ken"}
+    assert "t0ken" not in said.stdout + said.stderr
+
+
+async def test_another_machine_is_not_changed_unasked(home: Home) -> None:
+    change = home.change()
+    remote = replace(change, resource=replace(change.resource, endpoint="https://functiongraph.example.invalid"))
+    path = home.journal("run-1", remote, Done(1))
+    said = await home.restore()
+    assert said.code == 2
+    assert "allow it with --yes" in said.stderr
+    assert "memory_size 512 -> 128" in said.stdout
+    said = await home.restore("--yes")
+    assert said.code == 1
+    assert "no answer" in said.stderr
+    assert path.exists()
+
+
+async def test_at_a_terminal_it_asks_and_a_no_changes_nothing(home: Home) -> None:
+    change = home.change()
+    remote = replace(change, resource=replace(change.resource, endpoint="https://functiongraph.example.invalid"))
+    path = home.journal("run-1", remote, Done(1))
+    ours, theirs = os.openpty()
+    try:
+        os.write(ours, b"n\n")
+        said = await home.restore(stdin=theirs)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert said.code == 1
+    assert "Put this back? [y/N]" in said.stderr
+    assert "no answer" not in said.stderr
+    assert path.exists()
+
+
+async def test_a_journal_with_everything_undone_goes_away(home: Home) -> None:
+    path = home.journal("run-1", home.change(), Done(1), Undone(1))
+    assert (await home.restore()).code == 0
+    assert not path.exists()
+    assert home.platform.requests == []
+
+
+def test_the_help_says_what_it_leaves_alone() -> None:
+    text = " ".join(CliRunner().invoke(restore, ["--help"]).output.split())
+    assert "Runs that are still going on are left alone" in text
+
+
+async def test_the_start_of_a_run_says_what_an_earlier_one_left(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(home.path))
+    say_what_is_left()
+    assert capsys.readouterr().err == ""
+    home.journal("run-1", home.change())
+    say_what_is_left()
+    assert capsys.readouterr().err == (
+        "note: an earlier run ended without putting back what was changed on the platform; "
+        "do it with: loadgen restore\n"
+    )

@@ -1,0 +1,22 @@
+"""Entries of journals for tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from loadgen.control.document import Edit
+from loadgen.control.journal import Begun, Change, Entry, Kind, Resource, line
+
+CONFIG = Resource(Kind.CONFIG, "http://127.0.0.1:9", "demo", "urn:fss:local:demo:function:default:hello")
+ALIAS = Resource(Kind.ALIAS, CONFIG.endpoint, "demo", CONFIG.function, "lg")
+BEGUN = Begun("run-1", 1, "2026-01-02T03:04:05Z")
+
+
+def memory(number: int, before: Any, after: Any, resource: Resource = CONFIG) -> Change:
+    """A change of the memory size."""
+    return Change(number, resource, (Edit(("memory_size",), before, after),), {"memory_size": before, "timeout": 30})
+
+
+def written(*entries: Entry) -> bytes:
+    """The text of a journal."""
+    return b"".join(map(line, entries))

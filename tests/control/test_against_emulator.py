@@ -1,0 +1,73 @@
+"""What is proved against a small server elsewhere, against the emulator."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadgen.control.authorization import Nobody
+from loadgen.control.changes import Changes
+from loadgen.control.client import Control
+from loadgen.control.journalfile import DIRECTORY, JournalFile, begun
+from loadgen.control.limits import Limits, read_limits
+from loadgen.emulator.process import embedded
+from loadgen.scenario.build import default_emulator
+from tests.servers.management import HELLO, PROJECT
+
+CHANGES_WITHOUT = ("last_modified", "image_name")
+
+
+@pytest.fixture
+async def control() -> AsyncIterator[Control]:
+    async with embedded(default_emulator(), PROJECT, None) as url, Control(url, PROJECT, Nobody()) as control:
+        yield control
+
+
+async def state(control: Control) -> dict[str, Any]:
+    """Everything that can be changed."""
+    config = await control.config(HELLO)
+    return {
+        "config": {key: value for key, value in config.items() if key not in CHANGES_WITHOUT},
+        "reserved": await control.reserved_instances(HELLO),
+        "versions": [version["version"] for version in await control.versions(HELLO)],
+    }
+
+
+async def test_within_it_is_as_asked_and_afterwards_as_it_was(control: Control, tmp_path: Path) -> None:
+    before = await state(control)
+    journal = partial(JournalFile.create, tmp_path, begun("run-1", scenario=None, emulated=True))
+    async with Changes(control, journal) as changes:
+        await changes.config(HELLO, {("memory_size",): 512, ("user_data", "LOADGEN_RUN"): "1"})
+        await changes.max_instances(HELLO, 7)
+        await changes.reserved_instances(HELLO, 2)
+        await changes.config(HELLO, {("memory_size",): 1024, ("timeout",): 60})
+        within = await state(control)
+        assert (within["config"]["memory_size"], within["config"]["timeout"]) == (1024, 60)
+        assert within["config"]["strategy_config"]["concurrency"] == 7
+        assert within["reserved"]["count"] == 2
+    assert await state(control) == before
+
+
+async def test_after_a_kill_restore_puts_everything_back(control: Control, tmp_path: Path) -> None:
+    before = await state(control)
+    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
+    directory = str(tmp_path / "loadgen" / DIRECTORY)
+    run = partial(subprocess.run, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    victim = run([sys.executable, "-m", "tests.control.victim", control.endpoint, directory, "20"])
+    assert victim.returncode == -signal.SIGKILL
+    assert (await state(control))["config"]["strategy_config"]["concurrency"] == 7
+    restored = run([sys.executable, "-m", "loadgen", "restore"])
+    assert (restored.returncode, restored.stderr) == (0, "")
+    assert await state(control) == before
+
+
+async def test_its_limits_are_read(control: Control) -> None:
+    assert await read_limits(control, HELLO) == Limits(100, 1, 400, 1000)

@@ -1,0 +1,288 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from msgspec.structs import replace
+
+from loadgen.control.authorization import Nobody
+from loadgen.control.changes import Changes, UndoError
+from loadgen.control.client import Control
+from loadgen.control.fault import ControlError
+from loadgen.control.journalfile import JournalError, JournalFile, begun
+from tests.servers.management import HELLO, PROJECT, Management, Request, failure
+
+RUN = begun("run-1", scenario=None, emulated=False)
+
+
+@asynccontextmanager
+async def changing(platform: Management, directory: Path) -> AsyncIterator[Changes]:
+    async with (
+        Control(platform.url, PROJECT, Nobody()) as control,
+        Changes(control, partial(JournalFile.create, directory, RUN), settle_s=0.05) as changes,
+    ):
+        yield changes
+
+
+async def change_everything(changes: Changes) -> None:
+    await changes.config(HELLO, {("memory_size",): 512, ("user_data", "LOADGEN_RUN"): "1"})
+    await changes.config(HELLO, {("memory_size",): 1024, ("strategy_config", "concurrent_num"): 5})
+    await changes.max_instances(HELLO, 7)
+    await changes.reserved_instances(HELLO, 2)
+    await changes.version(HELLO, "lg-1")
+    await changes.alias(HELLO, "lg", "lg-1")
+    await changes.config(HELLO, {("memory_size",): 2048})
+
+
+async def test_within_it_is_as_asked_and_afterwards_as_it_was(platform: Management, tmp_path: Path) -> None:
+    platform.reserved = {"count": 1, "idle_mode": True}
+    before = platform.state()
+    async with changing(platform, tmp_path) as changes:
+        await change_everything(changes)
+        config = platform.config
+        assert (config["memory_size"], config["strategy_config"]) == (2048, {"concurrency": 7, "concurrent_num": 5})
+        assert json.loads(config["user_data"])["LOADGEN_RUN"] == "1"
+        assert config["not_documented_yet"] == before["config"]["not_documented_yet"]
+        assert (platform.reserved, list(platform.versions), list(platform.aliases)) == (
+            {"count": 2, "idle_mode": True},
+            ["lg-1"],
+            ["lg"],
+        )
+        assert len(list(tmp_path.iterdir())) == 1
+    assert platform.state() == before
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_without_a_change_there_is_no_journal(platform: Management, tmp_path: Path) -> None:
+    async with changing(platform, tmp_path) as changes:
+        await changes.config(HELLO, {("memory_size",): 128})
+        assert list(tmp_path.iterdir()) == []
+    assert platform.writes == []
+
+
+async def test_the_journal_is_on_the_disk_before_the_request_leaves(platform: Management, tmp_path: Path) -> None:
+    seen: list[list[dict[str, object]]] = []
+
+    async def look(request: Request) -> web.Response | None:
+        if request.writes:
+            (path,) = tmp_path.iterdir()
+            seen.append([json.loads(line) for line in path.read_bytes().splitlines()])
+        return None
+
+    platform.before = look
+    async with changing(platform, tmp_path) as changes:
+        await changes.config(HELLO, {("memory_size",): 512})
+        await changes.max_instances(HELLO, 7)
+    assert [[entry["entry"] for entry in entries] for entries in seen] == [
+        ["run", "change"],
+        ["run", "change", "done", "change"],
+        ["run", "change", "done", "change", "done"],
+        ["run", "change", "done", "change", "done", "undone"],
+    ]
+    assert seen[0][1]["edits"] == [{"path": ["memory_size"], "before": 128, "after": 512}]
+
+
+async def test_no_environment_variable_but_our_own_is_written_down(platform: Management, tmp_path: Path) -> None:
+    async with changing(platform, tmp_path) as changes:
+        await changes.config(HELLO, {("user_data", "LOADGEN_RUN"): "1"})
+        (path,) = tmp_path.iterdir()
+        text = path.read_text()
+    assert "LOADGEN_RUN" in text
+    assert "hunter2" not in text
+    assert platform.config["user_data"] == '{"HOST": "10.0.0.1", "PASSWORD": "hunter2-hunter2"}'
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+async def test_an_error_within_undoes_everything_and_goes_on(
+    platform: Management, tmp_path: Path, error: type[BaseException]
+) -> None:
+    before = platform.state()
+
+    async def work() -> None:
+        async with changing(platform, tmp_path) as changes:
+            await changes.config(HELLO, {("memory_size",): 512})
+            raise error
+
+    with pytest.raises(error):
+        await work()
+    assert platform.state() == before
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("moment", range(12))
+async def test_cancelled_at_any_request_everything_is_undone(platform: Management, tmp_path: Path, moment: int) -> None:
+    before = platform.state()
+    reached = asyncio.Event()
+
+    async def slowly(request: Request) -> web.Response | None:
+        if len(platform.requests) > moment:
+            reached.set()
+            await asyncio.sleep(0.02)
+        return None
+
+    async def work() -> None:
+        async with changing(platform, tmp_path) as changes:
+            await change_everything(changes)
+            await asyncio.sleep(10)
+
+    platform.before = slowly
+    task = asyncio.create_task(work())
+    await reached.wait()
+    task.cancel()
+    await asyncio.sleep(0.01)
+    task.cancel()  # a second interrupt does not leave the platform half undone
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert platform.state() == before
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_change_that_is_refused_undoes_those_before_it(platform: Management, tmp_path: Path) -> None:
+    before = platform.state()
+
+    async def refuse(request: Request) -> web.Response | None:
+        return failure(400, "FSS.1026", "invalid") if request.path.endswith("config-max-instance") else None
+
+    async def work() -> None:
+        async with changing(platform, tmp_path) as changes:
+            await changes.config(HELLO, {("memory_size",): 512})
+            await changes.max_instances(HELLO, 7)
+
+    platform.before = refuse
+    with pytest.raises(ControlError, match=r"FSS\.1026"):
+        await work()
+    assert platform.state() == before
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_an_answer_that_is_lost_is_no_reason_to_think_nothing_happened(
+    platform: Management, tmp_path: Path
+) -> None:
+    before = platform.state()
+
+    async def lose(request: Request) -> None:
+        if request.writes and len(platform.writes) == 1:
+            request.break_off()
+
+    platform.after = lose
+    with pytest.raises(ControlError, match="whether it was carried out is not known"):
+        async with changing(platform, tmp_path) as changes:
+            await changes.config(HELLO, {("memory_size",): 512})
+    assert [json.loads(request.body)["memory_size"] for request in platform.writes] == [512, 128]
+    assert platform.state() == before
+
+
+async def test_what_the_platform_resets_on_its_own_ends_the_change_and_is_put_back(
+    platform: Management, tmp_path: Path
+) -> None:
+    before = platform.state()
+
+    async def reset(request: Request) -> None:
+        if len(platform.writes) == 1:
+            platform.config["strategy_config"] = {"concurrency": 0, "concurrent_num": 1}
+
+    platform.after = reset
+    with pytest.raises(ControlError, match=r"changed strategy_config\.concurrency 100 -> 0 on its own"):
+        async with changing(platform, tmp_path) as changes:
+            await changes.config(HELLO, {("memory_size",): 512})
+    assert platform.state() == before
+
+
+async def test_variables_that_the_platform_loses_end_the_change_without_their_values(
+    platform: Management, tmp_path: Path
+) -> None:
+    async def lose(request: Request) -> None:
+        if request.writes:
+            platform.config["user_data"] = ""
+
+    platform.after = lose
+    with pytest.raises(ControlError, match=r"changed user_data \*\*\* -> \*\*\* on its own"):
+        async with changing(platform, tmp_path) as changes:
+            await changes.config(HELLO, {("memory_size",): 512})
+
+
+async def test_a_value_that_does_not_hold_is_an_error(platform: Management, tmp_path: Path) -> None:
+    async def ignore(request: Request) -> web.Response | None:
+        return web.json_response({}) if request.writes else None
+
+    platform.before = ignore
+    with pytest.raises(ControlError, match="memory_size 128 -> 512 was accepted, and still memory_size is 128"):
+        async with changing(platform, tmp_path) as changes:
+            await changes.config(HELLO, {("memory_size",): 512})
+
+
+async def test_what_cannot_be_undone_is_shouted_and_its_journal_stays(platform: Management, tmp_path: Path) -> None:
+    async def fail(request: Request) -> web.Response:
+        return failure(503, "FSS.0503", "down")
+
+    async def work() -> None:
+        async with changing(platform, tmp_path) as changes:
+            await changes.config(HELLO, {("memory_size",): 512})
+            platform.before = fail
+
+    with pytest.raises(UndoError) as raised:
+        await work()
+    assert "not everything could be put back" in str(raised.value)
+    assert "answered 503 FSS.0503" in str(raised.value)
+    assert "Put it back with: loadgen restore run-1 (its journal is " in str(raised.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["run-1.ndjson"]
+
+
+async def test_somebody_elses_change_is_not_overwritten(platform: Management, tmp_path: Path) -> None:
+    async def work() -> None:
+        async with changing(platform, tmp_path) as changes:
+            await changes.config(HELLO, {("memory_size",): 512, ("timeout",): 60})
+            platform.config["memory_size"] = 256
+
+    with pytest.raises(UndoError, match="somebody else has changed it since: memory_size is 256"):
+        await work()
+    assert (platform.config["memory_size"], platform.config["timeout"]) == (256, 30)
+
+
+async def test_somebody_elses_variable_stays_when_ours_goes(platform: Management, tmp_path: Path) -> None:
+    async with changing(platform, tmp_path) as changes:
+        await changes.config(HELLO, {("user_data", "LOADGEN_RUN"): "1"})
+        platform.config["user_data"] = '{"HOST": "10.0.0.2", "LOADGEN_RUN": "1", "NEW": "x"}'
+    assert platform.config["user_data"] == '{"HOST": "10.0.0.2", "NEW": "x"}'
+
+
+async def test_what_exists_is_neither_made_nor_deleted(platform: Management, tmp_path: Path) -> None:
+    platform.versions["lg-1"] = "theirs"
+    with pytest.raises(ControlError, match="exists already"):
+        async with changing(platform, tmp_path) as changes:
+            await changes.version(HELLO, "lg-1")
+    assert platform.versions == {"lg-1": "theirs"}
+
+
+async def test_a_limit_that_cannot_be_read_is_not_changed(platform: Management, tmp_path: Path) -> None:
+    platform.config["strategy_config"] = {}
+    with pytest.raises(ControlError, match="cannot be read, so it could not be put back"):
+        async with changing(platform, tmp_path) as changes:
+            await changes.max_instances(HELLO, 7)
+    assert platform.writes == []
+
+
+async def test_what_must_not_be_changed_is_refused_before_anything_is_sent(
+    platform: Management, tmp_path: Path
+) -> None:
+    async with changing(platform, tmp_path) as changes:
+        with pytest.raises(ControlError, match="only variables named LOADGEN_…"):
+            await changes.config(HELLO, {("user_data", "HOST"): "x"})
+        with pytest.raises(ControlError, match="stays as it is"):
+            await changes.config(replace(HELLO, qualifier="v1"), {("memory_size",): 512})
+    assert platform.writes == []
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_without_a_journal_nothing_is_changed(platform: Management, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(JournalError):
+        async with changing(platform, tmp_path / "file") as changes:
+            await changes.config(HELLO, {("memory_size",): 512})
+    assert platform.writes == []

@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from aiohttp import web
+from msgspec.structs import replace
+
+from loadgen.control.authorization import Bearer, Nobody
+from loadgen.control.client import DERIVED, Control
+from loadgen.control.fault import ControlError
+from loadgen.control.journal import Kind
+from loadgen.scenario.model import TokenAuth
+from tests.servers.management import CONFIG, HELLO, PROJECT, Management, Request, failure
+from tests.servers.ports import free_port
+
+ENCODED = "urn%3Afss%3Alocal%3Ademo%3Afunction%3Adefault%3Ahello"
+
+
+def client(platform: Management) -> Control:
+    return Control(platform.url, PROJECT, Nobody())
+
+
+async def test_a_config_is_read_whole(platform: Management) -> None:
+    async with client(platform) as control:
+        assert await control.config(HELLO) == CONFIG
+    assert platform.requests[0].path == f"/v2/demo/fgs/functions/{ENCODED}/config"
+
+
+async def test_a_config_is_written_with_every_field_but_what_the_platform_derives(platform: Management) -> None:
+    async with client(platform) as control:
+        config = await control.config(HELLO)
+        await control.set_config(HELLO, {**config, "memory_size": 512})
+    sent = json.loads(platform.writes[0].body)
+    assert sent == {**{key: value for key, value in CONFIG.items() if key not in DERIVED}, "memory_size": 512}
+    assert sent["not_documented_yet"] == CONFIG["not_documented_yet"]
+    assert platform.writes[0].headers["Content-Type"] == "application/json"
+
+
+async def test_every_other_call_has_the_documented_method_path_and_body(platform: Management) -> None:
+    versioned = replace(HELLO, qualifier="v1")
+    async with client(platform) as control:
+        await control.set_max_instances(versioned, 300)
+        await control.publish(HELLO, "v1")
+        await control.create_alias(HELLO, {"name": "lg", "version": "v1"})
+        await control.update_alias(HELLO, "lg", {"name": "lg", "version": "v1", "description": "x"})
+        await control.delete_alias(HELLO, "lg")
+        await control.set_reserved_instances(versioned, {"count": 2})
+        await control.delete_version(HELLO, "v1")
+    base = f"/v2/demo/fgs/functions/{ENCODED}"
+    assert [(each.method, each.path, json.loads(each.body or b"null")) for each in platform.writes] == [
+        ("PUT", f"{base}/config-max-instance", {"max_instance_num": 300}),
+        ("POST", f"{base}/versions", {"version": "v1", "description": "made by loadgen, which removes it again"}),
+        ("POST", f"{base}/aliases", {"name": "lg", "version": "v1"}),
+        ("PUT", f"{base}/aliases/lg", {"version": "v1", "description": "x"}),
+        ("DELETE", f"{base}/aliases/lg", None),
+        ("PUT", f"{base}%3Av1/reservedinstances", {"count": 2}),
+        ("DELETE", f"{base}%3Av1", None),
+    ]
+
+
+@pytest.mark.parametrize("name", ["", "latest", "!prod", "a:b", "../x"])
+async def test_no_name_makes_deleting_a_version_delete_the_function(platform: Management, name: str) -> None:
+    async with client(platform) as control:
+        with pytest.raises(ControlError, match="expected the name of a published one"):
+            await control.delete_version(HELLO, name)
+    assert platform.requests == []
+
+
+async def test_reserved_instances_are_what_was_asked_for_with_their_plan(platform: Management) -> None:
+    platform.reserved = {"count": 3, "idle_mode": True, "tactics_config": {"cron_configs": [{"name": "n"}]}}
+    async with client(platform) as control:
+        assert await control.reserved_instances(HELLO) == platform.reserved
+
+
+async def test_without_plans_the_number_of_reserved_instances_is_enough(platform: Management) -> None:
+    async def no_plans(request: Request) -> web.Response | None:
+        return failure(404, "APIG.0101", "no such API") if "reservedinstanceconfigs" in request.path else None
+
+    platform.before = no_plans
+    platform.reserved = {"count": 3, "idle_mode": True}
+    async with client(platform) as control:
+        assert await control.reserved_instances(HELLO) == {"count": 3}
+
+
+async def test_quotas_are_numbers_by_type(platform: Management) -> None:
+    async with client(platform) as control:
+        assert await control.quotas() == platform.quotas
+
+
+async def test_there_may_be_no_such_alias_but_there_must_be_a_function(platform: Management) -> None:
+    async with client(platform) as control:
+        assert await control.alias(HELLO, "none") is None
+        with pytest.raises(ControlError, match=r"answered 404 FSS\.1051, .*: there is no such function"):
+            await control.alias(replace(HELLO, name="other"), "none")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "remedy"),
+    [
+        (400, "FSS.1077", "Set them to 0 first"),
+        (401, "APIG.0307", "the token has expired"),
+        (401, "APIGW.0301", "the credentials were not accepted"),
+        (403, "FSS.0403", "the credentials do not allow this"),
+        (418, "FSS.9999", "the request was not accepted"),
+        (429, "FSS.0429", "the management API is busy"),
+        (500, "FSS.0500", "Try again later"),
+    ],
+)
+async def test_a_refusal_has_its_code_and_its_remedy(platform: Management, status: int, code: str, remedy: str) -> None:
+    async def refuse(request: Request) -> web.Response:
+        return failure(status, code, "said\nso")
+
+    platform.before = refuse
+    async with client(platform) as control:
+        with pytest.raises(ControlError) as raised:
+            await control.config(HELLO)
+    assert (raised.value.status, raised.value.code) == (status, code.replace("APIGW", "APIG"))
+    assert f'{status} {code.replace("APIGW", "APIG")}, "said so": ' in str(raised.value)
+    assert remedy in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+async def test_an_answer_that_is_no_json_is_said(platform: Management) -> None:
+    async def page(request: Request) -> web.Response:
+        return web.Response(text="<html>login</html>")
+
+    platform.before = page
+    async with client(platform) as control:
+        with pytest.raises(ControlError, match="no JSON object"):
+            await control.config(HELLO)
+
+
+async def test_a_token_is_sent_and_never_repeated_in_an_error(platform: Management) -> None:
+    async def echo(request: Request) -> web.Response:
+        return failure(401, "APIG.0301", f"decrypt token fail: {request.headers['X-Auth-Token']}")
+
+    platform.before = echo
+    token = "MIIEowYJKoZIhvcNAQcCoIIElDCCBJACAQ"
+    async with Control(platform.url, PROJECT, Bearer(TokenAuth(token))) as control:
+        with pytest.raises(ControlError) as raised:
+            await control.config(HELLO)
+    assert platform.requests[0].headers["X-Auth-Token"] == token
+    assert token not in str(raised.value)
+    assert token not in repr(control.__dict__)
+
+
+async def test_what_authorises_a_request_sees_exactly_what_is_sent(platform: Management) -> None:
+    seen: list[tuple[str, str, dict[str, str], bytes]] = []
+
+    async def sign(method: str, url: str, headers: Mapping[str, str], body: bytes) -> Mapping[str, str]:
+        seen.append((method, url, dict(headers), body))
+        return {"Authorization": "SDK-HMAC-SHA256 …".replace("…", "x"), "X-Sdk-Date": "20260102T030405Z"}
+
+    async with Control(platform.url, PROJECT, sign) as control:
+        await control.reserved_instances(HELLO)
+        await control.set_max_instances(HELLO, 5)
+    for (method, url, headers, body), request in zip(seen, platform.requests, strict=True):
+        assert (method, url, body) == (request.method, platform.url + request.path, request.body)
+        framing = {"Content-Length", "Connection"}
+        assert {key: value for key, value in request.headers.items() if key not in framing} == {
+            **headers,
+            "Authorization": "SDK-HMAC-SHA256 x",
+            "X-Sdk-Date": "20260102T030405Z",
+        }
+
+
+async def lose(request: Request) -> web.Response | None:
+    request.break_off()
+    return None
+
+
+async def test_a_read_whose_connection_breaks_is_made_once_more(platform: Management) -> None:
+    platform.before = lose
+    async with client(platform) as control:
+        with pytest.raises(ControlError, match="no answer"):
+            await control.config(HELLO)
+    assert len(platform.requests) == 2
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "POST"])
+async def test_a_write_whose_connection_breaks_is_never_made_again(platform: Management, method: str) -> None:
+    platform.before = lose
+    async with client(platform) as control:
+        calls: dict[str, Any] = {
+            "PUT": lambda: control.set_max_instances(HELLO, 5),
+            "DELETE": lambda: control.delete_version(HELLO, "v1"),
+            "POST": lambda: control.publish(HELLO, "v1"),
+        }
+        with pytest.raises(ControlError, match="whether it was carried out is not known"):
+            await calls[method]()
+    assert len(platform.requests) == 1
+
+
+async def test_nobody_there_is_said_and_nothing_was_carried_out() -> None:
+    async with Control(f"http://127.0.0.1:{free_port()}", PROJECT, Nobody()) as control:
+        with pytest.raises(ControlError, match="no answer") as raised:
+            await control.set_max_instances(HELLO, 5)
+    assert "carried out" not in str(raised.value)
+
+
+def test_credentials_go_over_http_to_no_other_machine_unless_allowed() -> None:
+    with pytest.raises(ControlError, match="unencrypted"):
+        Control("http://192.0.2.1", PROJECT, Bearer(TokenAuth("x")))
+    Control("http://192.0.2.1", PROJECT, Bearer(TokenAuth("x")), insecure_auth=True)
+    Control("https://192.0.2.1", PROJECT, Bearer(TokenAuth("x")))
+    Control("http://127.0.0.1", PROJECT, Bearer(TokenAuth("x")))
+    with pytest.raises(ControlError, match="expected a URL"):
+        Control("192.0.2.1", PROJECT, Nobody())
+
+
+async def test_the_config_of_a_published_version_is_not_ours_to_change(platform: Management) -> None:
+    with pytest.raises(ControlError, match="a published version stays as it is"):
+        client(platform).resource(Kind.CONFIG, replace(HELLO, qualifier="v1"))
+
+
+async def test_encrypted_variables_would_be_lost_so_their_function_is_left_alone(platform: Management) -> None:
+    platform.config["encrypted_user_data"] = '{"owner":""}'
+    async with client(platform) as control:
+        with pytest.raises(ControlError, match="encrypted environment variables"):
+            await control.set_config(HELLO, await control.config(HELLO))
+    assert platform.writes == []
+
+
+async def test_a_config_without_what_the_platform_wants_back_is_not_written(platform: Management) -> None:
+    async with client(platform) as control:
+        with pytest.raises(ControlError, match="read without handler"):
+            await control.set_config(HELLO, {**CONFIG, "handler": ""})
+    assert platform.writes == []

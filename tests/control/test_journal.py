@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from loadgen.control.document import Edit
+from loadgen.control.journal import (
+    Begun,
+    Change,
+    Done,
+    Entry,
+    Undone,
+    Value,
+    line,
+    notice,
+    outstanding,
+    read,
+)
+from tests.control.entries import ALIAS, BEGUN, CONFIG, memory, written
+
+ENTRIES: list[Entry] = [
+    BEGUN,
+    memory(1, 128, 256),
+    Done(1),
+    Change(2, ALIAS, (Edit((), {}, {"name": "lg", "version": "1"}),), {}),
+    Done(2, (Edit(("description",), UNSET, "x"),)),
+    memory(3, 256, 512),
+    Undone(3),
+]
+
+
+def test_what_is_written_is_read_again() -> None:
+    journal = read(written(*ENTRIES))
+    assert (list(journal.entries), journal.damage) == (ENTRIES, ())
+    assert journal.begun == BEGUN
+
+
+def test_absent_and_null_stay_apart() -> None:
+    for value in (UNSET, None):
+        change = Change(1, CONFIG, (Edit(("xrole",), value, "a"),), {})
+        assert read(line(change)).entries == (change,)
+
+
+def test_the_line_of_a_change_says_all_that_is_needed_to_undo_it() -> None:
+    assert line(memory(1, 128, 256)) == (
+        b'{"entry":"change","number":1,"resource":{"kind":"config","endpoint":"http://127.0.0.1:9","project_id":"demo",'
+        b'"function":"urn:fss:local:demo:function:default:hello","name":null},"edits":[{"path":["memory_size"],'
+        b'"before":128,"after":256}],"original":{"memory_size":128,"timeout":30},"v":1}\n'
+    )
+
+
+def test_a_journal_cut_anywhere_keeps_every_whole_line() -> None:
+    whole = [line(entry) for entry in ENTRIES]
+    text = b"".join(whole)
+    for end in range(len(text) + 1):
+        journal = read(text[:end])
+        lines = [n for n in range(len(whole)) if sum(map(len, whole[: n + 1])) - 1 <= end]
+        assert list(journal.entries) == [ENTRIES[n] for n in lines]
+        torn = end > sum(len(whole[n]) for n in lines)
+        assert [(damage.line, damage.torn) for damage in journal.damage] == ([(len(lines) + 1, True)] if torn else [])
+
+
+def test_a_spoilt_line_costs_no_other_and_is_named() -> None:
+    lines = written(*ENTRIES).splitlines(keepends=True)
+    lines[1] = b"\x00garbage\n"
+    journal = read(b"".join(lines))
+    assert list(journal.entries) == [ENTRIES[0], *ENTRIES[2:]]
+    assert [(damage.line, damage.torn) for damage in journal.damage] == [(2, False), (0, False)]
+    assert journal.damage[0].message.startswith("got '\\x00garbage', which is no entry of a journal")
+    assert journal.damage[1].message == "change 1 is not in it: what it changed cannot be put back from here"
+    assert [step.numbers for step in outstanding(journal.entries)] == [(2,)]
+
+
+def test_a_lost_change_that_was_undone_is_no_loss() -> None:
+    journal = read(written(BEGUN, memory(2, 1, 2), Undone(1)))
+    assert journal.damage == ()
+
+
+def test_an_entry_of_a_later_version_is_not_guessed_at() -> None:
+    journal = read(line(replace(memory(1, 128, 256), v=2)))
+    assert journal.entries == ()
+    assert journal.damage[0].message == (
+        "got an entry of version 2, expected 1; use the loadgen that wrote it: what it says is lost"
+    )
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_make_reading_fail(text: bytes) -> None:
+    read(text)
+    read(written(*ENTRIES) + text)
+
+
+def test_nothing_is_outstanding_once_all_is_undone() -> None:
+    assert outstanding([BEGUN, memory(1, 128, 256), Done(1), Undone(1)]) == []
+
+
+def test_a_change_counts_whether_or_not_it_was_seen_to_arrive() -> None:
+    (step,) = outstanding([memory(1, 128, 256)])
+    assert (step.numbers, step.values, step.seen) == ((1,), (Value(("memory_size",), 128, (256,)),), False)
+    (step,) = outstanding([memory(1, 128, 256), Done(1)])
+    assert step.seen
+
+
+def test_changes_in_a_row_go_back_at_once_to_what_was_first() -> None:
+    (step,) = outstanding([memory(1, 128, 256), Done(1), memory(2, 256, 512), memory(3, 512, 1024)])
+    assert step.numbers == (3, 2, 1)
+    assert step.values == (Value(("memory_size",), 128, (1024, 512, 256)),)
+    assert step.original["memory_size"] == 128
+    assert not step.seen
+
+
+def test_other_changes_in_between_keep_their_place_newest_first() -> None:
+    alias = Change(2, ALIAS, (Edit((), {}, {"name": "lg"}),), {})
+    steps = outstanding([memory(1, 128, 256), alias, memory(3, 256, 512)])
+    assert [step.numbers for step in steps] == [(3,), (2,), (1,)]
+
+
+def test_a_part_and_a_part_of_it_are_put_back_one_after_the_other() -> None:
+    whole = Change(1, CONFIG, (Edit(("strategy_config",), {"concurrency": 1}, {"concurrency": 2}),), {})
+    part = Change(2, CONFIG, (Edit(("strategy_config", "concurrency"), 2, 3),), {})
+    assert [step.numbers for step in outstanding([whole, part])] == [(2,), (1,)]
+
+
+def test_what_the_platform_changed_on_its_own_is_put_back_too() -> None:
+    also = Done(1, (Edit(("timeout",), 30, 3), Edit(("memory_size",), 256, 300)))
+    (step,) = outstanding([memory(1, 128, 256), also])
+    assert step.values == (Value(("memory_size",), 128, (300, 256)), Value(("timeout",), 30, (3,)))
+
+
+@given(st.lists(st.sampled_from([128, 256, 512, 1024]), min_size=2, max_size=8), st.data())
+def test_from_any_prefix_the_first_value_is_what_is_put_back(sizes: list[int], data: Any) -> None:
+    entries: list[Entry] = []
+    for number, (before, after) in enumerate(pairwise(sizes), 1):
+        entries += [memory(number, before, after), Done(number)]
+    kept = entries[: data.draw(st.integers(1, len(entries)))]
+    (step,) = outstanding(kept)
+    assert step.values[0].before == sizes[0]
+    assert set(step.values[0].ours) == set(sizes[1 : len([e for e in kept if isinstance(e, Change)]) + 1])
+
+
+def test_the_notice_is_one_line_and_only_where_something_is_left() -> None:
+    assert notice([]) is None
+    assert notice(["a"]) == (
+        "note: an earlier run ended without putting back what was changed on the platform; do it with: loadgen restore"
+    )
+    assert str(notice(["a", "b"])).startswith("note: 2 earlier runs ended")
+
+
+def test_whose_journal_it_is_may_be_unknown() -> None:
+    assert read(b"").begun is None
+    assert read(line(Begun("r", 1, "t", scenario="/s.yaml", emulated=True))).begun is not None

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from loadgen.control.document import Document, Edit
+from loadgen.control.fault import ControlError
+from loadgen.control.journal import Change, Done, Entry, Resource, Undone, Value
+from loadgen.control.journalfile import JournalError
+from loadgen.control.undo import decide, describe, undo
+from tests.control.entries import ALIAS, CONFIG, memory
+
+
+class Memory:
+    """A log in memory. ``full`` ones take nothing more."""
+
+    def __init__(self, *entries: Entry, full: bool = False) -> None:
+        self.kept = list(entries)
+        self.full = full
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        return self.kept
+
+    def append(self, entry: Entry) -> None:
+        if self.full:
+            raise JournalError("no space left")
+        self.kept.append(entry)
+
+
+class Holding:
+    """A platform that holds documents. ``spoils`` changes what is written, ``broken`` resources cannot be read."""
+
+    def __init__(self, held: dict[Resource, dict[str, Any]]) -> None:
+        self.held = held
+        self.writes: list[Resource] = []
+        self.spoils: list[tuple[str, Any]] = []
+        self.broken: set[Resource] = set()
+        self.arrives: list[dict[str, Any]] = []
+
+    async def read(self, resource: Resource) -> dict[str, Any]:
+        if resource in self.broken:
+            raise ControlError("no answer")
+        now = dict(self.held[resource])
+        if self.arrives:
+            self.held[resource] |= self.arrives.pop()
+        return now
+
+    async def write(self, resource: Resource, now: Document, wanted: Document) -> None:
+        self.writes.append(resource)
+        self.held[resource] = dict(wanted) | dict([self.spoils.pop()] if self.spoils else [])
+
+
+@pytest.mark.parametrize(
+    ("now", "back", "conflicts"),
+    [
+        (128, 0, 0),  # never arrived, or was undone before
+        (256, 1, 0),  # as we set it
+        (512, 1, 0),  # as we set it first
+        (1024, 0, 1),  # as somebody else did
+    ],
+)
+def test_only_our_own_value_is_put_back(now: int, back: int, conflicts: int) -> None:
+    decision = decide([Value(("memory_size",), 128, (256, 512))], {"memory_size": now})
+    assert (len(decision.back), len(decision.conflicts)) == (back, conflicts)
+
+
+async def test_everything_is_put_back_and_written_down_newest_first() -> None:
+    alias = Change(2, ALIAS, (Edit((), {}, {"name": "lg", "version": "1"}),), {})
+    log = Memory(memory(1, 128, 256), Done(1), alias, Done(2))
+    platform = Holding({CONFIG: {"memory_size": 256, "timeout": 30}, ALIAS: {"name": "lg", "version": "1"}})
+    undone = await undo(log, platform)
+    assert [each.fault for each in undone] == [None, None]
+    assert platform.held == {CONFIG: {"memory_size": 128, "timeout": 30}, ALIAS: {}}
+    assert platform.writes == [ALIAS, CONFIG]
+    assert log.kept[-2:] == [Undone(2), Undone(1)]
+
+
+async def test_undoing_twice_changes_nothing_more() -> None:
+    log = Memory(memory(1, 128, 256), Done(1))
+    platform = Holding({CONFIG: {"memory_size": 128}})
+    assert [each.back for each in await undo(log, platform)] == [()]
+    assert platform.writes == []
+    assert await undo(log, platform) == []
+
+
+async def test_somebody_elses_value_is_left_and_said_unless_forced() -> None:
+    log = Memory(memory(1, 128, 256), Done(1))
+    platform = Holding({CONFIG: {"memory_size": 512}})
+    (undone,) = await undo(log, platform)
+    assert undone.fault == (
+        f"{CONFIG.text}: somebody else has changed it since: memory_size is 512, was 128 before loadgen changed it. "
+        "Left as it is"
+    )
+    assert platform.writes == []
+    (undone,) = await undo(log, platform, force=True)
+    assert undone.fault is None
+    assert platform.held[CONFIG] == {"memory_size": 128}
+
+
+async def test_beside_a_conflict_our_other_values_are_put_back() -> None:
+    both = Change(1, CONFIG, (Edit(("memory_size",), 128, 256), Edit(("timeout",), 30, 60)), {})
+    platform = Holding({CONFIG: {"memory_size": 512, "timeout": 60}})
+    (undone,) = await undo(Memory(both, Done(1)), platform)
+    assert undone.fault is not None
+    assert platform.held[CONFIG] == {"memory_size": 512, "timeout": 30}
+
+
+async def test_what_cannot_be_undone_keeps_nothing_else_from_it() -> None:
+    alias = Change(2, ALIAS, (Edit((), {}, {"name": "lg"}),), {})
+    log = Memory(memory(1, 128, 256), Done(1), alias, Done(2))
+    platform = Holding({CONFIG: {"memory_size": 256}, ALIAS: {"name": "lg"}})
+    platform.broken = {ALIAS}
+    assert [each.fault for each in await undo(log, platform)] == ["no answer", None]
+    assert platform.held[CONFIG] == {"memory_size": 128}
+    assert log.kept[-1] == Undone(1)
+
+
+async def test_a_full_disk_keeps_nothing_from_being_put_back() -> None:
+    alias = Change(2, ALIAS, (Edit((), {}, {"name": "lg"}),), {})
+    platform = Holding({CONFIG: {"memory_size": 256}, ALIAS: {"name": "lg"}})
+    undone = await undo(Memory(memory(1, 128, 256), Done(1), alias, Done(2), full=True), platform)
+    assert [each.fault for each in undone] == ["no space left", "no space left"]
+    assert platform.held == {CONFIG: {"memory_size": 128}, ALIAS: {}}
+
+
+async def test_variables_that_the_platform_loses_are_said_without_their_values() -> None:
+    platform = Holding({CONFIG: {"memory_size": 256, "user_data": '{"P": "s3cret"}'}})
+    platform.spoils = [("user_data", "")]
+    (undone,) = await undo(Memory(memory(1, 128, 256), Done(1)), platform)
+    assert undone.fault is not None
+    assert "user_data became something else" in undone.fault
+    assert "s3cret" not in undone.fault
+
+
+async def test_a_change_that_arrives_late_is_put_back_too() -> None:
+    platform = Holding({CONFIG: {"memory_size": 128}})
+    platform.arrives = [{"memory_size": 256}]
+    (undone,) = await undo(Memory(memory(1, 128, 256)), platform, settle_s=0.01)
+    assert undone.back == (Edit(("memory_size",), 256, 128),)
+    assert platform.held[CONFIG] == {"memory_size": 128}
+
+
+async def test_what_the_platform_changes_while_undoing_is_undone_as_well() -> None:
+    log = Memory(memory(1, 128, 256), Done(1))
+    platform = Holding({CONFIG: {"memory_size": 256, "timeout": 30}})
+    platform.spoils = [("timeout", 3)]
+    (undone,) = await undo(log, platform)
+    assert undone.fault is None
+    assert platform.held[CONFIG] == {"memory_size": 128, "timeout": 30}
+    assert Done(1, (Edit(("timeout",), 30, 3),)) in log.kept
+
+
+async def test_after_a_crash_other_differences_are_noted_and_left() -> None:
+    platform = Holding({CONFIG: {"memory_size": 256, "timeout": 60}})
+    (undone,) = await undo(Memory(memory(1, 128, 256)), platform)
+    assert undone.notes == (
+        f"{CONFIG.text}: timeout was 30 and is now 60; loadgen was not asked to change it, and leaves it as it is",
+    )
+    assert platform.held[CONFIG] == {"memory_size": 128, "timeout": 60}
+
+
+def test_an_edit_is_shown_without_secrets() -> None:
+    assert describe(Edit(("user_data",), "{}", '{"A": "s3cret"}')) == "user_data *** -> ***"
+    assert describe(Edit((), {}, {"name": "lg"})) == '{} -> {"name": "lg"}'
