@@ -21,6 +21,7 @@ COMMANDS = {
     "report": "Write the reports of a finished run again.",
     "emulate": "Serve the FunctionGraph emulator.",
     "doctor": "Say what this machine allows.",
+    "restore": "Put back what runs changed on the platform.",
     "init": "Write a scenario to start from.",
     "schema": "Print the JSON Schema of a scenario or a summary.",
 }

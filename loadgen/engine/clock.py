@@ -11,3 +11,8 @@ on.
 """
 
 monotonic_ns: Clock = time.monotonic_ns
+
+
+def unix_s() -> int:
+    """The time of day in whole seconds since 1970: what signatures are dated with, and nothing is measured by."""
+    return time.time_ns() // 1_000_000_000

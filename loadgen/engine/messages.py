@@ -1,9 +1,12 @@
 """What an agent is told, on its stdin: length-prefixed msgpack, like the frames it answers with.
 
-First the Plan, once. Then for each phase Prepare, which the agent answers with an empty frame when its connections
-are open, and Go, with the instant at which the phase begins. Stop ends the phase under way as its schedule would
-have: nothing more is started, what is in flight gets its grace. The end of file, whether asked for or because the
-parent died, ends everything at once.
+First the Plan, once. Phases replaces the phases that the Plan's scenario names. For each phase there is Prepare, which
+the agent answers with an empty frame when its connections are open, and Go, with the instant at which the phase begins.
+Renew, at any time, replaces the token; Split says how to tell cold invocations from warm ones. Stop ends the phase
+under way as its schedule would have: nothing more is started, what is in flight gets its grace. The end of file,
+whether asked for or because the parent died, ends everything at once.
+
+Credentials reach an agent this way only, never by its arguments or environment, which other processes can read.
 """
 
 from __future__ import annotations
@@ -13,7 +16,8 @@ from asyncio import IncompleteReadError, StreamReader
 import msgspec
 from msgspec import Struct
 
-from loadgen.scenario.model import Scenario
+from loadgen.measure.start import Cuts
+from loadgen.scenario.model import Phase, Scenario, TokenAuth
 
 
 class Plan(Struct, frozen=True, tag="plan"):
@@ -33,6 +37,18 @@ class Plan(Struct, frozen=True, tag="plan"):
     allowance: int | None
 
 
+class Phases(Struct, frozen=True, tag="phases"):
+    """From now on these are the phases of the run, and Prepare counts them from 0.
+
+    ``memory_mb`` is the memory size that each asks for, None for the target's own; empty for all of them.
+    ``sample_share`` is the share of the invocations whose samples are kept.
+    """
+
+    phases: tuple[Phase, ...]
+    sample_share: float
+    memory_mb: tuple[int | None, ...] = ()
+
+
 class Prepare(Struct, frozen=True, tag="prepare"):
     """Open ``connections`` connections for phase number ``phase``, then send a frame without counts."""
 
@@ -47,11 +63,23 @@ class Go(Struct, frozen=True, tag="go"):
     first_index: int
 
 
+class Renew(Struct, frozen=True, tag="renew"):
+    """From the next start on, requests carry this token."""
+
+    auth: TokenAuth
+
+
+class Split(Struct, frozen=True, tag="split"):
+    """From the next phase on, tell cold invocations from warm ones by these cuts."""
+
+    cuts: Cuts
+
+
 class Stop(Struct, frozen=True, tag="stop"):
     """End the phase under way."""
 
 
-Message = Plan | Prepare | Go | Stop
+Message = Plan | Phases | Prepare | Go | Renew | Split | Stop
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from email.utils import parsedate_to_datetime
 
 from msgspec import Struct
 
 from loadgen.engine.address import address_of, resolve
-from loadgen.engine.clock import monotonic_ns
+from loadgen.engine.clock import monotonic_ns, unix_s
 from loadgen.engine.connection import HttpInvoker
 from loadgen.engine.requests import requests
 from loadgen.engine.wire import wire_to
@@ -20,13 +21,17 @@ _NEXT_ADDRESS = {"refused", "unreachable", "connect", "timed_out"}
 
 
 class Answer(Struct, frozen=True):
-    """What the pre-flight found. ``latency_ns`` includes opening the connection, ``service_ns`` does not."""
+    """What the pre-flight found. ``latency_ns`` includes opening the connection, ``service_ns`` does not.
+
+    ``ahead_s`` is by how much this machine's clock is ahead of the answer's Date (negative: behind), None without one.
+    """
 
     facts: Facts
     address: str
     latency_ns: int
     service_ns: int
     body: bytes
+    ahead_s: int | None
 
 
 async def preflight(scenario: Scenario) -> Answer:
@@ -40,6 +45,7 @@ async def preflight(scenario: Scenario) -> Answer:
     if request is None:
         raise ValueError("the feeder has no rows")
     answer = None
+    dates: list[str] = []
     for ip in await resolve(template.origin):
         wire = wire_to(
             scenario.target,
@@ -47,6 +53,7 @@ async def preflight(scenario: Scenario) -> Answer:
             address_of(template.origin, ip, scenario.target.tls),
             asyncio.get_running_loop(),
             monotonic_ns,
+            dates.append,
         )
         future: asyncio.Future[tuple[int, Facts, int, bytes]] = asyncio.get_running_loop().create_future()
 
@@ -66,8 +73,17 @@ async def preflight(scenario: Scenario) -> Answer:
             ended_ns, facts, connect_ns, body = await future
         finally:
             invoker.close()
-        answer = Answer(facts, ip, ended_ns - started, ended_ns - started - connect_ns, body)
+        ahead_s = clock_ahead_s(dates[-1], unix_s()) if dates else None
+        answer = Answer(facts, ip, ended_ns - started, ended_ns - started - connect_ns, body, ahead_s)
         if facts.reason not in _NEXT_ADDRESS or facts.outcome not in (Outcome.CONNECTION, Outcome.TIMEOUT):
             break
     assert answer is not None
     return answer
+
+
+def clock_ahead_s(date: str, now: int) -> int | None:
+    """By how much ``now`` (seconds since 1970) is ahead of a Date; None when that is none. Source: RFC 9110, 5.6.7."""
+    try:
+        return now - round(parsedate_to_datetime(date).timestamp())
+    except (ValueError, OverflowError):
+        return None

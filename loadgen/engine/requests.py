@@ -2,37 +2,98 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from loadgen.engine.workers import Requests
+from loadgen.engine.clock import unix_s
 from loadgen.functiongraph.request import RequestTemplate
 from loadgen.pacing import random_stream
-from loadgen.scenario.event import compile_event
+from loadgen.scenario.event import EventTemplate, compile_event
 from loadgen.scenario.feeder import read_rows, row_index
-from loadgen.scenario.model import FunctionTarget, Scenario
+from loadgen.scenario.model import Feeder, FunctionTarget, Scenario
+
+Seconds = Callable[[], int]
+"""The time, in whole seconds since 1970."""
 
 
-def requests(scenario: Scenario, template: RequestTemplate, agent: int) -> Requests:
+def requests(
+    scenario: Scenario, template: RequestTemplate, agent: int, now: Seconds = unix_s
+) -> ConstantRequests | FedRequests:
     """The request of an arrival by its global index; None when a feeder read once has run out.
 
-    A constant event is rendered once and sent as it is. Reads the feeder's file.
+    It is asked for when the arrival starts, so that a signature is of that time. Reads the feeder's file.
     """
     event = compile_event(scenario.event)
     share = scenario.target.tail_share if isinstance(scenario.target, FunctionTarget) else 0.0
-    tail = random_stream(scenario.seed, "tail", str(agent)).random
+    chance = random_stream(scenario.seed, "tail", str(agent)).random
+    tail = (lambda: chance() < share) if share else None
     if event.constant is not None and scenario.feeder is None:
-        plain = template.constant(event.constant, False)
-        with_tail = template.constant(event.constant, True)
-        if not share:
-            return lambda index: plain
-        return lambda index: with_tail if tail() < share else plain
+        return ConstantRequests(event.constant, template, tail, now)
     if scenario.feeder is None:
         raise AssertionError("an event with placeholders needs a feeder; loading checks it")
-    rows = read_rows(Path(scenario.feeder.path))
-    order, seed, count = scenario.feeder.order, scenario.seed, len(rows)
+    return FedRequests(event, scenario.feeder, scenario.seed, template, tail, now)
 
-    def render(index: int) -> bytes | None:
-        row = row_index(order, index, count, seed)
-        return None if row is None else template.render(event.render(rows[row]), tail() < share)
 
-    return render
+class ConstantRequests:
+    """The same event for every arrival: rendered once, or where requests are signed once a second."""
+
+    __slots__ = ("_at", "_body", "_now", "_plain", "_signed", "_tail", "_template", "_with_tail")
+
+    def __init__(self, body: bytes, template: RequestTemplate, tail: Callable[[], bool] | None, now: Seconds) -> None:
+        self._body = body
+        self._tail = tail
+        self._now = now
+        self.use(template)
+
+    def use(self, template: RequestTemplate) -> None:
+        """From the next arrival on, send requests of this template."""
+        self._template = template
+        self._signed = template.signed
+        self._render(self._now())
+
+    def __call__(self, index: int) -> bytes | None:
+        """See ``requests``."""
+        if self._signed and (now := self._now()) != self._at:
+            self._render(now)
+        return self._plain if self._tail is None or not self._tail() else self._with_tail
+
+    def _render(self, at: int) -> None:
+        self._at = at
+        self._plain = self._template.render(self._body, False, at)
+        self._with_tail = self._template.render(self._body, True, at)
+
+
+class FedRequests:
+    """An event for each arrival, filled from the rows of a feeder."""
+
+    __slots__ = ("_event", "_now", "_order", "_rows", "_seed", "_tail", "_template")
+
+    def __init__(
+        self,
+        event: EventTemplate,
+        feeder: Feeder,
+        seed: int,
+        template: RequestTemplate,
+        tail: Callable[[], bool] | None,
+        now: Seconds,
+    ) -> None:
+        self._event = event
+        self._rows = read_rows(Path(feeder.path))
+        self._order = feeder.order
+        self._seed = seed
+        self._template = template
+        self._tail = tail
+        self._now = now
+
+    def use(self, template: RequestTemplate) -> None:
+        """From the next arrival on, send requests of this template."""
+        self._template = template
+
+    def __call__(self, index: int) -> bytes | None:
+        """See ``requests``."""
+        row = row_index(self._order, index, len(self._rows), self._seed)
+        if row is None:
+            return None
+        template = self._template
+        tail = self._tail is not None and self._tail()
+        return template.render(self._event.render(self._rows[row]), tail, self._now() if template.signed else 0)

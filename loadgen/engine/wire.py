@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from loadgen.engine.address import Address
 from loadgen.engine.clock import Clock
@@ -12,8 +13,10 @@ from loadgen.engine.quick import Quick
 from loadgen.functiongraph.facts import Facts
 from loadgen.functiongraph.request import RequestTemplate
 from loadgen.functiongraph.response import HEADERS, classify_function, classify_http
-from loadgen.scenario.model import FunctionTarget, ResponseVersion, Target
+from loadgen.functiongraph.start import with_probe
+from loadgen.scenario.model import FunctionTarget, Probe, ResponseVersion, Target
 
+_DATE = b"date"
 _KEEP_V0 = 64 * 1024
 """What is kept of an answer whose body is the function's result: enough for error bodies and examples."""
 _KEEP_V1 = 16 * 1024 * 1024
@@ -21,30 +24,53 @@ _KEEP_V1 = 16 * 1024 * 1024
 
 
 def wire_to(
-    target: Target, template: RequestTemplate, address: Address, loop: asyncio.AbstractEventLoop, clock: Clock
+    target: Target,
+    template: RequestTemplate,
+    address: Address,
+    loop: asyncio.AbstractEventLoop,
+    clock: Clock,
+    dated: Callable[[str], None] | None = None,
+    probe: Probe | None = None,
 ) -> Wire:
-    """The wire of a target."""
+    """The wire of a target.
+
+    ``dated`` is told the Date of every answer that has one, and a ``probe`` is looked for in every body; both take
+    longer.
+    """
     v1 = isinstance(target, FunctionTarget) and target.response is ResponseVersion.V1
     return Wire(
         loop,
         clock,
         address,
         target.timeout,
-        wanted=HEADERS,
+        wanted=HEADERS if dated is None else HEADERS | {_DATE},
         keep=_KEEP_V1 if v1 else _KEEP_V0,
-        classify=_classifier(target),
+        classify=_classifier(target, probe) if dated is None else _dating(_classifier(target, probe), dated),
         fresh=target.fresh_connections,
         bodiless=template.method.upper() == "HEAD",
-        quick=Quick if isinstance(target, FunctionTarget) and not v1 else None,
+        quick=Quick if isinstance(target, FunctionTarget) and not v1 and dated is None and probe is None else None,
     )
 
 
-def _classifier(target: Target) -> Classify:
+def _classifier(target: Target, probe: Probe | None) -> Classify:
     if isinstance(target, FunctionTarget):
         version = target.response
 
         def function(response: Response) -> Facts:
             return classify_function(response.status, response.headers, response.body, version)
 
-        return function
+        def probed(response: Response) -> Facts:
+            facts = function(response)
+            return facts if probe is None else with_probe(facts, response.body, probe, version)
+
+        return function if probe is None else probed
     return lambda response: classify_http(response.status, response.headers, response.body)
+
+
+def _dating(classify: Classify, dated: Callable[[str], None]) -> Classify:
+    def classified(response: Response) -> Facts:
+        if date := response.headers.get(_DATE):
+            dated(date.decode("latin-1"))
+        return classify(response)
+
+    return classified

@@ -19,6 +19,9 @@ from loadgen.functiongraph.outcome import Outcome
 KNOWN_FORM = re.compile(r"(?:FSS|APIGW?)\.[0-9]{4}")
 """A documented code; anything else in its place is a stranger's text and never becomes a reason."""
 
+TOKEN_EXPIRED = "APIG.0307"  # noqa: S105 - an error code
+"""Gateway code: the token has expired, or must be updated."""
+
 DISABLED = 150434
 """Engine code: the function is disabled (its concurrency is set to 0)."""
 

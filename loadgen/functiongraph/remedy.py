@@ -10,40 +10,64 @@ reference (tokens last 24 hours; five wrong signatures in a row lock an access k
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+from datetime import datetime
 
-from loadgen.functiongraph.codes import canonical
+from loadgen.functiongraph.codes import TOKEN_EXPIRED, canonical
 from loadgen.functiongraph.envelope import error_body
 from loadgen.functiongraph.facts import Facts
 from loadgen.functiongraph.outcome import Outcome
-from loadgen.scenario.model import FunctionTarget, NoAuth, Target
+from loadgen.functiongraph.signature import MAX_SKEW_S
+from loadgen.functiongraph.urn import endpoint_region
+from loadgen.scenario.model import FunctionTarget, IamAuth, KeyAuth, NoAuth, Target
 from loadgen.scenario.secret import hidden
 from loadgen.scenario.secret import values as sent_secrets
 
 LONGEST_QUOTE = 200
 """Characters quoted of a server's message."""
 
+_LOCKS = "More than five wrong signatures in a row lock the key for five minutes, so nothing was tried again"
+
 _IAM_TEXTS = (
-    ("decrypt token fail", "the token cannot be read: cut off, or of another region or cloud. Get a new one"),
-    ("incorrect iam authentication", "the token or signature is wrong. Get a new token from this region's IAM"),
-    ("verify aksk signature fail", "the signature is wrong. Check the secret key, and this machine's clock"),
     (
-        "reach the limit",
-        "the access key is locked after five wrong signatures. Wait five minutes, correct the secret key",
+        r"signature expired",
+        "the signature's time is not the platform's. Set this machine's clock: 15 minutes off is the most",
     ),
-    ("ak not exist", "the access key does not exist here. Check it, and that it belongs to this cloud"),
+    (
+        r"reach the limit",
+        "the access key is locked after more than five wrong signatures. Wait five minutes, correct the secret key",
+    ),
+    (
+        r"security.?token",
+        "the temporary access key needs its security token, which is missing, wrong or expired. Get a new key with its "
+        "token, and set all three",
+    ),
+    (r"\bak\b.*not exist", "the access key does not exist here. Check it, and that it belongs to this cloud"),
+    (
+        r"aksk signature|verify signature",
+        f"the signature is wrong. Check the secret key, and this machine's clock. {_LOCKS}",
+    ),
+    (
+        r"decrypt token",
+        "the token cannot be read: cut off, or of another region or cloud. Get one from this region's IAM",
+    ),
+    (r"token.*expire", "the token has expired; tokens last 24 hours. Get a new one"),
+    (r"project", "the credentials are for another project. Check target.project_id, and the project of the token"),
+    (r"incorrect iam authentication", "the token or signature is wrong. Get a new token from this region's IAM"),
 )
-"""What the message of an APIG.0301 contains, and what it means."""
+"""What the message of an APIG.0301 or 0303 says, as a pattern in small letters, and what it means."""
 
 _CODES = {
     "APIG.0101": "the gateway does not know this path. Check that target.endpoint is FunctionGraph's",
-    "APIG.0302": "the IAM user may not call this API. Grant functiongraph:function:invoke",
+    "APIG.0302": "the IAM user may not call this API. Grant functiongraph:function:invoke, or the role FunctionGraph "
+    "CommonOperations",
     "APIG.0303": "the app's signature was refused. Check its key, its secret and this machine's clock",
     "APIG.0305": "the gateway's authorizer refused the credentials. Check target.auth",
-    "APIG.0307": "the token has expired or must be updated; tokens last 24 hours. Get a new one",
+    TOKEN_EXPIRED: "the token has expired or must be updated; tokens last 24 hours. Get a new one, or have one got "
+    "and renewed: target.auth.iam",
     "APIG.0308": "the gateway throttles this account. Lower the rate, or have the gateway's limit raised",
     "APIG.0310": "the project may not use this API. Check target.project_id, and the token's project",
     "APIG.0802": "the IAM user is forbidden in this region. Check the user's region and rights",
-    "FSS.0401": "the credentials were not accepted. Check target.auth; tokens last 24 hours",
     "FSS.0403": "the token is invalid, or has no right to functiongraph:function:invoke. Get a new one, or grant it",
     "FSS.0404": "there is no such function. Check target.function and target.project_id",
     "FSS.0408": "the function ran into its own timeout. Raise the function's timeout, or give it less to do",
@@ -93,11 +117,14 @@ _CONNECTION = (
 )
 
 
-def remedy(seen: Facts | Outcome, target: Target, *, reason: str = "", body: bytes = b"") -> str:
+def remedy(
+    seen: Facts | Outcome, target: Target, *, reason: str = "", body: bytes = b"", ahead_s: int | None = None
+) -> str:
     """What happened at ``target`` and what to do, without secrets; meant for outcomes other than ok.
 
     ``seen`` is the answer, or only the outcome when none came; ``reason`` then says why (``refused``, ``dns``, …).
-    ``body`` is the answer's body: gateways tell the causes of one code apart only in its text.
+    ``body`` is the answer's body: gateways tell the causes of one code apart only in its text. ``ahead_s`` is by how
+    much this machine's clock is ahead of the server's, where its answer told.
     """
     if not isinstance(seen, Facts):
         why = f", {reason}" if reason else ""
@@ -105,8 +132,31 @@ def remedy(seen: Facts | Outcome, target: Target, *, reason: str = "", body: byt
     message = error_body(body).message or ""
     code = f" {_quote(seen.error_code, target)}" if seen.error_code else ""
     quote = f', "{_quote(message, target)}"' if message else ""
-    advice = _for_code(seen, target, message) or _for_outcome(seen, target)
+    advice = _for_clock(seen, target, message, ahead_s) or _for_code(seen, target, message)
+    advice = advice or _for_outcome(seen, target)
     return f"{_where(target)} answered {seen.status}{code} ({seen.outcome.value}{quote}): {advice}."
+
+
+def clock_advice(ahead_s: int | None) -> str | None:
+    """What to do about a clock that is so far off that signatures are refused; None when it is not, or not known."""
+    if ahead_s is None or abs(ahead_s) <= MAX_SKEW_S:
+        return None
+    minutes, side = abs(ahead_s) // 60, "ahead of" if ahead_s > 0 else "behind"
+    return (
+        f"this machine's clock is {minutes} minutes {side} the platform's, which refuses signatures that are more than "
+        f"{MAX_SKEW_S // 60} off. Set the clock, for instance by NTP"
+    )
+
+
+def _for_clock(facts: Facts, target: Target, message: str, ahead_s: int | None) -> str | None:
+    """A refused signature whose time is the reason, by what the gateway says of it or by the Date of its answer."""
+    if facts.outcome is not Outcome.AUTH or not isinstance(target, FunctionTarget):
+        return None
+    if times := re.search(r"signature time: *(\d{8}T\d{6}Z).*?server time: *(\d{8}T\d{6}Z)", message):
+        with suppress(ValueError):
+            ours, theirs = (datetime.strptime(time, "%Y%m%dT%H%M%SZ") for time in times.groups())
+            return clock_advice(round((ours - theirs).total_seconds()))
+    return clock_advice(ahead_s) if isinstance(target.auth, KeyAuth) else None
 
 
 def _where(target: Target) -> str:
@@ -122,7 +172,8 @@ def _quote(message: str, target: Target) -> str:
 
 
 def _masked(text: str, target: Target) -> str:
-    return re.sub(r"(\bak\s*[:=]\s*)[^\s,;]+", r"\1***", hidden(text, sent_secrets(target)), flags=re.IGNORECASE)
+    key = r"(\bak(?:\s*[:=]\s*|\s+(?=\S+\s+not exist)))[^\s,;]+"
+    return re.sub(key, r"\1***", hidden(text, sent_secrets(target)), flags=re.IGNORECASE)
 
 
 def _unanswered(outcome: Outcome, target: Target, reason: str) -> str:
@@ -147,8 +198,12 @@ def _for_code(facts: Facts, target: Target, message: str) -> str | None:
     if facts.error_code is None or facts.outcome is Outcome.DISABLED:
         return None
     code = canonical(facts.error_code)
-    if code == "APIG.0301":
-        return _for_iam(target, message.lower())
+    if code in ("APIG.0301", "APIG.0303"):
+        return _for_iam(target, message.lower()) or _CODES.get(code)
+    if code == TOKEN_EXPIRED and isinstance(target, FunctionTarget) and isinstance(target.auth, IamAuth):
+        return (
+            "the token that IAM gave just now has expired for the platform. Try again, and if it lasts ask its operator"
+        )
     if code == "FSS.0406":
         return _for_format(target)
     if code.isascii() and code.isdigit() and len(code) <= 9:
@@ -156,11 +211,10 @@ def _for_code(facts: Facts, target: Target, message: str) -> str | None:
     return _CODES.get(code)
 
 
-def _for_iam(target: Target, message: str) -> str:
+def _for_iam(target: Target, message: str) -> str | None:
     if (none := _without_credentials(target)) is not None:
         return none
-    said = next((advice for text, advice in _IAM_TEXTS if text in message), None)
-    return said or "the credentials were not accepted. Check target.auth; tokens last 24 hours"
+    return next((advice for pattern, advice in _IAM_TEXTS if re.search(pattern, message)), None)
 
 
 def _for_format(target: Target) -> str:
@@ -174,15 +228,37 @@ def _for_format(target: Target) -> str:
 
 def _without_credentials(target: Target) -> str | None:
     if isinstance(target, FunctionTarget) and isinstance(target.auth, NoAuth):
-        return "credentials are required and target.auth is none. Set target.auth: {token: ${FG_TOKEN}}"
+        return (
+            "credentials are required and target.auth is none. Set target.auth: environment, or {token: ${FG_TOKEN}}, "
+            "an access key or an IAM user"
+        )
     return None
+
+
+def _refused(target: FunctionTarget) -> str:
+    """Credentials were not accepted, and the answer does not say why."""
+    region = endpoint_region(target.endpoint)
+    where = f" of region {region}" if region else ""
+    match target.auth:
+        case NoAuth():
+            return _without_credentials(target) or ""
+        case KeyAuth():
+            return f"the signature was not accepted. Check the access key{where} and its secret. {_LOCKS}"
+        case IamAuth():
+            return (
+                "the token that IAM gave was not accepted. Check target.auth.iam: its project and url must be those "
+                f"of the endpoint{where}, and the user needs functiongraph:function:invoke"
+            )
+        case _:
+            wanted = f", which must be a token{where}" if where else ""
+            return f"the credentials were not accepted. Check target.auth{wanted}; tokens last 24 hours"
 
 
 def _for_outcome(facts: Facts, target: Target) -> str:
     function = isinstance(target, FunctionTarget)
     match facts.outcome:
-        case Outcome.AUTH if function:
-            return _without_credentials(target) or _CODES["FSS.0401"]
+        case Outcome.AUTH if isinstance(target, FunctionTarget):
+            return _refused(target)
         case Outcome.AUTH:
             return "the credentials were not accepted. Check the Authorization header in target.headers"
         case Outcome.NOT_FOUND if function:

@@ -5,6 +5,9 @@ X-CFF-Request-Version, X-Cff-Instance-Memory, X-Cff-Log-Type, ``Connection: clos
 Content-Length at the end, where the length is patched in. X-CFF-Request-Version is sent for v0 too: the API reference
 lists the values and names no default, so the request says what it expects rather than rely on one.
 
+With an access key there are X-Project-Id, X-Sdk-Date, X-Security-Token and Authorization in place of X-Auth-Token.
+Signed are all headers but Connection and Content-Length, which belong to the connection and not to the request.
+
 A plain HTTP request has the user's headers as written and in order; of the others, those that the user did not set.
 Bodies go with the methods that define a meaning for them, so GET, HEAD and TRACE drop the event.
 
@@ -16,13 +19,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import Protocol
 from urllib.parse import quote, urlsplit
 
 from msgspec import Struct
 
 from loadgen import __version__
+from loadgen.functiongraph.signature import AUTHORIZATION, SECURITY_TOKEN, Signer
 from loadgen.functiongraph.urn import function_urn
-from loadgen.scenario.model import FunctionTarget, HttpTarget, ResponseVersion, Target, TokenAuth
+from loadgen.scenario.model import FunctionTarget, HttpTarget, KeyAuth, NoAuth, ResponseVersion, Target, TokenAuth
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _BODILESS = frozenset({"GET", "HEAD", "TRACE"})
@@ -76,34 +81,64 @@ def _without_user(url: str) -> str:
     return re.sub(r"//[^/?#]*@", "//***@", url)
 
 
+class _Form(Protocol):
+    """The requests that differ only in their body and the time of their start."""
+
+    def render(self, body: bytes, at: int) -> bytes: ...
+
+
 @dataclass(frozen=True, slots=True)
 class RequestTemplate:
     """A target's request but for its body.
 
-    ``takes_body`` says whether an event can be sent at all. The repr holds no header, as some are secret.
+    ``takes_body`` says whether an event can be sent at all, ``signed`` whether a request is good for its own time only.
+    The repr holds no header, as some are secret.
     """
 
     method: str
     path: str
     origin: Origin
     takes_body: bool
-    _head: bytes = field(repr=False)
-    """Up to and including ``Content-Length: ``."""
-    _tail_head: bytes = field(repr=False)
+    signed: bool
+    _form: _Form = field(repr=False)
+    _tail_form: _Form = field(repr=False)
     """The same, asking for the log tail."""
-    _empty: bytes = field(repr=False)
-    """The whole request without a body."""
-    _tail_empty: bytes = field(repr=False)
 
-    def render(self, body: bytes, tail: bool) -> bytes:
-        """The complete request with this body, asking for the log tail or not (functions only)."""
-        if body and self.takes_body:
-            return b"%b%d\r\n\r\n%b" % (self._tail_head if tail else self._head, len(body), body)
-        return self._tail_empty if tail else self._empty
+    def render(self, body: bytes, tail: bool, at: int) -> bytes:
+        """The complete request with this body, asking for the log tail or not (functions only).
 
-    def constant(self, body: bytes, tail: bool) -> bytes:
-        """The complete request for an event that never changes: rendered once, sent as it is."""
-        return self.render(body, tail)
+        ``at`` is when it starts, in whole seconds since 1970; only a signature depends on it.
+        """
+        return (self._tail_form if tail else self._form).render(body if self.takes_body else b"", at)
+
+
+class _Unsigned:
+    __slots__ = ("_empty", "_head")
+
+    def __init__(self, head: bytes, empty: bytes) -> None:
+        """``head`` reaches up to and including ``Content-Length: ``; ``empty`` is the request without a body."""
+        self._head = head
+        self._empty = empty
+
+    def render(self, body: bytes, at: int) -> bytes:
+        return b"%b%d\r\n\r\n%b" % (self._head, len(body), body) if body else self._empty
+
+
+class _Signed:
+    __slots__ = ("_head", "_signer")
+
+    def __init__(self, head: bytes, signer: Signer) -> None:
+        """``head`` holds the headers that do not change."""
+        self._head = head
+        self._signer = signer
+
+    def render(self, body: bytes, at: int) -> bytes:
+        return b"%b%b\r\nContent-Length: %d\r\n\r\n%b" % (
+            self._head,
+            self._signer.fields(body, at),
+            len(body),
+            body,
+        )
 
 
 def request_template(target: Target, origin: str | None = None) -> RequestTemplate:
@@ -129,15 +164,24 @@ def _function_template(target: FunctionTarget, endpoint: str) -> RequestTemplate
         ("User-Agent", _USER_AGENT),
         ("Content-Type", "application/json"),
     ]
-    if isinstance(target.auth, TokenAuth):
-        headers.append(("X-Auth-Token", target.auth.token))
+    match target.auth:
+        case TokenAuth(token=token):
+            headers.append(("X-Auth-Token", token))
+        case KeyAuth():
+            headers.append(("X-Project-Id", urn.project_id))
+        case NoAuth():
+            pass
+        case _:
+            raise AssertionError("a run looks up credentials, and obtains a token, before it makes requests")
     headers.append(("X-CFF-Request-Version", "v1" if target.response is ResponseVersion.V1 else "v0"))
     if target.memory_mb is not None:
         headers.append(("X-Cff-Instance-Memory", str(target.memory_mb)))
-    if target.fresh_connections:
-        headers.append(("Connection", "close"))
     path = f"/v2/{quote(urn.project_id, safe='')}/fgs/functions/{urn.path_segment}/invocations"
-    return _template("POST", path, where, tuple(headers), (("X-Cff-Log-Type", "tail"),))
+    own = (("Connection", "close"),) if target.fresh_connections else ()
+    tail = (("X-Cff-Log-Type", "tail"),)
+    if isinstance(target.auth, KeyAuth):
+        return _signed_template(path, where, target.auth, tuple(headers), own, tail)
+    return _template("POST", path, where, (*headers, *own), tail)
 
 
 def _http_template(target: HttpTarget) -> RequestTemplate:
@@ -179,11 +223,23 @@ def _template(method: str, path: str, origin: Origin, headers: Headers, tail: He
         path,
         origin,
         takes_body,
-        start + _fields(headers) + length,
-        start + _fields(with_tail) + length,
-        empty(headers),
-        empty(with_tail),
+        False,
+        _Unsigned(start + _fields(headers) + length, empty(headers)),
+        _Unsigned(start + _fields(with_tail) + length, empty(with_tail)),
     )
+
+
+def _signed_template(
+    path: str, origin: Origin, key: KeyAuth, headers: Headers, own: Headers, tail: Headers
+) -> RequestTemplate:
+    """``own`` are headers of the connection, which are not signed."""
+    _fields(((SECURITY_TOKEN, key.security_token or ""), (AUTHORIZATION, key.access_key)))  # may be header values
+
+    def form(signed: Headers) -> _Signed:
+        head = f"POST {path} HTTP/1.1\r\n".encode("ascii") + _fields(signed + own)
+        return _Signed(head, Signer(key, "POST", path, signed))
+
+    return RequestTemplate("POST", path, origin, True, True, form(headers), form(headers + tail))
 
 
 def _fields(headers: Headers) -> bytes:

@@ -26,6 +26,7 @@ from loadgen.functiongraph.envelope import ErrorBody, V1Answer, error_body, v1_a
 from loadgen.functiongraph.facts import Facts
 from loadgen.functiongraph.metering import decode_tail, documented_summary, metering
 from loadgen.functiongraph.outcome import Outcome
+from loadgen.functiongraph.start import cold_by_log
 from loadgen.scenario.model import ResponseVersion
 
 _SUMMARY = b"x-cff-invoke-summary"
@@ -113,6 +114,7 @@ def _classify(status: int, headers: Mapping[bytes, bytes], body: bytes, version:
     outcome, reason, code = _failure(status, headers, error) or _judge_success(form, answer)
     log = decode_tail(headers.get(_LOG)) or (answer.log if answer else None) or None
     measured = metering(headers.get(_SUMMARY), headers.get(_BILLING), log)
+    cold = log is not None and cold_by_log(log)
     return Facts(
         outcome,
         reason,
@@ -124,6 +126,8 @@ def _classify(status: int, headers: Mapping[bytes, bytes], body: bytes, version:
         measured.memory_size_mb,
         measured.memory_used_bytes,
         log,
+        "cold" if cold else None,
+        "log" if cold else None,
     )
 
 

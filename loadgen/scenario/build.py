@@ -10,12 +10,15 @@ from msgspec import UNSET, UnsetType
 from loadgen.scenario import document as written
 from loadgen.scenario import model, rule, units
 from loadgen.scenario.combination import project_of
+from loadgen.scenario.endpoint import iam_of, iam_origin
 
 T = TypeVar("T")
 
 DEFAULT_FUNCTION = "hello"
 DEFAULT_PROJECT = "demo"
 DEFAULT_MAX_IN_FLIGHT = 1000
+DEFAULT_MAX_INSTANCES = 1000
+_LOG_TAIL_BYTES = {"2KB": 2000, "4KB": 4096}  # what two pages of the documents say
 
 
 def scenario(doc: written.Scenario, event: str, directory: Path) -> model.Scenario:
@@ -36,16 +39,38 @@ def scenario(doc: written.Scenario, event: str, directory: Path) -> model.Scenar
         tags=doc.tags,
         emulator=_scenario_emulator(doc) if emulated else None,
         sha256="",
+        cold_starts=_cold_starts(doc) if doc.kind == "cold-starts" else None,
     )
 
 
 def emulator(block: written.Emulator, *, seed: int = 1, function: str = DEFAULT_FUNCTION) -> model.Emulator:
     """The Emulator of a block; ``seed`` and the one ``function`` are the defaults where it names none."""
-    functions = {function: written.EmulatedFunction()} if block.functions is UNSET else block.functions
+    named = {function: written.EmulatedFunction()} if block.functions is UNSET else block.functions
+    functions = tuple(_emulated(name, each) for name, each in named.items())
     return model.Emulator(
         seed=_or(block.seed, seed),
         keep_alive_ns=units.duration(block.keep_alive),
-        functions=tuple(_emulated(name, each) for name, each in functions.items()),
+        functions=functions,
+        auth=model.CredentialCheck(block.auth),
+        region=_or(block.region, None),
+        account=_account(block.account),
+        token_lifetime_ns=units.duration(block.token_lifetime),
+        routing=model.Routing(block.routing),
+        throttle=model.Throttle(block.throttle),
+        queue_timeout_ns=units.duration(block.queue_timeout),
+        max_instances=_or(block.max_instances, max(DEFAULT_MAX_INSTANCES, *(each.max_instances for each in functions))),
+        gateway_timeout_ns=units.duration(block.gateway_timeout),
+        idle_timeout_ns=units.duration(block.idle_timeout),
+        error_status=block.error_status,
+        billing_ns=units.duration(block.billing),
+        init_billing=model.InitBilling(block.init_billing),
+        start_lines=block.log_lines == "all",
+        log_tail_bytes=_LOG_TAIL_BYTES[block.log_tail],
+        management=model.Management(
+            block.management.omitted == "reset",
+            block.management.with_reserved == "refuse",
+            _injected(block.management.faults),
+        ),
     )
 
 
@@ -75,6 +100,32 @@ def _emulated(name: str, function: written.EmulatedFunction) -> model.EmulatedFu
         max_instances=function.max_instances,
         dynamic_memory=function.dynamic_memory,
         errors=units.share(function.errors),
+        timeout_ns=units.duration(function.timeout),
+        concurrency=function.concurrency,
+        reserved=function.reserved,
+        initializer=None if function.initializer is UNSET else _initializer(function.initializer),
+        memory_used_mb=None if function.memory_used is UNSET else units.megabytes(function.memory_used),
+        faults=_injected(function.faults),
+    )
+
+
+def _initializer(initializer: written.Initializer) -> model.Initializer:
+    return model.Initializer(units.duration(initializer.median), initializer.sigma, units.duration(initializer.timeout))
+
+
+def _injected(faults: written.Faults) -> tuple[model.Injected, ...]:
+    return tuple(model.Injected(code, units.share(share)) for code, share in faults.items())
+
+
+def _account(account: written.Account) -> model.Account:
+    return model.Account(
+        account.domain,
+        account.username,
+        account.password,
+        account.agency,
+        account.access_key,
+        account.secret_key,
+        _or(account.security_token, None),
     )
 
 
@@ -92,11 +143,13 @@ def _target(target: written.Target, has_event: bool, directory: Path) -> model.T
         headers = tuple(_or(target.headers, {}).items())
         return model.HttpTarget(target.url, method, headers, fresh, timeout, tls, target.preflight)
     function = _or(target.function, DEFAULT_FUNCTION)
+    endpoint = _or(target.endpoint, "").rstrip("/")
+    project_id = _or(target.project_id, project_of(function) or DEFAULT_PROJECT)
     return model.FunctionTarget(
-        endpoint=_or(target.endpoint, "").rstrip("/"),
-        project_id=_or(target.project_id, project_of(function) or DEFAULT_PROJECT),
+        endpoint=endpoint,
+        project_id=project_id,
         function=function,
-        auth=_auth(target.auth),
+        auth=_auth(target.auth, endpoint, project_id),
         response=model.ResponseVersion(_or(target.response, "v0")),
         tail_share=_tail_share(target.log),
         memory_mb=None if target.memory is UNSET else units.megabytes(target.memory),
@@ -104,13 +157,32 @@ def _target(target: written.Target, has_event: bool, directory: Path) -> model.T
         timeout=timeout,
         tls=tls,
         preflight=target.preflight,
+        insecure_auth=target.insecure_auth,
     )
 
 
-def _auth(auth: str | written.Auth) -> model.Auth:
-    if isinstance(auth, str) or auth.token is UNSET:
-        return model.NoAuth()
-    return model.TokenAuth(auth.token)
+def _auth(auth: str | written.Auth, endpoint: str, project_id: str) -> model.Auth:
+    if isinstance(auth, str):
+        return model.EnvironmentAuth() if auth == "environment" else model.NoAuth()
+    if auth.token is not UNSET:
+        return model.TokenAuth(auth.token)
+    if auth.iam is not UNSET:
+        return _iam(auth.iam, endpoint, project_id)
+    return model.KeyAuth(_or(auth.access_key, ""), _or(auth.secret_key, ""), _or(auth.security_token, None))
+
+
+def _iam(iam: written.Iam, endpoint: str, project_id: str) -> model.IamAuth:
+    domain = _or(iam.domain, "")
+    agency = _or(iam.agency, None)
+    return model.IamAuth(
+        url=iam_origin(_or(iam.url, iam_of(endpoint) or "")),
+        username=_or(iam.username, ""),
+        password=_or(iam.password, ""),
+        domain=domain,
+        project=_or(iam.project, project_id),
+        agency=agency,
+        agency_domain=None if agency is None else _or(iam.agency_domain, domain),
+    )
 
 
 def _tail_share(log: str | written.LogTail | UnsetType) -> float:
@@ -152,6 +224,25 @@ def _shape(phase: written.Phase) -> model.Shape:
     if rate.steps is not UNSET:
         return model.StepRates(tuple(units.rate(step) for step in rate.steps))
     return model.RampRate(units.rate(_or(rate.from_, "")), units.rate(_or(rate.to, "")))
+
+
+def _cold_starts(doc: written.Scenario) -> model.ColdStarts:
+    block = written.ColdStarts() if doc.cold_starts is UNSET else doc.cold_starts
+    within = block.keep_alive
+    own = None if doc.target.memory is UNSET else doc.target.memory
+    sizes = [f"{size}MB" for size in model.MEMORY_SIZES_MB] if block.sizes is UNSET else block.sizes
+    return model.ColdStarts(
+        induce=tuple(model.Induce(each) for each in dict.fromkeys(block.induce)),
+        gap_ns=units.duration(block.gap),
+        burst=block.burst,
+        cold=block.cold,
+        warm=block.warm,
+        keep_alive_ns=None if isinstance(within, str) else (units.duration(within.from_), units.duration(within.to)),
+        sizes_mb=tuple(units.megabytes(size) for size in sizes if size != own),
+        probe=None
+        if block.probe is UNSET
+        else model.Probe(block.probe.cold, block.probe.instance, block.probe.count),
+    )
 
 
 def _duration(text: str | UnsetType) -> int | None:

@@ -12,12 +12,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from loadgen.scenario import rule, units
+from loadgen.scenario.endpoint import iam_of, iam_origin, in_clear
 from loadgen.scenario.fault import Path, show
 from loadgen.scenario.model import CostRule, Metric, MetricRule
+from loadgen.scenario.platform_codes import is_fault
 
 Found = Iterator[tuple[Path, str]]
 
 LATER = "comes with a later step"
+EXPERIMENTS = ("cold-starts", "capacity", "memory")
+BUILT = ("cold-starts",)
 SHAPES = ("rate", "burst", "workers", "trace")
 _PLATFORM_METRICS = frozenset({Metric.DURATION, Metric.BILLED_DURATION, Metric.OVERHEAD})
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")  # RFC 9110, 5.6.2
@@ -43,12 +47,26 @@ def scenario(data: dict[str, Any]) -> Found:
 def emulator(data: dict[str, Any]) -> Found:
     """Everything that does not go together in an emulator block."""
     block = _mapping(data, "emulator")
-    for key, only in (("auth", "off"), ("throttle", "immediate")):
-        if isinstance(block.get(key), str) and block[key] != only:
-            yield ("emulator", key), f"got {show(block[key])}, only {only} is there yet: anything else {LATER}"
-    for name in _mapping(block, "functions"):
+    yield from _faults(_mapping(block, "management"), ("emulator", "management"))
+    for name, function in _mapping(block, "functions").items():
+        path: Path = ("emulator", "functions", name)
         if not re.match(r"[A-Za-z][A-Za-z0-9_-]{0,59}\Z", name):
-            yield ("emulator", "functions", name), "expected a function name: a letter, then letters, digits, - or _"
+            yield path, "expected a function name: a letter, then letters, digits, - or _"
+        if isinstance(function, dict):
+            yield from _faults(function, path)
+
+
+def _faults(block: dict[str, Any], path: Path) -> Found:
+    faults = _mapping(block, "faults")
+    for code in faults:
+        if not is_fault(code):
+            yield (
+                (*path, "faults", code),
+                f"got {show(code)}, expected a documented FSS. or APIG. code, an engine code such as 4205, "
+                "502, 503 or 504 for a proxy's page, or close",
+            )
+    if sum(units.share(share) for share in faults.values() if isinstance(share, str)) > 1 + 1e-9:
+        yield (*path, "faults"), "the shares add up to more than 100%"
 
 
 def url_fault(url: str, *, origin: bool) -> str | None:
@@ -73,11 +91,29 @@ def url_fault(url: str, *, origin: bool) -> str | None:
 
 def _kind(data: dict[str, Any]) -> Found:
     kind = data.get("kind", "load")
-    if kind in ("cold-starts", "capacity", "memory"):
-        yield ("kind",), f"{kind} {LATER}; only load is there yet"
-    for key in ("cold-starts", "capacity", "memory"):
+    if kind in EXPERIMENTS and kind not in BUILT:
+        yield ("kind",), f"{kind} {LATER}; write one of load, {', '.join(BUILT)}"
+    for key in EXPERIMENTS:
         if key in data and kind != key:
-            yield (key,), f"this block belongs to kind: {key}, which {LATER}; remove it"
+            yield (key,), f"this block belongs to kind: {key}, but this is kind: {kind}; remove one of them"
+    if kind in EXPERIMENTS and data.get("phases"):
+        yield ("phases",), f"kind: {kind} makes its own load; remove phases"
+    if kind == "cold-starts":
+        yield from _cold_starts(_mapping(data, "cold-starts"), _mapping(data, "target"))
+
+
+def _cold_starts(block: dict[str, Any], target: dict[str, Any]) -> Found:
+    if "url" in target:
+        yield ("kind",), "cold starts are those of a function, but the target is a url; write endpoint and function"
+    if target.get("connections") == "fresh":
+        yield ("target", "connections"), "opening connections would hide what cold starts cost; write reuse"
+    within = block.get("keep_alive")
+    if isinstance(within, dict):
+        ends = [within.get("from", "10s"), within.get("to", "120s")]
+        if all(isinstance(end, str) for end in ends) and units.duration(ends[0]) >= units.duration(ends[1]):
+            yield ("cold-starts", "keep_alive"), f"from is {ends[0]} and to is {ends[1]}; from must be the shorter time"
+    if "sizes" in block and "memory" not in (block.get("induce") or []):
+        yield ("cold-starts", "sizes"), "sizes are for induce: [memory], which is not written; remove one of them"
 
 
 def _target(target: dict[str, Any], data: dict[str, Any]) -> Found:
@@ -93,7 +129,7 @@ def _target(target: dict[str, Any], data: dict[str, Any]) -> Found:
 
 
 def _http_target(target: dict[str, Any]) -> Found:
-    for key in ("endpoint", "project_id", "function", "auth", "response", "log", "memory"):
+    for key in ("endpoint", "project_id", "function", "auth", "insecure_auth", "response", "log", "memory"):
         if key in target:
             yield ("target", key), f"{key} belongs to a function, but this target is a url; remove one of them"
     if isinstance(target["url"], str) and (fault := url_fault(target["url"], origin=False)):
@@ -130,16 +166,44 @@ def _headers(headers: dict[str, Any]) -> Found:
 
 
 def _auth(target: dict[str, Any]) -> Found:
-    auth = target.get("auth")
-    if auth == "environment":
-        yield ("target", "auth"), f'environment {LATER}; write auth: {{token: "${{NAME}}"}}'
+    auth, endpoint = target.get("auth", "none"), target.get("endpoint")
+    if auth != "none" and isinstance(endpoint, str) and not url_fault(endpoint, origin=True):
+        yield from _in_clear(("target", "endpoint"), endpoint, target)
     if not isinstance(auth, dict):
         return
-    for key in ("iam", "access_key", "secret_key", "security_token"):
-        if key in auth:
-            yield ("target", "auth", key), f'this {LATER}; write auth: {{token: "${{NAME}}"}}'
+    where: Path = ("target", "auth")
+    kinds = [key for key in ("token", "iam", "access_key") if key in auth]
     if not auth:
-        yield ("target", "auth"), 'got an empty mapping, expected {token: "${NAME}"} or none'
+        yield where, 'got an empty mapping, expected {token: "${NAME}"}, none, or environment'
+    for key in kinds[1:]:
+        yield (*where, key), f"{kinds[0]} is written too; requests carry one kind of credentials, so keep one of them"
+    for key, other in (("access_key", "secret_key"), ("secret_key", "access_key"), ("security_token", "access_key")):
+        if key in auth and other not in auth:
+            yield (*where, key), f"{other} is missing; {key} goes with it"
+    if isinstance(auth.get("iam"), dict):
+        yield from _iam(auth["iam"], target)
+
+
+def _iam(iam: dict[str, Any], target: dict[str, Any]) -> Found:
+    where: Path = ("target", "auth", "iam")
+    if missing := [key for key in ("username", "password", "domain") if key not in iam]:
+        yield where, f"{' and '.join(missing)} missing: a token is given for username, password and domain"
+    if "agency_domain" in iam and "agency" not in iam:
+        yield (*where, "agency_domain"), "agency is missing; agency_domain goes with it"
+    url, endpoint = iam.get("url"), target.get("endpoint")
+    if isinstance(url, str):
+        if fault := url_fault(iam_origin(url), origin=True):
+            yield (*where, "url"), f"got {_without_user(url)}, {fault}"
+        else:
+            yield from _in_clear((*where, "url"), url, target)
+    elif "url" not in iam and isinstance(endpoint, str) and iam_of(endpoint) is None:
+        yield where, "url is missing: the endpoint does not say where IAM is; write its origin"
+
+
+def _in_clear(path: Path, url: str, target: dict[str, Any]) -> Found:
+    if in_clear(url) and target.get("insecure_auth") is not True:
+        message = "credentials would cross the network for anyone to read; write https://"
+        yield path, f"got {show(url)} with auth: {message}, or force it with target.insecure_auth: true"
 
 
 def _event(data: dict[str, Any]) -> Found:

@@ -93,24 +93,55 @@ class Tls(Struct, forbid_unknown_fields=True):
 
 
 class Iam(Struct, forbid_unknown_fields=True):
-    """A user whose token is obtained from IAM (comes with a later step)."""
+    """A user whose token is obtained from IAM, and renewed before it ends."""
 
-    url: Annotated[Text, Meta(description="The IAM endpoint.")] | UnsetType = UNSET
-    username: Annotated[Text, Meta(description="The user's name.")] | UnsetType = UNSET
-    password: Annotated[Secret, Meta(description="The user's password.")] | UnsetType = UNSET
-    domain: Annotated[Text, Meta(description="The account (domain) of the user.")] | UnsetType = UNSET
-    project: Annotated[Text, Meta(description="The project the token is for.")] | UnsetType = UNSET
-    agency: Annotated[Text, Meta(description="An agency to assume.")] | UnsetType = UNSET
+    username: Annotated[Text, Meta(description="The IAM user's name.", extra={"secret": True})] | UnsetType = UNSET
+    password: Annotated[Text, Meta(description="The user's password.", extra={"secret": True})] | UnsetType = UNSET
+    domain: Annotated[Text, Meta(description="The account (domain) of the user, name or id.")] | UnsetType = UNSET
+    project: (
+        Annotated[Text, Meta(description="The project the token is for, name or id; default target.project_id.")]
+        | UnsetType
+    ) = UNSET
+    url: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^[hH][tT][tT][pP][sS]?://[!-~]+$",
+                description="IAM's origin; default that of the endpoint's region, or a loopback endpoint itself.",
+                examples=["https://iam.eu-de.otc.t-systems.com"],
+                extra={"expected": "an origin such as https://iam.eu-de.otc.t-systems.com"},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    agency: (
+        Annotated[Text, Meta(description="An agency: the user's token is exchanged for one of this agency.")]
+        | UnsetType
+    ) = UNSET
+    agency_domain: (
+        Annotated[Text, Meta(description="The account (domain) that the agency belongs to; default domain.")]
+        | UnsetType
+    ) = UNSET
+
+    def __repr__(self) -> str:
+        return "Iam(***)"
 
 
 class Auth(Struct, forbid_unknown_fields=True):
-    """Credentials: a token, or (comes with a later step) an IAM user or an access key."""
+    """Credentials: a token, an IAM user, or an access key."""
 
     token: Annotated[Secret, Meta(description="An IAM token, sent in X-Auth-Token.")] | UnsetType = UNSET
-    iam: Annotated[Iam, Meta(description="Comes with a later step.")] | UnsetType = UNSET
-    access_key: Annotated[Secret, Meta(description="Comes with a later step.")] | UnsetType = UNSET
-    secret_key: Annotated[Secret, Meta(description="Comes with a later step.")] | UnsetType = UNSET
-    security_token: Annotated[Secret, Meta(description="Comes with a later step.")] | UnsetType = UNSET
+    iam: Annotated[Iam, Meta(description="A user whose token is obtained from IAM.")] | UnsetType = UNSET
+    access_key: (
+        Annotated[Secret, Meta(description="The id of an access key (AK), with which requests are signed.")] | UnsetType
+    ) = UNSET
+    secret_key: Annotated[Secret, Meta(description="The secret of the access key (SK).")] | UnsetType = UNSET
+    security_token: Annotated[Secret, Meta(description="The security token of a temporary access key.")] | UnsetType = (
+        UNSET
+    )
+
+    def __repr__(self) -> str:
+        return "Auth(***)"
 
 
 class LogTail(Struct, forbid_unknown_fields=True):
@@ -158,10 +189,16 @@ class Target(Struct, forbid_unknown_fields=True):
     auth: Annotated[
         Literal["none", "environment"] | Auth,
         Meta(
-            description='Credentials; `{token: "${NAME}"}` or `none`.',
-            extra={"secret": True, "expected": 'none or {token: "${NAME}"}'},
+            description='Credentials: `none`, `environment`, `{token: "${NAME}"}`, an access key or an IAM user.',
+            extra={
+                "secret": True,
+                "expected": 'none, environment, or a mapping such as {token: "${NAME}"}',
+            },
         ),
     ] = "none"
+    insecure_auth: Annotated[
+        bool, Meta(description="Send credentials over http:// to another machine, where anyone on the way reads them.")
+    ] = False
     response: (
         Annotated[Literal["v0", "v1"], Meta(description="The form of the answer, X-CFF-Request-Version.")] | UnsetType
     ) = UNSET
@@ -315,6 +352,17 @@ class Work(Struct, forbid_unknown_fields=True):
     sigma: Annotated[float, Meta(ge=0, le=5, description="Standard deviation of the logarithm.")] = 0.3
 
 
+class Initializer(Struct, forbid_unknown_fields=True):
+    """What a function runs once in each new instance: log-normal."""
+
+    median: Annotated[Duration, Meta(description="The median.")]
+    sigma: Annotated[float, Meta(ge=0, le=5, description="Standard deviation of the logarithm.")] = 0.3
+    timeout: Annotated[Duration, Meta(description="An initializer that takes longer fails.")] = "300s"
+
+
+Faults = dict[str, Share]
+
+
 class EmulatedFunction(Struct, forbid_unknown_fields=True):
     """One function of the emulator."""
 
@@ -323,9 +371,66 @@ class EmulatedFunction(Struct, forbid_unknown_fields=True):
     cold_start: Annotated[
         ColdStart, Meta(description="Cold-start times: a region, a region and runtime, or `none` for no cold starts.")
     ] = "r2-python3"
-    max_instances: Annotated[Count, Meta(description="Most instances at once; more calls are throttled.")] = 100
+    max_instances: Annotated[
+        int,
+        Meta(
+            ge=-1,
+            le=1_000_000,
+            description="Most instances at once; more calls are throttled. 0 disables the function, -1 is no limit.",
+        ),
+    ] = 100
     dynamic_memory: Annotated[bool, Meta(description="Whether X-Cff-Instance-Memory is honoured.")] = True
     errors: Annotated[Share, Meta(description="Share of calls whose code raises.")] = "0%"
+    timeout: Annotated[Duration, Meta(description="A call whose handler takes longer is ended.")] = "15m"
+    concurrency: Annotated[int, Meta(ge=1, le=1000, description="Calls that one instance serves at a time.")] = 1
+    reserved: Annotated[int, Meta(ge=0, le=1000, description="Instances that are always there and warm.")] = 0
+    initializer: (
+        Annotated[Initializer, Meta(description="What each new instance runs before its first call; default nothing.")]
+        | UnsetType
+    ) = UNSET
+    memory_used: (
+        Annotated[
+            str,
+            Meta(
+                pattern=units.SIZE,
+                examples=["200MB"],
+                description="Memory that a call uses; more than the function has is out of memory. Default 30 to 40MB.",
+                extra={"read": units.megabytes},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    faults: Annotated[Faults, Meta(description="Failures to make up: error codes and the share of calls.")] = field(
+        default_factory=dict
+    )
+
+
+class Account(Struct, forbid_unknown_fields=True):
+    """The one user that the emulator knows; needed with `auth: strict`."""
+
+    domain: Annotated[Text, Meta(description="The user's account.")] = "demo"
+    username: Annotated[Text, Meta(description="The user's name.")] = "demo"
+    password: Annotated[Secret, Meta(description="The user's password.")] = "demo"  # noqa: S105 - of nobody
+    agency: Annotated[Text, Meta(description="An agency that the user may assume.")] = "demo"
+    access_key: Annotated[Secret, Meta(description="The user's access key.")] = "AKDEMO"
+    secret_key: Annotated[Secret, Meta(description="The secret that belongs to it.")] = "SKDEMO"  # noqa: S105 - as above
+    security_token: (
+        Annotated[Secret, Meta(description="Makes the access key a temporary one, which needs this token.")] | UnsetType
+    ) = UNSET
+
+
+class Management(Struct, forbid_unknown_fields=True):
+    """The emulator's management API, where documents and reports differ."""
+
+    omitted: Annotated[
+        Literal["keep", "reset"], Meta(description="What an update does to the settings that it does not mention.")
+    ] = "keep"
+    with_reserved: Annotated[
+        Literal["allow", "refuse"], Meta(description="Whether a function with reserved instances can be updated.")
+    ] = "allow"
+    faults: Annotated[Faults, Meta(description="Failures to make up: error codes and the share of calls.")] = field(
+        default_factory=dict
+    )
 
 
 class Emulator(Struct, forbid_unknown_fields=True):
@@ -335,9 +440,57 @@ class Emulator(Struct, forbid_unknown_fields=True):
         Annotated[int, Meta(ge=0, le=(1 << 63) - 1, description="Seed of the emulator; default the scenario's.")]
         | UnsetType
     ) = UNSET
-    auth: Annotated[Text, Meta(description="`off`: no credentials are asked for.")] = "off"
+    auth: Annotated[
+        Literal["off", "lenient", "strict"],
+        Meta(
+            description="`off`: no credentials are needed; `lenient`: any that are well formed; `strict`: right ones."
+        ),
+    ] = "off"
+    region: (
+        Annotated[Name, Meta(description="The platform's region, which full function names must have; default any.")]
+        | UnsetType
+    ) = UNSET
+    account: Annotated[Account, Meta(description="The user that `auth: strict` knows.")] = field(
+        default_factory=Account
+    )
+    token_lifetime: Annotated[Duration, Meta(description="How long a token from IAM is good.")] = "24h"  # noqa: S105 - a time
     keep_alive: Annotated[DurationOrZero, Meta(description="How long an idle instance lives.")] = "60s"
-    throttle: Annotated[Text, Meta(description="`immediate`: too many calls get 429 at once.")] = "immediate"
+    routing: Annotated[
+        Literal["recent", "newest", "oldest", "random"],
+        Meta(description="Which idle instance takes a call: last used, last created, longest idle, or any."),
+    ] = "recent"
+    throttle: Annotated[
+        Literal["immediate", "queue"],
+        Meta(description="`immediate`: too many calls get 429 at once; `queue`: after waiting for an instance."),
+    ] = "immediate"
+    queue_timeout: Annotated[DurationOrZero, Meta(description="How long a call waits with `throttle: queue`.")] = "10s"
+    max_instances: (
+        Annotated[
+            Count,
+            Meta(description="Most instances of all functions together; default 1000, or what one function may have."),
+        ]
+        | UnsetType
+    ) = UNSET
+    gateway_timeout: Annotated[Duration, Meta(description="When the gateway stops waiting for an answer.")] = "90s"
+    idle_timeout: Annotated[Duration, Meta(description="When a connection without a request is closed.")] = "1h"
+    error_status: Annotated[
+        Literal[200, 500], Meta(description="HTTP status of an answer about a failure of the function's own.")
+    ] = 200
+    billing: Annotated[
+        Literal["1ms", "100ms", "1s"], Meta(description="Billed durations are rounded up to a multiple of this.")
+    ] = "1ms"
+    init_billing: Annotated[
+        Literal["separate", "same_call", "none"], Meta(description="Where the time of an initializer is billed.")
+    ] = "separate"
+    log_lines: Annotated[
+        Literal["all", "invoke"], Meta(description="Whether the log of a cold call tells of the cold start, too.")
+    ] = "all"
+    log_tail: Annotated[
+        Literal["2KB", "4KB"], Meta(description="How much of the log is in a header: 2,000 or 4,096 bytes.")
+    ] = "2KB"
+    management: Annotated[Management, Meta(description="How settings are changed over the API.")] = field(
+        default_factory=Management
+    )
     functions: (
         Annotated[
             dict[str, EmulatedFunction],
@@ -351,6 +504,51 @@ class EmulatorFile(Struct, forbid_unknown_fields=True):
     """The file of `loadgen emulate FILE`."""
 
     emulator: Annotated[Emulator, Meta(description="The emulated platform.")]
+
+
+class Probe(Struct, forbid_unknown_fields=True):
+    """Where a probe function's answer has its fields: keys and list positions joined by dots, such as `body.n`."""
+
+    cold: Annotated[Text, Meta(description="Whether this was the first call of its instance.")] = "cold"
+    instance: Annotated[Text, Meta(description="What tells this instance from others.")] = "instance"
+    count: Annotated[Text, Meta(description="Which call of its instance this was; the first is 1.")] = "n"
+
+
+class KeepAlive(Struct, forbid_unknown_fields=True):
+    """Between which times the keep-alive time is looked for."""
+
+    from_: Annotated[Duration, Meta(description="Idle instances surely live this long.")] = field(
+        name="from", default="10s"
+    )
+    to: Annotated[Duration, Meta(description="Idle instances surely end before.")] = "120s"
+
+
+class ColdStarts(Struct, forbid_unknown_fields=True):
+    """The experiment that measures cold starts beside warm ones."""
+
+    induce: Annotated[
+        list[Literal["gap", "burst", "memory"]],
+        Meta(
+            min_length=1,
+            description="How: silence, many calls at once after it, or calls at other memory sizes; in turns.",
+        ),
+    ] = field(default_factory=lambda: ["gap", "burst"])
+    gap: Annotated[Duration, Meta(description="Silence that ends every instance; default 1.5 times 60s.")] = "90s"
+    burst: Annotated[int, Meta(ge=2, le=1000, description="Calls at once.")] = 20
+    cold: Annotated[int, Meta(ge=1, le=100_000, description="Cold calls wanted.")] = 100
+    warm: Annotated[int, Meta(ge=1, le=1_000_000, description="Warm calls wanted, one after another.")] = 1000
+    keep_alive: Annotated[
+        Literal["skip"] | KeepAlive, Meta(description="Whether to look for the keep-alive time, and where.")
+    ] = field(default_factory=KeepAlive)
+    sizes: (
+        Annotated[
+            list[Memory], Meta(min_length=1, description="Memory sizes for `memory`; default all but target.memory.")
+        ]
+        | UnsetType
+    ) = UNSET
+    probe: (
+        Annotated[Probe, Meta(description="The function is a probe (docs/probe/): where its fields are.")] | UnsetType
+    ) = UNSET
 
 
 class Scenario(Struct, forbid_unknown_fields=True):
@@ -395,7 +593,7 @@ class Scenario(Struct, forbid_unknown_fields=True):
         default_factory=dict
     )
     emulator: Annotated[Emulator, Meta(description="The emulated platform.")] | UnsetType = UNSET
-    cold_starts: Annotated[dict[str, Any], Meta(description="Comes with a later step.")] | UnsetType = field(
+    cold_starts: Annotated[ColdStarts, Meta(description="With `kind: cold-starts`.")] | UnsetType = field(
         name="cold-starts", default=UNSET
     )
     capacity: Annotated[dict[str, Any], Meta(description="Comes with a later step.")] | UnsetType = UNSET

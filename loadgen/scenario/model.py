@@ -1,8 +1,8 @@
 """The Scenario: everything a run needs, typed, validated, immutable.
 
-Times are whole nanoseconds, sizes whole bytes or MB, shares are between 0 and 1. A Scenario holds secrets (a token) in
-clear, because the agent has to send them; it is therefore never written out. What is written is the document it was
-loaded from, with its secrets masked (see ``loadgen.scenario.load``).
+Times are whole nanoseconds, sizes whole bytes or MB, shares are between 0 and 1. A Scenario holds secrets (a token, a
+key) in clear, because the agent has to send them; it is therefore never written out, and its repr leaves them out. What
+is written is the document it was loaded from, with its secrets masked (see ``loadgen.scenario.load``).
 """
 
 from __future__ import annotations
@@ -147,8 +147,45 @@ class TokenAuth(Struct, frozen=True, tag="token"):
 
     token: str
 
+    def __repr__(self) -> str:
+        return "TokenAuth(***)"
 
-Auth = NoAuth | TokenAuth
+
+class KeyAuth(Struct, frozen=True, tag="key"):
+    """Requests are signed with an access key; ``security_token`` belongs to a temporary one and is sent along."""
+
+    access_key: str
+    secret_key: str
+    security_token: str | None = None
+
+    def __repr__(self) -> str:
+        return "KeyAuth(***)"
+
+
+class IamAuth(Struct, frozen=True, tag="iam"):
+    """Requests carry a token that IAM gives for a user's password, and that is renewed before it ends.
+
+    ``url`` is IAM's origin. ``domain`` is the user's account and ``project`` what the token is for, each a name or an
+    id. With ``agency`` the user's token is exchanged for one of that agency of the account ``agency_domain``.
+    """
+
+    url: str
+    username: str
+    password: str
+    domain: str
+    project: str
+    agency: str | None = None
+    agency_domain: str | None = None
+
+    def __repr__(self) -> str:
+        return f"IamAuth(url={self.url!r}, ***)"
+
+
+class EnvironmentAuth(Struct, frozen=True, tag="environment"):
+    """Credentials are looked up when a run begins, in variables and files that both vendors' tools read."""
+
+
+Auth = NoAuth | TokenAuth | KeyAuth | IamAuth | EnvironmentAuth
 
 
 class ResponseVersion(Enum):
@@ -162,7 +199,8 @@ class FunctionTarget(Struct, frozen=True, tag="function"):
     """A FunctionGraph function behind ``endpoint`` (an http:// or https:// origin, or ``emulator``).
 
     ``function`` is its URN in any of the accepted forms, as written; ``tail_share`` the share of invocations that ask
-    for the log tail; ``memory_mb`` the value of X-Cff-Instance-Memory, None to leave the header out.
+    for the log tail; ``memory_mb`` the value of X-Cff-Instance-Memory, None to leave the header out. ``insecure_auth``
+    says that credentials may be sent over http:// to another machine.
     """
 
     endpoint: str
@@ -176,6 +214,7 @@ class FunctionTarget(Struct, frozen=True, tag="function"):
     timeout: Timeout
     tls: Tls
     preflight: bool
+    insecure_auth: bool = False
 
     @property
     def emulated(self) -> bool:
@@ -198,6 +237,9 @@ class HttpTarget(Struct, frozen=True, tag="http"):
     def emulated(self) -> bool:
         """Never: the emulator serves functions."""
         return False
+
+    def __repr__(self) -> str:
+        return f"HttpTarget({self.method} ***)"
 
 
 Target = FunctionTarget | HttpTarget
@@ -289,8 +331,28 @@ class Work(Struct, frozen=True):
     sigma: float
 
 
+class Initializer(Struct, frozen=True):
+    """What a function runs once in each new instance: CPU time at full speed, log-normal, cut at ``timeout_ns``."""
+
+    median_ns: int
+    sigma: float
+    timeout_ns: int
+
+
+class Injected(Struct, frozen=True):
+    """A failure that the emulator makes up: ``code`` is a key of ``faults``, ``share`` how many calls meet it."""
+
+    code: str
+    share: float
+
+
 class EmulatedFunction(Struct, frozen=True):
-    """One function of the emulator. ``errors`` is the share of calls whose code raises."""
+    """One function of the emulator.
+
+    ``errors`` is the share of calls whose code raises. ``max_instances`` is -1 for no limit and 0 for a disabled
+    function. ``concurrency`` is how many calls one instance serves at a time, ``reserved`` how many instances are kept
+    warm. ``memory_used_mb`` is what a call uses, more than it has being out of memory; None is a small interpreter's.
+    """
 
     name: str
     memory_mb: int
@@ -299,14 +361,162 @@ class EmulatedFunction(Struct, frozen=True):
     max_instances: int
     dynamic_memory: bool
     errors: float
+    timeout_ns: int = 900 * NS_PER_S
+    concurrency: int = 1
+    reserved: int = 0
+    initializer: Initializer | None = None
+    memory_used_mb: int | None = None
+    faults: tuple[Injected, ...] = ()
+
+
+class CredentialCheck(Enum):
+    """Whether the emulator ignores credentials, asks for any that are well formed, or verifies them."""
+
+    OFF = "off"
+    LENIENT = "lenient"
+    STRICT = "strict"
+
+
+class Throttle(Enum):
+    """What becomes of a call that may not start another instance: 429 at once, or after waiting for an instance."""
+
+    IMMEDIATE = "immediate"
+    QUEUE = "queue"
+
+
+class Routing(Enum):
+    """Which idle instance takes a call: last used, last created, longest idle, or any."""
+
+    RECENT = "recent"
+    NEWEST = "newest"
+    OLDEST = "oldest"
+    RANDOM = "random"
+
+
+class InitBilling(Enum):
+    """Where the time of an initializer is billed: apart, in the call that waited for it, or not at all."""
+
+    SEPARATE = "separate"
+    SAME_CALL = "same_call"
+    NONE = "none"
+
+
+class Account(Struct, frozen=True):
+    """The one user that the emulator knows: as good as any, and worth nothing elsewhere."""
+
+    domain: str = "demo"
+    username: str = "demo"
+    password: str = "demo"  # noqa: S105 - of nobody
+    agency: str = "demo"
+    access_key: str = "AKDEMO"
+    secret_key: str = "SKDEMO"  # noqa: S105 - of nobody
+    security_token: str | None = None
+
+    def __repr__(self) -> str:
+        return "Account(***)"
+
+
+class Management(Struct, frozen=True):
+    """How the emulator's management API behaves where documents and reports differ.
+
+    An update of a function's settings leaves those it omits as they are, or resets them; it is refused while there are
+    reserved instances, or not. ``faults`` are shares of the management calls.
+    """
+
+    omitted_reset: bool = False
+    refused_with_reserved: bool = False
+    faults: tuple[Injected, ...] = ()
 
 
 class Emulator(Struct, frozen=True):
-    """The emulated platform."""
+    """The emulated platform.
+
+    ``region`` is compared with that in a function's name; None takes any. ``max_instances`` is over all functions.
+    ``error_status`` is the HTTP status of a function's own failures. ``billing_ns`` is what durations are rounded up
+    to, ``log_tail_bytes`` how much of the log a header carries; ``start_lines`` says whether it tells of a cold start.
+    """
 
     seed: int
     keep_alive_ns: int
     functions: tuple[EmulatedFunction, ...]
+    auth: CredentialCheck = CredentialCheck.OFF
+    region: str | None = None
+    account: Account = Account()
+    token_lifetime_ns: int = 24 * 3600 * NS_PER_S
+    routing: Routing = Routing.RECENT
+    throttle: Throttle = Throttle.IMMEDIATE
+    queue_timeout_ns: int = 10 * NS_PER_S
+    max_instances: int = 1000
+    gateway_timeout_ns: int = 90 * NS_PER_S
+    idle_timeout_ns: int = 3600 * NS_PER_S
+    error_status: int = 200
+    billing_ns: int = 1_000_000
+    init_billing: InitBilling = InitBilling.SEPARATE
+    start_lines: bool = True
+    log_tail_bytes: int = 2000
+    management: Management = Management()
+
+
+class Probe(Struct, frozen=True):
+    """Where a probe function's answer has its fields: paths of keys and list positions, joined by dots.
+
+    ``cold`` is whether this was the first call of its instance, ``instance`` the instance's name, ``count`` the number
+    of its calls so far, this one included.
+    """
+
+    cold: str = "cold"
+    instance: str = "instance"
+    count: str = "n"
+
+
+class Induce(Enum):
+    """How cold starts are brought about: by silence, by many calls at once after it, or by other memory sizes."""
+
+    GAP = "gap"
+    BURST = "burst"
+    MEMORY = "memory"
+
+
+class ColdStarts(Struct, frozen=True):
+    """The experiment ``cold-starts``.
+
+    ``gap_ns`` of silence is meant to end all instances; then come one call, ``burst`` calls at once, or one at each of
+    ``sizes_mb``. It goes on until there were ``cold`` cold calls, and ``warm`` warm ones. The keep-alive time is looked
+    for between the two times of ``keep_alive_ns``; None leaves it out. ``probe`` says that the function is a probe.
+    """
+
+    induce: tuple[Induce, ...]
+    gap_ns: int
+    burst: int
+    cold: int
+    warm: int
+    keep_alive_ns: tuple[int, int] | None
+    sizes_mb: tuple[int, ...]
+    probe: Probe | None
+
+
+class MemoryBy(Enum):
+    """How a memory size is chosen: for each call by X-Cff-Instance-Memory, or by changing the function's settings."""
+
+    HEADER = "header"
+    CONFIG = "config"
+
+
+class MemoryComparison(Struct, frozen=True):
+    """The experiment ``memory``: which of ``sizes_mb`` is the cheapest that meets the rules of ``slo``.
+
+    There are at most ``rounds``, each on new instances, which ``gap_ns`` of silence before it makes sure of; in a round
+    every size is called ``blocks`` times, fewer in the first rounds. Sizes whose costs differ by less than ``tie``, a
+    share, are as good as each other.
+    """
+
+    sizes_mb: tuple[int, ...]
+    by: MemoryBy
+    blocks: int
+    rounds: int
+    slo: tuple[MetricRule | ShareRule, ...]
+    tie: float
+    gap_ns: int
 
 
 class Scenario(Struct, frozen=True):
@@ -330,3 +540,5 @@ class Scenario(Struct, frozen=True):
     tags: dict[str, str]
     emulator: Emulator | None
     sha256: str
+    cold_starts: ColdStarts | None = None
+    memory: MemoryComparison | None = None

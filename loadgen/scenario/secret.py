@@ -1,7 +1,7 @@
 """What may be written out of a scenario: everything but its secrets.
 
-Secret are the credentials under ``target.auth`` and the header fields whose names say so (Authorization, Cookie,
-anything with token, key, secret or password in it).
+Secret are the credentials under ``target.auth``, and the header fields and the values of the emulator's account whose
+names say so (Authorization, Cookie, anything with token, key, secret or password in it).
 """
 
 from __future__ import annotations
@@ -17,7 +17,18 @@ import msgspec
 
 from loadgen.scenario import yaml
 from loadgen.scenario.fault import Path
-from loadgen.scenario.model import FunctionTarget, HttpTarget, Scenario, Target, TokenAuth
+from loadgen.scenario.model import (
+    Auth,
+    EnvironmentAuth,
+    FunctionTarget,
+    HttpTarget,
+    IamAuth,
+    KeyAuth,
+    NoAuth,
+    Scenario,
+    Target,
+    TokenAuth,
+)
 from loadgen.scenario.substitution import MASK, escaped, masked
 
 _USER = re.compile(r"://[^/?#\s]*@")
@@ -31,6 +42,8 @@ _WORDS = ("authorization", "cookie", "token", "secret", "password", "passwd", "c
 
 def is_secret(path: Path) -> bool:
     """Whether the value at this path of a scenario document is never written out."""
+    if path[:2] == ("emulator", "account"):
+        return secret_name(str(path[-1]))
     if path[:1] != ("target",):
         return False
     return path[1:2] == ("auth",) or path[1:] == ("headers",) or secret_name(str(path[-1]))
@@ -56,11 +69,42 @@ def secret_name(header: str) -> bool:
 def values(target: Target) -> tuple[str, ...]:
     """The secrets that are sent to a target, the longest first; what is shorter than any real one is left out."""
     if isinstance(target, FunctionTarget):
-        found = {target.auth.token} if isinstance(target.auth, TokenAuth) else set()
+        found = _credentials(target.auth)
     else:
         secrets = [value for name, value in target.headers if secret_name(name)]
         found = {part for value in secrets for part in (value, value.split(" ")[-1])}
+    return _hideable(found)
+
+
+def _hideable(found: set[str]) -> tuple[str, ...]:
     return tuple(sorted((value for value in found if len(value) >= _SHORTEST), key=len, reverse=True))
+
+
+def _credentials(auth: Auth) -> set[str]:
+    match auth:
+        case TokenAuth(token=token):
+            return {token}
+        case KeyAuth():
+            return {auth.access_key, auth.secret_key, auth.security_token or ""}
+        case IamAuth(password=password):
+            return {password}
+        case NoAuth() | EnvironmentAuth():
+            return set()
+
+
+class Secrets:
+    """What is hidden in everything that a run writes: the target's secrets, and what is obtained on the way."""
+
+    def __init__(self, target: Target) -> None:
+        self._values = values(target)
+
+    def add(self, auth: Auth) -> None:
+        """Hide these credentials too, from now on."""
+        self._values = _hideable(_credentials(auth).union(self._values))
+
+    def hide(self, text: str) -> str:
+        """The text with every secret masked, see ``hidden``."""
+        return hidden(text, self._values)
 
 
 def hidden(text: str, secrets: tuple[str, ...]) -> str:
@@ -100,11 +144,29 @@ def fingerprint(scenario: Scenario, rows_digest: str) -> str:
         headers = tuple((name, MASK if secret_name(name) else value) for name, value in target.headers)
         public = msgspec.structs.replace(target, headers=headers, tls=tls)
     else:
-        auth = TokenAuth(MASK) if isinstance(target.auth, TokenAuth) else target.auth
-        public = msgspec.structs.replace(target, auth=auth, tls=tls)
+        public = msgspec.structs.replace(target, auth=_public(target.auth), tls=tls)
     rows = scenario.feeder and msgspec.structs.replace(scenario.feeder, path=rows_digest)
-    canonical = msgspec.structs.replace(scenario, target=public, feeder=rows, sha256="")
+    emulator = scenario.emulator
+    if emulator is not None:
+        account = msgspec.structs.replace(
+            emulator.account, password=MASK, access_key=MASK, secret_key=MASK, security_token=None
+        )
+        emulator = msgspec.structs.replace(emulator, account=account)
+    canonical = msgspec.structs.replace(scenario, target=public, feeder=rows, emulator=emulator, sha256="")
     return hashlib.sha256(msgspec.json.encode(canonical, order="sorted")).hexdigest()
+
+
+def _public(auth: Auth) -> Auth:
+    """What kind of credentials they are."""
+    match auth:
+        case TokenAuth():
+            return TokenAuth(MASK)
+        case KeyAuth():
+            return KeyAuth(MASK, MASK)
+        case IamAuth():
+            return IamAuth(MASK, MASK, MASK, MASK, MASK)
+        case NoAuth() | EnvironmentAuth():
+            return auth
 
 
 def _mapped(node: yaml.Node, data: Any, write: Callable[[yaml.Value], yaml.Value], path: Path = ()) -> yaml.Node:

@@ -2,15 +2,27 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen.functiongraph.facts import Facts
 from loadgen.functiongraph.outcome import Outcome
-from loadgen.functiongraph.remedy import LONGEST_QUOTE, remedy
+from loadgen.functiongraph.remedy import LONGEST_QUOTE, clock_advice, remedy
 from loadgen.functiongraph.response import classify_function, classify_http
-from loadgen.scenario.model import FunctionTarget, HttpTarget, NoAuth, ResponseVersion, Timeout, Tls, TokenAuth
+from loadgen.scenario.model import (
+    Auth,
+    FunctionTarget,
+    HttpTarget,
+    IamAuth,
+    KeyAuth,
+    NoAuth,
+    ResponseVersion,
+    Timeout,
+    Tls,
+    TokenAuth,
+)
 
 LIMITS = Timeout(10_000_000_000, 90_000_000_000, 100_000_000_000)
 TLS = Tls(True, None)
@@ -52,8 +64,24 @@ def test_a_remedy_says_what_was_seen_and_what_to_do() -> None:
     [
         (401, "APIG.0301", "Incorrect IAM authentication information: decrypt token fail", "cut off"),
         (401, "APIG.0301", "Incorrect IAM authentication information", "token or signature is wrong"),
-        (401, "APIG.0301", "Incorrect IAM authentication information: verify aksk signature fail", "Incorrect"),
-        (401, "APIG.0301", "verify aksk signature fail", "Check the secret key, and this machine's clock"),
+        (
+            401,
+            "APIG.0301",
+            "Incorrect IAM authentication information: verify aksk signature fail",
+            "Check the secret key",
+        ),
+        (
+            401,
+            "APIG.0301",
+            "verify aksk signature fail",
+            "wrong signatures in a row lock the key for five minutes",
+        ),
+        (401, "APIG.0303", "verify signature fail, canonicalRequest:GET|/", "Check the secret key"),
+        (401, "APIG.0303", "app not found, appkey x", "the app's signature was refused"),
+        (401, "APIG.0301", "the security token is expired", "needs its security token"),
+        (401, "APIG.0301", "ak AKDUMMY not exist", "access key does not exist"),
+        (401, "APIG.0301", "Incorrect IAM authentication information: token expires", "the token has expired"),
+        (401, "APIG.0301", "Incorrect IAM authentication information: project id mismatch", "Check target.project_id"),
         (401, "APIG.0301", "AK access failed to reach the limit,forbidden", "Wait five minutes"),
         (401, "APIG.0301", "Get secretKey failed,ak:AKDUMMY,err:ak not exist", "access key does not exist"),
         (401, "APIG.0301", "something new", "Check target.auth"),
@@ -158,3 +186,66 @@ def test_every_outcome_and_code_has_a_remedy(
         text = remedy(seen, where, body=said)
         assert text.endswith(".")
         assert text.isprintable()
+
+
+EXPIRED = (
+    "Incorrect IAM authentication information: calc aksk signature fail:signature expired, "
+    "signature time:20260528T092752Z,server time:20260528T094410Z"
+)
+KEY = KeyAuth("AKDUMMY", "SKDUMMY-SKDUMMY")
+USER = IamAuth("https://iam.example", "u", "pass-word", "ACCOUNT", "p")
+
+
+def with_auth(auth: Auth, endpoint: str = "https://functiongraph.eu-de.otc.t-systems.com") -> FunctionTarget:
+    return msgspec.structs.replace(target(), auth=auth, endpoint=endpoint)
+
+
+def test_a_signature_refused_for_its_time_says_by_how_much_the_clock_is_off() -> None:
+    said = answered(401, body("APIGW.0301", EXPIRED), with_auth(KEY))
+    assert "this machine's clock is 16 minutes behind the platform's" in said
+    assert "more than 15 off. Set the clock" in said
+
+
+@pytest.mark.parametrize("times", ["99999999T999999Z,server time:20260528T094410Z", "20260528T092752Z", "x"])
+def test_times_that_are_none_are_still_a_matter_of_the_clock(times: str) -> None:
+    said = answered(401, body("APIG.0301", f"signature expired, signature time:{times}"), with_auth(KEY))
+    assert "Set this machine's clock: 15 minutes off is the most" in said
+
+
+@pytest.mark.parametrize(("ahead_s", "expected"), [(1200, "20 minutes ahead of"), (-3600, "60 minutes behind")])
+def test_any_refused_signature_is_the_clocks_when_the_answers_date_says_so(ahead_s: int, expected: str) -> None:
+    said = body("APIG.0301", "verify aksk signature fail")
+    facts = classify_function(401, {}, said, ResponseVersion.V0)
+    assert expected in remedy(facts, with_auth(KEY), body=said, ahead_s=ahead_s)
+    assert expected not in remedy(facts, with_auth(TokenAuth("TOKEN")), body=said, ahead_s=ahead_s)
+
+
+def test_a_clock_within_15_minutes_is_no_reason() -> None:
+    assert [clock_advice(ahead_s) for ahead_s in (None, 0, 900, -900)] == [None] * 4
+    assert clock_advice(901) is not None
+
+
+@pytest.mark.parametrize(
+    ("auth", "expected"),
+    [
+        (NoAuth(), "target.auth is none"),
+        (TokenAuth("TOKEN"), "must be a token of region eu-de; tokens last 24 hours"),
+        (KEY, "Check the access key of region eu-de and its secret. More than five wrong signatures"),
+        (USER, "Check target.auth.iam: its project and url must be those of the endpoint of region eu-de"),
+    ],
+)
+def test_credentials_refused_without_a_reason_are_spoken_of_by_their_kind(auth: Auth, expected: str) -> None:
+    assert expected in answered(401, b"", with_auth(auth))
+    assert expected in answered(401, body("FSS.0401"), with_auth(auth))
+
+
+def test_a_token_just_obtained_cannot_be_cured_by_another() -> None:
+    assert "the token that IAM gave just now" in answered(401, body("APIG.0307"), with_auth(USER))
+    assert "target.auth.iam" in answered(401, body("APIG.0307"), with_auth(TokenAuth("TOKEN")))
+
+
+def test_no_remedy_shows_a_key_or_a_password() -> None:
+    said = body("APIG.0301", "SKDUMMY-SKDUMMY of AKDUMMY with pass-word")
+    assert "DUMMY" not in answered(401, said, with_auth(KEY))
+    assert "pass-word" not in answered(401, said, with_auth(USER))
+    assert "AKOTHER" not in answered(401, body("APIG.0301", "ak AKOTHER not exist"), with_auth(USER))

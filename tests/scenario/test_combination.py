@@ -92,6 +92,7 @@ def test_phases_that_do_not_fit_together_are_refused(phases: str, message: str) 
 
 
 REAL = "endpoint: https://x.example, project_id: p, function: f"
+USER = "username: u, password: p, domain: d"
 
 
 @pytest.mark.parametrize(
@@ -127,9 +128,39 @@ REAL = "endpoint: https://x.example, project_id: p, function: f"
         (f"{{{REAL}, memory: 100MB}}", "target.memory: got"),
         (f"{{{REAL}, memory: 512}}", "target.memory: got 512, expected one of 128MB, 256MB"),
         (f"{{{REAL}, log: {{tail: 3}}}}", "target.log.tail: got 3, expected a percentage"),
-        (f"{{{REAL}, auth: environment}}", "target.auth: environment comes with a later step"),
-        (f"{{{REAL}, auth: {{iam: {{username: u}}}}}}", "target.auth.iam: this comes with a later step"),
-        (f"{{{REAL}, auth: {{access_key: a}}}}", "target.auth.access_key: this comes with a later step"),
+        (
+            f"{{{REAL}, auth: {{iam: {{username: u, url: 'https://h'}}}}}}",
+            "target.auth.iam: password and domain missing",
+        ),
+        (f"{{{REAL}, auth: {{iam: {{username: u, password: p, domain: d}}}}}}", "target.auth.iam: url is missing"),
+        (
+            f"{{{REAL}, auth: {{iam: {{{USER}, url: 'https://iam.example/x'}}}}}}",
+            'target.auth.iam.url: got "https://iam.example/x", expected an origin only: https://iam.example',
+        ),
+        (
+            f"{{{REAL}, auth: {{iam: {{{USER}, url: 'http://iam.example'}}}}}}",
+            'target.auth.iam.url: got "http://iam.example" with auth: credentials would cross the network',
+        ),
+        (
+            f"{{{REAL}, auth: {{iam: {{{USER}, url: 'https://h', agency_domain: d}}}}}}",
+            "target.auth.iam.agency_domain: agency is missing",
+        ),
+        (f"{{{REAL}, auth: {{access_key: a}}}}", "target.auth.access_key: secret_key is missing"),
+        (f"{{{REAL}, auth: {{secret_key: a}}}}", "target.auth.secret_key: access_key is missing"),
+        (f"{{{REAL}, auth: {{security_token: a}}}}", "target.auth.security_token: access_key is missing"),
+        (
+            f"{{{REAL}, auth: {{token: t, access_key: a, secret_key: s}}}}",
+            "target.auth.access_key: token is written too",
+        ),
+        (
+            "{endpoint: 'http://10.0.0.1', project_id: p, function: f, auth: {token: t}}",
+            'target.endpoint: got "http://10.0.0.1" with auth: credentials would cross the network for anyone to read; '
+            "write https://, or force it with target.insecure_auth: true",
+        ),
+        (
+            "{endpoint: 'http://x.example', project_id: p, function: f, auth: environment}",
+            'target.endpoint: got "http://x.example" with auth',
+        ),
         (f"{{{REAL}, auth: {{}}}}", "target.auth: got an empty mapping"),
         (f"{{{REAL}, timeout: {{total: 0s}}}}", "target.timeout.total: got"),
         (f"{{{REAL}, tls: {{verify: no}}}}", 'target.tls.verify: got "no", expected true or false'),
@@ -166,8 +197,12 @@ def test_a_target_that_cannot_be_is_refused(target: str, message: str) -> None:
         ("seed: 1.5", "seed: got 1.5, expected a whole number"),
         ("tags: {a: true}", "tags.a: got true, expected text"),
         ("event: [1]", "event: got a list, expected a mapping"),
-        ("emulator: {auth: token}", 'emulator.auth: got "token", only off is there yet'),
-        ("emulator: {throttle: queue}", "emulator.throttle: got"),
+        ("emulator: {auth: token}", 'emulator.auth: got "token", expected one of lenient, off, strict'),
+        ("emulator: {throttle: wait}", "emulator.throttle: got"),
+        ("emulator: {functions: {hello: {faults: {FSS.9999: 1%}}}}", "hello.faults.FSS.9999: got"),
+        ("emulator: {functions: {hello: {faults: {42: 1%}}}}", "expected a documented FSS. or APIG. code"),
+        ("emulator: {functions: {hello: {faults: {502: 60%, 4205: 50%}}}}", "the shares add up to more than 100%"),
+        ("emulator: {management: {faults: {nonsense: 1%}}}", "emulator.management.faults.nonsense: got"),
         ("emulator: {functions: {}}", "expected at least one entry"),
         ("emulator: {functions: {hello: {cold_start: r2-pyton3}}}", "did you mean r2-python3?"),
         ("emulator: {functions: {hello: {errors: 101%}}}", "emulator.functions.hello.errors: got"),

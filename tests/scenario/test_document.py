@@ -29,6 +29,9 @@ STRUCTS = (
     document.Emulator,
     document.EmulatedFunction,
     document.Work,
+    document.Initializer,
+    document.Account,
+    document.Management,
 )
 
 

@@ -1,0 +1,39 @@
+"""Credentials from the environment, for every command that needs them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from loadgen.cli import output
+
+if TYPE_CHECKING:
+    from loadgen.scenario.model import Scenario
+
+
+def with_credentials(scenario: Scenario, *, quiet: bool) -> Scenario:
+    """The scenario with the credentials that ``target.auth: environment`` stands for; says where they come from.
+
+    Exits with 2 when there are none, or when what is there cannot be used.
+    """
+    from msgspec.structs import replace
+
+    from loadgen.functiongraph.credential_files import CredentialsError
+    from loadgen.functiongraph.credentials import Surroundings, resolve
+    from loadgen.scenario.model import EnvironmentAuth, FunctionTarget
+
+    target = scenario.target
+    if not isinstance(target, FunctionTarget) or not isinstance(target.auth, EnvironmentAuth):
+        return scenario
+    try:
+        found = resolve(target, Surroundings(os.environ, Path.home(), Path.cwd()))
+    except (CredentialsError, RuntimeError) as error:  # of Path.home, where there is none
+        output.say(f"error: {error}")
+        sys.exit(2)
+    if not quiet:
+        output.say(f"credentials: {found.source}")
+        for warning in found.warnings:
+            output.say(f"warning: {warning}")
+    return replace(scenario, target=replace(target, auth=found.auth))
