@@ -10,6 +10,7 @@ The two never share a process with the load: the emulator would slow down what m
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import resource
 import signal
@@ -35,9 +36,13 @@ _STDERR_TAIL_BYTES: Final = 2000
 
 
 class Setup(Struct, frozen=True):
-    """What an emulator process serves; ``truth`` is the path of its truth log, and port 0 takes a free one."""
+    """What an emulator process serves; ``truth`` is the path of its truth log, and port 0 takes a free one.
 
-    emulator: Emulator
+    ``emulator`` is the platform to serve; None stands for a stub that answers at once whatever it is asked, and keeps
+    no truth.
+    """
+
+    emulator: Emulator | None
     project_id: str
     truth: str | None = None
     port: int = 0
@@ -66,12 +71,12 @@ def run(
 
 
 @asynccontextmanager
-async def embedded(settings: Emulator, project_id: str, truth: Path | None) -> AsyncIterator[str]:
+async def embedded(settings: Emulator | None, project_id: str, truth: Path | None) -> AsyncIterator[str]:
     """An emulator in a process of its own, for as long as the context lasts; gives its origin.
 
-    ``truth`` is the file of its truth log, complete when the context ends. A Ctrl-C at the terminal does not reach the
-    emulator: whoever is interrupted decides when to stop it. Raises EmulatorError when it does not start, and at the
-    end of the context when it ended before it was told to.
+    ``settings`` are as in Setup. ``truth`` is the file of its truth log, complete when the context ends. A Ctrl-C at
+    the terminal does not reach the emulator: whoever is interrupted decides when to stop it. Raises EmulatorError when
+    it does not start, and at the end of the context when it ended before it was told to.
     """
     setup = Setup(settings, project_id, None if truth is None else str(truth))
     with tempfile.TemporaryFile() as stderr:
@@ -97,9 +102,6 @@ async def embedded(settings: Emulator, project_id: str, truth: Path | None) -> A
 async def _serve_until_stopped(
     setup: Setup, ready: Callable[[str], None], stop_on: Iterable[signal.Signals], stop_at_end_of: int | None
 ) -> None:
-    # aiohttp takes a third of a second to import, which the parent of an emulator need not spend
-    from loadgen.emulator.server import serve
-
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in stop_on:
@@ -109,6 +111,15 @@ async def _serve_until_stopped(
             loop.add_reader(stop_at_end_of, _stop_at_end, stop_at_end_of, stop)
         except PermissionError as error:  # of epoll, for a regular file
             raise EmulatorError("got a file on stdin: expected a pipe, whose end says when to stop") from error
+    if setup.emulator is None:
+        from loadgen.emulator import stub
+
+        await stub.serve(ready, stop)
+        return
+    # aiohttp takes a third of a second to import, which the parent of an emulator need not spend
+    from loadgen.emulator.server import serve
+
+    gc.freeze()  # going through everything that was imported takes milliseconds, in which nobody is answered
     truth = None if setup.truth is None else Path(setup.truth)
     await serve(setup.emulator, project_id=setup.project_id, truth=truth, ready=ready, stop=stop, port=setup.port)
 

@@ -22,25 +22,38 @@ from types import TracebackType
 from typing import Any, BinaryIO, Final
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
 from loadgen.emulator import EmulatorError
-from loadgen.emulator.answer import Answer, refusal, result_answer, throttled
-from loadgen.emulator.model import Admitted, Platform, Rejected, truth_line
-from loadgen.emulator.request import MAX_EVENT_BYTES, Invocation, read_invocation, read_path
+from loadgen.emulator.answer import Answer, Refusal, call_log, refused, rejection, result_answer
+from loadgen.emulator.iam import Credentials, Iam
+from loadgen.emulator.management import Call, Management
+from loadgen.emulator.model import Admitted, Platform, Rejected
+from loadgen.emulator.request import (
+    HEADERS_TOO_LARGE,
+    MAX_EVENT_BYTES,
+    PATH_TOO_LONG,
+    Invocation,
+    Route,
+    over_limit,
+    read_invocation,
+    read_path,
+)
+from loadgen.emulator.truth import truth_line
 from loadgen.engine.timer import ALARM
-from loadgen.scenario.model import Emulator
+from loadgen.scenario.model import CredentialCheck, Emulator
 
 LOOPBACK: Final = "127.0.0.1"
 
-# aiohttp's own limit of 8 KB would refuse a large token; the real gateway takes 128 KB of headers and 32 KB of path.
-# A compressed event would be no JSON to the platform, which documents no content encoding.
+# Beyond what the gateway takes, so that it is the gateway's answer that the client gets. A compressed event would be no
+# JSON to the platform, which documents no content encoding.
 _CONNECTION_SETTINGS: Final[dict[str, Any]] = {
     "access_log": None,
     "auto_decompress": False,
-    "max_field_size": 128 * 1024,
+    "max_field_size": 192 * 1024,
     "max_line_size": 64 * 1024,
+    "max_headers": 1024,
 }
 _FLUSH_EVERY_S: Final = 1.0
 _BACKLOG: Final = 4096  # a burst of connections must not meet a full queue, whose retries take a second
@@ -142,7 +155,8 @@ async def serve(
     _require_loopback(host)
     platform = Platform(settings)
     with TruthLog(truth) as log:
-        async with _listening(_Service(platform, project_id, log), host, port) as origin:
+        service = _Service(platform, project_id, log)
+        async with _listening(service, host, port, settings.idle_timeout_ns / 1e9) as origin:
             ready(origin)
             while not stop.is_set():
                 await _wait(stop, _FLUSH_EVERY_S)
@@ -153,39 +167,80 @@ class _Service:
     """Answers the requests of all connections."""
 
     def __init__(self, platform: Platform, project_id: str, log: TruthLog) -> None:
+        settings = platform.settings
         self._platform = platform
+        self._settings = settings
+        self._management = Management(platform, project_id)
+        self._iam = Iam(settings, project_id)
+        self._asks = settings.auth is not CredentialCheck.OFF
         self._log = log
+        self._requests = count(1)
         self.due = DueAnswers(asyncio.get_running_loop())
         # clients repeat few paths, and reading one is as much work as the rest of the answer
         self._read_path = lru_cache(maxsize=1024)(
-            lambda method, raw_path: read_path(method, raw_path, project_id, platform)
+            lambda method, raw_path: read_path(method, raw_path, project_id, settings.region)
         )
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
+        request_id = f"{next(self._requests):032x}"
         try:
-            answer = await self._answer(request)
+            answer = await self._answer(request, request_id)
         except _MALFORMED as error:
             answer = _malformed(str(error))
+        if isinstance(answer, Refusal):
+            if not answer.status and request.transport is not None:
+                request.transport.abort()
+            answer = refused(answer, request_id)
+        answer.headers["X-Request-Id"] = request_id
         return _response(answer)
 
-    async def _answer(self, request: web.BaseRequest) -> Answer:
+    async def _answer(self, request: web.BaseRequest, request_id: str) -> Answer | Refusal:
         await _continue(request)
-        body = await _read_body(request)
-        received = time.time()
-        function = self._read_path(request.method, request.rel_url.raw_path)
-        if isinstance(function, Answer):
-            return function
-        invocation = read_invocation(function, request.headers, body)
-        if isinstance(invocation, Answer):
-            return invocation
-        call = self._arrive(invocation)
-        if isinstance(call, Rejected):
-            return throttled(call)
-        await self.due.wait_until(call.ends_at_ns)
-        return result_answer(call, invocation.form, tail=invocation.tail, received=received, ended=time.time())
+        body, size = await _read_body(request)
+        url = request.rel_url
+        if refusal := over_limit(len(request.path_qs), request.raw_headers, size):
+            return refusal
+        route = self._read_path(request.method, url.raw_path)
+        if isinstance(route, Refusal):
+            return route
+        if route.resource == "/v3/auth/tokens":
+            return self._iam.give_token(body, request.headers.get("X-Auth-Token"), request.host, time.time())
+        if route.resource == "/v3":
+            return self._iam.version(request.host)
+        if self._asks:
+            credentials = Credentials(request.method, url.raw_path, list(url.query.items()), request.headers, body)
+            if refusal := self._iam.check(credentials, route.project_id, time.time()):
+                return refusal
+        if route.refusal is not None:
+            return route.refusal
+        if route.invokes:
+            return await self._invoke(route, request, body, request_id)
+        if route.resource == "/v3/projects":
+            return self._iam.projects()
+        return self._management.handle(Call(route, request.method, url.query, body, time.monotonic_ns(), time.time()))
 
-    def _arrive(self, invocation: Invocation) -> Admitted | Rejected:
-        call = self._platform.arrive(time.monotonic_ns(), invocation.function, invocation.memory_mb)
+    async def _invoke(self, route: Route, request: web.BaseRequest, body: bytes, request_id: str) -> Answer | Refusal:
+        received = time.time()
+        assert route.urn is not None, "an invocation names a function"
+        target = self._management.target(route.urn)
+        if isinstance(target, Refusal):
+            return target
+        invocation = read_invocation(request.headers, body)
+        if isinstance(invocation, Refusal):
+            return invocation
+        call = self._arrive(invocation, *target)
+        if call.ends_at_ns > call.received_ns:
+            await self.due.wait_until(call.ends_at_ns)
+        if isinstance(call, Rejected):
+            return rejection(call)
+        settings = self._settings
+        log = call_log(call, received, start_lines=settings.start_lines) if invocation.tail else None
+        return result_answer(
+            call, invocation.form, log=log, request_id=request_id, log_tail_bytes=settings.log_tail_bytes
+        )
+
+    def _arrive(self, invocation: Invocation, function: str, version: str) -> Admitted | Rejected:
+        call = self._platform.arrive(time.monotonic_ns(), function, invocation.memory_mb, version)
         self._log.write(call)
         return call
 
@@ -197,31 +252,32 @@ async def _continue(request: web.BaseRequest) -> None:
         request.writer.output_size = 0  # or aiohttp takes the answer for already begun
 
 
-async def _read_body(request: web.BaseRequest) -> bytes | None:
-    """The whole body; None when it is larger than an event may be.
+async def _read_body(request: web.BaseRequest) -> tuple[bytes, int]:
+    """The body and its size; empty when it is larger than an event may be.
 
     Such a body is still read to its end, and thrown away: an answer to a client that is still sending would be lost in
     a connection reset.
     """
     if not request.can_read_body:
-        return b""
+        return b"", 0
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.content.iter_any():
         size += len(chunk)
         if size <= MAX_EVENT_BYTES:
             chunks.append(chunk)
-    return b"".join(chunks) if size <= MAX_EVENT_BYTES else None
+    return b"".join(chunks) if size <= MAX_EVENT_BYTES else b"", size
 
 
 def _response(answer: Answer) -> web.Response:
-    response = web.Response(status=answer.status, body=answer.body, headers=answer.headers)
+    reason = "Request Header Too Large" if answer.status == 494 else None  # a status of nginx, not of HTTP
+    response = web.Response(status=answer.status, reason=reason, body=answer.body, headers=answer.headers)
     response.headers["Server"] = _SERVER
     return response
 
 
-def _malformed(what: str) -> Answer:
-    return refusal(400, "APIG.0201", f"Bad request: {what}")
+def _malformed(what: str) -> Refusal:
+    return Refusal(400, "APIG.0201", f"Bad request: {what}")
 
 
 class _Connection(RequestHandler):
@@ -234,26 +290,36 @@ class _Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        if status < 500:
-            response = _response(_malformed(message or str(exc)))
+        if isinstance(exc, LineTooLong):
+            # aiohttp's own message would repeat the beginning of the header, which may be a token
+            long_path = exc.args[1] == _CONNECTION_SETTINGS["max_line_size"]
+            refusal = PATH_TOO_LONG if long_path else HEADERS_TOO_LARGE
+        elif status < 500:
+            refusal = _malformed(message or str(exc))
         else:
             if not isinstance(exc, ConnectionError):  # a client that went away is none of our errors
                 self.log_exception("Error handling a request", exc_info=exc)
-            response = _response(refusal(500, "FSS.0500", f"The emulator failed: {exc!r}"))
+            refusal = Refusal(500, "FSS.0500", f"The emulator failed: {exc!r}")
+        response = _response(refused(refusal, "0" * 32))
         response.force_close()
         return response
 
 
 class _Server(web.Server):
+    def __init__(self, service: _Service, idle_timeout_s: float) -> None:
+        super().__init__(service.handle)
+        self._idle_timeout_s = idle_timeout_s
+
     def __call__(self) -> RequestHandler:
-        return _Connection(self, loop=asyncio.get_running_loop(), **_CONNECTION_SETTINGS)
+        loop = asyncio.get_running_loop()
+        return _Connection(self, loop=loop, keepalive_timeout=self._idle_timeout_s, **_CONNECTION_SETTINGS)
 
 
 @asynccontextmanager
-async def _listening(service: _Service, host: str, port: int) -> AsyncIterator[str]:
+async def _listening(service: _Service, host: str, port: int, idle_timeout_s: float) -> AsyncIterator[str]:
     """Accept connections; gives the origin."""
     loop = asyncio.get_running_loop()
-    server = _Server(service.handle)
+    server = _Server(service, idle_timeout_s)
     try:
         listener = await loop.create_server(server, host, port, backlog=_BACKLOG)
     except OSError as error:

@@ -10,11 +10,12 @@ import pytest
 from msgspec.structs import replace
 from syrupy.assertion import SnapshotAssertion
 
-from loadgen.emulator.answer import Answer, refusal, result_answer, throttled
+from loadgen.emulator.answer import Answer, Refusal, call_log, message, refused, rejection, result_answer
 from loadgen.emulator.model import Admitted, ColdStart, Rejected
 from loadgen.functiongraph.outcome import Outcome
 from loadgen.functiongraph.response import classify_function
 from loadgen.scenario.model import ResponseVersion
+from loadgen.scenario.platform_codes import ENGINE, STATUS
 
 CALL = Admitted(
     request_id="1cbe80f3-3c65-475e-ad88-76ac518d386a",
@@ -31,9 +32,10 @@ CALL = Admitted(
     billed_duration_ns=66_000_000,
     overhead_ns=3_000_000,
     memory_used_bytes=41 * 1_048_576 + 131_072,
-    failed=False,
     ends_at_ns=68_828_010,
+    starts=1,
 )
+RAISED = replace(CALL, code=4002)
 RECEIVED = 1_663_760_637.0  # 2022-09-21T11:43:57Z
 
 FORMS = list(ResponseVersion)
@@ -45,7 +47,12 @@ FINISH = re.compile(
 
 
 def answer(call: Admitted = CALL, form: ResponseVersion = ResponseVersion.V0, *, tail: bool = False) -> Answer:
-    return result_answer(call, form, tail=tail, received=RECEIVED, ended=RECEIVED + 1)
+    log = call_log(call, RECEIVED, start_lines=False) if tail else None
+    return result_answer(call, form, log=log, request_id="a-trace-id")
+
+
+def call(failed: bool) -> Admitted:
+    return RAISED if failed else CALL
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -54,7 +61,7 @@ def answer(call: Admitted = CALL, form: ResponseVersion = ResponseVersion.V0, *,
 def test_an_answer_is_the_one_on_record(
     form: ResponseVersion, tail: bool, failed: bool, snapshot: SnapshotAssertion
 ) -> None:
-    found = answer(replace(CALL, failed=failed), form, tail=tail)
+    found = answer(call(failed), form, tail=tail)
     assert {"status": found.status, "headers": found.headers, "body": found.body.decode()} == snapshot
 
 
@@ -101,7 +108,7 @@ def test_the_result_of_v1_is_text_that_holds_json() -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_an_error_of_the_function_is_a_200_that_says_so(form: ResponseVersion) -> None:
-    found = answer(replace(CALL, failed=True), form)
+    found = answer(RAISED, form)
     body = json.loads(found.body)
     result = body if form is ResponseVersion.V0 else json.loads(body["result"])
     assert found.status == 200
@@ -112,7 +119,7 @@ def test_an_error_of_the_function_is_a_200_that_says_so(form: ResponseVersion) -
 
 @pytest.mark.parametrize("failed", [False, True])
 def test_the_log_ends_with_the_line_that_clients_parse(failed: bool) -> None:
-    log = b64decode(answer(replace(CALL, failed=failed), tail=True).headers["X-Cff-Function-Log"]).decode()
+    log = b64decode(answer(call(failed), tail=True).headers["X-Cff-Function-Log"]).decode()
     start, _, finish = log.splitlines()
     assert start == f"2022-09-21T11:43:57Z Start invoke request '{CALL.request_id}', version: latest"
     match = FINISH.search(finish)
@@ -120,8 +127,77 @@ def test_the_log_ends_with_the_line_that_clients_parse(failed: bool) -> None:
     assert match.groups() == (CALL.request_id, "65.828", "66", "41.125", "128", "0.300", "0.039")
 
 
+def test_a_call_that_was_told_of_a_start_logs_it_as_the_documents_show() -> None:
+    """Source: the sample of the developer guide, Logging Using Log4j."""
+    started = replace(CALL, cold_start=ColdStart(10**9, 300_000_000, 591_558_000, 10**9), init_ns=24_703_000)
+    lines = call_log(started, RECEIVED).decode().splitlines()
+    forms = [
+        r"2022-09-21T11:43:59Z Start load request '([0-9a-f-]{36})', version: latest",
+        r"2022-09-21T11:43:59Z Finish load request '\1', "
+        r"duration: 891\.558ms, memory used: 41\.125MB, storage used: 0\.039MB\.",
+        r"2022-09-21T11:43:59Z Start initialize request '([0-9a-f-]{36})', version: latest",
+        r"2022-09-21T11:43:59Z Finish initialize request '\1', "
+        r"duration: 24\.703ms, memory used: 41\.125MB, storage used: 0\.039MB\.",
+    ]
+    for start, finish in ((0, 1), (2, 3)):
+        assert re.fullmatch(forms[start] + "\n" + forms[finish], "\n".join(lines[start : finish + 1]))
+    assert [line.split(" ")[1] for line in lines[4:]] == ["Start", CALL.request_id, "Finish"]
+    assert FINISH.search(lines[-1])
+
+
+def test_a_function_without_an_initializer_logs_no_initialize_lines_and_a_warm_call_none_of_a_start() -> None:
+    assert [line.split(" ")[2] for line in call_log(CALL, RECEIVED).decode().splitlines()[:2]] == ["load", "load"]
+    warm = replace(CALL, cold=False, cold_start=None)
+    assert len(call_log(warm, RECEIVED).decode().splitlines()) == 3
+
+
+def test_a_start_that_fails_logs_no_invocation() -> None:
+    failed = replace(CALL, code=4201, duration_ns=0, work_ns=0, init_ns=1_000_000)
+    lines = call_log(failed, RECEIVED).decode().splitlines()
+    assert lines[-1].endswith("ERROR function initialization failed")
+    assert not any("invoke" in line for line in lines)
+
+
+def test_the_log_of_a_long_call_keeps_its_end_and_the_body_more_of_it() -> None:
+    log = b"x" * 5000 + b"the end"
+    found = result_answer(CALL, ResponseVersion.V1, log=log, request_id="")
+    assert b64decode(found.headers["X-Cff-Function-Log"]) == log[-2000:]
+    assert json.loads(found.body)["log"].encode() == log[-4096:]
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (4001, "function entry exception"),
+        (4010, "call invoke timeout 3s"),
+        (4201, "function initialization failed"),
+        (4205, "runtime memory limit exceeded"),
+    ],
+)
+def test_a_failure_of_the_function_names_its_code_and_says_what_the_engine_says(code: int, text: str) -> None:
+    found = answer(replace(CALL, code=code, status=500, duration_ns=3 * 10**9))
+    assert found.status == 500
+    assert (found.headers["X-Is-Func-Err"], found.headers["X-Func-Err-Code"]) == ("true", str(code))
+    assert json.loads(found.body)["errorMessage"] == text
+
+
+def test_an_answer_that_the_gateway_did_not_wait_for_is_a_504_of_its_own() -> None:
+    found = answer(replace(CALL, status=504), tail=True)
+    assert found.status == 504
+    assert list(found.headers) == ["Content-Type"]
+    assert json.loads(found.body) == {
+        "error_msg": "Backend timeout",
+        "error_code": "APIG.0203",
+        "request_id": "a-trace-id",
+    }
+
+
+def rejected(reason: str, code: str, status: int) -> Answer:
+    return refused(rejection(Rejected("some-id", "hello", 0, 128, reason, code, status, 0)), "a-trace-id")
+
+
 def test_a_throttled_call_is_a_429_with_its_request_id() -> None:
-    found = throttled(Rejected("some-id", "hello", 0, 128))
+    found = rejected("max_instances", "FSS.0429", 429)
     assert found.status == 429
     assert found.headers["X-Cff-Request-Id"] == "some-id"
     assert json.loads(found.body) == {
@@ -130,17 +206,54 @@ def test_a_throttled_call_is_a_429_with_its_request_id() -> None:
     }
 
 
+def test_a_disabled_function_is_a_429_that_says_so() -> None:
+    assert json.loads(rejected("disabled", "FSS.0429", 429).body)["error_msg"] == "Function Disabled"
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "body"),
+    [
+        ("FSS.0500", 500, {"error_code": "FSS.0500", "error_msg": "Internal server error"}),
+        ("FSS.1401", 503, {"error_code": "FSS.1401", "error_msg": "The emulator was told to answer FSS.1401"}),
+        (
+            "APIGW.0308",
+            429,
+            {
+                "error_msg": "The throttling threshold has been reached",
+                "error_code": "APIGW.0308",
+                "request_id": "a-trace-id",
+            },
+        ),
+        ("150430", 500, {"code": 150430, "message": "cluster is overloaded"}),
+    ],
+)
+def test_every_party_refuses_in_an_envelope_of_its_own(code: str, status: int, body: dict[str, object]) -> None:
+    found = rejected(code, code, status)
+    assert (found.status, json.loads(found.body)) == (status, body)
+
+
+def test_a_proxy_refuses_with_a_page() -> None:
+    found = rejected("502", "502", 502)
+    assert (found.status, found.headers["Content-Type"]) == (502, "text/html")
+    assert found.body == b"<html><body><h1>502</h1></body></html>"
+
+
 def test_a_refusal_has_the_envelope_of_the_platform() -> None:
-    assert refusal(404, "FSS.0404", "gone") == Answer(
+    assert refused(Refusal(404, "FSS.0404", "gone"), "id") == Answer(
         404, {"Content-Type": "application/json"}, b'{"error_code":"FSS.0404","error_msg":"gone"}'
     )
+
+
+@pytest.mark.parametrize("code", [*STATUS, *map(str, ENGINE)])
+def test_every_code_has_a_message(code: str) -> None:
+    assert message(code)
 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("tail", [False, True])
 @pytest.mark.parametrize("failed", [False, True])
 def test_the_client_reads_what_the_model_decided(form: ResponseVersion, tail: bool, failed: bool) -> None:
-    found = answer(replace(CALL, failed=failed), form, tail=tail)
+    found = answer(call(failed), form, tail=tail)
     headers = {name.lower().encode(): value.encode() for name, value in found.headers.items()}
     facts = classify_function(found.status, headers, found.body, form)
     assert facts.outcome is (Outcome.FUNCTION_ERROR if failed else Outcome.OK)

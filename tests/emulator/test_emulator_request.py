@@ -10,30 +10,49 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from loadgen.emulator.answer import Answer
-from loadgen.emulator.request import MAX_EVENT_BYTES, Invocation, read_invocation, read_path
+from loadgen.emulator.answer import Refusal, refused
+from loadgen.emulator.request import (
+    MAX_BODY_BYTES,
+    MAX_EVENT_BYTES,
+    MAX_HEADER_BYTES,
+    MAX_HEADERS_BYTES,
+    MAX_PATH_BYTES,
+    Invocation,
+    Route,
+    over_limit,
+    read_invocation,
+    read_path,
+)
 from loadgen.scenario.model import MEMORY_SIZES_MB, ResponseVersion
 
 URN = "urn:fss:local:demo:function:default:hello"
-FUNCTIONS = {"hello", "other"}
 
 
 def path(function: str, project: str = "demo") -> str:
     return f"/v2/{project}/fgs/functions/{function}/invocations"
 
 
-def refused(answer: object) -> tuple[int, str]:
+def refusal(found: object) -> tuple[int, str]:
     """Status and code of a refusal, whose body is the platform's envelope."""
-    assert isinstance(answer, Answer)
+    assert isinstance(found, Refusal)
+    answer = refused(found, "some-id")
     body = json.loads(answer.body)
-    assert list(body) == ["error_code", "error_msg"]
-    assert all(isinstance(text, str) and text for text in body.values())
+    if found.code.startswith("APIG"):
+        assert body.pop("request_id") == "some-id"
+    assert body == {"error_code": found.code, "error_msg": found.message}
+    assert found.message
     assert answer.headers["Content-Type"] == "application/json"
-    return answer.status, body["error_code"]
+    return answer.status, found.code
 
 
-def invocation(headers: dict[str, str], body: bytes | None = b"{}") -> Invocation | Answer:
-    return read_invocation("hello", CIMultiDict(headers), body)
+def route(raw_path: str, method: str = "POST", region: str | None = None) -> Route | Refusal:
+    """What a path leads to; a route to nowhere is the refusal."""
+    found = read_path(method, raw_path, "demo", region)
+    return found.refusal if isinstance(found, Route) and found.refusal is not None else found
+
+
+def invocation(headers: dict[str, str], body: bytes = b"{}") -> Invocation | Refusal:
+    return read_invocation(CIMultiDict(headers), body)
 
 
 @pytest.mark.parametrize(
@@ -51,18 +70,32 @@ def invocation(headers: dict[str, str], body: bytes | None = b"{}") -> Invocatio
     ],
 )
 def test_every_form_of_a_name_leads_to_the_function(function: str) -> None:
-    assert read_path("POST", path(function), "demo", FUNCTIONS) == "hello"
+    found = route(path(function))
+    assert isinstance(found, Route)
+    assert found.invokes
+    assert found.urn is not None
+    assert (found.urn.name, found.urn.qualifier or "latest") == ("hello", "latest")
+
+
+@pytest.mark.parametrize("qualifier", ["v2", "!prod"])
+def test_a_version_or_alias_is_part_of_the_name(qualifier: str) -> None:
+    for name in (f"{URN}:{qualifier}", quote(f"{URN}:{qualifier}", safe=""), f"demo:default:hello:{qualifier}"):
+        found = route(path(name))
+        assert isinstance(found, Route)
+        assert found.urn is not None
+        assert found.urn.qualifier == qualifier
+
+
+def test_a_platform_in_a_region_refuses_names_of_another() -> None:
+    assert refusal(route(path(URN), region="eu-de")) == (400, "FSS.1309")
+    assert isinstance(route(path(URN), region="local"), Route)
+    assert isinstance(route(path("default:hello"), region="eu-de"), Route)
 
 
 @pytest.mark.parametrize(
     ("raw_path", "status", "code"),
     [
-        (path("bye"), 404, "FSS.1051"),  # well formed, unknown
-        (path(f"{URN}x"), 404, "FSS.1051"),
         (path("urn:fss:local:demo:function:mine:hello"), 404, "FSS.1051"),  # another package
-        (path(f"{URN}:v2"), 404, "FSS.1052"),
-        (path(f"{URN}:!prod"), 404, "FSS.1053"),
-        (path(quote(f"{URN}:!prod", safe="")), 404, "FSS.1053"),
         (path("urn:fss:local:demo"), 404, "FSS.0404"),  # malformed
         (path("urn:fss:local:demo:trigger:default:hello"), 404, "FSS.0404"),
         (path("%00"), 404, "FSS.0404"),
@@ -70,29 +103,77 @@ def test_every_form_of_a_name_leads_to_the_function(function: str) -> None:
         (path("hello", project="theirs"), 404, "FSS.0404"),
         (path("urn:fss:local:theirs:function:default:hello"), 404, "FSS.0404"),
         ("/", 404, "APIG.0101"),
-        ("/v2/demo/fgs/functions/hello", 404, "APIG.0101"),
+        ("/v2/demo/fgs/functions/hello/", 404, "APIG.0101"),
+        ("/v2/demo/fgs/functions/hello/functions/", 404, "APIG.0101"),
         ("/v2/demo/fgs/functions/hello/invocations/", 404, "APIG.0101"),
         ("/v2/demo/fgs/functions/hello/invocations-async", 404, "APIG.0101"),
         ("/v2/demo/fgs/functions//invocations", 404, "APIG.0101"),
     ],
 )
 def test_every_other_path_is_not_found(raw_path: str, status: int, code: str) -> None:
-    assert refused(read_path("POST", raw_path, "demo", FUNCTIONS)) == (status, code)
+    assert refusal(route(raw_path)) == (status, code)
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD", "post"])
 def test_an_invocation_is_a_post(method: str) -> None:
-    answer = read_path(method, path("hello"), "demo", FUNCTIONS)
-    assert refused(answer) == (405, "FSS.0405")
-    assert isinstance(answer, Answer)
-    assert answer.headers["Allow"] == "POST"
+    found = route(path("hello"), method)
+    assert refusal(found) == (405, "FSS.0405")
+    assert isinstance(found, Refusal)
+    assert found.headers["Allow"] == "POST"
+
+
+@pytest.mark.parametrize(
+    ("method", "raw_path", "resource", "item"),
+    [
+        ("GET", "/v3", "/v3", ""),
+        ("GET", "/v3/", "/v3", ""),
+        ("POST", "/v3/auth/tokens", "/v3/auth/tokens", ""),
+        ("GET", "/v2/demo/fgs/quotas", "quotas", ""),
+        ("GET", "/v2/demo/fgs/functions", "functions", ""),
+        ("GET", "/v2/demo/fgs/functions/reservedinstances", "functions/reservedinstances", ""),
+        ("PUT", f"/v2/demo/fgs/functions/{URN}/config", "config", ""),
+        ("PUT", f"/v2/demo/fgs/functions/{URN}/config-max-instance", "config-max-instance", ""),
+        ("PUT", "/v2/demo/fgs/functions/hello/reservedinstances", "reservedinstances", ""),
+        ("POST", f"/v2/demo/fgs/functions/{URN}/versions", "versions", ""),
+        ("DELETE", f"/v2/demo/fgs/functions/{URN}/aliases/prod", "aliases/", "prod"),
+        ("DELETE", f"/v2/demo/fgs/functions/{URN}:v1", "functions/", ""),
+    ],
+)
+def test_the_other_apis_have_their_paths_and_methods(method: str, raw_path: str, resource: str, item: str) -> None:
+    found = route(raw_path, method)
+    assert isinstance(found, Route)
+    assert (found.resource, found.item, found.invokes) == (resource, item, False)
+    assert refusal(route(raw_path, "PATCH")) == (405, "FSS.0405")
+
+
+def test_sizes_are_limited_to_what_gateway_and_platform_take() -> None:
+    most = [(b"X-Token", b"t" * MAX_HEADER_BYTES)]
+    assert over_limit(MAX_PATH_BYTES, most, MAX_EVENT_BYTES) is None
+    many = [(b"", b"t" * 16 * 1024)] * 8
+    assert sum(len(value) for _, value in many) == MAX_HEADERS_BYTES
+    assert over_limit(0, many, 0) is None
+    for path_bytes, headers, body_bytes, expected in (
+        (MAX_PATH_BYTES + 1, [], 0, (414, "APIG.0201")),
+        (0, [(b"X-Token", b"t" * (MAX_HEADER_BYTES + 1))], 0, (494, "APIG.0201")),
+        (0, [*many, (b"a", b"")], 0, (494, "APIG.0201")),
+        (0, [], MAX_EVENT_BYTES + 1, (413, "FSS.0413")),
+        (0, [], MAX_BODY_BYTES + 1, (413, "APIG.0201")),
+    ):
+        assert refusal(over_limit(path_bytes, headers, body_bytes)) == expected
 
 
 @settings(deadline=None, max_examples=200)
 @given(method=st.text(max_size=5), function=st.text(max_size=60), encoded=st.booleans())
 def test_any_path_has_an_answer(method: str, function: str, encoded: bool) -> None:
-    found = read_path(method, path(quote(function) if encoded else function), "demo", FUNCTIONS)
-    assert found == "hello" or found == "other" or refused(found)[0] in (404, 405)
+    found = route(path(quote(function) if encoded else function), method)
+    assert isinstance(found, Route) or refusal(found)[0] in (404, 405)
+
+
+@settings(deadline=None, max_examples=200)
+@given(raw_path=st.text(max_size=60))
+def test_any_path_at_all_has_an_answer(raw_path: str) -> None:
+    found = route("/" + raw_path, "GET")
+    assert isinstance(found, Route) or refusal(found)[0] in (404, 405)
 
 
 @pytest.mark.parametrize(
@@ -112,11 +193,11 @@ def test_any_path_has_an_answer(method: str, function: str, encoded: bool) -> No
 def test_form_and_log_are_asked_for_in_headers_whatever_their_case(
     headers: dict[str, str], form: ResponseVersion, tail: bool
 ) -> None:
-    assert invocation(headers) == Invocation("hello", None, form, tail)
+    assert invocation(headers) == Invocation(None, form, tail)
 
 
 def test_an_unknown_form_is_refused() -> None:
-    assert refused(invocation({"X-CFF-Request-Version": "v2"})) == (400, "FSS.0400")
+    assert refusal(invocation({"X-CFF-Request-Version": "v2"})) == (400, "FSS.0400")
 
 
 @pytest.mark.parametrize("size", MEMORY_SIZES_MB)
@@ -128,7 +209,7 @@ def test_a_legal_memory_size_is_taken(size: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "0", "100", "1,024", "128MB", " 128", "0128", "-128", "1e3", "٣٢", "9" * 5000])
 def test_an_illegal_memory_size_is_a_format_error(text: str) -> None:
-    assert refused(invocation({"X-Cff-Instance-Memory": text})) == (406, "FSS.0406")
+    assert refusal(invocation({"X-Cff-Instance-Memory": text})) == (406, "FSS.0406")
 
 
 @pytest.mark.parametrize(
@@ -152,19 +233,14 @@ def test_an_event_is_any_json_or_nothing(body: bytes) -> None:
     [b" ", b"{", b"{k: 1}", b"{} {}", b"NaN", b"01", b"'a'", b"k=v", b'"\xff"', b"\x00", b"[" * 100_000, b"[1,]"],
 )
 def test_any_other_body_is_a_format_error(body: bytes) -> None:
-    assert refused(invocation({}, body)) == (406, "FSS.0406")
-
-
-def test_a_body_over_the_limit_is_too_large() -> None:
-    assert MAX_EVENT_BYTES == 6_291_456
-    assert refused(invocation({}, None)) == (413, "FSS.0413")
+    assert refusal(invocation({}, body)) == (406, "FSS.0406")
 
 
 @settings(deadline=None, max_examples=200)
 @given(body=st.binary(max_size=200))
 def test_any_bytes_are_an_event_or_a_format_error(body: bytes) -> None:
     read = invocation({}, body)
-    assert isinstance(read, Invocation) or refused(read) == (406, "FSS.0406")
+    assert isinstance(read, Invocation) or refusal(read) == (406, "FSS.0406")
 
 
 @settings(deadline=None, max_examples=100)

@@ -34,7 +34,9 @@ SETTINGS = Emulator(
         replace(HELLO, name="faulty", errors=1.0),
     ),
 )
-LIMIT = 6 * 1024 * 1024
+KB = 1024
+LIMIT = 6 * KB * KB
+CLOSE = b"Host: x\r\nConnection: close\r\n\r\n"
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 
@@ -101,6 +103,7 @@ async def test_a_function_answers_with_its_result_and_headers(served: Served) ->
         b"X-Cff-Response-Version",
         b"X-Func-Err-Code",
         b"X-Is-Func-Err",
+        b"X-Request-Id",
     }
 
 
@@ -221,8 +224,37 @@ async def test_an_empty_event_and_one_without_a_length_are_taken(served: Served)
         assert response.status == 200
 
 
-async def test_a_header_of_64_kb_is_taken(served: Served) -> None:
-    assert (await served.invoke(headers={"X-Auth-Token": "t" * 65_536}))[0].status == 200
+async def test_a_header_of_32_kb_is_taken_and_one_byte_more_is_too_large(served: Served) -> None:
+    assert (await served.invoke(headers={"X-Auth-Token": "t" * 32 * KB}))[0].status == 200
+    response, body = await served.invoke(headers={"X-Auth-Token": "t" * (32 * KB + 1)})
+    assert (response.status, json.loads(body)["error_code"]) == (494, "APIG.0201")
+    assert (await served.invoke())[0].status == 200
+
+
+@pytest.mark.parametrize("size", [129 * KB, 300 * KB])
+async def test_headers_that_are_too_large_in_all_are_refused_without_repeating_them(served: Served, size: int) -> None:
+    fields = b"".join(b"X-%d: %s\r\n" % (n, b"s" * 16 * KB) for n in range(size // (16 * KB) + 1))
+    answer = await served.raw(b"POST /v2/demo/fgs/functions/hello/invocations HTTP/1.1\r\n" + fields + CLOSE)
+    assert answer.startswith(b"HTTP/1.1 494 Request Header Too Large\r\n")
+    assert b"ssss" not in answer
+
+
+async def test_a_header_beyond_every_limit_is_refused_without_repeating_it(served: Served) -> None:
+    answer = await served.raw(b"POST / HTTP/1.1\r\nX-Auth-Token: " + b"s" * 500 * KB + b"\r\n" + CLOSE)
+    assert b" 494 " in answer.split(b"\r\n")[0]
+    assert b"ssss" not in answer
+
+
+@pytest.mark.parametrize("size", [33 * KB, 100 * KB])
+async def test_a_path_over_32_kb_is_too_long(served: Served, size: int) -> None:
+    answer = await served.raw(b"GET /" + b"a" * size + b" HTTP/1.1\r\n" + CLOSE)
+    assert b" 414 " in answer.split(b"\r\n")[0]
+    assert b"APIG.0201" in answer
+
+
+async def test_a_body_over_12_mb_is_the_gateways_to_refuse(served: Served) -> None:
+    response, body = await served.invoke(body=b"x" * (2 * LIMIT + 1))
+    assert (response.status, json.loads(body)["error_code"]) == (413, "APIG.0201")
 
 
 async def test_a_client_that_waits_for_leave_to_send_its_body_gets_it(served: Served) -> None:

@@ -79,13 +79,24 @@ def test_the_ends_are_bounded_by_half_the_tenth_and_four_times_the_ninety_ninth_
     assert law(profile).seconds(norm.ppf(0.999)) <= 4 * QUANTILES_S[profile][-1]
 
 
-@pytest.mark.parametrize("profile", QUANTILES_S)
-def test_draws_follow_the_law(profile: str) -> None:
+def draws_pvalue(profile: str, number: int) -> float:
+    """How well draws agree with scipy's interpolation: the p-value of a Kolmogorov-Smirnov test."""
     random = Random(7)
-    draws = [law(profile).draw_s(random) for _ in range(2000)]
+    draws = [law(profile).draw_s(random) for _ in range(number)]
     grid = np.linspace(-9, 9, 20_001)
     logs = oracle(profile, grid)
-    assert kstest(np.log(draws), lambda log_s: norm.cdf(np.interp(log_s, logs, grid))).pvalue > 0.001
+    return float(kstest(np.log(draws), lambda log_s: norm.cdf(np.interp(log_s, logs, grid))).pvalue)
+
+
+@pytest.mark.parametrize("profile", QUANTILES_S)
+def test_draws_follow_the_law(profile: str) -> None:
+    assert draws_pvalue(profile, 1000) > 0.001
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("profile", QUANTILES_S)
+def test_ten_thousand_draws_follow_the_law(profile: str) -> None:
+    assert draws_pvalue(profile, 10_000) > 0.001
 
 
 @settings(deadline=None, max_examples=100)
