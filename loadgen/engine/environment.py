@@ -9,6 +9,8 @@ import ssl
 from pathlib import Path
 
 import loadgen
+from loadgen.build import build
+from loadgen.engine import cgroup
 from loadgen.engine.loop import uvloop_version
 from loadgen.engine.timer import ALARM
 from loadgen.measure.summary import Environment
@@ -19,16 +21,17 @@ def environment(*, agents: int, scenario_sha256: str, synthetic: bool) -> Enviro
     return Environment(
         version=loadgen.__version__,
         python=f"{platform.python_implementation()} {platform.python_version()}",
-        build="pure",
+        build=build(),
         uvloop=uvloop_version(),
         timer=ALARM.kind,
         tls_library=ssl.OPENSSL_VERSION,
         kernel=f"{platform.system()} {platform.release()}",
         cpu_model=_cpu_model(),
         usable_cores=usable_cores(),
-        cgroup_cpu_limit=_cpu_limit(),
-        cgroup_memory_limit_bytes=_number(read("/sys/fs/cgroup/memory.max")),
+        cgroup_cpu_limit=cgroup.cpu_limit(),
+        cgroup_memory_limit_bytes=cgroup.memory_limit_bytes(),
         nofile=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+        local_ports=None if (ports := local_ports()) is None else ports[1] - ports[0] + 1,
         agents=agents,
         scenario_sha256=scenario_sha256,
         synthetic=synthetic,
@@ -55,15 +58,10 @@ def _cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
-def _cpu_limit() -> float | None:
-    """Cores that the control group allows; None for no limit. Source: Linux, Documentation/admin-guide/cgroup-v2."""
-    quota, _, period = read("/sys/fs/cgroup/cpu.max").partition(" ")
-    limit = _number(quota)
-    return None if limit is None else limit / (_number(period) or 100_000)
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.strip().isdigit() else None
+def local_ports() -> tuple[int, int] | None:
+    """The first and the last port that outgoing connections are given; None where the system does not say."""
+    ports = read("/proc/sys/net/ipv4/ip_local_port_range").split()
+    return (int(ports[0]), int(ports[1])) if len(ports) == 2 else None
 
 
 def read(path: str) -> str:

@@ -1,6 +1,7 @@
 """What this machine allows, found out before a run instead of in the middle of one.
 
 ``Machine`` is what was read and measured; ``findings`` says what follows from it, as a function of plain values.
+``allow_files`` makes room for a scenario's connections, or says that there is none.
 """
 
 from __future__ import annotations
@@ -8,24 +9,30 @@ from __future__ import annotations
 import asyncio
 import resource
 import statistics
+from collections.abc import Sequence
 
 from msgspec import Struct
 
 from loadgen.engine.clock import monotonic_ns
-from loadgen.engine.environment import read, usable_cores
-from loadgen.engine.loop import new_event_loop, uvloop_version
+from loadgen.engine.environment import environment, local_ports, read
+from loadgen.engine.loop import new_event_loop
 from loadgen.engine.timer import ALARM
+from loadgen.measure.summary import Environment
+from loadgen.scenario.model import Phase
 
-_PORTS = "/proc/sys/net/ipv4/ip_local_port_range"
 _CLOCK = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
 _WAKE_UPS = 50
 _CLOCK_READINGS = 20_000
-_OTHER_FILES = 64  # pipes, the event loop, libraries: what an agent has open besides connections
+_OTHER_FILES = 24  # pipes, the event loop, alarms: what an agent has open besides connections
 _TIME_WAIT_S = 60  # how long Linux keeps the port of a closed connection. Source: net/tcp.h, TCP_TIMEWAIT_LEN
 
 FEW_FILES = 4096
 SLOW_CLOCK_NS = 500
 LATE_WAKE_UP_US = 1000
+
+
+class LimitError(Exception):
+    """The machine does not allow what the scenario may need; the message says what to change."""
 
 
 class Machine(Struct, frozen=True):
@@ -34,13 +41,11 @@ class Machine(Struct, frozen=True):
     ``clock_ns`` is what reading the clock costs, ``wake_up_us`` how late an alarm rings: medians, measured just now.
     """
 
-    cores: int
+    environment: Environment
     files: tuple[int, int]
     ports: tuple[int, int] | None
     clock_source: str | None
     clock_ns: int
-    uvloop: str | None
-    timer: str
     wake_up_us: int
 
 
@@ -55,44 +60,128 @@ class Finding(Struct, frozen=True):
 
 def machine() -> Machine:
     """Look at this machine; takes about a tenth of a second."""
-    ports = read(_PORTS).split()
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         wake_up_us = runner.run(_wake_up_us())
     return Machine(
-        cores=usable_cores(),
+        environment=environment(agents=0, scenario_sha256="", synthetic=False),
         files=resource.getrlimit(resource.RLIMIT_NOFILE),
-        ports=(int(ports[0]), int(ports[1])) if len(ports) == 2 else None,
+        ports=local_ports(),
         clock_source=read(_CLOCK).strip() or None,
         clock_ns=_clock_ns(),
-        uvloop=uvloop_version(),
-        timer=ALARM.kind,
         wake_up_us=wake_up_us,
     )
 
 
 def findings(seen: Machine) -> list[Finding]:
     """What follows from the machine, one finding for each thing looked at."""
-    return [_cores(seen), _files(seen), *_ports(seen), _clock(seen), _loop(seen), _timer(seen)]
+    return [
+        _build(seen.environment),
+        _loop(seen.environment),
+        _tls(seen.environment),
+        _cores(seen.environment),
+        _container(seen.environment),
+        _files(*seen.files),
+        *_ports(seen),
+        _clock(seen),
+        _timer(seen),
+    ]
 
 
-def _cores(seen: Machine) -> Finding:
-    if seen.cores == 1:
+def allow_files(phases: Sequence[Phase], agents: int) -> None:
+    """Let this process, and the agents it starts, open a file for each invocation that may be in flight.
+
+    Raises the soft limit to the hard one where that is needed, and LimitError where it is not enough. ``agents`` is the
+    number of processes that share the phases.
+    """
+    phase = max(phases, key=lambda phase: phase.max_workers)
+    needed = files_needed(phase, agents)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if needed <= soft or soft == resource.RLIM_INFINITY:
+        return
+    if hard != resource.RLIM_INFINITY and needed > hard:
+        raise LimitError(no_files(phase, agents, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed if hard == resource.RLIM_INFINITY else hard, hard))
+
+
+def files_needed(phase: Phase, agents: int) -> int:
+    """The most files that one of the agents has open in this phase."""
+    return -(-phase.max_workers // agents) + _OTHER_FILES
+
+
+def no_files(phase: Phase, agents: int, hard: int) -> str:
+    """That the hard limit of open files is too low for a phase, and what to do."""
+    needed = files_needed(phase, agents)
+    key = "workers" if phase.closed else "max_in_flight"
+    return (
+        f"phase {phase.name} may have {phase.max_workers:,} invocations in flight ({key}), for which "
+        f"{'the agent' if agents == 1 else f'each of {agents} agents'} needs {needed:,} open files, but this machine "
+        f"allows {hard:,} (hard limit). Raise it ({_raise_hard(needed)}), or set {key} to at most "
+        f"{max(0, hard - _OTHER_FILES) * agents:,}"
+    )
+
+
+def _raise_hard(needed: int) -> str:
+    """How to raise the hard limit of open files, which takes root."""
+    return f"as root: ulimit -n {needed}; in a container: --ulimit nofile={needed}; in a service: LimitNOFILE={needed}"
+
+
+def _build(env: Environment) -> Finding:
+    if env.build == "pure":
+        return Finding(
+            "build",
+            "pure Python",
+            "the same figures as the compiled one, at fewer invocations per second",
+            "for more, install it where there is a C compiler, and leave LOADGEN_PURE unset",
+        )
+    return Finding("build", env.build, "as many invocations per second as loadgen can make")
+
+
+def _loop(env: Environment) -> Finding:
+    if env.uvloop is None:
+        return Finding("event loop", "asyncio", "about half of what uvloop allows", "install uvloop")
+    return Finding("event loop", f"uvloop {env.uvloop}", "what the build allows")
+
+
+def _tls(env: Environment) -> Finding:
+    return Finding("TLS", env.tls_library, "https:// targets")
+
+
+def _cores(env: Environment) -> Finding:
+    if env.usable_cores == 1:
         return Finding(
             "cores", "1", "one agent, which shares its core with everything else", "run on two cores or more"
         )
-    agents = "one agent" if seen.cores == 2 else f"{seen.cores - 1} agents"
-    return Finding("cores", str(seen.cores), f"{agents} by default, and one core for the rest")
+    agents = "one agent" if env.usable_cores == 2 else f"{env.usable_cores - 1} agents"
+    return Finding("cores", str(env.usable_cores), f"{agents} by default, and one core for the rest")
 
 
-def _files(seen: Machine) -> Finding:
-    soft, hard = seen.files
-    allows = f"{max(0, soft - _OTHER_FILES):,} connections for each agent"
+def _container(env: Environment) -> Finding:
+    cpu, memory = env.cgroup_cpu_limit, env.cgroup_memory_limit_bytes
+    seen = f"{'no CPU limit' if cpu is None else f'{cpu:g} CPUs'}, " + (
+        "no memory limit" if memory is None else f"{memory >> 20:,} MiB of memory"
+    )
+    if cpu is None or cpu >= env.usable_cores:
+        return Finding("container", seen, "all of the cores")
+    return Finding(
+        "container",
+        seen,
+        f"{cpu:g} of the {env.usable_cores} cores; what would use more is stopped for up to 100 ms at a time",
+        f"raise the container's CPU limit to {env.usable_cores}, or run with --agents {max(1, int(cpu) - 1)}",
+    )
+
+
+def _files(soft: int, hard: int) -> Finding:
     unlimited = hard == resource.RLIM_INFINITY
-    remedy = None
-    if soft < FEW_FILES:
-        raised = f"ulimit -n {65_536 if unlimited else hard}" if unlimited or hard > soft else "raise the hard limit"
-        remedy = f"for more in flight than that: {raised}"
-    return Finding("open files", f"{soft:,} (hard limit {'none' if unlimited else f'{hard:,}'})", allows, remedy)
+    return Finding(
+        "open files",
+        f"{soft:,} (hard limit {'none' if unlimited else f'{hard:,}'})",
+        "as many connections as there is memory for; a run raises its limit itself"
+        if unlimited
+        else f"{max(0, hard - _OTHER_FILES):,} connections for each agent; a run raises its limit itself",
+        f"for more in flight than that, raise the hard limit ({_raise_hard(65_536)})"
+        if not unlimited and hard < FEW_FILES
+        else None,
+    )
 
 
 def _ports(seen: Machine) -> list[Finding]:
@@ -119,17 +208,11 @@ def _clock(seen: Machine) -> Finding:
     )
 
 
-def _loop(seen: Machine) -> Finding:
-    if seen.uvloop is None:
-        return Finding("event loop", "asyncio", "about half of what uvloop allows", "install uvloop")
-    return Finding("event loop", f"uvloop {seen.uvloop}", "as many invocations per second as loadgen can make")
-
-
 def _timer(seen: Machine) -> Finding:
     late = seen.wake_up_us > LATE_WAKE_UP_US
     return Finding(
         "timer",
-        f"{seen.timer}, {seen.wake_up_us:,} µs late (median of {_WAKE_UPS})",
+        f"{seen.environment.timer}, {seen.wake_up_us:,} µs late (median of {_WAKE_UPS})",
         "starts about that late, which is reported as late",
         "percentiles from p95 up will be withheld: leave the machine's cores to the run" if late else None,
     )

@@ -3,8 +3,8 @@
 uvloop's own timers tick in whole milliseconds and may fire up to one early (MagicStack/uvloop#359, #739), which is a
 hundred times worse than the machine can do. On Linux an alarm is a timerfd on CLOCK_MONOTONIC watched by the loop.
 Waking a sleeping core takes some 50 µs, so the timerfd goes off that much early and the loop then goes round without
-sleeping until it is time, reading answers as always. That costs CPU, so a budget limits it to a fifth of the time: at
-any rate up to some thousands a second every start is within a few µs, above that the wake-ups are frequent anyway.
+sleeping until it is time, reading answers as always. That costs CPU, so a budget limits it to a fifth of the time that
+would be slept: up to some thousands of starts a second each is within a few µs; above that wake-ups are frequent.
 Elsewhere an alarm is ``call_later``, whose error the ``late`` metric reports like any other. An alarm may ring early
 by its own resolution: whoever is woken re-checks the clock.
 """
@@ -44,19 +44,26 @@ AlarmFactory = Callable[[Callable[[], None]], Alarm]
 
 
 class Budget:
-    """Time that may be spent waiting awake: a fifth of what has passed, of which at most a millisecond is saved up."""
+    """Time that may be spent waiting awake: a fifth of what would be slept, of which at most a millisecond is saved up.
+
+    What is not slept earns nothing, so that an agent at its limit spends nothing on this.
+    """
 
     def __init__(self, now_ns: int) -> None:
-        self._at_ns = now_ns
+        self._since_ns = self._until_ns = now_ns
         self._saved_ns = 0
+        self._drawn_ns = 0
 
-    def draw(self, now_ns: int, wanted_ns: int) -> int:
-        """Take as much as there is of what is wanted, which may be negative: then it is given back."""
-        self._saved_ns = min(self._saved_ns + (now_ns - self._at_ns) // _AWAKE_SHARE, _MOST_BUDGET_NS)
-        self._at_ns = now_ns
-        drawn_ns = min(wanted_ns, self._saved_ns)
-        self._saved_ns -= drawn_ns
-        return drawn_ns
+    def draw(self, now_ns: int, until_ns: int) -> int:
+        """How long before the end of a sleep from now until then to be awake; it replaces the sleep before."""
+        if now_ns < self._until_ns - self._drawn_ns:
+            self._saved_ns += self._drawn_ns  # the sleep before was replaced before its end
+        slept_ns = max(0, min(now_ns, self._until_ns) - self._since_ns)
+        self._saved_ns = min(self._saved_ns + slept_ns // _AWAKE_SHARE, _MOST_BUDGET_NS)
+        self._since_ns, self._until_ns = now_ns, until_ns
+        self._drawn_ns = max(0, min(_EARLY_NS, until_ns - now_ns, self._saved_ns))
+        self._saved_ns -= self._drawn_ns
+        return self._drawn_ns
 
 
 class TimerfdAlarm:
@@ -74,7 +81,7 @@ class TimerfdAlarm:
         self._loop = loop
         self._ring = ring
         self._budget = Budget(monotonic_ns())
-        self._at_ns = self._early_ns = 0
+        self._at_ns = 0
         self._waiting: asyncio.Handle | None = None
         loop.add_reader(self._fd, self._readable)
 
@@ -83,7 +90,6 @@ class TimerfdAlarm:
             os.read(self._fd, 8)
         except BlockingIOError:
             return  # set anew between the wake-up and the read
-        self._early_ns = 0
         self._wait_awake()
 
     def _wait_awake(self) -> None:
@@ -96,11 +102,8 @@ class TimerfdAlarm:
     def set(self, at_ns: int) -> None:
         """See Alarm. An instant of 0 would disarm a timerfd, so the past is clamped to 1 ns."""
         self._stop_waiting()
-        now = monotonic_ns()
-        self._budget.draw(now, -self._early_ns)  # of a setting that is replaced before it went off
-        self._early_ns = self._budget.draw(now, max(0, min(_EARLY_NS, at_ns - now)))
         self._at_ns = at_ns
-        seconds, ns = divmod(max(1, at_ns - self._early_ns), 1_000_000_000)
+        seconds, ns = divmod(max(1, at_ns - self._budget.draw(monotonic_ns(), at_ns)), 1_000_000_000)
         self._libc.timerfd_settime(self._fd, _ABSOLUTE, struct.pack("qqqq", 0, 0, seconds, ns), None)
 
     def _stop_waiting(self) -> None:

@@ -61,16 +61,25 @@ async def test_a_closed_alarm_never_rings(kind: type[TimerfdAlarm | LoopAlarm]) 
     assert rings == []
 
 
-@given(st.lists(st.tuples(st.integers(0, 10 * MS), st.integers(0, 100_000))))
-def test_at_most_a_fifth_of_the_time_is_spent_waiting_awake(draws: list[tuple[int, int]]) -> None:
-    budget, now, spent = Budget(0), 0, 0
-    for passed, wanted in draws:
-        now += passed
-        drawn = budget.draw(now, wanted)
-        assert 0 <= drawn <= wanted
-        spent += drawn
-    assert spent <= now / 5
+sleeps = st.lists(st.tuples(st.integers(-MS, 10 * MS), st.integers(-100_000, 5 * MS)))
 
 
-def test_a_gap_of_a_millisecond_pays_for_waking_up_early() -> None:
-    assert Budget(0).draw(MS, 60_000) == 60_000
+@given(sleeps)
+def test_at_most_a_fifth_of_what_would_be_slept_is_spent_waiting_awake(sleeps: list[tuple[int, int]]) -> None:
+    """Each sleep has a length, and ends so much after its end, or before it because another one replaces it."""
+    budget, now, slept, awake = Budget(0), 0, 0, 0
+    for length, after in sleeps:
+        early = budget.draw(now, now + length)
+        assert 0 <= early <= max(0, length)
+        end = max(now, now + length + after)
+        slept += max(0, min(end, now + length) - now)
+        if end >= now + length - early:
+            awake += early
+        now = end
+    assert awake <= slept / 5
+
+
+def test_some_sleep_pays_for_waking_up_early() -> None:
+    budget = Budget(0)
+    assert budget.draw(0, MS) == 0
+    assert budget.draw(MS, 2 * MS) == 60_000

@@ -258,3 +258,13 @@ async def test_an_agent_that_is_suspended_reports_how_long_it_stood_still() -> N
     assert late is not None
     assert late >= 350_000
     assert total.completed == 150
+
+
+async def test_agents_that_say_nothing_any_more_are_taken_for_dead() -> None:
+    async with serving(answer) as server:
+        load = scenario(function(f"http://127.0.0.1:{server.port}"), open_phase(100, 30))
+        async with LocalFleet([plan(load)], patience_s=3) as fleet:
+            await fleet.prepare(0, 1)
+            asyncio.get_running_loop().call_later(0.5, os.kill, pid_of(fleet), signal.SIGSTOP)
+            with pytest.raises(FleetError, match="no agent has said anything for 3 s"):
+                await asyncio.wait_for(exhaust(fleet), 20)
