@@ -149,7 +149,7 @@ class Control:
                 raise
             return {"count": count}
         planned = [
-            each for each in _list(plans, "reservedinstances") if each.get("qualifier_name") == _qualifier(function)
+            each for each in _list(plans, "reserved_instances") if each.get("qualifier_name") == _qualifier(function)
         ]
         if not planned:
             return {"count": count}

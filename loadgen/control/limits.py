@@ -12,16 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import ceil
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from loadgen.control.client import Control, max_instances
 from loadgen.control.document import at
 from loadgen.control.fault import ControlError
 from loadgen.functiongraph.urn import Urn
 from loadgen.pacing import peak_rate
 from loadgen.scenario.endpoint import loopback
 from loadgen.scenario.model import NS_PER_S, Bursts, FunctionTarget, Phase, Scenario, Target
+
+if TYPE_CHECKING:
+    from loadgen.control.client import Control
 
 _ACCOUNT = "fgs_func_qos_limit"
 _PER_FUNCTION = "fgs_on_demand_instance_limit"
@@ -32,7 +35,8 @@ _FIRST_GENERATION = "fgs_func_occurs"
 class Limits(Struct, frozen=True):
     """What the platform allows a function; None where it does not say, or has no limit.
 
-    ``max_instances`` is 0 for a function that is disabled. ``unread`` holds why something could not be read.
+    ``max_instances`` is 0 for a function that is disabled; ``memory_mb`` is its configured memory. ``unread`` holds why
+    something could not be read.
     """
 
     max_instances: int | None = None
@@ -40,6 +44,7 @@ class Limits(Struct, frozen=True):
     per_function: int | None = None
     account: int | None = None
     unread: tuple[str, ...] = ()
+    memory_mb: int | None = None
 
     @property
     def instances(self) -> tuple[int, str] | None:
@@ -59,6 +64,8 @@ def readable(target: Target) -> bool:
 
 async def read_limits(control: Control, function: Urn) -> Limits:
     """What the platform says about a function's limits. What may not be read, or cannot be, is left open."""
+    from loadgen.control.client import max_instances  # aiohttp comes with it, which what is pure here does without
+
     unread: list[str] = []
     config: dict[str, object] = {}
     quotas: dict[str, int] = {}
@@ -79,6 +86,7 @@ async def read_limits(control: Control, function: Urn) -> Limits:
         per_function=None if first_generation else _limit(quotas, _PER_FUNCTION),
         account=_limit(quotas, _FIRST_GENERATION if first_generation else _ACCOUNT),
         unread=tuple(unread),
+        memory_mb=memory_mb if isinstance(memory_mb := config.get("memory_size"), int) else None,
     )
 
 

@@ -26,7 +26,7 @@ LOG_BODY_BYTES: Final = 4096
 """How much of the end of the log a v1 body carries."""
 
 RESULT: Final = b'{"message": "hello world from FunctionStage"}'
-"""What every function returns."""
+"""What a function returns that is no probe."""
 
 _BACKEND_TIMEOUT: Final = "APIG.0203"
 _MESSAGES: Final = {
@@ -125,6 +125,7 @@ def result_answer(
     log: bytes | None,
     request_id: str,
     log_tail_bytes: int = 2000,
+    probe: bool = False,
 ) -> Answer:
     """The answer to a call that an instance served: the function's result, or why it failed, or that it took too long.
 
@@ -132,7 +133,7 @@ def result_answer(
     """
     if call.status == 504:
         return refused(Refusal(504, _BACKEND_TIMEOUT, message(_BACKEND_TIMEOUT)), request_id)
-    result = RESULT if not call.code else _encode_json(_failure(call))
+    result = _encode_json(_failure(call)) if call.code else _probe(call) if probe else RESULT
     headers = {
         "Content-Type": _JSON,
         "X-Cff-Invoke-Summary": _invoke_summary(call),
@@ -191,6 +192,11 @@ def _pair(call: Admitted, what: str, from_s: float, took_ns: int) -> Iterator[st
         f"{_utc(from_s + took_ns / 1e9)} Finish {what} request '{step_id}', duration: {_ms(took_ns):.3f}ms, "
         f"memory used: {_mb(call.memory_used_bytes):.3f}MB, storage used: 0.039MB."
     )
+
+
+def _probe(call: Admitted) -> bytes:
+    """What the probe functions in docs/probe/ return."""
+    return _encode_json({"cold": call.ordinal == 1, "instance": call.instance, "n": call.ordinal})
 
 
 def _failure(call: Admitted) -> dict[str, Any]:

@@ -170,6 +170,7 @@ class _Service:
         settings = platform.settings
         self._platform = platform
         self._settings = settings
+        self._probes = frozenset(each.name for each in settings.functions if each.probe)
         self._management = Management(platform, project_id)
         self._iam = Iam(settings, project_id)
         self._asks = settings.auth is not CredentialCheck.OFF
@@ -236,7 +237,12 @@ class _Service:
         settings = self._settings
         log = call_log(call, received, start_lines=settings.start_lines) if invocation.tail else None
         return result_answer(
-            call, invocation.form, log=log, request_id=request_id, log_tail_bytes=settings.log_tail_bytes
+            call,
+            invocation.form,
+            log=log,
+            request_id=request_id,
+            log_tail_bytes=settings.log_tail_bytes,
+            probe=call.function in self._probes,
         )
 
     def _arrive(self, invocation: Invocation, function: str, version: str) -> Admitted | Rejected:

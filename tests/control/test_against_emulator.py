@@ -38,21 +38,28 @@ async def state(control: Control) -> dict[str, Any]:
         "config": {key: value for key, value in config.items() if key not in CHANGES_WITHOUT},
         "reserved": await control.reserved_instances(HELLO),
         "versions": [version["version"] for version in await control.versions(HELLO)],
+        "alias": await control.alias(HELLO, "lg"),
     }
 
 
 async def test_within_it_is_as_asked_and_afterwards_as_it_was(control: Control, tmp_path: Path) -> None:
+    await control.set_reserved_instances(HELLO, {"count": 1, "idle_mode": True})
     before = await state(control)
+    assert before["reserved"] == {"count": 1, "idle_mode": True}
     journal = partial(JournalFile.create, tmp_path, begun("run-1", scenario=None, emulated=True))
     async with Changes(control, journal) as changes:
         await changes.config(HELLO, {("memory_size",): 512, ("user_data", "LOADGEN_RUN"): "1"})
         await changes.max_instances(HELLO, 7)
+        await changes.version(HELLO, "lg-1")
+        await changes.alias(HELLO, "lg", "lg-1")
         await changes.reserved_instances(HELLO, 2)
         await changes.config(HELLO, {("memory_size",): 1024, ("timeout",): 60})
         within = await state(control)
         assert (within["config"]["memory_size"], within["config"]["timeout"]) == (1024, 60)
         assert within["config"]["strategy_config"]["concurrency"] == 7
-        assert within["reserved"]["count"] == 2
+        assert within["reserved"] == {"count": 2, "idle_mode": True}
+        assert within["versions"] == ["latest", "lg-1"]
+        assert within["alias"]["version"] == "lg-1"
     assert await state(control) == before
 
 
@@ -61,13 +68,18 @@ async def test_after_a_kill_restore_puts_everything_back(control: Control, tmp_p
     environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
     directory = str(tmp_path / "loadgen" / DIRECTORY)
     run = partial(subprocess.run, env=environment, capture_output=True, text=True, timeout=30, check=False)
-    victim = run([sys.executable, "-m", "tests.control.victim", control.endpoint, directory, "20"])
+    # step 63 of 117: everything is changed, and nothing put back yet
+    victim = run([sys.executable, "-m", "tests.control.victim", control.endpoint, directory, "63"])
     assert victim.returncode == -signal.SIGKILL
-    assert (await state(control))["config"]["strategy_config"]["concurrency"] == 7
+    left = await state(control)
+    assert left["config"]["strategy_config"]["concurrency"] == 7
+    assert left["versions"] == ["latest", "lg-1"]
+    assert left["alias"]["version"] == "lg-1"
+    assert left["reserved"]["count"] == 2
     restored = run([sys.executable, "-m", "loadgen", "restore"])
     assert (restored.returncode, restored.stderr) == (0, "")
     assert await state(control) == before
 
 
 async def test_its_limits_are_read(control: Control) -> None:
-    assert await read_limits(control, HELLO) == Limits(100, 1, 400, 1000)
+    assert await read_limits(control, HELLO) == Limits(100, 1, 400, 1000, memory_mb=128)

@@ -28,17 +28,20 @@ async def limits(platform: Management) -> Limits:
 
 async def test_limits_come_from_the_config_and_the_quotas(platform: Management) -> None:
     platform.config["strategy_config"] = {"concurrency": 300, "concurrent_num": 4}
-    assert await limits(platform) == Limits(300, 4, 400, 1000)
+    assert await limits(platform) == Limits(300, 4, 400, 1000, memory_mb=128)
 
 
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
-        ({"strategy_config": {"concurrency": -1}}, Limits(None, 1, 400, 1000)),
-        ({"strategy_config": {"concurrency": 0}}, Limits(0, 1, 400, 1000)),
-        ({"strategy_config": None, "max_instance_num": "20"}, Limits(20, 1, 400, 1000)),
-        ({"strategy_config": {"concurrency": "many", "concurrent_num": "x"}}, Limits(None, 1, 400, 1000)),
-        ({"type": "v1"}, Limits(100, 1, None, 100)),
+        ({"strategy_config": {"concurrency": -1}}, Limits(None, 1, 400, 1000, memory_mb=128)),
+        ({"strategy_config": {"concurrency": 0}}, Limits(0, 1, 400, 1000, memory_mb=128)),
+        ({"strategy_config": None, "max_instance_num": "20"}, Limits(20, 1, 400, 1000, memory_mb=128)),
+        (
+            {"strategy_config": {"concurrency": "many", "concurrent_num": "x"}},
+            Limits(None, 1, 400, 1000, memory_mb=128),
+        ),
+        ({"type": "v1"}, Limits(100, 1, None, 100, memory_mb=128)),
     ],
 )
 async def test_what_a_config_says_is_read_leniently(

@@ -123,6 +123,7 @@ async def sends_an_alert(peer: Peer) -> None:
 
 async def refuses_unread(peer: Peer) -> None:
     """Answer before the body of the request is read, then throw it away, as RFC 9112 §9.6 advises."""
+    await peer.begun()
     await peer.send(b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
     await peer.gone()
 

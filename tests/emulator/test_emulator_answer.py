@@ -261,3 +261,8 @@ def test_the_client_reads_what_the_model_decided(form: ResponseVersion, tail: bo
     assert (facts.duration_ns, facts.billed_duration_ns) == (CALL.duration_ns, CALL.billed_duration_ns)
     assert (facts.memory_size_mb, facts.memory_used_bytes) == (CALL.memory_mb, CALL.memory_used_bytes)
     assert (facts.log is not None) is tail
+
+
+def test_a_probe_says_which_instance_it_is_and_which_of_its_calls() -> None:
+    found = result_answer(CALL, ResponseVersion.V0, log=None, request_id="", probe=True)
+    assert json.loads(found.body) == {"cold": CALL.ordinal == 1, "instance": CALL.instance, "n": CALL.ordinal}

@@ -154,6 +154,14 @@ def test_a_changed_body_is_refused_unless_the_signature_leaves_it_out() -> None:
     assert iam().check(credentials(unsigned, body=b"other"), PROJECT, NOW) is None
 
 
+def test_no_body_is_signed_even_where_a_body_would_not_be() -> None:
+    headers = {"Host": HOST, "Content-Type": "text/plain"}
+    headers |= dict(sign(KEY, "POST", PATH, (), list(headers.items()), b"", int(NOW)))
+    assert headers["X-Sdk-Content-Sha256"] == "UNSIGNED-PAYLOAD"
+    assert iam().check(credentials(headers, body=b""), PROJECT, NOW) is None
+    assert iam().check(credentials(headers, body=b"other"), PROJECT, NOW) is not None
+
+
 def test_an_unknown_access_key_is_named() -> None:
     _, code, message = fault(iam().check(credentials(signed(KeyAuth("AKWRONG", "SK"))), PROJECT, NOW))
     assert code == "APIG.0301"

@@ -107,6 +107,18 @@ async def test_a_function_answers_with_its_result_and_headers(served: Served) ->
     }
 
 
+@pytest.mark.parametrize("event", [b'{ \n"message":"Hello World" \n}', b'{\n  "k" : "v"\n}'])
+async def test_the_documented_example_requests_get_the_documented_example_answer(served: Served, event: bytes) -> None:
+    response, body = await served.invoke(body=event)
+    assert (response.status, body) == (200, b'{"message": "hello world from FunctionStage"}')
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/json;charset=utf8", "text/plain"])
+async def test_an_event_is_taken_for_json_whatever_its_content_type(served: Served, kind: str) -> None:
+    assert (await served.invoke(headers={"Content-Type": kind}))[0].status == 200
+    assert (await served.invoke(body=b"no json", headers={"Content-Type": kind}))[0].status == 406
+
+
 async def test_v1_and_the_log_tail_come_when_asked_for_in_any_case(served: Served) -> None:
     response, body = await served.invoke(headers={"x-cff-request-version": "V1", "X-CFF-LOG-TYPE": "tail"})
     envelope = json.loads(body)

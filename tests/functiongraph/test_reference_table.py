@@ -1,9 +1,13 @@
-"""The table in docs/functiongraph.md against both editions of the API reference, transcribed here item by item."""
+"""The tables of docs against both editions of the API reference, transcribed here item by item.
+
+One is of what loadgen sends and reads, in functiongraph.md; one of what the emulator takes and gives, in emulator.md.
+"""
 
 from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,7 +15,7 @@ import pytest
 from loadgen.functiongraph.response import HEADERS
 
 ROOT = Path(__file__).parents[2]
-HERE = Path(__file__).parent
+HEADING = "## Every row of both reference pages"
 
 FAILING = (400, 401, 403, 404, 500, 503)
 URI = "POST /v2/{project_id}/fgs/functions/{function_urn}/invocations"
@@ -55,53 +59,68 @@ def items(page: dict[str, list[str]]) -> set[str]:
     return {f"{kind}: {name}" for kind, names in page.items() for name in names}
 
 
-def table() -> list[list[str]]:
-    """The cells of each row, without the heading."""
-    lines = (ROOT / "docs" / "functiongraph.md").read_text("utf-8").split("## Every row of both reference pages")[1]
-    rows = [
-        [cell.strip() for cell in line.strip("|").split("|")] for line in lines.splitlines() if line.startswith("|")
+def rows(document: str) -> list[list[str]]:
+    """The cells of each row of the table in this document, without the heading."""
+    lines = (ROOT / "docs" / document).read_text("utf-8").split(HEADING)[1].splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")][2:]
+
+
+def table(document: str) -> list[tuple[str, list[Path], list[str]]]:
+    """By row: the item, the modules that handle it, and the tests as file and name."""
+    if document == "functiongraph.md":
+        package, tests = ROOT / "loadgen" / "functiongraph", "tests/functiongraph/"
+    else:
+        package, tests = ROOT / "loadgen" / "emulator", "tests/"
+    return [
+        (item, [package / name for name in quoted(modules)], [tests + name for name in quoted(proofs)])
+        for item, *_, modules, proofs in rows(document)
     ]
-    return rows[2:]
 
 
 def quoted(cell: str) -> list[str]:
     return re.findall("`([^`]+)`", cell)
 
 
-def names_of_tests(name: str) -> set[str]:
-    tree = ast.parse((HERE / name).read_text("utf-8"))
-    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+@cache
+def names_of_tests(file: str) -> set[str]:
+    tree = ast.parse((ROOT / file).read_text("utf-8"))
+    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
-def test_the_table_has_every_item_of_both_pages_and_no_other() -> None:
-    assert {row[0] for row in table()} == items(HUAWEI) | items(OTC)
+EACH_TABLE = pytest.mark.parametrize("document", ["functiongraph.md", "emulator.md"])
 
 
-def test_no_item_has_two_rows() -> None:
-    named = [row[0].lower() for row in table()]
+@EACH_TABLE
+def test_the_table_has_every_item_of_both_pages_and_no_other(document: str) -> None:
+    assert {item for item, *_ in table(document)} == items(HUAWEI) | items(OTC)
+
+
+@EACH_TABLE
+def test_no_item_has_two_rows(document: str) -> None:
+    named = [item.lower() for item, *_ in table(document)]
     assert len(named) == len(set(named))
 
 
 @pytest.mark.parametrize(("column", "page"), [(1, HUAWEI), (2, OTC)])
 def test_a_row_says_which_page_has_it(column: int, page: dict[str, list[str]]) -> None:
-    assert {row[0] for row in table() if row[column] != "-"} == items(page)
+    assert {row[0] for row in rows("functiongraph.md") if row[column] != "-"} == items(page)
 
 
-def test_every_row_names_modules_that_exist() -> None:
-    for row in table():
-        modules = quoted(row[3])
-        assert modules, row
+@EACH_TABLE
+def test_every_row_names_modules_that_exist(document: str) -> None:
+    for item, modules, _ in table(document):
+        assert modules, item
         for module in modules:
-            assert (ROOT / "loadgen" / "functiongraph" / module).is_file(), row
+            assert module.is_file(), item
 
 
-def test_every_row_names_tests_that_exist() -> None:
-    for row in table():
-        tests = quoted(row[4])
-        assert tests, row
+@EACH_TABLE
+def test_every_row_names_tests_that_exist(document: str) -> None:
+    for item, _, tests in table(document):
+        assert tests, item
         for test in tests:
-            name, _, function = test.partition("::")
-            assert function in names_of_tests(name), test
+            file, _, function = test.partition("::")
+            assert function in names_of_tests(file), test
 
 
 def test_every_documented_response_header_is_read_whatever_its_casing() -> None:

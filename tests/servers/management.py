@@ -114,7 +114,7 @@ class Management:
             return _ok({"reservedinstances": [{"func_urn": f"{HELLO.text}:latest", "count": self.reserved["count"]}]})
         if rest == ["reservedinstanceconfigs"]:
             plan = {"qualifier_type": "version", "qualifier_name": "latest", "min_count": self.reserved["count"]}
-            return _ok({"reservedinstances": [{**plan, **{k: v for k, v in self.reserved.items() if k != "count"}}]})
+            return _ok({"reserved_instances": [{**plan, **{k: v for k, v in self.reserved.items() if k != "count"}}]})
         urn = parse(rest[0], project_id=PROJECT)
         if urn.name != HELLO.name:
             return failure(404, "FSS.1051", "Not found the function")

@@ -34,6 +34,10 @@ class Peer:
         self.requests.append(request)
         return request
 
+    async def begun(self) -> None:
+        """Wait until a request has begun to arrive; its first byte is lost."""
+        await self._reader.read(1)
+
     async def send(self, *pieces: bytes, pause_s: float = 0.02) -> None:
         """Send pieces, with a pause in between so that they arrive apart."""
         for i, piece in enumerate(pieces):
