@@ -8,7 +8,7 @@ HOT_PATH_TESTS := tests/engine tests/measure tests/fleet tests/experiments tests
 BUILD := $(BIN)/python -c 'from loadgen.build import build; print(build())'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check format bench lock clean
+.PHONY: help demo test soak simulate lint check format bench fuzz lock clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*##/  make \1\t/p' $(MAKEFILE_LIST)
@@ -42,6 +42,14 @@ test: $(VENV)/dev.stamp  ## run all tests
 	  echo "==> running the tests that reach the hot path on the pure build"; \
 	  LOADGEN_PURE=1 $(BIN)/python -m pytest $(HOT_PATH_TESTS); fi
 
+soak: $(VENV)/dev.stamp  ## the long tests, which take minutes
+	@echo "==> running the long tests"
+	@$(BIN)/python -m pytest -m soak
+
+simulate: $(VENV)/dev.stamp  ## the experiments where the truth is known, beside other tools' ways; quickly: ARGS=--quick
+	@echo "==> simulating: an hour or two of CPU, some minutes with ARGS=--quick"
+	@$(BIN)/python -m tests.simulate $(ARGS)
+
 lint: $(VENV)/dev.stamp  ## format, lint, types, layers
 	@echo "==> ruff, mypy, import-linter"
 	@$(BIN)/ruff format --check .
@@ -55,14 +63,20 @@ format: $(VENV)/dev.stamp  ## format the code and fix what ruff can fix
 	@$(BIN)/ruff check --fix --exit-zero --quiet .
 	@$(BIN)/ruff format .
 
-bench: $(VENV)/dev.stamp  ## invocations per second and CPU per invocation, beside wrk on the same nginx
-	@echo "==> benchmarking against nginx and wrk (both must be installed)"
-	@$(BIN)/python -m benchmarks.throughput
+bench: $(VENV)/dev.stamp  ## throughput, pacing and accuracy beside wrk, hey, ab, k6 and locust; quickly: ARGS=--quick
+	@echo "==> benchmarking beside the peers that are installed: some 20 minutes, four with ARGS=--quick"
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+fuzz: $(VENV)/dev.stamp  ## fuzz what reads answers and frames, for a minute; longer: SECONDS=600
+	@echo "==> fuzzing with atheris, which has wheels for Linux on x86-64"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
+	@$(BIN)/python -m tests.fuzz $(or $(SECONDS),60)
 
 lock: | $(BIN)/python  ## pin the versions of pyproject.toml in requirements/ (needs uv)
 	@printf 'setuptools>=77\nCython>=3.1\n' > $(VENV)/build.in
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml $(VENV)/build.in -o requirements/run.txt
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml $(VENV)/build.in --group dev -o requirements/dev.txt
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group fuzz -o requirements/fuzz.txt
 
 clean:  ## remove .venv and every cache
 	@rm -rf $(VENV) build loadgen/*/*.so .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -27,6 +27,7 @@ from tests.scenarios import closed_phase, function, open_phase, scenario
 
 PURE = {"LOADGEN_PURE": "1"}
 CALL_LATER = {"PYTHONPATH": str(Path(__file__).with_name("call_later"))}
+PLAIN_TLS = {"PYTHONPATH": str(Path(__file__).with_name("plain_tls"))}
 _BUILD = "import loadgen, loadgen.build; print(loadgen.__version__, loadgen.build.build())"
 _LEAD_NS = 100_000_000
 _PERCENTILES = (50.0, 90.0, 99.0, 99.9)

@@ -13,10 +13,11 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.document import NONE, absent, commands, provenance, table
-from benchmarks.ours import PURE, Agent, build
+from benchmarks.ours import PLAIN_TLS, PURE, Agent, build
 from benchmarks.peers import peers
 from benchmarks.tool import Closed, Endpoint, Measured, Tool, ToolError
 from tests.servers.certificate import make_certificate
@@ -31,15 +32,17 @@ Results = Sequence[Measured | ToolError]
 
 
 def tools() -> list[Tool]:
-    """Loadgen in both builds, and every peer with a closed model."""
+    """Loadgen in both builds, with its speed extra where that is installed, and every peer with a closed model."""
     load = Closed(CONNECTIONS, 1)
-    ours = [_ours("compiled", {}), _ours("pure", PURE)]
+    ours = [_ours("compiled", PLAIN_TLS), _ours("pure", {**PLAIN_TLS, **PURE})]
+    if find_spec("aiofastnet") is not None:
+        ours.insert(1, _ours("compiled", {}, extra=" with the speed extra"))
     return [*ours, *(peer for peer in peers() if peer.makes(load))]
 
 
-def _ours(name: str, variables: dict[str, str]) -> Agent:
+def _ours(name: str, variables: dict[str, str], extra: str = "") -> Agent:
     version, built = build(variables)
-    return Agent(f"loadgen, {name}", version if built == name else None, variables)
+    return Agent(f"loadgen, {name}{extra}", version if built == name else None, variables)
 
 
 def section(seconds: int, rounds: int, how: str) -> str:

@@ -32,8 +32,10 @@ from loadgen.scenario.model import (
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--set", "overrides", multiple=True, metavar="KEY.PATH=VALUE", help="Set a value of the scenario.")
-def check(file: Path, overrides: tuple[str, ...]) -> None:
-    """Validate a scenario and show what it would do; nothing is sent."""
+@click.option("--offline", is_flag=True, help="Do not ask the platform for the function's limits and memory.")
+def check(file: Path, overrides: tuple[str, ...], offline: bool) -> None:
+    """Validate a scenario and show what it would do and cost; nothing is invoked."""
+    from loadgen.cli.credentials import with_credentials
     from loadgen.functiongraph.urn import check_target
 
     try:
@@ -41,8 +43,28 @@ def check(file: Path, overrides: tuple[str, ...]) -> None:
     except ScenarioError as error:
         output.say(error.render())
         sys.exit(2)
-    for line in plan(loaded.scenario):
+    scenario = with_credentials(loaded.scenario, quiet=False)
+    for line in (*plan(scenario), *_outlook(scenario, offline)):
         click.echo(line)
+
+
+def _outlook(scenario: Scenario, offline: bool) -> Iterator[str]:
+    """What a run would cost, and what the platform would not allow, as far as it may be asked."""
+    import asyncio
+
+    from loadgen.control.limits import unreachable
+    from loadgen.experiments.forecast import before, size_mb
+    from loadgen.experiments.quota import limits_of
+
+    asked = scenario.emulator is not None or not offline
+    limits = asyncio.run(limits_of(scenario, scenario.target)) if asked else None
+    yield from before(scenario, size_mb(scenario, None if limits is None else limits.memory_mb))
+    if limits is None:
+        return
+    for warning in unreachable(scenario, limits):
+        yield f"warning: {warning}"
+    for why in limits.unread:
+        yield f"note: the limits of the function were not read: {why}"
 
 
 def plan(scenario: Scenario) -> Iterator[str]:
@@ -58,6 +80,9 @@ def plan(scenario: Scenario) -> Iterator[str]:
         yield f"  {phase.name}{' (warm-up)' if phase.warmup else ''}: {describe_shape(phase.shape)}, " + _load(
             phase, count
         )
+    if scenario.kind != "load":
+        yield from _experiment(scenario)
+        return
     closed = len(known) < len(scenario.phases)
     preflight = " + 1 pre-flight" if scenario.target.preflight else ""
     length = seconds(sum(phase.duration_ns for phase in scenario.phases))
@@ -66,6 +91,18 @@ def plan(scenario: Scenario) -> Iterator[str]:
     yield f"budget: {_budget(scenario)}"
     yield f"thresholds: {', '.join(rule.text for rule in scenario.thresholds) or 'none'}"
     yield from _doubts(scenario)
+
+
+def _experiment(scenario: Scenario) -> Iterator[str]:
+    """What is known beforehand of a run that asks for its load as it goes."""
+    if scenario.capacity is not None:
+        asked = scenario.capacity
+        yield f"  rates from {_rate(asked.from_rate)} to {_rate(asked.to_rate)}, at most {asked.max_in_flight} in flight"
+        yield f"  rules: {', '.join(rule.text for rule in asked.slo)}"
+        most = round(asked.to_rate.per_s * asked.confirm_ns / NS_PER_S)
+        yield f"  confirmed for {seconds(asked.confirm_ns)}: {most} invocations if the largest rate is sustained"
+    yield f"total: not known beforehand: kind: {scenario.kind} asks for its load as it goes; budget bounds it"
+    yield f"budget: {_budget(scenario)}"
 
 
 def _doubts(scenario: Scenario) -> Iterator[str]:
@@ -131,5 +168,9 @@ def _load(phase: Phase, count: int | None) -> str:
 def _budget(scenario: Scenario) -> str:
     budget = scenario.budget
     limits = [] if budget.invocations is None else [f"{budget.invocations} invocations"]
+    limits += [] if budget.cost is None else [str(budget.cost)]
     limits += [] if budget.duration_ns is None else [seconds(budget.duration_ns)]
+    limits += [] if budget.in_flight is None else [f"{budget.in_flight} in flight"]
+    limits += [] if budget.errors is None else [f"more than {100 * budget.errors:.6g}% errors"]
+    limits += [] if budget.throttled is None else [f"more than {100 * budget.throttled:.6g}% throttled"]
     return " or ".join(limits) or "none"

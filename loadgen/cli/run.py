@@ -17,10 +17,12 @@ from loadgen.cli import INTERRUPTED, output
 
 if TYPE_CHECKING:
     from loadgen.cli.progress import Progress
-    from loadgen.experiments.load import Finished
+    from loadgen.control.journalfile import JournalFile
+    from loadgen.experiments.runner import Finished
     from loadgen.history.rundir import RunDirectory
     from loadgen.measure.summary import Summary
     from loadgen.scenario.load import Loaded
+    from loadgen.scenario.secret import Secrets
 
 FAILED = 1
 INVALID = 97
@@ -51,7 +53,7 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY
 )
 @click.option("--cluster", metavar="ADDRESS", help="Run the agents on a cluster; not built yet.")
 @click.option("--quiet", is_flag=True, help="Show neither progress nor messages.")
-@click.option("--yes", is_flag=True, help="Never ask before a run; nothing asks yet.")
+@click.option("--yes", is_flag=True, help="Do not ask before a run that takes more than the scenario's confirm block.")
 def run(
     file: Path,
     out: Path | None,
@@ -62,23 +64,32 @@ def run(
     yes: bool,
 ) -> None:
     """Run the scenario in FILE and write its results."""
+    from msgspec.structs import replace
+
+    from loadgen.cli.confirm import confirm_invocations, never_asks
+    from loadgen.cli.credentials import with_credentials
     from loadgen.history.rundir import RunDirectory, RunDirectoryError, default_path
-    from loadgen.scenario.secret import hidden, values
+    from loadgen.scenario.secret import Secrets
 
     if cluster is not None:
         raise click.UsageError("--cluster: running on a cluster is not built yet; leave it out")
     loaded = _load(file, overrides)
-    secrets = values(loaded.scenario.target)
+    agents = _agents(loaded, agents)
+    loaded = replace(loaded, scenario=with_credentials(loaded.scenario, quiet=quiet))
+    asks = not yes and not never_asks(loaded.scenario.target)
+    if asks:
+        confirm_invocations(loaded.scenario)
+    secrets = Secrets(loaded.scenario.target)
     try:
         path = out or default_path(loaded.scenario.name, datetime.now(UTC))
-        directory = RunDirectory.create(path, partial(hidden, secrets=secrets))
+        directory = RunDirectory.create(path, secrets.hide)
     except RunDirectoryError as error:
         raise click.UsageError(str(error)) from error
     if not quiet:
         for name in sorted({name.lower() for name in _PROXIES if os.environ.get(name)}):
             output.say(f"warning: {name} is set and ignored: a proxy would be part of what is measured")
     try:
-        finished = _run(loaded, directory, agents, quiet)
+        finished = _run(file, loaded, directory, secrets, agents, quiet=quiet, asks=asks)
         written = _write(_masked(finished.summary, secrets), directory)
     finally:
         directory.close()
@@ -116,49 +127,91 @@ def _load(file: Path, overrides: tuple[str, ...]) -> Loaded:
         sys.exit(2)
 
 
-def _run(loaded: Loaded, directory: RunDirectory, agents: int | None, quiet: bool) -> Finished:
-    from loadgen.cli.progress import Progress
+def _agents(loaded: Loaded, most: int | None) -> int:
+    """How many agents to use, once this machine is known to allow them the files that they may need."""
     from loadgen.engine.environment import usable_cores
-    from loadgen.experiments.load import RunFailedError
+    from loadgen.engine.limits import LimitError, allow_files
+    from loadgen.experiments.kind import widest
+    from loadgen.experiments.runner import agents_of
+
+    agents = agents_of(loaded.scenario, most or max(1, usable_cores() - 1))
+    try:
+        allow_files(widest(loaded.scenario), agents)
+    except LimitError as error:
+        output.say(f"error: {error}")
+        sys.exit(2)
+    return agents
+
+
+def _run(
+    file: Path, loaded: Loaded, directory: RunDirectory, secrets: Secrets, agents: int, *, quiet: bool, asks: bool
+) -> Finished:
+    from loadgen.cli.progress import Progress
+    from loadgen.experiments.runner import DeclinedError, RunFailedError
     from loadgen.history.rundir import RunDirectoryError
 
     interactive = sys.stderr is not None and sys.stderr.isatty() and not os.environ.get("CI")
     progress = Progress(loaded.scenario, sys.stderr, interactive, quiet=quiet)
     try:
-        return asyncio.run(_drive(loaded, directory, agents or max(1, usable_cores() - 1), progress))
-    except (RunFailedError, RunDirectoryError) as error:
+        return asyncio.run(_drive(file, loaded, directory, secrets, agents, progress, asks))
+    except (RunFailedError, DeclinedError, RunDirectoryError) as error:
         progress.close()
         directory.discard()
         output.say(f"error: {error}")
-        sys.exit(FAILED)
+        sys.exit(2 if isinstance(error, DeclinedError) else FAILED)
     finally:
         progress.close()
 
 
-async def _drive(loaded: Loaded, directory: RunDirectory, agents: int, progress: Progress) -> Finished:
-    from loadgen.experiments.load import LoadRun
+async def _drive(
+    file: Path, loaded: Loaded, directory: RunDirectory, secrets: Secrets, agents: int, progress: Progress, asks: bool
+) -> Finished:
+    from loadgen.cli.confirm import confirm
+    from loadgen.cli.state import state_directory
+    from loadgen.experiments.calibration import stored
+    from loadgen.experiments.kind import decision
+    from loadgen.experiments.runner import Runner
 
-    load = LoadRun(loaded, directory, progress, agents=agents)
+    decided_by = decision(loaded.scenario)
+    floor = stored(state_directory())
+    runner = Runner(
+        loaded,
+        decided_by,
+        directory,
+        progress,
+        agents=agents,
+        floor=floor,
+        secrets=secrets,
+        confirm=confirm if asks else None,
+        journal=partial(_journal, file, emulated=loaded.scenario.target.emulated),
+    )
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
-            loop.add_signal_handler(number, load.interrupt)
+            loop.add_signal_handler(number, runner.interrupt)
     try:
-        return await load.run()
+        return await runner.run()
     finally:
         # From here on the loop hears no signal: one that comes now must wait until what was measured is safe.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
 
 
-def _masked(summary: Summary, secrets: tuple[str, ...]) -> Summary:
+def _journal(file: Path, run: str, *, emulated: bool) -> JournalFile:
+    """The journal of a run, in which it writes what it changes on the platform, before it does. Raises JournalError."""
+    from loadgen.cli.state import state_directory
+    from loadgen.control.journalfile import DIRECTORY, JournalFile, begun
+
+    return JournalFile.create(state_directory() / DIRECTORY, begun(run, scenario=file, emulated=emulated))
+
+
+def _masked(summary: Summary, secrets: Secrets) -> Summary:
     """The Summary without the secrets that a target put into its answers."""
     from msgspec.structs import replace
 
     from loadgen.measure.summary import PhaseSummary
-    from loadgen.scenario.secret import hidden
 
     def hide(text: str | None) -> str | None:
-        return None if text is None else hidden(text, secrets)
+        return None if text is None else secrets.hide(text)
 
     def phase(each: PhaseSummary) -> PhaseSummary:
         failures = [

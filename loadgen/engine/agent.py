@@ -22,21 +22,26 @@ from functools import partial
 from itertools import count, islice
 from typing import Any
 
+import msgspec
+
 from loadgen.engine.address import address_of
 from loadgen.engine.clock import monotonic_ns
 from loadgen.engine.connection import HttpInvoker
 from loadgen.engine.environment import rss_bytes
+from loadgen.engine.health import Collections, HostReader, Recent, open_files
 from loadgen.engine.loop import new_event_loop
-from loadgen.engine.messages import Go, Plan, Prepare, Stop, decode, read_body
-from loadgen.engine.requests import requests
-from loadgen.engine.timer import ALARM
+from loadgen.engine.messages import Go, Phases, Plan, Prepare, Renew, Split, Stop, decode, read_body
+from loadgen.engine.requests import ConstantRequests, FedRequests, TurnedRequests, requests
+from loadgen.engine.timer import ALARM, Alarm
 from loadgen.engine.wire import wire_to
 from loadgen.engine.workers import ClosedRun, OpenRun, Terms, WorkerPool
+from loadgen.functiongraph.pricing import BILLING_UNITS_NS
 from loadgen.functiongraph.request import request_template
 from loadgen.measure.interval import VERSION, Connections, Frame, Health, encode
 from loadgen.measure.recorder import Recorder, Taken
+from loadgen.measure.start import Cuts
 from loadgen.pacing import offsets, random_stream, worker_spans
-from loadgen.scenario.model import Bursts, FunctionTarget, Phase
+from loadgen.scenario.model import Bursts, FunctionTarget, MemoryTurns, Phase
 
 INTERVAL_S = 1.0
 _PROBE_NS = 20_000_000  # how often the loop is asked to show that it is alive
@@ -51,6 +56,9 @@ class Agent:
         scenario = plan.scenario
         template = request_template(scenario.target)
         self._plan = plan
+        self._phases = Phases(scenario.phases, scenario.sample_share)
+        self._target = scenario.target
+        self._probe_fields = None if scenario.cold_starts is None else scenario.cold_starts.probe
         self._send = send
         self._loop = loop
         self._wire = wire_to(
@@ -59,9 +67,13 @@ class Agent:
             address_of(template.origin, plan.address, scenario.target.tls),
             loop,
             monotonic_ns,
+            probe=self._probe_fields,
         )
         self._requests = requests(scenario, template, plan.agent)
+        self._turns: tuple[int, ...] = ()
+        self._sized: dict[int, ConstantRequests | FedRequests] = {}
         self._pool = WorkerPool(partial(HttpInvoker, self._wire))
+        self._cuts: Cuts | None = None
         self._left = plan.allowance
         self._seq = 0
         self._interval_ns = monotonic_ns()
@@ -70,13 +82,24 @@ class Agent:
         self._run: OpenRun | ClosedRun | None = None
         self._opening: asyncio.Task[None] | None = None
         self._ticker: asyncio.TimerHandle | None = None
-        self._probe: asyncio.TimerHandle | None = None
+        self._probe: Alarm | None = None
         self._probe_due_ns = self._loop_lag_ns = 0
+        self._timer_error_ns: int | None = None
+        self._collections = Collections()
+        self._host = HostReader()
+        self._recent = Recent()
         self._packing: deque[tuple[Frame, Iterator[tuple[str, bytes]]]] = deque()
+
+    def use_phases(self, message: Phases) -> None:
+        """Take other phases than the scenario's."""
+        self._phases = message
+        self._turns = ()
 
     async def prepare(self, message: Prepare) -> None:
         """Open connections for a phase, then say so; at the latest after the connect timeout, or when stopped."""
-        self._phase = self._plan.scenario.phases[message.phase]
+        self._phase = self._phases.phases[message.phase]
+        if self._phases.memory_mb:
+            self._ask_for_memory(self._phases.memory_mb[message.phase])
         if not self._wire.fresh:
             self._opening = self._loop.create_task(self._open(message.connections))
             await asyncio.wait([self._opening], timeout=self._wire.timeout.connect_ns / 1e9)
@@ -89,6 +112,7 @@ class Agent:
         gc.disable()
         # what it took to get ready is no part of the load: the frame that says so covers no time
         self._interval_ns, self._cpu_ns = monotonic_ns(), time.process_time_ns()
+        self._collections.take()
         self._report(self._recorder(self._phase).take())
 
     async def _open(self, connections: int) -> None:
@@ -114,16 +138,17 @@ class Agent:
             done=self._done,
         )
         first, step = message.first_index, plan.agents
+        wanted = TurnedRequests(self._turns, self._sized, first) if self._turns else self._requests
         if phase.closed:
             spans = worker_spans(phase)[plan.agent :: step]
             indices = count(first + plan.agent, step)
-            self._run = ClosedRun(self._pool, spans, indices, self._requests, recorder, terms)
+            self._run = ClosedRun(self._pool, spans, indices, wanted, recorder, terms)
         else:
             schedule = enumerate(offsets(phase, plan.scenario.seed), first)
             self._run = OpenRun(
                 self._pool,
                 islice(schedule, plan.agent, None, step),
-                self._requests,
+                wanted,
                 recorder,
                 terms,
                 limit=max(1, phase.max_in_flight // step + (plan.agent < phase.max_in_flight % step)),
@@ -131,8 +156,38 @@ class Agent:
                 until_idle=isinstance(phase.shape, Bursts),
             )
         self._interval_ns = message.at_ns
+        self._host.begin()
+        self._probe = ALARM(self._loop, self._ring_probe)
         self._set_probe()
         self._ticker = self._loop.call_later((message.at_ns - monotonic_ns()) / 1e9 + INTERVAL_S, self._tick)
+
+    def renew(self, message: Renew) -> None:
+        """Take a new token for every start from now on."""
+        assert isinstance(self._target, FunctionTarget)
+        self._target = msgspec.structs.replace(self._target, auth=message.auth)
+        self._requests.use(request_template(self._target))
+        for memory_mb, sized in self._sized.items():
+            sized.use(request_template(msgspec.structs.replace(self._target, memory_mb=memory_mb)))
+
+    def _ask_for_memory(self, memory_mb: MemoryTurns) -> None:
+        """Ask for this memory size from now on, for these in turns, or for the target's own."""
+        own, target = self._plan.scenario.target, self._target
+        assert isinstance(own, FunctionTarget)
+        assert isinstance(target, FunctionTarget)
+        self._turns = memory_mb if isinstance(memory_mb, tuple) else ()
+        if isinstance(memory_mb, tuple):
+            for size in {*memory_mb} - {*self._sized}:
+                template = request_template(msgspec.structs.replace(target, memory_mb=size))
+                self._sized[size] = requests(self._plan.scenario, template, self._plan.agent)
+            return
+        wanted = own.memory_mb if memory_mb is None else memory_mb
+        if wanted != target.memory_mb:
+            self._target = msgspec.structs.replace(target, memory_mb=wanted)
+            self._requests.use(request_template(self._target))
+
+    def split(self, cuts: Cuts) -> None:
+        """Tell cold invocations from warm ones by these cuts, from the next phase on."""
+        self._cuts = cuts
 
     def stop(self) -> None:
         """End the phase under way; what is in flight gets its grace. Nothing more is opened ahead."""
@@ -152,10 +207,14 @@ class Agent:
             self._pack(monotonic_ns() + 10**12)
         for worker in self._pool.workers:
             worker.invoker.abandon()
+        self._collections.close()
+        self._host.close()
 
     def _recorder(self, phase: Phase) -> Recorder:
-        scenario, share = self._plan.scenario, self._plan.scenario.sample_share
+        scenario, share = self._plan.scenario, self._phases.sample_share
+        target = scenario.target
         chance = random_stream(scenario.seed, "samples", phase.name, str(self._plan.agent)).random
+        own_unit = () if scenario.prices is None else (scenario.prices.granularity_ns,)
         return Recorder(
             phase.name,
             self._plan.agent,
@@ -163,6 +222,10 @@ class Agent:
             closed=phase.closed,
             expects_summary=isinstance(scenario.target, FunctionTarget),
             sampled=(lambda: chance() < share) if share else None,
+            evidence=self._probe_fields is not None or (isinstance(target, FunctionTarget) and target.tail_share > 0),
+            cuts=self._cuts,
+            residual=isinstance(target, FunctionTarget) and phase.warmup and self._cuts is None,
+            billing_units_ns=tuple(dict.fromkeys((*BILLING_UNITS_NS, *own_unit))),
         )
 
     def _tick(self) -> None:
@@ -171,23 +234,28 @@ class Agent:
         self._report(self._run.recorder.take())
 
     def _set_probe(self) -> None:
+        assert self._probe is not None
         self._probe_due_ns = monotonic_ns() + _PROBE_NS
-        self._probe = self._loop.call_later(_PROBE_NS / 1e9, self._ring_probe)
+        self._probe.set(self._probe_due_ns)
 
     def _ring_probe(self) -> None:
-        self._note_loop_lag()
+        late_ns = self._note_loop_lag()
+        self._timer_error_ns = late_ns if self._timer_error_ns is None else min(self._timer_error_ns, late_ns)
         self._set_probe()
 
-    def _note_loop_lag(self) -> None:
-        self._loop_lag_ns = max(self._loop_lag_ns, monotonic_ns() - self._probe_due_ns)
+    def _note_loop_lag(self) -> int:
+        late_ns = max(0, monotonic_ns() - self._probe_due_ns)
+        self._loop_lag_ns = max(self._loop_lag_ns, late_ns)
+        return late_ns
 
     def _done(self) -> None:
         run, self._run = self._run, None
         assert run is not None
         self._note_loop_lag()  # a stall over the end would otherwise not be seen
-        for timer in (self._ticker, self._probe):
-            if timer is not None:
-                timer.cancel()
+        if self._probe is not None:
+            self._probe.close()
+        if self._ticker is not None:
+            self._ticker.cancel()
         self._left = run.allowance_left
         self._report(run.recorder.take(), run)
 
@@ -214,14 +282,23 @@ class Agent:
             reasons=taken.reasons(),
             connections=connections,
             hist={},
-            health=self._health(),
+            health=self._health(now, connections.opened, ended=ended is not None),
             clipped=taken.clipped,
             negative_overhead=taken.negative_overhead,
             summary_missing=taken.summary_missing,
             samples=taken.samples,
             failures=taken.failures,
             slowest=taken.slowest,
+            billed_ns=taken.billed_ns,
+            metered=taken.metered,
+            billing_units=taken.billing_units,
+            misbilled=taken.misbilled,
+            underbilled=taken.underbilled,
+            worst_bill=taken.worst_bill,
         )
+        run = self._run if ended is None else ended
+        if isinstance(run, OpenRun):
+            frame.short_of_workers = run.take_short_of_workers()
         if ended is not None:
             frame.final = True
             frame.load_ns = ended.load_ns
@@ -250,15 +327,23 @@ class Agent:
         self._packing.popleft()
         self._send(encode(frame))
 
-    def _health(self) -> Health:
+    def _health(self, now_ns: int, opened: int, *, ended: bool) -> Health:
         cpu_ns, before = time.process_time_ns(), self._cpu_ns
         self._cpu_ns = cpu_ns
         loop_lag_ns, self._loop_lag_ns = self._loop_lag_ns, 0
+        timer_error_ns, self._timer_error_ns = self._timer_error_ns, None
+        collections, longest_ns = self._collections.take()
+        looks = ended or (self._run is not None and self._host.cheap)
         return Health(
             cpu_ns=cpu_ns - before,
             rss_bytes=rss_bytes(),
-            gc_collections=sum(generation["collections"] for generation in gc.get_stats()),
+            gc_collections=collections,
+            gc_pause_ns=longest_ns,
             loop_lag_ns=loop_lag_ns,
+            timer_error_ns=timer_error_ns,
+            open_files=open_files(),
+            recent_connections=self._recent.add(now_ns, opened),
+            host=self._host.read() if looks else None,
         )
 
 
@@ -302,11 +387,17 @@ async def serve() -> None:
         match decode(body):
             case Plan() as plan:
                 agent = Agent(plan, stdout.write, loop)
+            case Phases() as message if agent is not None:
+                agent.use_phases(message)
             case Prepare() as message if agent is not None:
                 preparing = loop.create_task(agent.prepare(message))
                 preparing.add_done_callback(_result)
             case Go() as message if agent is not None:
                 agent.go(message)
+            case Renew() as message if agent is not None:
+                agent.renew(message)
+            case Split(cuts) if agent is not None:
+                agent.split(cuts)
             case Stop() if agent is not None:
                 agent.stop()
     if preparing is not None:

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from loadgen.measure.start import Cuts
-from loadgen.scenario.model import Phase, Scenario, TokenAuth
+from loadgen.scenario.model import MemoryTurns, Phase, Scenario, TokenAuth
 
 
 class Plan(Struct, frozen=True, tag="plan"):
@@ -40,13 +40,14 @@ class Plan(Struct, frozen=True, tag="plan"):
 class Phases(Struct, frozen=True, tag="phases"):
     """From now on these are the phases of the run, and Prepare counts them from 0.
 
-    ``memory_mb`` is the memory size that each asks for, None for the target's own; empty for all of them.
+    ``memory_mb`` is the memory size that each asks for, or the sizes that its arrivals ask for in turns, None for the
+    target's own; empty for all of them.
     ``sample_share`` is the share of the invocations whose samples are kept.
     """
 
     phases: tuple[Phase, ...]
     sample_share: float
-    memory_mb: tuple[int | None, ...] = ()
+    memory_mb: tuple[MemoryTurns, ...] = ()
 
 
 class Prepare(Struct, frozen=True, tag="prepare"):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from loadgen.engine.clock import unix_s
@@ -32,6 +33,30 @@ def requests(
     if scenario.feeder is None:
         raise AssertionError("an event with placeholders needs a feeder; loading checks it")
     return FedRequests(event, scenario.feeder, scenario.seed, template, tail, now)
+
+
+class TurnedRequests:
+    """Arrivals that ask for memory sizes in turns. The n-th arrivals of all sizes send the same event."""
+
+    __slots__ = ("_each", "_first", "_numbers", "_turns")
+
+    def __init__(
+        self, turns: tuple[int, ...], sizes: Mapping[int, Callable[[int], bytes | None]], first_index: int
+    ) -> None:
+        """``turns`` are the sizes in order, round and round; ``sizes`` the requests of each; ``first_index`` begins."""
+        self._turns = tuple(sizes[size] for size in turns)
+        self._each = max(Counter(turns).values())
+        seen: Counter[int] = Counter()
+        self._numbers: list[int] = []
+        for size in turns:
+            self._numbers.append(seen[size])
+            seen[size] += 1
+        self._first = first_index
+
+    def __call__(self, index: int) -> bytes | None:
+        """See ``requests``."""
+        rounds, position = divmod(index - self._first, len(self._turns))
+        return self._turns[position](self._first + rounds * self._each + self._numbers[position])
 
 
 class ConstantRequests:

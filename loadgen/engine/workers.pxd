@@ -32,7 +32,7 @@ cdef class Run:
 cdef class OpenRun(Run):
     cdef object _schedule, _max_lag_ns, _stage, _alarm
     cdef list _spare
-    cdef bint _until_idle, _available, _exhausted
+    cdef bint _until_idle, _available, _exhausted, _short_of_workers
     cdef long long _limit, _available_since_ns, _owed_ns, _grace_from_ns, _load_end_ns, _index, _due_ns, _size
 
     @cython.locals(worker=Worker, free=list, due=cython.longlong, since=cython.longlong, now=cython.longlong,

@@ -222,6 +222,7 @@ class OpenRun(Run):
         self._available = True
         self._available_since_ns = terms.begin_ns
         self._owed_ns = 0
+        self._short_of_workers = False
         self._grace_from_ns = self._load_end_ns = self._end_ns
         self._index = 0
         self._due_ns = self._end_ns
@@ -238,6 +239,12 @@ class OpenRun(Run):
     def load_ns(self) -> int:
         """How long the phase sent load: its duration, or less when it was ended early."""
         return max(0, self._load_end_ns - self._begin_ns)
+
+    def take_short_of_workers(self) -> bool:
+        """Whether a start that was due found all workers busy since the last call, or does now."""
+        waits = self._stage == self._dispatch and not self._available and self._due_ns <= self._clock()
+        short, self._short_of_workers = self._short_of_workers or waits, False
+        return short
 
     def stop(self) -> None:
         """End the phase now."""
@@ -312,6 +319,7 @@ class OpenRun(Run):
         if due >= since:
             late = self._owed_ns = now - due
         else:
+            self._short_of_workers = True
             if self._owed_ns > since - due:
                 self._owed_ns = since - due
             late = now - since + self._owed_ns

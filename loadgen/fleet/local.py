@@ -16,10 +16,14 @@ from typing import Self
 
 import msgspec
 
-from loadgen.engine.messages import Go, Message, Plan, Prepare, Stop, encode, read_body
+from loadgen.engine.messages import Go, Message, Phases, Plan, Prepare, Renew, Split, Stop, encode, read_body
 from loadgen.measure.interval import Frame, decode
+from loadgen.measure.start import Cuts
+from loadgen.scenario.model import TokenAuth
 
 _EXIT_S = 5
+PATIENCE_S = 30.0
+"""How long agents may say nothing: each sends a frame a second."""
 _STDERR_TAIL = 2000
 
 
@@ -28,10 +32,15 @@ class FleetError(Exception):
 
 
 class LocalFleet:
-    """The agents of one run. An async context manager that leaves no process behind."""
+    """The agents of one run. An async context manager that leaves no process behind.
 
-    def __init__(self, plans: list[Plan]) -> None:
+    Agents that say nothing for ``patience_s`` (opening connections: for that much longer than the connect timeout) are
+    taken for dead: a FleetError.
+    """
+
+    def __init__(self, plans: list[Plan], *, patience_s: float = PATIENCE_S) -> None:
         self._plans = plans
+        self._patience_s = patience_s
         self._agents: list[Process] = []
         self._readers: list[asyncio.Task[None]] = []
         self._received: asyncio.Queue[Frame | FleetError] = asyncio.Queue()
@@ -63,11 +72,16 @@ class LocalFleet:
     ) -> None:
         await self._close()
 
+    def use(self, phases: Phases) -> None:
+        """Have every agent run these phases from now on, rather than those of its plan."""
+        self._tell_all(phases)
+
     async def prepare(self, phase: int, connections: int) -> list[Frame]:
         """Have every agent open its share of connections; the frame of each that says it did. Raises FleetError."""
         share = -(-connections // len(self._agents))
         self._tell_all(Prepare(phase, share))
-        return [await self._receive() for _ in self._agents]
+        patience_s = self._patience_s + self._plans[0].scenario.target.timeout.connect_ns / 1e9
+        return [await self._receive(patience_s) for _ in self._agents]
 
     async def run(self, at_ns: int, first_index: int = 0) -> AsyncIterator[Frame]:
         """Begin the prepared phase at an instant (monotonic); its frames as they come, each agent's last one ``final``.
@@ -79,9 +93,17 @@ class LocalFleet:
         self._tell_all(Go(at_ns, first_index))
         left = len(self._agents)
         while left:
-            frame = await self._receive()
+            frame = await self._receive(self._patience_s)
             left -= frame.final
             yield frame
+
+    def renew(self, auth: TokenAuth) -> None:
+        """Have every agent send this token from its next start on."""
+        self._tell_all(Renew(auth))
+
+    def split(self, cuts: Cuts) -> None:
+        """Have every agent tell cold invocations from warm ones by these cuts, from the next phase on."""
+        self._tell_all(Split(cuts))
 
     def stop(self) -> None:
         """End the phase under way: nothing more is started, what is in flight gets its grace."""
@@ -94,8 +116,13 @@ class LocalFleet:
                 agent.stdin.close()
                 asyncio.get_running_loop().call_later(_EXIT_S, _kill, agent)
 
-    async def _receive(self) -> Frame:
-        received = await self._received.get()
+    async def _receive(self, patience_s: float) -> Frame:
+        try:
+            received = await asyncio.wait_for(self._received.get(), patience_s)
+        except TimeoutError:
+            raise FleetError(
+                f"no agent has said anything for {patience_s:g} s, expected a frame a second: is one suspended?"
+            ) from None
         if isinstance(received, FleetError):
             raise received
         return received

@@ -19,7 +19,8 @@ VERSION = 1
 class Sample(Struct, frozen=True, gc=False, omit_defaults=False):
     """One invocation, kept when the scenario asks for samples; a line of samples.ndjson.
 
-    Instants are ns since the run began.
+    Instants are ns since the run began. ``start`` and ``start_source`` are of ``loadgen.measure.start``, ``instance``
+    is what the function calls its instance, null where it does not tell.
     """
 
     intended_ns: int
@@ -41,6 +42,7 @@ class Sample(Struct, frozen=True, gc=False, omit_defaults=False):
     start_source: str
     start_posterior: float | None
     request_id: str | None
+    instance: str | None = None
 
 
 class Failure(Struct, frozen=True):
@@ -63,6 +65,22 @@ class Slow(Struct, frozen=True):
     request_id: str | None
 
 
+class Misbilled(Struct, frozen=True):
+    """An invocation that was billed for other than its duration rounded up to any known unit."""
+
+    duration_ns: int
+    billed_duration_ns: int
+    request_id: str | None
+
+
+def worse(known: Misbilled | None, other: Misbilled | None) -> Misbilled | None:
+    """The one whose bill is further from its duration, the first of equals."""
+    if known is None or other is None:
+        return known or other
+    off, known_off = (abs(each.billed_duration_ns - each.duration_ns) for each in (other, known))
+    return other if off > known_off else known
+
+
 class Connections(Struct):
     """Connection events of an interval. ``reused`` counts invocations on a connection that had answered before."""
 
@@ -79,17 +97,61 @@ class Connections(Struct):
         self.failed += other.failed
 
 
+class Host(Struct):
+    """The machine under an agent, over the ``observed_ns`` between two looks at it.
+
+    Of the ``cores`` that the agent may use, ``least_idle_ns`` is the idle time of the one that had least, and
+    ``stolen_ns`` the time that a hypervisor gave to others, of all of them together. ``throttled_ns`` is how long the
+    CPU limit of the agent's control group held it back, ``throttled`` times; 0 where there is no limit.
+    """
+
+    cores: int = 0
+    observed_ns: int = 0
+    least_idle_ns: int = 0
+    stolen_ns: int = 0
+    throttled: int = 0
+    throttled_ns: int = 0
+
+    @property
+    def least_idle(self) -> float | None:
+        """The share of the time in which each moment's busiest core was idle; None when nobody looked."""
+        return self.least_idle_ns / self.observed_ns if self.observed_ns else None
+
+    @property
+    def stolen(self) -> float | None:
+        """The share of the cores' time that was stolen; None when nobody looked."""
+        return self.stolen_ns / (self.observed_ns * self.cores) if self.observed_ns and self.cores else None
+
+    def add(self, other: Host) -> None:
+        """Add what was seen in another interval."""
+        self.cores = max(self.cores, other.cores)
+        self.observed_ns += other.observed_ns
+        self.least_idle_ns += other.least_idle_ns
+        self.stolen_ns += other.stolen_ns
+        self.throttled += other.throttled
+        self.throttled_ns += other.throttled_ns
+
+
 class Health(Struct, frozen=True):
     """An agent's own state over an interval: the CPU time it used, and its memory at the end.
 
-    ``loop_lag_ns`` is by how much its event loop was late at most, as seen by a probe that asks to be called every 20
-    ms.
+    A probe asks to be called every 20 ms by an alarm like the one that starts invocations. ``loop_lag_ns`` is by how
+    much it was late at most, which is how long the event loop stood still; ``timer_error_ns`` by how much at least,
+    which is the alarm's own part of it, None when it did not ring. ``gc_pause_ns`` is the longest of the
+    ``gc_collections``. ``open_files`` were open at the end, None where the system does not say so cheaply;
+    ``recent_connections`` were opened in the 60 s before, and may each still hold a local port. ``host`` is None when
+    the machine was not looked at.
     """
 
     cpu_ns: int = 0
     rss_bytes: int = 0
     gc_collections: int = 0
+    gc_pause_ns: int = 0
     loop_lag_ns: int = 0
+    timer_error_ns: int | None = None
+    open_files: int | None = None
+    recent_connections: int = 0
+    host: Host | None = None
 
 
 class Frame(Struct):
@@ -99,8 +161,13 @@ class Frame(Struct):
     ``outcome/reason``. ``hist`` maps ``phase/start/outcome/metric`` to a packed histogram; ``clipped`` counts values
     above the largest one a histogram holds (they are recorded as that one); ``negative_overhead`` those recorded as 0.
     ``feeder_exhausted`` says that a feeder read ``once`` ran out and ended the phase, ``budget_reached`` that the
-    invocations allowed were spent. ``final`` marks the last frame of the phase,
-    which says in ``load_ns`` how long the phase sent load.
+    invocations allowed were spent, ``short_of_workers`` that a start found all workers busy. ``final`` marks the last
+    frame of the phase, which says in ``load_ns`` how long the phase sent load.
+
+    ``billed_ns`` is what the ``metered`` invocations were billed, by memory size (MB); those whose answer tells no size
+    or no billed duration, or none to be believed, are not among them. ``billing_units`` counts invocations by the unit
+    (ns) that their duration was rounded up to, ``misbilled`` those without one, of which ``underbilled`` were billed
+    for less than they ran.
     """
 
     v: int
@@ -129,6 +196,13 @@ class Frame(Struct):
     budget_reached: bool = False
     final: bool = False
     load_ns: int = 0
+    billed_ns: dict[int, int] = {}
+    metered: int = 0
+    billing_units: dict[int, int] = {}
+    misbilled: int = 0
+    underbilled: int = 0
+    worst_bill: Misbilled | None = None
+    short_of_workers: bool = False
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -146,7 +220,10 @@ def decode(body: bytes) -> Frame:
 
     Raises msgspec.ValidationError or msgspec.DecodeError when the bytes are not a frame of this version.
     """
-    frame = _DECODER.decode(body)
+    try:
+        frame = _DECODER.decode(body)
+    except UnicodeDecodeError as error:  # msgspec leaves this one to Python
+        raise msgspec.DecodeError(f"text that is not UTF-8: {error}") from error
     if frame.v != VERSION:
         raise msgspec.ValidationError(f"frame version {frame.v}, expected {VERSION}")
     return frame

@@ -13,18 +13,18 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
 
 from msgspec import Struct
 
 from loadgen.functiongraph.outcome import CENSORED, Outcome
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.interval import Connections, Failure, Frame, Slow
+from loadgen.measure.interval import Connections, Failure, Frame, Health, Host, Misbilled, Slow, worse
 from loadgen.measure.percentile import LISTED, percentiles
-from loadgen.measure.recorder import EXAMPLES, SLOWEST
-from loadgen.measure.summary import AgentHealth, Examples, Generator, MetricSummary, PhaseSummary
+from loadgen.measure.recorder import EXAMPLES, RESIDUAL, SLOWEST
+from loadgen.measure.summary import AgentHealth, Billing, Examples, Generator, MetricSummary, PhaseSummary
 from loadgen.scenario.model import NS_PER_S, Metric
 
 ALWAYS = ("latency", "latency_all", "service_time", "lag", "waited", "late", "connect")
@@ -35,6 +35,8 @@ BYTES_PER_KIB = 1_024
 OK = Outcome.OK.value
 FAILED = frozenset(outcome.value for outcome in Outcome) - {OK}
 CENSORED_NAMES = frozenset(outcome.value for outcome in CENSORED)
+
+_Number = TypeVar("_Number", int, float)
 
 
 class PhasePlan(Struct, frozen=True):
@@ -77,11 +79,30 @@ class AgentFrames:
     cpu_ns: int = 0
     rss_bytes: int = 0
     loop_lag_ns: int = 0
+    timer_error_ns: int | None = None
+    gc_collections: int = 0
+    gc_pause_ns: int = 0
+    open_files: int | None = None
+    recent_connections: int = 0
+    host: Host = field(default_factory=Host)
 
     @property
     def cpu(self) -> float:
         """The share of one core that the agent used."""
         return self.cpu_ns / self.covered_ns if self.covered_ns else 0.0
+
+    def add_health(self, other: Health | AgentFrames) -> None:
+        """Add the health of another interval or phase."""
+        self.cpu_ns += other.cpu_ns
+        self.rss_bytes = max(self.rss_bytes, other.rss_bytes)
+        self.loop_lag_ns = max(self.loop_lag_ns, other.loop_lag_ns)
+        self.timer_error_ns = least((self.timer_error_ns, other.timer_error_ns))
+        self.gc_collections += other.gc_collections
+        self.gc_pause_ns = max(self.gc_pause_ns, other.gc_pause_ns)
+        self.open_files = most((self.open_files, other.open_files))
+        self.recent_connections = max(self.recent_connections, other.recent_connections)
+        if other.host is not None:
+            self.host.add(other.host)
 
 
 class PhaseTotal:
@@ -99,6 +120,12 @@ class PhaseTotal:
         self.summary_missing = 0
         self.feeder_exhausted = False
         self.budget_reached = False
+        self.billed_ns: Counter[int] = Counter()
+        self.metered = 0
+        self.billing_units: Counter[int] = Counter()
+        self.misbilled = 0
+        self.underbilled = 0
+        self.worst_bill: Misbilled | None = None
         self.outcomes: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
         self.connections = Connections()
@@ -146,7 +173,11 @@ class PhaseTotal:
     def by_metric(self, outcome: str = OK, start: str | None = None) -> dict[str, Histogram]:
         """The histograms of one outcome, over all starts or one, by metric."""
         metrics = sorted(
-            {key.metric for key in self.histograms if key.outcome == outcome and start in (None, key.start)}
+            {
+                key.metric
+                for key in self.histograms
+                if key.outcome == outcome and start in (None, key.start) and key.metric != RESIDUAL
+            }
         )
         return {metric: self.merged(metric, outcomes=(outcome,), start=start) for metric in metrics}
 
@@ -190,9 +221,7 @@ class PhaseTotal:
         seen.planned += frame.planned
         seen.final = frame.final
         seen.covered_ns += frame.to_ns - frame.from_ns
-        seen.cpu_ns += frame.health.cpu_ns
-        seen.rss_bytes = max(seen.rss_bytes, frame.health.rss_bytes)
-        seen.loop_lag_ns = max(seen.loop_lag_ns, frame.health.loop_lag_ns)
+        seen.add_health(frame.health)
         return True
 
     def _histogram(self, key: Key) -> Histogram:
@@ -212,6 +241,12 @@ class PhaseTotal:
         self.summary_missing += other.summary_missing
         self.feeder_exhausted |= other.feeder_exhausted
         self.budget_reached |= other.budget_reached
+        self.billed_ns.update(other.billed_ns)
+        self.metered += other.metered
+        self.billing_units.update(other.billing_units)
+        self.misbilled += other.misbilled
+        self.underbilled += other.underbilled
+        self.worst_bill = worse(self.worst_bill, other.worst_bill)
         self.outcomes.update(other.outcomes)
         self.reasons.update(other.reasons)
         self.connections.add(other.connections)
@@ -222,6 +257,10 @@ class PhaseTotal:
             if len(kept) < EXAMPLES:
                 kept.append(failure)
         self.slowest = heapq.nlargest(SLOWEST, [*self.slowest, *slowest], key=lambda slow: slow.latency_ns)
+
+
+Bill = Callable[[PhaseTotal], Billing]
+"""What the platform charges for a phase; not asked for where the target is no function."""
 
 
 def missing_frames(totals: Iterable[PhaseTotal]) -> Iterator[str]:
@@ -250,12 +289,16 @@ def combined(measured: Iterable[PhaseTotal]) -> PhaseTotal:
     return total
 
 
-def phase_summary(plan: PhasePlan, total: PhaseTotal, ps: Iterable[float] = ()) -> PhaseSummary:
+def phase_summary(
+    plan: PhasePlan, total: PhaseTotal, ps: Iterable[float] = (), billing: Bill | None = None
+) -> PhaseSummary:
     """The Summary of one phase. ``ps`` are percentiles wanted beyond those always listed, in percent."""
-    return _summary(plan, total, "closed" if plan.closed else "open", [*LISTED, *ps])
+    return _summary(plan, total, "closed" if plan.closed else "open", [*LISTED, *ps], billing)
 
 
-def totals(plans: Sequence[PhasePlan], phases: Sequence[PhaseTotal], ps: Iterable[float] = ()) -> PhaseSummary:
+def totals(
+    plans: Sequence[PhasePlan], phases: Sequence[PhaseTotal], ps: Iterable[float] = (), billing: Bill | None = None
+) -> PhaseSummary:
     """The Summary over all measured phases, warm-up left out; ``plans`` and ``phases`` in the same order."""
     measured = [(plan, phase) for plan, phase in zip(plans, phases, strict=True) if not plan.warmup]
     drawn = [plan.drawn for plan, _ in measured]
@@ -268,32 +311,62 @@ def totals(plans: Sequence[PhasePlan], phases: Sequence[PhaseTotal], ps: Iterabl
     )
     models = {"closed" if plan.closed else "open" for plan, _ in measured}
     model = models.pop() if len(models) == 1 else "mixed"
-    return _summary(plan, combined(phase for _, phase in measured), model, [*LISTED, *ps])
+    return _summary(plan, combined(phase for _, phase in measured), model, [*LISTED, *ps], billing)
 
 
-def generator(phases: Sequence[PhaseTotal]) -> Generator:
+def generator(phases: Sequence[PhaseTotal], overhead_floor_ns: int | None = None) -> Generator:
     """The agents' own state over all phases, warm-up included."""
     agents = [_health(agent, phases) for agent in sorted({agent for phase in phases for agent in phase.agents})]
     return Generator(
         agents=agents,
         cpu=max((agent.cpu for agent in agents), default=0.0),
         loop_lag_ns=max((agent.loop_lag_ns for agent in agents), default=0),
+        timer_error_ns=most(agent.timer_error_ns for agent in agents),
+        gc_pause_ns=max((agent.gc_pause_ns for agent in agents), default=0),
+        least_idle=least(agent.least_idle for agent in agents),
+        stolen=most(agent.stolen for agent in agents),
+        throttled_ns=max((agent.throttled_ns for agent in agents), default=0),
+        overhead_floor_ns=overhead_floor_ns,
     )
 
 
 def _health(agent: int, phases: Iterable[PhaseTotal]) -> AgentHealth:
-    frames = [phase.agents[agent] for phase in phases if agent in phase.agents]
-    covered_ns = sum(each.covered_ns for each in frames)
+    whole = AgentFrames(first_seq=0, last_seq=0)
+    for phase in phases:
+        frames = phase.agents.get(agent)
+        if frames is not None:
+            whole.count += frames.count
+            whole.covered_ns += frames.covered_ns
+            whole.add_health(frames)
     return AgentHealth(
         agent=agent,
-        cpu=sum(each.cpu_ns for each in frames) / covered_ns if covered_ns else 0.0,
-        rss_bytes=max(each.rss_bytes for each in frames),
-        frames=sum(each.count for each in frames),
-        loop_lag_ns=max(each.loop_lag_ns for each in frames),
+        cpu=whole.cpu,
+        rss_bytes=whole.rss_bytes,
+        frames=whole.count,
+        loop_lag_ns=whole.loop_lag_ns,
+        timer_error_ns=whole.timer_error_ns,
+        gc_collections=whole.gc_collections,
+        gc_pause_ns=whole.gc_pause_ns,
+        open_files=whole.open_files,
+        recent_connections=whole.recent_connections,
+        least_idle=whole.host.least_idle,
+        stolen=whole.host.stolen,
+        throttled=whole.host.throttled,
+        throttled_ns=whole.host.throttled_ns,
     )
 
 
-def _summary(plan: PhasePlan, total: PhaseTotal, model: str, ps: Sequence[float]) -> PhaseSummary:
+def least(values: Iterable[_Number | None]) -> _Number | None:
+    """The smallest of what is known."""
+    return min((value for value in values if value is not None), default=None)
+
+
+def most(values: Iterable[_Number | None]) -> _Number | None:
+    """The largest of what is known."""
+    return max((value for value in values if value is not None), default=None)
+
+
+def _summary(plan: PhasePlan, total: PhaseTotal, model: str, ps: Sequence[float], billing: Bill | None) -> PhaseSummary:
     metrics = dict.fromkeys(ALWAYS, Histogram()) | total.by_metric()
     starts = sorted({key.start for key in total.histograms if key.outcome == OK})
     return PhaseSummary(
@@ -322,6 +395,7 @@ def _summary(plan: PhasePlan, total: PhaseTotal, model: str, ps: Sequence[float]
         },
         by_start={start: _summaries(total.by_metric(start=start), ps) for start in starts},
         notes=[*plan.notes, *_notes(total)],
+        billing=None if billing is None else billing(total),
     )
 
 

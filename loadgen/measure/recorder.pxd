@@ -6,29 +6,37 @@ cdef class Series:
     cdef public long long n, started
     cdef public dict reasons
     cdef public Counts latency, service_time, lag, waited, late, connect
-    cdef public Counts duration, billed_duration, overhead, memory_used
+    cdef public Counts duration, billed_duration, overhead, memory_used, residual
 
 cdef class Taken:
-    cdef public str _prefix
+    cdef public str _phase
     cdef public bint _closed
-    cdef public dict series
+    cdef public dict series, by_start
     cdef public Series ok
     cdef public long long starts, negative_overhead, summary_missing
+    cdef public long long metered, billed_to_ms, misbilled, underbilled
+    cdef public dict billed_ns, billed_to
+    cdef public object worst_bill
     cdef public list samples, failures, slow_heap
 
 cdef class Recorder:
     cdef str _phase
     cdef int _agent
     cdef long long _origin_ns, _slow_floor_ns, _slow_count
-    cdef bint _closed, _expects_summary
+    cdef bint _closed, _expects_summary, _split, _residual
+    cdef object _cuts, _billing_units_ns
     cdef object _sampled
     cdef dict _examples
     cdef list _slowest
     cdef public Taken now
     cdef Series _ok
 
-    @cython.locals(series=Series, service_ns=cython.longlong, latency_ns=cython.longlong,
+    @cython.locals(series=Series, start=str, service_ns=cython.longlong, latency_ns=cython.longlong,
                    duration_ns=cython.longlong, overhead_ns=cython.longlong)
     cpdef object record(self, object facts, long long index, long long intended_ns, long long started_ns,
                         long long ended_ns, long long late_ns, long long connect_ns, bytes body)
+    @cython.locals(now=Taken, duration_ns=cython.longlong, ms=cython.longlong)
+    cdef object _bill(self, object facts, long long billed_ns)
+    cdef str _start(self, object facts, long long connected_ns)
+    cdef Series _by_start(self, str start)
     cdef object _record_lag(self, Series series, long long lag_ns, long long late_ns, bint started=*)

@@ -9,9 +9,15 @@ Most values are not stored but implied, because they are the same: ``connect`` o
 is 0 while workers are free, and in a closed phase ``latency`` is ``service_time`` while ``lag``, ``waited`` and
 ``late`` are 0. They are filled in when packing, so that every started invocation counts once in each.
 
+Invocations that succeeded are split by whether they were cold: by what the answer says, else by two cuts on the
+overhead that the parent sends once it has seen enough (``split``). Where neither is known, nothing is looked at and all
+of them are ``unknown``.
+
 Histograms count whole µs (memory: KiB). A negative overhead (the platform reports a longer run than the client saw)
 is recorded as 0, and counted when it exceeds the resolution of 1 µs. A value above an hour is recorded as an hour and
 counted.
+
+What is billed is summed exactly, by memory size, whatever the outcome: histograms are for distributions, not for money.
 """
 
 from __future__ import annotations
@@ -21,8 +27,10 @@ from collections.abc import Callable, Iterator
 
 from loadgen.functiongraph.facts import Facts
 from loadgen.functiongraph.outcome import Outcome
+from loadgen.functiongraph.pricing import BILLING_UNITS_NS, LARGEST_MB, LONGEST_NS, billing_unit
 from loadgen.measure.counts import Counts
-from loadgen.measure.interval import Failure, Sample, Slow
+from loadgen.measure.interval import Failure, Misbilled, Sample, Slow, worse
+from loadgen.measure.start import MIXTURE, NONE, UNKNOWN, Cuts
 
 EXAMPLES = 3
 """Examples kept of each failing outcome."""
@@ -46,12 +54,14 @@ METRICS = (
     "overhead",
     "memory_used",
 )
+RESIDUAL = "residual"
+"""Overhead without connecting, what ``Cuts`` are about: recorded on demand, for a fit to it, and in no Summary."""
 
 
 class Series:
     """The counts of one outcome in one interval; ``started`` of its ``n`` invocations had been started."""
 
-    __slots__ = ("n", "reasons", "started", *METRICS)
+    __slots__ = ("n", "reasons", "residual", "started", *METRICS)
 
     def __init__(self) -> None:
         self.n = 0
@@ -67,6 +77,7 @@ class Series:
         self.billed_duration = Counts()
         self.overhead = Counts()
         self.memory_used = Counts()
+        self.residual: Counts | None = None
 
     def packed(self, metric: str, *, closed: bool) -> bytes:
         """The counts of a metric as they travel, what was left out of them filled in."""
@@ -86,14 +97,24 @@ class Series:
 class Taken:
     """What was recorded in one interval."""
 
-    def __init__(self, prefix: str, *, closed: bool) -> None:
-        self._prefix = prefix
+    def __init__(self, phase: str, *, closed: bool, residual: bool) -> None:
+        self._phase = phase
         self._closed = closed
         self.series: dict[str, Series] = {}
         self.ok = Series()
+        if residual:
+            self.ok.residual = Counts()
+        self.by_start: dict[str, Series] = {}
         self.starts = 0
         self.negative_overhead = 0
         self.summary_missing = 0
+        self.billed_ns: dict[int, int] = {}
+        self.metered = 0
+        self.billed_to_ms = 0
+        self.billed_to: dict[int, int] = {}
+        self.misbilled = 0
+        self.underbilled = 0
+        self.worst_bill: Misbilled | None = None
         self.samples: list[Sample] = []
         self.failures: list[Failure] = []
         self.slow_heap: list[tuple[int, int, Slow]] = []
@@ -104,29 +125,47 @@ class Taken:
         return [slow for _, _, slow in self.slow_heap]
 
     @property
+    def billing_units(self) -> dict[int, int]:
+        """Invocations by the unit (ns) that their billed duration is explained by."""
+        ms = BILLING_UNITS_NS[0]
+        to_ms = self.billed_to_ms + self.billed_to.get(ms, 0)
+        return {**self.billed_to, ms: to_ms} if to_ms else self.billed_to
+
+    @property
     def clipped(self) -> int:
         """Values above the largest one that a histogram holds; each was counted as that one."""
-        return sum(series.clipped for _, series in self._all())
+        return sum(series.clipped for _, _, series in self._all())
 
     def outcomes(self) -> dict[str, int]:
         """Invocations by outcome."""
         counts = {outcome: series.n for outcome, series in self.series.items()}
-        return {_OK.value: self.ok.n, **counts} if self.ok.n else counts
+        ok = self.ok.n + sum(series.n for series in self.by_start.values())
+        return {_OK.value: ok, **counts} if ok else counts
 
     def reasons(self) -> dict[str, int]:
         """Invocations that were not simply ok by ``outcome/reason``."""
-        return {f"{outcome}/{reason}": n for outcome, series in self._all() for reason, n in series.reasons.items()}
+        counts: dict[str, int] = {}
+        for _, outcome, series in self._all():
+            for reason, n in series.reasons.items():
+                counts[f"{outcome}/{reason}"] = counts.get(f"{outcome}/{reason}", 0) + n
+        return counts
 
-    def _all(self) -> Iterator[tuple[str, Series]]:
-        yield _OK.value, self.ok
-        yield from self.series.items()
+    def _all(self) -> Iterator[tuple[str, str, Series]]:
+        """Every series with its start label and its outcome."""
+        yield UNKNOWN, _OK.value, self.ok
+        for start, series in self.by_start.items():
+            yield start, _OK.value, series
+        for outcome, series in self.series.items():
+            yield UNKNOWN, outcome, series
 
     def packed(self) -> Iterator[tuple[str, bytes]]:
         """The histograms as they travel, by ``phase/start/outcome/metric``; a few µs of work for each."""
-        for outcome, series in self._all():
+        for start, outcome, series in self._all():
             for metric in METRICS:
                 if packed := series.packed(metric, closed=self._closed):
-                    yield f"{self._prefix}/{outcome}/{metric}", packed
+                    yield f"{self._phase}/{start}/{outcome}/{metric}", packed
+        if self.ok.residual is not None and (packed := self.ok.residual.pack()):
+            yield f"{self._phase}/{UNKNOWN}/{_OK.value}/{RESIDUAL}", packed
 
 
 class Recorder:
@@ -134,6 +173,9 @@ class Recorder:
 
     ``origin_ns`` is when the run began; samples are relative to it. ``sampled`` chooses the invocations whose samples
     are kept, None for none. ``expects_summary`` says that an ok answer without a duration is worth counting.
+    ``evidence`` says that answers may tell whether they are cold; ``cuts`` are applied to those that do not.
+    ``residual`` asks for the counts that cuts are made from. ``billing_units_ns`` are what durations may be rounded up
+    to, beginning with 1 ms.
     """
 
     def __init__(
@@ -145,6 +187,10 @@ class Recorder:
         closed: bool,
         expects_summary: bool,
         sampled: Callable[[], bool] | None = None,
+        evidence: bool = False,
+        cuts: Cuts | None = None,
+        residual: bool = False,
+        billing_units_ns: tuple[int, ...] = BILLING_UNITS_NS,
     ) -> None:
         self._phase = phase
         self._agent = agent
@@ -152,6 +198,10 @@ class Recorder:
         self._closed = closed
         self._expects_summary = expects_summary
         self._sampled = sampled
+        self._split = evidence or cuts is not None
+        self._cuts = cuts
+        self._residual = residual
+        self._billing_units_ns = billing_units_ns
         self._examples: dict[str, int] = {}
         self._slowest: list[int] = []
         self._slow_floor_ns = -1
@@ -160,7 +210,7 @@ class Recorder:
         self._ok = self.now.ok
 
     def _new(self) -> Taken:
-        return Taken(f"{self._phase}/unknown", closed=self._closed)
+        return Taken(self._phase, closed=self._closed, residual=self._residual)
 
     def take(self) -> Taken:
         """What was recorded since the last call."""
@@ -180,8 +230,13 @@ class Recorder:
         body: bytes,
     ) -> None:
         """Record an invocation that was started and has ended. The hot path."""
+        start = UNKNOWN
         if facts.outcome is _OK:
             series = self._ok
+            if self._split:
+                start = self._start(facts, ended_ns - started_ns - connect_ns)
+                if start != UNKNOWN:
+                    series = self._by_start(start)
             if facts.reason != "ok":
                 series.reasons[facts.reason] = series.reasons.get(facts.reason, 0) + 1
         else:
@@ -205,16 +260,55 @@ class Recorder:
                 self.now.negative_overhead += overhead_ns < -1000
                 overhead_ns = 0
             series.overhead.hit(overhead_ns // 1000)
+            if series.residual is not None:
+                series.residual.hit(max(0, overhead_ns - connect_ns) // 1000)
         elif self._expects_summary and facts.status == 200:
             self.now.summary_missing += 1
         if facts.billed_duration_ns is not None:
             series.billed_duration.hit(facts.billed_duration_ns // 1000)
+            self._bill(facts, facts.billed_duration_ns)
         if facts.memory_used_bytes is not None:
             series.memory_used.hit(facts.memory_used_bytes // 1024)
         if latency_ns > self._slow_floor_ns and facts.status:
             self._slow(latency_ns, service_ns, facts)
         if self._sampled is not None and self._sampled():
-            self._sample(facts, index, intended_ns, started_ns, ended_ns, connect_ns)
+            self._sample(facts, index, intended_ns, started_ns, ended_ns, connect_ns, start)
+
+    def _bill(self, facts: Facts, billed_ns: int) -> None:
+        """Add up what is billed, and hold it against the duration."""
+        now = self.now
+        size = facts.memory_size_mb
+        if size and size <= LARGEST_MB and billed_ns <= LONGEST_NS:
+            now.metered += 1
+            now.billed_ns[size] = now.billed_ns.get(size, 0) + billed_ns
+        if facts.duration_ns is None:
+            return
+        duration_ns = facts.duration_ns
+        ms = (duration_ns + 999_999) // 1_000_000
+        if billed_ns == ms * 1_000_000 and ms:
+            now.billed_to_ms += 1
+            return
+        unit = billing_unit(duration_ns, billed_ns, self._billing_units_ns)
+        if unit is not None:
+            now.billed_to[unit] = now.billed_to.get(unit, 0) + 1
+            return
+        now.misbilled += 1
+        now.underbilled += billed_ns < duration_ns
+        now.worst_bill = worse(now.worst_bill, Misbilled(duration_ns, billed_ns, facts.request_id))
+
+    def _start(self, facts: Facts, connected_ns: int) -> str:
+        """The label of an ok invocation that took so long once it was connected."""
+        if facts.start is not None:
+            return facts.start
+        if self._cuts is None or facts.duration_ns is None:
+            return UNKNOWN
+        return self._cuts.label(connected_ns - facts.duration_ns)
+
+    def _by_start(self, start: str) -> Series:
+        series = self.now.by_start.get(start)
+        if series is None:
+            series = self.now.by_start[start] = Series()
+        return series
 
     def dropped(self, index: int, intended_ns: int, at_ns: int, reason: str, *, ours: bool = False) -> None:
         """Record a start that was given up at ``at_ns``: no worker was free for it, or (``ours``) we were too late."""
@@ -247,7 +341,7 @@ class Recorder:
             series.started += 1
             series.service_time.hit((at_ns - started_ns) // 1000)
         if self._sampled is not None and self._sampled():
-            self._sample(facts, index, intended_ns, started_ns, at_ns, None)
+            self._sample(facts, index, intended_ns, started_ns, at_ns, None, UNKNOWN)
 
     def _record_lag(self, series: Series, lag_ns: int, late_ns: int, started: bool = True) -> None:
         """Record a lag and its two parts, lateness only of what was started; zeros are filled in when packing."""
@@ -309,6 +403,7 @@ class Recorder:
         started_ns: int | None,
         ended_ns: int,
         connect_ns: int | None,
+        start: str,
     ) -> None:
         self.now.samples.append(
             Sample(
@@ -327,9 +422,10 @@ class Recorder:
                 memory_size_mb=facts.memory_size_mb,
                 memory_used_bytes=facts.memory_used_bytes,
                 connect_ns=connect_ns,
-                start="unknown",
-                start_source="none",
+                start=start,
+                start_source=NONE if start == UNKNOWN else facts.start_source or MIXTURE,
                 start_posterior=None,
                 request_id=facts.request_id,
+                instance=facts.instance,
             )
         )

@@ -9,19 +9,22 @@ History of ``schema``: ``loadgen.summary/1``, first version.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from inspect import cleandoc
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from loadgen.measure.interval import Connections, Failure, Slow
+from loadgen.measure.experiment import Experiment
+from loadgen.measure.interval import Connections, Failure, Misbilled, Slow
 
 SCHEMA = "loadgen.summary/1"
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
 class Run(Struct, frozen=True):
-    """Which run this is. Instants are RFC 3339 in UTC."""
+    """Which run this is. Instants are RFC 3339 in UTC. ``stopped`` says why its budget ended it, null if it did not."""
 
     id: str
     name: str
@@ -30,10 +33,15 @@ class Run(Struct, frozen=True):
     ended_at: str
     interrupted: bool
     version: str
+    stopped: str | None = None
 
 
 class Environment(Struct, frozen=True):
-    """Where it ran; the whole of environment.json. ``address`` is what the target's name was resolved to, once."""
+    """Where it ran; the whole of environment.json.
+
+    ``address`` is what the target's name was resolved to, once; ``local_ports`` how many outgoing connections to one
+    address there can be.
+    """
 
     version: str
     python: str
@@ -51,6 +59,7 @@ class Environment(Struct, frozen=True):
     scenario_sha256: str
     synthetic: bool
     address: str | None = None
+    local_ports: int | None = None
 
 
 class Preflight(Struct, frozen=True):
@@ -126,12 +135,62 @@ class Examples(Struct, frozen=True):
     slowest: list[Slow]
 
 
+class Audit(Struct, frozen=True):
+    """Billed durations held against the durations that were reported with them.
+
+    ``units`` counts invocations by the unit that their duration was rounded up to (``1 ms``, …), ``misbilled`` those
+    that no unit explains, of which ``underbilled`` were billed for less than they ran; ``worst`` is the one furthest
+    off.
+    """
+
+    units: dict[str, int]
+    misbilled: int
+    underbilled: int
+    worst: Misbilled | None
+
+
+class Billing(Struct, frozen=True):
+    """What the platform charges for the invocations of a phase; the numbers are exact.
+
+    ``gb_seconds`` is over the invocations whose answer tells its memory size and billed duration, whatever their
+    outcome. ``requests`` may have run and count as such, ``unmetered`` of them without telling their bill, so that the
+    truth is more; ``refused`` were answered before any code ran. ``amount`` is null without prices.
+    """
+
+    amount: Decimal | None
+    gb_seconds: Decimal
+    requests: int
+    unmetered: int
+    refused: int
+    audit: Audit
+
+
+class Cost(Struct, frozen=True):
+    """What the whole run is charged, pre-flight and warm-up included, free tier and discounts left out.
+
+    ``per_million`` is what a million requests like these cost, to twelve digits. Prices are those that the price book
+    lists; what has to do with money is null without one. The rest is as in ``billing``.
+    """
+
+    currency: str | None
+    amount: Decimal | None
+    per_million: Decimal | None
+    gb_seconds: Decimal
+    requests: int
+    unmetered: int
+    refused: int
+    price_book: str | None
+    dated: str | None
+    per_million_requests: Decimal | None
+    per_gb_second: Decimal | None
+
+
 class PhaseSummary(Struct, frozen=True):
     """One phase, or (``totals``) all measured phases together.
 
     ``metrics`` are over ok invocations, but for ``latency_all``, which is over every planned one. ``by_outcome`` holds
     the others by outcome, ``by_start`` the ok ones by start label (cold, warm, ambiguous, unknown). ``notes`` are plain
-    sentences about what happened (a feeder ran out, …).
+    sentences about what happened (a feeder ran out, …). ``billing`` is null for a target that is no function.
     """
 
     name: str
@@ -153,6 +212,7 @@ class PhaseSummary(Struct, frozen=True):
     by_outcome: dict[str, dict[str, MetricSummary]]
     by_start: dict[str, dict[str, MetricSummary]]
     notes: list[str]
+    billing: Billing | None = None
 
 
 class ThresholdResult(Struct, frozen=True):
@@ -169,21 +229,47 @@ class ThresholdResult(Struct, frozen=True):
 
 
 class AgentHealth(Struct, frozen=True):
-    """One agent over the run. ``cpu`` is its share of one core, ``loop_lag_ns`` the longest stall of its event loop."""
+    """One agent over the run, and the machine under it; null where the system does not say.
+
+    ``cpu`` is its share of one core, ``loop_lag_ns`` the longest stall of its event loop, ``timer_error_ns`` how late
+    its alarm rings by itself, ``gc_pause_ns`` the longest of the ``gc_collections`` while measuring. ``open_files`` and
+    ``recent_connections`` (opened within 60 s) are the most at any time. ``least_idle`` is the share of the time in
+    which each moment's busiest core was idle, ``stolen`` the share of the cores' time that a hypervisor gave to others;
+    ``throttled_ns`` is how long the CPU limit of its control group held it back, ``throttled`` times.
+    """
 
     agent: int
     cpu: float
     rss_bytes: int
     frames: int
     loop_lag_ns: int
+    timer_error_ns: int | None
+    gc_collections: int
+    gc_pause_ns: int
+    open_files: int | None
+    recent_connections: int
+    least_idle: float | None
+    stolen: float | None
+    throttled: int
+    throttled_ns: int
 
 
 class Generator(Struct, frozen=True):
-    """The load generator's own state over the run: the busiest agent's share of one core, and the longest stall."""
+    """The load generator's own state over the run: of each figure that of the agent that fared worst.
+
+    ``overhead_floor_ns`` is the p99 of service_time against a target that does nothing, as measured on this machine by
+    ``loadgen doctor --calibrate``; null when that was not done.
+    """
 
     agents: list[AgentHealth]
     cpu: float
     loop_lag_ns: int
+    timer_error_ns: int | None
+    gc_pause_ns: int
+    least_idle: float | None
+    stolen: float | None
+    throttled_ns: int
+    overhead_floor_ns: int | None
 
 
 class Summary(Struct, frozen=True):
@@ -197,15 +283,15 @@ class Summary(Struct, frozen=True):
     verdict: Verdict
     phases: list[PhaseSummary]
     totals: PhaseSummary
-    cost: None
+    cost: Cost | None
     thresholds: list[ThresholdResult]
     generator: Generator
-    experiment: None
+    experiment: Experiment | None
 
 
 def encode(summary: Summary) -> bytes:
     """The text of summary.json, indented."""
-    return msgspec.json.format(msgspec.json.encode(summary), indent=1)
+    return msgspec.json.format(_ENCODER.encode(summary), indent=1)
 
 
 def decode(text: bytes) -> Summary:
@@ -226,6 +312,8 @@ def schema() -> dict[str, Any]:
 
 
 def _cleaned(node: Any) -> Any:
+    if node == {"type": "string", "format": "decimal"}:
+        return {"type": "number"}  # as the encoder writes them
     if isinstance(node, dict):
         return {
             key: cleandoc(value) if key == "description" and isinstance(value, str) else _cleaned(value)

@@ -2,7 +2,8 @@
 
 Theory of operation. A threshold on ``latency`` percentiles, or on its maximum, reads ``latency_all``: every planned
 invocation counts, and one that timed out, was dropped or was not finished counts as at least as slow as it was seen to
-be. Such a censored value can break a limit but never prove that it holds. A figure that is withheld (by the Verdict, or
+be. Such a censored value can break a limit but never prove that it holds; nor can a cost prove it while an invocation
+did not tell what it is billed. A figure that is withheld (by the Verdict, or
 because its sample does not support it) is neither passed nor failed, which counts as broken: nobody may conclude from
 too little.
 """
@@ -50,7 +51,7 @@ def _evaluate(rule: Rule, phase: PhaseSummary | None, verdict: Verdict) -> Thres
         case RateRule():
             return _rate(rule, phase, verdict)
         case CostRule():
-            return _undecided(rule, "cost needs a price book, which this version does not read")
+            return _cost(rule, phase, verdict)
 
 
 def _metric(rule: MetricRule, phase: PhaseSummary, verdict: Verdict) -> ThresholdResult:
@@ -121,6 +122,22 @@ def _rate(rule: RateRule, phase: PhaseSummary, verdict: Verdict) -> ThresholdRes
     value = phase.achieved_rate
     passed = value > rule.limit.per_s
     return ThresholdResult(rule.text, value, passed, "above the limit" if passed else "not above the limit")
+
+
+def _cost(rule: CostRule, phase: PhaseSummary, verdict: Verdict) -> ThresholdResult:
+    reason = withheld(verdict, rule.phase)
+    if reason is not None:
+        return _undecided(rule, f"withheld: {reason.message}")
+    billing = phase.billing
+    if billing is None or billing.amount is None:
+        return _undecided(rule, "there are no prices")
+    value = float(billing.amount)
+    if billing.amount >= rule.limit.amount:
+        return ThresholdResult(rule.text, value, passed=False, why="not below the limit")
+    if billing.unmetered:
+        why = f"undecided: {billing.unmetered} of {billing.requests} invocations did not tell what they are billed"
+        return ThresholdResult(rule.text, value, passed=None, why=why)
+    return ThresholdResult(rule.text, value, passed=True, why=f"{billing.requests} invocations, free tier left out")
 
 
 def _undecided(rule: Rule, why: str) -> ThresholdResult:

@@ -9,15 +9,19 @@ a threshold asks for that percentile. A target that fails or throttles is a resu
 Rules about the generator read ``late`` (its own fault) over every started invocation, whatever its outcome, and never
 ``waited`` (the target's, or max_in_flight's). Warm-up phases are held to nothing but a complete record.
 
+What the generator and its machine say about themselves is judged in ``loadgen.measure.health``.
+
 Sources: the README of wrk2 (latency from the intended start) and of Lancet (self-checks); Knative's performance tests
 (issued within 0.1 % of plan).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 
 from loadgen.functiongraph.response import REDIRECT
+from loadgen.measure.health import LOCAL_LIMIT, generator_faults, local_limits, words
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.merge import NS_PER_US, OK, PhasePlan, PhaseTotal, combined, missing_frames
 from loadgen.measure.percentile import needed, supported
@@ -41,12 +45,24 @@ EXPECTED = (50.0, 75.0, 90.0, 95.0, 99.0)
 """Percentiles whose absence too_few_samples mentions though no threshold asks for them."""
 TAIL = 95.0
 """Percentiles from here up are tails."""
-STALL_NS = 100_000_000
-"""A loop that stood still for longer makes the run invalid."""
-BUSY, SATURATED = 0.70, 0.85
-"""Shares of a core from which an agent's own work is a warning, and makes the run invalid."""
+CONNECT_SHARE = 0.02
+"""Rule connects_in_latency: the share of the ok invocations that may have had to open their connection."""
 GENERATOR_FAULTS = ("dropped/phase_end_late", "dropped/max_lag_late")
 """The reasons of a start that fell due and would have had a free worker, had the generator been on time."""
+
+OF_THE_TARGET = frozenset(
+    {
+        "failures",
+        "redirects",
+        "dropped",
+        "pool_saturated",
+        "connects_in_latency",
+        "too_few_samples",
+        "nothing_measured",
+        "billing_mismatch",
+    }
+)
+"""Rules that say something about the target, or about how much was asked of it."""
 
 _ON_OUR_CLOCK = frozenset({"latency", "latency_all", "service_time", "overhead", "connect"})
 
@@ -58,12 +74,16 @@ def judge(
     *,
     stopped: bool = False,
     scenarios: Collection[str] = (),
+    fresh_connections: bool = False,
+    overhead_floor_ns: int | None = None,
 ) -> Verdict:
     """The Verdict on a run.
 
     ``plans`` and ``phases`` are in the order they ran; a phase that never began is in neither. ``rules`` are the run's
     thresholds. ``stopped`` says that the run was interrupted or reached its budget, so that a schedule cut short is no
-    fault. ``scenarios`` are the hashes of the scenarios the merged records came from.
+    fault. ``scenarios`` are the hashes of the scenarios the merged records came from. ``fresh_connections`` says that
+    every invocation was meant to open one. ``overhead_floor_ns`` is the p99 of service_time of this generator on this
+    machine against a target that does nothing, None when that is not known.
     """
     pairs = list(zip(plans, phases, strict=True))
     measured = [(plan, total) for plan, total in pairs if not plan.warmup]
@@ -71,13 +91,17 @@ def judge(
     for plan, total in measured:
         reasons += _rate_missed(plan, total, stopped)
         reasons += _late_starts(total)
-        reasons += _generator(total)
+        reasons += generator_faults(total, overhead_floor_ns)
+        reasons += local_limits(total, ISSUED_SHARE)
         reasons += _clipped(total)
         reasons += _outcomes(total)
         if not plan.closed:
             reasons += _pool_saturated(total)
+        if not fresh_connections:
+            reasons += _connects(total)
         reasons += _negative_overhead(total)
         reasons += _summary_missing(total)
+        reasons += _misbilled(total)
     reasons += _thresholds_unsupported(rules, phases, [total for _, total in measured])
     unsupported = [reason for _, total in measured for reason in _percentiles_unsupported(total)]
     return Verdict(status=_status(reasons), reasons=reasons + unsupported)
@@ -98,6 +122,15 @@ def withheld(verdict: Verdict, phase: str | None, metric: str | None = None, p: 
         if reason.withholds == "tails" and metric in _ON_OUR_CLOCK and p is not None and p >= TAIL:
             return reason
     return None
+
+
+def of_generator(verdict: Verdict) -> Verdict:
+    """What is left of a Verdict when the target is what is being found out about: whether the generator can be trusted.
+
+    An experiment drives its target to where it fails, on purpose, and judges by itself how much evidence it has.
+    """
+    reasons = [reason for reason in verdict.reasons if reason.rule not in OF_THE_TARGET]
+    return Verdict(_status(reasons), reasons)
 
 
 def _status(reasons: Sequence[Reason]) -> str:
@@ -212,36 +245,6 @@ def _late_starts(total: PhaseTotal) -> Iterator[Reason]:
         )
 
 
-def _generator(total: PhaseTotal) -> Iterator[Reason]:
-    """Stalls of an agent's loop, and an agent that was busy itself: both end up in every time it measured."""
-    lag_ns = max((frames.loop_lag_ns for frames in total.agents.values()), default=0)
-    if lag_ns > STALL_NS:
-        yield Reason(
-            rule="generator_stalled",
-            severity="invalid",
-            message=f"The load generator stood still for {_time(lag_ns // NS_PER_US)}, expected at most "
-            f"{_time(STALL_NS // NS_PER_US)}: leave the machine's cores to the run, and do not suspend it.",
-            value=lag_ns,
-            limit=STALL_NS,
-            phase=total.name,
-            withholds="all",
-        )
-    cpu = max((frames.cpu for frames in total.agents.values()), default=0.0)
-    if cpu > BUSY:
-        saturated = cpu > SATURATED
-        limit = SATURATED if saturated else BUSY
-        yield Reason(
-            rule="generator_cpu",
-            severity="invalid" if saturated else "warning",
-            message=f"An agent used {cpu:.0%} of a core, expected at most {limit:.0%}: its own work is part of the "
-            "times. Lower the load, or use more --agents on more cores.",
-            value=cpu,
-            limit=limit,
-            phase=total.name,
-            withholds="all" if saturated else None,
-        )
-
-
 def _supported_p50s(total: PhaseTotal) -> Iterator[int]:
     """Every median of latency that the phase reports, in µs."""
     for start in (None, *sorted({key.start for key in total.histograms})):
@@ -257,8 +260,8 @@ def _late(
     return Reason(
         rule="late_starts",
         severity=severity,
-        message=f"The load generator itself was late: {percentile} of its lateness is {_time(value_us)}, expected at "
-        f"most {_time(limit_us)}; {remedy}.",
+        message=f"The load generator itself was late: {percentile} of its lateness is {words(value_us)}, expected at "
+        f"most {words(limit_us)}; {remedy}.",
         value=value_us * NS_PER_US,
         limit=limit_us * NS_PER_US,
         phase=total.name,
@@ -281,8 +284,9 @@ def _clipped(total: PhaseTotal) -> Iterator[Reason]:
 
 
 def _outcomes(total: PhaseTotal) -> Iterator[Reason]:
-    failed = {name: n for name, n in total.outcomes.items() if n and name not in (OK, "dropped")}
-    count = sum(failed.values())
+    failed = total.outcomes - Counter(connection=total.reasons[LOCAL_LIMIT])  # those are ours
+    del failed[OK], failed["dropped"]
+    count = failed.total()
     if total.planned and count / total.planned > FAILED_SHARE:
         named = ", ".join(f"{n} {name}" for name, n in sorted(failed.items(), key=lambda item: (-item[1], item[0])))
         yield Reason(
@@ -326,10 +330,26 @@ def _pool_saturated(total: PhaseTotal) -> Iterator[Reason]:
         yield Reason(
             rule="pool_saturated",
             severity="warning",
-            message=f"{n} of {waited.count} starts waited for a free worker, up to {_time(longest)}: latency contains "
+            message=f"{n} of {waited.count} starts waited for a free worker, up to {words(longest)}: latency contains "
             "the wait, service_time does not and understates. Raise max_in_flight, or take it as the target's limit.",
             value=n,
             limit=0,
+            phase=total.name,
+        )
+
+
+def _connects(total: PhaseTotal) -> Iterator[Reason]:
+    connect = total.merged("connect", outcomes=(OK,))
+    opened = connect.count - connect.counts.get(0, 0)
+    if connect.count and opened / connect.count > CONNECT_SHARE:
+        yield Reason(
+            rule="connects_in_latency",
+            severity="warning",
+            message=f"{opened} of {connect.count} ok invocations ({opened / connect.count:.1%}) had to open a "
+            f"connection first, expected at most {CONNECT_SHARE:.0%}: it is part of their times. Add a warm-up phase, "
+            "have the server keep connections open longer, or say connections: fresh if that is what you measure.",
+            value=opened / connect.count,
+            limit=CONNECT_SHARE,
             phase=total.name,
         )
 
@@ -366,6 +386,25 @@ def _summary_missing(total: PhaseTotal) -> Iterator[Reason]:
                 phase=total.name,
                 withholds=metric,
             )
+
+
+def _misbilled(total: PhaseTotal) -> Iterator[Reason]:
+    worst = total.worst_bill
+    if worst is None:
+        return
+    audited = total.misbilled + total.billing_units.total()
+    less = f", {total.underbilled} of them for less than they ran" if total.underbilled else ""
+    ran, billed = words(worst.duration_ns / NS_PER_US), words(worst.billed_duration_ns / NS_PER_US)
+    yield Reason(
+        rule="billing_mismatch",
+        severity="warning",
+        message=f"{total.misbilled} of {audited} invocations were billed for other than their duration rounded up to "
+        f"1 ms, 100 ms or 1 s{less}; the one furthest off ran {ran} and was billed {billed}. An initializer that is "
+        "billed with a call would look like this.",
+        value=total.misbilled,
+        limit=0,
+        phase=total.name,
+    )
 
 
 def _thresholds_unsupported(
@@ -417,10 +456,3 @@ def _percentiles_unsupported(total: PhaseTotal) -> Iterator[Reason]:
 def _needed(p: float) -> str:
     count = needed(p)
     return "more samples than there can be" if count is None else f"{count} samples"
-
-
-def _time(us: float) -> str:
-    """A time in words, four significant digits."""
-    if us < 1_000:
-        return f"{us:.4g} µs"
-    return f"{us / 1_000:.4g} ms" if us < 1_000_000 else f"{us / 1_000_000:.4g} s"

@@ -62,6 +62,17 @@ class Band(Struct, frozen=True):
     muted: bool
 
 
+class Spot(Struct, frozen=True):
+    """A named point; ``x_range`` and ``y_range`` are its intervals, None for a side without limits."""
+
+    name: str
+    style: str
+    x: float
+    y: float
+    x_range: tuple[float, float] | None
+    y_range: tuple[float, float] | None
+
+
 class Chart(Struct, frozen=True):
     """What is drawn; ``description`` says in words what is to be seen."""
 
@@ -71,6 +82,7 @@ class Chart(Struct, frozen=True):
     y: Axis
     series: tuple[Series, ...]
     bands: tuple[Band, ...] = ()
+    spots: tuple[Spot, ...] = ()
 
 
 class Size(Struct, frozen=True):
@@ -99,6 +111,7 @@ def svg(chart: Chart, size: Size, number: int) -> str:
         *_y_axis(chart.y, size),
         *_x_axis(chart.x, size),
         *(_series(series, chart, size) for series in chart.series),
+        *(_spot(spot, chart, size) for spot in chart.spots),
         "</svg>",
     ]
     return "\n".join(inner)
@@ -177,6 +190,48 @@ def rate_over_time(timeline: Timeline, views: Sequence[View]) -> Chart | None:
     )
     description = f"Up to {units.rate(max((y or 0) for _, y in ok))} ok and {units.rate(worst)} not ok."
     return Chart("Rate over time", description, _run_axis(timeline), y, tuple(series), _phases(timeline, views))
+
+
+def latency_by_rate(
+    lines: Sequence[tuple[str, str, Sequence[tuple[float, int | None]]]], bands: tuple[Band, ...]
+) -> Chart | None:
+    """Percentiles of latency against the rate per second; each line is a name, a style and its points by rate.
+
+    None where fewer than two rates have a value.
+    """
+    series = tuple(Series(name, style, tuple(points)) for name, style, points in lines if any(y for _, y in points))
+    rates = [x for line in series for x, y in line.points if y is not None]
+    if len(set(rates)) < 2:
+        return None
+    values = [y for line in series for _, y in line.points if y is not None]
+    ticks = _linear_ticks(max(rates))
+    x = Axis("invocations per second", 0.0, ticks[-1], tuple((tick, f"{tick:g}") for tick in ticks))
+    description = f"From {min(rates):.4g} to {max(rates):.4g} per second; up to {units.duration(max(values))}."
+    return Chart("Latency by rate", description, x, _time_axis(values), series, bands)
+
+
+def time_by_cost(spots: Sequence[Spot], front: Pairs, unit: str) -> Chart | None:
+    """Times in ns against costs; ``front`` joins the points that none is both cheaper and faster than.
+
+    None where there are fewer than two points.
+    """
+    if len(spots) < 2:
+        return None
+    costs = [value for spot in spots for value in (spot.x, *(spot.x_range or ()))]
+    times = [value for spot in spots for value in (spot.y, *(spot.y_range or ()))]
+    ticks = _linear_ticks(max(costs))
+    x = Axis(unit, 0.0, ticks[-1], tuple((tick, f"{tick:g}") for tick in ticks))
+    names = ", ".join(spot.name for spot in spots if (spot.x, spot.y) in front)
+    series = (Series("none is both cheaper and faster", "a", front),)
+    return Chart(
+        "Time and cost",
+        f"None is both cheaper and faster than {names}.",
+        x,
+        _time_axis(times),
+        series,
+        (),
+        tuple(spots),
+    )
 
 
 def _curve(view: View, metric: str) -> Pairs:
@@ -354,6 +409,22 @@ def _series(series: Series, chart: Chart, size: Size) -> str:
         else f'<circle class="{style}" cx="{run[0][0]:.1f}" cy="{run[0][1]:.1f}" r="2.2"/>'
         for run in runs
     )
+
+
+def _spot(spot: Spot, chart: Chart, size: Size) -> str:
+    x, y, style = _x(chart.x, size, spot.x), _y(chart.y, size, spot.y), escape(spot.style)
+    parts = [f'<circle class="{style}" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>']
+    if spot.x_range is not None:
+        left, right = (_x(chart.x, size, value) for value in spot.x_range)
+        parts.append(f'<path class="line {style}" d="M{left:.1f} {y:.1f}H{right:.1f}"/>')
+    if spot.y_range is not None:
+        bottom, top = (_y(chart.y, size, value) for value in spot.y_range)
+        parts.append(f'<path class="line {style}" d="M{x:.1f} {bottom:.1f}V{top:.1f}"/>')
+    anchor, shift = ("end", -7) if x > size.width - _RIGHT - 60 else ("start", 7)
+    parts.append(
+        f'<text class="tick" text-anchor="{anchor}" x="{x + shift:.1f}" y="{y - 6:.1f}">{escape(spot.name)}</text>'
+    )
+    return "".join(parts)
 
 
 def _to(run: Sequence[tuple[float, float]]) -> str:

@@ -12,8 +12,9 @@ import msgspec
 from markupsafe import Markup
 
 from loadgen.measure.summary import Summary
-from loadgen.report import charts, tables, units
+from loadgen.report import billing, charts, tables, units
 from loadgen.report.charts import Chart
+from loadgen.report.experiment import section
 from loadgen.report.figures import phases, totals
 from loadgen.report.timeline import Timeline
 
@@ -22,9 +23,10 @@ def html(summary: Summary, timeline: Timeline) -> str:
     """The whole report. ``timeline`` may have no points; the charts over time are then left out, and it says so."""
     views = phases(summary)
     total = totals(summary)
+    found = section(summary)
     drawn = (
-        charts.percentile_curve(total),
-        charts.latency_over_time(timeline, views),
+        None if found.mixed else charts.percentile_curve(total),
+        None if found.mixed else charts.latency_over_time(timeline, views),
         charts.rate_over_time(timeline, views),
     )
     return _template().render(
@@ -33,17 +35,25 @@ def html(summary: Summary, timeline: Timeline) -> str:
         reasons=[(reason, tables.reason(reason)) for reason in summary.verdict.reasons],
         synthetic=tables.SYNTHETIC if summary.environment.synthetic else "",
         facts=tables.facts(summary),
-        headline=tables.headline(summary),
+        found=found.tables,
+        found_figures=[
+            _figure(chart, number) for number, chart in enumerate(found.charts, len(drawn)) if chart is not None
+        ],
+        headline=None if found.mixed else tables.headline(summary),
         figures=[_figure(chart, number) for number, chart in enumerate(drawn) if chart is not None],
-        missing=_missing(drawn, timeline),
+        missing=[] if found.mixed else _missing(drawn, timeline),
         counts=tables.counts(summary),
         outcomes=tables.outcomes(summary.totals),
+        bills=[table for table in (billing.cost(summary), billing.audit(summary)) if table.rows],
         thresholds=tables.thresholds(summary),
         by_phase=tables.by_phase(summary),
         metrics=tables.metrics(total),
-        phase_metrics=[(view.phase.name, tables.metrics(view)) for view in views] if len(views) > 1 else [],
+        phase_metrics=[(view.phase.name, tables.metrics(view)) for view in views]
+        if len(views) > 1 and summary.run.kind == "load"
+        else [],
         failures=tables.failures(summary),
         slowest=tables.slowest(summary),
+        generator=tables.generator(summary),
         environment=tables.environment(summary),
         scenario=msgspec.json.format(msgspec.json.encode(summary.scenario), indent=2).decode(),
         printable=units.printable,

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 
 from loadgen.measure.summary import Summary
-from loadgen.report import tables, units
+from loadgen.report import billing, tables, units
+from loadgen.report.experiment import section
 from loadgen.report.figures import phases, totals
 from loadgen.report.tables import Cell, Table
 
@@ -25,21 +26,26 @@ def markdown(summary: Summary) -> str:
     if summary.environment.synthetic:
         lines += [f"> {_escaped(tables.SYNTHETIC)}", ""]
     lines += [f"- {label}: {_escaped(text)}" for label, text in tables.facts(summary)]
+    found = section(summary)
     sections = [
-        tables.headline(summary),
+        *found.tables,
+        *([] if found.mixed else [tables.headline(summary)]),
         tables.counts(summary),
         tables.outcomes(summary.totals),
+        billing.cost(summary),
+        billing.audit(summary),
         tables.thresholds(summary),
         tables.by_phase(summary),
         tables.metrics(totals(summary)),
         tables.failures(summary),
         tables.slowest(summary),
+        tables.generator(summary),
         tables.environment(summary),
     ]
     for table in sections:
         if table.rows or table.notes:
             lines += ["", f"## {table.title}", "", *_table(table)]
-    if len(summary.phases) > 1:
+    if len(summary.phases) > 1 and summary.run.kind == "load":  # an experiment's are many, and in summary.json
         for view in phases(summary):
             table = tables.metrics(view)
             if table.rows:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from decimal import Decimal
 
 from msgspec import Struct
 
@@ -93,6 +94,8 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
             f"{units.span(total.duration_ns)} in {_plural(sum(not p.warmup for p in summary.phases), 'phase')}",
         ),
     ]
+    if run.stopped is not None:
+        listed.append(("ended early", units.printable(run.stopped)))
     if isinstance(target, dict):
         aim = target.get("function") or target.get("url")
         endpoint = target.get("endpoint")
@@ -313,8 +316,42 @@ def withheld_max(view: View) -> bool:
     return isinstance(figure, Withheld) and figure.brief != "none"
 
 
+def generator(summary: Summary) -> Table:
+    """How the load generator and the machine under it fared, one row for each agent."""
+    rows = [
+        (
+            Cell(str(agent.agent)),
+            Cell(units.share(agent.cpu)),
+            Cell(units.size(agent.rss_bytes)),
+            Cell(units.duration(agent.loop_lag_ns)),
+            Cell(DASH if agent.timer_error_ns is None else units.duration(agent.timer_error_ns)),
+            Cell(DASH if agent.open_files is None else units.count(agent.open_files)),
+            Cell(units.count(agent.recent_connections)),
+            Cell(DASH if agent.least_idle is None else units.share(agent.least_idle)),
+            Cell(DASH if agent.stolen is None else units.share(agent.stolen)),
+            Cell(units.duration(agent.throttled_ns)),
+        )
+        for agent in summary.generator.agents
+    ]
+    floor_ns = summary.generator.overhead_floor_ns
+    notes = [
+        "CPU is the agent's share of one core, the stall the longest of its event loop. The busiest core, stolen time "
+        "and throttling are of the machine that it ran on.",
+        "How long loadgen itself takes on this machine is not known; loadgen doctor --calibrate measures it."
+        if floor_ns is None
+        else f"Against a target that does nothing, p99 of service_time is {units.duration(floor_ns)} on this machine.",
+    ]
+    titles = ("CPU", "memory", "stall", "timer error", "open files", "connections in 60 s", "busiest core idle")
+    return Table(
+        "Load generator",
+        (Column("agent", False), *(Column(title) for title in (*titles, "stolen", "throttled"))),
+        tuple(rows),
+        tuple(notes) if rows else (),
+    )
+
+
 def environment(summary: Summary) -> Table:
-    """Where it ran, and how busy the generator was."""
+    """Where it ran."""
     env = summary.environment
     limits = [
         "no CPU limit" if env.cgroup_cpu_limit is None else f"{env.cgroup_cpu_limit:g} CPUs",
@@ -330,16 +367,10 @@ def environment(summary: Summary) -> Table:
         ("CPU", f"{env.cpu_model}, {_plural(env.usable_cores, 'usable core')}"),
         ("container limits", ", ".join(limits)),
         ("open files", units.count(env.nofile)),
+        ("local ports", DASH if env.local_ports is None else units.count(env.local_ports)),
         ("target address", env.address or DASH),
         ("agents", str(env.agents)),
         ("scenario", env.scenario_sha256),
-    ]
-    listed += [
-        (
-            f"agent {agent.agent}",
-            f"{units.share(agent.cpu)} of a core, {units.size(agent.rss_bytes)}, {_plural(agent.frames, 'frame')}",
-        )
-        for agent in summary.generator.agents
     ]
     return Table(
         "Environment",
@@ -385,6 +416,8 @@ def _measured(rule: str, value: float) -> str:
         return units.rate(value)
     if re.fullmatch(r"[\d.]+\s*(ns|us|µs|ms|s|m|min|h)", limit):
         return units.duration(value)
+    if money := re.fullmatch(r"[\d.]+ ([A-Z]{3})", limit):
+        return f"{units.amount(Decimal(value))}{units.GAP}{money[1]}"
     return f"{value:g}"
 
 

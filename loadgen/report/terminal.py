@@ -7,7 +7,8 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 
 from loadgen.measure.summary import Summary
-from loadgen.report import tables, units
+from loadgen.report import billing, tables, units
+from loadgen.report.experiment import section
 from loadgen.report.tables import Cell, Table
 
 _SGR = {"good": "32", "bad": "1;31", "warn": "33", "muted": "2", "heading": "1"}
@@ -25,9 +26,17 @@ def terminal(summary: Summary, *, width: int = 100, colour: bool = False) -> str
     lines = [paint(units.printable(summary.run.name), "heading"), *_verdict(summary, width, paint), ""]
     if summary.environment.synthetic:
         lines += [*_wrapped(tables.SYNTHETIC, width), ""]
-    lines += [f"{_INDENT}{label:<12}{text}" for label, text in tables.facts(summary)]
-    sections = [tables.headline(summary), tables.counts(summary), tables.outcomes(summary.totals)]
-    if len(summary.phases) > 1:
+    lines += [line for label, text in tables.facts(summary) for line in _fact(label, text, width)]
+    found = section(summary)
+    sections = [
+        *found.tables,
+        *([] if found.mixed else [tables.headline(summary)]),
+        tables.counts(summary),
+        tables.outcomes(summary.totals),
+        billing.cost(summary),
+        billing.audit(summary),
+    ]
+    if len(summary.phases) > 1 and summary.run.kind == "load":  # an experiment's are many, and in the files
         sections.append(tables.by_phase(summary))
     sections.append(tables.thresholds(summary))
     for table in sections:
@@ -52,6 +61,12 @@ def _verdict(summary: Summary, width: int, paint: _Paint) -> Iterator[str]:
             initial_indent=_INDENT,
             subsequent_indent=_INDENT * 2,
         )
+
+
+def _fact(label: str, text: str, width: int) -> list[str]:
+    """A label and its text, wrapped where that may be: names are not."""
+    beside = textwrap.wrap(text, width - len(_INDENT) - 12, break_long_words=False, break_on_hyphens=False) or [""]
+    return [f"{_INDENT}{label if n == 0 else '':<12}{line}" for n, line in enumerate(beside)]
 
 
 def _paint(text: str, tone: str) -> str:

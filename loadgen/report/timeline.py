@@ -95,7 +95,10 @@ def timeline(lines: Iterable[str]) -> Timeline:
         _add(points, (phase, second // width_s), _point(phase, metric, line))
         if len(points) > max(MOST_POINTS, 2 * len(began)):
             points, width_s = _halved(points), 2 * width_s
-    while len(points) >= 2 * FEWEST_POINTS and _typical(points.values()) < (needed(50.0) or 0):
+    while (
+        len(points) >= max(2 * FEWEST_POINTS, len(began) + 1)  # points of different phases never become one
+        and _typical(points.values()) < (needed(50.0) or 0)
+    ):
         points, width_s = _halved(points), 2 * width_s
     ordered = tuple(_without_stubs(sorted(points.values(), key=lambda point: point.start_ns), width_s))
     return Timeline(ordered, width_s, _upper(ordered))

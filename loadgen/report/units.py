@@ -7,6 +7,7 @@ Three significant digits for what is measured, and never a rounding that hides s
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 
 THIN = "\N{NARROW NO-BREAK SPACE}"
 """Between groups of three digits, as in 12 345."""
@@ -62,6 +63,13 @@ def size(bytes_: float) -> str:
 def count(n: int) -> str:
     """A whole number in groups of three digits: ``12 345``."""
     return _grouped(n)
+
+
+def amount(number: Decimal) -> str:
+    """A sum of money, or of GB-seconds: three significant digits, or whole with more: ``0.000735``, ``12 345``."""
+    if abs(number) >= 1000:
+        return _grouped(round(number))
+    return f"{Decimal(f'{number:.3g}'):f}"
 
 
 def rate(per_s: float) -> str:

@@ -18,10 +18,14 @@ DEFAULT_FUNCTION = "hello"
 DEFAULT_PROJECT = "demo"
 DEFAULT_MAX_IN_FLIGHT = 1000
 DEFAULT_MAX_INSTANCES = 1000
+DEFAULT_LIMIT = 100
+"""Executions at once in an account. Source: FunctionGraph documentation, Notes and Constraints."""
 _LOG_TAIL_BYTES = {"2KB": 2000, "4KB": 4096}  # what two pages of the documents say
 
 
-def scenario(doc: written.Scenario, event: str, directory: Path) -> model.Scenario:
+def scenario(
+    doc: written.Scenario, event: str, directory: Path, prices: model.PriceBook | None = None
+) -> model.Scenario:
     """The Scenario of a document without faults; ``sha256`` is left empty. Relative paths start at ``directory``."""
     target = _target(doc.target, doc.event is not UNSET or doc.event_file is not UNSET, directory)
     emulated = isinstance(target, model.FunctionTarget) and target.emulated
@@ -35,11 +39,27 @@ def scenario(doc: written.Scenario, event: str, directory: Path) -> model.Scenar
         phases=tuple(_phase(phase, target.timeout.total_ns) for phase in doc.phases),
         thresholds=tuple(rule.parse(text) for text in doc.thresholds),
         sample_share=units.sampling(doc.samples),
-        budget=model.Budget(_or(doc.budget.invocations, None), _duration(doc.budget.duration)),
+        budget=_budget(doc.budget),
         tags=doc.tags,
         emulator=_scenario_emulator(doc) if emulated else None,
         sha256="",
         cold_starts=_cold_starts(doc) if doc.kind == "cold-starts" else None,
+        memory=_memory(_or(doc.memory, written.MemoryComparison())) if doc.kind == "memory" else None,
+        capacity=_capacity(doc, target) if doc.kind == "capacity" and doc.capacity is not UNSET else None,
+        prices=prices,
+        confirm=model.Confirm(doc.confirm.invocations, doc.confirm.gb_seconds),
+    )
+
+
+def price_book(book: written.PriceBook, name: str) -> model.PriceBook:
+    """The PriceBook of a document without faults, as the scenario names it."""
+    return model.PriceBook(
+        name,
+        book.currency,
+        book.dated,
+        units.price(book.per_million_requests),
+        units.price(book.per_gb_second),
+        units.duration(book.granularity),
     )
 
 
@@ -79,6 +99,17 @@ def default_emulator(*, seed: int = 1) -> model.Emulator:
     return emulator(written.Emulator(), seed=seed)
 
 
+def _budget(budget: written.Budget) -> model.Budget:
+    return model.Budget(
+        _or(budget.invocations, None),
+        _duration(budget.duration),
+        None if budget.cost is UNSET else units.money(budget.cost),
+        _or(budget.in_flight, None),
+        None if budget.errors is UNSET else units.share(budget.errors),
+        None if budget.throttled is UNSET else units.share(budget.throttled),
+    )
+
+
 def function_name(function: str) -> str:
     """The name in a URN or short form of one; ``hello`` where there is none."""
     fields = function.split(":")
@@ -106,6 +137,7 @@ def _emulated(name: str, function: written.EmulatedFunction) -> model.EmulatedFu
         initializer=None if function.initializer is UNSET else _initializer(function.initializer),
         memory_used_mb=None if function.memory_used is UNSET else units.megabytes(function.memory_used),
         faults=_injected(function.faults),
+        probe=function.probe,
     )
 
 
@@ -239,10 +271,51 @@ def _cold_starts(doc: written.Scenario) -> model.ColdStarts:
         warm=block.warm,
         keep_alive_ns=None if isinstance(within, str) else (units.duration(within.from_), units.duration(within.to)),
         sizes_mb=tuple(units.megabytes(size) for size in sizes if size != own),
-        probe=None
-        if block.probe is UNSET
-        else model.Probe(block.probe.cold, block.probe.instance, block.probe.count),
+        probe=None if block.probe is UNSET else model.Probe(block.probe.cold, block.probe.instance, block.probe.count),
     )
+
+
+def _capacity(doc: written.Scenario, target: model.Target) -> model.Capacity:
+    block = doc.capacity
+    assert block is not UNSET
+    rules = (rule.parse(text) for text in block.slo)
+    return model.Capacity(
+        slo=tuple(each for each in rules if isinstance(each, model.MetricRule | model.ShareRule)),
+        from_rate=units.rate(block.from_),
+        to_rate=units.rate(block.to),
+        confirm_ns=units.duration(block.confirm),
+        precision=units.share(block.precision),
+        keep_alive_ns=units.duration(block.keep_alive),
+        limit=_or(block.limit, _limit_of(doc, target)),
+        max_in_flight=block.max_in_flight,
+    )
+
+
+def _memory(block: written.MemoryComparison) -> model.MemoryComparison:
+    sizes = model.MEMORY_SIZES_MB if block.sizes is UNSET else tuple(units.megabytes(size) for size in block.sizes)
+    rules = (rule.parse(text) for text in block.slo)
+    return model.MemoryComparison(
+        sizes_mb=tuple(sorted(sizes)),
+        by=model.MemoryBy(block.by),
+        blocks=block.blocks,
+        rounds=block.rounds,
+        slo=tuple(each for each in rules if isinstance(each, model.MetricRule | model.ShareRule)),
+        tie=units.share(block.tie),
+        gap_ns=units.duration(block.gap),
+    )
+
+
+def _limit_of(doc: written.Scenario, target: model.Target) -> int | None:
+    """How many invocations may run at once: the emulator's setting, else a platform's default, which is a guess."""
+    if not isinstance(target, model.FunctionTarget):
+        return None
+    if not target.emulated:
+        return DEFAULT_LIMIT
+    platform, name = _scenario_emulator(doc), function_name(target.function)
+    function = next((each for each in platform.functions if each.name == name), None)
+    if function is None or function.max_instances <= 0:
+        return None
+    return min(function.max_instances, platform.max_instances) * function.concurrency
 
 
 def _duration(text: str | UnsetType) -> int | None:

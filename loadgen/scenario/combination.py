@@ -14,16 +14,17 @@ from urllib.parse import urlsplit
 from loadgen.scenario import rule, units
 from loadgen.scenario.endpoint import iam_of, iam_origin, in_clear
 from loadgen.scenario.fault import Path, show
-from loadgen.scenario.model import CostRule, Metric, MetricRule
+from loadgen.scenario.model import CostRule, Metric, MetricRule, Rule, ShareRule
 from loadgen.scenario.platform_codes import is_fault
 
 Found = Iterator[tuple[Path, str]]
 
 LATER = "comes with a later step"
+_WRITE_PRICES = "write prices: huawei-cny-2024-09, or the file of your own price book"
 EXPERIMENTS = ("cold-starts", "capacity", "memory")
-BUILT = ("cold-starts",)
 SHAPES = ("rate", "burst", "workers", "trace")
 _PLATFORM_METRICS = frozenset({Metric.DURATION, Metric.BILLED_DURATION, Metric.OVERHEAD})
+_OF_A_SIZE = frozenset({Metric.LATENCY, Metric.LATENCY_ALL, Metric.SERVICE_TIME, Metric.DURATION})
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")  # RFC 9110, 5.6.2
 _FRAMING = frozenset({"connection", "content-length", "transfer-encoding", "expect", "upgrade", "te", "trailer"})
 
@@ -37,7 +38,8 @@ def scenario(data: dict[str, Any]) -> Found:
     yield from _event(data)
     yield from _phases(data)
     yield from _thresholds(data, target)
-    yield from _later(data)
+    yield from _money(data, target)
+    yield from _in_flight(data)
     if "emulator" in data:
         yield from emulator(data)
         if target.get("endpoint") != "emulator":
@@ -91,15 +93,81 @@ def url_fault(url: str, *, origin: bool) -> str | None:
 
 def _kind(data: dict[str, Any]) -> Found:
     kind = data.get("kind", "load")
-    if kind in EXPERIMENTS and kind not in BUILT:
-        yield ("kind",), f"{kind} {LATER}; write one of load, {', '.join(BUILT)}"
     for key in EXPERIMENTS:
         if key in data and kind != key:
             yield (key,), f"this block belongs to kind: {key}, but this is kind: {kind}; remove one of them"
     if kind in EXPERIMENTS and data.get("phases"):
         yield ("phases",), f"kind: {kind} makes its own load; remove phases"
+    if kind == "capacity":
+        yield from _capacity(data)
     if kind == "cold-starts":
         yield from _cold_starts(_mapping(data, "cold-starts"), _mapping(data, "target"))
+    if kind == "memory":
+        yield from _memory(_mapping(data, "memory"), _mapping(data, "target"))
+
+
+def _capacity(data: dict[str, Any]) -> Found:
+    if "capacity" not in data:
+        yield ("kind",), "what must hold is missing: write capacity: {slo: [latency.p99 < 250ms, errors < 0.1%]}"
+    if data.get("thresholds"):
+        yield ("thresholds",), "kind: capacity goes beyond what its target can take; write the rules as capacity.slo"
+    block = _mapping(data, "capacity")
+    for index, text in enumerate(_texts(block.get("slo"))):
+        if text is not None and (fault := _slo_fault(rule.parse(text))):
+            yield ("capacity", "slo", index), fault
+    ends = [block.get("from", "1/s"), block.get("to", "1000/s")]
+    if all(isinstance(end, str) for end in ends) and units.rate(ends[0]).per_s >= units.rate(ends[1]).per_s:
+        yield ("capacity",), f"from is {ends[0]} and to is {ends[1]}; from must be the smaller rate"
+    if isinstance(block.get("precision"), str) and not 0.001 <= units.share(block["precision"]) <= 0.5:
+        yield ("capacity", "precision"), f"got {block['precision']}, expected a share from 0.1% to 50%"
+
+
+def _slo_fault(parsed: Rule) -> str | None:
+    """Why a rule cannot be one of a rate that is searched for; None when it can."""
+    if parsed.phase is not None:
+        return f"the search makes its own phases; remove {parsed.phase}:"
+    if isinstance(parsed, MetricRule):
+        if parsed.metric not in (Metric.LATENCY, Metric.LATENCY_ALL) or parsed.start is not None:
+            return "expected a percentile of latency, which is what a caller waits, such as latency.p99 < 250ms"
+        if parsed.percentile is None or parsed.percentile < 50:
+            return "expected a percentile from p50 up, such as latency.p99 < 250ms, which says how many may be slower"
+        return None
+    if isinstance(parsed, ShareRule):
+        return None if 0 < parsed.limit < 1 else "expected a share above 0% and below 100%, which can be shown to hold"
+    return "expected a percentile of latency such as latency.p99 < 250ms, or a share such as errors < 0.1%"
+
+
+def _memory(block: dict[str, Any], target: dict[str, Any]) -> Found:
+    if "url" in target:
+        yield ("kind",), "memory sizes are those of a function, but the target is a url; write endpoint and function"
+    if "memory" in target:
+        yield ("target", "memory"), "kind: memory chooses the sizes itself; remove it, or write memory.sizes"
+    if target.get("connections") == "fresh":
+        yield ("target", "connections"), "opening connections would be part of what is compared; write reuse"
+    for index, text in enumerate(_texts(block.get("slo"))):
+        if text is not None and (fault := _size_rule_fault(rule.parse(text))):
+            yield ("memory", "slo", index), fault
+    sizes = block.get("sizes")
+    seen: set[object] = set()
+    for index, size in enumerate(sizes if isinstance(sizes, list) else []):
+        if isinstance(size, str) and size in seen:
+            yield ("memory", "sizes", index), f"{size} is written twice; remove one of them"
+        seen.add(size if isinstance(size, str) else None)
+
+
+def _size_rule_fault(parsed: Rule) -> str | None:
+    """Why a rule cannot be one that a memory size has to meet; None when it can."""
+    if parsed.phase is not None:
+        return f"the comparison makes its own phases; remove {parsed.phase}:"
+    if isinstance(parsed, MetricRule):
+        if parsed.start is not None:
+            return f"rules are about warm calls; remove {parsed.start}."
+        if parsed.metric not in _OF_A_SIZE or parsed.percentile is None or parsed.percentile < 50:
+            return "expected a percentile from p50 up of latency, service_time or duration, such as latency.p99 < 300ms"
+        return None
+    if isinstance(parsed, ShareRule) and parsed.what == "errors":
+        return None if 0 < parsed.limit < 1 else "expected a share above 0% and below 100%, which can be shown to hold"
+    return "expected a percentile such as latency.p99 < 300ms, or errors < 1%"
 
 
 def _cold_starts(block: dict[str, Any], target: dict[str, Any]) -> Found:
@@ -299,19 +367,43 @@ def _thresholds(data: dict[str, Any], target: dict[str, Any]) -> Found:
             yield path, f'there is no phase "{parsed.phase}"; measured phases: {names or "none"}'
         elif parsed.phase is not None and not _measured(known[parsed.phase]):
             yield path, f'"{parsed.phase}" only warms up, so it is not judged; name a measured phase'
-        if isinstance(parsed, CostRule):
-            yield path, f"cost needs prices, and that {LATER}"
-        if isinstance(parsed, MetricRule) and parsed.start is not None:
-            yield path, f"telling cold from warm starts {LATER}; remove {parsed.start}. or the rule"
+        if isinstance(parsed, CostRule) and "prices" not in data:
+            yield path, f"cost needs prices; {_WRITE_PRICES}"
+        if isinstance(parsed, MetricRule) and parsed.start is not None and not _tells_starts(data, target):
+            yield (
+                path,
+                f"cold and warm starts are told apart after a warm-up phase; write one, or remove {parsed.start}.",
+            )
         if "url" in target and isinstance(parsed, MetricRule) and parsed.metric in _PLATFORM_METRICS:
             yield path, f"{parsed.metric.value} is what FunctionGraph reports; a url has latency and service_time"
 
 
-def _later(data: dict[str, Any]) -> Found:
-    if "prices" in data:
-        yield ("prices",), f"this {LATER}; remove it"
-    if "cost" in _mapping(data, "budget"):
-        yield ("budget", "cost"), f"this needs prices, and that {LATER}; write budget.invocations"
+def _money(data: dict[str, Any], target: dict[str, Any]) -> Found:
+    if "prices" in data and "url" in target:
+        yield ("prices",), "these are prices of functions, but the target is a url; remove them"
+    if "cost" in _mapping(data, "budget") and "prices" not in data:
+        yield ("budget", "cost"), f"this needs prices; {_WRITE_PRICES}, or budget.invocations instead"
+
+
+def _in_flight(data: dict[str, Any]) -> Found:
+    """A budget of invocations in flight that a phase exceeds by what it is, rather than by how the target does."""
+    most = _mapping(data, "budget").get("in_flight")
+    phases = data.get("phases")
+    if not isinstance(most, int) or not isinstance(phases, list):
+        return
+    for index, phase in enumerate(phases):
+        for key, inner in (("workers", ("from", "to")), ("burst", ("size",))):
+            shape = phase.get(key) if isinstance(phase, dict) else None
+            counts = [shape.get(name) for name in inner] if isinstance(shape, dict) else [shape]
+            needed = max((count for count in counts if isinstance(count, int)), default=0)
+            if needed > most:
+                yield ("phases", index, key), f"{needed} call at once, more than budget.in_flight, which is {most}"
+
+
+def _tells_starts(data: dict[str, Any], target: dict[str, Any]) -> bool:
+    """Whether invocations may get a label: by the log, or after a warm-up phase of a function."""
+    warms = any(phase.get("warmup") is True for phase in _mappings(data.get("phases")))
+    return "url" not in target and (warms or target.get("log", "none") != "none" or data.get("kind") == "cold-starts")
 
 
 def project_of(function: object) -> str | None:

@@ -27,6 +27,7 @@ PositiveRate = Annotated[
 ]
 Share = Annotated[str, Meta(pattern=units.SHARE, examples=["3%", "0.1%"], extra={"read": units.share})]
 Money = Annotated[str, Meta(pattern=units.MONEY, examples=["0.50 CNY"], extra={"read": units.money})]
+Price = Annotated[str, Meta(pattern=units.PRICE, examples=["1.33", "0.00011108"], extra={"read": units.price})]
 Name = Annotated[
     str,
     Meta(
@@ -341,8 +342,53 @@ class Budget(Struct, forbid_unknown_fields=True):
     invocations: (
         Annotated[int, Meta(ge=1, le=10**15, description="Most invocations, the pre-flight included.")] | UnsetType
     ) = UNSET
-    cost: Annotated[Money, Meta(description="Most money; comes with a later step.")] | UnsetType = UNSET
+    cost: Annotated[Money, Meta(description="Most money, the pre-flight included; needs prices.")] | UnsetType = UNSET
     duration: Annotated[Duration, Meta(description="Longest run.")] | UnsetType = UNSET
+    in_flight: (
+        Annotated[Count, Meta(description="Most invocations in flight, never exceeded; a run that needs more ends.")]
+        | UnsetType
+    ) = UNSET
+    errors: (
+        Annotated[Share, Meta(description="Largest share of invocations that are not ok, of those that ended lately.")]
+        | UnsetType
+    ) = UNSET
+    throttled: (
+        Annotated[Share, Meta(description="Largest share of throttled invocations, of those that ended lately.")]
+        | UnsetType
+    ) = UNSET
+
+
+class Confirm(Struct, forbid_unknown_fields=True):
+    """Limits above which `loadgen run` asks first, unless given `--yes`; loopback and the emulator never ask."""
+
+    invocations: Annotated[int, Meta(ge=0, le=10**15, description="Invocations that may be made.")] = 10_000
+    gb_seconds: Annotated[
+        int, Meta(ge=0, le=10**15, description="GB-seconds expected from the pre-flight's own billed duration.")
+    ] = 10_000
+
+
+class PriceBook(Struct, forbid_unknown_fields=True):
+    """What the platform charges."""
+
+    currency: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Z]{3}$",
+            description="The three letters of the currency (ISO 4217).",
+            extra={"expected": "the three letters of a currency such as CNY or EUR"},
+        ),
+    ]
+    dated: Annotated[
+        str,
+        Meta(
+            pattern=r"^[0-9]{4}-(?:0[1-9]|1[0-2])(?:-(?:0[1-9]|[12][0-9]|3[01]))?$",
+            description="When these prices were listed.",
+            extra={"expected": "a month or day such as 2024-09 or 2024-09-30"},
+        ),
+    ]
+    per_million_requests: Annotated[Price, Meta(description="The price of a million requests.")]
+    per_gb_second: Annotated[Price, Meta(description="The price of 1024 MB for a second.")]
+    granularity: Annotated[Duration, Meta(description="Billed durations are multiples of this.")] = "1ms"
 
 
 class Work(Struct, forbid_unknown_fields=True):
@@ -403,6 +449,7 @@ class EmulatedFunction(Struct, forbid_unknown_fields=True):
     faults: Annotated[Faults, Meta(description="Failures to make up: error codes and the share of calls.")] = field(
         default_factory=dict
     )
+    probe: Annotated[bool, Meta(description="Whether it answers like the probes in docs/probe/.")] = False
 
 
 class Account(Struct, forbid_unknown_fields=True):
@@ -530,6 +577,7 @@ class ColdStarts(Struct, forbid_unknown_fields=True):
         list[Literal["gap", "burst", "memory"]],
         Meta(
             min_length=1,
+            max_length=3,
             description="How: silence, many calls at once after it, or calls at other memory sizes; in turns.",
         ),
     ] = field(default_factory=lambda: ["gap", "burst"])
@@ -551,13 +599,61 @@ class ColdStarts(Struct, forbid_unknown_fields=True):
     ) = UNSET
 
 
+class Capacity(Struct, forbid_unknown_fields=True):
+    """The experiment that finds the largest rate at which rules hold."""
+
+    slo: Annotated[
+        list[Annotated[str, Meta(examples=["latency.p99 < 250ms", "errors < 0.1%"], extra={"read": rule.parse})]],
+        Meta(min_length=1, description="Rules that must hold: percentiles of latency, and shares."),
+    ]
+    from_: Annotated[PositiveRate, Meta(description="The smallest rate worth knowing about.")] = field(
+        name="from", default="1/s"
+    )
+    to: Annotated[PositiveRate, Meta(description="The largest rate that is tried.")] = "1000/s"
+    confirm: Annotated[Duration, Meta(description="How long the rate that is reported was held.")] = "5m"
+    precision: Annotated[Share, Meta(description="How wide the estimate's 95 % interval may be.")] = "5%"
+    keep_alive: Annotated[Duration, Meta(description="How long idle instances live.")] = "60s"
+    limit: (
+        Annotated[
+            Count,
+            Meta(description="How many invocations may run at once; default the emulator's setting, elsewhere 100."),
+        ]
+        | UnsetType
+    ) = UNSET
+    max_in_flight: Annotated[Count, Meta(description="Most invocations in flight.")] = 1000
+
+
+class MemoryComparison(Struct, forbid_unknown_fields=True):
+    """The experiment that finds the cheapest memory size that meets rules."""
+
+    sizes: Annotated[list[Memory], Meta(min_length=2, description="The sizes to compare; default all.")] | UnsetType = (
+        UNSET
+    )
+    by: Annotated[
+        Literal["header", "config"],
+        Meta(
+            description="`header`: X-Cff-Instance-Memory, which needs dynamic memory; `config`: by changing the "
+            "function's memory size, which is put back."
+        ),
+    ] = "header"
+    blocks: Annotated[int, Meta(ge=2, le=10_000, description="Calls of each size in a round.")] = 20
+    rounds: Annotated[int, Meta(ge=2, le=1000, description="Most rounds, each on new instances.")] = 10
+    slo: Annotated[
+        list[Annotated[str, Meta(examples=["latency.p99 < 300ms", "errors < 1%"], extra={"read": rule.parse})]],
+        Meta(description="Rules that the size has to meet: percentiles of warm calls, and errors."),
+    ] = []
+    tie: Annotated[Share, Meta(description="Costs that differ by less are as good as each other.")] = "2%"
+    gap: Annotated[Duration, Meta(description="Silence that ends every instance; default 1.5 times 60s.")] = "90s"
+
+
 class Scenario(Struct, forbid_unknown_fields=True):
     """A loadgen scenario: everything a run needs."""
 
     name: Annotated[Name, Meta(description="Name of the scenario and of its run directories.")]
     target: Annotated[Target, Meta(description="What is invoked.")]
     kind: Annotated[
-        Literal["load", "cold-starts", "capacity", "memory"], Meta(description="Only `load` is there yet.")
+        Literal["load", "cold-starts", "capacity", "memory"],
+        Meta(description="What kind of run: stretches of load, or an experiment."),
     ] = "load"
     seed: Annotated[int, Meta(ge=0, le=(1 << 63) - 1, description="Seed of arrivals, feeder and emulator.")] = 1
     event: (
@@ -587,8 +683,20 @@ class Scenario(Struct, forbid_unknown_fields=True):
             extra={"read": units.sampling},
         ),
     ] = "none"
-    prices: Annotated[Text, Meta(description="A price book; comes with a later step.")] | UnsetType = UNSET
+    prices: (
+        Annotated[
+            Text,
+            Meta(
+                description="What the platform charges: a price book that comes with loadgen, or a YAML file.",
+                examples=["huawei-cny-2024-09", "prices.yaml"],
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     budget: Annotated[Budget, Meta(description="Hard limits of the run.")] = field(default_factory=Budget)
+    confirm: Annotated[Confirm, Meta(description="What a run may take before it asks first.")] = field(
+        default_factory=Confirm
+    )
     tags: Annotated[dict[str, str], Meta(description="Free labels, copied into the results.")] = field(
         default_factory=dict
     )
@@ -596,5 +704,5 @@ class Scenario(Struct, forbid_unknown_fields=True):
     cold_starts: Annotated[ColdStarts, Meta(description="With `kind: cold-starts`.")] | UnsetType = field(
         name="cold-starts", default=UNSET
     )
-    capacity: Annotated[dict[str, Any], Meta(description="Comes with a later step.")] | UnsetType = UNSET
-    memory: Annotated[dict[str, Any], Meta(description="Comes with a later step.")] | UnsetType = UNSET
+    capacity: Annotated[Capacity, Meta(description="With `kind: capacity`.")] | UnsetType = UNSET
+    memory: Annotated[MemoryComparison, Meta(description="With `kind: memory`.")] | UnsetType = UNSET

@@ -10,16 +10,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from loadgen.scenario import build, combination, document, event, feeder, secret, shape, yaml
+from loadgen.scenario import build, combination, document, event, feeder, rule, secret, shape, units, yaml
 from loadgen.scenario.fault import Fault, Place, ScenarioError
 from loadgen.scenario.fault import Path as KeyPath
-from loadgen.scenario.model import Emulator, Scenario
+from loadgen.scenario.model import CostRule, Emulator, Money, PriceBook, Scenario
 from loadgen.scenario.override import override
 from loadgen.scenario.substitution import substitute
 
@@ -28,6 +29,7 @@ Check = Callable[[Scenario], Iterable[tuple[KeyPath, str]]]
 
 T = TypeVar("T")
 
+_SHIPPED = files("loadgen.scenario") / "prices"
 _STAND_IN_PHASES = [{"name": "x", "workers": 1, "duration": "1s"}]
 
 
@@ -61,12 +63,13 @@ def load(
     read = _Document(text, source, environment, overrides)
     data = read.check(document.Scenario, combination.scenario)
     event_json = read.gather(lambda: _event(data, read, directory)) or ""
+    prices = read.gather(lambda: _prices(data, read, directory))
     if not read.faults:
         _check_files(data, read, directory)
     scenario = None
     if not read.faults:
         doc = msgspec.convert(data, document.Scenario)
-        scenario = build.scenario(doc, event_json, directory)
+        scenario = build.scenario(doc, event_json, directory, prices)
         scenario = msgspec.structs.replace(scenario, sha256=secret.fingerprint(scenario, _rows_digest(scenario)))
         read.judge(scenario, checks)
     elif stand_in := _stand_in(data, read, directory):
@@ -109,6 +112,28 @@ def load_emulator_file(path: str | Path, *, environment: Mapping[str, str], seed
     """The Emulator of a file, see ``load_emulator``."""
     path = Path(path)
     return load_emulator(_read(path), source=str(path), environment=environment, seed=seed)
+
+
+def shipped_price_books() -> list[str]:
+    """The names of the price books that come with loadgen."""
+    return sorted(file.name.removesuffix(".yaml") for file in _SHIPPED.iterdir() if file.name.endswith(".yaml"))
+
+
+def load_price_book(name: str, directory: Path = Path()) -> PriceBook:
+    """The PriceBook of this name that comes with loadgen, else that of a YAML file, relative to ``directory``.
+
+    Raises ScenarioError with every fault found.
+    """
+    if name in shipped_price_books():
+        text, source = (_SHIPPED / f"{name}.yaml").read_text(encoding="utf-8"), f"{name}.yaml"
+    else:
+        source = str(directory / name)
+        text = _read(Path(source))
+    read = _Document(text, source, {}, ())
+    data = read.check(document.PriceBook, lambda _: iter(()))
+    if read.faults:
+        raise ScenarioError(read.faults)
+    return build.price_book(msgspec.convert(data, document.PriceBook), name)
 
 
 class _Document:
@@ -262,6 +287,33 @@ def _check_files(data: dict[str, Any], read: _Document, directory: Path) -> None
     ca = data["target"].get("tls", {}).get("ca")
     if ca is not None and not (directory / ca).is_file():
         read.report(("target", "tls", "ca"), _no_file(directory / ca))
+
+
+def _prices(data: dict[str, Any], read: _Document, directory: Path) -> PriceBook | None:
+    """The price book that the scenario names; sums of money in another currency are faults."""
+    name = data.get("prices")
+    if not isinstance(name, str):
+        return None
+    if name not in shipped_price_books() and not (directory / name).is_file():
+        shipped = ", ".join(shipped_price_books())
+        read.report(("prices",), f"{_no_file(directory / name)}, or a price book that comes with loadgen: {shipped}")
+        return None
+    book = load_price_book(name, directory)
+    for path, sum_ in _sums(data):
+        if sum_.currency != book.currency:
+            read.report(path, f"got {sum_}, expected an amount in {book.currency}, the currency of {name}")
+    return book
+
+
+def _sums(data: dict[str, Any]) -> Iterator[tuple[KeyPath, Money]]:
+    """The sums of money in a document that fit, and where they stand."""
+    budget, thresholds = data.get("budget"), data.get("thresholds")
+    if isinstance(budget, dict) and isinstance(budget.get("cost"), str):
+        yield ("budget", "cost"), units.money(budget["cost"])
+    for index, text in enumerate(thresholds if isinstance(thresholds, list) else []):
+        parsed = rule.parse(text) if isinstance(text, str) else None
+        if isinstance(parsed, CostRule):
+            yield ("thresholds", index), parsed.limit
 
 
 def _no_file(path: Path) -> str:

@@ -7,6 +7,7 @@ is written is the document it was loaded from, with its secrets masked (see ``lo
 
 from __future__ import annotations
 
+from decimal import Decimal
 from enum import Enum
 
 from msgspec import Struct
@@ -18,6 +19,9 @@ MEMORY_SIZES_MB = (128, 256, 512, 768, 1024, 1280, 1536, 1792, 2048, 2560, 3072,
 
 Source: FunctionGraph API reference, Executing a Function Synchronously, X-Cff-Instance-Memory.
 """
+
+MemoryTurns = int | tuple[int, ...] | None
+"""The memory size that calls ask for, in MB; sizes that they take in turns; None for the target's own."""
 
 COLD_START_PROFILES = (
     "r1",
@@ -305,23 +309,62 @@ class RateRule(Struct, frozen=True, tag="rate"):
     limit: Rate
 
 
+class Money(Struct, frozen=True):
+    """An exact amount; ``currency`` is its three letters (ISO 4217)."""
+
+    amount: Decimal
+    currency: str
+
+    def __str__(self) -> str:
+        return f"{self.amount:f} {self.currency}"
+
+
 class CostRule(Struct, frozen=True, tag="cost"):
-    """``[phase:]cost < amount currency``; parsed, and judged once prices are supported."""
+    """``[phase:]cost < limit``."""
 
     text: str
     phase: str | None
-    amount: float
-    currency: str
+    limit: Money
 
 
 Rule = MetricRule | ShareRule | RateRule | CostRule
 
 
 class Budget(Struct, frozen=True):
-    """Hard limits of a run; None means no limit. ``invocations`` counts the pre-flight."""
+    """Hard limits of a run, which ends when it reaches one; None means no limit.
+
+    ``invocations`` and ``cost`` count the pre-flight. ``in_flight`` is never exceeded. ``errors`` (everything not ok)
+    and ``throttled`` are shares of the invocations that ended lately.
+    """
 
     invocations: int | None
     duration_ns: int | None
+    cost: Money | None = None
+    in_flight: int | None = None
+    errors: float | None = None
+    throttled: float | None = None
+
+
+class Confirm(Struct, frozen=True):
+    """What a run may be expected to take before a user is asked."""
+
+    invocations: int = 10_000
+    gb_seconds: int = 10_000
+
+
+class PriceBook(Struct, frozen=True):
+    """What the platform charges, as listed on the date ``dated``; ``name`` is what the scenario calls it.
+
+    Prices are exact, per million requests and per GB-second (1024 MB for a second). Durations are billed in multiples
+    of ``granularity_ns``.
+    """
+
+    name: str
+    currency: str
+    dated: str
+    per_million_requests: Decimal
+    per_gb_second: Decimal
+    granularity_ns: int
 
 
 class Work(Struct, frozen=True):
@@ -352,6 +395,7 @@ class EmulatedFunction(Struct, frozen=True):
     ``errors`` is the share of calls whose code raises. ``max_instances`` is -1 for no limit and 0 for a disabled
     function. ``concurrency`` is how many calls one instance serves at a time, ``reserved`` how many instances are kept
     warm. ``memory_used_mb`` is what a call uses, more than it has being out of memory; None is a small interpreter's.
+    A ``probe`` answers which instance it is and how many calls that had.
     """
 
     name: str
@@ -367,6 +411,7 @@ class EmulatedFunction(Struct, frozen=True):
     initializer: Initializer | None = None
     memory_used_mb: int | None = None
     faults: tuple[Injected, ...] = ()
+    probe: bool = False
 
 
 class CredentialCheck(Enum):
@@ -519,6 +564,24 @@ class MemoryComparison(Struct, frozen=True):
     gap_ns: int
 
 
+class Capacity(Struct, frozen=True):
+    """The experiment ``capacity``: the largest rate between two at which every rule of ``slo`` holds.
+
+    It is confirmed for ``confirm_ns`` and its estimate known within ``precision``, a share. Idle instances live for
+    ``keep_alive_ns``; ``limit`` is how many invocations may run at once, None when that is not known.
+    ``max_in_flight`` is the number of workers.
+    """
+
+    slo: tuple[MetricRule | ShareRule, ...]
+    from_rate: Rate
+    to_rate: Rate
+    confirm_ns: int
+    precision: float
+    keep_alive_ns: int
+    limit: int | None
+    max_in_flight: int
+
+
 class Scenario(Struct, frozen=True):
     """Everything a run needs.
 
@@ -542,3 +605,6 @@ class Scenario(Struct, frozen=True):
     sha256: str
     cold_starts: ColdStarts | None = None
     memory: MemoryComparison | None = None
+    capacity: Capacity | None = None
+    prices: PriceBook | None = None
+    confirm: Confirm = Confirm()

@@ -45,8 +45,7 @@ def parse(text: str) -> Rule:
         return RateRule(text, phase, _limit(units.rate, limit))
     if subject == "cost":
         _expect_sign(subject, sign, "<")
-        amount, currency = _limit(units.money, limit)
-        return CostRule(text, phase, amount, currency)
+        return CostRule(text, phase, _limit(units.money, limit))
     if subject in SHARES:
         _expect_sign(subject, sign, "<")
         return ShareRule(text, phase, subject, _limit(units.share, limit))

@@ -96,7 +96,8 @@ class _Walk:
         if not isinstance(node, Items):
             return self._refuse(node, path, "a list", {})
         if len(node.items) < (form.min_length or 0) or len(node.items) > (form.max_length or len(node.items)):
-            bounds = f"{form.min_length or 0} to {form.max_length}"
+            least, most = form.min_length or 0, form.max_length
+            bounds = f"at least {least}" if most is None else f"{least} to {most}"
             self._report(path, f"got {len(node.items)} items, expected {bounds}")
             return INVALID
         return [self.value(item, form.item_type, (*path, i), {}) for i, item in enumerate(node.items)]

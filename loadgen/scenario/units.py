@@ -6,9 +6,10 @@ Every function raises ValueError with a text that completes "got â€¦, expected â
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from fractions import Fraction
 
-from loadgen.scenario.model import NS_PER_S, Rate
+from loadgen.scenario.model import NS_PER_S, Money, Rate
 
 NUMBER = r"[0-9]{1,12}(?:\.[0-9]{1,12})?"
 DURATION = rf"^{NUMBER}(?:us|ms|s|m|h)$"
@@ -16,6 +17,7 @@ RATE = rf"^{NUMBER}/(?:s|min|h)$"
 SIZE = r"^[0-9]{1,9}MB$"
 SHARE = rf"^{NUMBER}%$"
 MONEY = rf"^{NUMBER} [A-Z]{{3}}$"
+PRICE = r"^[0-9]{1,12}(?:\.[0-9]{1,18})?$"
 
 _NS = {"us": 1_000, "ms": 1_000_000, "s": NS_PER_S, "m": 60 * NS_PER_S, "h": 3600 * NS_PER_S}
 _PER_NS = {"s": NS_PER_S, "min": 60 * NS_PER_S, "h": 3600 * NS_PER_S}
@@ -95,9 +97,16 @@ def sampling(text: str) -> float:
         raise ValueError(f"none, all or {error}") from error
 
 
-def money(text: str) -> tuple[float, str]:
-    """Amount and currency of ``0.50 CNY``."""
+def money(text: str) -> Money:
+    """The exact Money of ``0.50 CNY``."""
     if not re.match(MONEY[:-1] + r"\Z", text):
         raise ValueError("an amount and a currency such as 0.50 CNY")
     amount, currency = text.split(" ")
-    return float(amount), currency
+    return Money(Decimal(amount), currency)
+
+
+def price(text: str) -> Decimal:
+    """The exact price of ``0.00011108``; zero is allowed."""
+    if not re.match(PRICE[:-1] + r"\Z", text):
+        raise ValueError("a price that is not negative, with at most 18 decimals, such as 1.33 or 0.00011108")
+    return Decimal(text)

@@ -14,7 +14,7 @@ ENVIRONMENT = {"FG_PROJECT_ID": "0123456789abcdef", "FG_TOKEN": "s3cret"}
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_plan_of_each_example_goes_to_stdout(path: Path, snapshot: SnapshotAssertion) -> None:
-    result = CliRunner().invoke(check, [str(path)], env=ENVIRONMENT)
+    result = CliRunner().invoke(check, [str(path), "--offline"], env=ENVIRONMENT)
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == snapshot
 

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from loadgen.cli.run import exit_code
-from loadgen.experiments.load import Finished
+from loadgen.experiments.runner import Finished
 from loadgen.measure.summary import Summary, ThresholdResult, Verdict
 from tests.report.builders import valid
 

@@ -116,7 +116,10 @@ EXAMPLES = sorted(path.name for path in (ROOT / "scenarios").glob("*.yaml"))
 ELSEWHERE = {"functiongraph.yaml", "http.yaml"}  # their targets are not the emulator; see the next test
 
 
-@pytest.mark.parametrize("name", [name for name in EXAMPLES if name not in ELSEWHERE])
+EXPERIMENTS = {"capacity.yaml", "cold-starts.yaml", "memory.yaml"}  # each takes a while and has a test of its own
+
+
+@pytest.mark.parametrize("name", [name for name in EXAMPLES if name not in ELSEWHERE | EXPERIMENTS])
 def test_every_example_on_the_emulator_passes(loadgen: Loadgen, name: str) -> None:
     run = loadgen(ROOT / "scenarios" / name)
     assert run.passed, run.stdout + run.stderr

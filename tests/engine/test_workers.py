@@ -432,3 +432,20 @@ def test_failures_are_recorded_under_their_outcome_and_start_the_next_like_any_o
     taken = run.recorder.take()
     assert taken.outcomes() == {"throttled": 10}
     assert taken.reasons() == {"throttled/FSS.0429": 10}
+
+
+def test_a_phase_says_whether_a_start_that_was_due_found_all_workers_busy() -> None:
+    bench = Bench(lambda started_ns: 100 * MS if started_ns < 300 * MS else None)
+    run = bench.open(every(100 * MS, 10), limit=2)
+    bench.time.run(250 * MS)
+    assert not run.take_short_of_workers()
+    bench.time.run(450 * MS)  # two that never end, and none is due yet
+    assert not run.take_short_of_workers()
+    bench.time.run(499 * MS)
+    bench.time.now = 500 * MS
+    assert run.take_short_of_workers()
+    bench = Bench(lambda started_ns: 150 * MS)
+    run = bench.open(every(100 * MS, 5), limit=1)
+    bench.time.run(160 * MS)  # the second one waited, and has started meanwhile
+    assert run.take_short_of_workers()
+    assert not run.take_short_of_workers()

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.experiments.load import LoadRun, _numbered, _shares, interval_lines
+from loadgen.experiments.load import load
+from loadgen.experiments.runner import Runner, _numbered, _shares, interval_lines
 from loadgen.history.rundir import RunDirectory
 from loadgen.measure import hlog
 from loadgen.measure.histogram import Histogram
@@ -108,7 +109,7 @@ async def test_an_interrupt_before_or_during_the_preflight_ends_the_run_at_once(
     async with serving(_silent) as server:
         loaded = Loaded(scenario(http(f"http://127.0.0.1:{server.port}/"), open_phase(10, 1)), {}, "")
         directory = RunDirectory.create(tmp_path / "run")
-        run = LoadRun(loaded, directory, Quiet(), agents=1)
+        run = Runner(loaded, load(loaded.scenario), directory, Quiet(), agents=1)
         if after_s:
             asyncio.get_running_loop().call_later(after_s, run.interrupt)
         else:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import VERSION, Connections, Failure, Frame, Health, Slow
 from loadgen.measure.merge import PhasePlan, PhaseTotal
+from loadgen.measure.summary import Reason, Verdict
 
 NS_PER_S = 1_000_000_000
 
@@ -71,6 +72,20 @@ def frame(
         budget_reached=budget_reached,
         final=final,
     )
+
+
+PUNCTUAL = {"ok/late": [5] * 1000, "ok/waited": [0] * 1000}
+
+
+def clean(**changes: object) -> Frame:
+    """A thousand ok calls of 10 to 30 ms, each started within 5 µs of its time."""
+    arguments: dict[str, object] = {"latencies": {"ok": range(10_000, 30_000, 20)}, "metrics": PUNCTUAL}
+    return frame(**{**arguments, **changes})  # type: ignore[arg-type]  # a builder's keywords, as given
+
+
+def only(verdict: Verdict) -> Reason:
+    (reason,) = verdict.reasons
+    return reason
 
 
 def total(*frames: Frame) -> PhaseTotal:

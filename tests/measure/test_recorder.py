@@ -6,9 +6,12 @@ from hypothesis import strategies as st
 from loadgen.functiongraph.facts import Facts
 from loadgen.functiongraph.outcome import Outcome
 from loadgen.measure.histogram import HIGHEST, Histogram
+from loadgen.measure.interval import Misbilled
 from loadgen.measure.recorder import EXAMPLES, SLOWEST, Recorder, Taken
+from loadgen.measure.start import Cuts
 
 MS = 1_000_000
+CUTS = Cuts(warm_below_ns=10 * MS, cold_from_ns=20 * MS)
 OK = Facts(Outcome.OK, "ok", 200, duration_ns=3 * MS, billed_duration_ns=4 * MS, memory_used_bytes=40 << 20)
 BARE = Facts(Outcome.OK, "ok", 200)
 
@@ -189,3 +192,134 @@ def test_samples_are_relative_to_the_beginning_of_the_run() -> None:
     first, second = under_test.take().samples
     assert (first.intended_ns, first.started_ns, first.ended_ns, first.index, first.agent) == (1000, 2000, 4000, 7, 2)
     assert (second.started_ns, second.outcome) == (None, "dropped")
+
+
+def billed(duration_ns: int | None, billed_ns: int, size: int | None = 512, outcome: Outcome = Outcome.OK) -> Facts:
+    return Facts(
+        outcome, "ok", 200, duration_ns=duration_ns, billed_duration_ns=billed_ns, memory_size_mb=size, request_id="r"
+    )
+
+
+def test_what_is_billed_is_summed_exactly_by_size_whatever_the_outcome() -> None:
+    under_test = recorder()
+    for facts in (
+        billed(2 * MS, 2 * MS),
+        billed(2_500_001, 3 * MS, outcome=Outcome.FUNCTION_ERROR),
+        billed(None, 7 * MS, 128),
+        billed(1, MS, None),
+        billed(1, MS, 0),
+        billed(1, MS, 1 << 40),
+        billed(2, 8 * 10**18),
+        BARE,
+    ):
+        record(under_test, facts)
+    taken = under_test.take()
+    assert taken.billed_ns == {512: 5 * MS, 128: 7 * MS}
+    assert taken.metered == 3
+    assert under_test.take().billed_ns == {}
+
+
+def test_bills_are_held_against_durations_and_the_one_furthest_off_is_kept() -> None:
+    under_test = recorder()
+    for duration_us, billed_ms in ((1913, 2), (2000, 2), (2000, 3), (0, 1), (1913, 100), (1913, 1000)):
+        record(under_test, billed(duration_us * 1000, billed_ms * MS))
+    for duration_us, billed_ms in ((1913, 4), (9000, 50), (9000, 8)):
+        record(under_test, billed(duration_us * 1000, billed_ms * MS))
+    record(under_test, billed(None, 5 * MS))
+    taken = under_test.take()
+    assert taken.billing_units == {MS: 3 + 1, 100 * MS: 1, 1000 * MS: 1}
+    assert (taken.misbilled, taken.underbilled) == (3, 1)
+    assert taken.worst_bill == Misbilled(9 * MS, 50 * MS, "r")
+    assert under_test.take().worst_bill is None
+
+
+def splitting(*, cuts: Cuts | None = CUTS, sampled: bool = False) -> Recorder:
+    return Recorder(
+        "p",
+        2,
+        origin_ns=0,
+        closed=False,
+        expects_summary=True,
+        sampled=lambda: sampled,
+        evidence=True,
+        cuts=cuts,
+    )
+
+
+def starts(taken: Taken) -> dict[str, int]:
+    """How many invocations have a latency, by start and outcome."""
+    found = histograms(taken)
+    return {key[2:-8]: histogram.count for key, histogram in found.items() if key.endswith("/latency")}
+
+
+def test_ok_invocations_are_split_by_two_cuts_on_their_overhead() -> None:
+    under_test = splitting()
+    for overhead_ms in (1, 9.999, 10, 19, 20, 500):
+        record(under_test, ended=round((3 + overhead_ms) * MS))
+    record(under_test, BARE, ended=500 * MS)
+    record(under_test, Facts(Outcome.FUNCTION_ERROR, "r", 200, duration_ns=MS), ended=500 * MS)
+    taken = under_test.take()
+    assert starts(taken) == {
+        "unknown/ok": 1,
+        "warm/ok": 2,
+        "ambiguous/ok": 2,
+        "cold/ok": 2,
+        "unknown/function_error": 1,
+    }
+    assert taken.outcomes() == {"ok": 7, "function_error": 1}
+
+
+def test_the_time_to_connect_does_not_make_an_invocation_cold() -> None:
+    under_test = splitting()
+    under_test.record(OK, 0, 0, 0, 3 * MS + 30 * MS, 0, 25 * MS, b"")
+    assert starts(under_test.take()) == {"warm/ok": 1}
+
+
+def test_what_the_answer_says_outweighs_the_cuts() -> None:
+    under_test = splitting(sampled=True)
+    said = Facts(Outcome.OK, "ok", 200, duration_ns=MS, start="cold", start_source="probe", instance="i-1")
+    record(under_test, said, ended=2 * MS)
+    record(under_test, OK, ended=4 * MS)
+    taken = under_test.take()
+    assert starts(taken) == {"cold/ok": 1, "warm/ok": 1}
+    assert [(sample.start, sample.start_source, sample.instance) for sample in taken.samples] == [
+        ("cold", "probe", "i-1"),
+        ("warm", "mixture", None),
+    ]
+
+
+def test_without_cuts_what_the_answer_does_not_say_is_unknown() -> None:
+    under_test = splitting(cuts=None, sampled=True)
+    record(under_test, OK, ended=400 * MS)
+    taken = under_test.take()
+    assert starts(taken) == {"unknown/ok": 1}
+    assert (taken.samples[0].start, taken.samples[0].start_source) == ("unknown", "none")
+
+
+def test_what_cuts_are_made_from_is_recorded_on_demand_and_leaves_connecting_out() -> None:
+    under_test = Recorder("p", 2, origin_ns=0, closed=False, expects_summary=True, residual=True)
+    under_test.record(OK, 0, 0, 0, 10 * MS, 0, 5 * MS, b"")
+    found = histograms(under_test.take())
+    assert found["p/unknown/ok/residual"].max_us == 2000
+    assert found["p/unknown/ok/overhead"].max_us == 7003
+
+
+@given(calls, st.booleans())
+def test_splitting_by_start_neither_loses_nor_changes_anything(
+    made: list[tuple[Facts, int, int, int]], closed: bool
+) -> None:
+    plain = recorder(closed=closed)
+    split = Recorder("p", 2, origin_ns=1000, closed=closed, expects_summary=True, cuts=CUTS)
+    for facts, lag, service, late in made:
+        for to in (plain, split):
+            record(to, facts, started=lag, ended=lag + service, late=min(late, lag))
+    together: dict[str, Histogram] = {}
+    taken = split.take()
+    for key, histogram in histograms(taken).items():
+        _, _, outcome, metric = key.split("/")
+        together.setdefault(f"p/unknown/{outcome}/{metric}", Histogram()).add(histogram)
+    alone = plain.take()
+    assert together == histograms(alone)
+    assert taken.outcomes() == alone.outcomes()
+    assert taken.reasons() == alone.reasons()
+    assert taken.clipped == alone.clipped

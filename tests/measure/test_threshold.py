@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from functools import partial
+
 import pytest
 
+from loadgen.measure.cost import billing
 from loadgen.measure.interval import Frame
 from loadgen.measure.merge import phase_summary, totals
 from loadgen.measure.summary import Reason, ThresholdResult, Verdict
 from loadgen.measure.threshold import evaluate, named_percentiles
-from loadgen.scenario.model import CostRule, Metric, MetricRule, Rate, RateRule, Rule, ShareRule
+from loadgen.scenario.model import CostRule, Metric, MetricRule, Money, PriceBook, Rate, RateRule, Rule, ShareRule
 from tests.measure.frames import frame, plan, total
 
 VALID = Verdict("valid", [])
@@ -130,8 +134,33 @@ def test_the_achieved_rate_must_be_above_its_limit() -> None:
     )
 
 
+def cost_rule(amount: str, phase: str | None = None) -> CostRule:
+    return CostRule("rule", phase, Money(Decimal(amount), "CNY"))
+
+
 def test_cost_is_undecided_without_prices() -> None:
-    assert judged(CostRule("rule", None, 1.0, "CNY"), THOUSAND).passed is None
+    assert judged(cost_rule("1"), THOUSAND) == ThresholdResult("rule", None, None, "there are no prices")
+
+
+@pytest.mark.parametrize(
+    ("limit", "metered", "passed"),
+    [
+        ("1000.03", 1000, False),  # exactly what it costs
+        ("1000.030001", 1000, True),
+        ("1000.030001", 999, None),  # one call did not tell its bill
+        ("1000", 999, False),  # whatever that one cost
+    ],
+)
+def test_a_cost_must_be_below_its_limit_and_be_known(limit: str, metered: int, passed: bool | None) -> None:
+    told = frame({"ok": range(1, 1001)})
+    told.billed_ns, told.metered = {1024: 3 * 10**9}, metered
+    book = PriceBook("b", "CNY", "2024-09", Decimal(1_000_000), Decimal("0.01"), MS)  # 1 a request, 0.01 a GB-second
+    phase, bill = total(told), partial(billing, book=book)
+    for rule in (cost_rule(limit), cost_rule(limit, "steady")):
+        (result,) = evaluate(
+            [rule], [phase_summary(plan(), phase, (), bill)], totals([plan()], [phase], (), bill), VALID
+        )
+        assert (result.passed, result.value) == (passed, 1000.03)
 
 
 def test_a_rule_may_name_its_phase() -> None:

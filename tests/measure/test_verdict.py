@@ -4,32 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import msgspec
 import pytest
 
 from loadgen.measure.histogram import HIGHEST
-from loadgen.measure.interval import Frame
+from loadgen.measure.interval import Frame, Misbilled
 from loadgen.measure.summary import Reason, Verdict
 from loadgen.measure.verdict import judge, withheld
-from loadgen.scenario.model import NS_PER_S, Metric, MetricRule, Rule
-from tests.measure.frames import frame, plan, total
-
-PUNCTUAL = {"ok/late": [5] * 1000, "ok/waited": [0] * 1000}
-
-
-def clean(**changes: object) -> Frame:
-    """A thousand ok calls of 10 to 30 ms, each started within 5 µs of its time."""
-    arguments: dict[str, object] = {"latencies": {"ok": range(10_000, 30_000, 20)}, "metrics": PUNCTUAL}
-    return frame(**{**arguments, **changes})  # type: ignore[arg-type]  # a builder's keywords, as given
+from loadgen.scenario.model import Metric, MetricRule, Rule
+from tests.measure.frames import PUNCTUAL, clean, only, plan, total
 
 
 def judged(*frames: Frame, drawn: int | None = 1000, rules: Iterable[Rule] = (), stopped: bool = False) -> Verdict:
     return judge([plan(drawn=drawn)], [total(*frames)], list(rules), stopped=stopped)
-
-
-def only(verdict: Verdict) -> Reason:
-    (reason,) = verdict.reasons
-    return reason
 
 
 def percentile_rule(p: float, metric: Metric = Metric.LATENCY, phase: str | None = None) -> MetricRule:
@@ -50,6 +36,21 @@ def test_redirects_are_ok_and_mentioned() -> None:
     reason = only(judged(clean(reasons={"ok/redirect": 1000})))
     assert (reason.rule, reason.severity, reason.value) == ("redirects", "warning", 1000)
     assert "Set target.url to where it leads" in reason.message
+
+
+# billing_mismatch
+
+
+def test_bills_that_follow_from_no_duration_are_mentioned_with_the_one_furthest_off() -> None:
+    off = clean()
+    off.billing_units = {1_000_000: 990}
+    off.misbilled, off.underbilled, off.worst_bill = 10, 1, Misbilled(12_300_000, 50_000_000, "r")
+    reason = only(judged(off))
+    assert (reason.rule, reason.severity, reason.value, reason.withholds) == ("billing_mismatch", "warning", 10, None)
+    assert reason.message.startswith(
+        "10 of 1000 invocations were billed for other than their duration rounded up to 1 ms, 100 ms or 1 s, "
+        "1 of them for less than they ran; the one furthest off ran 12.3 ms and was billed 50 ms."
+    )
 
 
 # rate_missed
@@ -190,33 +191,31 @@ def test_a_target_that_never_answers_leaves_the_absolute_limits() -> None:
     assert reasons["late_starts"].withholds == "tails"
 
 
-# generator_stalled, generator_cpu
+# connects_in_latency
 
 
-def health(**changes: int) -> Frame:
-    own = clean()
-    own.health = msgspec.structs.replace(own.health, **changes)
-    return own
+def connecting(n: int) -> Frame:
+    return clean(metrics={"ok/late": [5] * 1000, "ok/connect": [0] * (1000 - n) + [800] * n})
 
 
-def test_a_loop_that_stood_still_makes_the_run_invalid() -> None:
-    assert judged(health(loop_lag_ns=99_000_000)).status == "valid"
-    verdict = judged(health(loop_lag_ns=1_002_000_000))
-    assert verdict.status == "invalid"
-    reason = only(verdict)
-    assert (reason.rule, reason.withholds, reason.limit) == ("generator_stalled", "all", 100_000_000)
-    assert "stood still for 1002 ms" in reason.message or "stood still for 1.002 s" in reason.message
+def test_times_that_contain_the_opening_of_a_connection_are_mentioned_beyond_two_percent() -> None:
+    assert judged(connecting(20)).status == "valid"
+    reason = only(judged(connecting(21)))
+    assert (reason.rule, reason.severity, reason.withholds) == ("connects_in_latency", "warning", None)
+    assert (reason.value, reason.limit) == (0.021, 0.02)
+    assert "21 of 1000 ok invocations (2.1%) had to open a connection first" in reason.message
 
 
-@pytest.mark.parametrize(
-    ("cpu", "status", "severity"), [(0.69, "valid", None), (0.75, "degraded", "warning"), (0.9, "invalid", "invalid")]
-)
-def test_an_agent_that_is_busy_itself_is_a_warning_and_then_makes_the_run_invalid(
-    cpu: float, status: str, severity: str | None
-) -> None:
-    verdict = judged(health(cpu_ns=int(cpu * NS_PER_S)))
-    assert verdict.status == status
-    assert [reason.severity for reason in verdict.reasons] == ([severity] if severity else [])
+def test_connections_that_were_meant_to_be_fresh_are_no_surprise() -> None:
+    assert judge([plan(drawn=1000)], [total(connecting(1000))], fresh_connections=True).status == "valid"
+
+
+def test_a_failed_connection_is_in_no_time_that_is_shown() -> None:
+    refused = clean(
+        latencies={"ok": range(10_000, 30_000, 20), "connection": [800]},
+        metrics={"ok/late": [5] * 1000, "connection/connect": [800]},
+    )
+    assert judged(refused, drawn=1001).status == "valid"
 
 
 # too_few_samples

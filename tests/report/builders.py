@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from statistics import NormalDist
 
 from loadgen.measure import hlog
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.interval import Connections, Failure, Slow
+from loadgen.measure.interval import Connections, Failure, Misbilled, Slow
 from loadgen.measure.merge import metric_summary
 from loadgen.measure.percentile import LISTED
 from loadgen.measure.summary import (
     SCHEMA,
     AgentHealth,
+    Audit,
+    Billing,
+    Cost,
     Environment,
     Examples,
     Generator,
@@ -79,6 +83,7 @@ def phase(
     measured: dict[str, MetricSummary] | None = None,
     failures: Iterable[Failure] = (),
     notes: Iterable[str] = (),
+    billing: Billing | None = None,
 ) -> PhaseSummary:
     planned = sum(outcomes.values())
     dropped, unfinished = outcomes.get("dropped", 0), outcomes.get("unfinished", 0)
@@ -109,6 +114,37 @@ def phase(
         by_outcome={},
         by_start={},
         notes=list(notes),
+        billing=billing,
+    )
+
+
+def bill(requests: int, *, unmetered: int = 0, refused: int = 0, audit: Audit | None = None) -> Billing:
+    """Each request was billed 17 ms with 512 MB."""
+    used = Decimal("0.0085") * (requests - unmetered)
+    return Billing(
+        amount=used * Decimal("0.00011108") + requests * Decimal("0.00000133"),
+        gb_seconds=used,
+        requests=requests,
+        unmetered=unmetered,
+        refused=refused,
+        audit=audit or Audit({"1 ms": requests}, 0, 0, None),
+    )
+
+
+def cost(billing: Billing) -> Cost:
+    """What a run is charged, with the prices that come with loadgen."""
+    return Cost(
+        currency="CNY",
+        amount=billing.amount,
+        per_million=Decimal("2.27418"),
+        gb_seconds=billing.gb_seconds,
+        requests=billing.requests,
+        unmetered=billing.unmetered,
+        refused=billing.refused,
+        price_book="huawei-cny-2024-09",
+        dated="2024-09",
+        per_million_requests=Decimal("1.33"),
+        per_gb_second=Decimal("0.00011108"),
     )
 
 
@@ -121,6 +157,8 @@ def summary(
     name: str = "warm-latency",
     synthetic: bool = True,
     interrupted: bool = False,
+    stopped: str | None = None,
+    charged: Cost | None = None,
 ) -> Summary:
     return Summary(
         schema=SCHEMA,
@@ -132,6 +170,7 @@ def summary(
             ended_at="2026-11-22T03:15:36Z",
             interrupted=interrupted,
             version="0.1.0",
+            stopped=stopped,
         ),
         scenario={
             "name": name,
@@ -155,17 +194,41 @@ def summary(
             scenario_sha256="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
             synthetic=synthetic,
             address="127.0.0.1:41234",
+            local_ports=28_232,
         ),
         preflight=Preflight("ok", "ok", 200, 412_345_678, "pre-1"),
         verdict=verdict,
         phases=phases,
         totals=totals,
-        cost=None,
+        cost=charged,
         thresholds=list(thresholds),
         generator=Generator(
-            agents=[AgentHealth(agent=0, cpu=0.2134, rss_bytes=61 << 20, frames=36, loop_lag_ns=1_200_000)],
+            agents=[
+                AgentHealth(
+                    agent=0,
+                    cpu=0.2134,
+                    rss_bytes=61 << 20,
+                    frames=36,
+                    loop_lag_ns=870_000,
+                    timer_error_ns=43_000,
+                    gc_collections=0,
+                    gc_pause_ns=0,
+                    open_files=27,
+                    recent_connections=12,
+                    least_idle=0.612,
+                    stolen=0.0004,
+                    throttled=0,
+                    throttled_ns=0,
+                )
+            ],
             cpu=0.2134,
-            loop_lag_ns=1_200_000,
+            loop_lag_ns=870_000,
+            timer_error_ns=43_000,
+            gc_pause_ns=0,
+            least_idle=0.612,
+            stolen=0.0004,
+            throttled_ns=0,
+            overhead_floor_ns=310_000,
         ),
         experiment=None,
     )
@@ -173,14 +236,16 @@ def summary(
 
 def valid() -> Summary:
     """A warm-up and 6,000 ok invocations in 30 s."""
-    warm = phase("warm-up", 5, {"ok": 900}, warmup=True, model="closed")
-    steady = phase("steady", 30, {"ok": 6000})
+    warm = phase("warm-up", 5, {"ok": 900}, warmup=True, model="closed", billing=bill(900))
+    steady = phase("steady", 30, {"ok": 6000}, billing=bill(6000))
     thresholds = [
         ThresholdResult("latency.p99 < 250ms", 44_100_000, True, "44.1 ms is below 250 ms"),
         ThresholdResult("errors < 0.1%", 0.0, True, "none of 6000"),
         ThresholdResult("achieved_rate > 190/s", 200.0, True, "200 per second is above 190"),
+        ThresholdResult("cost < 0.5 CNY", 0.01364508, True, "6000 invocations, free tier left out"),
     ]
-    return summary([warm, steady], phase("totals", 30, {"ok": 6000}), Verdict("valid", []), thresholds)
+    totals = phase("totals", 30, {"ok": 6000}, billing=bill(6000))
+    return summary([warm, steady], totals, Verdict("valid", []), thresholds, charged=cost(bill(6901)))
 
 
 def degraded() -> Summary:
@@ -197,8 +262,14 @@ def degraded() -> Summary:
         measured=metrics(1900, failed=[9_000] * 60, censored=[100_000] * 40),
         failures=failures,
         notes=["the feeder ran out of rows after 2000 arrivals"],
+        billing=bill(
+            1940,
+            unmetered=40,
+            refused=60,
+            audit=Audit({"1 ms": 1890, "100 ms": 3}, 7, 1, Misbilled(12_300_000, 50_000_000, "r-7")),
+        ),
     )
-    peak = phase("peak", 10, {"ok": 800})
+    peak = phase("peak", 10, {"ok": 800}, billing=bill(800))
     totals = phase(
         "totals",
         30,
@@ -229,7 +300,15 @@ def degraded() -> Summary:
         ThresholdResult("steady:errors < 0.1%", 0.05, False, "5 % is not below 0.1 %"),
         ThresholdResult("steady:latency.p50 < 50ms", 21_100_000, True, "21.1 ms is below 50 ms"),
     ]
-    return summary([steady, peak], totals, Verdict("degraded", reasons), thresholds, interrupted=True)
+    return summary(
+        [steady, peak],
+        totals,
+        Verdict("degraded", reasons),
+        thresholds,
+        interrupted=True,
+        stopped="budget.throttled: 60 of the last 100 invocations were throttled, more than 50 %",
+        charged=cost(bill(2741, unmetered=40, refused=60)),
+    )
 
 
 def censored() -> Summary:

@@ -92,3 +92,8 @@ def test_the_whole_run_is_in_the_points() -> None:
     for built in (valid(), degraded()):
         line = timeline(intervals(built))
         assert sum(p.latency.count for p in line.points) == sum(p.outcomes["ok"] for p in built.phases)
+
+
+def test_many_phases_too_short_to_be_merged_stay_points_of_their_own() -> None:
+    line = timeline(log([(f"probe-{i}", 1000 * i, 100, 1, 1) for i in range(60)]))
+    assert len(line.points) == 60

@@ -181,10 +181,17 @@ def test_a_target_that_cannot_be_is_refused(target: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("rest", "message"),
     [
-        ("kind: capacity", "kind: capacity comes with a later step"),
+        ("kind: capacity", "kind: what must hold is missing: write capacity: {slo: [latency.p99 < 250ms"),
         ("kind: laod", "did you mean load?"),
         ("capacity: {slo: []}", "capacity: this block belongs to kind: capacity"),
-        ("prices: huawei-cny-2024-09", "prices: this comes with a later step"),
+        ("cold-starts: {}", "cold-starts: this block belongs to kind: cold-starts, but this is kind: load"),
+        ("kind: cold-starts", "phases: kind: cold-starts makes its own load"),
+        ("prices: huawei-cny", "prices: there is no file"),
+        ("prices: huawei-cny-2024-09\nbudget: {cost: 1 EUR}", "budget.cost: got 1 EUR, expected an amount in CNY"),
+        ("prices: huawei-cny-2024-09\nthresholds: [cost < 1 EUR]", "thresholds[0]: got 1 EUR, expected an amount in"),
+        ("budget: {in_flight: 0}", "budget.in_flight: got 0"),
+        ("budget: {errors: 50}", "budget.errors: got 50, expected a percentage"),
+        ("confirm: {invocations: -1}", "confirm.invocations: got -1"),
         ("budget: {cost: 0.50 CNY}", "budget.cost: this needs prices"),
         ("budget: {invocations: 0}", "budget.invocations: got 0"),
         ("thresholds: [cost < 1 CNY]", "thresholds[0]: cost needs prices"),
@@ -209,7 +216,7 @@ def test_a_target_that_cannot_be_is_refused(target: str, message: str) -> None:
         ("emulator: {functions: {hello: {}, 'a/b': {}}}", "emulator.functions.a/b: expected a function name"),
         ("emulator: {functions: {other: {}}}", "target: function is missing"),
         ("threshold: []", "threshold: unknown key, did you mean thresholds?"),
-        ("thresholds: [cold.latency.p50 < 1s]", "thresholds[0]: telling cold from warm starts comes with a later"),
+        ("thresholds: [cold.latency.p50 < 1s]", "thresholds[0]: cold and warm starts are told apart after"),
     ],
 )
 def test_what_does_not_go_together_or_is_not_built_yet_is_refused(rest: str, message: str) -> None:
@@ -230,3 +237,68 @@ def test_a_url_has_no_figures_of_the_platform() -> None:
 def test_other_faults_of_a_phase_do_not_hide_its_combinations() -> None:
     found = faults(scenario(phases="[{name: a, rate: 5, workers: 0, duration: 1}]"))
     assert len(found) == 4
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        ("{induce: []}", "cold-starts.induce: got 0 items, expected 1 to 3"),
+        ("{gap: 90}", "cold-starts.gap: got 90, expected a number with a unit"),
+        ("{burst: 1}", "cold-starts.burst: got 1, expected a whole number of at least 2 and at most 1000"),
+        ("{keep_alive: {from: 20s, to: 20s}}", "cold-starts.keep_alive: from is 20s and to is 20s"),
+        ("{sizes: [256MB]}", "cold-starts.sizes: sizes are for induce: [memory]"),
+        ("{probe: {nonce: x}}", "cold-starts.probe.nonce: unknown key"),
+    ],
+)
+def test_a_block_of_cold_starts_that_cannot_be_is_refused_where_it_stands(block: str, message: str) -> None:
+    found = faults(f"name: x\nkind: cold-starts\ntarget: {{endpoint: emulator}}\ncold-starts: {block}\n")
+    assert any(message in fault for fault in found), found
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("{url: http://127.0.0.1:1/}", "kind: cold starts are those of a function"),
+        ("{endpoint: emulator, connections: fresh}", "target.connections: opening connections would hide"),
+    ],
+)
+def test_cold_starts_need_a_function_and_connections_that_are_kept(target: str, message: str) -> None:
+    found = faults(f"name: x\nkind: cold-starts\ntarget: {target}\n")
+    assert any(message in fault for fault in found), found
+
+
+def test_a_rule_on_cold_starts_needs_something_that_tells_them_apart() -> None:
+    rule = "thresholds: [cold.latency.p50 < 2s]"
+    assert any("told apart after a warm-up phase" in fault for fault in faults(scenario(rest=rule)))
+    phases = "[{name: w, rate: 1/s, duration: 1s, warmup: true}, {name: a, rate: 1/s, duration: 1s}]"
+    assert faults(scenario(phases=phases, rest=rule)) == []
+
+
+CAPACITY_FAULTS = [
+    ("{}", "capacity: slo is missing"),
+    ("{slo: []}", "capacity.slo: got 0 items, expected at least 1"),
+    ("{slo: [latency.mean < 1s]}", "capacity.slo[0]: expected a percentile from p50 up"),
+    ("{slo: [latency.p20 < 1s]}", "capacity.slo[0]: expected a percentile from p50 up"),
+    ("{slo: [duration.p99 < 1s]}", "capacity.slo[0]: expected a percentile of latency"),
+    ("{slo: [cold.latency.p99 < 1s]}", "capacity.slo[0]: expected a percentile of latency"),
+    ("{slo: ['a:latency.p99 < 1s']}", "capacity.slo[0]: the search makes its own phases; remove a:"),
+    ("{slo: [achieved_rate > 5/s]}", "capacity.slo[0]: expected a percentile of latency such as"),
+    ("{slo: [errors < 0%]}", "capacity.slo[0]: expected a share above 0% and below 100%"),
+    ("{slo: [errors < 1%], from: 5/s, to: 5/s}", "capacity: from is 5/s and to is 5/s; from must be the smaller rate"),
+    ("{slo: [errors < 1%], precision: 0%}", "capacity.precision: got 0%, expected a share from 0.1% to 50%"),
+    ("{slo: [errors < 1%], confirm: 0s}", 'capacity.confirm: got "0s", expected a time above zero'),
+    ("{slo: [errors < 1%], limit: 0}", "capacity.limit: got 0"),
+]
+
+
+@pytest.mark.parametrize(("block", "message"), CAPACITY_FAULTS)
+def test_a_capacity_block_that_cannot_be_answered_is_refused(block: str, message: str) -> None:
+    found = faults(f"name: x\ntarget: {{endpoint: emulator}}\nkind: capacity\ncapacity: {block}\n")
+    assert [fault for fault in found if message in fault] != [], found
+
+
+def test_a_capacity_has_no_phases_and_no_thresholds() -> None:
+    text = "name: x\ntarget: {endpoint: emulator}\nkind: capacity\ncapacity: {slo: [errors < 1%]}\n"
+    assert faults(text) == []
+    assert "write the rules as capacity.slo" in faults(text + "thresholds: [errors < 1%]\n")[0]
+    assert "makes its own load" in faults(text + "phases: [{name: a, rate: 1/s, duration: 1s}]\n")[0]

@@ -28,6 +28,7 @@ STRUCTS = (
     document.Budget,
     document.Emulator,
     document.EmulatedFunction,
+    document.MemoryComparison,
     document.Work,
     document.Initializer,
     document.Account,

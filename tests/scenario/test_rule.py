@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.scenario.model import CostRule, Metric, MetricRule, Rate, RateRule, Rule, ShareRule
+from loadgen.scenario.model import CostRule, Metric, MetricRule, Money, Rate, RateRule, Rule, ShareRule
 from loadgen.scenario.rule import parse
 
 MS = 1_000_000
@@ -23,7 +25,7 @@ MS = 1_000_000
         ("errors < 0.1%", ShareRule("errors < 0.1%", None, "errors", 0.001)),
         ("warm-up_2:dropped < 1%", ShareRule("warm-up_2:dropped < 1%", "warm-up_2", "dropped", 0.01)),
         ("achieved_rate > 100/s", RateRule("achieved_rate > 100/s", None, Rate(100, 10**9))),
-        ("cost < 0.50 CNY", CostRule("cost < 0.50 CNY", None, 0.5, "CNY")),
+        ("cost < 0.50 CNY", CostRule("cost < 0.50 CNY", None, Money(Decimal("0.50"), "CNY"))),
     ],
 )
 def test_each_form_of_rule_is_read(text: str, rule: Rule) -> None:

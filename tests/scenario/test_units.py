@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen.scenario import units
-from loadgen.scenario.model import Rate
+from loadgen.scenario.model import Money, Rate
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,9 @@ def test_sizes_shares_samplings_and_money() -> None:
     assert units.share("0.1%") == 0.001
     assert units.share("100%") == 1.0
     assert [units.sampling(text) for text in ("none", "all", "1%")] == [0.0, 1.0, 0.01]
-    assert units.money("0.50 CNY") == (0.5, "CNY")
+    assert units.money("0.50 CNY") == Money(Decimal("0.50"), "CNY")
+    assert str(units.money("0.50 CNY")) == "0.50 CNY"
+    assert units.price("0.00011108") * 500_000 == Decimal("55.54")
 
 
 @pytest.mark.parametrize(
@@ -99,6 +101,9 @@ def test_sizes_shares_samplings_and_money() -> None:
         (units.sampling, "some"),
         (units.money, "5"),
         (units.money, "5 cny"),
+        (units.price, "-1"),
+        (units.price, "1e-4"),
+        (units.price, ".5"),
     ],
 )
 def test_quantities_without_their_unit_are_refused(read: object, text: str) -> None:

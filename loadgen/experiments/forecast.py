@@ -1,0 +1,145 @@
+"""What a run will take, as far as that can be known before it: invocations, GB-seconds, money, calls in flight.
+
+How many invocations open phases make follows from their schedules. Closed phases and experiments make as many as the
+target lets them, so of those only the budget says anything. What a call is billed is known once one has been: the
+pre-flight's own bill stands for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from math import ceil
+
+from msgspec import Struct
+
+from loadgen.functiongraph.facts import Facts
+from loadgen.functiongraph.pricing import gb_seconds, price
+from loadgen.pacing import expected, peak_rate
+from loadgen.report import units
+from loadgen.scenario.build import function_name
+from loadgen.scenario.model import NS_PER_S, Bursts, FunctionTarget, Phase, PriceBook, Scenario
+
+_EXAMPLE_NS = 100_000_000
+
+
+class Forecast(Struct, frozen=True):
+    """Invocations of a run, pre-flight included.
+
+    ``scheduled`` are those of the schedules (on average where they are Poisson) and of bursts. ``open_ended`` says that
+    closed phases or an experiment make more. ``allowed`` is what the budget allows, None for any number.
+    """
+
+    scheduled: int
+    open_ended: bool
+    allowed: int | None
+
+    @property
+    def at_most(self) -> int | None:
+        """The most there can be, None if there is no telling."""
+        if self.open_ended:
+            return self.allowed
+        return self.scheduled if self.allowed is None else min(self.scheduled, self.allowed)
+
+    @property
+    def invocations(self) -> int:
+        """What to expect: all that may be, or where there is no telling what is scheduled at least."""
+        return self.scheduled if self.at_most is None else self.at_most
+
+    def __str__(self) -> str:
+        if self.at_most is None and self.scheduled <= 1:
+            return "as many invocations as the target lets it make"
+        if self.at_most is None:
+            return f"{self.scheduled} invocations and as many as the target lets it make"
+        return f"at most {self.at_most} invocations" if self.open_ended else f"{self.at_most} invocations"
+
+
+def forecast(scenario: Scenario) -> Forecast:
+    """What the scenario's phases and budget say."""
+    counts = [expected(phase) for phase in scenario.phases]
+    return Forecast(
+        scheduled=sum(count for count in counts if count is not None) + scenario.target.preflight,
+        open_ended=None in counts or scenario.kind != "load",
+        allowed=scenario.budget.invocations,
+    )
+
+
+def size_mb(scenario: Scenario, configured_mb: int | None = None) -> int | None:
+    """The memory of each call: what it asks for, else what its function is configured with; None if that is unknown."""
+    target = scenario.target
+    if not isinstance(target, FunctionTarget):
+        return None
+    if scenario.emulator is not None:
+        named = [each for each in scenario.emulator.functions if each.name == function_name(target.function)]
+        if named and not (target.memory_mb and named[0].dynamic_memory):
+            return named[0].memory_mb
+    return target.memory_mb or configured_mb
+
+
+def before(scenario: Scenario, size: int | None) -> Iterator[str]:
+    """What can be said of the cost before any call was made, as lines of plain text; nothing of a plain URL."""
+    if not isinstance(scenario.target, FunctionTarget):
+        return
+    book, seen = scenario.prices, forecast(scenario)
+    count = seen.invocations
+    requests = f", {units.amount(price(book, Decimal(0), count))} {book.currency} as requests" if book else ""
+    yield f"cost: {seen}{requests}"
+    if size is None:
+        yield "  duration: unknown, and so is the function's memory; the pre-flight will tell"
+    else:
+        used = gb_seconds({size: count * _EXAMPLE_NS})
+        yield (
+            f"  duration: unknown until the pre-flight; for every 100 ms billed with {size} MB, "
+            f"{'at least ' if seen.at_most is None else ''}{units.amount(used)} GB-s{_price(book, used)}"
+        )
+    yield f"  prices: {_listed(book)}"
+
+
+def after(scenario: Scenario, facts: Facts, service_ns: int) -> Iterator[str]:
+    """What the pre-flight's answer says of the run, as lines; nothing where it told no bill."""
+    used = gb_seconds_expected(scenario, facts)
+    if used is None or facts.billed_duration_ns is None:
+        return
+    book, seen = scenario.prices, forecast(scenario)
+    total = _price(book, used, seen.invocations)
+    least = "at least " if seen.at_most is None else ""
+    left_out = ", free tier left out" if book else ""
+    yield (
+        f"expected: {seen}, {least}{units.amount(used)} GB-s{total} if all are billed like the pre-flight, "
+        f"{facts.billed_duration_ns / 1e6:g} ms with {facts.memory_size_mb} MB{left_out}"
+    )
+    if (flying := in_flight(scenario, service_ns)) is not None:
+        yield f"expected: at most {flying} in flight, if all take {service_ns / 1e6:.3g} ms like the pre-flight"
+    limit = scenario.budget.cost
+    if book is not None and limit is not None and price(book, used, seen.invocations) >= limit.amount:
+        yield f"warning: that is more than budget.cost, {limit}, which will end the run"
+
+
+def gb_seconds_expected(scenario: Scenario, facts: Facts) -> Decimal | None:
+    """GB-seconds of all invocations if each is billed like the one with these facts; None where that told no bill."""
+    if facts.billed_duration_ns is None or not facts.memory_size_mb:
+        return None
+    return gb_seconds({facts.memory_size_mb: forecast(scenario).invocations * facts.billed_duration_ns})
+
+
+def in_flight(scenario: Scenario, service_ns: int) -> int | None:
+    """The most invocations in flight at once if each takes so long (Little's law); None for an experiment."""
+    return max((_phase_in_flight(phase, service_ns) for phase in scenario.phases), default=None)
+
+
+def _phase_in_flight(phase: Phase, service_ns: int) -> int:
+    if phase.closed:
+        return phase.max_workers
+    if isinstance(phase.shape, Bursts):
+        return min(phase.shape.size, phase.max_in_flight)
+    return min(max(1, ceil(peak_rate(phase) * service_ns / NS_PER_S)), phase.max_in_flight)
+
+
+def _price(book: PriceBook | None, used: Decimal, requests: int = 0) -> str:
+    return "" if book is None else f", {units.amount(price(book, used, requests))} {book.currency}"
+
+
+def _listed(book: PriceBook | None) -> str:
+    if book is None:
+        return "none, so money is not known; write prices: huawei-cny-2024-09, or a file of your own"
+    return f"{book.name}, as listed in {book.dated}; free tier and discounts left out"

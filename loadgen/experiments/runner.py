@@ -1,0 +1,662 @@
+"""A run: pre-flight, phases one after another, and the Summary of what was measured.
+
+The parent's side of a run, whatever its kind. It plays a decision (``loadgen.stats.decision``): the phases that the
+decision asks for are run on the fleet, what they showed is told to the decision, until it asks for nothing more and
+gives its result. It starts the embedded emulator and the agents, tells them when each phase begins, adds up their
+frames, writes each interval down as it comes, and judges the whole at the end. Nothing here is on the measured path.
+
+A token that comes from IAM is obtained before anything is sent, and renewed beside the load; agents are told of each
+new one.
+
+A run can end early in four ways, and all of them write what was measured: an interrupt or a spent budget stops the
+load and waits for what is in flight, a second interrupt waits for nothing, and an agent that dies leaves a record
+that says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime
+from functools import partial
+from inspect import GEN_SUSPENDED, getgeneratorstate
+from itertools import takewhile
+from math import ceil
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from uuid import uuid4
+
+import msgspec
+from msgspec import Struct
+
+import loadgen
+from loadgen.control.limits import unreachable
+from loadgen.emulator import EmulatorError
+from loadgen.emulator.process import embedded
+from loadgen.engine.address import AddressError, resolve, tls_context
+from loadgen.engine.clock import monotonic_ns
+from loadgen.engine.environment import environment
+from loadgen.engine.messages import Phases, Plan
+from loadgen.engine.preflight import Answer, preflight
+from loadgen.experiments import forecast
+from loadgen.experiments.quota import limits_of
+from loadgen.fleet.local import FleetError, LocalFleet
+from loadgen.functiongraph.codes import TOKEN_EXPIRED, canonical
+from loadgen.functiongraph.outcome import Outcome
+from loadgen.functiongraph.remedy import clock_advice, remedy
+from loadgen.functiongraph.request import request_template
+from loadgen.functiongraph.token import IamError
+from loadgen.history.rundir import RunDirectory, RunDirectoryError
+from loadgen.measure import hlog
+from loadgen.measure.cost import Spent, billing, cost, spent, spent_on
+from loadgen.measure.experiment import Experiment
+from loadgen.measure.floor import Floor, differences
+from loadgen.measure.guard import Guard
+from loadgen.measure.interval import Frame, Sample
+from loadgen.measure.merge import PhasePlan, PhaseTotal, generator, phase_summary, totals
+from loadgen.measure.summary import SCHEMA, Cost, Environment, Preflight, Run, Summary, Verdict
+from loadgen.measure.threshold import evaluate, named_percentiles
+from loadgen.measure.verdict import judge, of_generator
+from loadgen.pacing import expected, offsets, peak_rate, random_stream
+from loadgen.scenario.load import Loaded
+from loadgen.scenario.model import (
+    Arrivals,
+    Bursts,
+    FunctionTarget,
+    IamAuth,
+    KeyAuth,
+    MemoryBy,
+    MemoryTurns,
+    Phase,
+    Scenario,
+    TokenAuth,
+    Workers,
+)
+from loadgen.scenario.secret import Secrets
+from loadgen.stats.decision import Ask, Decision, Enough, Seen
+
+if TYPE_CHECKING:
+    from loadgen.control.iam import Renewal
+    from loadgen.control.journalfile import JournalFile
+    from loadgen.experiments.resize import Resizing
+
+_FATAL = {Outcome.CONNECTION, Outcome.AUTH, Outcome.NOT_FOUND, Outcome.BAD_REQUEST}
+_LEAD_NS = 50_000_000  # from Go to the phase's beginning: every agent has read it by then
+_SPARE = 1.5  # connections opened ahead, beyond what is expected to be in flight
+
+
+class RunFailedError(Exception):
+    """The load could not begin; the message says why and what to do."""
+
+
+class DeclinedError(Exception):
+    """The user does not want what the run would take; the message says what that is."""
+
+
+Confirm = Callable[[str], Awaitable[bool]]
+"""Asks the user whether to go on, given what the run may take; raises DeclinedError where there is nobody to ask."""
+
+T = TypeVar("T")
+
+
+class SettingsError(Exception):
+    """Settings of the platform could not be changed, or not be put back; the message says why and what to do."""
+
+
+class Observer(Protocol):
+    """Who watches a run."""
+
+    def preflight(self, result: Preflight) -> None:
+        """The pre-flight was answered."""
+
+    def phase_started(self, name: str, duration_ns: int, planned: int | None) -> None:
+        """A phase begins; ``planned`` is how many starts its schedule has, None when closed."""
+
+    def frame(self, frame: Frame) -> None:
+        """An interval was reported."""
+
+    def note(self, text: str) -> None:
+        """Something worth saying happened."""
+
+
+class Finished(Struct, frozen=True):
+    """A run that got as far as a Summary. ``failed`` says what went wrong on the way, None for nothing."""
+
+    summary: Summary
+    budget_reached: bool
+    failed: str | None
+
+
+class Runner:
+    """Plays one decision over a scenario."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        decision: Decision[Experiment | None],
+        directory: RunDirectory,
+        observer: Observer,
+        *,
+        agents: int,
+        floor: Floor | None = None,
+        secrets: Secrets | None = None,
+        confirm: Confirm | None = None,
+        journal: Callable[[str], JournalFile] | None = None,
+    ) -> None:
+        """``agents`` is the most processes to use, see ``agents_of``; ``floor`` the last calibration, if any.
+
+        ``secrets`` learns of every token obtained; where it is None, nobody else needs to know. ``confirm`` is asked
+        where the run is expected to take more than ``scenario.confirm``; None goes on in any case. ``journal`` opens
+        the journal of a run by its id; it is needed where the run changes settings of the platform.
+        """
+        self._loaded = loaded
+        self._scenario = loaded.scenario
+        self._decision = decision
+        self._experiment: Experiment | None = None
+        self._directory = directory
+        self._observer = observer
+        self._agents = agents_of(loaded.scenario, agents)
+        self._floor = floor
+        self._fleet: LocalFleet | None = None
+        self._journal = journal
+        self._resizing: Resizing | None = None
+        self._id = ""
+        self._secrets = secrets or Secrets(loaded.scenario.target)
+        self._renewal: Renewal | None = None
+        self._told_expired = False
+        self._confirm = confirm
+        self._waiting: asyncio.Task[Any] | None = None
+        self._interrupted = False
+        self._budget_reached = False
+        self._stopped: str | None = None
+        self._first = Spent()
+        self._failed: str | None = None
+        self._plans: list[PhasePlan] = []
+        self._totals: list[PhaseTotal] = []
+        self._samples: list[Sample] = []
+        self._share = 0.0
+        self._keeps = False
+        self._kept: random.Random = random_stream(loaded.scenario.seed, "samples")
+        self._pause: asyncio.Task[None] | None = None
+        self._origin_ns = 0
+        self._service_ns = 0
+        self._arrivals = 0
+
+    def interrupt(self) -> None:
+        """End the run: the first time what is in flight is waited for, the second time it is not."""
+        if self._interrupted:
+            if self._fleet is not None:
+                self._fleet.cut()
+            return
+        self._interrupted = True
+        self._observer.note("Stopping: waiting for what is in flight. Interrupt again to stop at once.")
+        if self._waiting is not None:
+            self._waiting.cancel()
+        self._stop()
+
+    async def run(self) -> Finished:
+        """Run it.
+
+        Raises RunFailedError when the load could not begin, DeclinedError when it may not, and RunDirectoryError when
+        not even the first files could be written.
+        """
+        began = datetime.now(UTC)
+        self._id = f"{self._scenario.name}-{began:%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}"
+        self._origin_ns = monotonic_ns()
+        self._directory.write_scenario(self._loaded.as_run)
+        self._directory.append_interval_lines(hlog.header(int(began.timestamp() * 1000)))
+        machine = environment(
+            agents=self._agents, scenario_sha256=self._scenario.sha256, synthetic=self._scenario.target.emulated
+        )
+        answer = None
+        try:
+            async with AsyncExitStack() as stack:
+                if self._scenario.target.emulated:
+                    await self._start_emulator(stack)
+                answer, address = await self._reach(stack)
+                machine = msgspec.structs.replace(machine, address=address)
+                self._directory.write_environment(machine)
+                if address is not None:
+                    await self._load(stack, address)
+        except (EmulatorError, SettingsError) as error:  # it ended in the middle of the run, or stays changed
+            self._failed = self._secrets.hide(str(error))
+        return Finished(self._summary(began, machine, answer), self._budget_reached, self._failed)
+
+    async def _start_emulator(self, stack: AsyncExitStack) -> None:
+        target, settings = self._scenario.target, self._scenario.emulator
+        assert isinstance(target, FunctionTarget)
+        assert settings is not None
+        try:
+            url = await stack.enter_async_context(embedded(settings, target.project_id, self._directory.truth_path))
+        except EmulatorError as error:
+            raise RunFailedError(str(error)) from error
+        auth = target.auth
+        if isinstance(auth, IamAuth) and auth.url == target.endpoint:
+            auth = msgspec.structs.replace(auth, url=url)
+        target = msgspec.structs.replace(target, endpoint=url, auth=auth)
+        self._scenario = msgspec.structs.replace(self._scenario, target=target)
+
+    async def _reach(self, stack: AsyncExitStack) -> tuple[Preflight | None, str | None]:
+        """Make the pre-flight, or at least resolve the target's name; no address when interrupted."""
+        if self._ending():
+            return None, None
+        try:
+            contact = await self._interruptible(self._first_contact(stack))
+        except (AddressError, IamError) as error:
+            raise RunFailedError(str(error)) from error
+        if contact is None:
+            return None, None
+        answer, address = contact
+        result = None if answer is None else self._judged(answer)
+        if await self._interruptible(self._look_ahead(answer)) is None:
+            return result, None
+        return result, address
+
+    async def _interruptible(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """The result of some work; None when an interrupt put an end to it."""
+        task = asyncio.create_task(work)
+        self._waiting = task
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if not self._interrupted:
+                raise
+            return None
+        finally:
+            self._waiting = None
+
+    def _judged(self, answer: Answer) -> Preflight:
+        """What the pre-flight said, unless that is the end of the run."""
+        facts = answer.facts
+        result = Preflight(facts.outcome.value, facts.reason, facts.status or None, answer.latency_ns, facts.request_id)
+        self._observer.preflight(result)
+        if facts.outcome in _FATAL or (facts.outcome is Outcome.TIMEOUT and facts.reason == "connect"):
+            raise RunFailedError(f"pre-flight: {self._secrets.hide(_remedy(answer, self._loaded.scenario))}")
+        target = self._scenario.target
+        signed = isinstance(target, FunctionTarget) and isinstance(target.auth, KeyAuth)
+        if signed and (wrong := clock_advice(answer.ahead_s)):
+            self._observer.note(f"warning: {wrong}.")
+        self._service_ns = answer.service_ns
+        if isinstance(target, FunctionTarget):
+            self._first = spent_on(facts)
+        return result
+
+    async def _look_ahead(self, answer: Answer | None) -> bool:
+        """Say what the run will take and what stands against it, and ask first where it is much; True."""
+        scenario = self._loaded.scenario
+        limits = await limits_of(scenario, self._scenario.target)
+        if limits is not None:
+            # an instance is busy for the duration of a call, not for its way and its cold start
+            busy_ns = None if answer is None else answer.facts.duration_ns
+            for warning in unreachable(scenario, limits, busy_ns):
+                self._note(f"warning: {warning}.")
+        if answer is None or not isinstance(scenario.target, FunctionTarget):
+            return True
+        for line in forecast.after(scenario, answer.facts, answer.service_ns):
+            self._note(line)
+        used = forecast.gb_seconds_expected(scenario, answer.facts)
+        if used is not None and used > scenario.confirm.gb_seconds and self._confirm is not None:
+            limit = f"confirm.gb_seconds, which is {scenario.confirm.gb_seconds}"
+            if not await self._confirm(f"this run is expected to take {used:.0f} GB-seconds, more than {limit}"):
+                raise DeclinedError("not confirmed, so nothing was run but the pre-flight")
+        return True
+
+    async def _first_contact(self, stack: AsyncExitStack) -> tuple[Answer | None, str]:
+        """The answer to the pre-flight, if there is to be one, and the address to use.
+
+        Where a token is needed for that, it is obtained first, and kept good until the stack is left.
+        """
+        target = self._scenario.target
+        if isinstance(target, FunctionTarget) and isinstance(target.auth, IamAuth):
+            # aiohttp takes a third of a second to import, which other runs need not spend
+            from loadgen.control.iam import Renewal, obtain
+
+            tls = tls_context(target.tls) if target.auth.url.lower().startswith("https:") else None
+            self._renewal = Renewal(partial(obtain, target.auth, tls), self._renewed, self._note)
+            self._renewed(await self._renewal.first())
+            await stack.enter_async_context(_beside(self._renewal.keep()))
+        if not target.preflight:
+            return None, (await resolve(request_template(self._scenario.target).origin))[0]
+        answer = await preflight(self._scenario)
+        return answer, answer.address
+
+    def _renewed(self, auth: TokenAuth) -> None:
+        """Use this token from now on."""
+        self._secrets.add(auth)
+        target = msgspec.structs.replace(self._scenario.target, auth=auth)
+        self._scenario = msgspec.structs.replace(self._scenario, target=target)
+        if self._fleet is not None:
+            self._fleet.renew(auth)
+
+    def _token_refused(self) -> None:
+        """The platform calls the token expired; the calls it said that to stay what they were."""
+        if self._renewal is not None:
+            self._renewal.refused()
+        elif not self._told_expired:
+            self._told_expired = True
+            self._note(
+                f"The token has expired or must be updated ({TOKEN_EXPIRED}), and calls fail. One given as "
+                "target.auth.token cannot be renewed; one that is obtained for target.auth.iam is."
+            )
+
+    def _note(self, text: str) -> None:
+        self._observer.note(self._secrets.hide(text))
+
+    async def _load(self, stack: AsyncExitStack, address: str) -> None:
+        scenario = self._scenario
+        allowance = scenario.budget.invocations
+        if allowance is not None:
+            allowance -= scenario.target.preflight
+        shares = _shares(allowance, self._agents)
+        self._guard = Guard(
+            scenario.budget,
+            scenario.prices,
+            self._first,
+            size_mb=forecast.size_mb(scenario),
+            timeout_ns=scenario.target.timeout.total_ns,
+        )
+        plans = [
+            Plan(scenario, address, agent, self._agents, self._origin_ns, shares[agent])
+            for agent in range(self._agents)
+        ]
+        try:
+            await self._allow_resizing(stack)
+            fleet = await stack.enter_async_context(LocalFleet(plans))
+            self._fleet = fleet
+            target = self._scenario.target  # its token may have been renewed while the agents were started
+            if target is not scenario.target and isinstance(target, FunctionTarget) and self._renewal is not None:
+                assert isinstance(target.auth, TokenAuth)
+                fleet.renew(target.auth)
+            timer = None
+            if scenario.budget.duration_ns is not None:
+                timer = asyncio.get_running_loop().call_later(
+                    scenario.budget.duration_ns / 1e9, self._exhausted, "budget.duration: the time allowed is over"
+                )
+            await self._play(fleet)
+            if timer is not None:
+                timer.cancel()
+        except (FleetError, SettingsError) as error:
+            if not self._interrupted or isinstance(error, SettingsError):
+                self._failed = self._secrets.hide(str(error))
+            self._conclude()
+
+    async def _allow_resizing(self, stack: AsyncExitStack) -> None:
+        """Get ready to change the function's memory size, where that is how sizes are compared."""
+        asked, target = self._scenario.memory, self._scenario.target
+        if asked is None or asked.by is not MemoryBy.CONFIG:
+            return
+        # aiohttp takes a third of a second to import, which other runs need not spend
+        from loadgen.experiments.resize import Resizing
+
+        assert isinstance(target, FunctionTarget)
+        assert self._journal is not None
+        self._resizing = Resizing(target, partial(self._journal, self._id))
+        await stack.enter_async_context(self._resizing)
+
+    async def _resize(self, memory_mb: tuple[MemoryTurns, ...]) -> None:
+        """Give the function the one size that is asked for. Raises SettingsError."""
+        assert self._resizing is not None
+        (wanted,) = memory_mb
+        assert isinstance(wanted, int)
+        await self._resizing.use(wanted)
+
+    async def _play(self, fleet: LocalFleet) -> None:
+        """Run what the decision asks for, until it has decided or nothing more may be run."""
+        try:
+            ask = next(self._decision)
+            while not self._ending():
+                ask = self._decision.send(await self._asked(fleet, ask))
+        except StopIteration as decided:
+            self._experiment = decided.value
+        else:
+            self._conclude()
+
+    def _conclude(self) -> None:
+        """Have a decision that is under way say what it knows: nothing more will be run."""
+        if getgeneratorstate(self._decision) != GEN_SUSPENDED:
+            return
+        try:
+            self._decision.send(Seen((), (), Verdict("invalid", []), stopped=True))
+        except StopIteration as decided:
+            self._experiment = decided.value
+        self._decision.close()
+
+    async def _asked(self, fleet: LocalFleet, ask: Ask) -> Seen:
+        """Run the phases of an Ask."""
+        if ask.idle_ns:
+            self._pause = asyncio.create_task(asyncio.sleep(ask.idle_ns / 1e9))
+            await asyncio.wait([self._pause])
+        ask = msgspec.structs.replace(ask, phases=tuple(_capped(phase, self._scenario) for phase in ask.phases))
+        before, self._samples = len(self._totals), []
+        self._keeps = ask.samples > 0
+        self._share = max(ask.samples, self._scenario.sample_share)
+        if ask.cuts is not None:
+            fleet.split(ask.cuts)
+        if self._resizing is not None:
+            await self._resize(ask.memory_mb)
+            ask = msgspec.structs.replace(ask, memory_mb=())
+        fleet.use(Phases(ask.phases, self._share, ask.memory_mb))
+        for number, phase in enumerate(ask.phases):
+            if self._ending() or (ask.enough is not None and self._samples and ask.enough(self._samples)):
+                break
+            await self._phase(fleet, number, phase, ask.enough)
+        plans, totals = self._plans[before:], self._totals[before:]
+        verdict = judge(plans, totals, stopped=self._ending(), fresh_connections=self._fresh)
+        samples = sorted(self._samples, key=lambda sample: sample.intended_ns)
+        return Seen(tuple(totals), tuple(samples), of_generator(verdict), stopped=self._ending())
+
+    async def _phase(self, fleet: LocalFleet, number: int, phase: Phase, enough: Enough | None) -> None:
+        total = PhaseTotal(phase.name)
+        drawn, ready = await asyncio.gather(
+            asyncio.to_thread(_drawn, phase, self._scenario.seed, self._ending),
+            fleet.prepare(number, self._connections(phase)),
+        )
+        if self._ending():
+            return
+        begin_ns = monotonic_ns() + _LEAD_NS
+        self._totals.append(total)
+        self._plans.append(PhasePlan(phase.name, phase.warmup, phase.closed, phase.duration_ns, drawn))
+        self._observer.phase_started(phase.name, phase.duration_ns, drawn)
+        load_ns = 0
+        decided = False
+        try:
+            for frame in ready:
+                self._add(total, frame)
+            async for frame in fleet.run(begin_ns, self._arrivals):
+                self._add(total, frame)
+                load_ns = max(load_ns, frame.load_ns)
+                if frame.budget_reached:
+                    self._budget_reached = True
+                    self._stopped = self._stopped or "budget.invocations: all that are allowed were made"
+                reached = self._guard.reached(phase, frame)
+                if reached is not None and not self._ending():
+                    self._exhausted(reached)
+                if enough is not None and not decided and not frame.final and enough(self._samples):
+                    decided = True
+                    self._plans[-1] = msgspec.structs.replace(self._plans[-1], drawn=None)
+                    fleet.stop()
+        finally:
+            if load_ns == 0:  # no last frame: an agent died
+                load_ns = min(phase.duration_ns, max(1, monotonic_ns() - begin_ns))
+            self._plans[-1] = msgspec.structs.replace(self._plans[-1], duration_ns=load_ns)
+        self._arrivals += _numbered(total, self._agents)
+        served = total.merged("service_time", outcomes=("ok",))
+        if served.mean_us is not None:
+            self._service_ns = round(served.mean_us * 1000)
+
+    def _add(self, total: PhaseTotal, frame: Frame) -> None:
+        total.add(frame)
+        self._observer.frame(frame)
+        if self._keeps:
+            self._samples += frame.samples
+        if any(canonical(reason.rpartition("/")[2]) == TOKEN_EXPIRED for reason in frame.reasons):
+            self._token_refused()
+        if self._failed is None:
+            try:
+                self._directory.append_interval_lines(list(interval_lines(frame)))
+                self._directory.append_samples(self._wanted(frame.samples))
+            except RunDirectoryError as error:  # the load goes on: what is measured is still shown at the end
+                self._failed = str(error)
+                self._observer.note(self._failed)
+
+    def _wanted(self, samples: list[Sample]) -> list[Sample]:
+        """Those that the scenario wants written down; a decision may have asked for more of them."""
+        share, asked = self._scenario.sample_share, self._share
+        return samples if share >= asked else [sample for sample in samples if self._kept.random() * asked < share]
+
+    def _exhausted(self, why: str) -> None:
+        """End the run, whose budget is spent: what is in flight is waited for."""
+        self._budget_reached = True
+        self._stopped = why
+        self._note(f"Stopping: {why}.")
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._pause is not None:
+            self._pause.cancel()
+        if self._fleet is not None:
+            self._fleet.stop()
+
+    @property
+    def _fresh(self) -> bool:
+        return self._scenario.target.fresh_connections
+
+    def _ending(self) -> bool:
+        return self._interrupted or self._budget_reached
+
+    def _connections(self, phase: Phase) -> int:
+        """How many connections to open ahead: what is expected to be in flight (Little's law), and some to spare."""
+        if phase.closed:
+            return phase.max_workers
+        if isinstance(phase.shape, Bursts):
+            return min(phase.shape.size, phase.max_in_flight)
+        return min(ceil(peak_rate(phase) * self._service_ns / 1e9 * _SPARE) + 1, phase.max_in_flight)
+
+    def _summary(self, began: datetime, machine: Environment, answer: Preflight | None) -> Summary:
+        rules = self._scenario.thresholds
+        ps = named_percentiles(rules)
+        floor_ns = None
+        if self._floor is not None and not any(differences(self._floor, machine)):
+            floor_ns = self._floor.service_time.p99_ns
+        verdict = judge(
+            self._plans,
+            self._totals,
+            rules,
+            stopped=self._interrupted or self._budget_reached,
+            scenarios={machine.scenario_sha256},
+            fresh_connections=self._fresh,
+            overhead_floor_ns=floor_ns,
+        )
+        if self._scenario.kind != "load":
+            verdict = of_generator(verdict)
+        bill = None
+        if isinstance(self._scenario.target, FunctionTarget):
+            bill = partial(billing, book=self._scenario.prices)
+        phases = [phase_summary(plan, total, ps, bill) for plan, total in zip(self._plans, self._totals, strict=True)]
+        together = totals(self._plans, self._totals, ps, bill)
+        charged = None if bill is None else cost([self._first, *map(spent, self._totals)], self._scenario.prices)
+        self._hold_against_budget(charged)
+        return Summary(
+            schema=SCHEMA,
+            run=Run(
+                id=self._id,
+                name=self._scenario.name,
+                kind=self._scenario.kind,
+                started_at=_instant(began),
+                ended_at=_instant(datetime.now(UTC)),
+                interrupted=self._interrupted,
+                version=loadgen.__version__,
+                stopped=self._stopped,
+            ),
+            scenario=self._loaded.document,
+            environment=machine,
+            preflight=answer,
+            verdict=verdict,
+            phases=phases,
+            totals=together,
+            cost=charged,
+            thresholds=evaluate(rules, phases, together, verdict),
+            generator=generator(self._totals, floor_ns),
+            experiment=self._experiment,
+        )
+
+    def _hold_against_budget(self, charged: Cost | None) -> None:
+        """Say by how much the run has cost more than it was allowed to."""
+        limit = self._scenario.budget.cost
+        if charged is None or charged.amount is None or limit is None or charged.amount <= limit.amount:
+            return
+        over = (
+            f"the run cost {charged.amount:.6g} {limit.currency}, {charged.amount - limit.amount:.3g} more than allowed"
+        )
+        self._stopped = f"{self._stopped}; {over}" if self._stopped else f"budget.cost: {over}"
+        self._budget_reached = True
+        self._note(f"warning: {over}.")
+
+
+def agents_of(scenario: Scenario, most: int) -> int:
+    """How many processes a run uses when it may use ``most``: with fewer workers than that, no more are needed."""
+    allowed = scenario.budget.in_flight
+    return min([most, *(phase.max_workers for phase in scenario.phases), *([] if allowed is None else [allowed])])
+
+
+def _capped(phase: Phase, scenario: Scenario) -> Phase:
+    """A phase that never has more in flight than the budget allows."""
+    most = scenario.budget.in_flight
+    if most is None:
+        return phase
+    if isinstance(phase.shape, Workers):
+        shape = Workers(min(phase.shape.start, most), min(phase.shape.end, most))
+        return msgspec.structs.replace(phase, shape=shape)
+    return msgspec.structs.replace(phase, max_in_flight=min(phase.max_in_flight, most))
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Work that goes on for as long as the context lasts."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def _remedy(answer: Answer, scenario: Scenario) -> str:
+    facts = answer.facts
+    if not facts.status:
+        return remedy(facts.outcome, scenario.target, reason=facts.reason)
+    return remedy(facts, scenario.target, body=answer.body, ahead_s=answer.ahead_s)
+
+
+def interval_lines(frame: Frame) -> Iterator[str]:
+    """The lines of intervals.hlog for one frame: each metric of its ok invocations, and latency over all planned."""
+    total = PhaseTotal(frame.phase)
+    total.add(frame)
+    for metric, histogram in {**total.by_metric(), "latency_all": total.latency_all()}.items():
+        if histogram.count:
+            yield hlog.line(f"{frame.phase}.{metric}", frame.from_ns, frame.to_ns - frame.from_ns, histogram)
+
+
+def _drawn(phase: Phase, seed: int, given_up: Callable[[], bool]) -> int | None:
+    """How many starts the schedule of a phase has; drawing a Poisson schedule is the only way to count it."""
+    if phase.closed or phase.arrivals is Arrivals.CONSTANT:
+        return expected(phase)
+    return sum(1 for _ in takewhile(lambda _: not given_up(), offsets(phase, seed)))
+
+
+def _numbered(total: PhaseTotal, agents: int) -> int:
+    """How many numbers the arrivals of a phase took: an agent takes every ``agents``-th, beginning with its own."""
+    return max((agent + (frames.planned - 1) * agents + 1 for agent, frames in total.agents.items()), default=0)
+
+
+def _shares(allowance: int | None, agents: int) -> list[int | None]:
+    """What each agent may start, so that all together may start exactly what is allowed."""
+    if allowance is None:
+        return [None] * agents
+    return [allowance // agents + (agent < allowance % agents) for agent in range(agents)]
+
+
+def _instant(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

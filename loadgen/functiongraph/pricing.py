@@ -1,0 +1,86 @@
+"""What the platform charges for invocations: exact sums, and nothing guessed.
+
+An invocation costs a request and, for as long as it is billed, the memory of its instance in GB-seconds: MB / 1024 ×
+s. The memory is the configured one (or the one asked for with X-Cff-Instance-Memory), not what was used. Whatever
+executed is billed, also when it failed or ran into its timeout; what was refused before any code ran (throttled, no
+permission, no such function) has no execution time, and whether it counts as a request is not documented: here it does
+not. A call whose end nobody saw (timeout, connection lost, a gateway's answer) may have run and is a request, but what
+it is billed is unknown, so a sum over such calls is a lower bound.
+
+An account's monthly free tier, discounts and packages are left out: what else the account used is not known here.
+
+Source: FunctionGraph price details, billing items (functiongraph_00_0010: durations are rounded up to 1 ms today, older
+pages say 100 ms and 1 s) and examples (functiongraph_00_0011).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Context, Decimal
+
+from loadgen.functiongraph.outcome import Outcome
+from loadgen.scenario.model import NS_PER_S, PriceBook
+
+BILLING_UNITS_NS = (1_000_000, 100_000_000, 1_000_000_000)
+"""What durations are, or once were, rounded up to."""
+RESOLUTION_NS = 1_000
+"""Durations are told in ms with three decimals, so the true one may be that much longer or shorter."""
+LARGEST_MB = 1 << 16
+"""A memory size above this, more than six times the largest there is, is not believed."""
+LONGEST_NS = 3600 * NS_PER_S
+"""Nor is a billed duration above this; a synchronous call ends within 15 minutes."""
+
+REFUSED = frozenset(
+    {
+        Outcome.THROTTLED.value,
+        Outcome.DISABLED.value,
+        Outcome.AUTH.value,
+        Outcome.NOT_FOUND.value,
+        Outcome.BAD_REQUEST.value,
+        Outcome.TOO_LARGE.value,
+    }
+)
+"""Outcomes of calls that were answered before any code ran."""
+UNSENT = frozenset(
+    {
+        "connection/refused",
+        "connection/unreachable",
+        "connection/local_limit",
+        "connection/name_not_found",
+        "connection/tls_certificate",
+        "connection/tls",
+        "timeout/connect",
+    }
+)
+"""Outcomes and reasons of calls that never left this machine, or never got a connection."""
+
+_EXACT = Context(prec=60)
+_MB_NS_PER_GB_S = 1024 * NS_PER_S
+
+
+def gb_seconds(billed_ns: Mapping[int, int]) -> Decimal:
+    """The exact GB-seconds of billed durations (ns) by memory size (MB)."""
+    return _EXACT.divide(Decimal(sum(mb * ns for mb, ns in billed_ns.items())), Decimal(_MB_NS_PER_GB_S))
+
+
+def price(book: PriceBook, used: Decimal, requests: int) -> Decimal:
+    """The exact price, in the book's currency, of ``used`` GB-seconds and so many requests."""
+    duration = _EXACT.multiply(used, book.per_gb_second)
+    return _EXACT.add(duration, _EXACT.multiply(Decimal(requests).scaleb(-6), book.per_million_requests))
+
+
+def billing_unit(duration_ns: int, billed_ns: int, units_ns: Iterable[int] = BILLING_UNITS_NS) -> int | None:
+    """The first unit to which rounding the duration up gives what was billed, at least one; None if there is none."""
+    for unit in units_ns:
+        whole, rest = divmod(billed_ns, unit)
+        if (
+            not rest
+            and whole
+            and _steps(duration_ns - RESOLUTION_NS, unit) <= whole <= _steps(duration_ns + RESOLUTION_NS, unit)
+        ):
+            return unit
+    return None
+
+
+def _steps(duration_ns: int, unit: int) -> int:
+    return max(1, -(-duration_ns // unit))

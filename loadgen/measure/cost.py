@@ -1,0 +1,145 @@
+"""What a run is charged: the sums that its answers tell, and their price.
+
+Theory of operation. The agents add up billed durations by memory size, in whole ns, so that neither rounding nor
+histograms come between the answers and the bill; multiplication by prices is done once, in decimals, at the end.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from decimal import Context, Decimal
+from typing import Protocol
+
+from msgspec import Struct
+
+from loadgen.functiongraph.facts import Facts
+from loadgen.functiongraph.outcome import Outcome
+from loadgen.functiongraph.pricing import LARGEST_MB, LONGEST_NS, REFUSED, UNSENT, gb_seconds, price
+from loadgen.measure.merge import PhaseTotal
+from loadgen.measure.summary import Audit, Billing, Cost
+from loadgen.scenario.model import NS_PER_S, PriceBook
+
+_MILLION = 1_000_000
+_DIGITS = Context(prec=12)
+
+
+class Told(Protocol):
+    """What tells of the bill of some invocations: a frame, or the sum of many."""
+
+    @property
+    def outcomes(self) -> Mapping[str, int]:
+        """Invocations by outcome."""
+
+    @property
+    def reasons(self) -> Mapping[str, int]:
+        """Those that were not simply ok by ``outcome/reason``."""
+
+    @property
+    def billed_ns(self) -> Mapping[int, int]:
+        """Billed durations by memory size in MB."""
+
+    @property
+    def metered(self) -> int:
+        """How many invocations ``billed_ns`` is of."""
+
+
+class Spent(Struct, frozen=True):
+    """What invocations used: ``requests`` that may have run, ``metered`` of them with a bill; and those refused."""
+
+    billed_ns: dict[int, int] = {}
+    requests: int = 0
+    metered: int = 0
+    refused: int = 0
+
+    @property
+    def unmetered(self) -> int:
+        """Requests whose bill is not known."""
+        return max(0, self.requests - self.metered)
+
+    @property
+    def gb_seconds(self) -> Decimal:
+        """What is known to be billed, exactly."""
+        return gb_seconds(self.billed_ns)
+
+    def amount(self, book: PriceBook) -> Decimal:
+        """Its price, exactly."""
+        return price(book, self.gb_seconds, self.requests)
+
+    def __add__(self, other: Spent) -> Spent:
+        return Spent(
+            Counter(self.billed_ns) + Counter(other.billed_ns),
+            self.requests + other.requests,
+            self.metered + other.metered,
+            self.refused + other.refused,
+        )
+
+
+def spent(told: Told) -> Spent:
+    """What the invocations used that ended."""
+    refused = sum(n for outcome, n in told.outcomes.items() if outcome in REFUSED)
+    unsent = sum(n for reason, n in told.reasons.items() if reason in UNSENT)
+    ended = sum(told.outcomes.values()) - told.outcomes.get(Outcome.DROPPED.value, 0)
+    return Spent(dict(told.billed_ns), ended - refused - unsent, told.metered, refused)
+
+
+def spent_on(facts: Facts) -> Spent:
+    """What one invocation used, such as the pre-flight."""
+    outcome, billed_ns, size = facts.outcome.value, facts.billed_duration_ns, facts.memory_size_mb
+    if f"{outcome}/{facts.reason}" in UNSENT:
+        return Spent()
+    if outcome in REFUSED:
+        return Spent(refused=1)
+    if billed_ns is None or not size or size > LARGEST_MB or billed_ns > LONGEST_NS:
+        return Spent(requests=1)
+    return Spent({size: billed_ns}, requests=1, metered=1)
+
+
+def billing(total: PhaseTotal, book: PriceBook | None) -> Billing:
+    """What is charged for a phase."""
+    used = spent(total)
+    return Billing(
+        amount=None if book is None else plain(used.amount(book)),
+        gb_seconds=plain(used.gb_seconds),
+        requests=used.requests,
+        unmetered=used.unmetered,
+        refused=used.refused,
+        audit=Audit(
+            units={unit_name(unit): n for unit, n in sorted(total.billing_units.items())},
+            misbilled=total.misbilled,
+            underbilled=total.underbilled,
+            worst=total.worst_bill,
+        ),
+    )
+
+
+def cost(parts: Iterable[Spent], book: PriceBook | None) -> Cost:
+    """What is charged for everything together."""
+    used = sum(parts, Spent())
+    amount = None if book is None else plain(used.amount(book))
+    each = None if amount is None or not used.requests else _DIGITS.divide(amount * _MILLION, Decimal(used.requests))
+    return Cost(
+        currency=None if book is None else book.currency,
+        amount=amount,
+        per_million=None if each is None else plain(each),
+        gb_seconds=plain(used.gb_seconds),
+        requests=used.requests,
+        unmetered=used.unmetered,
+        refused=used.refused,
+        price_book=None if book is None else book.name,
+        dated=None if book is None else book.dated,
+        per_million_requests=None if book is None else book.per_million_requests,
+        per_gb_second=None if book is None else book.per_gb_second,
+    )
+
+
+def unit_name(unit_ns: int) -> str:
+    """A billing unit as a Summary names it: ``1 ms``, ``1 s``."""
+    whole = unit_ns % NS_PER_S == 0
+    return f"{unit_ns // NS_PER_S} s" if whole else f"{Decimal(unit_ns).scaleb(-6).normalize():f} ms"
+
+
+def plain(number: Decimal) -> Decimal:
+    """The same number without zeros at its end, and without an exponent that is positive."""
+    shorter = number.normalize(Context(prec=60))
+    return shorter if shorter.as_tuple().exponent <= 0 else shorter.quantize(Decimal(1))  # type: ignore[operator]

@@ -1,0 +1,109 @@
+"""What the platform charges, and whether its bills follow from the durations it reports."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from loadgen.measure.summary import Audit, Billing, Cost, Summary
+from loadgen.report import units
+from loadgen.report.figures import DASH
+from loadgen.report.tables import Cell, Column, Table
+
+
+def cost(summary: Summary) -> Table:
+    """Requests, GB-seconds and money of each phase and of the whole run; empty where the target is no function.
+
+    Of an experiment, whose phases are many, only those of the run.
+    """
+    whole = summary.cost
+    if whole is None:
+        return Table("Cost", (), ())
+    rows = [
+        (Cell(units.printable(phase.name), "warm-up" if phase.warmup else ""), *_charged(phase.billing))
+        for phase in summary.phases
+        if phase.billing is not None and summary.run.kind == "load"
+    ]
+    rows.append((Cell("whole run", "pre-flight included" if summary.preflight else ""), *_charged(whole)))
+    columns = ("requests", "refused", "bill unknown", "GB-seconds", whole.currency or "money")
+    return Table(
+        "Cost", (Column("", False), *(Column(title) for title in columns)), tuple(rows), tuple(_cost_notes(whole))
+    )
+
+
+def audit(summary: Summary) -> Table:
+    """Phases whose billed durations do not all follow from the reported ones by rounding up to the same unit.
+
+    Empty where there is none.
+    """
+    audits = {phase.name: phase.billing.audit for phase in summary.phases if phase.billing is not None}
+    audits = {name: each for name, each in audits.items() if each.misbilled or len(each.units) > 1}
+    if not audits:
+        return Table("Bill audit", (), ())
+    seen = sorted({unit for each in audits.values() for unit in each.units}, key=_unit_ms)
+    titles = (*(f"rounded up to {unit}" for unit in seen), "otherwise", "for less than it ran")
+    rows = tuple(
+        (
+            Cell(units.printable(name)),
+            *(Cell(units.count(each.units.get(unit, 0))) for unit in seen),
+            Cell(units.count(each.misbilled), tone="warn" if each.misbilled else ""),
+            Cell(units.count(each.underbilled), tone="warn" if each.underbilled else ""),
+            _worst(each),
+        )
+        for name, each in audits.items()
+    )
+    columns = (Column("phase", False), *(Column(title) for title in titles), Column("furthest off", False))
+    return Table(
+        "Bill audit",
+        columns,
+        rows,
+        ("Invocations by how the duration that was billed follows from the duration that was reported with it.",),
+    )
+
+
+def _charged(billing: Billing | Cost) -> tuple[Cell, ...]:
+    least = f">{units.GAP}" if billing.unmetered else ""
+    return (
+        Cell(units.count(billing.requests)),
+        Cell(units.count(billing.refused)),
+        Cell(units.count(billing.unmetered), tone="warn" if billing.unmetered else ""),
+        Cell(least + units.amount(billing.gb_seconds)),
+        Cell(DASH if billing.amount is None else least + units.amount(billing.amount)),
+    )
+
+
+def _cost_notes(whole: Cost) -> list[str]:
+    notes = []
+    if whole.price_book is None:
+        notes.append(
+            "Without prices there is no sum of money; write prices: huawei-cny-2024-09, or a file of your own."
+        )
+    else:
+        each = "" if whole.per_million is None else f"{units.amount(whole.per_million)} {whole.currency} per million. "
+        notes.append(
+            f"{each}Prices: {units.printable(whole.price_book)}, as listed in {whole.dated}; free tier and discounts "
+            "left out."
+        )
+    if whole.unmetered:
+        notes.append(
+            f"{units.count(whole.unmetered)} requests may have run and did not tell what they are billed (timed out, "
+            "cut off, or without the platform's summary), so the truth is more."
+        )
+    if whole.refused:
+        notes.append(
+            f"{units.count(whole.refused)} were refused before any code ran; whether the platform counts them as "
+            "requests is not documented, and here they are not."
+        )
+    return notes
+
+
+def _worst(audited: Audit) -> Cell:
+    worst = audited.worst
+    if worst is None:
+        return Cell(DASH)
+    ran, billed = units.duration(worst.duration_ns), units.duration(worst.billed_duration_ns)
+    return Cell(f"ran {ran}, billed {billed}", units.printable(worst.request_id or ""))
+
+
+def _unit_ms(name: str) -> Decimal:
+    number, _, unit = name.partition(" ")
+    return Decimal(number) * (1000 if unit == "s" else 1)

@@ -1,0 +1,237 @@
+"""What is known about cold and warm starts, for every renderer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from loadgen.measure.experiment import (
+    ColdStartsResult,
+    Figure,
+    KeepAlive,
+    Labelling,
+    LoadResult,
+    Means,
+    PoolCheck,
+    Population,
+    Spread,
+)
+from loadgen.measure.percentile import needed
+from loadgen.measure.start import COLD, WARM
+from loadgen.measure.summary import MetricSummary, Summary
+from loadgen.report import units
+from loadgen.report.figures import DASH, TOO_FEW
+from loadgen.report.tables import Cell, Column, Table
+
+_INDUCED_BY = {"gap": "one call after silence", "burst": "calls at once after silence", "memory": "other memory sizes"}
+_BY = {
+    "probe": "by what the function answered",
+    "log": "by lines of a start in its log",
+    "mixture": "by its overhead",
+    "none": "not at all",
+}
+_PERCENTILES = (50.0, 95.0, 99.0)
+
+
+def answer(result: ColdStartsResult) -> Table:
+    """Cold beside warm invocations, and what a cold start costs."""
+    rows = [
+        (
+            Cell(name, metric),
+            Cell(units.count(population.count)),
+            *_spread(population.times[metric]),
+        )
+        for metric in ("service_time", "overhead", "duration")
+        for name, population in ((COLD, result.cold), (WARM, result.warm))
+    ]
+    return Table(
+        "Cold and warm starts",
+        (Column("", False), Column("count"), *(Column(units.percentile(p)) for p in _PERCENTILES), Column("max")),
+        tuple(rows),
+        tuple(map(units.printable, _notes(result))),
+    )
+
+
+def means(result: ColdStartsResult) -> Table:
+    """What each way of bringing about cold starts gave."""
+    titles = ("rounds", "invocations", "cold", "warm", "unclear", "failed", "share cold", "p50", "p95")
+    return Table(
+        "How cold starts were brought about",
+        (Column("means", False), *(Column(title) for title in titles)),
+        tuple(_means(each) for each in result.means),
+        ("p50 and p95 are of service_time of the cold ones; the share is of those that were labelled.",),
+    )
+
+
+def keep_alive(result: ColdStartsResult) -> Table:
+    """How long an idle instance lives."""
+    found = result.keep_alive
+    rows: tuple[tuple[Cell, ...], ...] = ()
+    if found is not None:
+        rows = ((Cell(_lives(found)), Cell(found.policy), Cell(units.printable(found.why))),)
+        rows += tuple(
+            (Cell(units.duration(ns)), Cell(f"p{percent}"), Cell("of the time that instances live", tone="muted"))
+            for percent, ns in found.quantiles_ns.items()
+        )
+    titles = (Column("lives"), Column("policy", False), Column("", False))
+    return Table("Keep-alive time of an idle instance", titles, rows)
+
+
+def labelled(summary: Summary, result: LoadResult) -> Table:
+    """The invocations of a load by start; no rows where nothing could be told."""
+    found = result.labelling
+    starts = summary.totals.by_start
+    rows = tuple(
+        (Cell(units.printable(start)), *_recorded(metrics.get("latency")), _median(metrics.get("overhead")))
+        for start, metrics in sorted(starts.items())
+        if found.cuts is not None
+    )
+    return Table(
+        "Cold and warm starts",
+        (
+            Column("start", False),
+            Column("count"),
+            *(Column(units.percentile(p)) for p in _PERCENTILES),
+            Column("overhead p50"),
+        ),
+        rows,
+        (
+            *(["p50 to p99 are of latency, ok invocations of the measured phases."] if rows else []),
+            units.printable(_labelling(found)),
+        ),
+    )
+
+
+def _notes(result: ColdStartsResult) -> Iterator[str]:
+    if not result.complete:
+        yield "The run ended early: this is what was known by then."
+    if (penalty := result.penalty_ns) is not None:
+        yield f"A cold start costs {_figure(penalty)} of service time, comparing medians."
+    if (billed := result.billed_penalty_ns) is not None:
+        yield f"It is billed {_signed(billed)} compared with a warm one, comparing means."
+    sources = ", ".join(f"{units.count(n)} {_BY.get(source, source)}" for source, n in result.evidence.items())
+    if sources:
+        yield f"Told apart: {sources}."
+    if result.labelling is not None:
+        yield _labelling(result.labelling)
+    if result.pool is not None:
+        yield _pool(result.pool)
+    if any(_lacking(population) for population in (result.cold, result.warm)):
+        yield f"{TOO_FEW}N: too few invocations, the percentile needs about N."
+    yield from result.notes
+
+
+def _labelling(found: Labelling) -> str:
+    if found.cuts is None:
+        outliers = ""
+        if found.outliers is not None and found.outlier_limit_ns is not None:
+            limit = units.duration(found.outlier_limit_ns)
+            outliers = (
+                f" {units.count(found.outliers)} had an overhead above {limit}, more than a warm one plausibly has."
+            )
+        return (
+            f"Cold and warm starts could not be told apart by overhead, of {units.count(found.fitted)} invocations: "
+            f"{found.reason}.{outliers}"
+        )
+    modes = " and ".join(units.duration(ns) for ns in found.cold_modes_ns)
+    return (
+        f"By the overheads of {units.count(found.fitted)} invocations a start is warm below "
+        f"{units.duration(found.cuts.warm_below_ns)} and cold from {units.duration(found.cuts.cold_from_ns)} on, "
+        f"ambiguous between; the cold ones are around {modes} (separation D = {found.separation:.1f})."
+    )
+
+
+def _pool(pool: PoolCheck) -> str:
+    unclear = f", and {units.count(pool.unclear)} unclear" if pool.unclear else ""
+    return (
+        f"{units.count(pool.seen)} cold starts were seen{unclear}; with this keep-alive time this traffic alone has "
+        f"{units.count(pool.fewest)} to {units.count(pool.most)}."
+    )
+
+
+def _means(each: Means) -> tuple[Cell, ...]:
+    time = each.population.times["service_time"]
+    share = each.cold_share
+    interval = "" if share is None or share.low is None or share.high is None else _between_shares(share)
+    unclear = each.ambiguous + each.unknown
+    return (
+        Cell(each.name, _INDUCED_BY.get(each.name, "")),
+        Cell(units.count(each.rounds)),
+        Cell(units.count(each.invocations)),
+        Cell(units.count(each.cold)),
+        Cell(units.count(each.warm), tone="warn" if each.warm else ""),
+        Cell(units.count(unclear), tone="warn" if unclear else ""),
+        Cell(units.count(each.failed), tone="bad" if each.failed else ""),
+        Cell(DASH, tone="muted") if share is None else Cell(units.share(share.value), interval),
+        *_spread(time)[:2],
+    )
+
+
+def _between_shares(share: Figure) -> str:
+    return f"{units.share(share.low or 0.0)} to {units.share(share.high or 0.0)}"
+
+
+def _spread(spread: Spread) -> tuple[Cell, ...]:
+    figures = (spread.p50_ns, spread.p95_ns, spread.p99_ns)
+    cells = [_cell(figure, p, spread.count) for figure, p in zip(figures, _PERCENTILES, strict=True)]
+    return (*cells, Cell(DASH, tone="muted") if spread.max_ns is None else Cell(units.duration(spread.max_ns)))
+
+
+def _cell(figure: Figure | None, p: float, count: int) -> Cell:
+    if figure is None:
+        return Cell(DASH, f"{TOO_FEW}{units.count(needed(p) or 0)}" if count else "", "muted")
+    return Cell(units.duration(round(figure.value)), _interval(figure))
+
+
+def _recorded(metric: MetricSummary | None) -> tuple[Cell, ...]:
+    """The count and the percentiles of a metric of the Summary."""
+    if metric is None:
+        return (Cell("0"), *(Cell(DASH, tone="muted") for _ in _PERCENTILES))
+    at = {each.p: each for each in metric.percentiles if each.low is not None}
+    figures = [Figure(at[p].value, at[p].low, at[p].high) if p in at else None for p in _PERCENTILES]
+    return (
+        Cell(units.count(metric.count)),
+        *(_cell(figure, p, metric.count) for figure, p in zip(figures, _PERCENTILES, strict=True)),
+    )
+
+
+def _median(metric: MetricSummary | None) -> Cell:
+    return _recorded(metric)[1]
+
+
+def _lacking(population: Population) -> bool:
+    time = population.times["service_time"]
+    return bool(time.count) and None in (time.p50_ns, time.p95_ns, time.p99_ns)
+
+
+def _interval(figure: Figure) -> str:
+    if figure.low is None or figure.high is None:
+        return ""
+    return f"{units.duration(round(figure.low))} – {units.duration(round(figure.high))}"
+
+
+def _figure(figure: Figure) -> str:
+    between = _interval(figure)
+    return units.duration(round(figure.value)) + (f" ({between})" if between else "")
+
+
+def _signed(figure: Figure) -> str:
+    """A difference that may be negative, with its interval."""
+    low, high = figure.low, figure.high
+    if low is not None and high is not None and low <= 0 <= high:
+        return f"no differently ({low / 1e6:+.1f} to {high / 1e6:+.1f} ms)"
+    between = "" if low is None or high is None else f" ({low / 1e6:+.1f} to {high / 1e6:+.1f} ms)"
+    return f"{figure.value / 1e6:+.1f} ms{between}"
+
+
+def _lives(found: KeepAlive) -> str:
+    if found.estimate_ns is None:
+        if found.policy == "longer" and found.low_ns is not None:
+            return f"> {units.duration(found.low_ns)}"
+        return f"≤ {units.duration(found.high_ns)}" if found.policy == "shorter" and found.high_ns is not None else DASH
+    value = units.duration(found.estimate_ns)
+    if found.low_ns is None:
+        return value
+    low = units.duration(found.low_ns)
+    return (
+        f"{value} (at least {low})" if found.high_ns is None else f"{value} ({low} – {units.duration(found.high_ns)})"
+    )

@@ -1,0 +1,144 @@
+"""The calls of a memory comparison: which size, which round, and whether each was cold.
+
+A call is cold if no instance of its size was free when it started: instances serve one call at a time, each size has
+its own, and the silence before a round has ended those of the rounds before. Where the answers themselves say whether
+they were cold, that counts instead. A call that started while an answer was on its way, or whose instance had been left
+alone for long, may be either: ``unsure``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+
+from msgspec import Struct
+
+from loadgen.measure.interval import Sample
+
+COLD, WARM, UNSURE, REFUSED = "cold", "warm", "unsure", "refused"
+"""How a call found its instance; ``refused`` is one that reached none."""
+
+_SURE = ("probe", "log")
+_NOT_MADE = ("dropped",)
+_REACHED_NONE = (
+    "throttled",
+    "disabled",
+    "auth",
+    "not_found",
+    "bad_request",
+    "too_large",
+    "connection",
+    "platform_error",
+)
+_INSTANCE_LIVES = ("ok", "function_error")
+HOPELESS = ("out_of_memory", "function_timeout", "init_error", "timeout")
+"""Outcomes that more calls of the same size would have, too."""
+
+
+class Call(Struct, frozen=True, gc=False):
+    """One call. ``service_ns`` is what its caller waited, ``size_mb`` the size that it asked for."""
+
+    size_mb: int
+    round: int
+    start: str
+    outcome: str
+    reason: str
+    service_ns: int
+    duration_ns: int | None
+    billed_ns: int | None
+    reported_mb: int | None
+
+    @property
+    def ok(self) -> bool:
+        """Whether it succeeded."""
+        return self.outcome == "ok"
+
+
+class Calls:
+    """All calls so far."""
+
+    def __init__(self, patience_ns: int) -> None:
+        """``patience_ns`` is how long an instance that is left alone is surely there."""
+        self._patience_ns = patience_ns
+        self._free: dict[int, list[tuple[int, int]]] = defaultdict(list)  # from then maybe, from then surely
+        self.of: dict[int, list[Call]] = defaultdict(list)
+
+    def add(self, samples: Sequence[Sample], order: Sequence[int], number: int, *, fresh: bool) -> None:
+        """Add the calls of a round that asked for the sizes of ``order``; ``fresh`` if all instances ended before it.
+
+        Samples that the load did not get to make do not count.
+        """
+        if fresh:
+            self._free.clear()
+        made = [sample for sample in samples if sample.started_ns is not None and sample.outcome not in _NOT_MADE]
+        first = min((sample.index for sample in samples), default=0)
+        for sample in sorted(made, key=lambda sample: sample.started_ns or 0):
+            size = order[(sample.index - first) % len(order)]
+            self.of[size].append(self._call(sample, size, number))
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return sum(map(len, self.of.values()))
+
+    def warm(self, size: int) -> Iterator[Call]:
+        """The successful calls of a size that were surely warm, the only ones whose times are compared."""
+        return (call for call in self.of[size] if call.ok and call.start == WARM)
+
+    def judged(self, size: int) -> Iterator[Call]:
+        """The calls of a size that rules are about: all but those that were or may have been cold."""
+        return (call for call in self.of[size] if call.start in (WARM, REFUSED))
+
+    def instances(self, size: int) -> int:
+        """How many instances of a size were started for successful calls."""
+        return sum(call.ok and call.start == COLD for call in self.of[size])
+
+    def hopeless(self, size: int) -> Call | None:
+        """The first call of a size that shows that it cannot work, if none has succeeded."""
+        if any(call.ok for call in self.of[size]):
+            return None
+        return next((call for call in self.of[size] if call.outcome in HOPELESS), None)
+
+    def strayed(self) -> Counter[tuple[int, int]]:
+        """How many successful calls ran at another size than they asked for, by (asked for, reported)."""
+        calls = (call for calls in self.of.values() for call in calls if call.ok)
+        return Counter(
+            (call.size_mb, call.reported_mb)
+            for call in calls
+            if call.reported_mb is not None and call.reported_mb != call.size_mb
+        )
+
+    def _call(self, sample: Sample, size: int, number: int) -> Call:
+        assert sample.started_ns is not None
+        start = self._found(sample, size)
+        if sample.start_source in _SURE:
+            start = sample.start
+        return Call(
+            size_mb=size,
+            round=number,
+            start=start,
+            outcome=sample.outcome,
+            reason=sample.reason,
+            service_ns=sample.ended_ns - sample.started_ns,
+            duration_ns=sample.duration_ns,
+            billed_ns=sample.billed_duration_ns,
+            reported_mb=sample.memory_size_mb,
+        )
+
+    def _found(self, sample: Sample, size: int) -> str:
+        if sample.outcome in _REACHED_NONE:
+            return REFUSED
+        assert sample.started_ns is not None
+        free = self._free[size]
+        # the answer is still on its way when the instance is free again, so who overlaps may have met it or a new one
+        maybe = [each for each in free if each[0] <= sample.started_ns]
+        sure = [each for each in maybe if each[1] <= sample.started_ns]
+        found = max(sure or maybe, default=None, key=lambda each: each[1])
+        if found is not None:
+            free.remove(found)
+        if sample.outcome in _INSTANCE_LIVES:
+            busy_ns = sample.ended_ns - sample.started_ns if sample.duration_ns is None else sample.duration_ns
+            free.append((min(sample.started_ns + busy_ns, sample.ended_ns), sample.ended_ns))
+        if found is None:
+            return COLD
+        return WARM if sure and sample.started_ns - found[1] <= self._patience_ns else UNSURE

@@ -1,0 +1,402 @@
+"""Cold or warm, by what the platform's overhead looks like: a mixture of two laws, or the admission that it fits none.
+
+Theory of operation. Overhead is the service time without the handler's own duration and without connecting, so what
+is left varies with the platform alone. Its logarithm is modelled as
+
+    f(x) = (1 - π) t_ν(x; μ, σ) + π Σⱼ wⱼ N(x; μⱼ, σⱼ²),   x = ln(overhead in ms),
+
+a Student t law of warm calls, whose heavy tails keep a slow instance from being taken for a cold one, and one to three
+normal laws of cold calls, all above the 0.99 quantile of the warm one: cold starts are multimodal (EuroSys 2025). The
+warm law is fitted to calibration calls, which are known to be warm, and may then move only so far as load explains.
+Everything else is fitted by expectation maximisation, on counts by histogram slot, so that its cost does not grow with
+the number of calls. The number of cold modes is the one with the least BIC = k ln n - 2 ln L.
+
+The posterior of being cold, made non-decreasing above the warm centre, gives two cuts: at 0.01 and at 0.99. Where the
+data does not support them the answer is ``Abstained``, with the reason.
+
+Sources: K. L. Lange, R. J. A. Little, J. M. G. Taylor, Robust Statistical Modeling Using the t Distribution, 1989 (the
+weights of the t law's fit); K. M. Ashman, C. M. Bird, S. E. Zepf, Detecting Bimodality in Astronomical Datasets, 1994
+(the separation D); G. Schwarz, Estimating the Dimension of a Model, 1978 (BIC).
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from loadgen.measure.experiment import Labelling
+from loadgen.measure.histogram import Histogram, middle
+from loadgen.measure.start import Cuts
+
+Floats = NDArray[np.float64]
+
+LEAST_OVERHEAD_MS = 0.05
+LEAST_CALIBRATION = 200
+"""Calls that a calibration must have."""
+LEAST_COLD = 30
+"""Calls that the cold laws must have together."""
+SURE = 0.99
+"""The posterior from which on a label is given."""
+LEAST_SEPARATION = 2.0
+"""Ashman's D of the warm law and the nearest cold one."""
+BIC_MARGIN = 10.0
+MOST_AMBIGUOUS = 0.01
+
+_FREEDOMS = (3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0)
+_WARM_TAIL = 0.99  # cold modes lie above this quantile of the warm law
+_TOLERANCE = 0.9999  # the quantile of the warm law above which a call is an outlier
+_LEAST_COLD_SCALE = 0.02
+_STEP = 1 / 400  # of ln ms: far finer than any law is wide
+_WARM_SHIFT = 0.3
+_WARM_WIDENING = 1.5
+_MODES = (1, 2, 3)
+_ROUNDS = 500
+_GRID = 4001
+
+
+class Warm(Struct, frozen=True):
+    """The warm law: Student's t of ln ms, in two pieces that meet at its mode ``location``.
+
+    ``below`` and ``above`` are the scales of either piece, ``freedom`` is the number of degrees of freedom of both.
+    """
+
+    location: float
+    below: float
+    above: float
+    freedom: float
+
+    def quantile(self, q: float) -> float:
+        """The quantile of a q above the mode's own."""
+        left = self.below / (self.below + self.above)
+        return self.location + self.above * t_quantile(self.freedom, 0.5 + (q - left) / (1 - left) / 2)
+
+    @property
+    def deviation(self) -> float:
+        """The standard deviation that the upper piece would have as a whole law."""
+        return self.above * math.sqrt(self.freedom / (self.freedom - 2))
+
+
+class Cold(Struct, frozen=True):
+    """One cold law: normal in ln ms; ``weight`` is its share of the cold calls."""
+
+    weight: float
+    location: float
+    scale: float
+
+
+class Mixture(Struct, frozen=True):
+    """Warm and cold told apart.
+
+    ``n`` calls were fitted, ``cold_share`` of which the model takes for cold and ``ambiguous_share`` for neither.
+    ``separation`` is Ashman's D of the nearest cold mode. ``sensitivity`` is the share of cold calls that the cuts call
+    cold, ``specificity`` that of warm calls that they call warm; both of labelled calls and by the model itself.
+    """
+
+    warm: Warm
+    colds: tuple[Cold, ...]
+    cold_share: float
+    n: int
+    separation: float
+    ambiguous_share: float
+    sensitivity: float
+    specificity: float
+    cuts: Cuts
+
+
+class Abstained(Struct, frozen=True):
+    """Why warm and cold could not be told apart.
+
+    ``outliers`` calls had an overhead above ``limit_ns``, beyond anything that the warm law makes plausible; None where
+    there was too little to fit a warm law to.
+    """
+
+    reason: str
+    outliers: int | None = None
+    limit_ns: int | None = None
+
+
+def fit(overhead: Histogram, calibration: Histogram | None = None) -> Mixture | Abstained:
+    """Tell warm from cold among calls with these overheads (whole µs).
+
+    ``calibration`` are overheads of calls that are known to be warm; it may be part of ``overhead``. Without it, the
+    largest mode is taken for the warm one.
+    """
+    x, n = _logs(overhead)
+    total = float(n.sum())
+    known = _bulk(x, n) if calibration is None else _logs(calibration)
+    if known[1].sum() < LEAST_CALIBRATION:
+        return Abstained(f"{int(known[1].sum())} calls that are known to be warm, at least {LEAST_CALIBRATION} needed")
+    anchor = _fit_t(*known)
+    largest = float(known[0][-1]) if calibration is not None else -math.inf
+    limit = max(anchor.quantile(_TOLERANCE), largest + math.log(3))
+    limit_ns = round(math.exp(min(limit, 25.0)) * 1e6)
+    outliers = int(n[x > limit].sum())
+
+    def abstained(reason: str) -> Abstained:
+        return Abstained(reason, outliers, limit_ns)
+
+    alone = _warm_alone(x, n, anchor)
+    fits = [each for modes in _MODES if (each := _fit_mixture(x, n, anchor, modes)) is not None]
+    if not fits:
+        return abstained("no call is slower than warm calls may be")
+    best = min(fits, key=lambda each: each.bic(total))
+    if best.bic(total) > alone - BIC_MARGIN:
+        return abstained("the overheads are explained by warm calls alone")
+    posterior = best.posterior(x)
+    members = float((posterior * n).sum())
+    if members < LEAST_COLD:
+        return abstained(f"about {members:.0f} cold calls, at least {LEAST_COLD} needed")
+    separation = best.separation()
+    if separation < LEAST_SEPARATION:
+        return abstained(f"not separable: Ashman's D is {separation:.1f}, at least {LEAST_SEPARATION:g} needed")
+    cuts = best.cuts(float(x[-1]))
+    if cuts is None:
+        return abstained("not separable: no overhead is certainly cold")
+    ns = np.exp(x) * 1e6
+    warm, cold = ns < cuts.warm_below_ns, ns >= cuts.cold_from_ns
+    ambiguous = float(n[~(warm | cold)].sum()) / total
+    if ambiguous > MOST_AMBIGUOUS:
+        return abstained(
+            f"not separable: {ambiguous:.1%} of the calls are neither, at most {MOST_AMBIGUOUS:.0%} may be"
+        )
+    true_cold, true_warm = posterior * n, (1 - posterior) * n
+    return Mixture(
+        warm=best.warm,
+        colds=best.colds,
+        cold_share=best.cold_share,
+        n=int(total),
+        separation=separation,
+        ambiguous_share=ambiguous,
+        sensitivity=float(true_cold[cold].sum() / true_cold[cold | warm].sum()),
+        specificity=float(true_warm[warm].sum() / true_warm[cold | warm].sum()),
+        cuts=cuts,
+    )
+
+
+def posterior(mixture: Mixture, overhead_ns: int) -> float:
+    """The probability that a call with this overhead is cold."""
+    x = np.array([_log_ms(overhead_ns / 1000)])
+    return float(_Fit(mixture.warm, mixture.colds, mixture.cold_share).posterior(x)[0])
+
+
+def labelling(after: str, fitted: int, found: Mixture | Abstained) -> Labelling:
+    """A fit to ``fitted`` calls of phase ``after`` and earlier, as it is published."""
+    if isinstance(found, Abstained):
+        return Labelling(after, fitted, found.reason, outliers=found.outliers, outlier_limit_ns=found.limit_ns)
+    return Labelling(
+        after,
+        fitted,
+        None,
+        found.cuts,
+        found.separation,
+        found.sensitivity,
+        found.specificity,
+        sorted(round(math.exp(cold.location) * 1e6) for cold in found.colds),
+    )
+
+
+def t_quantile(freedom: float, q: float) -> float:
+    """The quantile of Student's t law.
+
+    With t = √ν tan θ its density is proportional to cos^(ν-1) θ on (-π/2, π/2), which is integrated numerically.
+    """
+    theta, reached = _angles(freedom)
+    return math.sqrt(freedom) * math.tan(float(np.interp(q, reached, theta)))
+
+
+@lru_cache(maxsize=32)
+def _angles(freedom: float) -> tuple[Floats, Floats]:
+    theta = np.linspace(-math.pi / 2, math.pi / 2, 50_001)
+    density = np.cos(theta) ** (freedom - 1)
+    reached = np.concatenate(([0.0], np.cumsum((density[1:] + density[:-1]) / 2)))
+    return theta, reached / reached[-1]
+
+
+class _Fit(Struct, frozen=True):
+    """A mixture and the logarithm of its likelihood."""
+
+    warm: Warm
+    colds: tuple[Cold, ...]
+    cold_share: float
+    log_likelihood: float = 0.0
+
+    def bic(self, total: float) -> float:
+        """Three parameters of the warm law, the cold share, and three of each cold one less the weights' sum."""
+        return (3 + 3 * len(self.colds)) * math.log(total) - 2 * self.log_likelihood
+
+    def posterior(self, x: Floats) -> Floats:
+        """The probability of being cold by ascending x; non-decreasing, and 0 below the warm centre's own."""
+        grid = np.concatenate((np.linspace(self.warm.location, float(max(x[-1], self._top)), _GRID), x))
+        order = np.argsort(grid, kind="stable")
+        raw = self._raw(grid[order])
+        above = grid[order] >= self.warm.location
+        raw[above] = np.maximum.accumulate(raw[above])
+        raw[~above] = np.minimum(raw[~above], raw[above][0])
+        settled = np.empty_like(raw)
+        settled[order] = raw
+        return settled[_GRID:]
+
+    @property
+    def _top(self) -> float:
+        return max(cold.location + 4 * cold.scale for cold in self.colds)
+
+    def _raw(self, x: Floats) -> Floats:
+        warm = _log_t(x, self.warm) + math.log1p(-self.cold_share)
+        cold: Floats = np.logaddexp.reduce(
+            [_log_normal(x, each) + math.log(self.cold_share * each.weight) for each in self.colds], axis=0
+        )
+        raw: Floats = np.exp(cold - np.logaddexp(warm, cold))
+        return raw
+
+    def separation(self) -> float:
+        """Ashman's D of the nearest cold mode, √2·|μc - μw|/√(σw² + σc²), with the standard deviation of the t law."""
+        return min(
+            math.sqrt(2) * (cold.location - self.warm.location) / math.hypot(self.warm.deviation, cold.scale)
+            for cold in self.colds
+        )
+
+    def cuts(self, highest: float) -> Cuts | None:
+        """Where the posterior passes 0.01 and 0.99; None when it does not reach that."""
+        grid = np.linspace(self.warm.location, max(highest, self._top), 10 * _GRID)
+        posterior = self.posterior(grid)
+        if posterior[-1] <= SURE or posterior[0] >= 1 - SURE:
+            return None
+        warm_below = grid[np.argmax(posterior >= 1 - SURE)]
+        cold_from = grid[np.argmax(posterior > SURE)]
+        return Cuts(round(math.exp(float(warm_below)) * 1e6), round(math.exp(float(cold_from)) * 1e6))
+
+
+def _log_ms(overhead_us: float) -> float:
+    return math.log(max(overhead_us / 1000, LEAST_OVERHEAD_MS))
+
+
+def _logs(histogram: Histogram) -> tuple[Floats, Floats]:
+    """Ascending values, to a four-hundredth, and how often each occurred."""
+    slots = sorted(histogram.counts)
+    values = np.array([middle(slot) for slot in slots], dtype=np.float64)
+    counts = np.array([histogram.counts[slot] for slot in slots], dtype=np.float64)
+    steps, places = np.unique(
+        np.round(np.log(np.maximum(values / 1000, LEAST_OVERHEAD_MS)) / _STEP), return_inverse=True
+    )
+    together: Floats = np.bincount(places, weights=counts, minlength=len(steps)).astype(np.float64)
+    return steps * _STEP, together
+
+
+def _bulk(x: Floats, n: Floats) -> tuple[Floats, Floats]:
+    """What belongs to the largest mode: up to four median deviations of the lower half above the median of it."""
+    if not n.sum():
+        return x, n
+    median = _weighted_quantile(x, n, 0.5)
+    for _ in range(5):  # each cold call that is left out moves the median down
+        deviation = max((median - _weighted_quantile(x, n * (x <= median), 0.5)) * 1.4826, 0.01)
+        keep = x <= median + 4 * deviation
+        median = _weighted_quantile(x, n * keep, 0.5)
+    return x[keep], n[keep]
+
+
+def _weighted_quantile(x: Floats, n: Floats, q: float) -> float:
+    reached = np.cumsum(n)
+    return float(x[min(int(np.searchsorted(reached, q * reached[-1])), len(x) - 1)])
+
+
+def _log_t(x: Floats, law: Warm) -> Floats:
+    nu = law.freedom
+    constant = math.lgamma((nu + 1) / 2) - math.lgamma(nu / 2) - math.log(nu * math.pi) / 2
+    constant -= math.log((law.below + law.above) / 2)
+    scale = np.where(x < law.location, law.below, law.above)
+    return constant - (nu + 1) / 2 * np.log1p(((x - law.location) / scale) ** 2 / nu)
+
+
+def _log_normal(x: Floats, law: Cold) -> Floats:
+    return -(((x - law.location) / law.scale) ** 2) / 2 - math.log(law.scale) - math.log(2 * math.pi) / 2
+
+
+def _fit_t(x: Floats, n: Floats) -> Warm:
+    """The t law of the greatest likelihood, over a grid of degrees of freedom."""
+    median = _weighted_quantile(x, n, 0.5)
+    below = max((median - _weighted_quantile(x, n, 0.16)), 1e-3)
+    above = max((_weighted_quantile(x, n, 0.84) - median), 1e-3)
+    fitted = []
+    for freedom in _FREEDOMS:
+        law = Warm(median, below, above, freedom)
+        for _ in range(200):
+            moved = _improved(x, n, law)
+            done = abs(moved.location - law.location) + abs(moved.above - law.above) < 1e-6
+            law = moved
+            if done:
+                break
+        fitted.append(law)
+    return max(fitted, key=lambda law: float((n * _log_t(x, law)).sum()))
+
+
+def _improved(x: Floats, n: Floats, law: Warm) -> Warm:
+    """One step of expectation maximisation of the t law over weighted values."""
+    left = x < law.location
+    scale = np.where(left, law.below, law.above)
+    pull = n * (law.freedom + 1) / (law.freedom + ((x - law.location) / scale) ** 2)
+    push = pull / scale**2
+    location = float((push * x).sum() / push.sum())
+    left = x < location
+    squares = pull * (x - location) ** 2
+    lower, upper = float(squares[left].sum()) ** (1 / 3), float(squares[~left].sum()) ** (1 / 3)
+    both = math.sqrt((lower + upper) / float(n.sum()))
+    return Warm(location, max(lower * both, 1e-3), max(upper * both, 1e-3), law.freedom)
+
+
+def _within(law: Warm, anchor: Warm) -> Warm:
+    """The warm law, moved no further from its calibration than load explains."""
+
+    def near(scale: float, usual: float) -> float:
+        return min(max(scale, usual / _WARM_WIDENING), usual * _WARM_WIDENING)
+
+    location = min(max(law.location, anchor.location - _WARM_SHIFT), anchor.location + _WARM_SHIFT)
+    return Warm(location, near(law.below, anchor.below), near(law.above, anchor.above), law.freedom)
+
+
+def _warm_alone(x: Floats, n: Floats, anchor: Warm) -> float:
+    """The BIC of the warm law by itself."""
+    law = anchor
+    for _ in range(100):
+        law = _within(_improved(x, n, law), anchor)
+    return 3 * math.log(n.sum()) - 2 * float((n * _log_t(x, law)).sum())
+
+
+def _fit_mixture(x: Floats, n: Floats, anchor: Warm, modes: int) -> _Fit | None:
+    """The mixture with this many cold modes; None when too few calls are above the warm law."""
+    total = float(n.sum())
+    slow = x > anchor.quantile(_TOLERANCE)
+    if np.count_nonzero(slow) < 2 * modes:
+        return None
+    parts = [_weighted_quantile(x, n * slow, (mode + 0.5) / modes) for mode in range(modes)]
+    spread = max((_weighted_quantile(x, n * slow, 0.9) - _weighted_quantile(x, n * slow, 0.1)) / (2.5 * modes), 0.1)
+    share = min(max(float(n[slow].sum()) / total, 1 / total), 0.95)
+    law = anchor
+    colds = tuple(Cold(1 / modes, part, spread) for part in parts)
+    before = -math.inf
+    for _ in range(_ROUNDS):
+        logs = np.array(
+            [_log_t(x, law) + math.log1p(-share)]
+            + [_log_normal(x, cold) + math.log(share * cold.weight) for cold in colds]
+        )
+        whole = np.logaddexp.reduce(logs, axis=0)
+        reached = float((n * whole).sum())
+        if reached - before < 1e-7 * total:
+            break
+        before = reached
+        belongs = np.exp(logs - whole) * n
+        share = min(max(float(belongs[1:].sum()) / total, 1e-9), 1 - 1e-9)
+        law = _within(_improved(x, belongs[0], law), anchor)
+        floor = law.quantile(_WARM_TAIL)
+        colds = tuple(_improved_cold(x, part, floor, share * total) for part in belongs[1:])
+    return _Fit(law, colds, share, reached)
+
+
+def _improved_cold(x: Floats, belongs: Floats, floor: float, total: float) -> Cold:
+    size = max(float(belongs.sum()), 1e-9)
+    location = max(float((belongs * x).sum() / size), floor)
+    variance = float((belongs * (x - location) ** 2).sum() / size)
+    return Cold(max(size / total, 1e-12), location, max(math.sqrt(variance), _LEAST_COLD_SCALE))

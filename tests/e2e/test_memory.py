@@ -1,0 +1,142 @@
+"""Memory sizes compared on real sockets, against what the emulator knows."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadgen.control.authorization import Nobody
+from loadgen.control.client import Control
+from loadgen.emulator.process import embedded
+from loadgen.functiongraph.urn import Urn, function_urn
+from loadgen.scenario.build import default_emulator
+from tests.e2e.conftest import ROOT, Command, Loadgen, environment
+from tests.scenarios import function
+
+EXAMPLE = ROOT / "scenarios" / "memory.yaml"
+URN: Urn = function_urn(function("http://127.0.0.1:1"))
+PREFLIGHT = 1
+
+BY_CONFIG = """
+name: by-config
+kind: memory
+target: {{endpoint: "{url}", project_id: demo, function: hello}}
+memory: {{sizes: [256MB, 512MB, 1024MB], by: config, blocks: {blocks}, rounds: 3}}
+"""
+
+
+def truth(run: Command) -> dict[int, list[dict[str, Any]]]:
+    """The calls by memory size, without the pre-flight."""
+    calls = defaultdict(list)
+    for line in (run.out / "truth.ndjson").read_text().splitlines()[PREFLIGHT:]:
+        call = json.loads(line)
+        calls[call["memory_mb"]].append(call)
+    return calls
+
+
+@pytest.mark.timeout(150)
+def test_the_example_finds_the_cheapest_size_that_is_fast_enough(loadgen: Loadgen) -> None:
+    run = loadgen(EXAMPLE, timeout=140)
+    assert run.passed, run.stdout + run.stderr
+    found = run.summary["experiment"]
+    if not any(note.startswith("round-") for note in found["notes"]):  # the machine was too busy to measure
+        assert found["recommended_mb"] == 512
+    assert 512 in found["tied_mb"]
+    assert not {128, 256} & {*found["tied_mb"]}
+    assert found["share_url"].startswith("https://lambda-power-tuning.show/?currency=CNY#")
+    for name in ("report.md", "report.html"):
+        assert "Rules by memory size" in (run.out / name).read_text()
+    assert "Time and cost" in (run.out / "report.html").read_text()
+
+
+@pytest.mark.timeout(150)
+def test_every_size_is_accounted_for_as_the_emulator_did(loadgen: Loadgen) -> None:
+    run = loadgen(EXAMPLE, "--set", "memory.rounds=3")
+    assert run.passed, run.stdout + run.stderr
+    calls = truth(run)
+    for size in run.summary["experiment"]["sizes"]:
+        known = calls[size["memory_mb"]]
+        assert size["invocations"] == len(known)
+        assert size["failed"] == 0
+        assert size["cold"] <= sum(call["cold"] for call in known) <= size["cold"] + size["unsure"]
+        billed = [call["billed_duration_ns"] for call in known]
+        assert min(billed) <= size["billed_duration_ns"]["mean"]["value"] <= max(billed)
+
+
+def test_dynamic_memory_that_is_off_is_seen_and_nothing_is_compared(loadgen: Loadgen) -> None:
+    run = loadgen(EXAMPLE.read_text().replace("resize: {", "resize: {dynamic_memory: false, "))
+    assert run.passed, run.stderr
+    found = run.summary["experiment"]
+    assert found["recommended_mb"] is None
+    assert "Dynamic memory is off" in found["why"]
+    assert "Dynamic memory is off" in " ".join(run.stdout.split())
+
+
+def test_a_size_that_runs_out_of_memory_is_left_out_and_reported(loadgen: Loadgen) -> None:
+    scenario = (
+        EXAMPLE.read_text().replace("resize: {", "resize: {memory_used: 200MB, ").replace("rounds: 8", "rounds: 2")
+    )
+    run = loadgen(scenario)
+    sizes = {size["memory_mb"]: size for size in run.summary["experiment"]["sizes"]}
+    assert (sizes[128]["status"], sizes[256]["status"]) == ("failed", "compared")
+    assert sizes[128]["why"].startswith("out_of_memory")
+    assert "128\N{NO-BREAK SPACE}MB left the comparison: out_of_memory" in run.stdout
+
+
+@pytest.fixture
+async def platform() -> AsyncIterator[Control]:
+    async with embedded(default_emulator(), "demo", None) as url, Control(url, "demo", Nobody()) as control:
+        yield control
+
+
+def start(platform: Control, tmp_path: Path, blocks: int) -> subprocess.Popen[str]:
+    (tmp_path / "scenario.yaml").write_text(BY_CONFIG.format(url=platform.endpoint, blocks=blocks))
+    return subprocess.Popen(
+        [sys.executable, "-m", "loadgen", "run", "scenario.yaml", "--out", "run"],
+        cwd=tmp_path,
+        env={**environment(), "XDG_STATE_HOME": str(tmp_path / "state")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+async def settings(platform: Control) -> dict[str, Any]:
+    return {key: value for key, value in (await platform.config(URN)).items() if key != "last_modified"}
+
+
+async def test_a_size_that_was_set_is_put_back_in_the_end(platform: Control, tmp_path: Path) -> None:
+    before = await settings(platform)
+    process = start(platform, tmp_path, 3)
+    _, said = process.communicate(timeout=50)
+    assert process.returncode in (0, 97), said
+    assert await settings(platform) == before
+    found = json.loads((tmp_path / "run" / "summary.json").read_text())["experiment"]
+    assert (found["by"], found["invocations"]) == ("config", 3 * 3 * 4)
+    assert [*(tmp_path / "state" / "loadgen" / "journal").iterdir()] == []
+
+
+async def test_a_size_that_was_set_is_put_back_after_an_interrupt_and_what_is_known_is_reported(
+    platform: Control, tmp_path: Path
+) -> None:
+    before = await settings(platform)
+    process = start(platform, tmp_path, 2000)
+    deadline = time.monotonic() + 20
+    while (await settings(platform))["memory_size"] == before["memory_size"] and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=40)
+    assert process.returncode == 130, said
+    assert await settings(platform) == before
+    found = json.loads((tmp_path / "run" / "summary.json").read_text())["experiment"]
+    assert found["recommended_mb"] is None
+    assert found["why"].startswith("Nothing can be compared")

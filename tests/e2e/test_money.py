@@ -1,0 +1,171 @@
+"""What a run costs, and the limits that end it, against what the emulator says really happened."""
+
+from __future__ import annotations
+
+import json
+import time
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import Command, Loadgen
+from tests.e2e.processes import EMULATED
+
+PRICED = ("--set", "prices=huawei-cny-2024-09")
+HOUR = ("--set", "phases=[{name: steady, rate: 100/s, duration: 1h}]")
+
+
+def truth(run: Command) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run.out / "truth.ndjson").read_text().splitlines()]
+
+
+def billed(run: Command) -> Decimal:
+    """GB-seconds of all calls that ran."""
+    return sum(
+        (Decimal(line["memory_mb"] * line["billed_duration_ns"]) / 1024 / 10**9 for line in truth(run)), Decimal(0)
+    )
+
+
+def charged(run: Command) -> Decimal:
+    """What they cost at the prices that come with loadgen."""
+    return billed(run) * Decimal("0.00011108") + len(truth(run)) * Decimal("0.00000133")
+
+
+def test_gb_seconds_and_money_are_exactly_what_the_platform_billed(loadgen: Loadgen) -> None:
+    run = loadgen(EMULATED, *PRICED, "--set", "thresholds=[cost < 1 CNY]")
+    assert run.passed, run.stderr
+    cost = run.summary["cost"]
+    assert cost["requests"] == len(truth(run))
+    assert Decimal(str(cost["gb_seconds"])) == billed(run)
+    assert Decimal(str(cost["amount"])) == charged(run)
+    assert (cost["currency"], cost["price_book"], cost["unmetered"]) == ("CNY", "huawei-cny-2024-09", 0)
+    parts = [phase["billing"] for phase in run.summary["phases"]]
+    assert sum(part["requests"] for part in parts) == cost["requests"] - 1  # the pre-flight
+    assert all(part["audit"]["units"] == {"1 ms": part["requests"]} for part in parts)
+    assert run.summary["thresholds"][0]["value"] == run.summary["totals"]["billing"]["amount"]
+    for report in (run.stdout, (run.out / "report.md").read_text(), (run.out / "report.html").read_text()):
+        assert "free tier and discounts left out" in " ".join(report.split())
+        assert "Bill audit" not in report
+
+
+def test_without_prices_a_run_has_gb_seconds_and_no_money(loadgen: Loadgen) -> None:
+    run = loadgen(EMULATED)
+    assert run.summary["cost"]["currency"] is None
+    assert run.summary["cost"]["amount"] is None
+    assert Decimal(str(run.summary["cost"]["gb_seconds"])) == billed(run)
+
+
+def test_failed_calls_that_ran_are_billed_and_throttled_ones_are_not(loadgen: Loadgen) -> None:
+    functions = "emulator.functions={hello: {memory: 1024MB, work: {median: 40ms}, errors: 20%, max_instances: 2}}"
+    run = loadgen(EMULATED, *PRICED, "--set", functions)
+    outcomes = run.summary["totals"]["outcomes"]
+    assert outcomes["throttled"]
+    assert outcomes["function_error"]
+    ran = [line for line in truth(run) if line["status"] == 200]
+    assert run.summary["cost"]["requests"] == len(ran)
+    assert run.summary["cost"]["refused"] == len(truth(run)) - len(ran)
+    assert Decimal(str(run.summary["cost"]["gb_seconds"])) == sum(
+        Decimal(line["memory_mb"] * line["billed_duration_ns"]) / 1024 / 10**9 for line in ran
+    )
+
+
+def ended(run: Command, name: str) -> None:
+    assert run.code == 98, run.stderr
+    assert run.summary["run"]["stopped"].startswith(f"{name}: "), run.summary["run"]["stopped"]
+    assert f"Stopping: {name}: " in run.stderr
+    assert name in run.stdout
+
+
+def test_money_ends_a_run_within_a_second_and_is_not_exceeded(loadgen: Loadgen) -> None:
+    limit = Decimal("0.002")  # some three seconds' worth
+    began = time.monotonic()
+    run = loadgen(EMULATED, *PRICED, *HOUR, "--set", f"budget.cost={limit} CNY", "--set", "phases.0.rate=500/s")
+    ended(run, "budget.cost")
+    assert Decimal(str(run.summary["cost"]["amount"])) == billed(run) * Decimal("0.00011108") + len(
+        truth(run)
+    ) * Decimal("0.00000133")
+    assert limit / 4 < Decimal(str(run.summary["cost"]["amount"])) <= limit
+    assert time.monotonic() - began < 40
+
+
+@pytest.mark.parametrize(
+    ("budget", "function"),
+    [("errors", "{errors: 100%, cold_start: none}"), ("throttled", "{work: {median: 5s}, max_instances: 1}")],
+)
+def test_too_many_failures_end_a_run_with_the_reason(loadgen: Loadgen, budget: str, function: str) -> None:
+    options = ("--set", f"budget.{budget}=50%", "--set", f"emulator.functions={{hello: {function}}}")
+    run = loadgen(EMULATED, *HOUR, *options, "--set", "target.preflight=false", "--set", "phases.0.grace=0s")
+    ended(run, f"budget.{budget}")
+    assert run.summary["phases"][0]["planned"] < 1000
+
+
+def test_no_more_than_allowed_are_ever_in_flight_and_needing_more_ends_the_run(loadgen: Loadgen) -> None:
+    slow = "emulator.functions={hello: {work: {median: 2s}, memory: 4096MB, cold_start: none}}"
+    run = loadgen(EMULATED, *HOUR, "--set", "budget.in_flight=7", "--set", slow, "--agents", "2")
+    ended(run, "budget.in_flight")
+    changes = [(line["received_ns"], 1) for line in truth(run)] + [(line["ends_at_ns"], -1) for line in truth(run)]
+    flying, most = 0, 0
+    for _, change in sorted(changes):
+        flying += change
+        most = max(most, flying)
+    assert most <= 7
+
+
+def test_a_limit_that_is_not_reached_changes_nothing(loadgen: Loadgen) -> None:
+    limits = ("cost=5 CNY", "in_flight=900", "errors=50%", "throttled=50%", "duration=1m")
+    run = loadgen(EMULATED, *PRICED, *(option for limit in limits for option in ("--set", f"budget.{limit}")))
+    assert run.passed, run.stderr
+    assert run.summary["run"]["stopped"] is None
+
+
+def test_bills_that_do_not_follow_from_durations_are_shown(loadgen: Loadgen) -> None:
+    """An initializer that is billed with the call that waited for it is such a bill; so may others be."""
+    slow = "hello: {memory: 1024MB, work: {median: 2ms}, cold_start: none, initializer: {median: 80ms, sigma: 0}}"
+    options = ("--set", f"emulator={{init_billing: same_call, functions: {{{slow}}}}}")
+    run = loadgen(EMULATED, *options, "--set", "phases=[{name: steady, burst: {size: 20, gap: 1s, repeat: 2}}]")
+    (reason,) = [each for each in run.summary["verdict"]["reasons"] if each["rule"] == "billing_mismatch"]
+    assert reason["severity"] == "warning"
+    audit = run.summary["phases"][0]["billing"]["audit"]
+    off = [line for line in truth(run)[1:] if line["billed_duration_ns"] > line["duration_ns"] + 1_001_000]
+    assert audit["misbilled"] == reason["value"] == len(off) > 10
+    assert (audit["units"], audit["underbilled"]) == ({"1 ms": 40 - len(off)}, 0)
+    assert "Bill audit" in run.stdout
+
+
+def test_a_platform_that_bills_in_hundreds_of_milliseconds_is_seen_to(loadgen: Loadgen) -> None:
+    run = loadgen(EMULATED, "--set", "emulator.billing=100ms")
+    audit = run.summary["totals"]["billing"]["audit"]
+    assert audit["units"] == {"100 ms": 150}
+    assert audit["misbilled"] == 0
+
+
+def test_a_run_that_may_make_many_invocations_elsewhere_needs_a_yes(loadgen: Loadgen, tmp_path: Path) -> None:
+    elsewhere = EMULATED.replace(
+        "endpoint: emulator", "endpoint: 'https://functiongraph.example.invalid', project_id: p"
+    )
+    elsewhere = elsewhere.partition("emulator:\n")[0]
+    steady = "phases=[{name: steady, rate: 1000/s, duration: 1m}]"
+    run = loadgen(elsewhere, "--set", steady)
+    assert run.code == 2
+    assert "this run may make 60001 invocations, and confirm.invocations is 10000" in run.stderr
+    assert "--yes" in run.stderr
+    assert not run.out.exists()
+    run = loadgen(elsewhere, "--set", "phases=[{name: closed, workers: 1, duration: 1s}]")
+    assert run.code == 2
+    assert "budget.invocations would say how many at most" in run.stderr
+
+
+def test_a_price_book_of_ones_own_is_used_and_a_broken_one_is_a_located_error(loadgen: Loadgen, tmp_path: Path) -> None:
+    book = tmp_path / "mine.yaml"
+    book.write_text("currency: EUR\ndated: 2026-01\nper_million_requests: 1000000\nper_gb_second: 0\n")
+    run = loadgen(EMULATED, "--set", "prices=mine.yaml", "--set", "thresholds=[cost < 150 EUR]")
+    assert run.code == 99, run.stderr
+    assert run.summary["thresholds"][0]["value"] == 150
+    assert run.summary["cost"]["amount"] == run.summary["cost"]["requests"]
+    book.write_text("dated: 2026-01\nper_million_requests: -1\nper_gb_second: 0\n")
+    run = loadgen(EMULATED, "--set", "prices=mine.yaml", "--out", str(tmp_path / "other"))
+    assert run.code == 2
+    assert f"{book}:1:1: currency is missing" in run.stderr
+    assert f"{book}:2:23: per_million_requests: got -1" in run.stderr

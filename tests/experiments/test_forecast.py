@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+import pytest
+
+from loadgen.experiments.forecast import after, before, forecast, gb_seconds_expected, in_flight, size_mb
+from loadgen.functiongraph.facts import Facts
+from loadgen.functiongraph.outcome import Outcome
+from loadgen.scenario.load import load_price_book
+from loadgen.scenario.model import Budget, Bursts, Money, Phase, Scenario
+from loadgen.scenario.units import money
+from tests.scenarios import S, closed_phase, function, http, open_phase, phase, scenario
+
+MS = 1_000_000
+FUNCTION = function("https://functiongraph.eu-de.otc.t-systems.com")
+BILLED = Facts(Outcome.OK, "ok", 200, duration_ns=9 * MS, billed_duration_ns=10 * MS, memory_size_mb=512)
+OPEN, CLOSED = open_phase(200, 30), closed_phase(8, 5)
+
+
+def made(*phases: Phase, allowed: int | None = None, priced: bool = True, cost: Money | None = None) -> Scenario:
+    return msgspec.structs.replace(
+        scenario(FUNCTION, *phases),
+        budget=Budget(allowed, None, cost=cost),
+        prices=load_price_book("huawei-cny-2024-09") if priced else None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("phases", "allowed", "at_most", "text"),
+    [
+        ([OPEN], None, 6001, "6001 invocations"),
+        ([OPEN], 100, 100, "100 invocations"),
+        ([OPEN, phase(Bursts(50, S, 3), 3)], None, 6151, "6151 invocations"),
+        ([CLOSED, OPEN], None, None, "6001 invocations and as many as the target lets it make"),
+        ([CLOSED, OPEN], 20_000, 20_000, "at most 20000 invocations"),
+    ],
+)
+def test_schedules_say_how_many_invocations_there_are_and_of_closed_phases_the_budget(
+    phases: list[Phase], allowed: int | None, at_most: int | None, text: str
+) -> None:
+    seen = forecast(made(*phases, allowed=allowed))
+    assert (seen.at_most, str(seen)) == (at_most, text)
+
+
+def test_an_experiment_makes_as_many_as_it_needs() -> None:
+    assert forecast(msgspec.structs.replace(made(OPEN), kind="capacity")).at_most is None
+
+
+def test_before_a_call_was_made_the_cost_is_said_as_far_as_it_is_known() -> None:
+    assert list(before(made(OPEN), 512)) == [
+        "cost: 6001 invocations, 0.00798 CNY as requests",
+        "  duration: unknown until the pre-flight; for every 100 ms billed with 512 MB, 300 GB-s, 0.0333 CNY",
+        "  prices: huawei-cny-2024-09, as listed in 2024-09; free tier and discounts left out",
+    ]
+    assert list(before(made(CLOSED, OPEN, priced=False), None)) == [
+        "cost: 6001 invocations and as many as the target lets it make",
+        "  duration: unknown, and so is the function's memory; the pre-flight will tell",
+        "  prices: none, so money is not known; write prices: huawei-cny-2024-09, or a file of your own",
+    ]
+
+
+def test_a_plain_url_costs_nothing_that_is_known_here() -> None:
+    plain = scenario(http("https://example.org/"), OPEN)
+    assert list(before(plain, None)) == []
+    assert gb_seconds_expected(plain, Facts(Outcome.OK, "ok", 200)) is None
+
+
+def test_the_preflights_own_bill_stands_for_all_calls() -> None:
+    assert list(after(made(OPEN, cost=money("1 CNY")), BILLED, 20 * MS)) == [
+        "expected: 6001 invocations, 30.0 GB-s, 0.0113 CNY if all are billed like the pre-flight, 10 ms with 512 MB, "
+        "free tier left out",
+        "expected: at most 4 in flight, if all take 20 ms like the pre-flight",
+    ]
+    assert gb_seconds_expected(made(OPEN), BILLED) == Decimal("30.005")
+
+
+def test_a_budget_of_money_that_the_run_will_reach_is_said() -> None:
+    *_, last = after(made(OPEN, cost=money("0.0112 CNY")), BILLED, 20 * MS)
+    assert last == "warning: that is more than budget.cost, 0.0112 CNY, which will end the run"
+
+
+def test_a_preflight_that_told_no_bill_says_nothing() -> None:
+    assert list(after(made(OPEN), Facts(Outcome.OK, "ok", 200, billed_duration_ns=MS), MS)) == []
+
+
+@pytest.mark.parametrize(
+    ("phases", "expected"),
+    [
+        ([OPEN], 100),  # 200/s for half a second each
+        ([OPEN, CLOSED], 100),
+        ([open_phase(200, 1, limit=30)], 30),
+        ([phase(Bursts(50, S, 3), 3)], 50),
+        ([], None),
+    ],
+)
+def test_what_is_in_flight_follows_from_rate_and_time(phases: list[Phase], expected: int | None) -> None:
+    assert in_flight(made(*phases), S // 2) == expected
+
+
+def test_the_memory_is_what_is_asked_for_else_what_is_configured() -> None:
+    asked = scenario(msgspec.structs.replace(FUNCTION, memory_mb=1024), OPEN)
+    assert [size_mb(asked, 512), size_mb(made(OPEN), 512), size_mb(made(OPEN))] == [1024, 512, None]

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from loadgen.emulator.model import Admitted
+from loadgen.measure.experiment import ColdStartsResult
+from loadgen.measure.summary import Verdict
+from loadgen.scenario.model import ColdStarts, EmulatedFunction, Emulator, Induce, Work
+from loadgen.stats.coldstarts import cold_starts, widest
+from loadgen.stats.decision import Ask, Seen
+from tests.simulate.world import World, play
+
+S = 1_000_000_000
+FUNCTION = EmulatedFunction("hello", 512, Work(20_000_000, 0.3), "r2-go", 100, True, 0.0)
+SETTINGS = ColdStarts((Induce.GAP, Induce.BURST), 90 * S, 20, 60, 400, (10 * S, 120 * S), (256, 1024), None)
+
+
+def world(function: EmulatedFunction = FUNCTION, *, keep_alive_s: float = 60, seed: int = 1) -> World:
+    settings = Emulator(seed, round(keep_alive_s * S), (function,))
+    return World(settings, seed=seed, totals=False, remember=True)
+
+
+def played(settings: ColdStarts = SETTINGS, on: World | None = None) -> ColdStartsResult:
+    return play(cold_starts(settings, 100 * S, 1), on or world())
+
+
+def test_the_experiment_finds_every_cold_start_and_the_keep_alive_time() -> None:
+    on = world(keep_alive_s=43.7)
+    result = played(on=on)
+    truth = [call for call in on.truth.values() if isinstance(call, Admitted)]
+    assert result.complete
+    assert result.cold.count == sum(call.cold for call in truth)
+    assert result.warm.count == sum(not call.cold for call in truth)
+    assert result.keep_alive is not None
+    assert result.keep_alive.policy == "fixed"
+    assert result.keep_alive.estimate_ns == pytest.approx(43.7 * S, abs=2 * S)
+    assert result.notes == []
+
+
+def test_the_bounds_from_the_trace_alone_enclose_what_was_seen() -> None:
+    pool = played().pool
+    assert pool is not None
+    assert pool.fewest <= pool.seen <= pool.most
+
+
+def test_what_a_cold_start_costs_is_the_difference_of_the_medians() -> None:
+    """The profile's median is 0.61 s, and the duration of a call does not depend on how it started."""
+    penalty = played().penalty_ns
+    assert penalty is not None
+    assert penalty.low is not None
+    assert penalty.high is not None
+    assert penalty.low < 0.61 * S < penalty.high
+
+
+def test_every_means_says_what_it_gave() -> None:
+    means = {each.name: each for each in played(replace(SETTINGS, induce=tuple(Induce))).means}
+    assert list(means) == ["gap", "burst", "memory"]
+    assert all(each.cold == each.invocations > 0 for each in means.values())
+    assert means["burst"].invocations == 20 * means["burst"].rounds
+    assert means["memory"].invocations == 2 * means["memory"].rounds
+
+
+def test_a_gap_shorter_than_instances_live_is_seen_to_induce_nothing() -> None:
+    result = played(replace(SETTINGS, induce=(Induce.BURST, Induce.GAP)), world(keep_alive_s=100))
+    (gap,) = [each for each in result.means if each.name == "gap"]
+    assert (gap.cold, gap.warm) == (0, gap.invocations)
+    assert any("longer gap" in note for note in result.notes)
+
+
+def test_a_function_without_dynamic_memory_has_no_cold_starts_by_memory() -> None:
+    settings = replace(SETTINGS, induce=(Induce.BURST, Induce.MEMORY))
+    result = played(settings, world(replace(FUNCTION, dynamic_memory=False)))
+    (memory,) = [each for each in result.means if each.name == "memory"]
+    assert memory.invocations == 0
+    assert any("no dynamic memory" in note for note in result.notes)
+
+
+def test_a_function_that_always_fails_gives_no_figures_and_says_why() -> None:
+    result = played(on=world(replace(FUNCTION, errors=1.0)))
+    assert not result.complete
+    assert (result.cold.count, result.warm.count, result.penalty_ns) == (0, 0, None)
+    assert result.notes == [
+        "The warm lane had no invocation that succeeded.",
+        "No invocation succeeded; see the failure examples.",
+    ]
+
+
+def test_without_cold_starts_the_classifier_abstains_and_nothing_is_told_apart() -> None:
+    result = played(on=world(replace(FUNCTION, cold_start="none")))
+    assert (result.cold.count, result.warm.count) == (0, 0)
+    assert set(result.evidence) == {"none"}
+    assert result.labelling is not None
+    assert result.labelling.cuts is None
+    assert result.keep_alive is not None
+    assert result.keep_alive.policy == "unknown"
+
+
+@pytest.mark.parametrize("runs", [0, 1, 3, 8])
+def test_a_run_cut_short_reports_what_is_known_so_far(runs: int) -> None:
+    on, decision = world(), cold_starts(SETTINGS, 100 * S, 1)
+    ask = next(decision)
+    for _ in range(runs):
+        ask = decision.send(on.run(ask))
+    with pytest.raises(StopIteration) as ended:
+        decision.send(Seen((), (), Verdict("invalid", []), stopped=True))
+    result: ColdStartsResult = ended.value.value
+    assert not result.complete
+    assert sum(result.evidence.values()) == on.invocations
+
+
+def test_nothing_asked_for_has_more_in_flight_than_was_announced() -> None:
+    most = widest(SETTINGS, 100 * S).max_in_flight
+    asked: list[Ask] = []
+
+    class Noting(World):
+        def run(self, ask: Ask) -> Seen:
+            asked.append(ask)
+            return super().run(ask)
+
+    played(on=Noting(Emulator(1, 60 * S, (FUNCTION,)), totals=False))
+    assert max(phase.max_workers for ask in asked for phase in ask.phases) == most

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from loadgen.measure.histogram import Histogram
+from loadgen.measure.start import AMBIGUOUS, COLD, WARM
+from loadgen.stats.mixture import Abstained, Floats, Mixture, fit, labelling, posterior, t_quantile
+
+
+def histogram(times_ms: Floats) -> Histogram:
+    recorded = Histogram()
+    for ms in times_ms:
+        recorded.record(int(ms * 1000))
+    return recorded
+
+
+def warm_ms(rng: np.random.Generator, n: int) -> Floats:
+    return 5 + 3 * np.exp(0.5 * rng.standard_normal(n))
+
+
+def cold_ms(rng: np.random.Generator, n: int, median_ms: float = 600) -> Floats:
+    return median_ms * np.exp(0.4 * rng.standard_normal(n))
+
+
+def separable() -> tuple[Histogram, Histogram]:
+    rng = np.random.default_rng(1)
+    return histogram(np.concatenate((warm_ms(rng, 1900), cold_ms(rng, 100)))), histogram(warm_ms(rng, 300))
+
+
+@pytest.mark.parametrize("freedom", [3.0, 5.0, 30.0])
+@pytest.mark.parametrize("q", [0.5, 0.9, 0.99, 0.9999])
+def test_quantiles_of_the_t_law_are_those_of_scipy(freedom: float, q: float) -> None:
+    assert t_quantile(freedom, q) == pytest.approx(stats.t.ppf(q, freedom), rel=1e-5, abs=1e-9)
+
+
+def test_cold_and_warm_calls_far_apart_are_all_told_apart() -> None:
+    found = fit(*separable())
+    assert isinstance(found, Mixture)
+    assert found.cold_share == pytest.approx(0.05, abs=0.002)
+    assert [found.cuts.label(ns) for ns in (6_000_000, 400_000_000)] == [WARM, COLD]
+    assert found.sensitivity > 0.999
+    assert found.specificity > 0.999
+
+
+def test_the_cuts_are_where_the_posterior_is_one_and_ninety_nine_percent() -> None:
+    found = fit(*separable())
+    assert isinstance(found, Mixture)
+    assert posterior(found, found.cuts.warm_below_ns) == pytest.approx(0.01, rel=0.1)
+    assert 1 - posterior(found, found.cuts.cold_from_ns) == pytest.approx(0.01, rel=0.1)
+    between = (found.cuts.warm_below_ns + found.cuts.cold_from_ns) // 2
+    assert found.cuts.label(between) == AMBIGUOUS
+
+
+def test_above_the_usual_warm_overhead_the_posterior_never_falls() -> None:
+    found = fit(*separable())
+    assert isinstance(found, Mixture)
+    reached = [posterior(found, round(math.exp(x) * 1e6)) for x in np.linspace(2.2, 12, 60)]
+    assert reached == sorted(reached)
+
+
+def test_without_a_calibration_the_largest_mode_is_the_warm_one() -> None:
+    found = fit(separable()[0])
+    assert isinstance(found, Mixture)
+    assert found.cold_share == pytest.approx(0.05, abs=0.005)
+
+
+def reason(overhead: Histogram, calibration: Histogram | None = None) -> str:
+    found = fit(overhead, calibration)
+    assert isinstance(found, Abstained), found
+    return found.reason
+
+
+def test_warm_calls_alone_are_not_divided() -> None:
+    rng = np.random.default_rng(2)
+    said = reason(histogram(warm_ms(rng, 3000)), histogram(warm_ms(rng, 500)))
+    assert "warm" in said
+
+
+def test_too_few_cold_calls_are_outliers_and_no_population() -> None:
+    rng = np.random.default_rng(3)
+    found = fit(histogram(np.concatenate((warm_ms(rng, 2000), cold_ms(rng, 12)))), histogram(warm_ms(rng, 500)))
+    assert isinstance(found, Abstained)
+    assert "at least 30 needed" in found.reason
+    assert found.outliers == 12
+
+
+def test_cold_starts_as_fast_as_slow_warm_calls_are_not_told_apart() -> None:
+    rng = np.random.default_rng(4)
+    slow = warm_ms(rng, 200) + 6 * np.exp(0.4 * rng.standard_normal(200))
+    assert reason(histogram(np.concatenate((warm_ms(rng, 3000), slow))), histogram(warm_ms(rng, 500)))
+
+
+def test_too_short_a_calibration_says_how_much_is_needed() -> None:
+    rng = np.random.default_rng(5)
+    assert reason(separable()[0], histogram(warm_ms(rng, 199))) == (
+        "199 calls that are known to be warm, at least 200 needed"
+    )
+
+
+def test_nothing_at_all_is_no_evidence() -> None:
+    assert reason(Histogram()) == "0 calls that are known to be warm, at least 200 needed"
+
+
+def test_what_is_published_of_a_fit_is_its_cuts_or_its_reason() -> None:
+    told = labelling("warm-up", 2000, fit(*separable()))
+    assert told.cuts is not None
+    assert told.reason is None
+    assert len(told.cold_modes_ns) >= 1
+    withheld = labelling("warm-up", 0, fit(Histogram()))
+    assert withheld.cuts is None
+    assert withheld.reason is not None
