@@ -25,8 +25,10 @@ REACH: Final = 1.0
 """How far the grid reaches beyond the rates tried, in ln λ."""
 STEEPNESS: Final = (2.0, 200.0)
 NEAR: Final = 0.25
-BLUR: Final = 0.01
+BLUR: Final = 0.004
 """How sharply a growing backlog says that a rate is beyond the crossing, in ln λ."""
+MOST_WORTH: Final = 60
+"""A probe counts as at most this many independent observations per unit of 1/v: the curve is not exactly right."""
 CONFIDENCE: Final = 0.95
 _STEPS, _SLOPES = 700, 24
 _FLOORS: Final = (0.0, 0.2, 0.4, 0.6, 0.8)
@@ -104,7 +106,8 @@ class _Part:
                 continue
             share = np.clip(self._shares(np.log(probe.rate)), 1e-12, 1 - 1e-12)
             fit = probe.k * np.log(share) + (probe.n - probe.k) * np.log1p(-share)
-            log_posterior += weight * fit / probe.inflation
+            worth = min(1 / probe.inflation, MOST_WORTH / self._limit / max(1, probe.n))
+            log_posterior += weight * fit * worth
         density = np.exp(log_posterior - log_posterior.max())
         normalised: Array = density / density.sum()
         return normalised
