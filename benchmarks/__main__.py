@@ -15,7 +15,7 @@ from benchmarks.peers import install
 DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
 SECTIONS: dict[str, Callable[[str], str]] = {
-    "throughput": lambda how: throughput.section(5, 5, how),
+    "throughput": lambda how: throughput.section(4, 5, how),
     "pacing": lambda how: pacing.section(10, how),
     "scale": lambda how: scale.section(10, how),
     "accuracy": lambda how: accuracy.section(12, list(accuracy.TITLES), how),

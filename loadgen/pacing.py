@@ -7,20 +7,38 @@ Poisson process seen through its own cumulative rate has rate 1. Source: Daley &
 Theory of Point Processes, §7.4). So an offset depends on n alone: a late wake-up can shift no later start, and no
 rounding adds up.
 
+A trace has starts that are known exactly, and numbers of starts in slots: those are drawn uniformly, slot by slot, each
+from a stream of its own, so that only one slot is in memory.
+
 A closed phase has no schedule, only the spans in which its workers are active.
 """
 
 from __future__ import annotations
 
 import hashlib
+import heapq
 import math
 import random
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import accumulate, count, takewhile
 
-from loadgen.scenario.model import Arrivals, Bursts, ConstantRate, Phase, RampRate, Rate, StepRates, Workers
+from loadgen.scenario.model import (
+    NS_PER_S,
+    Arrivals,
+    Bursts,
+    ConstantRate,
+    Phase,
+    RampRate,
+    Rate,
+    StepRates,
+    Trace,
+    Workers,
+)
+
+_START_BYTES = 8
 
 Inverse = Callable[[float], int]
 """Expected number of starts so far → offset in ns."""
@@ -39,6 +57,8 @@ def offsets(phase: Phase, seed: int) -> Iterator[int]:
         raise ValueError(f"phase {phase.name} is closed: it has no schedule")  # noqa: TRY004 - the value is wrong
     if isinstance(shape, Bursts):
         return (n // shape.size * shape.gap_ns for n in range(shape.size * shape.repeat))
+    if isinstance(shape, Trace):
+        return _replayed(shape, phase, seed)
     total, inverse = _curve(shape, phase.duration_ns)
     last = phase.duration_ns - 1
     if phase.arrivals is Arrivals.POISSON:
@@ -55,6 +75,8 @@ def expected(phase: Phase) -> int | None:
         return None
     if isinstance(shape, Bursts):
         return shape.size * shape.repeat
+    if isinstance(shape, Trace):
+        return sum(shape.counts) + len(shape.starts) // _START_BYTES
     total, _ = _curve(shape, phase.duration_ns)
     return round(total) if phase.arrivals is Arrivals.POISSON else math.ceil(total)
 
@@ -68,6 +90,10 @@ def peak_rate(phase: Phase) -> float:
             return max(start.per_s, end.per_s)
         case StepRates(rates):
             return max(rate.per_s for rate in rates)
+        case Trace(counts, slot_ns, starts):
+            slots = Counter(dict(enumerate(counts)))
+            slots.update(start // slot_ns for start in _exact(starts))
+            return max(slots.values()) * NS_PER_S / slot_ns
         case _:
             return 0.0
 
@@ -94,6 +120,23 @@ def random_stream(seed: int, *purpose: str) -> random.Random:
     """A random stream of its own for each purpose, stable across processes and versions (never Python's ``hash``)."""
     text = "\x1f".join((str(seed), *purpose))
     return random.Random(hashlib.sha256(text.encode()).digest())
+
+
+def _replayed(trace: Trace, phase: Phase, seed: int) -> Iterator[int]:
+    return heapq.merge(_exact(trace.starts), _drawn(trace, phase, seed))
+
+
+def _exact(starts: bytes) -> memoryview[int]:
+    return memoryview(starts).cast("q")
+
+
+def _drawn(trace: Trace, phase: Phase, seed: int) -> Iterator[int]:
+    for slot, number in enumerate(trace.counts):
+        if number:
+            chance = random_stream(seed, "arrivals", phase.name, str(slot)).random
+            first = slot * trace.slot_ns
+            room = min(trace.slot_ns, phase.duration_ns - first)
+            yield from sorted(first + int(chance() * room) for _ in range(number))
 
 
 def _curve(shape: ConstantRate | RampRate | StepRates, duration_ns: int) -> tuple[Fraction, Inverse]:

@@ -4,8 +4,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from loadgen.build import COMPILED, build
+
+# how long an example takes is the machine's business
+settings.register_profile("loadgen", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("loadgen")
 
 
 def pytest_report_header() -> str:

@@ -25,6 +25,7 @@ from loadgen.scenario.model import (
     Shape,
     StepRates,
     Target,
+    Trace,
     Workers,
 )
 
@@ -97,10 +98,16 @@ def _experiment(scenario: Scenario) -> Iterator[str]:
     """What is known beforehand of a run that asks for its load as it goes."""
     if scenario.capacity is not None:
         asked = scenario.capacity
-        yield f"  rates from {_rate(asked.from_rate)} to {_rate(asked.to_rate)}, at most {asked.max_in_flight} in flight"
+        ends = f"{_rate(asked.from_rate)} to {_rate(asked.to_rate)}"
+        yield f"  rates from {ends}, at most {asked.max_in_flight} in flight"
         yield f"  rules: {', '.join(rule.text for rule in asked.slo)}"
         most = round(asked.to_rate.per_s * asked.confirm_ns / NS_PER_S)
         yield f"  confirmed for {seconds(asked.confirm_ns)}: {most} invocations if the largest rate is sustained"
+    if scenario.memory is not None:
+        sizes, gap = scenario.memory.sizes_mb, seconds(scenario.memory.gap_ns)
+        yield f"  sizes by {scenario.memory.by.value}: {', '.join(f'{size} MB' for size in sizes)}"
+        yield f"  rules: {', '.join(rule.text for rule in scenario.memory.slo) or 'none'}"
+        yield f"  at most {scenario.memory.rounds} rounds, each after {gap} of silence"
     yield f"total: not known beforehand: kind: {scenario.kind} asks for its load as it goes; budget bounds it"
     yield f"budget: {_budget(scenario)}"
 
@@ -144,6 +151,8 @@ def describe_shape(shape: Shape) -> str:
             return ", ".join(_rate(rate) for rate in rates)
         case Bursts(size, gap_ns, repeat):
             return f"{repeat} bursts of {size}, {seconds(gap_ns)} apart"
+        case Trace():
+            return "arrivals of a trace"
         case Workers(start, end):
             return f"{start} workers" if start == end else f"{start} to {end} workers"
 

@@ -430,7 +430,7 @@ class Runner:
         ask = msgspec.structs.replace(ask, phases=tuple(_capped(phase, self._scenario) for phase in ask.phases))
         before, self._samples = len(self._totals), []
         self._keeps = ask.samples > 0
-        self._share = max(ask.samples, self._scenario.sample_share)
+        self._share = max(float(ask.samples), self._scenario.sample_share)
         if ask.cuts is not None:
             fleet.split(ask.cuts)
         if self._resizing is not None:

@@ -44,10 +44,11 @@ class CapacityProbe(Struct, frozen=True):
 class CapacityResult(Struct, frozen=True, tag="capacity", tag_field="kind"):
     """The largest rate that meets the rules in steady state.
 
-    ``confirmed_per_s`` was held for ``confirmed_ns`` and met every rule; null when none did. ``estimate_per_s`` with its
-    95 % interval is where the rules stop being met, from all probes together. ``why`` says why there is no number, or
-    what limits what can be said. ``predicted_per_s`` was expected before any load, from ``limit`` invocations at once
-    and ``busy_ns`` each. ``cold_per_s`` and ``warm_per_s`` are confirmed from a cold and from a warm pool. ``bound_by``
+    ``confirmed_per_s`` was held for ``confirmed_ns`` and met every rule, from a cold pool and coming from a higher
+    rate; null when none did. ``estimate_per_s`` with its 95 % interval is where the rules stop being met, from all
+    probes together. ``why`` says why there is no number, or what limits what can be said. ``predicted_per_s`` was
+    expected before any load, from ``limit`` invocations at once and ``busy_ns`` each. ``cold_per_s`` is the largest
+    rate that was held from a cold pool, ``warm_per_s`` the one that was met coming from a higher rate. ``bound_by``
     is what breaks the rules first: ``quota``, ``cold starts``, ``execution``, ``queueing`` (network, gateway or a queue
     of the platform) or ``generator``; ``bound_shares`` how much of the excess violations each makes up. ``debt_*`` is
     what scaling up from nothing to the confirmed rate took. ``probes`` are in the order in which they ran.

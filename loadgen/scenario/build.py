@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,7 +25,11 @@ _LOG_TAIL_BYTES = {"2KB": 2000, "4KB": 4096}  # what two pages of the documents 
 
 
 def scenario(
-    doc: written.Scenario, event: str, directory: Path, prices: model.PriceBook | None = None
+    doc: written.Scenario,
+    event: str,
+    directory: Path,
+    prices: model.PriceBook | None = None,
+    traces: Mapping[int, model.Trace] = {},
 ) -> model.Scenario:
     """The Scenario of a document without faults; ``sha256`` is left empty. Relative paths start at ``directory``."""
     target = _target(doc.target, doc.event is not UNSET or doc.event_file is not UNSET, directory)
@@ -36,7 +41,9 @@ def scenario(
         target=target,
         event=event,
         feeder=None if doc.feeder is UNSET else _feeder(doc.feeder, directory),
-        phases=tuple(_phase(phase, target.timeout.total_ns) for phase in doc.phases),
+        phases=tuple(
+            _phase(phase, target.timeout.total_ns, traces.get(number)) for number, phase in enumerate(doc.phases)
+        ),
         thresholds=tuple(rule.parse(text) for text in doc.thresholds),
         sample_share=units.sampling(doc.samples),
         budget=_budget(doc.budget),
@@ -225,8 +232,8 @@ def _feeder(feeder: written.Feeder, directory: Path) -> model.Feeder:
     return model.Feeder(str((directory / feeder.file).absolute()), model.FeederOrder(feeder.order))
 
 
-def _phase(phase: written.Phase, timeout_ns: int) -> model.Phase:
-    shape = _shape(phase)
+def _phase(phase: written.Phase, timeout_ns: int, trace: model.Trace | None) -> model.Phase:
+    shape = _shape(phase) if trace is None else trace
     if isinstance(shape, model.Bursts):
         duration_ns = shape.repeat * shape.gap_ns
     else:

@@ -19,7 +19,6 @@ from loadgen.scenario.platform_codes import is_fault
 
 Found = Iterator[tuple[Path, str]]
 
-LATER = "comes with a later step"
 _WRITE_PRICES = "write prices: huawei-cny-2024-09, or the file of your own price book"
 EXPERIMENTS = ("cold-starts", "capacity", "memory")
 SHAPES = ("rate", "burst", "workers", "trace")
@@ -306,18 +305,20 @@ def _measured(phase: object) -> bool:
 def _phase(phase: dict[str, Any]) -> Found:
     shapes = [key for key in SHAPES if key in phase]
     if not shapes:
-        yield (), "no load: write one of rate, burst and workers"
+        yield (), "no load: write one of rate, burst, workers and trace"
     for key in shapes[1:]:
-        yield (key,), f"{shapes[0]} is written too; a phase has one of rate, burst and workers"
-    if "trace" in phase:
-        yield ("trace",), f"this {LATER}; write rate, burst or workers"
+        yield (key,), f"{shapes[0]} is written too; a phase has one of rate, burst, workers and trace"
+    if "trace" in phase and "arrivals" in phase:
+        yield ("arrivals",), "a trace has its own arrivals; remove arrivals"
+    if isinstance(phase.get("trace"), dict) and phase["trace"].get("keep") in ("0%", "0.0%"):
+        yield ("trace", "keep"), "nothing would be kept, so there would be no load"
     if "workers" in shapes:
         for key in ("arrivals", "max_in_flight", "max_lag"):
             if key in phase:
                 yield (key,), f"{key} belongs to an open phase, but workers start when they are free; remove it"
     if "burst" in shapes:
         yield from _burst(phase, shapes)
-    elif "duration" not in phase and "trace" not in shapes:
+    elif "duration" not in phase:
         yield (), "duration is missing: how long the phase lasts"
     yield from _rate(phase.get("rate"))
 

@@ -294,8 +294,29 @@ class WorkersRamp(Struct, forbid_unknown_fields=True):
     to: Annotated[Count, Meta(description="Workers at the end.")]
 
 
+class Trace(Struct, forbid_unknown_fields=True):
+    """Arrivals of a published trace."""
+
+    file: Annotated[Text, Meta(description="The trace, a CSV file.")]
+    format: Annotated[
+        Literal["azure-2019", "azure-2021", "huawei-minute", "huawei-second", "huawei-requests"],
+        Meta(description="Its layout."),
+    ]
+    function: (
+        Annotated[Text, Meta(description="One function of the trace, `name` or `app/name`; default all together.")]
+        | UnsetType
+    ) = UNSET
+    from_: Annotated[DurationOrZero, Meta(description="Where to begin, in the trace's own time.")] = field(
+        name="from", default="0s"
+    )
+    speed: Annotated[
+        float, Meta(ge=0.001, le=100_000, description="How many times as fast as in the trace time passes.")
+    ] = 1.0
+    keep: Annotated[Share, Meta(description="The share of its calls that are made, chosen by chance.")] = "100%"
+
+
 class Phase(Struct, forbid_unknown_fields=True):
-    """One stretch of load: exactly one of rate, burst and workers."""
+    """One stretch of load: exactly one of rate, burst, workers and trace."""
 
     name: Annotated[Name, Meta(description="Unique name, used in rules and reports.")]
     rate: (
@@ -306,10 +327,7 @@ class Phase(Struct, forbid_unknown_fields=True):
     workers: (
         Annotated[Count | WorkersRamp, Meta(description="Closed model: workers that invoke back to back.")] | UnsetType
     ) = UNSET
-    trace: (
-        Annotated[dict[str, Any], Meta(description="Arrivals replayed from a file; comes with a later step.")]
-        | UnsetType
-    ) = UNSET
+    trace: Annotated[Trace, Meta(description="Open model: the arrivals of a published trace.")] | UnsetType = UNSET
     duration: Annotated[Duration, Meta(description="Length of the phase; not written with burst.")] | UnsetType = UNSET
     warmup: Annotated[bool, Meta(description="Whether the phase only warms up and is not judged.")] = False
     arrivals: (

@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from loadgen.scenario import build, combination, document, event, feeder, rule, secret, shape, units, yaml
+from loadgen.scenario import build, combination, document, event, feeder, rule, secret, shape, trace, units, yaml
 from loadgen.scenario.fault import Fault, Place, ScenarioError
 from loadgen.scenario.fault import Path as KeyPath
-from loadgen.scenario.model import CostRule, Emulator, Money, PriceBook, Scenario
+from loadgen.scenario.model import CostRule, Emulator, Money, PriceBook, Scenario, Trace, TraceFormat
 from loadgen.scenario.override import override
 from loadgen.scenario.substitution import substitute
 
@@ -64,12 +64,13 @@ def load(
     data = read.check(document.Scenario, combination.scenario)
     event_json = read.gather(lambda: _event(data, read, directory)) or ""
     prices = read.gather(lambda: _prices(data, read, directory))
+    traces = (read.gather(lambda: _traces(data, read, directory)) or {}) if not read.faults else {}
     if not read.faults:
         _check_files(data, read, directory)
     scenario = None
     if not read.faults:
         doc = msgspec.convert(data, document.Scenario)
-        scenario = build.scenario(doc, event_json, directory, prices)
+        scenario = build.scenario(doc, event_json, directory, prices, traces)
         scenario = msgspec.structs.replace(scenario, sha256=secret.fingerprint(scenario, _rows_digest(scenario)))
         read.judge(scenario, checks)
     elif stand_in := _stand_in(data, read, directory):
@@ -287,6 +288,30 @@ def _check_files(data: dict[str, Any], read: _Document, directory: Path) -> None
     ca = data["target"].get("tls", {}).get("ca")
     if ca is not None and not (directory / ca).is_file():
         read.report(("target", "tls", "ca"), _no_file(directory / ca))
+
+
+def _traces(data: dict[str, Any], read: _Document, directory: Path) -> dict[int, Trace]:
+    """The arrivals of each phase that replays a trace, by its number."""
+    found = {}
+    for number, written in enumerate(data.get("phases", [])):
+        if "trace" not in written:
+            continue
+        asked = msgspec.convert(written["trace"], document.Trace)
+        path = directory / asked.file
+        if not path.is_file():
+            read.report(("phases", number, "trace", "file"), _no_file(path))
+            continue
+        wanted = trace.Wanted(
+            format=TraceFormat(asked.format),
+            function=None if asked.function is msgspec.UNSET else asked.function,
+            from_ns=units.duration(asked.from_),
+            span_ns=int(units.duration(written["duration"]) * asked.speed),
+            speed=asked.speed,
+            keep=units.share(asked.keep),
+            seed=data.get("seed", 1),
+        )
+        found[number] = trace.read_trace(path, wanted)
+    return found
 
 
 def _prices(data: dict[str, Any], read: _Document, directory: Path) -> PriceBook | None:

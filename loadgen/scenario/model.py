@@ -82,6 +82,31 @@ class Bursts(Struct, frozen=True, tag="burst"):
     repeat: int
 
 
+class TraceFormat(Enum):
+    """The layouts of published traces, see ``loadgen.scenario.trace``."""
+
+    AZURE_2019 = "azure-2019"
+    AZURE_2021 = "azure-2021"
+    HUAWEI_MINUTE = "huawei-minute"
+    HUAWEI_SECOND = "huawei-second"
+    HUAWEI_REQUESTS = "huawei-requests"
+
+
+class Trace(Struct, frozen=True, tag="trace"):
+    """Open model: the arrivals of a trace.
+
+    ``counts`` are starts in each ``slot_ns``, at instants that are drawn. ``starts`` are others, known exactly: sorted
+    ns since the phase began, as 8-byte signed integers of this machine.
+    """
+
+    counts: tuple[int, ...]
+    slot_ns: int
+    starts: bytes
+
+    def __repr__(self) -> str:
+        return f"Trace({sum(self.counts) + len(self.starts) // 8} starts)"
+
+
 class Workers(Struct, frozen=True, tag="workers"):
     """Closed model: workers that invoke back to back; their number changes linearly from ``start`` to ``end``."""
 
@@ -89,7 +114,7 @@ class Workers(Struct, frozen=True, tag="workers"):
     end: int
 
 
-Shape = ConstantRate | RampRate | StepRates | Bursts | Workers
+Shape = ConstantRate | RampRate | StepRates | Bursts | Trace | Workers
 
 
 class Arrivals(Enum):

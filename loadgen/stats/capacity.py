@@ -43,7 +43,8 @@ MOST_PROBES, MOST_CONFIRMATIONS = 14, 6
 MOST_INVALID = 4
 MOST_EVIDENCE, ENOUGH_PROBES = 150, 8
 """The search ends after so many probes, and as many invocations per unit of 1/v, the largest share that is allowed."""
-STEP_DOWN = 0.95
+STEP_DOWN, LONGEST_STEP = 0.95, 0.85
+"""What a rate that could not be confirmed is multiplied by, at most and at least."""
 NEIGHBOURS = 0.1
 """How near two rates are, in ln λ, that share the inflation of their violations."""
 FAR = 4.0
@@ -275,7 +276,7 @@ class _Search:
                 self._cold_pool = max(self._cold_pool or 0.0, rate)
                 self._debt = self._debt or probe
                 warm = yield from self._probe(rate, "warm")
-                if warm.verdict != FAIL:
+                if warm.verdict == PASS:
                     self._confirmed, self._warm = probe, warm
                     return ""
                 probe = warm
@@ -284,7 +285,7 @@ class _Search:
             if rate <= self._plan.from_per_s * (1 + _TINY):
                 return "Not even the smallest rate could be confirmed."
             if probe.verdict != INVALID:
-                rate = self._within(min(rate * STEP_DOWN, self._safe()))
+                rate = self._within(max(min(rate * STEP_DOWN, self._safe()), rate * LONGEST_STEP))
         return f"No rate could be confirmed in {MOST_CONFIRMATIONS} attempts."
 
     def _safe(self) -> float:
@@ -323,8 +324,9 @@ class _Search:
         share = min(1.0, MOST_SAMPLES / (rate * hold_ns / NS_PER_S))
         idle_ns = round(1.2 * plan.keep_alive_ns) if approach == "cold" else 0
         seen = yield Ask((phase,), samples=share, idle_ns=idle_ns, enough=watch)
-        probe = self._judged(seen, phase, rate, approach, watch)
-        self._probes.append(probe)
+        probe = self._judged(seen, phase, rate, approach, watch, share)
+        if seen.samples or not seen.stopped:
+            self._probes.append(probe)
         self._rate = rate
         self._check(seen)
         return probe
@@ -350,9 +352,9 @@ class _Search:
         # where it matters, an undecided test is extended
         return _Wanted(round(4 * sequential.MOST / min(limits)), self._plan.confirm_ns if approach == "cold" else 0)
 
-    def _judged(self, seen: Seen, phase: Phase, rate: float, approach: str, watch: _Watch) -> _Probe:
+    def _judged(self, seen: Seen, phase: Phase, rate: float, approach: str, watch: _Watch, share: float) -> _Probe:
         plan = self._plan
-        fulls = full(seen.samples, plan.limit)
+        fulls = full(seen.samples, None if plan.limit is None else math.ceil(plan.limit * share))
         colds = [not at_limit and self._cold(each) for each, at_limit in zip(seen.samples, fulls, strict=True)]
         whole = watch.whole(seen.samples, colds)
         settled = whole.settled_from(len(whole.n))
@@ -393,7 +395,7 @@ class _Search:
         )
         ok_per_s = sum(sample.outcome == _OK for sample in measured) / n * rate if n else 0.0
         if verdict == FAIL and settled is None:  # a backlog grows: what ends is what can be served
-            ok_per_s = min(ok_per_s, whole.ended_per_s(start))
+            ok_per_s = min(ok_per_s, whole.ended_per_s(start) / share)
         unstable = verdict == FAIL and (settled is None or why == GROWING)
         if why == GROWING:
             shares = {_grows(measured, fulls[begin:]): 1.0}
@@ -401,6 +403,8 @@ class _Search:
 
     def _verdict(self, seen: Seen, whole: _Batches, settled: int | None, watch: _Watch) -> tuple[str, str]:
         """The verdict on a probe, and what decided it."""
+        if seen.stopped:
+            return INVALID, "the run was stopped"
         bad = next((reason for reason in seen.verdict.reasons if reason.severity == "invalid"), None)
         if bad is not None:
             return INVALID, f"the load generator cannot be trusted: {bad.message}"

@@ -34,6 +34,15 @@ memory: {{sizes: [256MB, 512MB, 1024MB], by: config, blocks: {blocks}, rounds: 3
 """
 
 
+def experiment(run: Command) -> dict[str, Any]:
+    """What was found; the test is skipped where the machine was so busy that measurements had to be left out."""
+    assert run.passed, run.stdout + run.stderr
+    found: dict[str, Any] = run.summary["experiment"]
+    if any("as the load generator failed in it" in note for note in found["notes"]):
+        pytest.skip("this machine is too busy to measure anything")
+    return found
+
+
 def truth(run: Command) -> dict[int, list[dict[str, Any]]]:
     """The calls by memory size, without the pre-flight."""
     calls = defaultdict(list)
@@ -46,10 +55,8 @@ def truth(run: Command) -> dict[int, list[dict[str, Any]]]:
 @pytest.mark.timeout(150)
 def test_the_example_finds_the_cheapest_size_that_is_fast_enough(loadgen: Loadgen) -> None:
     run = loadgen(EXAMPLE, timeout=140)
-    assert run.passed, run.stdout + run.stderr
-    found = run.summary["experiment"]
-    if not any(note.startswith("round-") for note in found["notes"]):  # the machine was too busy to measure
-        assert found["recommended_mb"] == 512
+    found = experiment(run)
+    assert found["recommended_mb"] == 512
     assert 512 in found["tied_mb"]
     assert not {128, 256} & {*found["tied_mb"]}
     assert found["share_url"].startswith("https://lambda-power-tuning.show/?currency=CNY#")
@@ -61,9 +68,8 @@ def test_the_example_finds_the_cheapest_size_that_is_fast_enough(loadgen: Loadge
 @pytest.mark.timeout(150)
 def test_every_size_is_accounted_for_as_the_emulator_did(loadgen: Loadgen) -> None:
     run = loadgen(EXAMPLE, "--set", "memory.rounds=3")
-    assert run.passed, run.stdout + run.stderr
     calls = truth(run)
-    for size in run.summary["experiment"]["sizes"]:
+    for size in experiment(run)["sizes"]:
         known = calls[size["memory_mb"]]
         assert size["invocations"] == len(known)
         assert size["failed"] == 0
@@ -74,19 +80,16 @@ def test_every_size_is_accounted_for_as_the_emulator_did(loadgen: Loadgen) -> No
 
 def test_dynamic_memory_that_is_off_is_seen_and_nothing_is_compared(loadgen: Loadgen) -> None:
     run = loadgen(EXAMPLE.read_text().replace("resize: {", "resize: {dynamic_memory: false, "))
-    assert run.passed, run.stderr
-    found = run.summary["experiment"]
+    found = experiment(run)
     assert found["recommended_mb"] is None
     assert "Dynamic memory is off" in found["why"]
     assert "Dynamic memory is off" in " ".join(run.stdout.split())
 
 
 def test_a_size_that_runs_out_of_memory_is_left_out_and_reported(loadgen: Loadgen) -> None:
-    scenario = (
-        EXAMPLE.read_text().replace("resize: {", "resize: {memory_used: 200MB, ").replace("rounds: 8", "rounds: 2")
-    )
-    run = loadgen(scenario)
-    sizes = {size["memory_mb"]: size for size in run.summary["experiment"]["sizes"]}
+    scenario = EXAMPLE.read_text().replace("resize: {", "resize: {memory_used: 200MB, ")
+    run = loadgen(scenario, "--set", "memory.rounds=2")
+    sizes = {size["memory_mb"]: size for size in experiment(run)["sizes"]}
     assert (sizes[128]["status"], sizes[256]["status"]) == ("failed", "compared")
     assert sizes[128]["why"].startswith("out_of_memory")
     assert "128\N{NO-BREAK SPACE}MB left the comparison: out_of_memory" in run.stdout

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from loadgen.engine.requests import requests
+from loadgen.engine.requests import ConstantRequests, FedRequests, TurnedRequests, requests
 from loadgen.functiongraph.request import RequestTemplate, request_template
 from loadgen.functiongraph.signature import sdk_date
 from loadgen.scenario.model import Auth, Feeder, FeederOrder, KeyAuth, Scenario, TokenAuth
@@ -85,3 +85,18 @@ def test_a_new_token_is_in_the_next_request_and_no_row_is_lost(tmp_path: Path) -
     assert after is not None
     assert b'{"id":"2"}' in after
     assert request(2) is None
+
+
+def test_arrivals_that_take_memory_sizes_in_turns_send_the_same_event_for_the_n_th_of_each_size(tmp_path: Path) -> None:
+    rows = fed(tmp_path / "rows.csv", "id\n" + "".join(f"{n}\n" for n in range(20)))
+
+    def of(memory_mb: int) -> FedRequests | ConstantRequests:
+        sized = msgspec.structs.replace(function("http://127.0.0.1:1"), memory_mb=memory_mb)
+        return requests(rows, request_template(sized), 0)
+
+    turned = TurnedRequests((256, 128, 128, 256), {128: of(128), 256: of(256)}, 7)
+    sent = [turned(index) or b"" for index in range(7, 15)]
+    sizes = [re.findall(rb"X-Cff-Instance-Memory: (\d+)", request)[0] for request in sent]
+    assert sizes == [b"256", b"128", b"128", b"256"] * 2
+    events = [re.findall(rb'"id":"(\d+)"', request)[0] for request in sent]
+    assert events == [b"7", b"7", b"8", b"8", b"9", b"9", b"10", b"10"]

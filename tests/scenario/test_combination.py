@@ -32,7 +32,7 @@ def test_a_small_scenario_has_no_faults() -> None:
     [
         ("rate: 1/s, workers: 1, duration: 1s", "phases[0].workers: rate is written too"),
         ("rate: 1/s, burst: {size: 1, gap: 1s}, duration: 1s", "phases[0].burst: rate is written too"),
-        ("duration: 1s", "phases[0]: no load: write one of rate, burst and workers"),
+        ("duration: 1s", "phases[0]: no load: write one of rate, burst, workers and trace"),
         ("workers: 1, duration: 1s, arrivals: poisson", "phases[0].arrivals: arrivals belongs to an open phase"),
         ("workers: 1, duration: 1s, max_in_flight: 5", "phases[0].max_in_flight: max_in_flight belongs to an open"),
         ("workers: 1, duration: 1s, max_lag: 5s", "phases[0].max_lag: max_lag belongs to an open"),
@@ -58,7 +58,13 @@ def test_a_small_scenario_has_no_faults() -> None:
         ("burst: {size: 0, gap: 1s}", "phases[0].burst.size: got 0"),
         ("burst: {gap: 1s}", "phases[0].burst: size is missing"),
         ("burst: {size: 1, gap: 8760h, repeat: 2}", "phases[0].burst.repeat: the phase would last more than a year"),
-        ("trace: {file: x}", "phases[0].trace: this comes with a later step"),
+        ("trace: {file: x}, duration: 1s", "phases[0].trace: format is missing"),
+        ("trace: {file: nowhere.csv, format: azure-2021}, duration: 1s", "phases[0].trace.file: there is no file"),
+        ("trace: {file: x, format: azure-2021}", "phases[0]: duration is missing"),
+        ("trace: {file: x, format: azure}, duration: 1s", 'phases[0].trace.format: got "azure", expected one of'),
+        ("trace: {file: x, format: azure-2021}, duration: 1s, arrivals: poisson", "a trace has its own arrivals"),
+        ("trace: {file: x, format: azure-2021, keep: 0%}, duration: 1s", "nothing would be kept"),
+        ("trace: {file: x, format: azure-2021, speed: 0}, duration: 1s", "phases[0].trace.speed: got 0"),
         ("rate: 1/s, duration: 1s, rat: 1", "phases[0].rat: unknown key, did you mean rate?"),
         ("rate: 1/s, duration: 1s, arrivals: poison", "did you mean poisson?"),
     ],
@@ -302,3 +308,44 @@ def test_a_capacity_has_no_phases_and_no_thresholds() -> None:
     assert faults(text) == []
     assert "write the rules as capacity.slo" in faults(text + "thresholds: [errors < 1%]\n")[0]
     assert "makes its own load" in faults(text + "phases: [{name: a, rate: 1/s, duration: 1s}]\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        ("{slo: [p99 < 1s]}", "memory.slo[0]: got"),
+        ("{slo: [latency.mean < 1s]}", "memory.slo[0]: expected a percentile from p50 up"),
+        ("{slo: [lag.p99 < 1s]}", "memory.slo[0]: expected a percentile from p50 up"),
+        ("{slo: [warm.latency.p99 < 1s]}", "memory.slo[0]: rules are about warm calls; remove warm."),
+        ("{slo: ['a:latency.p99 < 1s']}", "memory.slo[0]: the comparison makes its own phases; remove a:"),
+        ("{slo: [errors < 0%]}", "memory.slo[0]: expected a share above 0%"),
+        ("{slo: [throttled < 1%]}", "memory.slo[0]: expected a percentile such as"),
+        ("{sizes: [128MB]}", "memory.sizes: got 1 items"),
+        ("{sizes: [128MB, 256MB, 128MB]}", "memory.sizes[2]: 128MB is written twice"),
+        ("{sizes: [128MB, 300MB]}", "memory.sizes[1]: got"),
+        ("{by: alias}", "memory.by: got"),
+        ("{rounds: 1}", "memory.rounds: got 1"),
+    ],
+)
+def test_what_does_not_go_together_in_a_memory_comparison_is_refused(block: str, message: str) -> None:
+    found = faults(f"name: x\nkind: memory\ntarget: {{endpoint: emulator}}\nmemory: {block}\n")
+    assert any(message in fault for fault in found), found
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("{url: http://h/}", "kind: memory sizes are those of a function"),
+        ("{endpoint: emulator, memory: 512MB}", "target.memory: kind: memory chooses the sizes itself"),
+        ("{endpoint: emulator, connections: fresh}", "target.connections: opening connections"),
+    ],
+)
+def test_a_memory_comparison_needs_a_function_whose_size_and_connections_are_left_to_it(
+    target: str, message: str
+) -> None:
+    found = faults(f"name: x\nkind: memory\ntarget: {target}\n")
+    assert any(message in fault for fault in found), found
+
+
+def test_a_memory_comparison_needs_no_settings() -> None:
+    assert faults("name: x\nkind: memory\ntarget: {endpoint: emulator}\n") == []

@@ -24,6 +24,7 @@ STRUCTS = (
     document.Phase,
     document.RateShape,
     document.Burst,
+    document.Trace,
     document.WorkersRamp,
     document.Budget,
     document.Emulator,

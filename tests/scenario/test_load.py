@@ -223,9 +223,7 @@ def test_an_emulator_file_holds_the_block_alone(tmp_path: Path) -> None:
     found = load_emulator_file(tmp_path / "e.yaml", environment={}, seed=3)
     assert (found.seed, found.keep_alive_ns) == (3, 5 * 10**9)
     assert [(f.name, f.errors) for f in found.functions] == [("f", 0.01)]
-    with pytest.raises(
-        ScenarioError, match=r"(?s)emulator.auth: got .token., expected one of.*name: unknown key"
-    ):
+    with pytest.raises(ScenarioError, match=r"(?s)emulator.auth: got .token., expected one of.*name: unknown key"):
         load_emulator("emulator: {auth: token}\nname: x\n", source="e.yaml", environment={})
     with pytest.raises(ScenarioError, match="emulator is missing"):
         load_emulator("{}", source="e.yaml", environment={})

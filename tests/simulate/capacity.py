@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from loadgen.experiments.capacity import criterion
 from loadgen.measure.experiment import CapacityResult
-from loadgen.scenario.model import NS_PER_S
-from loadgen.scenario.rule import MetricRule, parse
+from loadgen.scenario.model import NS_PER_S, MetricRule
+from loadgen.scenario.rule import parse
 from loadgen.stats.capacity import Plan, capacity
 from tests.simulate.baselines import mutilate, nighthawk
 from tests.simulate.systems import FUNCTION, System, Truth, known, violations
@@ -147,7 +147,8 @@ def summarised(cases: Sequence[Case]) -> Iterator[Row]:
         f"{false / max(1, len(confirmed)):.1%}",
         false <= 0.01 * len(confirmed),
         f"{len(confirmed)} confirmations",
-        f"{_false(cases, 'nighthawk'):.0%} of Nighthawk's answers are > 3 % above, {_false(cases, 'mutilate'):.0%} of mutilate's",
+        "answers more than 3 % above the capacity: "
+        f"Nighthawk {_false(cases, 'nighthawk'):.0%}, mutilate {_false(cases, 'mutilate'):.0%}",
     )
     rates = [each.confirmed or 0 for each in confirmed]
     yield Row("capacity", "confirmed rate, share of the capacity", "", f"median {quantile(rates, 0.5):.1%}", None, over)
@@ -174,5 +175,5 @@ def summarised(cases: Sequence[Case]) -> Iterator[Row]:
 
 
 def _false(cases: Sequence[Case], name: str) -> float:
-    answers = [getattr(each, name) for each in cases if getattr(each, name)]
+    answers: list[float] = [answer for each in cases if (answer := getattr(each, name))]
     return sum(answer > 1.03 for answer in answers) / max(1, len(answers))

@@ -37,8 +37,8 @@ def test_more_evidence_makes_the_interval_narrower() -> None:
         low, high = Crossing([evidence], [LIMIT]).interval
         return high / low
 
-    assert width(400) > width(1600) > width(6400)
-    assert width(6400) < 1.06
+    assert width(100) > width(300) > width(1000)
+    assert width(1000) < 1.12
 
 
 def test_dependent_observations_count_as_fewer() -> None:

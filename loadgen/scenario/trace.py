@@ -1,0 +1,256 @@
+"""Arrivals from published traces: which calls a stretch of a trace holds.
+
+Traces of counts (calls of each function in each minute or second) say nothing about when in the minute a call came; it
+is drawn when the load is made, uniformly, which is a Poisson process given its counts. Timers are the exception: they
+are spread evenly, each with a phase of its own that it keeps, because without it every timer of a trace would fire at
+the beginning of every minute. Traces of single calls give each start exactly.
+
+Layouts, all CSV with a header line:
+
+- ``azure-2019``: HashOwner, HashApp, HashFunction, Trigger, 1 … 1440: calls in each minute of a day.
+- ``azure-2021``: app, func, end_timestamp, duration, in s: a line for each call.
+- ``huawei-minute``, ``huawei-second``: day, time, then a column for each function: its calls in a minute or second.
+- ``huawei-requests``: a line for each call, with its start at time_frontend - totalCost_frontend, in s.
+
+A file is read once, line by line; what is kept is 8 bytes a call, or one number a minute.
+Sources: Azure/AzurePublicDataset, AzureFunctionsDataset2019.md and AzureFunctionsInvocationTrace2021.md;
+sir-lab/data-release, README.md; on phases of timers: vhive-serverless/invitro, pull request 242.
+"""
+
+from __future__ import annotations
+
+import csv
+from array import array
+from collections.abc import Iterator
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from random import Random
+
+from msgspec import Struct
+
+from loadgen.scenario.fault import Fault, Place, ScenarioError
+from loadgen.scenario.model import NS_PER_S, Trace, TraceFormat
+
+MOST_CALLS = 10_000_000
+"""A stretch with more is refused: its starts would not fit into the messages to agents."""
+
+_MINUTE_NS = 60 * NS_PER_S
+_KEYS_2019 = ("HashOwner", "HashApp", "HashFunction", "Trigger")
+_KEYS_2021 = ("app", "func", "end_timestamp", "duration")
+_KEYS_COUNTS = ("day", "time")
+_KEYS_REQUESTS = ("time_frontend", "funcName", "totalCost_frontend")
+
+
+class Wanted(Struct, frozen=True):
+    """What to take of a trace: ``span_ns`` of its time from ``from_ns`` on, of one ``function`` or of all.
+
+    ``keep`` is the share of the calls that are kept, each by chance; a larger share keeps those of a smaller one, too.
+    The time of the trace passes ``speed`` times as fast as it did.
+    """
+
+    format: TraceFormat
+    function: str | None
+    from_ns: int
+    span_ns: int
+    speed: float
+    keep: float
+    seed: int
+
+
+def read_trace(path: Path, wanted: Wanted) -> Trace:
+    """The arrivals of a stretch of a trace.
+
+    Raises ScenarioError, located in the file, when it cannot be read, does not have the layout, or has no such call.
+    """
+    reader = _Reader(path, wanted)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader.read(csv.reader(file, strict=True))
+    except OSError as error:
+        raise ScenarioError([Fault(Place(str(path)), (), f"cannot read this file: {error.strerror}")]) from error
+    except UnicodeDecodeError as error:
+        raise ScenarioError([Fault(Place(path.name), (), f"got bytes that are not UTF-8 text: {error}")]) from error
+    except csv.Error as error:
+        raise reader.fault(f"this is not CSV: {error}") from error
+    return reader.trace()
+
+
+class _Reader:
+    def __init__(self, path: Path, wanted: Wanted) -> None:
+        self._path = path
+        self._wanted = wanted
+        self._line = 0
+        self._slot_ns = NS_PER_S if wanted.format is TraceFormat.HUAWEI_SECOND else _MINUTE_NS
+        self._counts = [0] * -(-wanted.span_ns // self._slot_ns)
+        self._starts = array("q")  # ns of the trace's time since from_ns
+        self._found = wanted.function is None
+        self._total = 0
+
+    def read(self, lines: Iterator[list[str]]) -> None:
+        """Take in the whole file."""
+        header = next(lines, None)
+        self._line = 1
+        if header is None:
+            raise self.fault("got an empty file, expected a header line")
+        rows = (row for row in self._numbered(lines) if row)
+        match self._wanted.format:
+            case TraceFormat.AZURE_2019:
+                self._azure_2019(header, rows)
+            case TraceFormat.AZURE_2021:
+                self._azure_2021(header, rows)
+            case TraceFormat.HUAWEI_REQUESTS:
+                self._requests(header, rows)
+            case _:
+                self._by_column(header, rows)
+
+    def trace(self) -> Trace:
+        """What was read, in the time of the run."""
+        wanted = self._wanted
+        if not self._found:
+            raise self._nothing(f"there is no function {wanted.function} in it")
+        counts = [self._thinned(number, count) for number, count in enumerate(self._counts)]
+        chance = _stream(wanted.seed, "keep", "starts").random
+        starts = [start for start in self._starts if wanted.keep >= 1 or chance() < wanted.keep]
+        if not starts and not any(counts):
+            raise self._nothing("there is no call in this stretch of it")
+        starts.sort()
+        packed = array("q", (int(start / wanted.speed) for start in starts))
+        return Trace(tuple(counts), int(self._slot_ns / wanted.speed), packed.tobytes())
+
+    def fault(self, message: str, column: int = 1) -> ScenarioError:
+        """A fault of the line that was read last."""
+        return ScenarioError([Fault(Place(self._path.name, self._line, column), (), message)])
+
+    def _nothing(self, message: str) -> ScenarioError:
+        return ScenarioError([Fault(Place(self._path.name), (), message)])
+
+    def _numbered(self, lines: Iterator[list[str]]) -> Iterator[list[str]]:
+        for row in lines:
+            self._line += 1
+            yield row
+
+    def _azure_2019(self, header: list[str], rows: Iterator[list[str]]) -> None:
+        self._expect(header, _KEYS_2019)
+        first = self._wanted.from_ns // _MINUTE_NS
+        if self._wanted.from_ns % _MINUTE_NS:
+            raise self._nothing("it counts by minutes: from is to be a whole number of them")
+        for row in rows:
+            self._same(row, header)
+            if not self._is(row[2], row[1]):
+                continue
+            phase = _stream(self._wanted.seed, "timer", row[1], row[2]).random() if row[3] == "timer" else None
+            begin = len(_KEYS_2019) + first
+            for number, text in enumerate(islice(row, begin, begin + len(self._counts))):
+                count = self._count(text, begin + number)
+                if count and phase is not None:
+                    step = _MINUTE_NS / count
+                    self._add_starts(int(number * _MINUTE_NS + (each + phase) * step) for each in range(count))
+                elif count:
+                    self._add(number, count)
+
+    def _azure_2021(self, header: list[str], rows: Iterator[list[str]]) -> None:
+        at = self._expect(header, _KEYS_2021)
+        for row in rows:
+            self._same(row, header)
+            if self._is(row[at["func"]], row[at["app"]]):
+                end_s, took_s = (self._number(row, at[key]) for key in ("end_timestamp", "duration"))
+                self._add_starts((round((end_s - took_s) * NS_PER_S) - self._wanted.from_ns,))
+
+    def _requests(self, header: list[str], rows: Iterator[list[str]]) -> None:
+        at = self._expect(header, _KEYS_REQUESTS)
+        every = array("q")
+        earliest: int | None = None
+        for row in rows:
+            self._same(row, header)
+            end_s, took_s = (self._number(row, at[key]) for key in ("time_frontend", "totalCost_frontend"))
+            start = round((end_s - took_s) * NS_PER_S)
+            earliest = start if earliest is None else min(earliest, start)
+            if self._is(row[at["funcName"]], ""):
+                every.append(start)
+        self._add_starts(start - (earliest or 0) - self._wanted.from_ns for start in every)
+
+    def _by_column(self, header: list[str], rows: Iterator[list[str]]) -> None:
+        self._expect(header, _KEYS_COUNTS)
+        if self._wanted.from_ns % self._slot_ns:
+            raise self._nothing(f"it counts by {self._slot_ns // NS_PER_S} s: from is to be a whole number of that")
+        taken = [at for at, name in enumerate(header) if at >= len(_KEYS_COUNTS) and self._is(name, "")]
+        begun: float | None = None
+        for row in rows:
+            self._same(row, header)
+            time_s = self._number(row, 1)
+            begun = time_s if begun is None else begun
+            number = round((time_s - begun) * NS_PER_S - self._wanted.from_ns) // self._slot_ns
+            if 0 <= number < len(self._counts):
+                self._add(number, sum(self._count(row[at], at) for at in taken))
+
+    def _expect(self, header: list[str], keys: tuple[str, ...]) -> dict[str, int]:
+        """Where the columns are. Raises ScenarioError when one is missing."""
+        if missing := [key for key in keys if key not in header]:
+            seen = ", ".join(header[:6]) + (", …" if len(header) > 6 else "")
+            raise self.fault(
+                f"no column {missing[0]}, which {self._wanted.format.value} has; this file begins with {seen}"
+            )
+        return {key: header.index(key) for key in keys}
+
+    def _same(self, row: list[str], header: list[str]) -> None:
+        if len(row) != len(header):
+            raise self.fault(f"got {len(row)} columns, expected {len(header)} as in the header")
+
+    def _is(self, name: str, app: str) -> bool:
+        """Whether a function is wanted: by its name, or by app/name where names are not unique."""
+        wanted = self._wanted.function
+        fits = wanted is None or wanted in (name, f"{app}/{name}")
+        self._found |= fits
+        return fits
+
+    def _number(self, row: list[str], at: int) -> float:
+        try:
+            value = float(row[at])
+        except ValueError:
+            value = -1.0
+        if not 0 <= value < 1e11:
+            raise self.fault(f'got "{row[at][:40]}" in column {at + 1}, expected a number of seconds')
+        return value
+
+    def _count(self, text: str, at: int) -> int:
+        if not text:
+            return 0
+        try:
+            value = float(text)
+        except ValueError:
+            value = -1.0
+        if not 0 <= value <= MOST_CALLS or value != int(value):
+            raise self.fault(f'got "{text[:40]}" in column {at + 1}, expected a number of calls')
+        return int(value)
+
+    def _add(self, number: int, count: int) -> None:
+        self._counts[number] += count
+        self._more(count)
+
+    def _add_starts(self, starts: Iterator[int] | tuple[int, ...]) -> None:
+        for start in starts:
+            if 0 <= start < self._wanted.span_ns:
+                self._starts.append(start)
+                self._more(1)
+
+    def _more(self, count: int) -> None:
+        self._total += count
+        if self._total > MOST_CALLS:
+            raise self._nothing(
+                f"this stretch of it has more than {MOST_CALLS} calls: take a shorter one, or a single function"
+            )
+
+    def _thinned(self, number: int, count: int) -> int:
+        """The calls of a slot that are kept; of the last one, if only part of it is taken, a part."""
+        part = min(1.0, (self._wanted.span_ns - number * self._slot_ns) / self._slot_ns)
+        share = self._wanted.keep * part
+        if share >= 1:
+            return count
+        chance = _stream(self._wanted.seed, "keep", str(number)).random
+        return sum(chance() < share for _ in range(count))
+
+
+def _stream(seed: int, *purpose: str) -> Random:
+    text = "\x1f".join((str(seed), "trace", *purpose))
+    return Random(sha256(text.encode()).digest())
