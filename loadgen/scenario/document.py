@@ -629,7 +629,7 @@ class Capacity(Struct, forbid_unknown_fields=True):
     )
     to: Annotated[PositiveRate, Meta(description="The largest rate that is tried.")] = "1000/s"
     confirm: Annotated[Duration, Meta(description="How long the rate that is reported was held.")] = "5m"
-    precision: Annotated[Share, Meta(description="How wide the estimate's 95 % interval may be.")] = "5%"
+    precision: Annotated[Share, Meta(description="Half the width of the 95 % interval that sampling leaves.")] = "5%"
     keep_alive: Annotated[Duration, Meta(description="How long idle instances live.")] = "60s"
     limit: (
         Annotated[

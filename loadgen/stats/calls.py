@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from loadgen.measure.interval import Sample
 
@@ -54,22 +55,38 @@ class Call(Struct, frozen=True, gc=False):
         return self.outcome == "ok"
 
 
+class _Instance(Struct, frozen=True):
+    """What may take a call: from ``from_ns`` on, as its answer may still be on its way, surely from ``ended_ns`` on.
+
+    ``there`` is False for one that may be the same as another.
+    """
+
+    from_ns: int
+    ended_ns: int
+    there: bool
+
+
 class Calls:
     """All calls so far."""
 
     def __init__(self, patience_ns: int) -> None:
         """``patience_ns`` is how long an instance that is left alone is surely there."""
         self._patience_ns = patience_ns
-        self._free: dict[int, list[tuple[int, int]]] = defaultdict(list)  # from then maybe, from then surely
+        self._known = False  # nobody knows which instances there were before the first round
+        self._free: dict[int, list[_Instance]] = defaultdict(list)
+        self._alone = False
         self.of: dict[int, list[Call]] = defaultdict(list)
 
     def add(self, samples: Sequence[Sample], order: Sequence[int], number: int, *, fresh: bool) -> None:
         """Add the calls of a round that asked for the sizes of ``order``; ``fresh`` if all instances ended before it.
 
-        Samples that the load did not get to make do not count.
+        Until that has been so once, there may be instances of others, or of a pre-flight. Samples that the load did not
+        get to make do not count.
         """
         if fresh:
+            self._known = True
             self._free.clear()
+            self._alone = True
         made = [sample for sample in samples if sample.started_ns is not None and sample.outcome not in _NOT_MADE]
         first = min((sample.index for sample in samples), default=0)
         for sample in sorted(made, key=lambda sample: sample.started_ns or 0):
@@ -129,16 +146,18 @@ class Calls:
         if sample.outcome in _REACHED_NONE:
             return REFUSED
         assert sample.started_ns is not None
-        free = self._free[size]
-        # the answer is still on its way when the instance is free again, so who overlaps may have met it or a new one
-        maybe = [each for each in free if each[0] <= sample.started_ns]
-        sure = [each for each in maybe if each[1] <= sample.started_ns]
-        found = max(sure or maybe, default=None, key=lambda each: each[1])
+        free, now_ns = self._free[size], sample.started_ns
+        sure = [each for each in free if each.there and each.ended_ns <= now_ns]
+        maybe = [each for each in free if each.from_ns <= now_ns]
+        found = max(sure or maybe, default=None, key=lambda each: each.ended_ns)
+        overlaps = found is not None and not sure and found.ended_ns > now_ns - self._patience_ns
         if found is not None:
             free.remove(found)
+            if overlaps:  # it may have met that instance, which is then the same as its own, or a new one
+                free.append(replace(found, there=False))
         if sample.outcome in _INSTANCE_LIVES:
-            busy_ns = sample.ended_ns - sample.started_ns if sample.duration_ns is None else sample.duration_ns
-            free.append((min(sample.started_ns + busy_ns, sample.ended_ns), sample.ended_ns))
+            busy_ns = sample.ended_ns - now_ns if sample.duration_ns is None else sample.duration_ns
+            free.append(_Instance(min(now_ns + busy_ns, sample.ended_ns), sample.ended_ns, True))
         if found is None:
-            return COLD
-        return WARM if sure and sample.started_ns - found[1] <= self._patience_ns else UNSURE
+            return COLD if self._alone else UNSURE
+        return WARM if sure and now_ns - found.ended_ns <= self._patience_ns else UNSURE

@@ -50,7 +50,7 @@ _BUSY_SIZES = 3  # later rounds have as many calls as this many sizes would
 _PATIENCE = 3  # instances surely live for a third of the silence that surely ends them
 _MARKED = 20  # fewer broken calls say too little about how they cluster
 _LOOKS_GOOD = 0.5
-_UNLIKELY = 0.1
+_UNLIKELY = 0.02
 
 Rule = MetricRule | ShareRule
 
@@ -119,7 +119,7 @@ class _Comparison:
     def _check(self) -> Generator[Ask, Seen, None]:
         """One call of every size, which also starts the instances of the first round."""
         order = self._permutation(self._sizes)
-        yield from self._run("sizes", order, 1, _CHECKED_AT_ONCE, fresh=True, idle=False)
+        yield from self._run("sizes", order, 1, _CHECKED_AT_ONCE, fresh=False, idle=False)
         self._leave_out()
         slowest_ns = max((call.service_ns for calls in self._calls.of.values() for call in calls), default=0)
         self._patient_ns = min(self._timeout_ns, max(10**9, _PATIENCE * slowest_ns))

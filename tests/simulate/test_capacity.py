@@ -10,12 +10,13 @@ from tests.simulate.systems import draw, known
 from tests.simulate.table import quantile
 from tests.simulate.world import play
 
+pytestmark = pytest.mark.timeout(240)  # some 20 s of CPU on a machine of its own
+
 
 @pytest.fixture(scope="module")
 def cases() -> list[Case]:
-    """Those systems that take the fewest calls."""
-    quick = sorted(known(), key=lambda truth: truth.capacity_per_s * truth.system.held_ns)
-    return [case(truth, baselines=False) for truth in quick[:6]]
+    """The first systems, as they come."""
+    return [case(truth, baselines=False) for truth in known()[:6]]
 
 
 def test_estimates_are_near_the_true_capacity(cases: list[Case]) -> None:

@@ -56,6 +56,13 @@ def test_a_call_that_starts_while_an_answer_is_on_its_way_may_be_either() -> Non
     assert starts(sample(0, 0, 100), sample(1, 95, 150)) == ["cold", "unsure"]
 
 
+def test_where_it_is_open_how_many_instances_there_are_a_call_that_may_need_one_more_may_be_either() -> None:
+    labels = starts(
+        sample(0, 0, 100), sample(1, 95, 150), sample(2, 160, 300), sample(3, 170, 200), sample(4, 175, 200)
+    )
+    assert labels == ["cold", "unsure", "warm", "unsure", "unsure"]
+
+
 def test_a_call_after_a_long_silence_may_be_either() -> None:
     assert starts(sample(0, 0, 100), sample(1, 1100, 1200), sample(2, 2300, 2400)) == ["cold", "warm", "unsure"]
 
@@ -80,6 +87,12 @@ def test_silence_between_rounds_ends_all_instances() -> None:
     calls.add([sample(2, 300, 400)], (128,), 2, fresh=True)
     assert [call.start for call in calls.of[128]] == ["cold", "warm", "cold"]
     assert calls.instances(128) == 2
+
+
+def test_before_the_first_silence_there_may_be_instances_of_others() -> None:
+    calls = Calls(1000 * MS)
+    calls.add([sample(0, 0, 100), sample(1, 100, 200)], (128,), 1, fresh=False)
+    assert [call.start for call in calls.of[128]] == ["unsure", "warm"]
 
 
 def test_a_call_that_was_not_made_does_not_count() -> None:
