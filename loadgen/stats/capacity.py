@@ -46,8 +46,8 @@ MOST_EVIDENCE, ENOUGH_PROBES = 150, 8
 MODEL_ERROR = 0.10
 """What the reported interval adds, in ln λ and in quadrature, to what sampling explains: found by simulation.
 
-Within probes of seconds a backlog may not begin that would in minutes, and the curve is an approximation. Sampling alone
-gives intervals that hold the true capacity far less often than they say.
+Within probes of seconds a backlog may not begin that would in minutes, and the curve is an approximation. Sampling
+alone gives intervals that hold the true capacity far less often than they say.
 """
 STEP_DOWN, LONGEST_STEP = 0.95, 0.85
 """What a rate that could not be confirmed is multiplied by, at most and at least."""
