@@ -8,7 +8,7 @@ from scipy.stats import poisson
 from loadgen.stats.erlang import blocking, offered
 
 
-@given(st.integers(1, 400), st.floats(0.1, 800))
+@given(st.integers(1, 400), st.floats(0.1, 600))  # beyond that scipy's own cdf is 0
 def test_blocking_is_erlangs_b_in_its_closed_form(places: int, load: float) -> None:
     expected = poisson.pmf(places, load) / poisson.cdf(places, load)
     assert blocking(places, load) == pytest.approx(expected, rel=1e-6, abs=1e-12)
