@@ -68,6 +68,7 @@ def run(
 
     from loadgen.cli.confirm import confirm_invocations, never_asks
     from loadgen.cli.credentials import with_credentials
+    from loadgen.cli.restore import say_what_is_left
     from loadgen.history.rundir import RunDirectory, RunDirectoryError, default_path
     from loadgen.scenario.secret import Secrets
 
@@ -75,6 +76,8 @@ def run(
         raise click.UsageError("--cluster: running on a cluster is not built yet; leave it out")
     loaded = _load(file, overrides)
     agents = _agents(loaded, agents)
+    if not quiet:
+        say_what_is_left()
     loaded = replace(loaded, scenario=with_credentials(loaded.scenario, quiet=quiet))
     asks = not yes and not never_asks(loaded.scenario.target)
     if asks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 from loadgen.measure.experiment import (
     ColdStartsResult,
@@ -108,6 +109,10 @@ def _notes(result: ColdStartsResult) -> Iterator[str]:
         yield f"A cold start costs {_figure(penalty)} of service time, comparing medians."
     if (billed := result.billed_penalty_ns) is not None:
         yield f"It is billed {_signed(billed)} compared with a warm one, comparing means."
+    if (cost := result.penalty_cost) is not None and not _may_be_zero(cost):
+        low, high = (None if end is None else _amount(end) for end in (cost.low, cost.high))
+        between = "" if low is None or high is None else f" ({units.between(low, high, _amount(cost.value))})"
+        yield f"So a million cold starts cost {_amount(cost.value)} {result.cost_unit}{between} more than warm ones."
     sources = ", ".join(f"{units.count(n)} {_BY.get(source, source)}" for source, n in result.evidence.items())
     if sources:
         yield f"Told apart: {sources}."
@@ -214,10 +219,18 @@ def _figure(figure: Figure) -> str:
     return units.duration(round(figure.value)) + (f" ({between})" if between else "")
 
 
+def _may_be_zero(figure: Figure) -> bool:
+    return figure.low is not None and figure.high is not None and figure.low <= 0 <= figure.high
+
+
+def _amount(number: float) -> str:
+    return units.amount(Decimal(number))
+
+
 def _signed(figure: Figure) -> str:
     """A difference that may be negative, with its interval."""
     low, high = figure.low, figure.high
-    if low is not None and high is not None and low <= 0 <= high:
+    if low is not None and high is not None and _may_be_zero(figure):
         return f"no differently ({low / 1e6:+.1f} to {high / 1e6:+.1f} ms)"
     between = "" if low is None or high is None else f" ({low / 1e6:+.1f} to {high / 1e6:+.1f} ms)"
     return f"{figure.value / 1e6:+.1f} ms{between}"

@@ -25,6 +25,7 @@ SHAPES = ("rate", "burst", "workers", "trace")
 _PLATFORM_METRICS = frozenset({Metric.DURATION, Metric.BILLED_DURATION, Metric.OVERHEAD})
 _OF_A_SIZE = frozenset({Metric.LATENCY, Metric.LATENCY_ALL, Metric.SERVICE_TIME, Metric.DURATION})
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")  # RFC 9110, 5.6.2
+_CREDENTIALS = frozenset({"authorization", "cookie", "x-auth-token", "x-security-token", "x-api-key"})
 _FRAMING = frozenset({"connection", "content-length", "transfer-encoding", "expect", "upgrade", "te", "trailer"})
 
 
@@ -196,12 +197,16 @@ def _target(target: dict[str, Any], data: dict[str, Any]) -> Found:
 
 
 def _http_target(target: dict[str, Any]) -> Found:
-    for key in ("endpoint", "project_id", "function", "auth", "insecure_auth", "response", "log", "memory"):
+    for key in ("endpoint", "project_id", "function", "auth", "response", "log", "memory"):
         if key in target:
             yield ("target", key), f"{key} belongs to a function, but this target is a url; remove one of them"
     if isinstance(target["url"], str) and (fault := url_fault(target["url"], origin=False)):
         yield ("target", "url"), f"got {_without_user(target['url'])}, {fault}"
-    yield from _headers(_mapping(target, "headers"))
+    headers = _mapping(target, "headers")
+    yield from _headers(headers)
+    for name in headers:
+        if name.lower() in _CREDENTIALS and isinstance(target["url"], str):
+            yield from _in_clear(("target", "headers", name), target["url"], target, f"the header {name}")
 
 
 def _function_target(target: dict[str, Any], data: dict[str, Any]) -> Found:
@@ -267,10 +272,10 @@ def _iam(iam: dict[str, Any], target: dict[str, Any]) -> Found:
         yield where, "url is missing: the endpoint does not say where IAM is; write its origin"
 
 
-def _in_clear(path: Path, url: str, target: dict[str, Any]) -> Found:
+def _in_clear(path: Path, url: str, target: dict[str, Any], credentials: str = "auth") -> Found:
     if in_clear(url) and target.get("insecure_auth") is not True:
         message = "credentials would cross the network for anyone to read; write https://"
-        yield path, f"got {show(url)} with auth: {message}, or force it with target.insecure_auth: true"
+        yield path, f"got {show(url)} with {credentials}: {message}, or force it with target.insecure_auth: true"
 
 
 def _event(data: dict[str, Any]) -> Found:

@@ -39,6 +39,7 @@ from loadgen.measure.interval import Sample
 from loadgen.measure.percentile import ranks, supported
 from loadgen.measure.start import AMBIGUOUS, COLD, MIXTURE, NONE, UNKNOWN, WARM, Cuts
 from loadgen.scenario.model import Arrivals, Bursts, ColdStarts, Induce, Phase, Shape, Workers
+from loadgen.stats.cost import GB_SECONDS, Rates
 from loadgen.stats.decision import Ask, Decision, Seen
 from loadgen.stats.keepalive import estimate, next_gap
 from loadgen.stats.mixture import LEAST_CALIBRATION, Mixture, fit, labelling
@@ -53,15 +54,18 @@ _MOST_LANES = 20
 _AT_ONCE_NS = 100_000_000  # a phase of calls at once ends when they have ended
 _MORE_ROUNDS = 2  # times the rounds that should do, before the means are given up
 _RESAMPLES = 999
+_MILLION = 1_000_000
 _TIMES = ("latency", "service_time", "overhead", "duration", "billed_duration")
 _WARM_LANE = "warm"
 _AGAIN = "again"
 _KEEP_ALIVE = "keep-alive"
 
 
-def cold_starts(settings: ColdStarts, grace_ns: int, seed: int) -> Decision[ColdStartsResult]:
-    """Decide what to run for the experiment; ``grace_ns`` is how long a call may take."""
-    found = _Found(settings, grace_ns, seed)
+def cold_starts(
+    settings: ColdStarts, grace_ns: int, seed: int, rates: Rates = GB_SECONDS
+) -> Decision[ColdStartsResult]:
+    """Decide what to run for the experiment; ``grace_ns`` is how long a call may take, ``rates`` what it costs."""
+    found = _Found(settings, grace_ns, seed, rates)
     for part in (_lanes, _rounds, _silences):
         if not (yield from part(found)):
             return found.result(complete=False)
@@ -80,10 +84,11 @@ class _Found:
     settings: ColdStarts
     grace_ns: int
     seed: int
+    rates: Rates
     samples: list[Sample] = field(default_factory=list)
+    left_out: list[Sample] = field(default_factory=list)
     rounds: Counter[str] = field(default_factory=Counter)
     wrong_size: int = 0
-    lost_lanes: int = 0
     probes: list[GapProbe] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     cuts: Cuts | None = None
@@ -91,12 +96,20 @@ class _Found:
     mixture: Mixture | None = None
 
     def add(self, seen: Seen) -> bool:
-        """Take in what a run showed; whether to go on."""
+        """Take in what a run showed; whether to go on.
+
+        What an invalid run measured is worth nothing, but its calls were traffic all the same.
+        """
         if seen.verdict.status == "invalid" and not seen.stopped:
-            self.lost_lanes += 1
             self.notes.append("A run was left out, as the load generator could not keep up: see the verdict.")
-        self.samples += seen.samples
+            self.left_out += seen.samples
+        else:
+            self.samples += seen.samples
         return not seen.stopped
+
+    def last_end_ns(self) -> int:
+        """When the last call so far had ended."""
+        return max((sample.ended_ns for each in (self.samples, self.left_out) for sample in each[-1:]), default=0)
 
     def of(self, means: str) -> list[Sample]:
         """The samples of the phases of one means."""
@@ -144,6 +157,7 @@ class _Found:
         keep_alive = self._keep_alive() if self.settings.keep_alive_ns is not None else None
         pool = self._pool(keep_alive)
         evidence = Counter(source for _, _, source in labelled)
+        billed = _difference_of_means(cold, warm)
         return ColdStartsResult(
             version=VERSION,
             complete=complete,
@@ -153,12 +167,22 @@ class _Found:
             cold=_population(cold),
             warm=_population(warm),
             penalty_ns=_difference_of_medians(cold, warm, self.seed),
-            billed_penalty_ns=_difference_of_means(cold, warm),
-            penalty_cost=None,
+            billed_penalty_ns=billed,
+            penalty_cost=self._cost(billed, cold),
+            cost_unit=self.rates.unit,
             keep_alive=keep_alive,
             pool=pool,
             notes=[*dict.fromkeys(self.notes), *self._doubts(pool)],
         )
+
+    def _cost(self, billed_ns: Figure | None, cold: Sequence[Sample]) -> Figure | None:
+        """What a million cold starts cost more than as many warm ones, at the size that the function has."""
+        sizes = Counter(sample.memory_size_mb for sample in cold if sample.memory_size_mb is not None)
+        if billed_ns is None or len(sizes) != 1:
+            return None
+        (size,) = sizes
+        ends = (None if ns is None else _MILLION * self.rates.more(size, ns) for ns in (billed_ns.low, billed_ns.high))
+        return Figure(_MILLION * self.rates.more(size, billed_ns.value), *ends)
 
     def _means(self, name: str) -> Means:
         samples = self.of(name)
@@ -199,14 +223,13 @@ class _Found:
         """The bounds of the number of cold calls; None where the keep-alive time is not bounded on both sides."""
         if keep_alive is None or keep_alive.policy != "fixed" or not keep_alive.low_ns or not keep_alive.high_ns:
             return None
-        own = [
-            sample for sample in self.samples if sample.started_ns is not None and _means(sample) != Induce.MEMORY.value
-        ]
-        own.sort(key=lambda sample: sample.started_ns or 0)
+        traffic = [*((sample, self.label(sample)[0]) for sample in self.samples), *((each, UNKNOWN) for each in self.left_out)]
+        own = [each for each in traffic if each[0].started_ns is not None and _means(each[0]) != Induce.MEMORY.value]
+        own.sort(key=lambda each: each[0].started_ns or 0)
         slack_ns = self._slack_ns()
-        calls = [Call(sample.started_ns or 0, sample.ended_ns) for sample in own]
+        calls = [Call(sample.started_ns or 0, sample.ended_ns) for sample, _ in own]
         flags = replay(calls, keep_alive.low_ns, keep_alive.high_ns, slack_ns)
-        starts = Counter(self.label(sample)[0] for sample in own)
+        starts = Counter(start for _, start in own)
         return PoolCheck(
             fewest=sum(flag.must for flag in flags),
             most=sum(flag.may for flag in flags),
@@ -302,14 +325,15 @@ def _silences(found: _Found) -> Decision[bool]:
     while gap_ns is not None and lost < len(asked) + 10:
         number += 1
         seen = yield Ask((_burst(f"{_KEEP_ALIVE}-{number}", 1, found.grace_ns),), samples=1.0, idle_ns=gap_ns)
-        before = found.samples[-1]
+        last_end_ns = found.last_end_ns()
         if not found.add(seen):
             return False
-        start = found.label(seen.samples[-1])[0] if seen.samples else UNKNOWN
+        valid = seen.verdict.status != "invalid"
+        start = found.label(seen.samples[-1])[0] if seen.samples and valid else UNKNOWN
         if number > 1:
             if start in (COLD, WARM) and (seen.samples[-1].started_ns is not None):
                 asked.append(GapProbe(gap_ns, start == COLD))
-                found.probes.append(GapProbe(seen.samples[-1].started_ns - before.ended_ns, start == COLD))
+                found.probes.append(GapProbe(seen.samples[-1].started_ns - last_end_ns, start == COLD))
             else:
                 lost += 1
         gap_ns = next_gap(asked, *settings.keep_alive_ns)

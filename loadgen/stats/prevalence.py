@@ -6,8 +6,7 @@ ones; solving for π is the Rogan-Gladen estimator.
 
 Sources: W. J. Rogan, B. Gladen, Estimating Prevalence from the Results of a Screening Test, 1978; Z. Lang,
 J. Reiczigel, Confidence Limits for Prevalence of Disease Adjusted for Estimated Sensitivity and Specificity, 2014;
-C. J. Clopper, E. S. Pearson, The Use of Confidence or Fiducial Limits, 1934; for the incomplete beta function the
-continued fraction of W. H. Press et al., Numerical Recipes, section 6.4.
+C. J. Clopper, E. S. Pearson, The Use of Confidence or Fiducial Limits, 1934.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from __future__ import annotations
 import math
 
 from loadgen.measure.experiment import Figure
+from loadgen.stats.beta import incomplete
 
 _Z = 1.959963984540054
 
@@ -70,38 +70,5 @@ def _beta_quantile(q: float, a: float, b: float) -> float:
     low, high = 0.0, 1.0
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if _beta(middle, a, b) < q else (low, middle)
+        low, high = (middle, high) if incomplete(middle, a, b) < q else (low, middle)
     return (low + high) / 2
-
-
-def _beta(x: float, a: float, b: float) -> float:
-    """The regularised incomplete beta function."""
-    if x <= 0 or x >= 1:
-        return float(x >= 1)
-    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x))
-    if x < (a + 1) / (a + b + 2):
-        return front * _continued(x, a, b) / a
-    return 1 - front * _continued(1 - x, b, a) / b
-
-
-def _continued(x: float, a: float, b: float) -> float:
-    """The continued fraction of the incomplete beta function, by the modified Lentz algorithm."""
-    tiny = 1e-300
-    c = 1.0
-    d = 1 / _nonzero(1 - (a + b) * x / (a + 1), tiny)
-    value = d
-    for m in range(1, 10_000):
-        for term in (
-            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
-            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
-        ):
-            d = 1 / _nonzero(1 + term * d, tiny)
-            c = _nonzero(1 + term / c, tiny)
-            value *= d * c
-        if abs(d * c - 1) < 1e-15:
-            break
-    return value
-
-
-def _nonzero(value: float, tiny: float) -> float:
-    return value if abs(value) > tiny else tiny

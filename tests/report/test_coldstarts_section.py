@@ -55,7 +55,8 @@ def result(**changes: object) -> ColdStartsResult:
         warm=population(520, 20),
         penalty_ns=Figure(380 * MS, 360 * MS, 400 * MS),
         billed_penalty_ns=Figure(0.2 * MS, -1 * MS, 1.4 * MS),
-        penalty_cost=None,
+        penalty_cost=Figure(0.01, -0.05, 0.08),
+        cost_unit="CNY",
         keep_alive=KeepAlive("fixed", "all agree", 60 * S, 59 * S, 61 * S, {}, [GapProbe(59 * S, False)]),
         pool=PoolCheck(78, 84, 80, 0, 59 * S, 61 * S),
         notes=["Someone else calls the function."],
@@ -122,3 +123,9 @@ def test_a_load_that_could_not_tell_says_why_and_how_many_were_out_of_the_ordina
 def test_a_load_that_could_tell_lists_its_invocations_by_start() -> None:
     text = said(LoadResult(TOLD))
     assert "warm below 60.0 ms and cold from 90.0 ms on" in text
+
+
+def test_what_cold_starts_cost_is_said_where_it_is_not_nothing() -> None:
+    assert "a million cold starts" not in said(result())
+    dearer = result(penalty_cost=Figure(1.234, 1.1, 1.4))
+    assert "So a million cold starts cost 1.23 CNY (1.10 – 1.40) more than warm ones." in said(dearer)

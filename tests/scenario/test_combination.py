@@ -167,6 +167,10 @@ USER = "username: u, password: p, domain: d"
             "{endpoint: 'http://x.example', project_id: p, function: f, auth: environment}",
             'target.endpoint: got "http://x.example" with auth',
         ),
+        (
+            "{url: 'http://10.0.0.1/', headers: {Authorization: 'Bearer t'}}",
+            'target.headers.Authorization: got "http://10.0.0.1/" with the header Authorization: credentials would cross',
+        ),
         (f"{{{REAL}, auth: {{}}}}", "target.auth: got an empty mapping"),
         (f"{{{REAL}, timeout: {{total: 0s}}}}", "target.timeout.total: got"),
         (f"{{{REAL}, tls: {{verify: no}}}}", 'target.tls.verify: got "no", expected true or false'),

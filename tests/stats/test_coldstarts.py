@@ -6,8 +6,9 @@ from msgspec.structs import replace
 from loadgen.emulator.model import Admitted
 from loadgen.measure.experiment import ColdStartsResult
 from loadgen.measure.summary import Verdict
-from loadgen.scenario.model import ColdStarts, EmulatedFunction, Emulator, Induce, Work
+from loadgen.scenario.model import ColdStarts, EmulatedFunction, Emulator, Induce, InitBilling, Initializer, Work
 from loadgen.stats.coldstarts import cold_starts, widest
+from loadgen.stats.cost import Rates
 from loadgen.stats.decision import Ask, Seen
 from tests.simulate.world import World, play
 
@@ -120,3 +121,33 @@ def test_nothing_asked_for_has_more_in_flight_than_was_announced() -> None:
 
     played(on=Noting(Emulator(1, 60 * S, (FUNCTION,)), totals=False))
     assert max(phase.max_workers for ask in asked for phase in ask.phases) == most
+
+
+def test_what_an_invalid_run_measured_is_left_out_but_its_calls_stay_traffic() -> None:
+    class Stalling(World):
+        """Its second burst has a load generator that stalls."""
+
+        def run(self, ask: Ask) -> Seen:
+            seen = super().run(ask)
+            return replace(seen, verdict=Verdict("invalid", [])) if ask.phases[0].name == "burst-2" else seen
+
+    on = Stalling(Emulator(1, 60 * S, (FUNCTION,)), totals=False, remember=True)
+    result = played(on=on)
+    (burst,) = [each for each in result.means if each.name == "burst"]
+    assert burst.invocations == 20 * (burst.rounds - 1)
+    assert sum(result.evidence.values()) == on.invocations - 40
+    assert result.pool is not None
+    assert result.pool.unclear >= 40
+    assert result.pool.fewest <= result.pool.seen + result.pool.unclear
+    assert any("could not keep up" in note for note in result.notes)
+
+
+def test_a_cold_start_costs_what_it_is_billed_more() -> None:
+    settings = Emulator(1, 60 * S, (replace(FUNCTION, initializer=Initializer(300_000_000, 0.1, 3 * S)),), init_billing=InitBilling.SAME_CALL)
+    on = World(settings, totals=False)
+    result = play(cold_starts(SETTINGS, 100 * S, 1, Rates("CNY", 0.001, 0.1)), on)
+    assert result.billed_penalty_ns is not None
+    assert result.penalty_cost is not None
+    assert result.cost_unit == "CNY"
+    assert result.billed_penalty_ns.value == pytest.approx(300_000_000, rel=0.1)
+    assert result.penalty_cost.value == pytest.approx(1e6 * 0.001 * 0.5 * result.billed_penalty_ns.value / 1e9)
