@@ -145,6 +145,7 @@ def _emulated(name: str, function: written.EmulatedFunction) -> model.EmulatedFu
         memory_used_mb=None if function.memory_used is UNSET else units.megabytes(function.memory_used),
         faults=_injected(function.faults),
         probe=function.probe,
+        instances=model.Instances(function.instances.sigma, units.share(function.instances.slow)),
     )
 
 

@@ -427,6 +427,15 @@ class Initializer(Struct, forbid_unknown_fields=True):
 Faults = dict[str, Share]
 
 
+class Instances(Struct, forbid_unknown_fields=True):
+    """How much the instances of a function differ; by default not at all."""
+
+    sigma: Annotated[
+        float, Meta(ge=0, le=2, description="Standard deviation of the logarithm of an instance's slowness.")
+    ] = 0.0
+    slow: Annotated[Share, Meta(description="Share of instances that are 1.5 to 3 times slower still.")] = "0%"
+
+
 class EmulatedFunction(Struct, forbid_unknown_fields=True):
     """One function of the emulator."""
 
@@ -448,6 +457,7 @@ class EmulatedFunction(Struct, forbid_unknown_fields=True):
     timeout: Annotated[Duration, Meta(description="A call whose handler takes longer is ended.")] = "15m"
     concurrency: Annotated[int, Meta(ge=1, le=1000, description="Calls that one instance serves at a time.")] = 1
     reserved: Annotated[int, Meta(ge=0, le=1000, description="Instances that are always there and warm.")] = 0
+    instances: Annotated[Instances, Meta(description="How much instances differ.")] = field(default_factory=Instances)
     initializer: (
         Annotated[Initializer, Meta(description="What each new instance runs before its first call; default nothing.")]
         | UnsetType

@@ -414,6 +414,13 @@ class Injected(Struct, frozen=True):
     share: float
 
 
+class Instances(Struct, frozen=True):
+    """How much instances differ: ``sigma`` of the logarithm of their slowness, and the share of those slower still."""
+
+    sigma: float = 0.0
+    slow: float = 0.0
+
+
 class EmulatedFunction(Struct, frozen=True):
     """One function of the emulator.
 
@@ -437,6 +444,7 @@ class EmulatedFunction(Struct, frozen=True):
     memory_used_mb: int | None = None
     faults: tuple[Injected, ...] = ()
     probe: bool = False
+    instances: Instances = Instances()
 
 
 class CredentialCheck(Enum):
