@@ -223,7 +223,10 @@ class _Found:
         """The bounds of the number of cold calls; None where the keep-alive time is not bounded on both sides."""
         if keep_alive is None or keep_alive.policy != "fixed" or not keep_alive.low_ns or not keep_alive.high_ns:
             return None
-        traffic = [*((sample, self.label(sample)[0]) for sample in self.samples), *((each, UNKNOWN) for each in self.left_out)]
+        traffic = [
+            *((sample, self.label(sample)[0]) for sample in self.samples),
+            *((each, UNKNOWN) for each in self.left_out),
+        ]
         own = [each for each in traffic if each[0].started_ns is not None and _means(each[0]) != Induce.MEMORY.value]
         own.sort(key=lambda each: each[0].started_ns or 0)
         slack_ns = self._slack_ns()

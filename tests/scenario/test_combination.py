@@ -169,7 +169,7 @@ USER = "username: u, password: p, domain: d"
         ),
         (
             "{url: 'http://10.0.0.1/', headers: {Authorization: 'Bearer t'}}",
-            'target.headers.Authorization: got "http://10.0.0.1/" with the header Authorization: credentials would cross',
+            'target.headers.Authorization: got "http://10.0.0.1/" with the header Authorization: credentials would',
         ),
         (f"{{{REAL}, auth: {{}}}}", "target.auth: got an empty mapping"),
         (f"{{{REAL}, timeout: {{total: 0s}}}}", "target.timeout.total: got"),

@@ -143,7 +143,12 @@ def test_what_an_invalid_run_measured_is_left_out_but_its_calls_stay_traffic() -
 
 
 def test_a_cold_start_costs_what_it_is_billed_more() -> None:
-    settings = Emulator(1, 60 * S, (replace(FUNCTION, initializer=Initializer(300_000_000, 0.1, 3 * S)),), init_billing=InitBilling.SAME_CALL)
+    settings = Emulator(
+        1,
+        60 * S,
+        (replace(FUNCTION, initializer=Initializer(300_000_000, 0.1, 3 * S)),),
+        init_billing=InitBilling.SAME_CALL,
+    )
     on = World(settings, totals=False)
     result = play(cold_starts(SETTINGS, 100 * S, 1, Rates("CNY", 0.001, 0.1)), on)
     assert result.billed_penalty_ns is not None
