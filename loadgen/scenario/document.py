@@ -39,6 +39,14 @@ Text = Annotated[str, Meta(min_length=1, extra={"expected": "some text"})]
 Secret = Annotated[
     str, Meta(min_length=1, pattern=r"^[!-~]+$", extra={"secret": True, "expected": "ASCII without blanks"})
 ]
+Version = Annotated[
+    str,
+    Meta(
+        pattern=r"^!?[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        examples=["v1", "!prod"],
+        extra={"expected": 'the name of a version such as "v1", or of an alias such as "!prod"'},
+    ),
+]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Memory = Literal[
     "128MB",
@@ -602,11 +610,12 @@ class ColdStarts(Struct, forbid_unknown_fields=True):
     """The experiment that measures cold starts beside warm ones."""
 
     induce: Annotated[
-        list[Literal["gap", "burst", "memory"]],
+        list[Literal["gap", "burst", "memory", "version", "config"]],
         Meta(
             min_length=1,
-            max_length=3,
-            description="How: silence, many calls at once after it, or calls at other memory sizes; in turns.",
+            max_length=5,
+            description="How, in turns: silence, many calls at once after it, calls at other memory sizes or of other "
+            "versions, or a change of the function's settings, which is put back.",
         ),
     ] = field(default_factory=lambda: ["gap", "burst"])
     gap: Annotated[Duration, Meta(description="Silence that ends every instance; default 1.5 times 60s.")] = "90s"
@@ -621,6 +630,9 @@ class ColdStarts(Struct, forbid_unknown_fields=True):
             list[Memory], Meta(min_length=1, description="Memory sizes for `memory`; default all but target.memory.")
         ]
         | UnsetType
+    ) = UNSET
+    versions: (
+        Annotated[list[Version], Meta(min_length=1, description="Versions and aliases for `version`.")] | UnsetType
     ) = UNSET
     probe: (
         Annotated[Probe, Meta(description="The function is a probe (docs/probe/): where its fields are.")] | UnsetType
