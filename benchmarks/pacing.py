@@ -98,7 +98,7 @@ def _row(tool: Tool, load: Open, client: int, server: int) -> list[str]:
 
 
 def _packing(tool: Tool, load: Open, client: int, server: int) -> Iterator[list[str]]:
-    """Rows: the worst deviation of stretches right after a second of the schedule, when a frame is packed, and others."""
+    """Rows: how far stretches deviate in which a frame is packed, right after a second of the schedule, and others."""
     try:
         arrivals, begin_ns = _arrivals(tool, load, client, server)
     except ToolError as error:

@@ -706,7 +706,9 @@ def _grows(measured: Sequence[Sample], fulls: Sequence[bool], busy_ns: int) -> s
     late = len(measured) // 2
     if 2 * sum(fulls[late:]) > len(fulls[late:]):
         return QUOTA
-    told = [(sample.duration_ns, overhead_ns(sample) or 0) for sample in measured[late:] if sample.duration_ns is not None]
+    told = [
+        (sample.duration_ns, overhead_ns(sample) or 0) for sample in measured[late:] if sample.duration_ns is not None
+    ]
     slower_ns = sum(duration_ns - busy_ns for duration_ns, _ in told)
     return EXECUTION if told and 2 * slower_ns > slower_ns + sum(over for _, over in told) else QUEUEING
 

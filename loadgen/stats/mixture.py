@@ -9,9 +9,10 @@ a Student t law of warm calls, whose heavy tails keep a slow instance from being
 normal laws of cold calls, all above the 0.99 quantile of the warm one: cold starts are multimodal (EuroSys 2025). Where
 the upper tail is lighter than any t law's (the logarithm of an exponential delay, as jitter is, falls off faster than a
 normal law), its upper piece is an exponential power law, exp(-|z|ᵖ/p), instead: a tail that is too heavy would hide the
-fast cold starts under it. The warm law is fitted to calibration calls, which are known to be warm, and may then move only so far as load explains.
-Everything else is fitted by expectation maximisation, on counts by histogram slot, so that its cost does not grow with
-the number of calls. The number of cold modes is the one with the least BIC = k ln n - 2 ln L.
+fast cold starts under it. The warm law is fitted to calibration calls, which are known to be warm, and may then move
+only so far as load explains. Everything else is fitted by expectation maximisation, on counts by histogram slot, so
+that its cost does not grow with the number of calls. The number of cold modes is the one with the least
+BIC = k ln n - 2 ln L.
 
 The posterior of being cold, made non-decreasing above the warm centre, gives two cuts: at 0.01 and at 0.99. Where the
 data does not support them the answer is ``Abstained``, with the reason.
@@ -103,7 +104,7 @@ class Warm(Struct, frozen=True):
         if self.power is None:
             return self.above * math.sqrt(self.freedom / (self.freedom - 2))
         p = self.power
-        return self.above * p ** (1 / p) * math.sqrt(math.gamma(3 / p) / math.gamma(1 / p))
+        return self.above * math.exp(math.log(p) / p + (math.lgamma(3 / p) - math.lgamma(1 / p)) / 2)
 
 
 class Cold(Struct, frozen=True):
@@ -242,7 +243,7 @@ def _t_area(freedom: float) -> float:
 
 @lru_cache(maxsize=32)
 def _power_area(power: float) -> float:
-    return power ** (1 / power - 1) * math.gamma(1 / power)
+    return math.exp((1 / power - 1) * math.log(power) + math.lgamma(1 / power))
 
 
 def _power_quantile(power: float, q: float) -> float:
@@ -392,8 +393,7 @@ def _improved(x: Floats, n: Floats, law: Warm) -> Warm:
     lower = float(pulled[left].sum()) / law.below**2
     upper = float(pulled[~left].sum()) / law.above**2
     share_below, share_above = (
-        float(n.sum()) * scale * area / law.area
-        for scale, area in zip((law.below, law.above), law.areas, strict=True)
+        float(n.sum()) * scale * area / law.area for scale, area in zip((law.below, law.above), law.areas, strict=True)
     )
     power = 2.0 if law.power is None else law.power
     below = law.below * (lower / share_below) ** (1 / 3)
