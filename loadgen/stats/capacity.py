@@ -28,7 +28,7 @@ from loadgen.measure.percentile import needed
 from loadgen.scenario.model import NS_PER_S, Arrivals, Phase, Rate, StepRates, Workers
 from loadgen.stats import erlang, sequential
 from loadgen.stats.attribution import EXECUTION, QUEUEING, QUOTA, causes, cold_test, excess, full, overhead_ns
-from loadgen.stats.crossing import Crossing, Evidence
+from loadgen.stats.crossing import Ceiling, Crossing, Evidence
 from loadgen.stats.decision import Ask, Decision, Seen
 from loadgen.stats.sequential import FAIL, INVALID, PASS, UNDECIDED
 
@@ -41,6 +41,8 @@ WINDOW = 20
 LANE_CALLS, LANE_WORKERS, LANE_S = 200, 4, 30
 MOST_PROBES, MOST_CONFIRMATIONS = 14, 6
 MOST_INVALID = 4
+NEAR_NS = 60 * NS_PER_S
+"""How long a probe that passes is held at least, once it is known on both sides where the limit is."""
 MOST_EVIDENCE, ENOUGH_PROBES = 150, 8
 """The search ends after so many probes, and as many invocations per unit of 1/v, the largest share that is allowed."""
 MODEL_ERROR = 0.10
@@ -51,6 +53,8 @@ alone gives intervals that hold the true capacity far less often than they say.
 """
 STEP_DOWN, LONGEST_STEP = 0.95, 0.85
 """What a rate that could not be confirmed is multiplied by, at most and at least."""
+LEAST_TOLD = 100
+"""Calls that have to tell their durations for these to say which rates are too high."""
 NEIGHBOURS = 0.1
 """How near two rates are, in ln λ, that share the inflation of their violations."""
 FAR = 4.0
@@ -94,6 +98,35 @@ def capacity(plan: Plan) -> Decision[CapacityResult]:
     return (yield from _Search(plan).decide())
 
 
+@dataclass(frozen=True, slots=True)
+class _Durations:
+    """How long calls were busy: their number, and the sum of their durations in s and of its squares."""
+
+    n: int
+    total_s: float
+    squares: float
+
+    @classmethod
+    def of(cls, samples: Sequence[Sample]) -> _Durations:
+        """Of the calls that told."""
+        told = [sample.duration_ns / NS_PER_S for sample in samples if sample.duration_ns is not None]
+        return cls(len(told), sum(told), sum(each * each for each in told))
+
+    def __add__(self, other: _Durations) -> _Durations:
+        return _Durations(self.n + other.n, self.total_s + other.total_s, self.squares + other.squares)
+
+    @property
+    def mean_s(self) -> float:
+        """The mean; 0 of none."""
+        return self.total_s / self.n if self.n else 0.0
+
+    @property
+    def error(self) -> float:
+        """The standard error of the mean, as a share of it."""
+        variance = max(0.0, self.squares / self.n - self.mean_s**2)
+        return math.sqrt(variance / self.n) / self.mean_s
+
+
 class _StoppedError(Exception):
     """The run was cut short."""
 
@@ -110,7 +143,9 @@ class _Probe:
     inflation: tuple[float, ...]
     shares: dict[str, float]
     ok_per_s: float
+    served_per_s: float
     unstable: bool
+    durations: _Durations
 
     @property
     def counts(self) -> bool:
@@ -238,14 +273,52 @@ class _Search:
 
     def _crossing(self) -> Crossing:
         counted = self._consistent()
-        evidence = [
+        limits = [criterion.limit for criterion in self._plan.criteria]
+        plain = Crossing(self._evidence(counted, math.inf), limits)
+        ceiling = self._ceiling(counted, plain.estimate, min(limits))
+        if ceiling is None:
+            return plain
+        return Crossing(self._evidence(counted, ceiling.rate * (1 + 2 * ceiling.error)), limits, ceiling)
+
+    def _evidence(self, counted: Sequence[_Probe], beyond: float) -> list[list[Evidence]]:
+        """What the probes say about each rule; of rates from ``beyond`` on no more than that they are too high."""
+        return [
             [
-                Evidence(probe.rate, probe.n, probe.k[i], self._inflation(probe, i, counted), probe.unstable)
+                Evidence(
+                    probe.rate,
+                    probe.n,
+                    probe.k[i],
+                    self._inflation(probe, i, counted),
+                    probe.unstable or probe.rate >= beyond,
+                )
                 for probe in counted
             ]
             for i in range(len(self._plan.criteria))
         ]
-        return Crossing(evidence, [criterion.limit for criterion in self._plan.criteria])
+
+    def _ceiling(self, counted: Sequence[_Probe], near: float, least: float) -> Ceiling | None:
+        """The rate beyond which more calls would have to run at once than may (Little's law).
+
+        Of the rate, what the strictest rule allows may be refused. Durations are those at the rates near by, as calls
+        that share an instance slow each other down. None where the limit is unknown, or was seen to be exceeded: then
+        it is another one.
+        """
+        limit = self._plan.limit
+        if limit is None or self._exceeds(limit):
+            return None
+        beside = [probe for probe in counted if abs(math.log(probe.rate / near)) <= NEIGHBOURS] or counted
+        durations = sum((probe.durations for probe in beside), _Durations(0, 0.0, 0.0))
+        if durations.n < LEAST_TOLD or not durations.total_s:
+            return None
+        return Ceiling(limit / durations.mean_s / (1 - least), durations.error)
+
+    def _exceeds(self, limit: int) -> bool:
+        """Whether more calls ran at once, on average over a probe, than the limit says there may."""
+        return any(
+            probe.served_per_s * probe.durations.mean_s > (1.02 + 4 * probe.durations.error) * limit
+            for probe in self._probes
+            if probe.counts and probe.durations.n >= LEAST_TOLD
+        )
 
     def _consistent(self) -> list[_Probe]:
         """The probes that count, but for those that met the rules at a rate at which, or below, a longer one did not.
@@ -354,7 +427,9 @@ class _Search:
     def _wanted(self, approach: str) -> _Wanted:
         limits = [criterion.limit for criterion in self._plan.criteria]
         if approach == "next":
-            return _Wanted(round(sequential.MOST / max(limits)), 0)
+            counted = [probe for probe in self._probes if probe.counts]
+            near = len({self._is_over(probe) for probe in counted}) == 2
+            return _Wanted(round(sequential.MOST / max(limits)), NEAR_NS if near else 0)
         # where it matters, an undecided test is extended
         return _Wanted(round(4 * sequential.MOST / min(limits)), self._plan.confirm_ns if approach == "cold" else 0)
 
@@ -400,12 +475,14 @@ class _Search:
             p99_ns=p99,
         )
         ok_per_s = sum(sample.outcome == _OK for sample in measured) / n * rate if n else 0.0
+        served_per_s = min(ok_per_s, whole.ended_per_s(start) / share)
         if verdict == FAIL and settled is None:  # a backlog grows: what ends is what can be served
-            ok_per_s = min(ok_per_s, whole.ended_per_s(start) / share)
+            ok_per_s = served_per_s
         unstable = verdict == FAIL and (settled is None or why == GROWING)
         if why == GROWING:
             shares = {_grows(measured, fulls[begin:], self._busy_ns or 0): 1.0}
-        return _Probe(report, rate, verdict, n, k, inflation, shares, ok_per_s, unstable)
+        durations = _Durations.of(measured)
+        return _Probe(report, rate, verdict, n, k, inflation, shares, ok_per_s, served_per_s, unstable, durations)
 
     def _verdict(self, seen: Seen, whole: _Batches, settled: int | None, watch: _Watch) -> tuple[str, str]:
         """The verdict on a probe, and what decided it."""

@@ -5,6 +5,9 @@ logarithm of the rate: v(λ) = f + (1-f)·p(λ), logit p(λ) = logit((v-f)/(1-f)
 v(λ*) is the limit v. Each probe is binomial evidence of n / VIF observations. The posterior of (ln λ*, ln b, f) is
 computed on a grid, flat in each; ln λ* reaches beyond every rate that was tried, so that the interval is not cut off.
 
+A ``Ceiling`` says which rates cannot meet the rules whatever their probes showed, such as those that need more calls at
+once than there may be: near them a backlog grows too slowly for a probe to see.
+
 The curve is only right near the crossing. Rates far from it, by ``NEAR`` in ln λ, count less.
 
 Source: D. J. Finney, Probit Analysis, for the dose at which a given share responds.
@@ -48,14 +51,26 @@ class Evidence(Struct, frozen=True):
     unstable: bool = False
 
 
+class Ceiling(Struct, frozen=True):
+    """A rate that cannot be exceeded, known with a standard error in ln λ."""
+
+    rate: float
+    error: float
+
+
 class Crossing:
     """The posterior of the rate at which one of several shares reaches its limit first."""
 
-    def __init__(self, evidence: Sequence[Sequence[Evidence]], limits: Sequence[float]) -> None:
+    def __init__(
+        self, evidence: Sequence[Sequence[Evidence]], limits: Sequence[float], ceiling: Ceiling | None = None
+    ) -> None:
         """``evidence`` holds the probes of each share, at least one; ``limits`` are in the same order."""
         tried = np.log([probe.rate for probes in evidence for probe in probes])
         self._x: Array = np.linspace(tried.min() - REACH, tried.max() + REACH, _STEPS)
-        self._parts = [_Part(probes, limit, self._x) for probes, limit in zip(evidence, limits, strict=True)]
+        known = np.zeros(_STEPS)
+        if ceiling is not None:
+            known -= np.logaddexp(0.0, (self._x - np.log(ceiling.rate)) / max(ceiling.error, BLUR))
+        self._parts = [_Part(probes, limit, self._x, known) for probes, limit in zip(evidence, limits, strict=True)]
         above = np.prod([1 - np.cumsum(part.marginal) for part in self._parts], axis=0)
         self._below: Array = 1 - above
 
@@ -85,8 +100,9 @@ class Crossing:
 class _Part:
     """The posterior of one share."""
 
-    def __init__(self, probes: Sequence[Evidence], limit: float, x: Array) -> None:
+    def __init__(self, probes: Sequence[Evidence], limit: float, x: Array, known: Array) -> None:
         self._limit = limit
+        self._known = known
         self._x = x
         self._log_b: Array = np.linspace(np.log(STEEPNESS[0]), np.log(STEEPNESS[1]), _SLOPES)
         weights = np.ones(len(probes))
@@ -98,7 +114,7 @@ class _Part:
             weights = np.maximum(weights, 0.05)
 
     def _fit(self, probes: Sequence[Evidence], weights: Array) -> Array:
-        log_posterior = np.zeros((len(self._x), _SLOPES, len(_FLOORS)))
+        log_posterior = np.zeros((len(self._x), _SLOPES, len(_FLOORS))) + self._known[:, None, None]
         for probe, weight in zip(probes, weights, strict=True):
             if probe.unstable:
                 beyond = (np.log(probe.rate) - self._x) / BLUR

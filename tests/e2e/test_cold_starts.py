@@ -58,9 +58,7 @@ def test_the_example_finds_the_cold_starts_and_the_keep_alive_time_of_the_emulat
 @pytest.mark.timeout(150)
 def test_a_probe_function_tells_the_truth_about_every_call(loadgen: Loadgen, tmp_path: Path) -> None:
     scenario = EXAMPLE.read_text().replace("hello: {", "hello: {probe: true, ").replace("  gap:", "  probe: {}\n  gap:")
-    scenario = scenario.replace("keep_alive: {from: 1s, to: 4s}", "keep_alive: skip").replace(
-        "warm: 300", "warm: 100"
-    )
+    scenario = scenario.replace("keep_alive: {from: 1s, to: 4s}", "keep_alive: skip").replace("warm: 300", "warm: 100")
     run = loadgen(scenario, "--set", "samples=all", timeout=140)
     assert run.passed, run.stdout + run.stderr
     found = experiment(run)

@@ -61,6 +61,16 @@ class System(Struct, frozen=True):
         return Emulator(self.seed, self.keep_alive_s * NS_PER_S, (function,), throttle=Throttle(self.throttle))
 
     @property
+    def most_per_s(self) -> float:
+        """The rate beyond which, in steady state, more calls than the rule allows are not served.
+
+        All slots are busy then, and calls that share an instance also share its CPU.
+        """
+        work_ns = self.median_ns * math.exp(self.sigma**2 / 2)
+        served = self.limit * min(cpu_share(self.memory_mb) / self.concurrency, 1.0) / work_ns * NS_PER_S
+        return served / self.p
+
+    @property
     def held_ns(self) -> int:
         """How long the method holds a rate to confirm it."""
         return max(CONFIRM_NS, CONFIRM_LIFETIMES * self.keep_alive_s * NS_PER_S)
@@ -168,7 +178,8 @@ def truth(system: System, calls: int) -> Truth | None:
     while high / low > 1.003:
         middle = math.sqrt(low * high)
         low, high = (middle, high) if met(middle) else (low, middle)
-    capacity = math.sqrt(low * high)
+    # a backlog that grows slowly breaks no rule while a rate is held, but there is no steady state
+    capacity = min(math.sqrt(low * high), system.most_per_s)
     return Truth(system, capacity, bound(system, capacity, calls))
 
 
