@@ -12,8 +12,10 @@ which is the variance of batch means for batches of one size, and Pearson's stat
 and at p90, where the sample has 20 on either side, and the larger one counts.
 
 Batches are of time, because agents report each second, and are made by when invocations ended. Their number stays
-bounded: when there are too many, each two neighbours become one. From 20 to 39 are left for the estimate, as long as
-possible, so that a burst lies within few of them. What ends right after the beginning is fast, and what ends after the
+bounded: when there are too many, each two neighbours become one. From 20 to 39 are left for the estimate, so many that
+independent invocations do not look dependent by chance. Bursts that last longer than such a batch inflate more than it
+shows; where dependence is plain, batches twice and four times as long are looked at, too, and the largest inflation
+counts. What ends right after the beginning is fast, and what ends after the
 load is slow, whatever the target does: batches that begin before the p99 of latency is over, or that the load does not
 fill, are left out.
 
@@ -36,6 +38,7 @@ LEAST_BEYOND = 20
 """How many invocations there have to be on either side of a quantile."""
 
 _QUANTILES = (50.0, 90.0)
+_LEAST_LONGER = 5
 _SHORT = 0.1  # of a batch: so much of it may lack slow invocations
 _NS_PER_US = 1_000
 
@@ -83,7 +86,7 @@ class Batches:
             return None
         first = len(steady) % together
         batches = [_joined(steady[at : at + together]) for at in range(first, len(steady), together)]
-        found = [_inflation(batches, q) for q in _QUANTILES]
+        found = [_inflation(batches, p) for p in _QUANTILES]
         return max((each for each in found if each is not None), default=None)
 
     def _settling(self, p99_ns: int) -> int:
@@ -117,17 +120,31 @@ def _joined(batches: Sequence[Histogram]) -> Histogram:
 
 def _inflation(batches: Sequence[Histogram], p: float) -> float | None:
     """The inflation of the indicator of being above the percentile ``p``; None where there is too little to tell."""
-    whole = _joined(batches)
-    value = whole.value_at(p)
+    value = _joined(batches).value_at(p)
     if value is None:
         return None
-    counts = [(_above(batch, value), batch.count) for batch in batches if batch.counts]
-    above, count = sum(k for k, _ in counts), whole.count
-    if len(counts) < LEAST_BATCHES or not LEAST_BEYOND <= above <= count - LEAST_BEYOND:
+    counts = [(_above(batch, value), batch.count) for batch in batches]
+    above, count = sum(k for k, _ in counts), sum(n for _, n in counts)
+    if sum(n > 0 for _, n in counts) < LEAST_BATCHES or not LEAST_BEYOND <= above <= count - LEAST_BEYOND:
         return None
-    share = above / count
-    spread = sum(n * (k / n - share) ** 2 for k, n in counts) / (share * (1 - share))
-    return max(1.0, spread / (len(counts) - 1))
+    found = _spread(counts)
+    if widening(found) == 1:
+        return found
+    while len(counts) >= 2 * _LEAST_LONGER:
+        odd = len(counts) % 2
+        counts = [(a + b, m + n) for (a, m), (b, n) in zip(counts[odd::2], counts[odd + 1 :: 2], strict=True)]
+        found = max(found, _spread(counts))
+    return found
+
+
+def _spread(counts: Sequence[tuple[int, int]]) -> float:
+    """Of (slow ones, invocations) of each batch: by how much the share varies more than by chance, at least 1."""
+    counts = [(k, n) for k, n in counts if n]
+    share = sum(k for k, _ in counts) / sum(n for _, n in counts)
+    chance = share * (1 - share)
+    if len(counts) < 2 or not chance:
+        return 1.0
+    return max(1.0, sum(n * (k / n - share) ** 2 for k, n in counts) / chance / (len(counts) - 1))
 
 
 def _above(batch: Histogram, value_us: int) -> int:

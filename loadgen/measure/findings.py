@@ -27,7 +27,7 @@ COLD_AMONG_WARM, WARM_AMONG_COLD = 0.001, 0.01
 UNKNOWN_SHARE = 0.01
 """Rule starts_unknown: how many ok invocations may be left without a label where labels are asked for."""
 LEAST_INSTANCES = 10
-"""Rule few_instances: fewer say little about others."""
+"""Rule few_instances: fewer say little about others, and so about rules, which are about rare invocations."""
 
 
 def findings(
@@ -126,12 +126,12 @@ def _outside_pool(pool: PoolCheck | None) -> Iterator[Reason]:
 
 def _few_instances(result: MemoryResult) -> Iterator[Reason]:
     compared = [size.cold for size in result.sizes if size.memory_mb in result.tied_mb]
-    if result.shortened and compared:
+    if result.shortened and compared and result.rules:
         yield Reason(
             rule="few_instances",
             severity="warning",
             message=f"{min(compared)} instances of a size were met, expected at least {LEAST_INSTANCES}: instances "
-            "differ, and so few say little about others. Allow more rounds.",
+            "differ, and so few say little about whether others meet the rules. Allow more rounds.",
             value=min(compared),
             limit=LEAST_INSTANCES,
         )

@@ -399,7 +399,7 @@ def test_slow_invocations_that_come_together_are_a_warning_with_what_they_are_wo
     assert reason.value < 0.1
     worth = int(3000 * reason.value)
     assert f"3000 say as much as {worth} ({reason.value:.1%}), expected at least 30%" in reason.message
-    assert "made wider for it; p95, p99 cannot be shown." in reason.message
+    assert "made wider for it; p90, p95, p99 cannot be shown." in reason.message
     assert of_generator(stretch(2)).status == "valid"
 
 
