@@ -125,13 +125,14 @@ def _outside_pool(pool: PoolCheck | None) -> Iterator[Reason]:
 
 
 def _few_instances(result: MemoryResult) -> Iterator[Reason]:
-    compared = [size.cold for size in result.sizes if size.memory_mb in result.tied_mb]
-    if result.shortened and compared and result.rules:
+    """Of sizes whose rules are open nothing is claimed, and intervals of costs allow for few instances."""
+    size = next((size for size in result.sizes if size.memory_mb == result.recommended_mb), None)
+    if result.rules and size is not None and size.cold < LEAST_INSTANCES:
         yield Reason(
             rule="few_instances",
             severity="warning",
-            message=f"{min(compared)} instances of a size were met, expected at least {LEAST_INSTANCES}: instances "
-            "differ, and so few say little about whether others meet the rules. Allow more rounds.",
-            value=min(compared),
+            message=f"That {size.memory_mb} MB meets the rules was seen on {size.cold} instances, expected at least "
+            f"{LEAST_INSTANCES}: instances differ, and so few say little about others. Allow more rounds.",
+            value=size.cold,
             limit=LEAST_INSTANCES,
         )

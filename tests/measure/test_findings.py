@@ -57,7 +57,7 @@ def cold_starts(**changes: object) -> ColdStartsResult:
     return msgspec.structs.replace(result, **changes)
 
 
-def memory(instances: int, *, shortened: bool, rules: tuple[str, ...] = ("latency.p99 < 1s",)) -> MemoryResult:
+def memory(instances: int, rules: tuple[str, ...] = ("latency.p99 < 1s",)) -> MemoryResult:
     size = MemorySize(
         memory_mb=512, status="compared", why="", invocations=100, warm=90, cold=instances, unsure=0, failed=0,
         rounds=4, service_time_ns={}, duration_ns={}, billed_duration_ns={}, cost=None, cost_ratio=None, cost_p=None,
@@ -67,7 +67,7 @@ def memory(instances: int, *, shortened: bool, rules: tuple[str, ...] = ("latenc
     return MemoryResult(
         version=1, by="header", rules=[*rules], cost_unit="GB-s", reference_mb=512, recommended_mb=512, decided=True,
         tied_mb=[512], why="", more_invocations=None, rounds=4, invocations=100, instance_deviation=0.1, precision=None,
-        shortened=shortened, share_url=None, sizes=[size], notes=[],
+        shortened=instances < 10, share_url=None, sizes=[size], notes=[],
     )  # fmt: skip
 
 
@@ -157,11 +157,11 @@ def test_a_number_of_cold_starts_that_this_traffic_cannot_have_is_mentioned(
 # few_instances
 
 
-def test_a_comparison_on_few_instances_is_a_warning() -> None:
-    (reason,) = findings(memory(4, shortened=True), [])
-    assert (reason.rule, reason.severity, reason.value, reason.limit) == ("few_instances", "warning", 4, 10)
-    assert list(findings(memory(12, shortened=False), [])) == []
+def test_a_size_recommended_on_few_instances_is_a_warning() -> None:
+    (reason,) = findings(memory(9), [])
+    assert (reason.rule, reason.severity, reason.value, reason.limit) == ("few_instances", "warning", 9, 10)
+    assert list(findings(memory(10), [])) == []
 
 
 def test_costs_have_intervals_that_allow_for_few_instances_so_they_alone_are_no_matter() -> None:
-    assert list(findings(memory(4, shortened=True, rules=()), [])) == []
+    assert list(findings(memory(4, rules=()), [])) == []

@@ -428,8 +428,10 @@ def breaking(times: int, seed: int) -> dict[str, int]:
     found["starts_unknown"] = min(
         found["starts_unknown"], sum("starts_unknown" in fired_on(started(rng, cold=5)) for _ in range(times))
     )
-    hasty = (memory.case(number, 0.95, rounds=3).result for number in range(1000))
-    found["few_instances"] = sum("few_instances" in fired_on(r) for r in islice((r for r in hasty if r.tied_mb), times))
+    hasty = (memory.case(number, 0.95, rounds=5).result for number in range(1000))
+    found["few_instances"] = sum(
+        "few_instances" in fired_on(r) for r in islice((r for r in hasty if r.recommended_mb), times)
+    )
     return found
 
 
@@ -444,8 +446,9 @@ def false_alarms(loads: int, found_out: int, seed: int) -> dict[str, tuple[int, 
         found[slug] = (n + sum(slug in fired for fired in results), of + found_out)
     labels = [labelled(rng, alike=False) for _ in range(found_out)]
     found["mixed_starts"] = (sum("mixed_starts" in fired for fired in (*labels, *results)), 2 * found_out)
-    compared = [fired_on(memory.case(number, 0.95).result) for number in range(found_out // 5)]
-    found["few_instances"] = (sum("few_instances" in fired for fired in compared), len(compared))
+    compared = [result for number in range(found_out) if (result := memory.case(number, 0.95).result).decided]
+    few = sum("few_instances" in fired_on(result) for result in compared)
+    found["few_instances"] = (few, len(compared))
     return found
 
 
