@@ -38,6 +38,8 @@ SEED = 1  # of every scenario here
 WORKERS = 50
 _SKIPPED_S = 2
 _S = 1_000_000_000
+_PACKING_NS = 20_000_000  # packing and sending one takes some milliseconds, in slices between starts
+PACKING_HEADER = ("", "stretches of 20 ms", "worst start of each: median µs", "max µs")
 HEADER = ("", "achieved/s", "from its line: median µs", "p99 µs", "from its own schedule: median µs", "p99 µs")
 
 
@@ -73,6 +75,8 @@ def section(seconds: int, how: str) -> str:
     for rate in RATES:
         load = Open(rate, seconds, WORKERS)
         parts += [f"### {rate:,}/s", table(HEADER, [_row(tool, load, client, server) for tool in contestants])]
+    packing = table(PACKING_HEADER, _packing(contestants[0], Open(RATES[-1], seconds, WORKERS), client, server))
+    parts += [f"### While an interval is packed, {RATES[-1]:,}/s", packing]
     parts += ["### Poisson", table(("", "rate", "gaps", "D", "p"), _poisson(contestants[:2], seconds, client, server))]
     return "\n\n".join([*parts, commands((tool, Open(RATES[0], seconds, WORKERS)) for tool in contestants)])
 
@@ -91,6 +95,27 @@ def _row(tool: Tool, load: Open, client: int, server: int) -> list[str]:
         skipped = len(arrivals) - len(late)
         own = _us(deviation(late, load.rate, begin_ns + skipped * _S // load.rate))
     return [tool.name, f"{achieved:,.0f}", *_us(fitted), *own]
+
+
+def _packing(tool: Tool, load: Open, client: int, server: int) -> Iterator[list[str]]:
+    """Rows: how far stretches deviate in which a frame is packed, right after a second of the schedule, and others."""
+    try:
+        arrivals, begin_ns = _arrivals(tool, load, client, server)
+    except ToolError as error:
+        yield absent(tool, error, len(PACKING_HEADER))
+        return
+    if begin_ns is None or len(arrivals) != int(load.rate * load.seconds):
+        yield absent(tool, ToolError("not every start arrived"), len(PACKING_HEADER))
+        return
+    worst: dict[int, int] = {}  # of each stretch of 20 ms
+    for n, at in enumerate(arrivals):
+        due_ns = n * _S // load.rate
+        stretch = due_ns // _PACKING_NS
+        worst[stretch] = max(worst.get(stretch, 0), abs(at - begin_ns - due_ns))
+    per_second = _S // _PACKING_NS
+    for name, packs in (("right after a second", True), ("all others", False)):
+        found = [ns for at, ns in worst.items() if at >= _SKIPPED_S * per_second and (at % per_second == 0) is packs]
+        yield [f"{tool.name}: {name}", f"{len(found):,}", *_us(Deviation(statistics.median_low(found), max(found)))]
 
 
 def _us(of: Deviation) -> list[str]:

@@ -108,6 +108,13 @@ def _experiment(scenario: Scenario) -> Iterator[str]:
         yield f"  sizes by {scenario.memory.by.value}: {', '.join(f'{size} MB' for size in sizes)}"
         yield f"  rules: {', '.join(rule.text for rule in scenario.memory.slo) or 'none'}"
         yield f"  at most {scenario.memory.rounds} rounds, each after {gap} of silence"
+    if scenario.cold_starts is not None:
+        starts = scenario.cold_starts
+        means = ", ".join(each.value for each in starts.induce)
+        yield f"  cold starts by {means}: {starts.cold} wanted, and {starts.warm} warm ones"
+    if scenario.changes_settings:
+        what = "LOADGEN_RUN in its environment" if scenario.memory is None else "its memory size"
+        yield f"  changes the function's settings, {what}, and puts them back"
     yield f"total: not known beforehand: kind: {scenario.kind} asks for its load as it goes; budget bounds it"
     yield f"budget: {_budget(scenario)}"
 

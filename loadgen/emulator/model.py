@@ -14,6 +14,7 @@ server applies it to real sockets, a simulation to a heap of events; both get th
 - CPU share: 0.2 + MB/1280 cores (Source: FunctionGraph API reference, Modifying the Metadata Information of a
   Function: memory/128·100 + 200 millicores), divided by the calls that the instance has when the call begins. A handler
   uses one core, so duration = work / min(share, 1).
+- Instances may differ in how fast they are, and a share of them be slow (``instances``); each is what it is to its end.
 - A new instance runs the function's initializer before its first call; when that fails, up to two other instances are
   tried (Source: FunctionGraph user guide, Configuring Initialization). Neither the start nor the initializer is part of
   the duration, nor is the overhead: what front end and bus add to every call. It delays the answer and does not occupy
@@ -64,6 +65,8 @@ _LEAST_PAGES: Final = 30 * 256
 _MORE_PAGES: Final = 10 * 256
 _BYTES_PER_MB: Final = 1_048_576
 
+_SLOWER: Final = (1.5, 3.0)
+
 _NS_PER_MS: Final = 1_000_000
 
 RAISED: Final = 4002
@@ -109,7 +112,7 @@ class Admitted(Struct, frozen=True):
     ``duration_ns`` is a whole number of µs, as the platform reports it. The answer leaves at ``ends_at_ns`` with
     ``status``. ``code`` is the engine's: 0, or why the function failed. ``starts`` counts the instances started for the
     call, ``init_ns`` is what their initializers took (None without one), ``queue_wait_ns`` the wait for a slot, or for
-    an instance that another call had started.
+    an instance that another call had started. ``slow`` says that the instance is one of the slow ones.
     """
 
     request_id: str
@@ -134,6 +137,7 @@ class Admitted(Struct, frozen=True):
     starts: int = 0
     init_ns: int | None = None
     queue_wait_ns: int = 0
+    slow: bool = False
 
 
 class Rejected(Struct, frozen=True):
@@ -300,6 +304,7 @@ class _Function:
         self._faults = stream("faults")
         self._start_faults = stream("start_faults")
         self._routing = stream("routing")
+        self._slownesses = stream("slowness")
         for _ in range(settings.reserved):
             self._pool(self._latest, settings.memory_mb).keep(self._new_instance())
         self._latest.reserved = settings.reserved
@@ -404,7 +409,7 @@ class _Function:
         else:
             work_ns = _log_normal_ns(self._work, settings.work.median_ns, settings.work.sigma)
             # Whole µs: what the platform reports has three decimals of a millisecond, and must not be more than was.
-            duration_ns = round(work_ns / min(share, 1.0) / 1000) * 1000
+            duration_ns = round(work_ns * instance.slowness / min(share, 1.0) / 1000) * 1000
             if used_bytes > memory_mb * _BYTES_PER_MB:
                 code = OUT_OF_MEMORY
             elif duration_ns > settings.timeout_ns or code == TIMED_OUT:
@@ -433,6 +438,7 @@ class _Function:
             starts=0 if start is None else start.starts,
             init_ns=init_ns,
             queue_wait_ns=(slot.begins_ns if start is not None else ready_ns) - now_ns,
+            slow=instance.slow,
             cpu_share=share,
             work_ns=work_ns,
             duration_ns=duration_ns,
@@ -482,8 +488,12 @@ class _Function:
         return took_ns, fault
 
     def _new_instance(self, ready_ns: int = 0) -> Instance:
-        number = next(self._instances)
-        return Instance(f"{self._name}-{number}", number, ready_ns)
+        number, law, random = next(self._instances), self._latest.settings.instances, self._slownesses
+        slowness = math.exp(law.sigma * standard_normal(random)) if law.sigma else 1.0
+        slow = bool(law.slow) and random.random() < law.slow
+        if slow:
+            slowness *= random.uniform(*_SLOWER)
+        return Instance(f"{self._name}-{number}", number, ready_ns, slowness, slow=slow)
 
     def _draw_memory_used(self, fixed_mb: int | None) -> int:
         if fixed_mb is not None:

@@ -21,14 +21,22 @@ from loadgen.scenario.model import Routing
 
 
 class Instance:
-    """One copy of a function. ``ready_ns`` is when it can begin its first call."""
+    """One copy of a function.
 
-    __slots__ = ("busy", "doomed", "name", "number", "ready_ns", "reserved", "served")
+    ``ready_ns`` is when it can begin its first call; its calls take ``slowness`` times as long as an ordinary one's,
+    and it is one of those that are ``slow``.
+    """
 
-    def __init__(self, name: str, number: int = 0, ready_ns: int = 0) -> None:
+    __slots__ = ("busy", "doomed", "name", "number", "ready_ns", "reserved", "served", "slow", "slowness")
+
+    def __init__(
+        self, name: str, number: int = 0, ready_ns: int = 0, slowness: float = 1.0, *, slow: bool = False
+    ) -> None:
         self.name = name
         self.number = number
         self.ready_ns = ready_ns
+        self.slowness = slowness
+        self.slow = slow
         self.served = 0
         self.busy = 0
         self.doomed = False

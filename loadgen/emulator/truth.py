@@ -43,8 +43,7 @@ _encode = msgspec.json.Encoder().encode
 def truth_line(call: Admitted | Rejected) -> bytes:
     """A JSON object and a line feed; the same keys for every call, null where there is nothing to say.
 
-    ``status`` is that of the answer, 0 for none at all; ``code`` the error code in it, "0" for success. ``slow`` is
-    constant: no instance of this model is slower than the others.
+    ``status`` is that of the answer, 0 for none at all; ``code`` the error code in it, "0" for success.
     """
     return _encode(_truth(call)) + b"\n"
 
@@ -79,6 +78,7 @@ def _truth(call: Admitted | Rejected) -> _Truth:
         starts=call.starts,
         init_ns=call.init_ns,
         queue_wait_ns=call.queue_wait_ns,
+        slow=call.slow,
         cpu_share=call.cpu_share,
         work_ns=call.work_ns,
         duration_ns=call.duration_ns,

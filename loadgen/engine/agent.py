@@ -37,6 +37,7 @@ from loadgen.engine.wire import wire_to
 from loadgen.engine.workers import ClosedRun, OpenRun, Terms, WorkerPool
 from loadgen.functiongraph.pricing import BILLING_UNITS_NS
 from loadgen.functiongraph.request import request_template
+from loadgen.functiongraph.urn import of_version
 from loadgen.measure.interval import VERSION, Connections, Frame, Health, encode
 from loadgen.measure.recorder import Recorder, Taken
 from loadgen.measure.start import Cuts
@@ -93,13 +94,13 @@ class Agent:
     def use_phases(self, message: Phases) -> None:
         """Take other phases than the scenario's."""
         self._phases = message
-        self._turns = ()
 
     async def prepare(self, message: Prepare) -> None:
         """Open connections for a phase, then say so; at the latest after the connect timeout, or when stopped."""
         self._phase = self._phases.phases[message.phase]
-        if self._phases.memory_mb:
-            self._ask_for_memory(self._phases.memory_mb[message.phase])
+        if isinstance(self._target, FunctionTarget):
+            sizes, versions = self._phases.memory_mb, self._phases.versions
+            self._ask_for(sizes[message.phase] if sizes else None, versions[message.phase] if versions else None)
         if not self._wire.fresh:
             self._opening = self._loop.create_task(self._open(message.connections))
             await asyncio.wait([self._opening], timeout=self._wire.timeout.connect_ns / 1e9)
@@ -169,21 +170,25 @@ class Agent:
         for memory_mb, sized in self._sized.items():
             sized.use(request_template(msgspec.structs.replace(self._target, memory_mb=memory_mb)))
 
-    def _ask_for_memory(self, memory_mb: MemoryTurns) -> None:
-        """Ask for this memory size from now on, for these in turns, or for the target's own."""
+    def _ask_for(self, memory_mb: MemoryTurns, version: str | None) -> None:
+        """Call this version from now on, with this memory size or these in turns; None for the target's own."""
         own, target = self._plan.scenario.target, self._target
         assert isinstance(own, FunctionTarget)
         assert isinstance(target, FunctionTarget)
         self._turns = memory_mb if isinstance(memory_mb, tuple) else ()
-        if isinstance(memory_mb, tuple):
-            for size in {*memory_mb} - {*self._sized}:
-                template = request_template(msgspec.structs.replace(target, memory_mb=size))
-                self._sized[size] = requests(self._plan.scenario, template, self._plan.agent)
-            return
-        wanted = own.memory_mb if memory_mb is None else memory_mb
-        if wanted != target.memory_mb:
-            self._target = msgspec.structs.replace(target, memory_mb=wanted)
-            self._requests.use(request_template(self._target))
+        wanted = msgspec.structs.replace(
+            own if version is None else of_version(own, version),
+            auth=target.auth,
+            memory_mb=memory_mb if isinstance(memory_mb, int) else own.memory_mb,
+        )
+        if wanted.function != target.function:
+            self._sized = {}
+        if wanted != target:
+            self._target = wanted
+            self._requests.use(request_template(wanted))
+        for size in {*self._turns} - {*self._sized}:
+            template = request_template(msgspec.structs.replace(wanted, memory_mb=size))
+            self._sized[size] = requests(self._plan.scenario, template, self._plan.agent)
 
     def split(self, cuts: Cuts) -> None:
         """Tell cold invocations from warm ones by these cuts, from the next phase on."""

@@ -41,13 +41,15 @@ class Phases(Struct, frozen=True, tag="phases"):
     """From now on these are the phases of the run, and Prepare counts them from 0.
 
     ``memory_mb`` is the memory size that each asks for, or the sizes that its arrivals ask for in turns, None for the
-    target's own; empty for all of them.
+    target's own; ``versions`` is the version that each calls, or ``!`` and an alias, None for the target's own. Either
+    is empty where all of them have the target's own.
     ``sample_share`` is the share of the invocations whose samples are kept.
     """
 
     phases: tuple[Phase, ...]
     sample_share: float
     memory_mb: tuple[MemoryTurns, ...] = ()
+    versions: tuple[str | None, ...] = ()
 
 
 class Prepare(Struct, frozen=True, tag="prepare"):

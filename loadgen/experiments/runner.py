@@ -66,8 +66,6 @@ from loadgen.scenario.model import (
     FunctionTarget,
     IamAuth,
     KeyAuth,
-    MemoryBy,
-    MemoryTurns,
     Phase,
     Scenario,
     TokenAuth,
@@ -80,7 +78,7 @@ from loadgen.stats.decision import Ask, Decision, Enough, Seen
 if TYPE_CHECKING:
     from loadgen.control.iam import Renewal
     from loadgen.control.journalfile import JournalFile
-    from loadgen.experiments.resize import Resizing
+    from loadgen.experiments.settings import Settings
 
 _FATAL = {Outcome.CONNECTION, Outcome.AUTH, Outcome.NOT_FOUND, Outcome.BAD_REQUEST}
 _LEAD_NS = 50_000_000  # from Go to the phase's beginning: every agent has read it by then
@@ -161,7 +159,7 @@ class Runner:
         self._floor = floor
         self._fleet: LocalFleet | None = None
         self._journal = journal
-        self._resizing: Resizing | None = None
+        self._settings: Settings | None = None
         self._id = ""
         self._secrets = secrets or Secrets(loaded.scenario.target)
         self._renewal: Renewal | None = None
@@ -362,7 +360,7 @@ class Runner:
             for agent in range(self._agents)
         ]
         try:
-            await self._allow_resizing(stack)
+            await self._allow_changes(stack)
             fleet = await stack.enter_async_context(LocalFleet(plans))
             self._fleet = fleet
             target = self._scenario.target  # its token may have been renewed while the agents were started
@@ -382,25 +380,31 @@ class Runner:
                 self._failed = self._secrets.hide(str(error))
             self._conclude()
 
-    async def _allow_resizing(self, stack: AsyncExitStack) -> None:
-        """Get ready to change the function's memory size, where that is how sizes are compared."""
-        asked, target = self._scenario.memory, self._scenario.target
-        if asked is None or asked.by is not MemoryBy.CONFIG:
+    async def _allow_changes(self, stack: AsyncExitStack) -> None:
+        """Get ready to change the function's settings, where the experiment does."""
+        if not self._scenario.changes_settings:
             return
         # aiohttp takes a third of a second to import, which other runs need not spend
-        from loadgen.experiments.resize import Resizing
+        from loadgen.experiments.settings import Settings
 
+        target = self._scenario.target
         assert isinstance(target, FunctionTarget)
         assert self._journal is not None
-        self._resizing = Resizing(target, partial(self._journal, self._id))
-        await stack.enter_async_context(self._resizing)
+        self._settings = Settings(target, self._id, self._journal)
+        await stack.enter_async_context(self._settings)
 
-    async def _resize(self, memory_mb: tuple[MemoryTurns, ...]) -> None:
-        """Give the function the one size that is asked for. Raises SettingsError."""
-        assert self._resizing is not None
-        (wanted,) = memory_mb
+    async def _arrange(self, ask: Ask) -> Ask:
+        """Change the function's settings as is asked; what is left for the agents to ask for. Raises SettingsError."""
+        if self._settings is None or self._ending():
+            return ask
+        if ask.renewed:
+            await self._settings.renew()
+        if self._scenario.memory is None:
+            return ask
+        (wanted,) = ask.memory_mb
         assert isinstance(wanted, int)
-        await self._resizing.use(wanted)
+        await self._settings.resize(wanted)
+        return msgspec.structs.replace(ask, memory_mb=())
 
     async def _play(self, fleet: LocalFleet) -> None:
         """Run what the decision asks for, until it has decided or nothing more may be run."""
@@ -434,10 +438,8 @@ class Runner:
         self._share = max(float(ask.samples), self._scenario.sample_share)
         if ask.cuts is not None:
             fleet.split(ask.cuts)
-        if self._resizing is not None:
-            await self._resize(ask.memory_mb)
-            ask = msgspec.structs.replace(ask, memory_mb=())
-        fleet.use(Phases(ask.phases, self._share, ask.memory_mb))
+        ask = await self._arrange(ask)
+        fleet.use(Phases(ask.phases, self._share, ask.memory_mb, ask.versions))
         for number, phase in enumerate(ask.phases):
             if self._ending() or (ask.enough is not None and self._samples and ask.enough(self._samples)):
                 break

@@ -19,10 +19,14 @@ from collections.abc import Iterable, Iterator
 from urllib.parse import quote, unquote, urlsplit
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from loadgen.scenario.model import FunctionTarget, Scenario
+from loadgen.scenario.fault import Path
+from loadgen.scenario.model import ColdStarts, FunctionTarget, Scenario
 
 DEFAULT_PACKAGE = "default"
+LATEST = "latest"
+"""The version that a name without one means, and the only one whose settings can be changed."""
 
 _FORMS = (
     "name, package:name, project:package:name, project:package:name:version, or "
@@ -94,8 +98,13 @@ def function_urn(target: FunctionTarget) -> Urn:
     return parse(target.function, project_id=target.project_id, region=endpoint_region(target.endpoint))
 
 
-def check_target(scenario: Scenario) -> Iterable[tuple[tuple[str, ...], str]]:
-    """What is wrong with ``target.function``, as pairs of the key's path and a message; none when it is right."""
+def of_version(target: FunctionTarget, qualifier: str) -> FunctionTarget:
+    """The same target at another version, or at ``!`` and an alias; raises UrnError, see ``parse``."""
+    return replace(target, function=replace(function_urn(target), qualifier=qualifier).text)
+
+
+def check_target(scenario: Scenario) -> Iterable[tuple[Path, str]]:
+    """What is wrong with the names of function and versions, as pairs of the key's path and a message."""
     target = scenario.target
     if not isinstance(target, FunctionTarget):
         return
@@ -111,6 +120,24 @@ def check_target(scenario: Scenario) -> Iterable[tuple[tuple[str, ...], str]]:
     emulated = () if scenario.emulator is None else tuple(each.name for each in scenario.emulator.functions)
     if emulated and urn.name not in emulated:
         yield where, f'the emulator has no function "{urn.name}": name one of {", ".join(emulated)}, or add it there'
+    if scenario.changes_settings and urn.qualifier not in (None, LATEST):
+        yield where, f'the settings of "{urn.qualifier}" cannot be changed; leave it out, or write {LATEST}'
+    if scenario.cold_starts is not None:
+        yield from _check_versions(scenario.cold_starts, urn, emulated=scenario.emulator is not None)
+
+
+def _check_versions(asked: ColdStarts, urn: Urn, *, emulated: bool) -> Iterator[tuple[Path, str]]:
+    where: Path = ("cold-starts", "versions")
+    if asked.versions and emulated:
+        yield (
+            where,
+            f"the embedded emulator has {LATEST} alone: start one with loadgen emulate, publish versions there, and "
+            "name it as target.endpoint",
+        )
+        return
+    for index, version in enumerate(asked.versions):
+        if version == (urn.qualifier or LATEST):
+            yield (*where, index), f"{version} is what target.function names, whose instances are in use; remove it"
 
 
 def _contradictions(urn: Urn, project_id: str, region: str | None) -> Iterator[str]:

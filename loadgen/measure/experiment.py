@@ -284,10 +284,12 @@ class ColdStartsResult(Struct, frozen=True, tag="cold-starts", tag_field="kind")
 
     ``evidence`` counts the labelled invocations by what labelled them: ``probe``, ``log``, ``mixture`` (of overheads,
     see ``labelling``) or ``none``. ``cold`` and ``warm`` are the invocations of either label, but for those at other
-    memory sizes, where handlers run at another speed; ``means`` are the cold ones by how they were brought about.
+    memory sizes and of other versions, where handlers may run at another speed; ``means`` are the cold ones by how they
+    were brought about.
     ``penalty_ns`` is by how much the median service time of a cold invocation exceeds that of a warm one,
-    ``billed_penalty_ns`` by how much its mean billed duration does, and ``penalty_cost`` what a million of them cost more
-    for that, in ``cost_unit``: a currency, or ``GB-s`` without prices; null where not all have one known memory size.
+    ``billed_penalty_ns`` by how much its mean billed duration does, and ``penalty_cost`` what a million of them cost
+    more for that, in ``cost_unit``: a currency, or ``GB-s`` without prices; null where not all have one known memory
+    size.
     ``complete`` is False when the run ended early; ``notes`` say what else should be known.
     """
 

@@ -25,6 +25,8 @@ STALL_NS = 100_000_000
 """A loop that stood still for longer makes the run invalid."""
 BUSY, SATURATED = 0.70, 0.85
 """Shares of a core from which an agent's own work is a warning, and makes the run invalid."""
+LEAST_CPU_NS = 200_000_000
+"""Rule generator_cpu: beginning and ending a phase takes milliseconds, which is most of one with a single short call."""
 IDLE_SHARE = 0.05
 """Rule cores_busy: what has to be left of the busiest core."""
 STOLEN_SHARE = 0.01
@@ -60,7 +62,7 @@ def _stalled(total: PhaseTotal) -> Iterator[Reason]:
 
 
 def _busy(total: PhaseTotal) -> Iterator[Reason]:
-    cpu = max((frames.cpu for frames in total.agents.values()), default=0.0)
+    cpu = max((frames.cpu for frames in total.agents.values() if frames.covered_ns >= LEAST_CPU_NS), default=0.0)
     if cpu > BUSY:
         saturated = cpu > SATURATED
         limit = SATURATED if saturated else BUSY

@@ -24,7 +24,13 @@ from loadgen.report import units
 from loadgen.report.figures import BURSTS, DASH, TOO_FEW
 from loadgen.report.tables import Cell, Column, Table
 
-_INDUCED_BY = {"gap": "one call after silence", "burst": "calls at once after silence", "memory": "other memory sizes"}
+_INDUCED_BY = {
+    "gap": "one call after silence",
+    "burst": "calls at once after silence",
+    "memory": "other memory sizes",
+    "version": "other versions",
+    "config": "a change of settings",
+}
 _BY = {
     "probe": "by what the function answered",
     "log": "by lines of a start in its log",

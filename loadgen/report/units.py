@@ -39,16 +39,18 @@ def between(low: str, high: str, beside: str) -> str:
 
 
 def span(ns: int) -> str:
-    """A configured length of time, exactly: ``1 min 30 s``, ``500 ms``."""
+    """A configured length of time, exactly: ``1 min 30 s``, ``500 ms``; one that was measured as ``duration`` has it."""
     if ns == 0:
         return f"0{GAP}s"
+    if ns % 1_000_000:
+        return duration(ns)
     parts = []
     for unit, name in ((3_600_000_000_000, "h"), (60_000_000_000, "min"), (1_000_000_000, "s")):
         whole, ns = divmod(ns, unit)
         if whole:
             parts.append(f"{whole}{GAP}{name}")
     if ns:
-        parts.append(f"{ns / 1e6:.6f}".rstrip("0").rstrip(".") + f"{GAP}ms")
+        parts.append(f"{ns // 1_000_000}{GAP}ms")
     return " ".join(parts)
 
 

@@ -145,6 +145,7 @@ def _emulated(name: str, function: written.EmulatedFunction) -> model.EmulatedFu
         memory_used_mb=None if function.memory_used is UNSET else units.megabytes(function.memory_used),
         faults=_injected(function.faults),
         probe=function.probe,
+        instances=model.Instances(function.instances.sigma, units.share(function.instances.slow)),
     )
 
 
@@ -279,6 +280,7 @@ def _cold_starts(doc: written.Scenario) -> model.ColdStarts:
         keep_alive_ns=None if isinstance(within, str) else (units.duration(within.from_), units.duration(within.to)),
         sizes_mb=tuple(units.megabytes(size) for size in sizes if size != own),
         probe=None if block.probe is UNSET else model.Probe(block.probe.cold, block.probe.instance, block.probe.count),
+        versions=tuple(_or(block.versions, [])),
     )
 
 

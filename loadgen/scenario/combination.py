@@ -147,12 +147,7 @@ def _memory(block: dict[str, Any], target: dict[str, Any]) -> Found:
     for index, text in enumerate(_texts(block.get("slo"))):
         if text is not None and (fault := _size_rule_fault(rule.parse(text))):
             yield ("memory", "slo", index), fault
-    sizes = block.get("sizes")
-    seen: set[object] = set()
-    for index, size in enumerate(sizes if isinstance(sizes, list) else []):
-        if isinstance(size, str) and size in seen:
-            yield ("memory", "sizes", index), f"{size} is written twice; remove one of them"
-        seen.add(size if isinstance(size, str) else None)
+    yield from _twice(("memory", "sizes"), block.get("sizes"))
 
 
 def _size_rule_fault(parsed: Rule) -> str | None:
@@ -180,8 +175,27 @@ def _cold_starts(block: dict[str, Any], target: dict[str, Any]) -> Found:
         ends = [within.get("from", "10s"), within.get("to", "120s")]
         if all(isinstance(end, str) for end in ends) and units.duration(ends[0]) >= units.duration(ends[1]):
             yield ("cold-starts", "keep_alive"), f"from is {ends[0]} and to is {ends[1]}; from must be the shorter time"
-    if "sizes" in block and "memory" not in (block.get("induce") or []):
-        yield ("cold-starts", "sizes"), "sizes are for induce: [memory], which is not written; remove one of them"
+    induce = block.get("induce")
+    means = induce if isinstance(induce, list) else []
+    for key, name in (("sizes", "memory"), ("versions", "version")):
+        if key in block and name not in means:
+            yield ("cold-starts", key), f"{key} are for induce: [{name}], which is not written; remove one of them"
+    if "version" in means and "versions" not in block:
+        yield (
+            ("cold-starts", "induce"),
+            'version needs names: write versions: ["v1", "!prod"], those of versions or of aliases',
+        )
+    yield from _twice(("cold-starts", "versions"), block.get("versions"))
+
+
+def _twice(path: Path, items: object) -> Found:
+    """Texts of a list that were there before."""
+    seen: set[str] = set()
+    for index, item in enumerate(_texts(items)):
+        if item in seen:
+            yield (*path, index), f"{item} is written twice; remove one of them"
+        if item is not None:
+            seen.add(item)
 
 
 def _target(target: dict[str, Any], data: dict[str, Any]) -> Found:

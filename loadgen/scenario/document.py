@@ -39,6 +39,14 @@ Text = Annotated[str, Meta(min_length=1, extra={"expected": "some text"})]
 Secret = Annotated[
     str, Meta(min_length=1, pattern=r"^[!-~]+$", extra={"secret": True, "expected": "ASCII without blanks"})
 ]
+Version = Annotated[
+    str,
+    Meta(
+        pattern=r"^!?[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        examples=["v1", "!prod"],
+        extra={"expected": 'the name of a version such as "v1", or of an alias such as "!prod"'},
+    ),
+]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Memory = Literal[
     "128MB",
@@ -427,6 +435,15 @@ class Initializer(Struct, forbid_unknown_fields=True):
 Faults = dict[str, Share]
 
 
+class Instances(Struct, forbid_unknown_fields=True):
+    """How much the instances of a function differ; by default not at all."""
+
+    sigma: Annotated[
+        float, Meta(ge=0, le=2, description="Standard deviation of the logarithm of an instance's slowness.")
+    ] = 0.0
+    slow: Annotated[Share, Meta(description="Share of instances that are 1.5 to 3 times slower still.")] = "0%"
+
+
 class EmulatedFunction(Struct, forbid_unknown_fields=True):
     """One function of the emulator."""
 
@@ -448,6 +465,7 @@ class EmulatedFunction(Struct, forbid_unknown_fields=True):
     timeout: Annotated[Duration, Meta(description="A call whose handler takes longer is ended.")] = "15m"
     concurrency: Annotated[int, Meta(ge=1, le=1000, description="Calls that one instance serves at a time.")] = 1
     reserved: Annotated[int, Meta(ge=0, le=1000, description="Instances that are always there and warm.")] = 0
+    instances: Annotated[Instances, Meta(description="How much instances differ.")] = field(default_factory=Instances)
     initializer: (
         Annotated[Initializer, Meta(description="What each new instance runs before its first call; default nothing.")]
         | UnsetType
@@ -592,11 +610,12 @@ class ColdStarts(Struct, forbid_unknown_fields=True):
     """The experiment that measures cold starts beside warm ones."""
 
     induce: Annotated[
-        list[Literal["gap", "burst", "memory"]],
+        list[Literal["gap", "burst", "memory", "version", "config"]],
         Meta(
             min_length=1,
-            max_length=3,
-            description="How: silence, many calls at once after it, or calls at other memory sizes; in turns.",
+            max_length=5,
+            description="How, in turns: silence, many calls at once after it, calls at other memory sizes or of other "
+            "versions, or a change of the function's settings, which is put back.",
         ),
     ] = field(default_factory=lambda: ["gap", "burst"])
     gap: Annotated[Duration, Meta(description="Silence that ends every instance; default 1.5 times 60s.")] = "90s"
@@ -611,6 +630,9 @@ class ColdStarts(Struct, forbid_unknown_fields=True):
             list[Memory], Meta(min_length=1, description="Memory sizes for `memory`; default all but target.memory.")
         ]
         | UnsetType
+    ) = UNSET
+    versions: (
+        Annotated[list[Version], Meta(min_length=1, description="Versions and aliases for `version`.")] | UnsetType
     ) = UNSET
     probe: (
         Annotated[Probe, Meta(description="The function is a probe (docs/probe/): where its fields are.")] | UnsetType

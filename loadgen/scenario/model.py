@@ -417,6 +417,13 @@ class Injected(Struct, frozen=True):
     share: float
 
 
+class Instances(Struct, frozen=True):
+    """How much instances differ: ``sigma`` of the logarithm of their slowness, and the share of those slower still."""
+
+    sigma: float = 0.0
+    slow: float = 0.0
+
+
 class EmulatedFunction(Struct, frozen=True):
     """One function of the emulator.
 
@@ -440,6 +447,7 @@ class EmulatedFunction(Struct, frozen=True):
     memory_used_mb: int | None = None
     faults: tuple[Injected, ...] = ()
     probe: bool = False
+    instances: Instances = Instances()
 
 
 class CredentialCheck(Enum):
@@ -543,19 +551,25 @@ class Probe(Struct, frozen=True):
 
 
 class Induce(Enum):
-    """How cold starts are brought about: by silence, by many calls at once after it, or by other memory sizes."""
+    """How cold starts are brought about.
+
+    By silence, by many calls at once after it, by other memory sizes, by other versions, or by a change of settings.
+    """
 
     GAP = "gap"
     BURST = "burst"
     MEMORY = "memory"
+    VERSION = "version"
+    CONFIG = "config"
 
 
 class ColdStarts(Struct, frozen=True):
     """The experiment ``cold-starts``.
 
     ``gap_ns`` of silence is meant to end all instances; then come one call, ``burst`` calls at once, or one at each of
-    ``sizes_mb``. It goes on until there were ``cold`` cold calls, and ``warm`` warm ones. The keep-alive time is looked
-    for between the two times of ``keep_alive_ns``; None leaves it out. ``probe`` says that the function is a probe.
+    ``sizes_mb`` or of ``versions``, which are names of versions, or ``!`` and an alias. It goes on until there were
+    ``cold`` cold calls, and ``warm`` warm ones. The keep-alive time is looked for between the two times of
+    ``keep_alive_ns``; None leaves it out. ``probe`` says that the function is a probe.
     """
 
     induce: tuple[Induce, ...]
@@ -566,6 +580,7 @@ class ColdStarts(Struct, frozen=True):
     keep_alive_ns: tuple[int, int] | None
     sizes_mb: tuple[int, ...]
     probe: Probe | None
+    versions: tuple[str, ...] = ()
 
 
 class MemoryBy(Enum):
@@ -636,3 +651,10 @@ class Scenario(Struct, frozen=True):
     capacity: Capacity | None = None
     prices: PriceBook | None = None
     confirm: Confirm = Confirm()
+
+    @property
+    def changes_settings(self) -> bool:
+        """Whether the run changes settings of the function, which are put back in the end."""
+        return (self.memory is not None and self.memory.by is MemoryBy.CONFIG) or (
+            self.cold_starts is not None and Induce.CONFIG in self.cold_starts.induce
+        )

@@ -2,8 +2,9 @@
 
 Each violation has one cause, the first that applies: the platform refused it (quota), the generator or its
 ``max_in_flight`` held it back (generator), the handler failed or alone took too long (execution), as many were under
-way as may run at once (quota, too: the platform let it wait), it waited for an instance to start (cold starts), or what
-remains: the network, the gateway, a queue before the function (queueing).
+way as may run at once (quota, too: the platform let it wait), the gateway gave up on it (execution, as it had an
+instance), it waited for an instance to start (cold starts), or what remains: the network, the gateway, a queue before
+the function (queueing).
 
 Some violations are there at any rate. What binds a rate is therefore the cause whose share grew most since a rate that
 is met, see ``excess``.
@@ -24,6 +25,8 @@ _OWN_FAULTS = frozenset(
     outcome.value
     for outcome in (Outcome.FUNCTION_ERROR, Outcome.FUNCTION_TIMEOUT, Outcome.OUT_OF_MEMORY, Outcome.INIT_ERROR)
 )
+
+_CUT = 504
 
 
 def overhead_ns(sample: Sample) -> int | None:
@@ -108,4 +111,6 @@ def _cause(sample: Sample, cold: bool, at_limit: bool, longest_ns: int | None) -
         return EXECUTION
     if at_limit:
         return QUOTA
+    if sample.outcome == Outcome.GATEWAY.value and sample.status == _CUT:
+        return EXECUTION  # it had an instance, and still the gateway gave up on it
     return COLD if cold else QUEUEING

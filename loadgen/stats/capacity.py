@@ -299,7 +299,7 @@ class _Search:
         if not any(self._is_over(probe) for probe in self._probes if probe.counts):
             return self._plan.to_per_s
         crossing = self._crossing()
-        return min(crossing.below(SAFE_PART), crossing.estimate / (1 + self._plan.precision))
+        return min(crossing.below(SAFE_PART), crossing.estimate * math.exp(-MODEL_ERROR))
 
     def _within(self, rate: float) -> float:
         """The rate with four digits, within what was asked for."""
@@ -404,7 +404,7 @@ class _Search:
             ok_per_s = min(ok_per_s, whole.ended_per_s(start) / share)
         unstable = verdict == FAIL and (settled is None or why == GROWING)
         if why == GROWING:
-            shares = {_grows(measured, fulls[begin:]): 1.0}
+            shares = {_grows(measured, fulls[begin:], self._busy_ns or 0): 1.0}
         return _Probe(report, rate, verdict, n, k, inflation, shares, ok_per_s, unstable)
 
     def _verdict(self, seen: Seen, whole: _Batches, settled: int | None, watch: _Watch) -> tuple[str, str]:
@@ -569,8 +569,9 @@ class _Batches:
         )
 
     def draining(self, upto: int) -> bool:
-        """Whether the invocations in flight have become fewer lately."""
-        return sequential.slope(self._in_flight(upto)[-WINDOW // 2 :]) < 0
+        """Whether the invocations in flight have become fewer lately, or since the rate is held."""
+        flight = self._in_flight(upto)
+        return any(sequential.slope(flight[start:]) < 0 for start in (-WINDOW // 2, -WINDOW, self.ramp))
 
     def inflation(self, start: int, counts: Sequence[int], upto: int | None = None) -> float:
         """The variance inflation of a count from a batch on."""
@@ -611,6 +612,7 @@ class _Watch:
         self._looked_at = 0
         self._now_ns = 0
         self._settled: int | None = None
+        self._rising_from: int | None = None
         slowest = max((criterion.latency_ns or 0 for criterion in plan.criteria), default=0)
         self._open = 1 + min(slowest, 10 * NS_PER_S) // batch_ns  # batches in which calls may still be under way
 
@@ -632,8 +634,17 @@ class _Watch:
             self._settled = batches.settled_from(upto)
         if self._settled is None:
             late = (upto - batches.ramp) * batches.batch_ns > self._settle_ns
-            return late or self.overloaded(batches, upto) is not None or batches.rising(batches.ramp, upto)
+            return late or self.overloaded(batches, upto) is not None or self._keeps_rising(upto)
         return self._decided(self._settled, upto)
+
+    def _keeps_rising(self, upto: int) -> bool:
+        """Whether a backlog grows, and has done so for half a window: one look of many may be mistaken."""
+        if not self._batches.rising(self._batches.ramp, upto):
+            self._rising_from = None
+            return False
+        if self._rising_from is None:
+            self._rising_from = upto
+        return upto - self._rising_from >= WINDOW // 2
 
     @property
     def least_ns(self) -> int:
@@ -658,12 +669,13 @@ class _Watch:
         for criterion, counts in zip(self._plan.criteria, batches.broken, strict=True):
             k = sum(counts[start:upto])
             inflation = batches.inflation(start, counts, upto)
-            window = WINDOW // 2
+            lately = slice(upto - WINDOW // 2, upto)
             if (
-                upto - start >= window
+                upto - start >= WINDOW // 2
                 and k > 3 * criterion.limit * n
+                and sum(counts[lately]) > 3 * criterion.limit * sum(batches.n[lately])
                 and sequential.verdict(n, k, criterion.limit, inflation) == FAIL
-                and sequential.slope(counts[upto - window : upto]) >= 0
+                and sequential.slope(counts[lately]) >= 0
             ):
                 return criterion
         return None
@@ -676,7 +688,8 @@ class _Watch:
             for criterion, counts in zip(self._plan.criteria, batches.broken, strict=True)
         ]
         if FAIL in verdicts:
-            return True
+            self._settled = batches.settled_from(upto)  # calls that ended since may show that it had not
+            return self._settled == settled
         if (upto - settled) * batches.batch_ns < wanted.least_ns:
             return False
         return n >= wanted.most or UNDECIDED not in verdicts
@@ -685,13 +698,19 @@ class _Watch:
         return _Batches(self._batch_ns, self._ramp, [[] for _ in self._plan.criteria])
 
 
-def _grows(measured: Sequence[Sample], fulls: Sequence[bool]) -> str:
-    """What makes a backlog grow: the limit, if it was reached most of the time in the end, or a slower handler."""
+def _grows(measured: Sequence[Sample], fulls: Sequence[bool], busy_ns: int) -> str:
+    """What makes a backlog grow: the limit, if it was reached most of the time in the end, or a slower handler.
+
+    The handler is it when most of what calls take longer than ``busy_ns``, without load, is in their durations.
+    """
     late = len(measured) // 2
     if 2 * sum(fulls[late:]) > len(fulls[late:]):
         return QUOTA
-    durations = [float(sample.duration_ns) for sample in measured if sample.duration_ns is not None]
-    return EXECUTION if sequential.slope(_means(durations)) > 0 else QUEUEING
+    told = [
+        (sample.duration_ns, overhead_ns(sample) or 0) for sample in measured[late:] if sample.duration_ns is not None
+    ]
+    slower_ns = sum(duration_ns - busy_ns for duration_ns, _ in told)
+    return EXECUTION if told and 2 * slower_ns > slower_ns + sum(over for _, over in told) else QUEUEING
 
 
 def _busy_ns(sample: Sample) -> int:

@@ -3,8 +3,9 @@
 Theory of operation. First a warm lane: one call after another on one instance. Its overheads are the calibration of the
 classifier, for all but the first call of a lane are known to be warm. Then, in turns, the means that the scenario
 allows: silence ends all instances, and what comes next should be cold: one call (``gap``), many at once (``burst``), or
-one at each of several memory sizes, which have pools of their own (``memory``). After a burst the same number of calls
-comes at once again, on the instances that it left: warm calls of many instances, where the lane has one.
+one at each of several memory sizes or versions, which have pools of their own (``memory``, ``version``). A change of
+settings makes all instances new without silence, and one call follows it (``config``). After a burst the same number of
+calls comes at once again, on the instances that it left: warm calls of many instances, where the lane has one.
 
 That a call was meant to be cold is no evidence that it was. Labels come from the answer where it tells (a probe, the
 log), else from a fit to all overheads (``mixture``); what can be told by neither stays unknown, and no figure is made
@@ -59,6 +60,8 @@ _TIMES = ("latency", "service_time", "overhead", "duration", "billed_duration")
 _WARM_LANE = "warm"
 _AGAIN = "again"
 _KEEP_ALIVE = "keep-alive"
+_APART = {Induce.MEMORY.value: "at other memory sizes", Induce.VERSION.value: "of other versions"}
+"""Means whose calls have pools of their own, and handlers that may run at another speed."""
 
 
 def cold_starts(
@@ -152,8 +155,10 @@ class _Found:
         if self.samples and self.fitted is None:
             self.fit()
         labelled = [(sample, *self.label(sample)) for sample in self.samples if sample.outcome == Outcome.OK.value]
-        cold = [sample for sample, start, _ in labelled if start == COLD and _means(sample) != Induce.MEMORY.value]
-        warm = [sample for sample, start, _ in labelled if start == WARM]
+        cold, warm = (
+            [sample for sample, start, _ in labelled if start == kind and _means(sample) not in _APART]
+            for kind in (COLD, WARM)
+        )
         keep_alive = self._keep_alive() if self.settings.keep_alive_ns is not None else None
         pool = self._pool(keep_alive)
         evidence = Counter(source for _, _, source in labelled)
@@ -223,11 +228,17 @@ class _Found:
         """The bounds of the number of cold calls; None where the keep-alive time is not bounded on both sides."""
         if keep_alive is None or keep_alive.policy != "fixed" or not keep_alive.low_ns or not keep_alive.high_ns:
             return None
-        traffic = [*((sample, self.label(sample)[0]) for sample in self.samples), *((each, UNKNOWN) for each in self.left_out)]
-        own = [each for each in traffic if each[0].started_ns is not None and _means(each[0]) != Induce.MEMORY.value]
+        traffic = [
+            *((sample, self.label(sample)[0]) for sample in self.samples),
+            *((each, UNKNOWN) for each in self.left_out),
+        ]
+        own = [each for each in traffic if each[0].started_ns is not None and _means(each[0]) not in _APART]
         own.sort(key=lambda each: each[0].started_ns or 0)
         slack_ns = self._slack_ns()
-        calls = [Call(sample.started_ns or 0, sample.ended_ns) for sample, _ in own]
+        calls = [
+            Call(sample.started_ns or 0, sample.ended_ns, renewed=_means(sample) == Induce.CONFIG.value)
+            for sample, _ in own
+        ]
         flags = replay(calls, keep_alive.low_ns, keep_alive.high_ns, slack_ns)
         starts = Counter(start for _, start in own)
         return PoolCheck(
@@ -249,8 +260,8 @@ class _Found:
             each = self._means(means)
             if each.warm > each.invocations // 20:
                 yield (
-                    f"{each.warm} of {each.invocations} calls that were meant to be cold by {means} were warm: after "
-                    f"{self.settings.gap_ns / _NS_PER_S:g} s of silence there still were instances. Write a longer gap."
+                    f"{each.warm} of {each.invocations} calls that were meant to be cold by {means} were warm: "
+                    f"{self._why_warm(means)}"
                 )
         if pool is not None and not pool.fewest <= pool.seen + pool.unclear:
             yield (
@@ -262,10 +273,22 @@ class _Found:
                 f"{pool.seen} cold invocations are more than the {pool.most} that this traffic alone can have: someone "
                 "else calls the function, or the platform ends instances early."
             )
-        if set(self.rounds) == {Induce.MEMORY.value}:
-            yield "Cold starts at other memory sizes are not compared with warm ones, as handlers run at another speed."
+        if self.rounds and set(self.rounds) <= _APART.keys():
+            others = " and ".join(_APART[means] for means in self.rounds)
+            yield f"Cold starts {others} are not compared with warm ones, as handlers may run at another speed."
         if self.samples and all(sample.outcome != Outcome.OK.value for sample in self.samples):
             yield "No invocation succeeded; see the failure examples."
+
+    def _why_warm(self, means: str) -> str:
+        if means == Induce.CONFIG.value:
+            return (
+                "the platform had new instances before it sent a call to one, so this is not how to bring about cold "
+                "starts of this function."
+            )
+        silence = f"after {self.settings.gap_ns / _NS_PER_S:g} s of silence there still were instances"
+        if means == Induce.VERSION.value:
+            return f"{silence}, or two of the names are of one version. Write a longer gap, or fewer names."
+        return f"{silence}. Write a longer gap."
 
 
 def _lanes(found: _Found) -> Decision[bool]:
@@ -292,7 +315,13 @@ def _lanes(found: _Found) -> Decision[bool]:
 def _rounds(found: _Found) -> Decision[bool]:
     """The means in turns, until there are enough cold calls; whether to go on."""
     settings = found.settings
-    each = {Induce.GAP: 1, Induce.BURST: settings.burst, Induce.MEMORY: len(settings.sizes_mb)}
+    each = {
+        Induce.GAP: 1,
+        Induce.BURST: settings.burst,
+        Induce.MEMORY: len(settings.sizes_mb),
+        Induce.VERSION: len(settings.versions),
+        Induce.CONFIG: 1,
+    }
     turns = math.ceil(settings.cold / sum(each[means] for means in settings.induce))
     for turn in range(1, turns * _MORE_ROUNDS + 1):
         for means in settings.induce:
@@ -301,6 +330,9 @@ def _rounds(found: _Found) -> Decision[bool]:
             if means is Induce.MEMORY:
                 seen = _of_the_size_asked(found, seen)
             if not found.add(seen):
+                return False
+            if means is Induce.VERSION and (missing := _not_found(seen, turn)):
+                found.notes.append(f"The function has no {' and no '.join(missing)}: correct cold-starts.versions.")
                 return False
         if turn >= turns:
             found.fit()
@@ -342,17 +374,20 @@ def _silences(found: _Found) -> Decision[bool]:
 
 def _induced(means: Induce, turn: int, settings: ColdStarts, grace_ns: int) -> Ask:
     name = f"{means.value}-{turn}"
+    if means is Induce.CONFIG:
+        return Ask((_burst(name, 1, grace_ns),), samples=1.0, renewed=True)
     if means is Induce.GAP:
         return Ask((_burst(name, 1, grace_ns),), samples=1.0, idle_ns=settings.gap_ns)
     if means is Induce.BURST:
         phases = (_burst(name, settings.burst, grace_ns), _burst(f"{_AGAIN}-{turn}", settings.burst, grace_ns))
         return Ask(phases, samples=1.0, idle_ns=settings.gap_ns)
-    sizes = settings.sizes_mb
+    others = settings.versions if means is Induce.VERSION else settings.sizes_mb
     return Ask(
-        tuple(_burst(f"{name}-{size}", 1, grace_ns) for size in sizes),
+        tuple(_burst(f"{name}-{other}", 1, grace_ns) for other in others),
         samples=1.0,
         idle_ns=settings.gap_ns if turn > 1 else 0,
-        memory_mb=sizes,
+        memory_mb=settings.sizes_mb if means is Induce.MEMORY else (),
+        versions=settings.versions if means is Induce.VERSION else (),
     )
 
 
@@ -365,6 +400,14 @@ def _of_the_size_asked(found: _Found, seen: Seen) -> Seen:
     )
     found.wrong_size += len(seen.samples) - len(kept)
     return Seen(seen.totals, kept, seen.verdict, seen.stopped)
+
+
+def _not_found(seen: Seen, turn: int) -> list[str]:
+    """The versions that a turn of calls to versions did not find."""
+    missing = Outcome.NOT_FOUND.value
+    return [
+        each.phase.removeprefix(f"{Induce.VERSION.value}-{turn}-") for each in seen.samples if each.outcome == missing
+    ]
 
 
 def _burst(name: str, size: int, grace_ns: int) -> Phase:

@@ -30,15 +30,19 @@ class Ask(Struct, frozen=True):
 
     ``samples`` is the share of the invocations whose Samples are wanted; True is all of them. ``memory_mb`` asks for
     that memory size, None for the target's own; of several phases each may have its own size, or several sizes, which
-    its invocations take in turns, by their index. ``enough`` is asked about once a second; when it says yes, nothing
-    more is started in the phase under way, and later phases do not begin. From ``cuts`` on, cold invocations are told
-    from warm ones by them; None leaves that as it was.
+    its invocations take in turns, by their index. ``versions`` names the version that each phase calls, or ``!`` and an
+    alias, None for the target's own. ``renewed`` says that before the phases, and after the silence, settings of the
+    function are changed, so that all its instances are new. ``enough`` is asked about once a second; when it says yes,
+    nothing more is started in the phase under way, and later phases do not begin. From ``cuts`` on, cold invocations
+    are told from warm ones by them; None leaves that as it was.
     """
 
     phases: tuple[Phase, ...]
     samples: float = 0.0
     idle_ns: int = 0
     memory_mb: tuple[MemoryTurns, ...] = ()
+    versions: tuple[str | None, ...] = ()
+    renewed: bool = False
     enough: Enough | None = None
     cuts: Cuts | None = None
 

@@ -6,22 +6,27 @@ is left varies with the platform alone. Its logarithm is modelled as
     f(x) = (1 - π) t_ν(x; μ, σ) + π Σⱼ wⱼ N(x; μⱼ, σⱼ²),   x = ln(overhead in ms),
 
 a Student t law of warm calls, whose heavy tails keep a slow instance from being taken for a cold one, and one to three
-normal laws of cold calls, all above the 0.99 quantile of the warm one: cold starts are multimodal (EuroSys 2025). The
-warm law is fitted to calibration calls, which are known to be warm, and may then move only so far as load explains.
-Everything else is fitted by expectation maximisation, on counts by histogram slot, so that its cost does not grow with
-the number of calls. The number of cold modes is the one with the least BIC = k ln n - 2 ln L.
+normal laws of cold calls, all above the 0.99 quantile of the warm one: cold starts are multimodal (EuroSys 2025). Where
+the upper tail is lighter than any t law's (the logarithm of an exponential delay, as jitter is, falls off faster than a
+normal law), its upper piece is an exponential power law, exp(-|z|ᵖ/p), instead: a tail that is too heavy would hide the
+fast cold starts under it. The warm law is fitted to calibration calls, which are known to be warm, and may then move
+only so far as load explains. Everything else is fitted by expectation maximisation, on counts by histogram slot, so
+that its cost does not grow with the number of calls. The number of cold modes is the one with the least
+BIC = k ln n - 2 ln L.
 
 The posterior of being cold, made non-decreasing above the warm centre, gives two cuts: at 0.01 and at 0.99. Where the
 data does not support them the answer is ``Abstained``, with the reason.
 
 Sources: K. L. Lange, R. J. A. Little, J. M. G. Taylor, Robust Statistical Modeling Using the t Distribution, 1989 (the
-weights of the t law's fit); K. M. Ashman, C. M. Bird, S. E. Zepf, Detecting Bimodality in Astronomical Datasets, 1994
+weights of the t law's fit); M. T. Subbotin, On the Law of Frequency of Error, 1923 (the exponential power law);
+K. M. Ashman, C. M. Bird, S. E. Zepf, Detecting Bimodality in Astronomical Datasets, 1994
 (the separation D); G. Schwarz, Estimating the Dimension of a Model, 1978 (BIC).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -46,9 +51,11 @@ LEAST_SEPARATION = 2.0
 BIC_MARGIN = 10.0
 MOST_AMBIGUOUS = 0.01
 
+_POWERS = (2.5, 3.0, 4.0)
 _FREEDOMS = (3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0)
 _WARM_TAIL = 0.99  # cold modes lie above this quantile of the warm law
 _TOLERANCE = 0.9999  # the quantile of the warm law above which a call is an outlier
+_RARE = 0.999
 _LEAST_COLD_SCALE = 0.02
 _STEP = 1 / 400  # of ln ms: far finer than any law is wide
 _WARM_SHIFT = 0.3
@@ -61,23 +68,43 @@ _GRID = 4001
 class Warm(Struct, frozen=True):
     """The warm law: Student's t of ln ms, in two pieces that meet at its mode ``location``.
 
-    ``below`` and ``above`` are the scales of either piece, ``freedom`` is the number of degrees of freedom of both.
+    ``below`` and ``above`` are the scales of either piece, ``freedom`` is the number of degrees of freedom of both;
+    with a ``power`` the upper piece is an exponential power law instead.
     """
 
     location: float
     below: float
     above: float
     freedom: float
+    power: float | None = None
 
     def quantile(self, q: float) -> float:
         """The quantile of a q above the mode's own."""
-        left = self.below / (self.below + self.above)
-        return self.location + self.above * t_quantile(self.freedom, 0.5 + (q - left) / (1 - left) / 2)
+        left = self.below * self.areas[0] / self.area
+        beyond = (1 - q) / (1 - left)
+        if self.power is None:
+            return self.location + self.above * t_quantile(self.freedom, 1 - beyond / 2)
+        return self.location + self.above * _power_quantile(self.power, 1 - beyond)
+
+    @property
+    def areas(self) -> tuple[float, float]:
+        """What is below the kernel of either piece, with a scale of 1 and a height of 1 at the mode."""
+        t = _t_area(self.freedom)
+        return t, t if self.power is None else _power_area(self.power)
+
+    @property
+    def area(self) -> float:
+        """What is below both kernels."""
+        below, above = self.areas
+        return self.below * below + self.above * above
 
     @property
     def deviation(self) -> float:
         """The standard deviation that the upper piece would have as a whole law."""
-        return self.above * math.sqrt(self.freedom / (self.freedom - 2))
+        if self.power is None:
+            return self.above * math.sqrt(self.freedom / (self.freedom - 2))
+        p = self.power
+        return self.above * math.exp(math.log(p) / p + (math.lgamma(3 / p) - math.lgamma(1 / p)) / 2)
 
 
 class Cold(Struct, frozen=True):
@@ -130,7 +157,8 @@ def fit(overhead: Histogram, calibration: Histogram | None = None) -> Mixture | 
     known = _bulk(x, n) if calibration is None else _logs(calibration)
     if known[1].sum() < LEAST_CALIBRATION:
         return Abstained(f"{int(known[1].sum())} calls that are known to be warm, at least {LEAST_CALIBRATION} needed")
-    anchor = _fit_t(*known)
+    # the tail of a bulk is cut off, and says nothing about how light it is
+    anchor = _fit_warm(*known, powers=() if calibration is None else _POWERS)
     largest = float(known[0][-1]) if calibration is not None else -math.inf
     limit = max(anchor.quantile(_TOLERANCE), largest + math.log(3))
     limit_ns = round(math.exp(min(limit, 25.0)) * 1e6)
@@ -209,6 +237,24 @@ def t_quantile(freedom: float, q: float) -> float:
 
 
 @lru_cache(maxsize=32)
+def _t_area(freedom: float) -> float:
+    return math.sqrt(freedom * math.pi) / 2 * math.exp(math.lgamma(freedom / 2) - math.lgamma((freedom + 1) / 2))
+
+
+@lru_cache(maxsize=32)
+def _power_area(power: float) -> float:
+    return math.exp((1 / power - 1) * math.log(power) + math.lgamma(1 / power))
+
+
+def _power_quantile(power: float, q: float) -> float:
+    """The quantile of the upper piece of an exponential power law, by numerical integration."""
+    z = np.linspace(0, (60 * power) ** (1 / power), 20_001)
+    density = np.exp(-(z**power) / power)
+    reached = np.concatenate(([0.0], np.cumsum((density[1:] + density[:-1]) / 2)))
+    return float(np.interp(q, reached / reached[-1], z))
+
+
+@lru_cache(maxsize=32)
 def _angles(freedom: float) -> tuple[Floats, Floats]:
     theta = np.linspace(-math.pi / 2, math.pi / 2, 50_001)
     density = np.cos(theta) ** (freedom - 1)
@@ -245,7 +291,7 @@ class _Fit(Struct, frozen=True):
         return max(cold.location + 4 * cold.scale for cold in self.colds)
 
     def _raw(self, x: Floats) -> Floats:
-        warm = _log_t(x, self.warm) + math.log1p(-self.cold_share)
+        warm = _log_warm(x, self.warm) + math.log1p(-self.cold_share)
         cold: Floats = np.logaddexp.reduce(
             [_log_normal(x, each) + math.log(self.cold_share * each.weight) for each in self.colds], axis=0
         )
@@ -303,26 +349,27 @@ def _weighted_quantile(x: Floats, n: Floats, q: float) -> float:
     return float(x[min(int(np.searchsorted(reached, q * reached[-1])), len(x) - 1)])
 
 
-def _log_t(x: Floats, law: Warm) -> Floats:
-    nu = law.freedom
-    constant = math.lgamma((nu + 1) / 2) - math.lgamma(nu / 2) - math.log(nu * math.pi) / 2
-    constant -= math.log((law.below + law.above) / 2)
-    scale = np.where(x < law.location, law.below, law.above)
-    return constant - (nu + 1) / 2 * np.log1p(((x - law.location) / scale) ** 2 / nu)
+def _log_warm(x: Floats, law: Warm) -> Floats:
+    z = (x - law.location) / np.where(x < law.location, law.below, law.above)
+    kernel = -(law.freedom + 1) / 2 * np.log1p(z**2 / law.freedom)
+    if law.power is not None:
+        kernel = np.where(z < 0, kernel, -(np.abs(z) ** law.power) / law.power)
+    density: Floats = kernel - math.log(law.area)
+    return density
 
 
 def _log_normal(x: Floats, law: Cold) -> Floats:
     return -(((x - law.location) / law.scale) ** 2) / 2 - math.log(law.scale) - math.log(2 * math.pi) / 2
 
 
-def _fit_t(x: Floats, n: Floats) -> Warm:
-    """The t law of the greatest likelihood, over a grid of degrees of freedom."""
+def _fit_warm(x: Floats, n: Floats, powers: Sequence[float]) -> Warm:
+    """The warm law of the greatest likelihood, over grids of degrees of freedom and of powers."""
     median = _weighted_quantile(x, n, 0.5)
     below = max((median - _weighted_quantile(x, n, 0.16)), 1e-3)
     above = max((_weighted_quantile(x, n, 0.84) - median), 1e-3)
     fitted = []
-    for freedom in _FREEDOMS:
-        law = Warm(median, below, above, freedom)
+    for freedom, power in (*((each, None) for each in _FREEDOMS), *((_FREEDOMS[-1], each) for each in powers)):
+        law = Warm(median, below, above, freedom, power)
         for _ in range(200):
             moved = _improved(x, n, law)
             done = abs(moved.location - law.location) + abs(moved.above - law.above) < 1e-6
@@ -330,21 +377,38 @@ def _fit_t(x: Floats, n: Floats) -> Warm:
             if done:
                 break
         fitted.append(law)
-    return max(fitted, key=lambda law: float((n * _log_t(x, law)).sum()))
+    return max(fitted, key=lambda law: float((n * _log_warm(x, law)).sum()))
 
 
 def _improved(x: Floats, n: Floats, law: Warm) -> Warm:
-    """One step of expectation maximisation of the t law over weighted values."""
+    """One step of expectation maximisation of the warm law over weighted values."""
     left = x < law.location
     scale = np.where(left, law.below, law.above)
-    pull = n * (law.freedom + 1) / (law.freedom + ((x - law.location) / scale) ** 2)
-    push = pull / scale**2
+    push = _pull(x, n, law) / scale**2
     location = float((push * x).sum() / push.sum())
+    moved = Warm(location, law.below, law.above, law.freedom, law.power)
     left = x < location
-    squares = pull * (x - location) ** 2
-    lower, upper = float(squares[left].sum()) ** (1 / 3), float(squares[~left].sum()) ** (1 / 3)
-    both = math.sqrt((lower + upper) / float(n.sum()))
-    return Warm(location, max(lower * both, 1e-3), max(upper * both, 1e-3), law.freedom)
+    pulled = _pull(x, n, moved) * (x - location) ** 2
+    # at the maximum each piece has that part of the squares that it has of the area
+    lower = float(pulled[left].sum()) / law.below**2
+    upper = float(pulled[~left].sum()) / law.above**2
+    share_below, share_above = (
+        float(n.sum()) * scale * area / law.area for scale, area in zip((law.below, law.above), law.areas, strict=True)
+    )
+    power = 2.0 if law.power is None else law.power
+    below = law.below * (lower / share_below) ** (1 / 3)
+    above = law.above * (upper / share_above) ** (1 / (power + 1))
+    return Warm(location, max(below, 1e-3), max(above, 1e-3), law.freedom, law.power)
+
+
+def _pull(x: Floats, n: Floats, law: Warm) -> Floats:
+    """The weights with which squared distances from the mode count."""
+    z = np.abs(x - law.location) / np.where(x < law.location, law.below, law.above)
+    pull = (law.freedom + 1) / (law.freedom + z**2)
+    if law.power is not None:
+        pull = np.where(x < law.location, pull, z ** (law.power - 2))
+    weights: Floats = n * pull
+    return weights
 
 
 def _within(law: Warm, anchor: Warm) -> Warm:
@@ -354,7 +418,7 @@ def _within(law: Warm, anchor: Warm) -> Warm:
         return min(max(scale, usual / _WARM_WIDENING), usual * _WARM_WIDENING)
 
     location = min(max(law.location, anchor.location - _WARM_SHIFT), anchor.location + _WARM_SHIFT)
-    return Warm(location, near(law.below, anchor.below), near(law.above, anchor.above), law.freedom)
+    return Warm(location, near(law.below, anchor.below), near(law.above, anchor.above), law.freedom, law.power)
 
 
 def _warm_alone(x: Floats, n: Floats, anchor: Warm) -> float:
@@ -362,24 +426,39 @@ def _warm_alone(x: Floats, n: Floats, anchor: Warm) -> float:
     law = anchor
     for _ in range(100):
         law = _within(_improved(x, n, law), anchor)
-    return 3 * math.log(n.sum()) - 2 * float((n * _log_t(x, law)).sum())
+    return 3 * math.log(n.sum()) - 2 * float((n * _log_warm(x, law)).sum())
 
 
 def _fit_mixture(x: Floats, n: Floats, anchor: Warm, modes: int) -> _Fit | None:
-    """The mixture with this many cold modes; None when too few calls are above the warm law."""
-    total = float(n.sum())
+    """The mixture with this many cold modes; None when too few calls are above the warm law.
+
+    It begins from two places: with all modes among the calls that are surely no warm ones, and with one of them where
+    warm calls become rare, as a mode of fast cold starts may hide among slow warm calls.
+    """
     slow = x > anchor.quantile(_TOLERANCE)
     if np.count_nonzero(slow) < 2 * modes:
         return None
-    parts = [_weighted_quantile(x, n * slow, (mode + 0.5) / modes) for mode in range(modes)]
+
+    def among_slow(number: int) -> list[float]:
+        return [_weighted_quantile(x, n * slow, (mode + 0.5) / number) for mode in range(number)]
+
+    begins = [among_slow(modes)]
+    if modes > 1:
+        begins.append([anchor.quantile(_RARE), *among_slow(modes - 1)])
     spread = max((_weighted_quantile(x, n * slow, 0.9) - _weighted_quantile(x, n * slow, 0.1)) / (2.5 * modes), 0.1)
-    share = min(max(float(n[slow].sum()) / total, 1 / total), 0.95)
+    fits = [_maximised(x, n, anchor, [Cold(1 / modes, part, spread) for part in parts]) for parts in begins]
+    return max(fits, key=lambda each: each.log_likelihood)
+
+
+def _maximised(x: Floats, n: Floats, anchor: Warm, colds: Sequence[Cold]) -> _Fit:
+    """Expectation maximisation, beginning with these cold laws."""
+    total = float(n.sum())
+    share = min(max(float(n[x > anchor.quantile(_TOLERANCE)].sum()) / total, 1 / total), 0.95)
     law = anchor
-    colds = tuple(Cold(1 / modes, part, spread) for part in parts)
     before = -math.inf
     for _ in range(_ROUNDS):
         logs = np.array(
-            [_log_t(x, law) + math.log1p(-share)]
+            [_log_warm(x, law) + math.log1p(-share)]
             + [_log_normal(x, cold) + math.log(share * cold.weight) for cold in colds]
         )
         whole = np.logaddexp.reduce(logs, axis=0)
@@ -391,8 +470,8 @@ def _fit_mixture(x: Floats, n: Floats, anchor: Warm, modes: int) -> _Fit | None:
         share = min(max(float(belongs[1:].sum()) / total, 1e-9), 1 - 1e-9)
         law = _within(_improved(x, belongs[0], law), anchor)
         floor = law.quantile(_WARM_TAIL)
-        colds = tuple(_improved_cold(x, part, floor, share * total) for part in belongs[1:])
-    return _Fit(law, colds, share, reached)
+        colds = [_improved_cold(x, part, floor, share * total) for part in belongs[1:]]
+    return _Fit(law, tuple(colds), share, reached)
 
 
 def _improved_cold(x: Floats, belongs: Floats, floor: float, total: float) -> Cold:

@@ -9,6 +9,9 @@ the first replay is cold whatever the platform does, and one that is warm in the
 It holds if nobody else calls the function, the platform starts no instances ahead and ends none early. A count outside
 the bounds shows that one of these is not so.
 
+A change of settings ends all instances, but the platform may have others in their place before the next call comes. So
+the kindest replay keeps them over a change, and the unkindest begins anew with it.
+
 An instance is busy for less time than the client waits, by up to the time on the network; ``slack_ns`` of it, by which
 the replays differ, too.
 """
@@ -17,16 +20,18 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 from msgspec import Struct
 
 
 class Call(Struct, frozen=True):
-    """When a call was started and had ended, in ns of one clock."""
+    """When a call was started and had ended, in ns of one clock; ``renewed``: settings were changed just before."""
 
     started_ns: int
     ended_ns: int
+    renewed: bool = False
 
 
 class Flags(Struct, frozen=True):
@@ -40,8 +45,15 @@ def replay(calls: Iterable[Call], shortest_ns: int, longest_ns: int, slack_ns: i
     """The flags of calls in order of their start, if idle instances live from ``shortest_ns`` to ``longest_ns``."""
     known = list(calls)
     must = _colds(known, longest_ns + slack_ns, -slack_ns, recent=False)
-    may = _colds(known, shortest_ns - slack_ns, 0, recent=True)
+    may = [cold for piece in _pieces(known) for cold in _colds(piece, shortest_ns - slack_ns, 0, recent=True)]
     return [Flags(*each) for each in zip(must, may, strict=True)]
+
+
+def _pieces(calls: list[Call]) -> Iterator[list[Call]]:
+    """The calls between two changes of settings."""
+    begins = [0, *(number for number, call in enumerate(calls) if call.renewed and number), len(calls)]
+    for begin, end in pairwise(begins):
+        yield calls[begin:end]
 
 
 def _colds(calls: list[Call], keep_ns: int, shift_ns: int, *, recent: bool) -> list[bool]:

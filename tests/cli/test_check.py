@@ -19,6 +19,19 @@ def test_the_plan_of_each_example_goes_to_stdout(path: Path, snapshot: SnapshotA
     assert result.stdout == snapshot
 
 
+@pytest.mark.parametrize(
+    ("example", "option", "what"),
+    [
+        ("cold-starts.yaml", "cold-starts.induce=[gap, config]", "LOADGEN_RUN in its environment"),
+        ("memory.yaml", "memory.by=config", "its memory size"),
+    ],
+)
+def test_that_settings_of_the_function_are_changed_is_said(example: str, option: str, what: str) -> None:
+    result = CliRunner().invoke(check, [str(EXAMPLES / example), "--set", option])
+    assert f"  changes the function's settings, {what}, and puts them back\n" in result.stdout
+    assert "changes the function's" not in CliRunner().invoke(check, [str(EXAMPLES / example)]).stdout
+
+
 def test_faults_go_to_stderr_with_exit_code_2(tmp_path: Path) -> None:
     path = tmp_path / "s.yaml"
     path.write_text("name: x\ntarget: {endpoint: emulator, function: 'a:b:c:d:e'}\nphases: [{name: a, rate: 5}]\n")

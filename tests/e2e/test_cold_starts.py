@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import ROOT, Command, Loadgen
+from loadgen.control.authorization import authorization
+from loadgen.control.client import Control
+from loadgen.emulator.process import embedded
+from loadgen.functiongraph.urn import Urn, function_urn
+from loadgen.scenario.model import CredentialCheck, EmulatedFunction, Emulator, KeyAuth, Work
+from tests.e2e.conftest import ROOT, Command, Loadgen, environment
+from tests.scenarios import S, function
 
 EXAMPLE = ROOT / "scenarios" / "cold-starts.yaml"
 # Every invocation, a cold one too, is within the emulator's truth; the pre-flight is in it, but in none of the counts.
@@ -37,7 +49,7 @@ def test_the_example_finds_the_cold_starts_and_the_keep_alive_time_of_the_emulat
     assert found["evidence"] == {"mixture": len(truth(run)) - PREFLIGHT}
     assert abs(found["cold"]["count"] - colds(run)) <= 0.01 * len(truth(run))
     assert found["keep_alive"]["policy"] == "fixed"
-    assert found["keep_alive"]["estimate_ns"] == pytest.approx(1e9, abs=50e6)
+    assert found["keep_alive"]["estimate_ns"] == pytest.approx(2e9, abs=50e6)
     assert "Keep-alive time of an idle instance" in run.stdout
     for name in ("report.md", "report.html"):
         assert "Cold and warm starts" in (run.out / name).read_text()
@@ -46,7 +58,7 @@ def test_the_example_finds_the_cold_starts_and_the_keep_alive_time_of_the_emulat
 @pytest.mark.timeout(150)
 def test_a_probe_function_tells_the_truth_about_every_call(loadgen: Loadgen, tmp_path: Path) -> None:
     scenario = EXAMPLE.read_text().replace("hello: {", "hello: {probe: true, ").replace("  gap:", "  probe: {}\n  gap:")
-    scenario = scenario.replace("keep_alive: {from: 500ms, to: 2s}", "keep_alive: skip").replace(
+    scenario = scenario.replace("keep_alive: {from: 1s, to: 4s}", "keep_alive: skip").replace(
         "warm: 300", "warm: 100"
     )
     run = loadgen(scenario, "--set", "samples=all", timeout=140)
@@ -88,3 +100,125 @@ def test_without_enough_cold_starts_in_the_warm_up_the_label_stays_unknown(loadg
     assert list(run.summary["totals"]["by_start"]) == ["unknown"]
     assert experiment(run)["labelling"]["cuts"] is None
     assert "could not be told apart" in run.stdout
+
+
+URN: Urn = function_urn(function("http://127.0.0.1:1"))
+PROBE = EmulatedFunction("hello", 512, Work(5_000_000, 0.1), "r2-php", 100, True, 0.0, probe=True)
+KEY = KeyAuth("AKDEMO", "SKDEMO")
+MEANS = """
+name: means
+kind: cold-starts
+target:
+  {{endpoint: "{url}", project_id: demo, function: hello, auth: {{access_key: AKDEMO, secret_key: SKDEMO}}}}
+cold-starts: {{{block}, gap: 1500ms, warm: 20, keep_alive: skip, probe: {{}}}}
+"""
+BY_CONFIG = "induce: [config], cold: 5000"
+
+
+@pytest.fixture
+async def platform(tmp_path: Path) -> AsyncIterator[Control]:
+    """A platform that checks every signature, with a function that has versions v1 and v2, and an alias of v2."""
+    settings = Emulator(1, S, (PROBE,), auth=CredentialCheck.STRICT)
+    async with (
+        embedded(settings, "demo", tmp_path / "truth.ndjson") as url,
+        Control(url, "demo", authorization(KEY, "demo", None)) as control,
+    ):
+        for version in ("v1", "v2"):
+            await control.set_config(URN, {**await control.config(URN), "description": f"as of {version}"})
+            await control.publish(URN, version)
+        await control.create_alias(URN, {"name": "prod", "version": "v2"})
+        yield control
+
+
+async def settings(platform: Control) -> dict[str, Any]:
+    return {key: value for key, value in (await platform.config(URN)).items() if key != "last_modified"}
+
+
+def command(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "loadgen", *arguments],
+        cwd=tmp_path,
+        env={**environment(), "XDG_STATE_HOME": str(tmp_path / "state")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def start(platform: Control, tmp_path: Path, block: str) -> subprocess.Popen[str]:
+    (tmp_path / "scenario.yaml").write_text(MEANS.format(url=platform.endpoint, block=block))
+    return command(tmp_path, "run", "scenario.yaml", "--out", "run")
+
+
+def journals(tmp_path: Path) -> list[Path]:
+    return [*(tmp_path / "state" / "loadgen" / "journal").iterdir()]
+
+
+async def known(tmp_path: Path, calls: int) -> list[dict[str, Any]]:
+    """What the emulator knows of so many calls, without the pre-flight."""
+    file, deadline = tmp_path / "truth.ndjson", time.monotonic() + 5
+    while len(lines := file.read_text().splitlines()) < calls + PREFLIGHT and time.monotonic() < deadline:
+        await asyncio.sleep(0.1)
+    return [json.loads(line) for line in lines[PREFLIGHT:]]
+
+
+async def changed(platform: Control, before: dict[str, Any], times: int) -> None:
+    """Wait until the variable had so many values."""
+    seen, deadline = {before["user_data"]}, time.monotonic() + 20
+    while len(seen) <= times and time.monotonic() < deadline:
+        seen.add((await settings(platform))["user_data"])
+    assert len(seen) > times
+
+
+async def test_changed_settings_and_other_versions_give_the_cold_starts_that_the_emulator_knows_of(
+    platform: Control, tmp_path: Path
+) -> None:
+    await platform.set_config(URN, {**await platform.config(URN), "user_data": '{"HOST":"db","MODE":"a b"}'})
+    before = await settings(platform)
+    process = start(platform, tmp_path, 'induce: [config, version], versions: [v1, "!prod"], cold: 12')
+    stdout, said = await asyncio.to_thread(process.communicate, timeout=40)
+    assert process.returncode in (0, 97), said
+    assert await settings(platform) == before
+    assert journals(tmp_path) == []
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    calls = await known(tmp_path, summary["totals"]["started"])
+    found = summary["experiment"]
+    means = {each["name"]: each for each in found["means"]}
+    cold = {version: [call["cold"] for call in calls if call["version"] == version] for version in ("v1", "v2")}
+    assert means["version"]["cold"] == sum(map(sum, cold.values())) == means["version"]["invocations"]
+    assert len(cold["v1"]) == len(cold["v2"]) == means["version"]["rounds"] == 4
+    assert means["config"]["cold"] == means["config"]["invocations"] == means["config"]["rounds"] == 4
+    assert found["cold"]["count"] == sum(call["cold"] for call in calls if call["version"] == "latest")
+    assert found["evidence"] == {"probe": len(calls)}
+    assert "a change of settings" in stdout
+    assert "other versions" in stdout
+
+
+async def test_the_variable_is_put_back_after_an_interrupt_and_what_is_known_is_reported(
+    platform: Control, tmp_path: Path
+) -> None:
+    before = await settings(platform)
+    process = start(platform, tmp_path, BY_CONFIG)
+    await changed(platform, before, 3)
+    process.send_signal(signal.SIGINT)
+    _, said = await asyncio.to_thread(process.communicate, timeout=20)
+    assert process.returncode == 130, said
+    assert await settings(platform) == before
+    assert journals(tmp_path) == []
+    found = json.loads((tmp_path / "run" / "summary.json").read_text())["experiment"]
+    assert not found["complete"]
+    assert found["means"][0]["cold"] == found["means"][0]["invocations"] > 1
+
+
+async def test_after_a_kill_restore_puts_the_variable_back(platform: Control, tmp_path: Path) -> None:
+    before = await settings(platform)
+    process = start(platform, tmp_path, BY_CONFIG)
+    await changed(platform, before, 3)
+    process.kill()
+    await asyncio.to_thread(process.communicate, timeout=20)
+    assert await settings(platform) != before
+    restored = command(tmp_path, "restore")
+    _, said = await asyncio.to_thread(restored.communicate, timeout=20)
+    assert (restored.returncode, said) == (0, "")
+    assert await settings(platform) == before
+    assert journals(tmp_path) == []

@@ -13,12 +13,13 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from scipy.stats import kstest, lognorm
 
 from loadgen.emulator.model import Admitted, Platform, Rejected, billed_duration_ns, cpu_share
 from loadgen.emulator.pool import Instance, Pool
 from loadgen.emulator.truth import truth_line
-from loadgen.scenario.model import EmulatedFunction, Emulator, Routing, Work
+from loadgen.scenario.model import EmulatedFunction, Emulator, Instances, Routing, Work
 
 S = 1_000_000_000
 MS = 1_000_000
@@ -425,3 +426,20 @@ def test_every_decision_agrees_with_a_naive_account_of_the_instances(
         assert call.duration_ns % 1000 == 0
         assert abs(call.duration_ns - call.work_ns / min(call.cpu_share, 1.0)) <= 500
         assert 0 < call.memory_used_bytes < 128 * 1024 * 1024
+
+
+def test_instances_differ_as_much_as_they_are_told_to_and_each_stays_what_it_is() -> None:
+    differing = replace(function(sigma=0.0), instances=Instances(sigma=0.2, slow=0.1))
+    on = platform(differing, keep_alive_ns=600 * S)
+    bursts = [[admitted(on.arrive(at * S, "hello")) for _ in range(2000)] for at in (1, 60)]
+    durations = [{call.instance: call.duration_ns for call in burst} for burst in bursts]
+    assert durations[0] == durations[1]
+    ordinary = [math.log(call.duration_ns / (20 * MS)) for call in bursts[0] if not call.slow]
+    assert kstest(ordinary, "norm", (0, 0.2)).pvalue > 0.001
+    assert sum(call.slow for call in bursts[0]) == pytest.approx(200, abs=50)
+    assert json.loads(truth_line(next(call for call in bursts[0] if call.slow)))["slow"] is True
+
+
+def test_instances_are_all_alike_by_default() -> None:
+    on = platform(function(sigma=0.0))
+    assert {admitted(on.arrive(S, "hello")).duration_ns for _ in range(50)} == {20 * MS}

@@ -2,18 +2,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from loadgen.engine.messages import Plan
+from loadgen.engine.messages import Phases, Plan
 from loadgen.fleet.local import FleetError, LocalFleet
+from loadgen.functiongraph.request import request_template
 from loadgen.measure.interval import Frame
 from loadgen.measure.merge import PhaseTotal
-from loadgen.scenario.model import Bursts, Feeder, FeederOrder, Phase, Scenario, Timeout, Tls
+from loadgen.scenario.model import Bursts, Feeder, FeederOrder, KeyAuth, Phase, Scenario, Timeout, Tls
 from tests.scenarios import S, closed_phase, function, open_phase, phase, scenario
 from tests.servers.scripted import OK, Peer, answer_all, serving
 
@@ -62,6 +65,28 @@ async def test_an_agent_runs_phase_after_phase_and_its_counts_are_the_servers() 
     assert steady.merged("duration").counts == {1500: 150}
     assert steady.merged("billed_duration").counts == {2000: 150}
     assert steady.agents[0].count >= 3
+
+
+async def test_a_phase_calls_the_version_and_size_it_is_told_and_those_after_it_the_targets_own() -> None:
+    own = "urn:fss:local:demo:function:default:hello"
+    wanted = [("latest", None), ("v1", None), ("!prod", 512), ("latest", 256), ("latest", None)]
+    async with serving(answer) as server:
+        target = msgspec.structs.replace(function(f"http://127.0.0.1:{server.port}"), auth=KeyAuth("AK", "SK"))
+        once = open_phase(10, 0.1)
+        async with LocalFleet([plan(scenario(target, once))]) as fleet:
+            await run_phase(fleet, 0, "steady")
+            fleet.use(Phases((once,) * 3, 0.0, (None, 512, 256), ("v1", "!prod", None)))
+            for number in range(3):
+                await run_phase(fleet, number, "steady")
+            fleet.use(Phases((once,), 0.0))
+            await run_phase(fleet, 0, "steady")
+        sent = server.requests
+    assert len(sent) == len(wanted)
+    for request, (version, memory_mb) in zip(sent, wanted, strict=True):
+        asked = msgspec.structs.replace(target, function=f"{own}:{version}", memory_mb=memory_mb)
+        (at,) = re.findall(rb"X-Sdk-Date: (\S+)\r\n", request)
+        second = int(datetime.strptime(at.decode(), "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp())
+        assert request == request_template(asked).render(b'{"k":"v"}', False, second)
 
 
 async def test_agents_that_share_a_phase_make_the_whole_schedule_once() -> None:

@@ -7,12 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.functiongraph.urn import Urn, UrnError, build, check_target, endpoint_region, parse
+from loadgen.functiongraph.request import request_template
+from loadgen.functiongraph.urn import Urn, UrnError, build, check_target, endpoint_region, of_version, parse
 from loadgen.scenario.build import default_emulator
 from loadgen.scenario.model import (
     Budget,
+    ColdStarts,
     FunctionTarget,
     HttpTarget,
+    Induce,
+    MemoryBy,
+    MemoryComparison,
     NoAuth,
     ResponseVersion,
     Scenario,
@@ -234,3 +239,48 @@ def test_a_function_that_the_emulator_does_not_have_is_refused() -> None:
     ((where, message),) = check_target(wrong)
     assert where == ("target", "function")
     assert 'the emulator has no function "helo": name one of hello' in message
+
+
+@pytest.mark.parametrize("name", ["hello", "p:default:hello:v9", "urn:fss:eu-de:p:function:default:hello:!old"])
+@pytest.mark.parametrize("version", ["v1", "!prod"])
+def test_a_target_at_another_version_is_the_same_function_under_that_name(name: str, version: str) -> None:
+    target = of_version(function(name), version)
+    assert target.function == f"urn:fss:eu-de:p:function:default:hello:{version}"
+    assert target == msgspec.structs.replace(function(name), function=target.function)
+    assert quote(target.function, safe="") in request_template(target).path
+
+
+def starting(induce: Induce, *versions: str, urn: str = "hello") -> Scenario:
+    settings = ColdStarts((induce,), 1, 2, 1, 1, None, (), None, versions)
+    return msgspec.structs.replace(scenario(function(urn)), cold_starts=settings)
+
+
+def test_versions_need_instances_of_their_own() -> None:
+    assert list(check_target(starting(Induce.VERSION, "v1", "!prod"))) == []
+    assert list(check_target(starting(Induce.VERSION, "latest", urn="p:default:hello:!prod"))) == []
+    for urn, version in (("hello", "latest"), ("p:default:hello:v1", "v1"), ("p:default:hello:!prod", "!prod")):
+        ((where, message),) = check_target(starting(Induce.VERSION, "v7", version, urn=urn))
+        assert where == ("cold-starts", "versions", 1)
+        assert message == f"{version} is what target.function names, whose instances are in use; remove it"
+
+
+def test_the_embedded_emulator_has_no_versions() -> None:
+    wanted = msgspec.structs.replace(starting(Induce.VERSION, "v1"), emulator=default_emulator())
+    ((where, message),) = check_target(wanted)
+    assert where == ("cold-starts", "versions")
+    assert "has latest alone: start one with loadgen emulate" in message
+
+
+@pytest.mark.parametrize("qualifier", ["v1", "!prod"])
+def test_a_published_version_cannot_be_asked_to_change(qualifier: str) -> None:
+    comparison = MemoryComparison((128, 256), MemoryBy.CONFIG, 2, 2, (), 0.02, 1)
+    urn = f"p:default:hello:{qualifier}"
+    for wanted in (
+        starting(Induce.CONFIG, urn=urn),
+        msgspec.structs.replace(scenario(function(urn)), memory=comparison),
+    ):
+        ((where, message),) = check_target(wanted)
+        assert where == ("target", "function")
+        assert f'the settings of "{qualifier}" cannot be changed; leave it out' in message
+    assert list(check_target(starting(Induce.CONFIG, urn="p:default:hello:latest"))) == []
+    assert list(check_target(starting(Induce.GAP, urn=urn))) == []

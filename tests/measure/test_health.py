@@ -207,3 +207,9 @@ def test_the_alarms_own_error_is_the_least_of_what_was_seen_and_a_stall_the_most
     early.final, late.seq = False, 1
     (agent,) = generator([total(early, late)]).agents
     assert (agent.timer_error_ns, agent.loop_lag_ns) == (40_000, 9_000_000)
+
+
+def test_a_phase_of_milliseconds_says_nothing_about_how_busy_an_agent_is() -> None:
+    brief = health(cpu_ns=4_000_000)
+    brief.to_ns = brief.from_ns + 3_000_000
+    assert "generator_cpu" not in {reason.rule for reason in judged(brief).reasons}

@@ -129,7 +129,7 @@ def test_a_load_that_could_tell_lists_its_invocations_by_start() -> None:
 def test_what_cold_starts_cost_is_said_where_it_is_not_nothing() -> None:
     assert "a million cold starts" not in said(result())
     dearer = result(penalty_cost=Figure(1.234, 1.1, 1.4))
-    assert "So a million cold starts cost 1.23 CNY (1.10 – 1.40) more than warm ones." in said(dearer)
+    assert "So a million cold starts cost 1.23 CNY (1.10–1.40) more than warm ones." in said(dearer)
 
 
 def test_figures_of_a_label_that_holds_too_many_of_the_other_kind_are_not_shown() -> None:

@@ -79,3 +79,7 @@ def test_a_range_names_its_unit_only_where_it_differs_from_the_figure_beside_it(
 @given(st.text())
 def test_foreign_text_becomes_one_printable_line(text: str) -> None:
     assert plain(units.printable(text)).isprintable()
+
+
+def test_a_length_that_was_measured_has_three_digits() -> None:
+    assert plain(units.span(9_342_539_511)) == "9.34 s"

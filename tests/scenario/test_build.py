@@ -130,3 +130,15 @@ def test_a_url_is_got_or_posted_to_as_there_is_an_event(rest: str, method: str, 
     )
     assert isinstance(scenario.target, HttpTarget)
     assert (scenario.target.method, scenario.target.headers, scenario.event) == (method, (("A", "5"),), event)
+
+
+def test_versions_are_names_however_they_are_written_and_none_by_default() -> None:
+    text = "name: x\nkind: cold-starts\ntarget: {endpoint: 'http://127.0.0.1:1', project_id: p, function: f}\n"
+    plain, versioned = (
+        read(text + block)
+        for block in ("", "cold-starts: {induce: [config, version], versions: [1, 1.10, v2, '!prod']}\n")
+    )
+    assert plain.cold_starts is not None
+    assert (plain.cold_starts.versions, plain.changes_settings) == ((), False)
+    assert versioned.cold_starts is not None
+    assert (versioned.cold_starts.versions, versioned.changes_settings) == (("1", "1.10", "v2", "!prod"), True)

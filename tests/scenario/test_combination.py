@@ -169,7 +169,7 @@ USER = "username: u, password: p, domain: d"
         ),
         (
             "{url: 'http://10.0.0.1/', headers: {Authorization: 'Bearer t'}}",
-            'target.headers.Authorization: got "http://10.0.0.1/" with the header Authorization: credentials would cross',
+            'target.headers.Authorization: got "http://10.0.0.1/" with the header Authorization: credentials would',
         ),
         (f"{{{REAL}, auth: {{}}}}", "target.auth: got an empty mapping"),
         (f"{{{REAL}, timeout: {{total: 0s}}}}", "target.timeout.total: got"),
@@ -252,11 +252,17 @@ def test_other_faults_of_a_phase_do_not_hide_its_combinations() -> None:
 @pytest.mark.parametrize(
     ("block", "message"),
     [
-        ("{induce: []}", "cold-starts.induce: got 0 items, expected 1 to 3"),
+        ("{induce: []}", "cold-starts.induce: got 0 items, expected 1 to 5"),
         ("{gap: 90}", "cold-starts.gap: got 90, expected a number with a unit"),
         ("{burst: 1}", "cold-starts.burst: got 1, expected a whole number of at least 2 and at most 1000"),
         ("{keep_alive: {from: 20s, to: 20s}}", "cold-starts.keep_alive: from is 20s and to is 20s"),
         ("{sizes: [256MB]}", "cold-starts.sizes: sizes are for induce: [memory]"),
+        ("{versions: [v1]}", "cold-starts.versions: versions are for induce: [version]"),
+        ("{induce: [gap, version]}", 'cold-starts.induce: version needs names: write versions: ["v1", "!prod"]'),
+        ("{induce: [version], versions: []}", "cold-starts.versions: got 0 items, expected at least 1"),
+        ("{induce: [version], versions: [v1, v1]}", "cold-starts.versions[1]: v1 is written twice"),
+        ("{induce: [version], versions: [v 1]}", 'cold-starts.versions[0]: got "v 1", expected the name of a version'),
+        ("{induce: 5, versions: [v1]}", "cold-starts.induce: got 5"),
         ("{probe: {nonce: x}}", "cold-starts.probe.nonce: unknown key"),
     ],
 )

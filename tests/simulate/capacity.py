@@ -16,6 +16,7 @@ from loadgen.scenario.model import NS_PER_S, MetricRule
 from loadgen.scenario.rule import parse
 from loadgen.stats.capacity import Plan, capacity
 from tests.simulate.baselines import mutilate, nighthawk
+from tests.simulate.parallel import all_of
 from tests.simulate.systems import FUNCTION, System, Truth, known, violations
 from tests.simulate.table import Row, quantile
 from tests.simulate.world import World, play
@@ -107,8 +108,7 @@ def case(truth: Truth, *, baselines: bool = True) -> Case:
 
 def rows(*, quick: bool) -> Iterator[Row]:
     """The lines of the table."""
-    truths = known()[:6] if quick else known()
-    yield from summarised([case(truth) for truth in truths])
+    yield from summarised(all_of(case, known()[:6] if quick else known(), "capacity"))
 
 
 def summarised(cases: Sequence[Case]) -> Iterator[Row]:

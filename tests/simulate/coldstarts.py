@@ -36,6 +36,7 @@ from loadgen.stats.decision import Ask
 from loadgen.stats.keepalive import estimate, next_gap
 from loadgen.stats.mixture import Abstained, fit
 from loadgen.stats.prevalence import share_estimated
+from tests.simulate.parallel import all_of
 from tests.simulate.table import Row
 from tests.simulate.world import World, play
 
@@ -183,12 +184,13 @@ def rows(*, quick: bool, seed: int = SEED) -> list[Row]:
 
 
 def _label_rows(repeats: int, seed: int) -> Iterator[Row]:
-    cells = [
-        cell(profile, jitter, seed + 1000 * repeat + 10 * row + column)
+    wanted = [
+        (profile, jitter, seed + 1000 * repeat + 10 * row + column)
         for repeat in range(repeats)
         for row, profile in enumerate(PROFILES)
         for column, jitter in enumerate(JITTERS_MS)
     ]
+    cells = all_of(_cell, wanted, "cold/warm labels")
     said = [each for each in cells if each.f1 is not None]
     missed = [each for each in cells if not each.meets]
     silent = [each for each in said if (each.wrong or 0) > 0.01]
@@ -233,6 +235,14 @@ def _rate_rows(replicates: int, seed: int) -> Iterator[Row]:
     )
 
 
+def _cell(wanted: tuple[str, float, int]) -> Cell:
+    return cell(*wanted)
+
+
+def _whole(wanted: tuple[float, str, int]) -> tuple[float | None, int, int]:
+    return whole(*wanted)
+
+
 def _keep_alive_rows(quick: bool, seed: int) -> Iterator[Row]:
     rng = Random(seed)
     errors = [keep_alive_error_s(rng, 0.002) for _ in range(300 if quick else 3000)]
@@ -245,10 +255,11 @@ def _keep_alive_rows(quick: bool, seed: int) -> Iterator[Row]:
         known[int(0.99 * len(known))] <= 2,
         f"{len(known)} functions; abstained for {len(errors) - len(known)}",
     )
-    results = [
-        whole(rng.uniform(15, 115), rng.choice(("r2-go", "r2-php", "r2-python3", "r2")), seed + number)
+    wanted = [
+        (rng.uniform(15, 115), rng.choice(("r2-go", "r2-php", "r2-python3", "r2")), seed + number)
         for number in range(3 if quick else 60)
     ]
+    results = all_of(_whole, wanted, "keep-alive")
     found = [abs(error) for error, *_ in results if error is not None]
     yield Row(
         "keep-alive",

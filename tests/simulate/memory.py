@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import count
 from statistics import median
 
@@ -31,6 +32,7 @@ from loadgen.scenario.model import (
 from loadgen.stats.cost import Rates
 from loadgen.stats.decision import Ask, Decision, Seen
 from loadgen.stats.memory import compare, phase
+from tests.simulate.parallel import all_of
 from tests.simulate.table import Row
 from tests.simulate.world import play
 
@@ -292,13 +294,14 @@ UNSTEADY = Function(0.5, 0.0, 1, 0.3, 60, 0.0, "proportional", 0.6, 0.1, 0.1)
 
 def rows(*, quick: bool) -> Iterator[Row]:
     """The lines of the table."""
-    cheapest = [case(seed) for seed in range(40 if quick else 800)]
-    yield from _cheapest(cheapest)
-    yield from _ruled("p95", [case(seed, 0.95) for seed in range(30 if quick else 600)], 750)
-    yield from _ruled("p99, blocks: 100", [case(seed, 0.99, 100) for seed in range(10 if quick else 200)], None)
-    unsteady = [case(seed, function=UNSTEADY) for seed in range(10 if quick else 100)]
-    flagged = sum(len(each.result.tied_mb) > 1 for each in unsteady) / len(unsteady)
-    deviation = median(each.result.instance_deviation or 0.0 for each in unsteady)
+    yield from _cheapest(all_of(case, range(40 if quick else 800), "memory, cheapest"))
+    p95 = all_of(partial(case, p=0.95), range(30 if quick else 600), "memory, p95")
+    yield from _ruled("p95", p95, 750)
+    p99 = all_of(partial(case, p=0.99, blocks=100), range(10 if quick else 200), "memory, p99")
+    yield from _ruled("p99, blocks: 100", p99, None)
+    unsteady = all_of(partial(case, function=UNSTEADY), range(10 if quick else 100), "memory, unsteady")
+    flagged = sum(len(found.result.tied_mb) > 1 for found in unsteady) / len(unsteady)
+    deviation = median(found.result.instance_deviation or 0.0 for found in unsteady)
     yield Row(
         "memory",
         "instability, where instances differ and costs hardly do: no lone winner",
@@ -307,7 +310,7 @@ def rows(*, quick: bool) -> Iterator[Row]:
         flagged == 1,
         f"{len(unsteady)} comparisons",
         "Power Tuning: always a winner, "
-        f"{sum(each.usual_regret <= 0.02 for each in unsteady) / len(unsteady):.0%} of them within 2 % of the best",
+        f"{sum(found.usual_regret <= 0.02 for found in unsteady) / len(unsteady):.0%} of them within 2 % of the best",
     )
 
 

@@ -428,7 +428,7 @@ def breaking(times: int, seed: int) -> dict[str, int]:
     found["starts_unknown"] = min(
         found["starts_unknown"], sum("starts_unknown" in fired_on(started(rng, cold=5)) for _ in range(times))
     )
-    hasty = (memory.case(number, 0.95, rounds=5).result for number in range(1000))
+    hasty = (memory.case(number, 0.95, 60, rounds=4).result for number in range(1000))
     found["few_instances"] = sum(
         "few_instances" in fired_on(r) for r in islice((r for r in hasty if r.recommended_mb), times)
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -21,9 +22,11 @@ from loadgen.pacing import random_stream
 from loadgen.scenario.model import MEMORY_SIZES_MB, NS_PER_S, EmulatedFunction, Emulator, Throttle, Work
 from loadgen.stats.attribution import COLD, EXECUTION, QUOTA, excess
 from loadgen.stats.capacity import CONFIRM_LIFETIMES, CONFIRM_NS
+from tests.simulate.parallel import all_of
 
 TRUTHS = Path(__file__).with_name("capacity.json")
 FUNCTION = "hello"
+_BATCH = 20  # what is found is written down after so many
 
 
 class System(Struct, frozen=True):
@@ -143,7 +146,8 @@ def _violation(system: System, call: object) -> str | None:
         return QUOTA
     if call.status == 200 and call.ends_at_ns - call.received_ns + system.rtt_ns <= system.latency_ns:
         return None
-    if call.duration_ns + call.overhead_ns + system.rtt_ns > system.latency_ns:
+    longest_ns = min(system.latency_ns - system.rtt_ns, system.emulator.gateway_timeout_ns)
+    if call.duration_ns + call.overhead_ns > longest_ns:
         return EXECUTION
     return COLD if call.cold else QUOTA  # a warm call waits for nothing but the limit
 
@@ -181,12 +185,14 @@ def known() -> list[Truth]:
 def main(first: int, number: int, calls: int) -> None:
     """Find the capacity of some systems and add them to those known."""
     found = {each.system.seed: each for each in known()}
-    for seed in range(first, first + number):
-        if seed not in found and (answer := truth(draw(seed), calls)):
-            found[seed] = answer
-            kept = {"calls": calls, "truths": msgspec.to_builtins([found[key] for key in sorted(found)])}
-            TRUTHS.write_text(json.dumps(kept, indent=1) + "\n")
-            print(seed, answer.capacity_per_s, answer.bound, flush=True)  # noqa: T201
+    wanted = [draw(seed) for seed in range(first, first + number) if seed not in found]
+    while wanted:
+        batch, wanted = wanted[:_BATCH], wanted[_BATCH:]
+        for answer in all_of(partial(truth, calls=calls), batch, f"systems up to {batch[-1].seed}"):
+            if answer is not None:
+                found[answer.system.seed] = answer
+        kept = {"calls": calls, "truths": msgspec.to_builtins([found[key] for key in sorted(found)])}
+        TRUTHS.write_text(json.dumps(kept, indent=1) + "\n")
 
 
 if __name__ == "__main__":

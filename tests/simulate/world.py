@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from itertools import count, cycle
 from typing import Protocol, TypeVar
 
-from loadgen.emulator.model import Admitted, Platform, Rejected
+from loadgen.emulator.model import LATEST, Admitted, Platform, Rejected
 from loadgen.measure.histogram import HIGHEST, Histogram, slot
 from loadgen.measure.interval import VERSION, Connections, Frame, Health, Sample
 from loadgen.measure.merge import Key, PhaseTotal
@@ -66,6 +66,8 @@ class World:
     def run(self, ask: Ask) -> Seen:
         """What the run showed."""
         self.now_ns += ask.idle_ns
+        if ask.renewed:
+            self.platform.update(self.now_ns, self._function, self.platform.current(self._function))
         self._cuts = ask.cuts or self._cuts
         samples: list[Sample] = []
         totals: list[PhaseTotal] = []
@@ -73,17 +75,20 @@ class World:
             if samples and ask.enough is not None and ask.enough(samples):
                 break
             wanted = ask.memory_mb[number] if ask.memory_mb else None
+            version = ask.versions[number] if ask.versions else None
             begun = len(samples)
-            self._phase(phase, wanted if isinstance(wanted, tuple) else (wanted,), ask, samples)
+            self._phase(phase, wanted if isinstance(wanted, tuple) else (wanted,), version, ask, samples)
             totals.append(self._total(phase, samples[begun:]))
         samples.sort(key=lambda sample: (sample.intended_ns, sample.index))
         return Seen(tuple(totals), tuple(samples) if ask.samples else (), Verdict("valid", []))
 
     def call(self, at_ns: int, memory_mb: int | None = None) -> Sample:
         """One invocation, intended and started at an instant not before the last."""
-        return self._invoke("call", next(self._numbers), at_ns, at_ns, memory_mb)
+        return self._invoke("call", next(self._numbers), at_ns, at_ns, memory_mb, None)
 
-    def _phase(self, phase: Phase, turns: Sequence[int | None], ask: Ask, samples: list[Sample]) -> None:
+    def _phase(
+        self, phase: Phase, turns: Sequence[int | None], version: str | None, ask: Ask, samples: list[Sample]
+    ) -> None:
         """Run a phase to its end, or until it is enough; ``samples`` grow in the order in which calls end.
 
         The invocations ask for the memory sizes in turns.
@@ -102,7 +107,7 @@ class World:
             if started_ns >= until_ns:
                 break
             number = next(self._numbers)
-            sample = self._invoke(phase.name, number, intended_ns, started_ns, next(sizes))
+            sample = self._invoke(phase.name, number, intended_ns, started_ns, next(sizes), version)
             heapq.heappush(flying, (sample.ended_ns, number, sample))
         _land(flying, 1 << 62, samples)
         self.loaded_ns += until_ns - begin_ns
@@ -132,8 +137,10 @@ class World:
             yield intended_ns, started_ns
             heapq.heappush(ends, self._last_end_ns)
 
-    def _invoke(self, phase: str, number: int, intended_ns: int, started_ns: int, memory_mb: int | None) -> Sample:
-        call = self.platform.arrive(started_ns + self._half_trip_ns, self._function, memory_mb)
+    def _invoke(
+        self, phase: str, number: int, intended_ns: int, started_ns: int, memory_mb: int | None, version: str | None
+    ) -> Sample:
+        call = self.platform.arrive(started_ns + self._half_trip_ns, self._function, memory_mb, version or LATEST)
         if self._remember:
             self.truth[call.request_id] = call
         self.invocations += 1

@@ -14,12 +14,33 @@ from tests.simulate.world import World, play
 
 S = 1_000_000_000
 FUNCTION = EmulatedFunction("hello", 512, Work(20_000_000, 0.3), "r2-go", 100, True, 0.0)
-SETTINGS = ColdStarts((Induce.GAP, Induce.BURST), 90 * S, 20, 60, 400, (10 * S, 120 * S), (256, 1024), None)
+VERSIONS = ("v1", "v2")
+SETTINGS = ColdStarts((Induce.GAP, Induce.BURST), 90 * S, 20, 60, 400, (10 * S, 120 * S), (256, 1024), None, VERSIONS)
 
 
-def world(function: EmulatedFunction = FUNCTION, *, keep_alive_s: float = 60, seed: int = 1) -> World:
+def world(
+    function: EmulatedFunction = FUNCTION, *, keep_alive_s: float = 60, seed: int = 1, kind: type[World] = World
+) -> World:
     settings = Emulator(seed, round(keep_alive_s * S), (function,))
-    return World(settings, seed=seed, totals=False, remember=True)
+    made = kind(settings, seed=seed, totals=False, remember=True)
+    for version in VERSIONS:
+        made.platform.publish("hello", version)
+    return made
+
+
+class Noting(World):
+    """Remembers what it was asked for."""
+
+    def run(self, ask: Ask) -> Seen:
+        self.asked = [*getattr(self, "asked", []), ask]
+        return super().run(ask)
+
+
+class Upgrading(World):
+    """A platform that, when settings change, has new instances in the place of the old ones before a call comes."""
+
+    def run(self, ask: Ask) -> Seen:
+        return super().run(replace(ask, renewed=False))
 
 
 def played(settings: ColdStarts = SETTINGS, on: World | None = None) -> ColdStartsResult:
@@ -56,10 +77,97 @@ def test_what_a_cold_start_costs_is_the_difference_of_the_medians() -> None:
 
 def test_every_means_says_what_it_gave() -> None:
     means = {each.name: each for each in played(replace(SETTINGS, induce=tuple(Induce))).means}
-    assert list(means) == ["gap", "burst", "memory"]
+    assert list(means) == ["gap", "burst", "memory", "version", "config"]
     assert all(each.cold == each.invocations > 0 for each in means.values())
-    assert means["burst"].invocations == 20 * means["burst"].rounds
-    assert means["memory"].invocations == 2 * means["memory"].rounds
+    calls = {"gap": 1, "burst": 20, "memory": 2, "version": 2, "config": 1}
+    assert {name: each.invocations for name, each in means.items()} == {
+        name: number * means[name].rounds for name, number in calls.items()
+    }
+
+
+def test_a_change_of_settings_needs_no_silence_and_other_versions_need_none_before_the_first_turn() -> None:
+    on = world(kind=Noting)
+    assert isinstance(on, Noting)
+    played(replace(SETTINGS, induce=(Induce.VERSION, Induce.CONFIG)), on)
+    changes = [ask for ask in on.asked if ask.renewed]
+    versions = [ask for ask in on.asked if ask.versions]
+    assert {ask.idle_ns for ask in changes} == {0}
+    assert all(len(ask.phases) == 1 and ask.phases[0].name.startswith("config-") for ask in changes)
+    assert [ask.idle_ns for ask in versions] == [0, *[SETTINGS.gap_ns] * (len(versions) - 1)]
+    assert {ask.versions for ask in versions} == {VERSIONS}
+
+
+def test_cold_calls_after_a_change_of_settings_are_compared_with_warm_ones_but_none_of_other_versions() -> None:
+    """They are of the same function; another version may be another handler."""
+    on = world()
+    result = played(replace(SETTINGS, induce=(Induce.VERSION, Induce.CONFIG)), on)
+    truth = [call for call in on.truth.values() if isinstance(call, Admitted)]
+    assert {call.version for call in truth} == {"latest", *VERSIONS}
+    own = [call for call in truth if call.version == "latest"]
+    assert result.cold.count == sum(call.cold for call in own) > result.means[1].cold > 0
+    assert result.warm.count == sum(not call.cold for call in own)
+
+
+def test_with_changes_of_settings_and_other_versions_the_bounds_enclose_what_was_seen() -> None:
+    on = world()
+    result = played(replace(SETTINGS, induce=(Induce.CONFIG, Induce.BURST, Induce.VERSION)), on)
+    own = [call for call in on.truth.values() if isinstance(call, Admitted) and call.version == "latest"]
+    assert result.pool is not None
+    assert result.pool.seen == sum(call.cold for call in own)
+    assert result.pool.fewest <= result.pool.seen <= result.pool.most
+    assert result.notes == []
+
+
+def test_a_change_of_settings_whose_cold_start_the_platform_hides_is_seen_and_no_fault_of_the_traffic() -> None:
+    result = played(replace(SETTINGS, induce=(Induce.BURST, Induce.CONFIG)), world(kind=Upgrading))
+    (config,) = [each for each in result.means if each.name == "config"]
+    assert (config.cold, config.warm) == (0, config.invocations)
+    assert result.pool is not None
+    assert result.pool.fewest <= result.pool.seen <= result.pool.most
+    (note,) = result.notes
+    assert "meant to be cold by config were warm: the platform had new instances" in note
+
+
+def test_two_names_of_one_version_are_seen_to_share_its_instances() -> None:
+    class Aliased(World):
+        """Its second version is an alias of the first."""
+
+        def run(self, ask: Ask) -> Seen:
+            return super().run(replace(ask, versions=ask.versions and ("v1", "v1")))
+
+    result = played(replace(SETTINGS, induce=(Induce.BURST, Induce.VERSION)), world(kind=Aliased))
+    (version,) = [each for each in result.means if each.name == "version"]
+    assert version.cold == version.warm == version.rounds
+    assert any("two of the names are of one version" in note for note in result.notes)
+
+
+def test_a_version_that_does_not_exist_ends_the_run_at_once_and_is_named() -> None:
+    class Missing(World):
+        """It has no version v2."""
+
+        def run(self, ask: Ask) -> Seen:
+            seen = super().run(ask)
+            return replace(
+                seen,
+                samples=tuple(
+                    replace(each, outcome="not_found", reason="404") if each.phase.endswith("-v2") else each
+                    for each in seen.samples
+                ),
+            )
+
+    result = played(replace(SETTINGS, induce=(Induce.VERSION, Induce.GAP)), world(kind=Missing))
+    assert not result.complete
+    assert [each.rounds for each in result.means] == [1]
+    assert result.notes[0] == "The function has no v2: correct cold-starts.versions."
+
+
+def test_cold_starts_that_are_all_of_other_handlers_are_not_compared_with_warm_ones() -> None:
+    result = played(replace(SETTINGS, induce=(Induce.MEMORY, Induce.VERSION), keep_alive_ns=None))
+    assert result.cold.count == 1
+    assert result.notes == [
+        "Cold starts at other memory sizes and of other versions are not compared with warm ones, as handlers may run "
+        "at another speed."
+    ]
 
 
 def test_a_gap_shorter_than_instances_live_is_seen_to_induce_nothing() -> None:
@@ -112,15 +220,10 @@ def test_a_run_cut_short_reports_what_is_known_so_far(runs: int) -> None:
 
 def test_nothing_asked_for_has_more_in_flight_than_was_announced() -> None:
     most = widest(SETTINGS, 100 * S).max_in_flight
-    asked: list[Ask] = []
-
-    class Noting(World):
-        def run(self, ask: Ask) -> Seen:
-            asked.append(ask)
-            return super().run(ask)
-
-    played(on=Noting(Emulator(1, 60 * S, (FUNCTION,)), totals=False))
-    assert max(phase.max_workers for ask in asked for phase in ask.phases) == most
+    on = world(kind=Noting)
+    assert isinstance(on, Noting)
+    played(on=on)
+    assert max(phase.max_workers for ask in on.asked for phase in ask.phases) == most
 
 
 def test_what_an_invalid_run_measured_is_left_out_but_its_calls_stay_traffic() -> None:
@@ -143,7 +246,12 @@ def test_what_an_invalid_run_measured_is_left_out_but_its_calls_stay_traffic() -
 
 
 def test_a_cold_start_costs_what_it_is_billed_more() -> None:
-    settings = Emulator(1, 60 * S, (replace(FUNCTION, initializer=Initializer(300_000_000, 0.1, 3 * S)),), init_billing=InitBilling.SAME_CALL)
+    settings = Emulator(
+        1,
+        60 * S,
+        (replace(FUNCTION, initializer=Initializer(300_000_000, 0.1, 3 * S)),),
+        init_billing=InitBilling.SAME_CALL,
+    )
     on = World(settings, totals=False)
     result = play(cold_starts(SETTINGS, 100 * S, 1, Rates("CNY", 0.001, 0.1)), on)
     assert result.billed_penalty_ns is not None

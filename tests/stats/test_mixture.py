@@ -8,7 +8,7 @@ from scipy import stats
 
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.start import AMBIGUOUS, COLD, WARM
-from loadgen.stats.mixture import Abstained, Floats, Mixture, fit, labelling, posterior, t_quantile
+from loadgen.stats.mixture import Abstained, Floats, Mixture, Warm, fit, labelling, posterior, t_quantile
 
 
 def histogram(times_ms: Floats) -> Histogram:
@@ -35,6 +35,30 @@ def separable() -> tuple[Histogram, Histogram]:
 @pytest.mark.parametrize("q", [0.5, 0.9, 0.99, 0.9999])
 def test_quantiles_of_the_t_law_are_those_of_scipy(freedom: float, q: float) -> None:
     assert t_quantile(freedom, q) == pytest.approx(stats.t.ppf(q, freedom), rel=1e-5, abs=1e-9)
+
+
+@pytest.mark.parametrize("power", [2.5, 3.0, 4.0])
+@pytest.mark.parametrize("q", [0.9, 0.99, 0.9999])
+def test_quantiles_above_the_mode_of_a_light_tail_are_those_of_scipy(power: float, q: float) -> None:
+    law = Warm(1.0, 0.5, 0.5, 120.0, power)
+    below = law.below * law.areas[0] / law.area
+    # scipy's law is exp(-|z|**p), ours exp(-|z|**p / p)
+    half = stats.halfgennorm(power, scale=0.5 * power ** (1 / power))
+    assert law.quantile(q) == pytest.approx(1.0 + half.ppf((q - below) / (1 - below)), rel=1e-4)
+
+
+@pytest.mark.parametrize("fast_ones", [20, 40, 80])
+def test_fast_cold_starts_are_not_called_warm_behind_jitter_whose_tail_a_normal_law_would_make_too_heavy(
+    fast_ones: int,
+) -> None:
+    rng = np.random.default_rng(6)
+
+    def jittered(n: int) -> Floats:
+        return warm_ms(rng, n) + 18 + rng.exponential(50, n)
+
+    fast, slow = jittered(fast_ones) + rng.uniform(300, 500, fast_ones), jittered(160) + cold_ms(rng, 160, 10_000)
+    found = fit(histogram(np.concatenate((jittered(3800), fast, slow))), histogram(jittered(1000)))
+    assert isinstance(found, Abstained) or found.cuts.warm_below_ns < 400e6
 
 
 def test_cold_and_warm_calls_far_apart_are_all_told_apart() -> None:

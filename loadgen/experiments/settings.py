@@ -1,15 +1,18 @@
-"""A function's memory size, changed for the stretches of a run and put back in the end."""
+"""A function's settings, changed for the stretches of a run and put back in the end."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
+from itertools import count
 from types import TracebackType
-from typing import Self
+from typing import Any, Final, Self
 
 from loadgen.control.authorization import authorization
 from loadgen.control.changes import Changes, UndoError
 from loadgen.control.client import Control
+from loadgen.control.document import Path
 from loadgen.control.fault import ControlError
 from loadgen.control.journalfile import JournalError, JournalFile
 from loadgen.engine.address import AddressError, tls_context
@@ -17,19 +20,24 @@ from loadgen.experiments.runner import SettingsError
 from loadgen.functiongraph.urn import function_urn
 from loadgen.scenario.model import FunctionTarget
 
+_MEMORY: Final = ("memory_size",)
+_RUN: Final = ("user_data", "LOADGEN_RUN")
 
-class Resizing:
+
+class Settings:
     """An async context manager: however it is left, the function is as it was, or a SettingsError says what to do.
 
     The error takes the place of whatever ended the context.
     """
 
-    def __init__(self, target: FunctionTarget, journal: Callable[[], JournalFile]) -> None:
-        """``target`` has the credentials that are in use; ``journal`` opens the journal before the first change."""
+    def __init__(self, target: FunctionTarget, run: str, journal: Callable[[str], JournalFile]) -> None:
+        """``target`` has the credentials that are in use; ``journal`` opens the run's, before the first change."""
         self._target = target
-        self._journal = journal
+        self._run = run
+        self._journal = partial(journal, run)
         self._stack = AsyncExitStack()
         self._changes: Changes | None = None
+        self._numbers = count(1)
 
     async def __aenter__(self) -> Self:
         """Get ready; changes nothing. Raises SettingsError."""
@@ -57,10 +65,21 @@ class Resizing:
         except UndoError as fault:
             raise SettingsError(str(fault)) from fault
 
-    async def use(self, memory_mb: int) -> None:
+    async def resize(self, memory_mb: int) -> None:
         """Give the function this memory size; new calls run on new instances of it. Raises SettingsError."""
+        await self._change({_MEMORY: memory_mb}, f"the function's memory size cannot be set to {memory_mb} MB")
+
+    async def renew(self) -> None:
+        """Change nothing that matters to the function, so that new calls run on new instances. Raises SettingsError.
+
+        The variable gets a value that it never had, as what it holds already would change nothing.
+        """
+        value = f"{self._run}-{next(self._numbers)}"
+        await self._change({_RUN: value}, "the environment variable LOADGEN_RUN of the function cannot be set")
+
+    async def _change(self, wanted: Mapping[Path, Any], fault: str) -> None:
         assert self._changes is not None
         try:
-            await self._changes.config(function_urn(self._target), {("memory_size",): memory_mb})
+            await self._changes.config(function_urn(self._target), wanted)
         except (ControlError, JournalError) as error:
-            raise SettingsError(f"the function's memory size cannot be set to {memory_mb} MB: {error}") from error
+            raise SettingsError(f"{fault}: {error}") from error
