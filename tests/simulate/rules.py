@@ -286,7 +286,9 @@ def started(
     profile = str(rng.choice(profiles))
     function = EmulatedFunction("hello", 512, Work(int(rng.uniform(5e6, 5e7)), 0.3), profile, 100, True, 0.0)
     keep_alive_ns = round(rng.uniform(20, 100) * NS_PER_S)
-    settings = ColdStarts((Induce.GAP, Induce.BURST), 180 * NS_PER_S, 20, cold, 1000, KEEP_ALIVE_NS, (), None)
+    settings = ColdStarts(
+        (Induce.GAP, Induce.BURST), 180 * NS_PER_S, min(20, cold), cold, 1000, KEEP_ALIVE_NS, (), None
+    )
     played = world(Emulator(seed, keep_alive_ns, (function,)), seed=seed, totals=False)
     return play(cold_starts(settings, 100 * NS_PER_S, seed), played)
 
