@@ -69,6 +69,7 @@ from loadgen.scenario.model import (
     Phase,
     Scenario,
     TokenAuth,
+    Trace,
     Workers,
 )
 from loadgen.scenario.secret import Secrets
@@ -458,7 +459,9 @@ class Runner:
             return
         begin_ns = monotonic_ns() + _LEAD_NS
         self._totals.append(total)
-        self._plans.append(PhasePlan(phase.name, phase.warmup, phase.closed, phase.duration_ns, drawn))
+        locked = phase.shape.locked if isinstance(phase.shape, Trace) else None
+        planned = PhasePlan(phase.name, phase.warmup, phase.closed, phase.duration_ns, drawn, locked=locked)
+        self._plans.append(planned)
         self._observer.phase_started(phase.name, phase.duration_ns, drawn)
         load_ns = 0
         decided = False
@@ -549,6 +552,8 @@ class Runner:
             scenarios={machine.scenario_sha256},
             fresh_connections=self._fresh,
             overhead_floor_ns=floor_ns,
+            memory_mb=_asked_mb(self._scenario),
+            experiment=self._experiment,
         )
         if self._scenario.kind != "load":
             verdict = of_generator(verdict)
@@ -600,6 +605,13 @@ def agents_of(scenario: Scenario, most: int) -> int:
     """How many processes a run uses when it may use ``most``: with fewer workers than that, no more are needed."""
     allowed = scenario.budget.in_flight
     return min([most, *(phase.max_workers for phase in scenario.phases), *([] if allowed is None else [allowed])])
+
+
+def _asked_mb(scenario: Scenario) -> int | None:
+    """The memory size that every invocation asks for; None where there is none, or they ask for different ones."""
+    target = scenario.target
+    of_one_size = scenario.kind in ("load", "capacity")
+    return target.memory_mb if of_one_size and isinstance(target, FunctionTarget) else None
 
 
 def _capped(phase: Phase, scenario: Scenario) -> Phase:

@@ -3,7 +3,7 @@
 Theory of operation. A frame is a delta, so a phase is the sum of its frames, over seconds and over agents alike, and
 the measured phases together are the sum of the phases. Only then are percentiles read off the merged histograms. What
 is kept does not grow with the length of the run: one sparse histogram per start label, outcome and metric that
-occurred, and a bounded number of examples.
+occurred, latencies in a bounded number of batches, and a bounded number of examples.
 
 Every frame must be added, once and in its agent's order. ``faults`` says where that, or the identities of the counts,
 did not hold.
@@ -20,6 +20,7 @@ from typing import NamedTuple, TypeVar
 from msgspec import Struct
 
 from loadgen.functiongraph.outcome import CENSORED, Outcome
+from loadgen.measure.dependence import Batches, widening
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Connections, Failure, Frame, Health, Host, Misbilled, Slow, worse
 from loadgen.measure.percentile import LISTED, percentiles
@@ -44,6 +45,8 @@ class PhasePlan(Struct, frozen=True):
 
     ``duration_ns`` is how long it sent load: its own duration, or less when it was cut short. ``drawn`` is the number
     of starts in the schedule that was drawn for it, None in a closed phase. ``notes`` are sentences for the Summary.
+    ``locked`` is how probable it is that the functions of a replayed trace agree by chance as much as they do on the
+    second of the minute; None where there is nothing to tell.
     """
 
     name: str
@@ -52,6 +55,7 @@ class PhasePlan(Struct, frozen=True):
     duration_ns: int
     drawn: int | None
     notes: tuple[str, ...] = ()
+    locked: float | None = None
 
 
 class Key(NamedTuple):
@@ -133,6 +137,7 @@ class PhaseTotal:
         self.failures: dict[str, list[Failure]] = {}
         self.slowest: list[Slow] = []
         self.agents: dict[int, AgentFrames] = {}
+        self._batches = Batches()
 
     def add(self, frame: Frame) -> None:
         """Add one frame. One that was added before is left out, and is a fault.
@@ -143,16 +148,21 @@ class PhaseTotal:
             raise ValueError(f"a frame of phase {frame.phase!r}, expected one of {self.name!r}")
         if not self._follows(frame):
             return
+        latencies = []
         for name, packed in frame.hist.items():
-            phase, *key = name.rsplit("/", 3)
-            if phase != self.name or len(key) != 3:
+            phase, *parts = name.rsplit("/", 3)
+            if phase != self.name or len(parts) != 3:
                 raise ValueError(f"histogram {name!r}, expected {self.name}/start/outcome/metric")
-            self._histogram(Key(*key)).add_packed(packed)
+            key = Key(*parts)
+            self._histogram(key).add_packed(packed)
+            if (key.outcome, key.metric) == (OK, Metric.LATENCY.value):
+                latencies.append(packed)
+        self._batches.add(frame.from_ns, frame.to_ns, latencies)
         self._add_counts(frame)
         self._keep(frame.failures, frame.slowest)
 
     def merge(self, other: PhaseTotal) -> None:
-        """Add another phase: all but which agents sent what."""
+        """Add another phase: all but which agents sent what, and what was seen when."""
         for key, histogram in other.histograms.items():
             self._histogram(key).add(histogram)
         self._add_counts(other)
@@ -188,6 +198,10 @@ class PhaseTotal:
     def censored(self) -> Histogram:
         """Those of ``latency_all`` that are only known to be at least so long."""
         return self.merged("latency", outcomes=CENSORED_NAMES)
+
+    def inflation(self, load_ns: int) -> float | None:
+        """By how much the share of slow invocations varies more than if they were independent; see ``Batches``."""
+        return self._batches.inflation(load_ns)
 
     def faults(self) -> Iterator[str]:
         """What is wrong with this phase's record, one sentence each."""
@@ -293,7 +307,8 @@ def phase_summary(
     plan: PhasePlan, total: PhaseTotal, ps: Iterable[float] = (), billing: Bill | None = None
 ) -> PhaseSummary:
     """The Summary of one phase. ``ps`` are percentiles wanted beyond those always listed, in percent."""
-    return _summary(plan, total, "closed" if plan.closed else "open", [*LISTED, *ps], billing)
+    widened = widening(total.inflation(plan.duration_ns))
+    return _summary(plan, total, "closed" if plan.closed else "open", [*LISTED, *ps], billing, widened)
 
 
 def totals(
@@ -302,7 +317,7 @@ def totals(
     """The Summary over all measured phases, warm-up left out; ``plans`` and ``phases`` in the same order."""
     measured = [(plan, phase) for plan, phase in zip(plans, phases, strict=True) if not plan.warmup]
     drawn = [plan.drawn for plan, _ in measured]
-    plan = PhasePlan(
+    plan_of_all = PhasePlan(
         name="totals",
         warmup=False,
         closed=all(plan.closed for plan, _ in measured),
@@ -311,7 +326,9 @@ def totals(
     )
     models = {"closed" if plan.closed else "open" for plan, _ in measured}
     model = models.pop() if len(models) == 1 else "mixed"
-    return _summary(plan, combined(phase for _, phase in measured), model, [*LISTED, *ps], billing)
+    # bursts of one phase are in the totals, too; how much they count there is not known
+    widened = max((widening(phase.inflation(plan.duration_ns)) for plan, phase in measured), default=1.0)
+    return _summary(plan_of_all, combined(phase for _, phase in measured), model, [*LISTED, *ps], billing, widened)
 
 
 def generator(phases: Sequence[PhaseTotal], overhead_floor_ns: int | None = None) -> Generator:
@@ -366,7 +383,9 @@ def most(values: Iterable[_Number | None]) -> _Number | None:
     return max((value for value in values if value is not None), default=None)
 
 
-def _summary(plan: PhasePlan, total: PhaseTotal, model: str, ps: Sequence[float], billing: Bill | None) -> PhaseSummary:
+def _summary(
+    plan: PhasePlan, total: PhaseTotal, model: str, ps: Sequence[float], billing: Bill | None, inflation: float
+) -> PhaseSummary:
     metrics = dict.fromkeys(ALWAYS, Histogram()) | total.by_metric()
     starts = sorted({key.start for key in total.histograms if key.outcome == OK})
     return PhaseSummary(
@@ -388,12 +407,13 @@ def _summary(plan: PhasePlan, total: PhaseTotal, model: str, ps: Sequence[float]
             failures=[failure for _, kept in sorted(total.failures.items()) for failure in kept],
             slowest=total.slowest,
         ),
-        metrics=_summaries(metrics, ps)
-        | {"latency_all": metric_summary("latency_all", total.latency_all(), ps, total.censored())},
+        metrics=_summaries(metrics, ps, inflation)
+        | {"latency_all": metric_summary("latency_all", total.latency_all(), ps, total.censored(), inflation)},
         by_outcome={
-            outcome: _summaries(total.by_metric(outcome), ps) for outcome in sorted(FAILED & total.outcomes.keys())
+            outcome: _summaries(total.by_metric(outcome), ps, inflation)
+            for outcome in sorted(FAILED & total.outcomes.keys())
         },
-        by_start={start: _summaries(total.by_metric(start=start), ps) for start in starts},
+        by_start={start: _summaries(total.by_metric(start=start), ps, inflation) for start in starts},
         notes=[*plan.notes, *_notes(total)],
         billing=None if billing is None else billing(total),
     )
@@ -415,12 +435,18 @@ def _descending(counts: Counter[str]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _summaries(histograms: dict[str, Histogram], ps: Sequence[float]) -> dict[str, MetricSummary]:
-    return {metric: metric_summary(metric, histogram, ps) for metric, histogram in histograms.items()}
+def _summaries(histograms: dict[str, Histogram], ps: Sequence[float], inflation: float) -> dict[str, MetricSummary]:
+    return {
+        metric: metric_summary(metric, histogram, ps, inflation=inflation) for metric, histogram in histograms.items()
+    }
 
 
 def metric_summary(
-    metric: str, histogram: Histogram, ps: Iterable[float], censored: Histogram | None = None
+    metric: str,
+    histogram: Histogram,
+    ps: Iterable[float],
+    censored: Histogram | None = None,
+    inflation: float = 1.0,
 ) -> MetricSummary:
     """The distribution of one metric with the percentiles ``ps`` (in percent); see ``percentile.percentiles``.
 
@@ -435,7 +461,7 @@ def metric_summary(
         min=None if least is None else least * unit,
         max=None if most is None else most * unit,
         mean=None if mean is None else round(mean * unit),
-        percentiles=percentiles(histogram, ps, unit, censored),
+        percentiles=percentiles(histogram, ps, unit, censored, inflation),
         histogram=histogram.encode(),
         histogram_unit="KiB" if memory else "us",
     )

@@ -3,7 +3,8 @@
 Theory of operation. The number of observations below the true quantile q is binomial (n, q) whatever the distribution,
 so the order statistics x₍ₗ₎ and x₍ᵤ₎ enclose it with at least the wanted confidence when l and u are that binomial's
 quantiles. l = 0 or u = n + 1 means that the sample has no such limit: p99 needs 368 observations before it has both at
-95 %. Valid for independent observations.
+95 %. That is for independent observations. Where they are known not to be (``loadgen.measure.dependence``), the ranks
+are those of a smaller sample, spread over the whole one.
 
 Sources: W. J. Conover, Practical Nonparametric Statistics, section 3.2; G. J. Hahn and W. Q. Meeker, Statistical
 Intervals, chapter 5; the definition of a sample quantile is number 1 of R. J. Hyndman and Y. Fan, Sample Quantiles in
@@ -43,6 +44,23 @@ def ranks(n: int, q: float, confidence: float = CONFIDENCE) -> tuple[int | None,
     alpha = 1 - confidence
     below, above = _binomial_quantiles(n, q, alpha / 2, 1 - alpha / 2)
     return below or None, above + 1 if above < n else None
+
+
+def ranks_of_dependent(n: int, q: float, inflation: float) -> tuple[int | None, int | None]:
+    """``ranks`` where ``n`` observations say as much as n / ``inflation`` independent ones; never narrower than those.
+
+    The limits enclose as large a part of the sample as they would of the smaller one.
+    """
+    low, high = ranks(n, q)
+    if inflation <= 1:
+        return low, high
+    effective = max(1, int(n / inflation))
+    fewer_low, fewer_high = ranks(effective, q)
+    if low is not None:
+        low = None if fewer_low is None else min(low, (fewer_low - 1) * n // effective + 1)
+    if high is not None:
+        high = None if fewer_high is None else max(high, -(-fewer_high * n // effective))
+    return low, high
 
 
 def _binomial_quantiles(n: int, q: float, low: float, high: float) -> tuple[int, int]:
@@ -86,14 +104,28 @@ def needed(p: float) -> int | None:
     return max(math.ceil(BEYOND / (1 - q)), both_limits)
 
 
+def bounded(n: int, p: float, inflation: float) -> bool:
+    """Whether ``n`` observations that say as much as n / ``inflation`` independent ones bound the percentile ``p``."""
+    return None not in _interval(n, p, inflation)
+
+
+def _interval(n: int, p: float, inflation: float) -> tuple[int | None, int | None]:
+    """The ranks of a percentile's limits: both, or neither."""
+    if not supported(n, p):
+        return None, None
+    low, high = ranks_of_dependent(n, float(share(p)), inflation)
+    return (None, None) if low is None or high is None else (low, high)
+
+
 def percentiles(
-    histogram: Histogram, ps: Iterable[float], unit: int, censored: Histogram | None = None
+    histogram: Histogram, ps: Iterable[float], unit: int, censored: Histogram | None = None, inflation: float = 1.0
 ) -> list[Percentile]:
     """The percentiles ``ps`` (in percent), ascending and each once; empty for an empty histogram.
 
     ``unit`` is what one count of a slot's value is worth: 1,000 ns to a µs, 1,024 bytes to a KiB. ``value`` is the
     highest value of its slot; ``low`` and ``high`` are the outer edges of theirs, so that rounding only widens the
-    interval, and None where the sample does not support the percentile.
+    interval, and None where the sample does not support the percentile. They are those of ``count / inflation``
+    independent observations, and both None where so few do not bound it.
 
     ``censored`` are those observations of ``histogram`` that are only known to be at least what was recorded. One that
     lies above a percentile would still lie above it at its true value, and the percentile stands. One at or below it
@@ -104,7 +136,7 @@ def percentiles(
     if not count:
         return []
     wanted = sorted(set(ps))
-    intervals = [ranks(count, float(share(p))) if supported(count, p) else (None, None) for p in wanted]
+    intervals = [_interval(count, p, inflation) for p in wanted]
     first_censored = min(censored.counts, default=None) if censored else None
     ks = {rank(p, count) for p in wanted} | {k for interval in intervals for k in interval if k is not None}
     at = dict(zip(ks, histogram.slots_at_ranks(ks), strict=True))

@@ -76,8 +76,8 @@ class Reason(Struct, frozen=True):
     """Why a Verdict is not plain ``valid``. ``severity`` is ``warning``, ``withheld`` or ``invalid``.
 
     ``phase`` is null for the run as a whole. ``withholds`` names what may not be shown: ``tails`` (percentiles from p95
-    up and the maximum), a metric (``overhead``, ``duration``), ``all``, or nothing; ``verdict.withheld`` answers for
-    one figure.
+    up and the maximum), a metric (``overhead``, ``duration``), ``cost``, the invocations of one start label (``cold``,
+    ``warm``), ``all``, or nothing; ``verdict.withheld`` answers for one figure.
     """
 
     rule: str

@@ -57,7 +57,7 @@ def _evaluate(rule: Rule, phase: PhaseSummary | None, verdict: Verdict) -> Thres
 def _metric(rule: MetricRule, phase: PhaseSummary, verdict: Verdict) -> ThresholdResult:
     metric = _judged(rule)
     p = rule.percentile if rule.statistic == "p" else 100.0 if rule.statistic == "max" else None
-    reason = withheld(verdict, rule.phase, metric, p)
+    reason = withheld(verdict, rule.phase, metric, p, rule.start)
     if reason is not None:
         return _undecided(rule, f"withheld: {reason.message}")
     metrics = phase.metrics if rule.start is None else phase.by_start.get(rule.start, {})
@@ -88,6 +88,8 @@ def _percentile(rule: MetricRule, summary: MetricSummary) -> ThresholdResult:
         return _undecided(rule, f"p{rule.percentile:g} is not in the Summary")
     if found.low is None or found.high is None:
         enough = needed(found.p)
+        if enough is not None and summary.count >= enough:
+            return _undecided(rule, f"too few independent samples: slow ones come together, and p{found.p:g} is open")
         need = f"needs {enough} samples" if enough is not None else "is supported by no number of samples"
         return _undecided(rule, f"too few samples: p{found.p:g} {need} and has {summary.count}")
     return _below(rule, found.value, found.censored)
@@ -125,7 +127,7 @@ def _rate(rule: RateRule, phase: PhaseSummary, verdict: Verdict) -> ThresholdRes
 
 
 def _cost(rule: CostRule, phase: PhaseSummary, verdict: Verdict) -> ThresholdResult:
-    reason = withheld(verdict, rule.phase)
+    reason = withheld(verdict, rule.phase, "cost")
     if reason is not None:
         return _undecided(rule, f"withheld: {reason.message}")
     billing = phase.billing

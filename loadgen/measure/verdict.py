@@ -9,7 +9,8 @@ a threshold asks for that percentile. A target that fails or throttles is a resu
 Rules about the generator read ``late`` (its own fault) over every started invocation, whatever its outcome, and never
 ``waited`` (the target's, or max_in_flight's). Warm-up phases are held to nothing but a complete record.
 
-What the generator and its machine say about themselves is judged in ``loadgen.measure.health``.
+What the generator and its machine say about themselves is judged in ``loadgen.measure.health``, what an experiment
+found out in ``loadgen.measure.findings``.
 
 Sources: the README of wrk2 (latency from the intended start) and of Lancet (self-checks); Knative's performance tests
 (issued within 0.1 % of plan).
@@ -20,11 +21,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 
+from loadgen.functiongraph.outcome import Outcome
 from loadgen.functiongraph.response import REDIRECT
+from loadgen.measure.dependence import EFFECTIVE_SHARE, widening
+from loadgen.measure.experiment import Experiment, LoadResult
+from loadgen.measure.findings import UNKNOWN_SHARE, findings, unknown_starts
 from loadgen.measure.health import LOCAL_LIMIT, generator_faults, local_limits, words
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.merge import NS_PER_US, OK, PhasePlan, PhaseTotal, combined, missing_frames
-from loadgen.measure.percentile import needed, supported
+from loadgen.measure.percentile import LISTED, bounded, needed, supported
 from loadgen.measure.summary import Reason, Verdict
 from loadgen.scenario.model import Metric, MetricRule, Rule
 
@@ -47,6 +52,8 @@ TAIL = 95.0
 """Percentiles from here up are tails."""
 CONNECT_SHARE = 0.02
 """Rule connects_in_latency: the share of the ok invocations that may have had to open their connection."""
+LOCKED_BELOW = 0.001
+"""Rule phase_locked: so improbable is it that functions which are not locked to the minute look as if they were."""
 GENERATOR_FAULTS = ("dropped/phase_end_late", "dropped/max_lag_late")
 """The reasons of a start that fell due and would have had a free worker, had the generator been on time."""
 
@@ -60,10 +67,14 @@ OF_THE_TARGET = frozenset(
         "too_few_samples",
         "nothing_measured",
         "billing_mismatch",
+        "dependent_samples",
+        "throttled",
     }
 )
 """Rules that say something about the target, or about how much was asked of it."""
 
+_QUOTA = "What is throttled measures the quota, not the function: lower the rate, or raise the quota."
+_OF_MEMORY = ("duration", "billed_duration", "cost")
 _ON_OUR_CLOCK = frozenset({"latency", "latency_all", "service_time", "overhead", "connect"})
 
 
@@ -76,6 +87,8 @@ def judge(
     scenarios: Collection[str] = (),
     fresh_connections: bool = False,
     overhead_floor_ns: int | None = None,
+    memory_mb: int | None = None,
+    experiment: Experiment | None = None,
 ) -> Verdict:
     """The Verdict on a run.
 
@@ -83,7 +96,8 @@ def judge(
     thresholds. ``stopped`` says that the run was interrupted or reached its budget, so that a schedule cut short is no
     fault. ``scenarios`` are the hashes of the scenarios the merged records came from. ``fresh_connections`` says that
     every invocation was meant to open one. ``overhead_floor_ns`` is the p99 of service_time of this generator on this
-    machine against a target that does nothing, None when that is not known.
+    machine against a target that does nothing, None when that is not known. ``memory_mb`` is the memory size that
+    every invocation asked for, None where they asked for none; ``experiment`` is what the run found out.
     """
     pairs = list(zip(plans, phases, strict=True))
     measured = [(plan, total) for plan, total in pairs if not plan.warmup]
@@ -99,25 +113,37 @@ def judge(
             reasons += _pool_saturated(total)
         if not fresh_connections:
             reasons += _connects(total)
+        reasons += _dependent(plan, total)
+        reasons += _phase_locked(plan)
         reasons += _negative_overhead(total)
         reasons += _summary_missing(total)
         reasons += _misbilled(total)
+        reasons += _memory_ignored(total, memory_mb)
+    reasons += findings(experiment, [total for _, total in measured], {rule.start for rule in _labelled(rules)})
+    reasons += _starts_unknown(rules, phases, [total for _, total in measured], experiment)
     reasons += _thresholds_unsupported(rules, phases, [total for _, total in measured])
     unsupported = [reason for _, total in measured for reason in _percentiles_unsupported(total)]
     return Verdict(status=_status(reasons), reasons=reasons + unsupported)
 
 
-def withheld(verdict: Verdict, phase: str | None, metric: str | None = None, p: float | None = None) -> Reason | None:
+def withheld(
+    verdict: Verdict,
+    phase: str | None,
+    metric: str | None = None,
+    p: float | None = None,
+    start: str | None = None,
+) -> Reason | None:
     """The first Reason why a figure may be neither shown nor judged, None if it may.
 
     ``phase`` is None for the totals, which contain every phase. ``metric`` is None for counts and rates. ``p`` is the
-    percentile, 100 for a maximum, None for a minimum or a mean. A percentile that its sample does not support is marked
-    on itself (``low`` is null) and not found here.
+    percentile, 100 for a maximum, None for a minimum or a mean. ``start`` is the label of the invocations that the
+    figure is of, None for all. A percentile that its sample does not support is marked on itself (``low`` is null) and
+    not found here.
     """
     for reason in verdict.reasons:
         if phase is not None and reason.phase not in (None, phase):
             continue
-        if reason.withholds == "all" or (metric is not None and reason.withholds == metric):
+        if reason.withholds == "all" or reason.withholds in {metric, start} - {None}:
             return reason
         if reason.withholds == "tails" and metric in _ON_OUR_CLOCK and p is not None and p >= TAIL:
             return reason
@@ -286,16 +312,26 @@ def _clipped(total: PhaseTotal) -> Iterator[Reason]:
 def _outcomes(total: PhaseTotal) -> Iterator[Reason]:
     failed = total.outcomes - Counter(connection=total.reasons[LOCAL_LIMIT])  # those are ours
     del failed[OK], failed["dropped"]
-    count = failed.total()
-    if total.planned and count / total.planned > FAILED_SHARE:
+    count, throttled = failed.total(), failed[Outcome.THROTTLED.value]
+    many = bool(total.planned) and count / total.planned > FAILED_SHARE
+    if many:
         named = ", ".join(f"{n} {name}" for name, n in sorted(failed.items(), key=lambda item: (-item[1], item[0])))
         yield Reason(
             rule="failures",
             severity="warning",
             message=f"{count} of {total.planned} invocations ({count / total.planned:.2%}) failed: {named}. Metrics "
-            "are of the ok ones; latency_all has them all.",
+            f"are of the ok ones; latency_all has them all.{f' {_QUOTA}' if throttled else ''}",
             value=count / total.planned,
             limit=FAILED_SHARE,
+            phase=total.name,
+        )
+    elif throttled:
+        yield Reason(
+            rule="throttled",
+            severity="warning",
+            message=f"{throttled} of {total.planned} invocations were throttled (429), expected none. {_QUOTA}",
+            value=throttled,
+            limit=0,
             phase=total.name,
         )
     redirects = total.reasons[f"{OK}/{REDIRECT}"]
@@ -354,6 +390,40 @@ def _connects(total: PhaseTotal) -> Iterator[Reason]:
         )
 
 
+def _dependent(plan: PhasePlan, total: PhaseTotal) -> Iterator[Reason]:
+    inflation = widening(total.inflation(plan.duration_ns))
+    if inflation == 1:
+        return
+    count = total.merged("latency", outcomes=(OK,)).count
+    lost = [p for p in LISTED if supported(count, p) and not bounded(count, p, inflation)]
+    unshown = f"; {', '.join(f'p{p:g}' for p in lost)} cannot be shown" if lost else ""
+    yield Reason(
+        rule="dependent_samples",
+        severity="warning",
+        message=f"Slow invocations come together: their share varies with time {inflation:.3g} times as much as that "
+        f"of independent ones would, so that {count} say as much as {int(count / inflation)} ({1 / inflation:.1%}), "
+        f"expected at least {EFFECTIVE_SHARE:.0%}. Intervals are made wider for it{unshown}. Keep what is not steady "
+        "in a phase of its own (a warm-up, a ramp), or run longer.",
+        value=1 / inflation,
+        limit=EFFECTIVE_SHARE,
+        phase=total.name,
+    )
+
+
+def _phase_locked(plan: PhasePlan) -> Iterator[Reason]:
+    if plan.locked is not None and plan.locked < LOCKED_BELOW:
+        yield Reason(
+            rule="phase_locked",
+            severity="warning",
+            message="The functions of this trace are called at the same second of each minute: by chance that would "
+            f"happen with a probability of {plan.locked:.1g}, expected at least {LOCKED_BELOW:g}. Cold starts and "
+            "queues are then those of that second. Where the trace's own stamps are rounded, replay its counts.",
+            value=plan.locked,
+            limit=LOCKED_BELOW,
+            phase=plan.name,
+        )
+
+
 def _negative_overhead(total: PhaseTotal) -> Iterator[Reason]:
     if total.negative_overhead:
         yield Reason(
@@ -407,15 +477,71 @@ def _misbilled(total: PhaseTotal) -> Iterator[Reason]:
     )
 
 
+def _memory_ignored(total: PhaseTotal, memory_mb: int | None) -> Iterator[Reason]:
+    others = sorted(size for size in total.billed_ns if size != memory_mb)
+    if memory_mb is None or not others:
+        return
+    billed_ns = sum(total.billed_ns.values())
+    share = sum(total.billed_ns[size] for size in others) / billed_ns if billed_ns else 1.0
+    for metric in _OF_MEMORY:
+        yield Reason(
+            rule="memory_ignored",
+            severity="withheld",
+            message=f"Invocations asked for {memory_mb} MB (target.memory), and {share:.1%} of the billed time was "
+            f"with {' and '.join(f'{size} MB' for size in others)}, expected none: {metric} is not shown. Turn on "
+            "dynamic memory for the function, or leave target.memory out.",
+            value=share,
+            limit=0,
+            phase=total.name,
+            withholds=metric,
+        )
+
+
+def _labelled(rules: Sequence[Rule]) -> list[MetricRule]:
+    """The rules that are about cold or about warm invocations."""
+    return [rule for rule in rules if isinstance(rule, MetricRule) and rule.start is not None]
+
+
+def _starts_unknown(
+    rules: Sequence[Rule],
+    phases: Sequence[PhaseTotal],
+    measured: Sequence[PhaseTotal],
+    experiment: Experiment | None,
+) -> Iterator[Reason]:
+    why = experiment.labelling.reason if isinstance(experiment, LoadResult) else None
+    for rule in _labelled(rules):
+        found = unknown_starts(_total(rule, phases, measured))
+        if found is not None:
+            unknown, count = found
+            yield Reason(
+                rule="starts_unknown",
+                severity="warning",
+                message=f"The threshold {rule.text} is about {rule.start} starts, and {unknown} of {count} ok "
+                f"invocations could not be told cold from warm{f' ({why})' if why else ''}, expected at most "
+                f"{UNKNOWN_SHARE:.0%}: begin with a warm-up phase in which 30 instances start.",
+                value=unknown / count,
+                limit=UNKNOWN_SHARE,
+                phase=rule.phase,
+            )
+
+
+def _total(rule: MetricRule, phases: Sequence[PhaseTotal], measured: Sequence[PhaseTotal]) -> PhaseTotal:
+    """What a rule is about; an empty total where its phase did not run."""
+    if rule.phase is None:
+        return combined(measured)
+    return next((total for total in phases if total.name == rule.phase), PhaseTotal(rule.phase))
+
+
 def _thresholds_unsupported(
     rules: Sequence[Rule], phases: Sequence[PhaseTotal], measured: Sequence[PhaseTotal]
 ) -> Iterator[Reason]:
-    by_name = {total.name: total for total in phases}
     for rule in rules:
         if not isinstance(rule, MetricRule) or rule.percentile is None:
             continue
-        total = combined(measured) if rule.phase is None else by_name.get(rule.phase)
-        count = 0 if total is None else _sample(total, rule).count
+        total = _total(rule, phases, measured)
+        if rule.start is not None and unknown_starts(total) is not None:
+            continue  # one cause, one reason
+        count = _sample(total, rule).count
         if not supported(count, rule.percentile):
             yield Reason(
                 rule="too_few_samples",

@@ -18,16 +18,16 @@ def cost(summary: Summary) -> Table:
     whole = summary.cost
     if whole is None:
         return Table("Cost", (), ())
+    hidden = any(reason.withholds == "cost" for reason in summary.verdict.reasons)
     rows = [
-        (Cell(units.printable(phase.name), "warm-up" if phase.warmup else ""), *_charged(phase.billing))
+        (Cell(units.printable(phase.name), "warm-up" if phase.warmup else ""), *_charged(phase.billing, hidden=hidden))
         for phase in summary.phases
         if phase.billing is not None and summary.run.kind == "load"
     ]
     rows.append((Cell("whole run", "pre-flight included" if summary.preflight else ""), *_charged(whole)))
     columns = ("requests", "refused", "bill unknown", "GB-seconds", whole.currency or "money")
-    return Table(
-        "Cost", (Column("", False), *(Column(title) for title in columns)), tuple(rows), tuple(_cost_notes(whole))
-    )
+    titles = (Column("", False), *(Column(title) for title in columns))
+    return Table("Cost", titles, tuple(rows), tuple(_cost_notes(whole, hidden=hidden)))
 
 
 def audit(summary: Summary) -> Table:
@@ -60,25 +60,30 @@ def audit(summary: Summary) -> Table:
     )
 
 
-def _charged(billing: Billing | Cost) -> tuple[Cell, ...]:
+def _charged(billing: Billing | Cost, *, hidden: bool = False) -> tuple[Cell, ...]:
     least = f">{units.GAP}" if billing.unmetered else ""
+    sums = (billing.gb_seconds, billing.amount)
     return (
         Cell(units.count(billing.requests)),
         Cell(units.count(billing.refused)),
         Cell(units.count(billing.unmetered), tone="warn" if billing.unmetered else ""),
-        Cell(least + units.amount(billing.gb_seconds)),
-        Cell(DASH if billing.amount is None else least + units.amount(billing.amount)),
+        *(Cell(DASH if each is None or hidden else least + units.amount(each)) for each in sums),
     )
 
 
-def _cost_notes(whole: Cost) -> list[str]:
+def _cost_notes(whole: Cost, *, hidden: bool) -> list[str]:
     notes = []
+    if hidden:
+        notes.append(
+            "This was billed, and is not what it costs at the memory size that was asked for: see the verdict."
+        )
     if whole.price_book is None:
         notes.append(
             "Without prices there is no sum of money; write prices: huawei-cny-2024-09, or a file of your own."
         )
     else:
-        each = "" if whole.per_million is None else f"{units.amount(whole.per_million)} {whole.currency} per million. "
+        per_million = None if hidden else whole.per_million
+        each = "" if per_million is None else f"{units.amount(per_million)} {whole.currency} per million. "
         notes.append(
             f"{each}Prices: {units.printable(whole.price_book)}, as listed in {whole.dated}; free tier and discounts "
             "left out."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from decimal import Decimal
 
 from loadgen.measure.experiment import (
@@ -18,9 +18,10 @@ from loadgen.measure.experiment import (
 )
 from loadgen.measure.percentile import needed
 from loadgen.measure.start import COLD, WARM
-from loadgen.measure.summary import MetricSummary, Summary
+from loadgen.measure.summary import MetricSummary, Summary, Verdict
+from loadgen.measure.verdict import withheld
 from loadgen.report import units
-from loadgen.report.figures import DASH, TOO_FEW
+from loadgen.report.figures import BURSTS, DASH, TOO_FEW
 from loadgen.report.tables import Cell, Column, Table
 
 _INDUCED_BY = {
@@ -37,15 +38,21 @@ _BY = {
     "none": "not at all",
 }
 _PERCENTILES = (50.0, 95.0, 99.0)
+_NOTHING = (Cell(DASH, tone="muted"),)
 
 
-def answer(result: ColdStartsResult) -> Table:
-    """Cold beside warm invocations, and what a cold start costs."""
+def hidden(verdict: Verdict) -> frozenset[str]:
+    """The start labels whose invocations' figures the Verdict withholds."""
+    return frozenset({COLD, WARM} & {reason.withholds for reason in verdict.reasons})
+
+
+def answer(result: ColdStartsResult, without: Collection[str] = ()) -> Table:
+    """Cold beside warm invocations, and what a cold start costs; ``without`` figures of these labels."""
     rows = [
         (
             Cell(name, metric),
             Cell(units.count(population.count)),
-            *_spread(population.times[metric]),
+            *(_NOTHING * 4 if name in without else _spread(population.times[metric])),
         )
         for metric in ("service_time", "overhead", "duration")
         for name, population in ((COLD, result.cold), (WARM, result.warm))
@@ -54,17 +61,17 @@ def answer(result: ColdStartsResult) -> Table:
         "Cold and warm starts",
         (Column("", False), Column("count"), *(Column(units.percentile(p)) for p in _PERCENTILES), Column("max")),
         tuple(rows),
-        tuple(map(units.printable, _notes(result))),
+        tuple(map(units.printable, _notes(result, without))),
     )
 
 
-def means(result: ColdStartsResult) -> Table:
-    """What each way of bringing about cold starts gave."""
+def means(result: ColdStartsResult, without: Collection[str] = ()) -> Table:
+    """What each way of bringing about cold starts gave; ``without`` figures of these labels."""
     titles = ("rounds", "invocations", "cold", "warm", "unclear", "failed", "share cold", "p50", "p95")
     return Table(
         "How cold starts were brought about",
         (Column("means", False), *(Column(title) for title in titles)),
-        tuple(_means(each) for each in result.means),
+        tuple(_means(each, without) for each in result.means),
         ("p50 and p95 are of service_time of the cold ones; the share is of those that were labelled.",),
     )
 
@@ -88,7 +95,11 @@ def labelled(summary: Summary, result: LoadResult) -> Table:
     found = result.labelling
     starts = summary.totals.by_start
     rows = tuple(
-        (Cell(units.printable(start)), *_recorded(metrics.get("latency")), _median(metrics.get("overhead")))
+        (
+            Cell(units.printable(start)),
+            *_recorded(metrics.get("latency"), _held_back(summary, start, "latency")),
+            _recorded(metrics.get("overhead"), _held_back(summary, start, "overhead"))[1],
+        )
         for start, metrics in sorted(starts.items())
         if found.cuts is not None
     )
@@ -108,17 +119,14 @@ def labelled(summary: Summary, result: LoadResult) -> Table:
     )
 
 
-def _notes(result: ColdStartsResult) -> Iterator[str]:
+def _notes(result: ColdStartsResult, without: Collection[str]) -> Iterator[str]:
     if not result.complete:
         yield "The run ended early: this is what was known by then."
-    if (penalty := result.penalty_ns) is not None:
-        yield f"A cold start costs {_figure(penalty)} of service time, comparing medians."
-    if (billed := result.billed_penalty_ns) is not None:
-        yield f"It is billed {_signed(billed)} compared with a warm one, comparing means."
-    if (cost := result.penalty_cost) is not None and not _may_be_zero(cost):
-        low, high = (None if end is None else _amount(end) for end in (cost.low, cost.high))
-        between = "" if low is None or high is None else f" ({units.between(low, high, _amount(cost.value))})"
-        yield f"So a million cold starts cost {_amount(cost.value)} {result.cost_unit}{between} more than warm ones."
+    if without:
+        kinds = " and ".join(sorted(without))
+        yield f"Figures of {kinds} starts, and what compares them, are withheld: see the verdict."
+    else:
+        yield from _penalties(result)
     sources = ", ".join(f"{units.count(n)} {_BY.get(source, source)}" for source, n in result.evidence.items())
     if sources:
         yield f"Told apart: {sources}."
@@ -129,6 +137,17 @@ def _notes(result: ColdStartsResult) -> Iterator[str]:
     if any(_lacking(population) for population in (result.cold, result.warm)):
         yield f"{TOO_FEW}N: too few invocations, the percentile needs about N."
     yield from result.notes
+
+
+def _penalties(result: ColdStartsResult) -> Iterator[str]:
+    if (penalty := result.penalty_ns) is not None:
+        yield f"A cold start costs {_figure(penalty)} of service time, comparing medians."
+    if (billed := result.billed_penalty_ns) is not None:
+        yield f"It is billed {_signed(billed)} compared with a warm one, comparing means."
+    if (cost := result.penalty_cost) is not None and not _may_be_zero(cost):
+        low, high = (None if end is None else _amount(end) for end in (cost.low, cost.high))
+        between = "" if low is None or high is None else f" ({units.between(low, high, _amount(cost.value))})"
+        yield f"So a million cold starts cost {_amount(cost.value)} {result.cost_unit}{between} more than warm ones."
 
 
 def _labelling(found: Labelling) -> str:
@@ -159,7 +178,7 @@ def _pool(pool: PoolCheck) -> str:
     )
 
 
-def _means(each: Means) -> tuple[Cell, ...]:
+def _means(each: Means, without: Collection[str]) -> tuple[Cell, ...]:
     time = each.population.times["service_time"]
     share = each.cold_share
     interval = "" if share is None or share.low is None or share.high is None else _between_shares(share)
@@ -173,7 +192,7 @@ def _means(each: Means) -> tuple[Cell, ...]:
         Cell(units.count(unclear), tone="warn" if unclear else ""),
         Cell(units.count(each.failed), tone="bad" if each.failed else ""),
         Cell(DASH, tone="muted") if share is None else Cell(units.share(share.value), interval),
-        *_spread(time)[:2],
+        *(_NOTHING * 2 if COLD in without else _spread(time)[:2]),
     )
 
 
@@ -189,24 +208,30 @@ def _spread(spread: Spread) -> tuple[Cell, ...]:
 
 def _cell(figure: Figure | None, p: float, count: int) -> Cell:
     if figure is None:
-        return Cell(DASH, f"{TOO_FEW}{units.count(needed(p) or 0)}" if count else "", "muted")
+        fewest = needed(p) or 0
+        why = f"{TOO_FEW}{units.count(fewest)}" if count < fewest else BURSTS
+        return Cell(DASH, why if count else "", "muted")
     return Cell(units.duration(round(figure.value)), _interval(figure))
 
 
-def _recorded(metric: MetricSummary | None) -> tuple[Cell, ...]:
-    """The count and the percentiles of a metric of the Summary."""
+def _recorded(metric: MetricSummary | None, held_back: Collection[float]) -> tuple[Cell, ...]:
+    """The count and the percentiles of a metric of the Summary, but for those that are held back."""
     if metric is None:
-        return (Cell("0"), *(Cell(DASH, tone="muted") for _ in _PERCENTILES))
+        return (Cell("0"), *_NOTHING * len(_PERCENTILES))
     at = {each.p: each for each in metric.percentiles if each.low is not None}
     figures = [Figure(at[p].value, at[p].low, at[p].high) if p in at else None for p in _PERCENTILES]
     return (
         Cell(units.count(metric.count)),
-        *(_cell(figure, p, metric.count) for figure, p in zip(figures, _PERCENTILES, strict=True)),
+        *(
+            _NOTHING[0] if p in held_back else _cell(figure, p, metric.count)
+            for figure, p in zip(figures, _PERCENTILES, strict=True)
+        ),
     )
 
 
-def _median(metric: MetricSummary | None) -> Cell:
-    return _recorded(metric)[1]
+def _held_back(summary: Summary, start: str, metric: str) -> list[float]:
+    """The percentiles of a metric of invocations with this label that the Verdict withholds."""
+    return [p for p in _PERCENTILES if withheld(summary.verdict, None, metric, p, start) is not None]
 
 
 def _lacking(population: Population) -> bool:

@@ -28,7 +28,8 @@ def section(summary: Summary) -> Section:
     if isinstance(result, CapacityResult):
         return Section((capacity.answer(result), capacity.probes(result)), (capacity.latency_by_rate(result),))
     if isinstance(result, ColdStartsResult):
-        starts = (coldstarts.answer(result), coldstarts.means(result), coldstarts.keep_alive(result))
+        without = coldstarts.hidden(summary.verdict)
+        starts = (coldstarts.answer(result, without), coldstarts.means(result, without), coldstarts.keep_alive(result))
         return Section(starts, mixed=True)
     if isinstance(result, MemoryResult):
         found = (memory.answer(result), memory.rules(result), memory.colds(result), memory.link(result))

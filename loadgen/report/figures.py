@@ -17,6 +17,8 @@ from loadgen.report import units
 DASH = "—"
 TOO_FEW = "n < "
 """What ``Withheld.brief`` begins with when the sample is too small; the number needed follows."""
+BURSTS = "bursts"
+"""``Withheld.brief`` when the sample is large enough, but says too little, as slow invocations come together."""
 
 
 class View(Struct, frozen=True):
@@ -130,8 +132,10 @@ def _percentile(distribution: MetricSummary, found: Percentile) -> Figure:
     if found.low is None or found.high is None:
         fewest = needed(found.p)
         name = units.percentile(found.p)
-        if fewest is None or distribution.count >= fewest:
+        if fewest is None:
             return Withheld(f"{name}: this sample does not bound it.", "unbounded")
+        if distribution.count >= fewest:
+            return Withheld(f"{name}: slow invocations come together, and so this sample does not bound it.", BURSTS)
         return Withheld(f"{name} needs about {units.count(fewest)} invocations.", f"{TOO_FEW}{units.count(fewest)}")
     return Shown(
         found.value,

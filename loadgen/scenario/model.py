@@ -96,12 +96,15 @@ class Trace(Struct, frozen=True, tag="trace"):
     """Open model: the arrivals of a trace.
 
     ``counts`` are starts in each ``slot_ns``, at instants that are drawn. ``starts`` are others, known exactly: sorted
-    ns since the phase began, as 8-byte signed integers of this machine.
+    ns since the phase began, as 8-byte signed integers of this machine. ``locked`` is how probable it is that functions
+    which have nothing to do with each other agree on the second of the minute as much as these do, None where there is
+    no telling.
     """
 
     counts: tuple[int, ...]
     slot_ns: int
     starts: bytes
+    locked: float | None = None
 
     def __repr__(self) -> str:
         return f"Trace({sum(self.counts) + len(self.starts) // 8} starts)"

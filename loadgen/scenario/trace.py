@@ -12,16 +12,22 @@ Layouts, all CSV with a header line:
 - ``huawei-minute``, ``huawei-second``: day, time, then a column for each function: its calls in a minute or second.
 - ``huawei-requests``: a line for each call, with its start at time_frontend - totalCost_frontend, in s.
 
-A file is read once, line by line; what is kept is 8 bytes a call, or one number a minute.
+A file is read once, line by line; what is kept is 8 bytes a call (``huawei-requests``: 16), or one number a minute.
+
+Whether the functions of a trace of single calls are locked to the minute, all calling at the same second of it, is
+Rayleigh's test on one call of each, taken by chance: the first of a minute would be biased.
+
 Sources: Azure/AzurePublicDataset, AzureFunctionsDataset2019.md and AzureFunctionsInvocationTrace2021.md;
-sir-lab/data-release, README.md; on phases of timers: vhive-serverless/invitro, pull request 242.
+sir-lab/data-release, README.md; on phases of timers: vhive-serverless/invitro, pull request 242; J. H. Zar,
+Biostatistical Analysis, chapter 27 (Rayleigh's test).
 """
 
 from __future__ import annotations
 
 import csv
+import math
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -58,6 +64,16 @@ class Wanted(Struct, frozen=True):
     seed: int
 
 
+def chance_of(phases: Sequence[float]) -> float:
+    """How probable it is that independent, uniform phases (in turns) agree as much as these; 1.0 for none.
+
+    Rayleigh's test: p = exp(√(1 + 4n + 4(n² - R²)) - (1 + 2n)) with R the length of the sum of n unit vectors.
+    """
+    n = len(phases)
+    across, along = (sum(turn(2 * math.pi * each) for each in phases) for turn in (math.sin, math.cos))
+    return math.exp(math.sqrt(max(0.0, 1 + 4 * n + 4 * (n * n - across**2 - along**2))) - (1 + 2 * n))
+
+
 def read_trace(path: Path, wanted: Wanted) -> Trace:
     """The arrivals of a stretch of a trace.
 
@@ -84,6 +100,8 @@ class _Reader:
         self._slot_ns = NS_PER_S if wanted.format is TraceFormat.HUAWEI_SECOND else _MINUTE_NS
         self._counts = [0] * -(-wanted.span_ns // self._slot_ns)
         self._starts = array("q")  # ns of the trace's time since from_ns
+        self._one_each: dict[str, tuple[int, int]] = {}  # how many calls of a function, and the start of one of them
+        self._chance = _stream(wanted.seed, "phases").random
         self._found = wanted.function is None
         self._total = 0
 
@@ -116,7 +134,13 @@ class _Reader:
             raise self._nothing("there is no call in this stretch of it")
         starts.sort()
         packed = array("q", (int(start / wanted.speed) for start in starts))
-        return Trace(tuple(counts), int(self._slot_ns / wanted.speed), packed.tobytes())
+        phases = [start % _MINUTE_NS / _MINUTE_NS for _, start in self._one_each.values()]
+        return Trace(
+            tuple(counts),
+            int(self._slot_ns / wanted.speed),
+            packed.tobytes(),
+            locked=chance_of(phases) if phases else None,
+        )
 
     def fault(self, message: str, column: int = 1) -> ScenarioError:
         """A fault of the line that was read last."""
@@ -155,11 +179,12 @@ class _Reader:
             self._same(row, header)
             if self._is(row[at["func"]], row[at["app"]]):
                 end_s, took_s = (self._number(row, at[key]) for key in ("end_timestamp", "duration"))
-                self._add_starts((round((end_s - took_s) * NS_PER_S) - self._wanted.from_ns,))
+                self._add_stamped(f"{row[at['app']]}/{row[at['func']]}", round((end_s - took_s) * NS_PER_S))
 
     def _requests(self, header: list[str], rows: Iterator[list[str]]) -> None:
         at = self._expect(header, _KEYS_REQUESTS)
-        every = array("q")
+        every, whose = array("q"), array("q")
+        numbers: dict[str, int] = {}
         earliest: int | None = None
         for row in rows:
             self._same(row, header)
@@ -168,7 +193,9 @@ class _Reader:
             earliest = start if earliest is None else min(earliest, start)
             if self._is(row[at["funcName"]], ""):
                 every.append(start)
-        self._add_starts(start - (earliest or 0) - self._wanted.from_ns for start in every)
+                whose.append(numbers.setdefault(row[at["funcName"]], len(numbers)))
+        for start, number in zip(every, whose, strict=True):
+            self._add_stamped(str(number), start - (earliest or 0))
 
     def _by_column(self, header: list[str], rows: Iterator[list[str]]) -> None:
         self._expect(header, _KEYS_COUNTS)
@@ -227,6 +254,15 @@ class _Reader:
     def _add(self, number: int, count: int) -> None:
         self._counts[number] += count
         self._more(count)
+
+    def _add_stamped(self, function: str, at_ns: int) -> None:
+        """Add a call of a function by its instant in the trace, and perhaps keep it as the one of the function."""
+        start = at_ns - self._wanted.from_ns
+        if not 0 <= start < self._wanted.span_ns:
+            return
+        self._add_starts((start,))
+        seen, kept = self._one_each.get(function, (0, start))
+        self._one_each[function] = (seen + 1, start if self._chance() * (seen + 1) < 1 else kept)
 
     def _add_starts(self, starts: Iterator[int] | tuple[int, ...]) -> None:
         for start in starts:

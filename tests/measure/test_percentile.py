@@ -10,8 +10,17 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from loadgen.measure.histogram import Histogram, slot
-from loadgen.measure.percentile import LISTED, needed, percentiles, ranks, supported
+from loadgen.measure.percentile import (
+    LISTED,
+    bounded,
+    needed,
+    percentiles,
+    ranks,
+    ranks_of_dependent,
+    supported,
+)
 from loadgen.measure.summary import Percentile
+from tests.measure.frames import histogram
 
 TABLE = """
 30     10..21       23..-        26..-        28..-        29..-
@@ -156,3 +165,37 @@ def test_what_is_not_marked_censored_is_the_true_percentile(calls: list[tuple[in
     true_value = sorted(truth)[math.ceil(p * len(truth) / 100) - 1]
     assert listed.value <= true_value
     assert listed.censored or slot(listed.value) == slot(true_value)
+
+
+# dependent observations
+
+
+@pytest.mark.parametrize(("n", "q"), [(100, 0.5), (1000, 0.9), (1000, 0.99), (100_000, 0.999)])
+def test_dependent_observations_never_have_a_narrower_interval(n: int, q: float) -> None:
+    low, high = ranks(n, q)
+    assert low is not None
+    assert high is not None
+    for inflation in (1.0, 1.01, 1.5, 2.0, 5.0, 30.0):
+        wider_low, wider_high = ranks_of_dependent(n, q, inflation)
+        assert wider_low is None or 1 <= wider_low <= low
+        assert wider_high is None or high <= wider_high <= n
+
+
+def test_independent_observations_keep_their_exact_ranks() -> None:
+    assert ranks_of_dependent(1000, 0.99, 1.0) == ranks(1000, 0.99) == (983, 997)
+
+
+def test_the_limits_enclose_the_part_of_the_sample_that_they_enclose_of_a_smaller_one() -> None:
+    assert ranks(100, 0.9) == (84, 96)
+    assert ranks_of_dependent(1000, 0.9, 10.0) == (831, 960)
+
+
+def test_what_so_few_independent_observations_do_not_bound_has_no_interval() -> None:
+    """p99 takes 368: of 5,000 that say as much as 300 it is still supported by its number, and not bounded."""
+    values = histogram(range(5_000))
+    assert supported(5_000, 99)
+    assert not bounded(5_000, 99, 5_000 / 300)
+    (p50, p99) = percentiles(values, (50, 99), 1, inflation=5_000 / 300)
+    assert p50.low is not None
+    assert (p99.value, p99.low, p99.high) == (percentiles(values, (99,), 1)[0].value, None, None)
+    assert bounded(5_000, 99, 5_000 / 400)

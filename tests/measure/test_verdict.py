@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
 import pytest
 
+from loadgen.measure.experiment import Labelling, LoadResult
 from loadgen.measure.histogram import HIGHEST
 from loadgen.measure.interval import Frame, Misbilled
+from loadgen.measure.merge import phase_summary
 from loadgen.measure.summary import Reason, Verdict
-from loadgen.measure.verdict import judge, withheld
+from loadgen.measure.threshold import evaluate
+from loadgen.measure.verdict import judge, of_generator, withheld
 from loadgen.scenario.model import Metric, MetricRule, Rule
 from tests.measure.frames import PUNCTUAL, clean, only, plan, total
 
@@ -354,6 +358,119 @@ def test_a_warm_up_phase_is_held_to_nothing_but_a_complete_record() -> None:
     assert rules == {"nothing_measured", "record_incomplete"}
 
 
+# throttled
+
+
+def test_few_throttled_invocations_are_mentioned_though_they_are_no_failures_to_speak_of() -> None:
+    one = clean(latencies={"ok": range(10_000, 30_000, 20), "throttled": [9]})
+    reason = only(judged(one, drawn=1001))
+    assert (reason.rule, reason.severity, reason.value, reason.withholds) == ("throttled", "warning", 1, None)
+    assert reason.message.startswith("1 of 1001 invocations were throttled (429), expected none. What is throttled")
+
+
+def test_many_throttled_invocations_are_failures_that_measure_the_quota() -> None:
+    many = clean(latencies={"ok": range(10_000, 30_000, 20), "throttled": [9] * 5})
+    reason = only(judged(many, drawn=1005))
+    assert reason.rule == "failures"
+    assert "What is throttled measures the quota, not the function" in reason.message
+
+
+# dependent_samples
+
+
+def stretch(slow: int, seconds: int = 30) -> Verdict:
+    """A phase of 100 a second, of which ``slow`` seconds in the middle are four times as slow as the others."""
+    frames = []
+    for second in range(seconds):
+        factor = 4 if 10 <= second < 10 + slow else 1
+        latencies = {"ok": [factor * us for us in range(10_000, 30_000, 200)]}
+        frames.append(clean(latencies=latencies, metrics={}, seq=second, final=second == seconds - 1))
+    return judge([plan(drawn=100 * seconds, seconds=seconds)], [total(*frames)])
+
+
+def test_seconds_that_are_all_alike_are_independent() -> None:
+    assert stretch(0) == Verdict("valid", [])
+
+
+def test_slow_invocations_that_come_together_are_a_warning_with_what_they_are_worth() -> None:
+    reason = only(stretch(2))
+    assert (reason.rule, reason.severity, reason.limit, reason.withholds) == ("dependent_samples", "warning", 0.3, None)
+    assert reason.value is not None
+    assert reason.value < 0.1
+    worth = int(3000 * reason.value)
+    assert f"3000 say as much as {worth} ({reason.value:.1%}), expected at least 30%" in reason.message
+    assert "made wider for it; p90, p95, p99 cannot be shown." in reason.message
+    assert of_generator(stretch(2)).status == "valid"
+
+
+def test_a_threshold_on_what_is_not_bounded_is_undecided_and_intervals_are_wider() -> None:
+    frames = [clean(seq=second, metrics={}, final=second == 29) for second in range(30)]
+    slow = [
+        clean(
+            seq=second,
+            metrics={},
+            final=second == 29,
+            latencies={"ok": [(4 if second in (9, 10) else 1) * 20_000] * 1000},
+        )
+        for second in range(30)
+    ]
+    plain, bursts = (phase_summary(plan(seconds=30), total(*each)) for each in (frames, slow))
+    for summary, known in ((plain, True), (bursts, False)):
+        p99 = next(each for each in summary.metrics["latency"].percentiles if each.p == 99)
+        assert (p99.low is not None) is known
+    rule = percentile_rule(99)
+    result = evaluate([rule], [bursts], bursts, Verdict("degraded", []))[0]
+    assert (result.passed, result.why) == (
+        None,
+        "too few independent samples: slow ones come together, and p99 is open",
+    )
+
+
+# phase_locked
+
+
+def test_a_trace_whose_functions_call_at_the_same_second_is_a_warning() -> None:
+    for locked, rules in ((None, []), (0.5, []), (0.001, []), (0.0009, ["phase_locked"])):
+        planned = msgspec.structs.replace(plan(drawn=1000), locked=locked)
+        assert [reason.rule for reason in judge([planned], [total(clean())]).reasons] == rules
+
+
+# memory_ignored
+
+
+def test_another_memory_size_than_asked_for_withholds_what_depends_on_it() -> None:
+    billed = clean()
+    billed.billed_ns = {128: 1_000_000_000, 512: 3_000_000_000}
+    for asked, hidden in ((None, []), (512, ["duration", "billed_duration", "cost"])):
+        verdict = judge([plan(drawn=1000)], [total(billed)], memory_mb=asked)
+        assert [reason.withholds for reason in verdict.reasons] == hidden
+    assert {reason.rule for reason in verdict.reasons} == {"memory_ignored"}
+    assert verdict.reasons[0].message.startswith(
+        "Invocations asked for 512 MB (target.memory), and 25.0% of the billed time was with 128 MB, expected none:"
+    )
+    billed.billed_ns = {512: 3_000_000_000}
+    assert judge([plan(drawn=1000)], [total(billed)], memory_mb=512).status == "valid"
+
+
+# starts_unknown
+
+
+def test_a_threshold_on_starts_that_could_not_be_told_apart_says_why() -> None:
+    rule = MetricRule("cold.latency.p50 < 1s", None, "cold", Metric.LATENCY, "p", 50, 1_000_000_000)
+    reason = only(judged(clean(), rules=[rule]))
+    assert (reason.rule, reason.severity, reason.value) == ("starts_unknown", "warning", 1.0)
+    assert "1000 of 1000 ok invocations could not be told cold from warm, expected at most 1%" in reason.message
+    abstained = LoadResult(Labelling("warm-up", 40, "too few"))
+    verdict = judge([plan(drawn=1000)], [total(clean())], [rule], experiment=abstained)
+    assert "cold from warm (too few), expected" in only(verdict).message
+
+
+def test_a_load_without_such_a_threshold_is_not_degraded_by_labels_that_are_unknown() -> None:
+    abstained = LoadResult(Labelling("warm-up", 40, "too few"))
+    verdict = judge([plan(drawn=1000)], [total(clean())], [percentile_rule(99)], experiment=abstained)
+    assert verdict == Verdict("valid", [])
+
+
 # withheld
 
 
@@ -382,6 +499,11 @@ def reasoned(withholds: str | None, phase: str | None = "a") -> Verdict:
 )
 def test_what_a_reason_withholds(withholds: str | None, metric: str | None, p: float | None, hidden: bool) -> None:
     assert (withheld(reasoned(withholds), "a", metric, p) is not None) is hidden
+
+
+@pytest.mark.parametrize(("start", "hidden"), [(None, False), ("cold", False), ("warm", True)])
+def test_a_reason_about_a_start_withholds_its_figures_alone(start: str | None, hidden: bool) -> None:
+    assert (withheld(reasoned("warm"), "a", "latency", 50, start) is not None) is hidden
 
 
 @pytest.mark.parametrize(

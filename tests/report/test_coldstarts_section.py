@@ -19,7 +19,8 @@ from loadgen.measure.experiment import (
     Spread,
 )
 from loadgen.measure.start import Cuts
-from loadgen.measure.summary import Summary, decode, encode
+from loadgen.measure.summary import Reason, Summary, Verdict, decode, encode
+from loadgen.report.coldstarts import labelled
 from loadgen.report.html import html
 from loadgen.report.markdown import markdown
 from loadgen.report.terminal import terminal
@@ -129,3 +130,27 @@ def test_what_cold_starts_cost_is_said_where_it_is_not_nothing() -> None:
     assert "a million cold starts" not in said(result())
     dearer = result(penalty_cost=Figure(1.234, 1.1, 1.4))
     assert "So a million cold starts cost 1.23 CNY (1.10–1.40) more than warm ones." in said(dearer)
+
+
+def test_figures_of_a_label_that_holds_too_many_of_the_other_kind_are_not_shown() -> None:
+    reason = Reason("mixed_starts", "withheld", "of 80 about 5% are warm", 0.05, 0.01, None, "cold")
+    mixed = replace(summary(result()), verdict=Verdict("degraded", [reason]))
+    text = terminal(mixed, width=200).replace("\u00a0", " ")
+    assert "400 ms" not in text
+    assert "20.0 ms" in text
+    assert "A cold start costs" not in text
+    assert "Figures of cold starts, and what compares them, are withheld" in text
+
+
+def test_a_load_does_not_show_them_either() -> None:
+    seen = summary(LoadResult(TOLD))
+    metrics = {"latency": seen.totals.metrics["latency"]}
+    seen = replace(seen, totals=replace(seen.totals, by_start={"cold": metrics, "warm": metrics}))
+    reason = Reason("mixed_starts", "withheld", "of 80 about 5% are warm", 0.05, 0.01, None, "cold")
+    shown, hidden = (
+        {row[0].text: [cell.text for cell in row[2:5]] for row in labelled(each, LoadResult(TOLD)).rows}
+        for each in (seen, replace(seen, verdict=Verdict("degraded", [reason])))
+    )
+    assert hidden["warm"] == shown["warm"] == shown["cold"]
+    assert "—" not in shown["cold"]
+    assert hidden["cold"] == ["—"] * 3

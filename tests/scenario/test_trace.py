@@ -3,6 +3,7 @@ from __future__ import annotations
 from array import array
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 
 import msgspec
 import pytest
@@ -11,7 +12,7 @@ from scipy.stats import kstest
 from loadgen.pacing import expected, offsets, peak_rate
 from loadgen.scenario.fault import ScenarioError
 from loadgen.scenario.model import Arrivals, Phase, Trace, TraceFormat
-from loadgen.scenario.trace import Wanted, read_trace
+from loadgen.scenario.trace import Wanted, chance_of, read_trace
 
 S = 1_000_000_000
 MINUTES = [str(minute) for minute in range(1, 1441)]
@@ -185,3 +186,48 @@ def test_bytes_that_are_not_text_and_a_directory_are_said(tmp_path: Path) -> Non
         read_trace(tmp_path / "bad.csv", wanted(format=TraceFormat.AZURE_2021))
     with pytest.raises(ScenarioError, match="cannot read this file"):
         read_trace(tmp_path, ALL)
+
+
+# functions that call at the same second of each minute
+
+
+def stamped(path: Path, seconds: dict[str, list[float]]) -> Path:
+    """A trace of calls that take no time, by function."""
+    lines = [f"a,{function},{at},0" for function, instants in seconds.items() for at in instants]
+    path.write_text("\n".join(("app,func,end_timestamp,duration", *lines)) + "\n")
+    return path
+
+
+def locked(path: Path, **changes: object) -> float | None:
+    return read_trace(path, wanted(format=TraceFormat.AZURE_2021, span_ns=3600 * S, **changes)).locked
+
+
+def test_functions_that_call_at_the_same_second_are_seen_to(tmp_path: Path) -> None:
+    random = Random(1)
+    minutes = {f"f{n}": [60 * minute + random.random() for minute in range(30)] for n in range(20)}
+    assert (locked(stamped(tmp_path / "t.csv", minutes)) or 0) < 1e-6
+
+
+def test_functions_each_with_a_phase_of_its_own_are_not_locked(tmp_path: Path) -> None:
+    random = Random(1)
+    own = {
+        f"f{n}": [60 * minute + phase for minute in range(30)] for n in range(20) for phase in [60 * random.random()]
+    }
+    assert (locked(stamped(tmp_path / "t.csv", own)) or 0) > 0.001
+
+
+def test_one_function_alone_or_counts_of_minutes_are_no_matter(tmp_path: Path) -> None:
+    once = {"f": [60.0 * minute for minute in range(30)], "g": [1.0]}
+    assert (locked(stamped(tmp_path / "t.csv", once), function="f") or 0) > 0.001
+    counts = day(tmp_path / "d.csv", *(line_2019(f"f{n}", "http", {1: 5}) for n in range(20)))
+    assert read_trace(counts, ALL).locked is None
+
+
+def test_the_chance_that_phases_agree_is_that_of_rayleighs_test() -> None:
+    """Uniform phases fall below each level as often as it says; alike ones never get there by chance."""
+    random = Random(2)
+    chances = [chance_of([random.random() for _ in range(12)]) for _ in range(2000)]
+    for level in (0.5, 0.1, 0.01):
+        assert sum(chance < level for chance in chances) / 2000 == pytest.approx(level, abs=0.004 + level / 10)
+    assert chance_of([0.3] * 12) < 1e-7
+    assert chance_of([]) == 1.0

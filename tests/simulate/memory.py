@@ -231,16 +231,18 @@ class Case(Struct, frozen=True):
         return self.regret == math.inf
 
 
-def settings(limit_s: float | None, p: float, blocks: int) -> MemoryComparison:
+def settings(limit_s: float | None, p: float, blocks: int, rounds: int = 10) -> MemoryComparison:
     """All fifteen sizes, with a rule on the p-quantile of latency or with none."""
     slo: tuple[MetricRule, ...] = ()
     if limit_s is not None:
         text = f"latency.p{100 * p:g} < {limit_s * 1e6:.0f}us"
         slo = (MetricRule(text, None, None, Metric.LATENCY, "p", 100 * p, round(limit_s * 1e9)),)
-    return MemoryComparison(MEMORY_SIZES_MB, MemoryBy.HEADER, blocks, 10, slo, 0.02, GAP_NS)
+    return MemoryComparison(MEMORY_SIZES_MB, MemoryBy.HEADER, blocks, rounds, slo, 0.02, GAP_NS)
 
 
-def case(seed: int, p: float | None = None, blocks: int = 20, function: Function | None = None) -> Case:
+def case(
+    seed: int, p: float | None = None, blocks: int = 20, function: Function | None = None, rounds: int = 10
+) -> Case:
     """Compare the sizes of one function, a random one by default; with a rule on the p-quantile if ``p`` is given.
 
     The limit is up to 65 % above the true quantile of a random size.
@@ -253,7 +255,7 @@ def case(seed: int, p: float | None = None, blocks: int = 20, function: Function
         size = int(rng.choice(sorted(known.cost)))
         limit_s = float(np.quantile(known.service_s[size], p) * math.exp(rng.uniform(0, 0.5)))
     world = FunctionWorld(function, seed)
-    found = play(compare(settings(limit_s, p or 0.0, blocks), RATES, seed, TIMEOUT_NS), world)
+    found = play(compare(settings(limit_s, p or 0.0, blocks, rounds), RATES, seed, TIMEOUT_NS), world)
     best = known.best(limit_s, p or 0.0)
     regret = None
     if found.recommended_mb is not None:

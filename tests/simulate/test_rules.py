@@ -1,0 +1,39 @@
+"""The trust rules, on fewer records than ``make simulate`` has."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.simulate.rules import BROKEN, RULES, SEED, Shared, broken, clean, fired_on, labelled, started
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.mark.parametrize("slug", BROKEN)
+def test_a_rule_fires_on_a_record_built_to_break_it(slug: str) -> None:
+    assert broken(slug, np.random.default_rng(SEED))
+
+
+def test_no_rule_fires_on_clean_loads() -> None:
+    rng = np.random.default_rng(SEED)
+    assert [fired for fired in (clean(rng).fired() for _ in range(40)) if fired] == []
+
+
+def test_clean_labels_and_a_function_of_ones_own_break_no_rule() -> None:
+    rng = np.random.default_rng(SEED)
+    assert [fired for fired in (labelled(rng, alike=False) for _ in range(20)) if fired] == []
+    assert [fired for fired in (fired_on(started(rng)) for _ in range(10)) if fired] == []
+
+
+def test_rules_about_starts_fire_on_experiments_that_break_them() -> None:
+    rng = np.random.default_rng(SEED)
+    assert "mixed_starts" in labelled(rng, alike=True)
+    assert "pool_mismatch" in fired_on(started(rng, Shared, profiles=("r2-go",)))
+    assert "starts_unknown" in fired_on(started(rng, cold=5))
+
+
+def test_the_table_has_every_rule_of_the_method_and_every_slug_that_is_tried() -> None:
+    assert [rule.number for rule in RULES] == [*range(1, 25)]
+    slugs = {slug for rule in RULES for slug in rule.slugs}
+    assert slugs == {*BROKEN, "mixed_starts", "pool_mismatch", "few_instances"}
