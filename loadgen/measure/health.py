@@ -26,7 +26,7 @@ STALL_NS = 100_000_000
 BUSY, SATURATED = 0.70, 0.85
 """Shares of a core from which an agent's own work is a warning, and makes the run invalid."""
 LEAST_CPU_NS = 200_000_000
-"""Rule generator_cpu: beginning and ending a phase takes milliseconds, which is most of one with a single short call."""
+"""Rule generator_cpu: beginning and ending a phase takes milliseconds, most of the time of one with a short call."""
 IDLE_SHARE = 0.05
 """Rule cores_busy: what has to be left of the busiest core."""
 STOLEN_SHARE = 0.01

@@ -39,7 +39,7 @@ def between(low: str, high: str, beside: str) -> str:
 
 
 def span(ns: int) -> str:
-    """A configured length of time, exactly: ``1 min 30 s``, ``500 ms``; one that was measured as ``duration`` has it."""
+    """A configured length of time, exactly: ``1 min 30 s``, ``500 ms``; a measured one as ``duration`` writes it."""
     if ns == 0:
         return f"0{GAP}s"
     if ns % 1_000_000:

@@ -14,7 +14,7 @@ from loadgen.measure.merge import phase_summary
 from loadgen.measure.summary import Reason, Verdict
 from loadgen.measure.threshold import evaluate
 from loadgen.measure.verdict import judge, of_generator, withheld
-from loadgen.scenario.model import Metric, MetricRule, Rule
+from loadgen.scenario.model import NS_PER_S, Metric, MetricRule, Rule
 from tests.measure.frames import PUNCTUAL, clean, only, plan, total
 
 
@@ -401,6 +401,21 @@ def test_slow_invocations_that_come_together_are_a_warning_with_what_they_are_wo
     assert f"3000 say as much as {worth} ({reason.value:.1%}), expected at least 30%" in reason.message
     assert "made wider for it; p90, p95, p99 cannot be shown." in reason.message
     assert of_generator(stretch(2)).status == "valid"
+
+
+def test_a_small_drift_of_very_many_invocations_is_not_worth_a_warning() -> None:
+    frames = [
+        clean(
+            seq=second,
+            metrics={},
+            final=second == 29,
+            latencies={"ok": [*range(10_000, 30_000), *[9_000] * 100 * second]},
+        )
+        for second in range(30)
+    ]
+    whole = total(*frames)
+    assert (whole.inflation(30 * NS_PER_S) or 1) > 10
+    assert judge([plan(drawn=whole.planned, seconds=30)], [whole]).status == "valid"
 
 
 def test_a_threshold_on_what_is_not_bounded_is_undecided_and_intervals_are_wider() -> None:
