@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import msgspec
@@ -188,3 +189,24 @@ def next_probe() -> Ask:
 
 def ended(sample: Sample) -> int:
     return sample.ended_ns
+
+
+def test_where_calls_queue_the_estimate_is_no_higher_than_what_all_places_serve() -> None:
+    # ten places, 104.6 ms each: 95.6 a second, of which 5 % more may be refused or slow
+    on = world(Throttle.QUEUE, work=Work(100 * MS, 0.3))
+    found = play(capacity(plan("latency.p95 < 9s")), on)
+    assert found.estimate_per_s is not None
+    assert 0.9 * 95.6 < found.estimate_per_s < 1.03 * 95.6 / 0.95
+
+
+def test_a_limit_that_is_exceeded_holds_nothing_down() -> None:
+    found = play(capacity(plan(limit=3)), world())
+    assert found.estimate_per_s == pytest.approx(CAPACITY, rel=0.08)
+
+
+def test_a_backlog_of_slow_cold_starts_is_waited_for_and_fails_no_rate() -> None:
+    function = EmulatedFunction("hello", 1024, Work(100 * MS, 0.3), "r2-custom", 10, True, 0.0)  # 10 s to start
+    on = World(Emulator(1, 60 * NS_PER_S, (function,), throttle=Throttle.QUEUE), seed=4, totals=False)
+    found = play(capacity(dataclasses.replace(plan("latency.p95 < 2s"), keep_alive_ns=60 * NS_PER_S)), on)
+    assert found.estimate_per_s is not None
+    assert found.estimate_per_s > 0.9 * 95.6

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from loadgen.stats.crossing import Crossing, Evidence
+from loadgen.stats.crossing import Ceiling, Crossing, Evidence
 
 LIMIT = 0.05
 
@@ -58,3 +58,10 @@ def test_below_the_limit_the_expected_share_is_smaller() -> None:
     evidence = [Evidence(90, 4000, 80, 1.0), Evidence(100, 4000, 200, 1.0), Evidence(110, 4000, 500, 1.0)]
     crossing = Crossing([evidence], [LIMIT])
     assert crossing.below(0.5) < crossing.below(0.8) < crossing.estimate
+
+
+def test_a_ceiling_holds_the_estimate_down_whatever_short_probes_showed() -> None:
+    evidence = [[Evidence(100, 3000, 30, 1.0), Evidence(150, 3000, 1200, 1.0, True)]]
+    assert Crossing(evidence, [LIMIT]).estimate > 110
+    low, high = Crossing(evidence, [LIMIT], Ceiling(105, 0.01)).interval
+    assert 100 < low < 105 < high < 110
