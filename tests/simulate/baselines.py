@@ -11,7 +11,9 @@ from loadgen.stats.decision import Ask, Decision
 Violates = Callable[[Sample], bool]
 
 
-def nighthawk(start_per_s: float, limit: float, violates: Violates, run_s: int = 10) -> Decision[float | None]:
+def nighthawk(
+    start_per_s: float, limit: float, violates: Violates, run_s: int = 10, deadline_s: float = 300
+) -> Decision[float | None]:
     """The capacity by Nighthawk's adaptive load; None when it gives up.
 
     One run per rate, doubled until the first failure, then bisected until the next rate is within 1 %. The answer is
@@ -22,7 +24,7 @@ def nighthawk(start_per_s: float, limit: float, violates: Violates, run_s: int =
     while not high or abs((low + high) / 2 / rate - 1) >= 0.01:
         if high:
             rate = (low + high) / 2
-        if spent_s >= 300:
+        if spent_s >= deadline_s:
             return None
         met = yield from _met(rate, run_s, limit, violates)
         spent_s += run_s
