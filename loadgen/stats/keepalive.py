@@ -125,8 +125,14 @@ def _dividing(probes: Sequence[GapProbe]) -> int:
 
 
 def _contradicting(probes: Sequence[GapProbe], dividing: int) -> int:
-    """Warm probes beyond a silence and cold ones before it; at the silence itself a fixed time may give either."""
-    return sum(probe.gap_ns < dividing if probe.cold else probe.gap_ns > dividing for probe in probes)
+    """Warm probes beyond a silence and cold ones before it.
+
+    At the silence itself a fixed time may give either answer, but a single one against three is more likely wrong.
+    """
+    against = sum(probe.gap_ns < dividing if probe.cold else probe.gap_ns > dividing for probe in probes)
+    colds = [probe.cold for probe in probes if probe.gap_ns == dividing]
+    alone = len(colds) >= REPEATS - 1 and sum(colds) in (1, len(colds) - 1)
+    return against + alone
 
 
 def _cold_at(probes: Sequence[GapProbe], gap_ns: int) -> int:

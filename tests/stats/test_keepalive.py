@@ -73,3 +73,14 @@ def test_no_probes_are_no_knowledge() -> None:
 def test_the_isotonic_estimate_is_that_of_scipy(cold: list[bool]) -> None:
     expected = isotonic_regression(np.array(cold, dtype=float)).x
     assert isotonic([float(each) for each in cold]) == pytest.approx(list(expected))
+
+
+@given(st.integers(12 * S, 118 * S), st.integers(0, 25))
+def test_one_wrong_label_moves_a_fixed_time_by_less_than_two_seconds(lives_ns: int, wrong: int) -> None:
+    probes: list[GapProbe] = []
+    while (gap_ns := next_gap(probes, *RANGE)) is not None:
+        probes.append(GapProbe(gap_ns, (gap_ns >= lives_ns) != (len(probes) == wrong)))
+    found = estimate(probes, *RANGE, seed=1)
+    assert found.policy == "fixed"
+    assert found.estimate_ns is not None
+    assert abs(found.estimate_ns - lives_ns) < 2 * S
