@@ -51,6 +51,7 @@ _PATIENCE = 3  # instances surely live for a third of the silence that surely en
 _MARKED = 20  # fewer broken calls say too little about how they cluster
 _LOOKS_GOOD = 0.5
 _UNLIKELY = 0.02
+_VAIN = 10  # how many more calls it takes is a rough estimate
 
 Rule = MetricRule | ShareRule
 
@@ -102,7 +103,7 @@ class _Comparison:
                 break
             if number >= min(SCREENING_ROUNDS, self._settings.rounds):
                 standing = self._standing()
-                if standing is not None and standing.done and self._met(standing):
+                if standing is not None and self._met(standing) and (standing.done or self._vain(standing, number)):
                     break
         return result(
             self._settings, self._rates, self._calls, self._standing(), self._left_out, self._notes, self._rng
@@ -115,6 +116,12 @@ class _Comparison:
     def _met(self, standing: Standing) -> bool:
         """Whether there were instances enough to say something about others: rules are about rare calls."""
         return not self._settings.slo or all(self._calls.instances(size) >= INSTANCES for size in standing.active)
+
+    def _vain(self, standing: Standing, number: int) -> bool:
+        """Whether what is open takes far more calls than the rounds that are left would make: they answer nothing."""
+        left = (self._settings.rounds - number) * self._blocks(number + 1, len(standing.active))
+        needs = [each.more for size in standing.active for each in standing.found[size] if each.verdict == "open"]
+        return bool(needs) and all(more is None or more > _VAIN * left for more in needs)
 
     def _check(self) -> Generator[Ask, Seen, None]:
         """One call of every size, which also starts the instances of the first round."""
