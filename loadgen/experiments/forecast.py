@@ -65,10 +65,15 @@ def forecast(scenario: Scenario) -> Forecast:
 
 
 def size_mb(scenario: Scenario, configured_mb: int | None = None) -> int | None:
-    """The memory of each call: what it asks for, else what its function is configured with; None if that is unknown."""
+    """The memory of each call: what it asks for, else what its function is configured with; None if that is unknown.
+
+    Where memory sizes are compared, the largest of them.
+    """
     target = scenario.target
     if not isinstance(target, FunctionTarget):
         return None
+    if scenario.memory is not None:
+        return max(scenario.memory.sizes_mb)
     if scenario.emulator is not None:
         named = [each for each in scenario.emulator.functions if each.name == function_name(target.function)]
         if named and not (target.memory_mb and named[0].dynamic_memory):
@@ -104,12 +109,13 @@ def after(scenario: Scenario, facts: Facts, service_ns: int) -> Iterator[str]:
     total = _price(book, used, seen.invocations)
     least = "at least " if seen.at_most is None else ""
     left_out = ", free tier left out" if book else ""
+    sizes = "" if scenario.memory is None else f", and all at the largest size, {max(scenario.memory.sizes_mb)} MB"
     yield (
         f"expected: {seen}, {least}{units.amount(used)} GB-s{total} if all are billed like the pre-flight, "
-        f"{facts.billed_duration_ns / 1e6:g} ms with {facts.memory_size_mb} MB{left_out}"
+        f"{facts.billed_duration_ns / 1e6:g} ms with {facts.memory_size_mb} MB{sizes}{left_out}"
     )
     if (flying := in_flight(scenario, service_ns)) is not None:
-        yield f"expected: at most {flying} in flight, if all take {service_ns / 1e6:.3g} ms like the pre-flight"
+        yield f"expected: at most {flying} in flight, if all take {units.duration(service_ns)} like the pre-flight"
     limit = scenario.budget.cost
     if book is not None and limit is not None and price(book, used, seen.invocations) >= limit.amount:
         yield f"warning: that is more than budget.cost, {limit}, which will end the run"
@@ -119,7 +125,8 @@ def gb_seconds_expected(scenario: Scenario, facts: Facts) -> Decimal | None:
     """GB-seconds of all invocations if each is billed like the one with these facts; None where that told no bill."""
     if facts.billed_duration_ns is None or not facts.memory_size_mb:
         return None
-    return gb_seconds({facts.memory_size_mb: forecast(scenario).invocations * facts.billed_duration_ns})
+    size = max(facts.memory_size_mb, *(scenario.memory.sizes_mb if scenario.memory is not None else ()), 0)
+    return gb_seconds({size: forecast(scenario).invocations * facts.billed_duration_ns})
 
 
 def in_flight(scenario: Scenario, service_ns: int) -> int | None:

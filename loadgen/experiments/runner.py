@@ -57,7 +57,7 @@ from loadgen.measure.interval import Frame, Sample
 from loadgen.measure.merge import PhasePlan, PhaseTotal, generator, phase_summary, totals
 from loadgen.measure.summary import SCHEMA, Cost, Environment, Preflight, Run, Summary, Verdict
 from loadgen.measure.threshold import evaluate, named_percentiles
-from loadgen.measure.verdict import judge, of_generator
+from loadgen.measure.verdict import judge, of_experiment, of_generator
 from loadgen.pacing import expected, offsets, peak_rate, random_stream
 from loadgen.scenario.load import Loaded
 from loadgen.scenario.model import (
@@ -317,6 +317,8 @@ class Runner:
             await stack.enter_async_context(_beside(self._renewal.keep()))
         if not target.preflight:
             return None, (await resolve(request_template(self._scenario.target).origin))[0]
+        if isinstance(target, FunctionTarget):
+            self._first = Spent(requests=1)  # it may run, though an interrupt keeps its answer from being seen
         answer = await preflight(self._scenario)
         return answer, answer.address
 
@@ -556,7 +558,7 @@ class Runner:
             experiment=self._experiment,
         )
         if self._scenario.kind != "load":
-            verdict = of_generator(verdict)
+            verdict = of_experiment(verdict, [total.name for total in self._totals])
         bill = None
         if isinstance(self._scenario.target, FunctionTarget):
             bill = partial(billing, book=self._scenario.prices)

@@ -102,8 +102,8 @@ def _unlabelled(result: ColdStartsResult) -> Iterator[Reason]:
             rule="starts_unknown",
             severity="warning",
             message=f"{unknown} of {count} ok invocations could not be told cold from warm"
-            f"{f' ({why})' if why else ''}, expected at most {UNKNOWN_SHARE:.0%}: they are in no figure. Ask for more "
-            "cold calls, or have the function tell by itself (cold-starts.probe).",
+            f"{f' ({why})' if why else ''}, expected at most {UNKNOWN_SHARE:.0%}: they are in no figure. It "
+            "takes 30 cold and 200 warm calls at least; or have the function tell by itself (cold-starts.probe).",
             value=unknown / count,
             limit=UNKNOWN_SHARE,
         )

@@ -21,6 +21,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 
+import msgspec
+
 from loadgen.functiongraph.outcome import Outcome
 from loadgen.functiongraph.response import REDIRECT
 from loadgen.measure.dependence import EFFECTIVE_SHARE, widening
@@ -156,6 +158,22 @@ def of_generator(verdict: Verdict) -> Verdict:
     An experiment drives its target to where it fails, on purpose, and judges by itself how much evidence it has.
     """
     reasons = [reason for reason in verdict.reasons if reason.rule not in OF_THE_TARGET]
+    return Verdict(_status(reasons), reasons)
+
+
+def of_experiment(verdict: Verdict, phases: Collection[str]) -> Verdict:
+    """The Verdict on an experiment that had these phases: see ``of_generator``.
+
+    Its decision leaves out every part in which the generator failed, so that is a reason to withhold the part's own
+    figures. Only where nothing else is left, or the record as a whole is in doubt, is the experiment ``invalid``.
+    """
+    reasons = of_generator(verdict).reasons
+    failed = {reason.phase for reason in reasons if reason.severity == "invalid"}
+    if None not in failed and not failed >= set(phases):
+        reasons = [
+            msgspec.structs.replace(reason, severity="withheld") if reason.severity == "invalid" else reason
+            for reason in reasons
+        ]
     return Verdict(_status(reasons), reasons)
 
 
@@ -522,7 +540,7 @@ def _starts_unknown(
                 severity="warning",
                 message=f"The threshold {rule.text} is about {rule.start} starts, and {unknown} of {count} ok "
                 f"invocations could not be told cold from warm{f' ({why})' if why else ''}, expected at most "
-                f"{UNKNOWN_SHARE:.0%}: begin with a warm-up phase in which 30 instances start.",
+                f"{UNKNOWN_SHARE:.0%}: begin with a warm-up phase in which 30 instances start and 200 calls are warm.",
                 value=unknown / count,
                 limit=UNKNOWN_SHARE,
                 phase=rule.phase,

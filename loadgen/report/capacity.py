@@ -29,9 +29,13 @@ def answer(result: CapacityResult) -> Table:
         ("limit, estimated", *estimate),
         ("predicted", *_prediction(result)),
         ("bound by", result.bound_by or DASH, _CAUSES.get(result.bound_by or "", "what binds it did not show")),
-        ("from a cold pool", _rate(result.cold_per_s), "the instances had gone before the rate was ramped up"),
-        ("from a higher rate", _rate(result.warm_per_s), "the pool was warm"),
     ]
+    if result.cold_per_s is not None:
+        rows.append(
+            ("from a cold pool", _rate(result.cold_per_s), "the instances had gone before the rate was ramped up")
+        )
+    if result.warm_per_s is not None:
+        rows.append(("from a higher rate", _rate(result.warm_per_s), "the pool was warm"))
     if result.debt_ns is not None:
         colds = units.count(result.debt_colds or 0)
         rows.append(("scale-up debt", _s(result.debt_ns), f"and {colds} cold starts until the rate had settled"))
@@ -57,7 +61,7 @@ def probes(result: CapacityResult) -> Table:
             f"Broken: how many invocations break {', '.join(map(units.printable, result.rules))}. Latency is over all "
             "invocations of the settled part; a percentile among those that failed, or of too few, is not shown.",
             *(
-                f"{probe.phase} ({units.rate(probe.rate_per_s)}): {probe.why}."
+                f"{probe.phase} ({units.rate(probe.rate_per_s)}): {probe.why.rstrip('.')}."
                 for probe in result.probes
                 if probe.verdict != "pass"
             ),
@@ -88,7 +92,8 @@ def _estimate(result: CapacityResult) -> tuple[str, str]:
 def _prediction(result: CapacityResult) -> tuple[str, str]:
     busy = "" if result.busy_ns is None else f"{units.duration(result.busy_ns)} a call"
     if result.predicted_per_s is None or result.limit is None:
-        return DASH, busy or "no invocation succeeded"
+        without = "the rules are broken without load, too; " if result.limit is not None and busy else ""
+        return DASH, f"{without}{busy}" or "no invocation succeeded"
     return _rate(result.predicted_per_s), f"from {units.count(result.limit)} invocations at once and {busy}"
 
 

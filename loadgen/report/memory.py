@@ -6,7 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from loadgen.measure.experiment import Figure, MemoryResult, MemoryRule, MemorySize
-from loadgen.measure.percentile import needed
+from loadgen.measure.percentile import needed, supported
 from loadgen.report import charts, units
 from loadgen.report.charts import Chart, Spot
 from loadgen.report.figures import DASH, TOO_FEW
@@ -18,7 +18,7 @@ _RULE_TONES = {"met": "good", "broken": "bad", "open": "warn"}
 
 def answer(result: MemoryResult) -> Table:
     """The sizes side by side, and which to take."""
-    titles = ("cost", "cost ratio", "billed mean", "p50", "p95", "p99", "cheapest", "calls", "instances")
+    titles = ("cost", "cost ratio", "billed mean", "p50", "p95", "p99", "cheapest", "warm calls", "cold", "unsure")
     return Table(
         "Memory size",
         (Column("size", False), *(Column(title) for title in titles)),
@@ -87,7 +87,12 @@ def pareto(result: MemoryResult) -> Chart | None:
 def _row(result: MemoryResult, each: MemorySize) -> tuple[Cell, ...]:
     if each.status != "compared":
         left_out = Cell(DASH, tone="muted")
-        return (Cell(_name(each), "left out", "muted"), *[left_out] * 7, Cell(units.count(each.invocations)), left_out)
+        return (
+            Cell(_name(each), "left out", "muted"),
+            *[left_out] * 7,
+            Cell(units.count(each.invocations)),
+            *[left_out] * 2,
+        )
     ratio = each.cost_ratio
     return (
         _standing(result, each),
@@ -98,6 +103,7 @@ def _row(result: MemoryResult, each: MemorySize) -> tuple[Cell, ...]:
         Cell(DASH, tone="muted") if each.cheapest_share is None else Cell(units.share(each.cheapest_share)),
         Cell(units.count(each.warm), f"{units.count(each.failed)} failed" if each.failed else ""),
         Cell(units.count(each.cold)),
+        Cell(units.count(each.unsure), tone="muted"),
     )
 
 
@@ -113,10 +119,13 @@ def _notes(result: MemoryResult) -> list[str]:
     lines = [result.why]
     lines += [f"{_name(each)} left the comparison: {each.why}." for each in result.sizes if each.status != "compared"]
     if any(each.cost is not None for each in result.sizes):
+        ratio = ""
+        if result.reference_mb is not None:
+            ratio = f"their ratio is to {result.reference_mb} MB, with intervals that hold for all sizes at once. "
         lines.append(
-            f"Costs are {result.cost_unit} for a million warm calls, none left out; their ratio is to "
-            f"{result.reference_mb} MB, with intervals that hold for all sizes at once. Other ranges are 95 % "
-            "intervals of one figure. Times are of service_time."
+            f"Costs are {result.cost_unit} for a million warm calls, none of these left out; {ratio}Other ranges are "
+            "95 % intervals of one figure. Times are of service_time. Cold calls met an instance that had just "
+            "started, unsure ones may have: neither is in a figure of warm ones."
         )
     if result.instance_deviation is not None:
         lines.append(f"Instances of one size differ by {units.share(result.instance_deviation)} (standard deviation).")
@@ -135,9 +144,9 @@ def _rule(rule: MemoryRule) -> Cell:
 
 def _percentile(each: MemorySize, p: float) -> Cell:
     figure = each.service_time_ns.get(units.percentile(p))
-    if figure is None or figure.low is None:
+    if figure is None or not supported(each.warm, p):
         return Cell(DASH, f"{TOO_FEW}{units.count(needed(p) or 0)}", "muted")
-    return _time(figure)
+    return Cell(DASH, "instances differ", "muted") if figure.low is None else _time(figure)
 
 
 def _time(figure: Figure | None) -> Cell:

@@ -10,12 +10,11 @@ from msgspec import UNSET, UnsetType
 
 from loadgen.scenario import document as written
 from loadgen.scenario import model, rule, units
-from loadgen.scenario.combination import project_of
+from loadgen.scenario.combination import DEFAULT_FUNCTION, only_function, project_of
 from loadgen.scenario.endpoint import iam_of, iam_origin
 
 T = TypeVar("T")
 
-DEFAULT_FUNCTION = "hello"
 DEFAULT_PROJECT = "demo"
 DEFAULT_MAX_IN_FLIGHT = 1000
 DEFAULT_MAX_INSTANCES = 1000
@@ -32,7 +31,7 @@ def scenario(
     traces: Mapping[int, model.Trace] = {},
 ) -> model.Scenario:
     """The Scenario of a document without faults; ``sha256`` is left empty. Relative paths start at ``directory``."""
-    target = _target(doc.target, doc.event is not UNSET or doc.event_file is not UNSET, directory)
+    target = _target(doc, directory)
     emulated = isinstance(target, model.FunctionTarget) and target.emulated
     return model.Scenario(
         name=doc.name,
@@ -126,7 +125,15 @@ def function_name(function: str) -> str:
 
 def _scenario_emulator(doc: written.Scenario) -> model.Emulator:
     block = written.Emulator() if doc.emulator is UNSET else doc.emulator
-    return emulator(block, seed=doc.seed, function=function_name(_or(doc.target.function, DEFAULT_FUNCTION)))
+    return emulator(block, seed=doc.seed, function=function_name(_function(doc)))
+
+
+def _function(doc: written.Scenario) -> str:
+    """The function that is meant: the one that is named, else that of the emulator."""
+    if doc.target.function is not UNSET:
+        return doc.target.function
+    functions = {} if doc.emulator is UNSET else doc.emulator.functions
+    return only_function({"functions": functions} if functions is not UNSET else {}) or DEFAULT_FUNCTION
 
 
 def _emulated(name: str, function: written.EmulatedFunction) -> model.EmulatedFunction:
@@ -169,7 +176,8 @@ def _account(account: written.Account) -> model.Account:
     )
 
 
-def _target(target: written.Target, has_event: bool, directory: Path) -> model.Target:
+def _target(doc: written.Scenario, directory: Path) -> model.Target:
+    target, has_event = doc.target, doc.event is not UNSET or doc.event_file is not UNSET
     timeout = model.Timeout(
         units.duration(target.timeout.connect),
         units.duration(target.timeout.first_byte),
@@ -182,7 +190,7 @@ def _target(target: written.Target, has_event: bool, directory: Path) -> model.T
         method = _or(target.method, "POST" if has_event else "GET")
         headers = tuple(_or(target.headers, {}).items())
         return model.HttpTarget(target.url, method, headers, fresh, timeout, tls, target.preflight)
-    function = _or(target.function, DEFAULT_FUNCTION)
+    function = _function(doc)
     endpoint = _or(target.endpoint, "").rstrip("/")
     project_id = _or(target.project_id, project_of(function) or DEFAULT_PROJECT)
     return model.FunctionTarget(

@@ -19,6 +19,9 @@ from loadgen.scenario.platform_codes import is_fault
 
 Found = Iterator[tuple[Path, str]]
 
+DEFAULT_FUNCTION = "hello"
+CALIBRATION = 200
+"""How many calls that are known to be warm the classifier of cold starts needs."""
 _WRITE_PRICES = "write prices: huawei-cny-2024-09, or the file of your own price book"
 EXPERIMENTS = ("cold-starts", "capacity", "memory")
 SHAPES = ("rate", "burst", "workers", "trace")
@@ -186,6 +189,14 @@ def _cold_starts(block: dict[str, Any], target: dict[str, Any]) -> Found:
             'version needs names: write versions: ["v1", "!prod"], those of versions or of aliases',
         )
     yield from _twice(("cold-starts", "versions"), block.get("versions"))
+    yield from _twice(("cold-starts", "induce"), induce)
+    warm = block.get("warm")
+    if isinstance(warm, int) and warm < CALIBRATION and "probe" not in block and target.get("log", "none") == "none":
+        yield (
+            ("cold-starts", "warm"),
+            f"got {warm}, and cold calls are told from warm ones by at least {CALIBRATION}; write more, or probe for a "
+            "function that tells by itself",
+        )
 
 
 def _twice(path: Path, items: object) -> Found:
@@ -230,7 +241,7 @@ def _function_target(target: dict[str, Any], data: dict[str, Any]) -> Found:
     endpoint = target["endpoint"]
     if isinstance(endpoint, str) and endpoint != "emulator" and (fault := url_fault(endpoint, origin=True)):
         yield ("target", "endpoint"), f"got {_without_user(endpoint)}, {fault}"
-    if "function" not in target and (endpoint != "emulator" or "functions" in _mapping(data, "emulator")):
+    if "function" not in target and (endpoint != "emulator" or only_function(_mapping(data, "emulator")) is None):
         yield ("target",), "function is missing: its URN or its name"
     elif "project_id" not in target and endpoint != "emulator" and project_of(target.get("function", "")) is None:
         yield ("target",), "project_id is missing: the function's name alone does not say which project it is in"
@@ -424,6 +435,14 @@ def _tells_starts(data: dict[str, Any], target: dict[str, Any]) -> bool:
     """Whether invocations may get a label: by the log, or after a warm-up phase of a function."""
     warms = any(phase.get("warmup") is True for phase in _mappings(data.get("phases")))
     return "url" not in target and (warms or target.get("log", "none") != "none" or data.get("kind") == "cold-starts")
+
+
+def only_function(emulator: dict[str, Any]) -> str | None:
+    """The function of an emulator block that is meant where none is named: hello, or the only one; None if unclear."""
+    functions = emulator.get("functions", {})
+    if not isinstance(functions, dict) or not functions or DEFAULT_FUNCTION in functions:
+        return DEFAULT_FUNCTION
+    return next(iter(functions)) if len(functions) == 1 else None
 
 
 def project_of(function: object) -> str | None:

@@ -206,15 +206,14 @@ class _Search:
         warm = [sample for sample in warm if not self._cold(sample)] or warm
         self._busy_ns = round(sum(map(_busy_ns, warm)) / len(warm))
         self._overhead_ns = sorted(overhead_ns(sample) or 0 for sample in warm)[len(warm) // 2]
-        if self._plan.limit is not None:
-            spare = min(self._spare(criterion, warm) for criterion in self._plan.criteria)
+        alone = {criterion: sum(map(criterion.broken, warm)) / len(warm) for criterion in self._plan.criteria}
+        if self._plan.limit is not None and all(share < 0.5 for share in alone.values()):
+            # what breaks a rule without load is taken off; a short lane does not show small shares well
+            spare = min(
+                min(max(criterion.limit - share, criterion.limit / 10), 0.5) for criterion, share in alone.items()
+            )
             self._predicted = erlang.offered(self._plan.limit, spare) / max(self._busy_ns, 1) * NS_PER_S
         return ""
-
-    def _spare(self, criterion: Criterion, warm: Sequence[Sample]) -> float:
-        """What a criterion leaves for rejections, once what breaks it without load is taken off."""
-        floor = sum(map(criterion.broken, warm)) / len(warm)
-        return min(max(criterion.limit - floor, criterion.limit / 10), 0.5)
 
     def _bracket(self) -> Generator[Ask, Seen, str]:
         """Probe until it is known closely enough where the limit is; why there is no capacity, if so."""
@@ -502,10 +501,13 @@ class _Search:
         for criterion, counts in zip(self._plan.criteria, whole.broken, strict=True):
             n, k = sum(whole.n[settled:]), sum(counts[settled:])
             found[criterion.text] = sequential.verdict(n, k, criterion.limit, whole.inflation(settled, counts))
-        for wanted, why in ((FAIL, "is not met"), (UNDECIDED, "is neither shown to be met nor not to be")):
+        for wanted, one, several in (
+            (FAIL, "is not met", "are not met"),
+            (UNDECIDED, "is neither shown to be met nor not to be", "are neither shown to be met nor not to be"),
+        ):
             texts = [text for text, verdict in found.items() if verdict == wanted]
             if texts:
-                return wanted, f"{texts[0]} {why}"
+                return wanted, f"{' and '.join(texts)} {several if len(texts) > 1 else one}"
         if whole.rising(settled):
             return FAIL, GROWING
         if sum(whole.n[settled:]) and (len(whole.n) - settled) * whole.batch_ns < watch.least_ns:

@@ -43,7 +43,7 @@ from loadgen.scenario.model import Arrivals, Bursts, ColdStarts, Induce, Phase, 
 from loadgen.stats.cost import GB_SECONDS, Rates
 from loadgen.stats.decision import Ask, Decision, Seen
 from loadgen.stats.keepalive import estimate, next_gap
-from loadgen.stats.mixture import LEAST_CALIBRATION, Mixture, fit, labelling
+from loadgen.stats.mixture import LEAST_CALIBRATION, LEAST_COLD, Mixture, fit, labelling
 from loadgen.stats.prevalence import share
 from loadgen.stats.shadow import Call, replay
 
@@ -336,7 +336,9 @@ def _rounds(found: _Found) -> Decision[bool]:
                 return False
         if turn >= turns:
             found.fit()
-            if not found.told() or found.colds() >= settings.cold:
+            induced = sum(len(found.of(means)) for means in found.rounds)
+            # with few cold calls nothing can be told apart yet, with many it cannot be at all
+            if found.colds() >= settings.cold or (not found.told() and induced >= 2 * LEAST_COLD):
                 break
     if found.told() and found.colds() < settings.cold:
         found.notes.append(f"{found.colds()} of the {settings.cold} cold calls wanted.")

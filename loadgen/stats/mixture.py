@@ -170,7 +170,7 @@ def fit(overhead: Histogram, calibration: Histogram | None = None) -> Mixture | 
     alone = _warm_alone(x, n, anchor)
     fits = [each for modes in _MODES if (each := _fit_mixture(x, n, anchor, modes)) is not None]
     if not fits:
-        return abstained("no call is slower than warm calls may be")
+        return abstained("hardly any call is slower than warm calls may be")
     best = min(fits, key=lambda each: each.bic(total))
     if best.bic(total) > alone - BIC_MARGIN:
         return abstained("the overheads are explained by warm calls alone")

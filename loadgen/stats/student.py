@@ -12,7 +12,10 @@ from loadgen.stats.beta import incomplete
 
 def two_sided(t: float, freedom: float) -> float:
     """P(|T| ≥ |t|) for T of Student's law with ``freedom`` > 0 degrees of freedom."""
-    return incomplete(freedom / (freedom + t * t), freedom / 2, 0.5)
+    square = t * t
+    if square < 1:  # where ν/(ν + t²) would lose the digits of t
+        return 1 - incomplete(square / (freedom + square), 0.5, freedom / 2)
+    return incomplete(freedom / (freedom + square), freedom / 2, 0.5)
 
 
 @lru_cache(maxsize=4096)

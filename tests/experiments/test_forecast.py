@@ -9,7 +9,7 @@ from loadgen.experiments.forecast import after, before, forecast, gb_seconds_exp
 from loadgen.functiongraph.facts import Facts
 from loadgen.functiongraph.outcome import Outcome
 from loadgen.scenario.load import load_price_book
-from loadgen.scenario.model import Budget, Bursts, Money, Phase, Scenario
+from loadgen.scenario.model import Budget, Bursts, MemoryBy, MemoryComparison, Money, Phase, Scenario
 from loadgen.scenario.units import money
 from tests.scenarios import S, closed_phase, function, http, open_phase, phase, scenario
 
@@ -71,7 +71,7 @@ def test_the_preflights_own_bill_stands_for_all_calls() -> None:
     assert list(after(made(OPEN, cost=money("1 CNY")), BILLED, 20 * MS)) == [
         "expected: 6001 invocations, 30.0 GB-s, 0.0113 CNY if all are billed like the pre-flight, 10 ms with 512 MB, "
         "free tier left out",
-        "expected: at most 4 in flight, if all take 20 ms like the pre-flight",
+        "expected: at most 4 in flight, if all take 20.0\N{NO-BREAK SPACE}ms like the pre-flight",
     ]
     assert gb_seconds_expected(made(OPEN), BILLED) == Decimal("30.005")
 
@@ -102,3 +102,15 @@ def test_what_is_in_flight_follows_from_rate_and_time(phases: list[Phase], expec
 def test_the_memory_is_what_is_asked_for_else_what_is_configured() -> None:
     asked = scenario(msgspec.structs.replace(FUNCTION, memory_mb=1024), OPEN)
     assert [size_mb(asked, 512), size_mb(made(OPEN), 512), size_mb(made(OPEN))] == [1024, 512, None]
+
+
+def test_a_comparison_of_memory_sizes_is_expected_to_cost_what_the_largest_does() -> None:
+    compared = msgspec.structs.replace(
+        made(),
+        kind="memory",
+        memory=MemoryComparison((128, 2048, 512), MemoryBy.HEADER, 20, 10, (), 0.02, 90 * S),
+        budget=Budget(1000, None),
+    )
+    assert size_mb(compared) == 2048
+    assert gb_seconds_expected(compared, BILLED) == Decimal("20")
+    assert "all at the largest size, 2048 MB" in next(iter(after(compared, BILLED, 9 * MS)))

@@ -13,7 +13,7 @@ from loadgen.measure.interval import Frame, Misbilled
 from loadgen.measure.merge import phase_summary
 from loadgen.measure.summary import Reason, Verdict
 from loadgen.measure.threshold import evaluate
-from loadgen.measure.verdict import judge, of_generator, withheld
+from loadgen.measure.verdict import judge, of_experiment, of_generator, withheld
 from loadgen.scenario.model import NS_PER_S, Metric, MetricRule, Rule
 from tests.measure.frames import PUNCTUAL, clean, only, plan, total
 
@@ -529,3 +529,20 @@ def test_a_reason_reaches_its_phase_and_the_totals(
     reason_phase: str | None, figure_phase: str | None, hidden: bool
 ) -> None:
     assert (withheld(reasoned("all", reason_phase), figure_phase, "latency", 50) is not None) is hidden
+
+
+# experiments
+
+
+def test_a_part_of_an_experiment_in_which_the_generator_failed_is_withheld_and_the_rest_stands() -> None:
+    stall = Reason("generator_stalled", "invalid", "It stood still.", 1, 0, "probe-02", "all")
+    verdict = of_experiment(Verdict("invalid", [stall]), ["probe-01", "probe-02"])
+    assert (verdict.status, [reason.severity for reason in verdict.reasons]) == ("degraded", ["withheld"])
+    assert withheld(verdict, "probe-02", "latency") is not None
+    assert withheld(verdict, "probe-01", "latency") is None
+
+
+@pytest.mark.parametrize(("phase", "phases"), [("probe-01", ["probe-01"]), (None, ["probe-01", "probe-02"])])
+def test_an_experiment_is_invalid_where_no_part_of_it_can_be_trusted(phase: str | None, phases: list[str]) -> None:
+    fault = Reason("clipped", "invalid", "Clipped.", 1, 0, phase, "all")
+    assert of_experiment(Verdict("invalid", [fault]), phases).status == "invalid"

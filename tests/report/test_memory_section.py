@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import msgspec
 
-from loadgen.measure.experiment import MemoryResult
+from loadgen.measure.experiment import Figure, MemoryResult
 from loadgen.measure.summary import decode, encode
 from loadgen.report import memory
 from loadgen.report.html import html
@@ -87,3 +87,15 @@ def test_the_link_is_whole_on_a_narrow_terminal() -> None:
 
 def test_a_result_survives_the_file() -> None:
     assert decode(encode(msgspec.structs.replace(valid(), experiment=RESULT))).experiment == RESULT
+
+
+def test_a_percentile_of_calls_on_instances_that_differ_is_not_said_to_have_too_few_calls() -> None:
+    size = next(each for each in RESULT.sizes if each.memory_mb == 512)
+    spread = {**size.service_time_ns, "p50": Figure(1e8, None, None)}
+    differing = msgspec.structs.replace(size, service_time_ns=spread)
+    result = msgspec.structs.replace(RESULT, sizes=[differing])
+    assert text(result)[0][4].endswith("instances differ")
+
+
+def test_nothing_is_compared_with_a_size_that_there_is_not() -> None:
+    assert "None" not in " ".join(memory.answer(msgspec.structs.replace(RESULT, reference_mb=None)).notes)

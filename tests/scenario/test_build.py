@@ -142,3 +142,11 @@ def test_versions_are_names_however_they_are_written_and_none_by_default() -> No
     assert (plain.cold_starts.versions, plain.changes_settings) == ((), False)
     assert versioned.cold_starts is not None
     assert (versioned.cold_starts.versions, versioned.changes_settings) == (("1", "1.10", "v2", "!prod"), True)
+
+
+@pytest.mark.parametrize(("functions", "name"), [("", "hello"), ("other: {}", "other"), ("a: {}, hello: {}", "hello")])
+def test_the_emulators_function_is_hello_or_the_only_one(functions: str, name: str) -> None:
+    block = f"emulator: {{functions: {{{functions}}}}}\n" if functions else ""
+    made = read(f"name: x\ntarget: {{endpoint: emulator}}\nphases: [{{name: a, rate: 1/s, duration: 1s}}]\n{block}")
+    assert isinstance(made.target, FunctionTarget)
+    assert made.target.function == name

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from loadgen.scenario.combination import CALIBRATION
 from loadgen.scenario.fault import ScenarioError
 from loadgen.scenario.load import load
+from loadgen.stats.mixture import LEAST_CALIBRATION
 
 
 def faults(text: str) -> list[str]:
@@ -224,7 +226,7 @@ def test_a_target_that_cannot_be_is_refused(target: str, message: str) -> None:
         ("emulator: {functions: {hello: {cold_start: r2-pyton3}}}", "did you mean r2-python3?"),
         ("emulator: {functions: {hello: {errors: 101%}}}", "emulator.functions.hello.errors: got"),
         ("emulator: {functions: {hello: {}, 'a/b': {}}}", "emulator.functions.a/b: expected a function name"),
-        ("emulator: {functions: {other: {}}}", "target: function is missing"),
+        ("emulator: {functions: {other: {}, another: {}}}", "target: function is missing"),
         ("threshold: []", "threshold: unknown key, did you mean thresholds?"),
         ("thresholds: [cold.latency.p50 < 1s]", "thresholds[0]: cold and warm starts are told apart after"),
     ],
@@ -264,6 +266,8 @@ def test_other_faults_of_a_phase_do_not_hide_its_combinations() -> None:
         ("{induce: [version], versions: [v 1]}", 'cold-starts.versions[0]: got "v 1", expected the name of a version'),
         ("{induce: 5, versions: [v1]}", "cold-starts.induce: got 5"),
         ("{probe: {nonce: x}}", "cold-starts.probe.nonce: unknown key"),
+        ("{induce: [gap, gap]}", "cold-starts.induce[1]: gap is written twice"),
+        ("{warm: 199}", "cold-starts.warm: got 199, and cold calls are told from warm ones by at least 200"),
     ],
 )
 def test_a_block_of_cold_starts_that_cannot_be_is_refused_where_it_stands(block: str, message: str) -> None:
@@ -359,3 +363,11 @@ def test_a_memory_comparison_needs_a_function_whose_size_and_connections_are_lef
 
 def test_a_memory_comparison_needs_no_settings() -> None:
     assert faults("name: x\nkind: memory\ntarget: {endpoint: emulator}\n") == []
+
+
+def test_as_many_warm_calls_are_asked_for_as_the_classifier_needs() -> None:
+    assert CALIBRATION == LEAST_CALIBRATION
+
+
+def test_few_warm_calls_are_enough_for_a_function_that_tells_by_itself() -> None:
+    assert faults("name: x\nkind: cold-starts\ntarget: {endpoint: emulator}\ncold-starts: {warm: 5, probe: {}}\n") == []
