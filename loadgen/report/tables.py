@@ -7,7 +7,7 @@ character. Escaping for its own format is each renderer's duty.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from msgspec import Struct
@@ -94,6 +94,8 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
             f"{units.span(total.duration_ns)} in {_plural(sum(not p.warmup for p in summary.phases), 'phase')}",
         ),
     ]
+    if summary.thresholds:
+        listed.append(("thresholds", _together(summary.thresholds)))
     if run.stopped is not None:
         listed.append(("ended early", units.printable(run.stopped)))
     if isinstance(target, dict):
@@ -112,6 +114,13 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
             )
         )
     return listed
+
+
+def _together(thresholds: Sequence[ThresholdResult]) -> str:
+    broken = [units.printable(each.rule) for each in thresholds if not each.passed]
+    if not broken:
+        return f"all {len(thresholds)} met" if len(thresholds) > 1 else "met"
+    return f"{len(broken)} of {len(thresholds)} not met: {'; '.join(broken)}"
 
 
 def headline(summary: Summary) -> Table:
