@@ -365,11 +365,13 @@ def test_a_second_interrupt_waits_for_nothing(tmp_path: Path) -> None:
 
 def test_an_interrupt_before_the_load_exits_130_with_an_empty_summary(tmp_path: Path) -> None:
     process = start(tmp_path, "--set", "emulator.functions.hello.work.median=30s")  # the pre-flight takes as long
+    time.sleep(1)
     os.killpg(process.pid, signal.SIGINT)
     _, _, summary = finish(process, tmp_path)
     assert process.returncode == 130
     assert summary["phases"] == []
     assert summary["verdict"]["reasons"][0]["rule"] == "nothing_measured"
+    assert summary["cost"]["requests"] == 1  # it was sent, and may run to its end
 
 
 def test_a_killed_run_leaves_no_process_and_what_it_measured(tmp_path: Path) -> None:
