@@ -410,24 +410,29 @@ class Runner:
 
     async def _play(self, fleet: LocalFleet) -> None:
         """Run what the decision asks for, until it has decided or nothing more may be run."""
-        try:
-            ask = next(self._decision)
-            while not self._ending():
-                ask = self._decision.send(await self._asked(fleet, ask))
-        except StopIteration as decided:
-            self._experiment = decided.value
-        else:
-            self._conclude()
+        ask = self._decide(None)
+        while ask is not None and not self._ending():
+            ask = self._decide(await self._asked(fleet, ask))
+        self._conclude()
 
     def _conclude(self) -> None:
         """Have a decision that is under way say what it knows: nothing more will be run."""
-        if getgeneratorstate(self._decision) != GEN_SUSPENDED:
-            return
+        if getgeneratorstate(self._decision) == GEN_SUSPENDED:
+            self._decide(Seen((), (), Verdict("invalid", []), stopped=True))
+            self._decision.close()
+
+    def _decide(self, seen: Seen | None) -> Ask | None:
+        """What the decision asks for next; None once it has decided. A fault in it costs none of what was measured."""
         try:
-            self._decision.send(Seen((), (), Verdict("invalid", []), stopped=True))
+            return next(self._decision) if seen is None else self._decision.send(seen)
         except StopIteration as decided:
             self._experiment = decided.value
-        self._decision.close()
+        except Exception as error:  # whatever it is, the results have to be written
+            self._failed = (
+                f"the experiment could not decide how to go on ({type(error).__name__}: {error}). This is a fault of "
+                "loadgen's; please report it with the run directory"
+            )
+        return None
 
     async def _asked(self, fleet: LocalFleet, ask: Ask) -> Seen:
         """Run the phases of an Ask."""

@@ -44,6 +44,7 @@ def findings(
                 yield from _mixed(experiment.cold.count, experiment.warm.count, experiment.labelling, asked, None)
             yield from _outside_pool(experiment.pool)
         case MemoryResult():
+            yield from _nothing_compared(experiment)
             yield from _few_instances(experiment)
 
 
@@ -122,6 +123,11 @@ def _outside_pool(pool: PoolCheck | None) -> Iterator[Reason]:
         value=pool.seen,
         limit=pool.fewest if fewer else pool.most,
     )
+
+
+def _nothing_compared(result: MemoryResult) -> Iterator[Reason]:
+    if result.reference_mb is None:
+        yield Reason(rule="nothing_compared", severity="warning", message=result.why, value=0, limit=None)
 
 
 def _few_instances(result: MemoryResult) -> Iterator[Reason]:

@@ -12,7 +12,7 @@ from loadgen.report.tables import Cell, Column, Table
 
 _TONES = {"pass": "good", "fail": "bad", "undecided": "warn", "invalid": "muted"}
 _CAUSES = {
-    "quota": "the platform refused invocations: a quota or the function's own limit",
+    "quota": "a quota or the function's own limit: invocations were refused, or waited for others to end",
     "cold starts": "invocations waited for new instances to start",
     "execution": "the handler itself took longer, or failed",
     "queueing": "invocations waited outside the handler: in a queue of the platform, its gateway or the network",
@@ -38,7 +38,9 @@ def answer(result: CapacityResult) -> Table:
         rows.append(("from a higher rate", _rate(result.warm_per_s), "the pool was warm"))
     if result.debt_ns is not None:
         colds = units.count(result.debt_colds or 0)
-        rows.append(("scale-up debt", _s(result.debt_ns), f"and {colds} cold starts until the rate had settled"))
+        rows.append(
+            ("scale-up debt", _s(result.debt_ns), f"until the rate had settled; {colds} calls waited for a start")
+        )
     return Table(
         "Capacity",
         (Column("", False), Column(""), Column("", False)),

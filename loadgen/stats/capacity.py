@@ -61,9 +61,14 @@ FAR = 4.0
 """Standard deviations between two parts of a window that have not the same share of violations."""
 SAFE_PART = 0.5
 """A rate is confirmed where the expected share of violations is this part of its limit: Wald's v₀."""
+DROWNED = 0.9
+"""The share of violations at its end, and twice that of the whole, from which a rate fails without having settled."""
 MOST_SAMPLES = 200_000
 """Of one probe; beyond it a random part of the invocations is kept."""
 GROWING = "invocations in flight and latency kept growing"
+RECOVERY_S, RECOVERED = 120, 5
+"""After a rate that was far too high: so many usual calls in a row show that it is over, looked for so long."""
+_HELD_UP = frozenset(outcome.value for outcome in (Outcome.THROTTLED, Outcome.TIMEOUT, Outcome.GATEWAY))
 _OK = Outcome.OK.value
 _TINY = 0.01
 
@@ -122,7 +127,9 @@ class _Durations:
 
     @property
     def error(self) -> float:
-        """The standard error of the mean, as a share of it."""
+        """The standard error of the mean, as a share of it; 0 of no time at all."""
+        if not self.total_s:
+            return 0.0
         variance = max(0.0, self.squares / self.n - self.mean_s**2)
         return math.sqrt(variance / self.n) / self.mean_s
 
@@ -165,6 +172,8 @@ class _Search:
         self._busy_ns: int | None = None
         self._predicted: float | None = None
         self._rate = 0.0
+        self._usual_ns = 0
+        self._overrun = False
         self._loaded_ns = 0
         self._confirmed: _Probe | None = None
         self._warm: _Probe | None = None
@@ -205,14 +214,15 @@ class _Search:
         self._cold = cold_test(warm)
         warm = [sample for sample in warm if not self._cold(sample)] or warm
         self._busy_ns = round(sum(map(_busy_ns, warm)) / len(warm))
+        self._usual_ns = 4 * sorted(map(_service_ns, warm))[int(0.9 * len(warm))]
         self._overhead_ns = sorted(overhead_ns(sample) or 0 for sample in warm)[len(warm) // 2]
         alone = {criterion: sum(map(criterion.broken, warm)) / len(warm) for criterion in self._plan.criteria}
-        if self._plan.limit is not None and all(share < 0.5 for share in alone.values()):
+        if self._plan.limit is not None and self._busy_ns and all(share < 0.5 for share in alone.values()):
             # what breaks a rule without load is taken off; a short lane does not show small shares well
             spare = min(
                 min(max(criterion.limit - share, criterion.limit / 10), 0.5) for criterion, share in alone.items()
             )
-            self._predicted = erlang.offered(self._plan.limit, spare) / max(self._busy_ns, 1) * NS_PER_S
+            self._predicted = erlang.offered(self._plan.limit, spare) / self._busy_ns * NS_PER_S
         return ""
 
     def _bracket(self) -> Generator[Ask, Seen, str]:
@@ -381,6 +391,8 @@ class _Search:
     def _probe(self, rate: float, approach: str) -> Generator[Ask, Seen, _Probe]:
         """Hold a rate and judge it. Raises _StoppedError when the run is cut short."""
         plan = self._plan
+        if self._overrun:
+            yield from self._recover()
         self._numbers += 1
         batch_ns = max(min(NS_PER_S, plan.keep_alive_ns // 10), 2 * (self._busy_ns or 0))
         ramp = self._ramp(rate, approach)
@@ -406,8 +418,40 @@ class _Search:
         if seen.samples or not seen.stopped:
             self._probes.append(probe)
         self._rate = rate
+        self._overrun = probe.unstable or any(2 * k > probe.n for k in probe.k)
         self._check(seen)
         return probe
+
+    def _recover(self) -> Generator[Ask, Seen, None]:
+        """One call after another, until what a rate that was far too high left behind has been worked off.
+
+        Calls that the client has given up on may still wait in a queue of the platform's.
+        """
+        usual_ns = self._usual_ns
+
+        def calm(samples: Sequence[Sample]) -> bool:
+            last = samples[-RECOVERED:]
+            return len(last) == RECOVERED and all(
+                sample.outcome not in _HELD_UP and _service_ns(sample) <= usual_ns for sample in last
+            )
+
+        lane = Phase(
+            f"recovery-{self._numbers:02}",
+            Workers(1, 1),
+            RECOVERY_S * NS_PER_S,
+            True,
+            Arrivals.CONSTANT,
+            1,
+            None,
+            self._plan.grace_ns,
+        )
+        seen = yield Ask((lane,), samples=1.0, enough=calm)
+        self._check(seen)
+        self._rate, before = 0.0, self._rate  # the next rate is reached from below
+        if seen.samples and not calm(seen.samples):
+            self._notes.append(
+                f"After {before:g}/s the function was still slow {RECOVERY_S} s later: what follows may be too low."
+            )
 
     def _check(self, seen: Seen) -> None:
         if seen.samples:
@@ -491,7 +535,7 @@ class _Search:
         if bad is not None:
             return INVALID, f"the load generator cannot be trusted: {bad.message}"
         if settled is None:
-            far = watch.overloaded(whole, len(whole.n))
+            far = watch.overloaded(whole, len(whole.n)) or watch.drowned(whole)
             if far is not None:
                 return FAIL, f"{far.text} is not met by far, and violations did not become fewer"
             if whole.rising(whole.ramp):
@@ -759,6 +803,16 @@ class _Watch:
                 return criterion
         return None
 
+    def drowned(self, batches: _Batches) -> Criterion | None:
+        """A criterion that nearly every invocation broke to the end: it need not be known when that would settle."""
+        lately = slice(-WINDOW // 2, None)
+        n, all_n = sum(batches.n[lately]), sum(batches.n[batches.ramp :])
+        for criterion, counts in zip(self._plan.criteria, batches.broken, strict=True):
+            share, whole = sum(counts[lately]) / max(1, n), sum(counts[batches.ramp :]) / max(1, all_n)
+            if min(share, 2 * whole) > DROWNED and criterion.limit < DROWNED / 3:
+                return criterion
+        return None
+
     def _decided(self, settled: int, upto: int) -> bool:
         batches, wanted = self._batches, self._wanted
         n = sum(batches.n[settled:upto])
@@ -794,8 +848,10 @@ def _grows(measured: Sequence[Sample], fulls: Sequence[bool], busy_ns: int) -> s
 
 def _busy_ns(sample: Sample) -> int:
     """How long a call held its instance: the duration, or all of the service time where that is not told."""
-    if sample.duration_ns is not None:
-        return sample.duration_ns
+    return _service_ns(sample) if sample.duration_ns is None else sample.duration_ns
+
+
+def _service_ns(sample: Sample) -> int:
     return sample.ended_ns - (sample.intended_ns if sample.started_ns is None else sample.started_ns)
 
 

@@ -38,7 +38,7 @@ from loadgen.measure.experiment import (
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Sample
 from loadgen.measure.percentile import ranks, supported
-from loadgen.measure.start import AMBIGUOUS, COLD, MIXTURE, NONE, UNKNOWN, WARM, Cuts
+from loadgen.measure.start import AMBIGUOUS, COLD, MIXTURE, NONE, PROBE, UNKNOWN, WARM, Cuts
 from loadgen.scenario.model import Arrivals, Bursts, ColdStarts, Induce, Phase, Shape, Workers
 from loadgen.stats.cost import GB_SECONDS, Rates
 from loadgen.stats.decision import Ask, Decision, Seen
@@ -56,6 +56,11 @@ _AT_ONCE_NS = 100_000_000  # a phase of calls at once ends when they have ended
 _MORE_ROUNDS = 2  # times the rounds that should do, before the means are given up
 _RESAMPLES = 999
 _MILLION = 1_000_000
+_FOREVER_NS = 1 << 60
+_ALWAYS_THERE = (
+    "single calls met an instance after every silence, but calls at once after shorter ones had to wait for more: some "
+    "instances are always there (reserved ones), or someone else calls the function"
+)
 _TIMES = ("latency", "service_time", "overhead", "duration", "billed_duration")
 _WARM_LANE = "warm"
 _AGAIN = "again"
@@ -134,9 +139,14 @@ class _Found:
         return [[each for each in lane[1:] if each.start in (UNKNOWN, WARM)] for lane in lanes.values()]
 
     def label(self, sample: Sample) -> tuple[str, str]:
-        """The label of a sample and its source."""
+        """The label of a sample and its source.
+
+        A probe counts the calls of its instance. Where that takes several at once, the second one may have waited for
+        the start as well as the first; of calls that came at once after silence it is the only way to be the second.
+        """
         if sample.start_source not in (NONE, MIXTURE):
-            return sample.start, sample.start_source
+            joined = sample.start == WARM and sample.start_source == PROBE and _means(sample) == Induce.BURST.value
+            return AMBIGUOUS if joined else sample.start, sample.start_source
         residual_ns = _residual_ns(sample)
         if self.cuts is None or residual_ns is None:
             return UNKNOWN, NONE
@@ -213,7 +223,13 @@ class _Found:
     def _keep_alive(self) -> KeepAlive:
         within = self.settings.keep_alive_ns
         assert within is not None
-        return estimate(self.probes, *within, self.seed, self._slack_ns())
+        found = estimate(self.probes, *within, self.seed, self._slack_ns())
+        if found.policy == "longer" and found.low_ns is not None:
+            own = self._traffic()
+            flags = replay(_calls(own), found.low_ns, _FOREVER_NS, self._slack_ns())
+            if sum(start == COLD for _, start in own) > sum(flag.may for flag in flags):
+                return KeepAlive("unknown", _ALWAYS_THERE, None, None, None, {}, found.probes)
+        return found
 
     def _slack_ns(self) -> int:
         """What nearly every warm call spends outside the handler at most, on the way there and back."""
@@ -224,22 +240,21 @@ class _Found:
         )
         return spent[int(0.95 * len(spent))] if spent else 0
 
-    def _pool(self, keep_alive: KeepAlive | None) -> PoolCheck | None:
-        """The bounds of the number of cold calls; None where the keep-alive time is not bounded on both sides."""
-        if keep_alive is None or keep_alive.policy != "fixed" or not keep_alive.low_ns or not keep_alive.high_ns:
-            return None
+    def _traffic(self) -> list[tuple[Sample, str]]:
+        """The calls that met the function's own instances, in order of their start, with their labels."""
         traffic = [
             *((sample, self.label(sample)[0]) for sample in self.samples),
             *((each, UNKNOWN) for each in self.left_out),
         ]
         own = [each for each in traffic if each[0].started_ns is not None and _means(each[0]) not in _APART]
-        own.sort(key=lambda each: each[0].started_ns or 0)
-        slack_ns = self._slack_ns()
-        calls = [
-            Call(sample.started_ns or 0, sample.ended_ns, renewed=_means(sample) == Induce.CONFIG.value)
-            for sample, _ in own
-        ]
-        flags = replay(calls, keep_alive.low_ns, keep_alive.high_ns, slack_ns)
+        return sorted(own, key=lambda each: each[0].started_ns or 0)
+
+    def _pool(self, keep_alive: KeepAlive | None) -> PoolCheck | None:
+        """The bounds of the number of cold calls; None where the keep-alive time is not bounded on both sides."""
+        if keep_alive is None or keep_alive.policy != "fixed" or not keep_alive.low_ns or not keep_alive.high_ns:
+            return None
+        own = self._traffic()
+        flags = replay(_calls(own), keep_alive.low_ns, keep_alive.high_ns, self._slack_ns())
         starts = Counter(start for _, start in own)
         return PoolCheck(
             fewest=sum(flag.must for flag in flags),
@@ -273,6 +288,15 @@ class _Found:
                 f"{pool.seen} cold invocations are more than the {pool.most} that this traffic alone can have: someone "
                 "else calls the function, or the platform ends instances early."
             )
+        joined = sum(
+            self.label(sample)[0] == AMBIGUOUS and sample.start_source == PROBE
+            for sample in self.of(Induce.BURST.value)
+        )
+        if joined:
+            yield (
+                f"{joined} calls of bursts were not the first of their instance: it takes several at once, and they "
+                "may have waited for it to start like the first. They are in no figure."
+            )
         if self.rounds and set(self.rounds) <= _APART.keys():
             others = " and ".join(_APART[means] for means in self.rounds)
             yield f"Cold starts {others} are not compared with warm ones, as handlers may run at another speed."
@@ -289,6 +313,13 @@ class _Found:
         if means == Induce.VERSION.value:
             return f"{silence}, or two of the names are of one version. Write a longer gap, or fewer names."
         return f"{silence}. Write a longer gap."
+
+
+def _calls(own: Sequence[tuple[Sample, str]]) -> list[Call]:
+    return [
+        Call(sample.started_ns or 0, sample.ended_ns, renewed=_means(sample) == Induce.CONFIG.value)
+        for sample, _ in own
+    ]
 
 
 def _lanes(found: _Found) -> Decision[bool]:

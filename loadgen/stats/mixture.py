@@ -385,7 +385,8 @@ def _improved(x: Floats, n: Floats, law: Warm) -> Warm:
     left = x < law.location
     scale = np.where(left, law.below, law.above)
     push = _pull(x, n, law) / scale**2
-    location = float((push * x).sum() / push.sum())
+    # where all values are the mode itself, a light tail has nothing that pulls
+    location = float((push * x).sum() / push.sum()) if push.sum() else law.location
     moved = Warm(location, law.below, law.above, law.freedom, law.power)
     left = x < location
     pulled = _pull(x, n, moved) * (x - location) ** 2

@@ -122,3 +122,15 @@ async def test_a_decision_that_asks_on_after_it_was_stopped_is_left(tmp_path: Pa
     finished, requests = await played(decision(), tmp_path, budget=Budget(30, None))
     assert (finished.budget_reached, requests) == (True, 30)
     assert finished.summary.experiment is None
+
+
+async def test_a_fault_of_a_decision_is_told_and_costs_nothing_of_what_was_measured(tmp_path: Path) -> None:
+    def decision() -> Decision[Experiment | None]:
+        yield Ask((first("a"),))
+        raise ZeroDivisionError("division by zero")
+
+    finished, requests = await played(decision(), tmp_path)
+    assert finished.failed is not None
+    assert "ZeroDivisionError: division by zero" in finished.failed
+    assert requests == 41
+    assert finished.summary.totals.planned == 40

@@ -165,3 +165,9 @@ def test_a_size_recommended_on_few_instances_is_a_warning() -> None:
 
 def test_costs_have_intervals_that_allow_for_few_instances_so_they_alone_are_no_matter() -> None:
     assert list(findings(memory(4, rules=()), [])) == []
+
+
+def test_a_comparison_in_which_nothing_can_be_compared_is_a_warning_with_its_reason() -> None:
+    nothing = msgspec.structs.replace(memory(10), reference_mb=None, recommended_mb=None, why="Dynamic memory is off.")
+    (reason,) = findings(nothing, [])
+    assert (reason.rule, reason.severity, reason.message) == ("nothing_compared", "warning", "Dynamic memory is off.")

@@ -1,7 +1,7 @@
 """How well the experiments do where the truth is known: ``python -m tests.simulate [--quick] [--write] [EXPERIMENT…]``.
 
-Prints the table of bars beside the baselines; ``--write`` also puts it into docs/simulations.md. ``--quick`` takes
-fewer cases, which is not enough to judge a bar by.
+Prints the table of bars beside the baselines; ``--write`` also puts it into docs/simulations.md, where rows of other
+experiments stay. ``--quick`` takes fewer cases, which is not enough to judge a bar by.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"{name} is done\n")
     sys.stdout.write(markdown(rows))
     if options.write:
-        DOCUMENT.write_text(document(rows, quick=options.quick))
+        before = DOCUMENT.read_text() if DOCUMENT.exists() else ""
+        DOCUMENT.write_text(document(rows, before, quick=options.quick))
     return int(any(row.met is False for row in rows))
 
 

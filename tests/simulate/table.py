@@ -36,12 +36,22 @@ def quantile(values: Sequence[float], q: float) -> float:
     return ordered[min(len(ordered) - 1, int(q * len(ordered)))] if ordered else float("nan")
 
 
-def document(rows: Sequence[Row], *, quick: bool) -> str:
-    """docs/simulations.md."""
+def merged(rows: Sequence[Row], before: str) -> str:
+    """The table with these rows in place of those of the same experiments in the document before; others stay."""
+    head, body = markdown(rows).splitlines(keepends=True)[:2], markdown(rows).splitlines(keepends=True)[2:]
+    renewed = {row.experiment for row in rows}
+    old = [line for line in before.splitlines(keepends=True) if line.startswith("| ")][1:]
+    kept = [line for line in old if line.split(" | ")[0].removeprefix("| ") not in renewed]
+    at = next((at for at, line in enumerate(old) if line not in kept), len(old))
+    return "".join([*head, *kept[:at], *body, *kept[at:]])
+
+
+def document(rows: Sequence[Row], before: str, *, quick: bool) -> str:
+    """docs/simulations.md, from what it was before."""
     made = "make simulate ARGS=--quick, on fewer cases than it takes to judge a bar" if quick else "make simulate"
     return (
         "# Simulations\n\n"
         "How well the experiments do where the truth is known: their decisions, unchanged, on the emulator's platform\n"
         "model in virtual time, beside what other tools do, re-implemented on the same model. Seeds are fixed, so\n"
-        f"the same code gives the same table. Written by `{made}`.\n\n" + markdown(rows)
+        f"the same code gives the same table. Written by `{made}`.\n\n" + merged(rows, before)
     )

@@ -210,3 +210,31 @@ def test_a_backlog_of_slow_cold_starts_is_waited_for_and_fails_no_rate() -> None
     found = play(capacity(dataclasses.replace(plan("latency.p95 < 2s"), keep_alive_ns=60 * NS_PER_S)), on)
     assert found.estimate_per_s is not None
     assert found.estimate_per_s > 0.9 * 95.6
+
+
+def test_what_a_rate_far_too_high_leaves_behind_is_not_blamed_on_the_next() -> None:
+    # ten places of 52 ms serve 190 a second, and calls may wait a minute for them
+    function = EmulatedFunction("hello", 1024, Work(50 * MS, 0.3), "r2-php", 10, True, 0.0)
+    emulator = Emulator(1, NS_PER_S, (function,), throttle=Throttle.QUEUE, queue_timeout_ns=60 * NS_PER_S)
+    on = World(emulator, seed=4, totals=False, timeout_ns=5 * NS_PER_S)
+    asked = dataclasses.replace(plan("latency.p95 < 500ms", limit=60, start=5, to=1000), keep_alive_ns=NS_PER_S)
+    found = play(capacity(asked), on)
+    assert found.probes[0].verdict == "fail"
+    assert found.confirmed_per_s is not None
+    assert 0.7 * 190 < found.confirmed_per_s < 190
+
+
+def test_calls_that_take_no_time_end_in_a_result_without_a_prediction() -> None:
+    class Instant(World):
+        """Its platform says that handlers take no time."""
+
+        def run(self, ask: Ask) -> Seen:
+            seen = super().run(ask)
+            return msgspec.structs.replace(
+                seen, samples=tuple(msgspec.structs.replace(each, duration_ns=0) for each in seen.samples)
+            )
+
+    function = EmulatedFunction("hello", 1024, Work(100 * MS, 0.3), "r2-php", 10, True, 0.0)
+    found = play(capacity(plan()), Instant(Emulator(1, 5 * NS_PER_S, (function,)), seed=4, totals=False))
+    assert found.predicted_per_s is None
+    assert found.estimate_per_s == pytest.approx(CAPACITY, rel=0.1)

@@ -5,6 +5,8 @@ from msgspec.structs import replace
 
 from loadgen.emulator.model import Admitted
 from loadgen.measure.experiment import ColdStartsResult
+from loadgen.measure.interval import Sample
+from loadgen.measure.start import COLD, PROBE, WARM
 from loadgen.measure.summary import Verdict
 from loadgen.scenario.model import ColdStarts, EmulatedFunction, Emulator, Induce, InitBilling, Initializer, Work
 from loadgen.stats.coldstarts import cold_starts, widest
@@ -259,3 +261,33 @@ def test_a_cold_start_costs_what_it_is_billed_more() -> None:
     assert result.cost_unit == "CNY"
     assert result.billed_penalty_ns.value == pytest.approx(300_000_000, rel=0.1)
     assert result.penalty_cost.value == pytest.approx(1e6 * 0.001 * 0.5 * result.billed_penalty_ns.value / 1e9)
+
+
+def test_reserved_instances_do_not_make_the_keep_alive_time_longer() -> None:
+    longer = replace(SETTINGS, keep_alive_ns=(10 * S, 240 * S))
+    result = played(longer, world(replace(FUNCTION, reserved=3), keep_alive_s=30))
+    assert result.keep_alive is not None
+    assert (result.keep_alive.policy, result.keep_alive.low_ns) == ("unknown", None)
+    assert "always there" in result.keep_alive.why
+
+
+def test_a_call_that_joins_an_instance_that_starts_is_not_called_warm_by_a_probe() -> None:
+    class Probing(World):
+        """Its function says whether a call is the first of its instance."""
+
+        def run(self, ask: Ask) -> Seen:
+            seen = super().run(ask)
+            return replace(seen, samples=tuple(map(self.labelled, seen.samples)))
+
+        def labelled(self, sample: Sample) -> Sample:
+            assert sample.request_id is not None
+            first = getattr(self.truth[sample.request_id], "ordinal", 0) == 1
+            return replace(sample, start=COLD if first else WARM, start_source=PROBE)
+
+    on = Probing(Emulator(1, 60 * S, (replace(FUNCTION, concurrency=4),)), totals=False, remember=True)
+    result = played(on=on)
+    (burst,) = [each for each in result.means if each.name == "burst"]
+    assert (burst.cold, burst.warm, burst.ambiguous) == (5 * burst.rounds, 0, 15 * burst.rounds)
+    assert any("takes several at once" in note for note in result.notes)
+    truth = [call for call in on.truth.values() if isinstance(call, Admitted)]
+    assert result.warm.count <= sum(not call.cold for call in truth)

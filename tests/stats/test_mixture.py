@@ -137,3 +137,11 @@ def test_what_is_published_of_a_fit_is_its_cuts_or_its_reason() -> None:
     withheld = labelling("warm-up", 0, fit(Histogram()))
     assert withheld.cuts is None
     assert withheld.reason is not None
+
+
+@pytest.mark.filterwarnings("error")
+def test_calls_that_are_all_alike_are_a_warm_law_too() -> None:
+    alike = histogram(np.full(500, 3.0))
+    assert isinstance(fit(alike, alike), Abstained)
+    both = fit(histogram(np.concatenate((np.full(500, 3.0), np.full(60, 900.0)))), alike)
+    assert isinstance(both, Mixture | Abstained)
