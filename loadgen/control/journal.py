@@ -204,9 +204,8 @@ def _entry(content: bytes) -> Entry:
         version = msgspec.json.decode(content, type=_Version).v
         if version == VERSION:
             entry: Entry = _decode(content)
+            _check_depth(msgspec.json.decode(content), _DEEPEST)
             _check(entry)
-            if _deeper(msgspec.json.decode(content), _DEEPEST):
-                raise ValueError(f"more than {_DEEPEST} lists and objects are within each other")
             return entry
     except (ValueError, RecursionError) as error:  # MsgspecError is a ValueError
         raise ValueError(f"got {_quote(content)}, which is no entry of a journal ({error})") from error
@@ -259,9 +258,11 @@ def _printable(*texts: str) -> None:
             raise ValueError(f"got {text!r}, expected nothing but printable characters")
 
 
-def _deeper(value: Any, levels: int) -> bool:
-    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
-    return levels < 0 or any(_deeper(each, levels - 1) for each in inner)
+def _check_depth(value: Any, levels: int) -> None:
+    if levels < 0:
+        raise ValueError(f"more than {_DEEPEST} lists and objects are within each other")
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _check_depth(inner, levels - 1)
 
 
 def _quote(content: bytes) -> str:
@@ -277,15 +278,15 @@ def _spoilt(content: bytes, error: ValueError) -> str:
 def _cut(content: bytes) -> str:
     """About a last line without its end; a write that broke off and a file that lost its end look the same."""
     return (
-        f"the last line is cut off, got {_quote(content)}: if it was so when its run ended, what it announces was never "
-        "sent; if the file lost its end since, it may have been, and more after it. "
+        f"the last line is cut off, got {_quote(content)}: if it was so when its run ended, what it announces was "
+        "never sent; if the file lost its end since, it may have been, and more after it. "
         f"Check {_named(content) or 'what the run may have changed'} in the console"
     )
 
 
 def _named(content: bytes) -> str | None:
     """The function that a spoilt line names, as far as it does."""
-    found = re.search(rb'"function":\s*"([!#-\[\]-~]+)("?)', content)
+    found = re.search(rb'"function":\s*"(\w[!#-\[\]-~]*)("?)', content)
     return None if found is None else found[1].decode() + ("" if found[2] else "…")
 
 

@@ -165,19 +165,22 @@ def abandoned(directory: Path) -> list[str]:
 def _opened(path: Path, flags: int) -> int:
     """A journal's descriptor. Raises OSError, and JournalError for what cannot be a journal of this user's."""
     fd = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK)  # a FIFO would be waited for
-    try:
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
-            raise JournalError(f"cannot read {path}: expected a regular file. Move it elsewhere")
-        if found.st_uid != os.getuid():
-            raise JournalError(
-                f"cannot read {path}: it belongs to user {found.st_uid}, not to you, user {os.getuid()}, and what it "
-                "says would be done in your name. Have its owner restore it, or move it elsewhere"
-            )
-    except BaseException:
+    found = os.fstat(fd)
+    if (fault := _unlike_a_journal(found)) is not None:
         os.close(fd)
-        raise
+        raise JournalError(f"cannot read {path}: {fault}")
     return fd
+
+
+def _unlike_a_journal(found: os.stat_result) -> str | None:
+    if not stat.S_ISREG(found.st_mode):
+        return "expected a regular file. Move it elsewhere"
+    if found.st_uid != os.getuid():
+        return (
+            f"it belongs to user {found.st_uid}, not to you, user {os.getuid()}, and what it says would be done in "
+            "your name. Have its owner restore it, or move it elsewhere"
+        )
+    return None
 
 
 def _nobodys(path: Path) -> bool:
