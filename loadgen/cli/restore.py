@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from loadgen.cli import output
 
 if TYPE_CHECKING:
     from loadgen.control.client import Control
+    from loadgen.control.document import Edit
     from loadgen.control.journal import Begun, Journal, Step
     from loadgen.control.journalfile import JournalFile
     from loadgen.control.undo import Undoing
@@ -23,6 +25,13 @@ if TYPE_CHECKING:
     Taken = tuple[JournalFile, Journal]
 
 FAILED = 1
+USAGE = 2
+
+
+_ALONE = (
+    "still going on, or being restored; left alone: it puts back itself what it changes, and until then not "
+    "everything is as it was"
+)
 
 
 @click.command(epilog="Exit codes: 0 everything is as it was, 1 something is not, 2 usage error, 130 interrupted.")
@@ -35,8 +44,8 @@ FAILED = 1
 def restore(run: str | None, scenario: Path | None, force: bool, yes: bool) -> None:
     """Put back what RUN, or every run that ended too early, changed on the platform.
 
-    It first shows what it will put back. Runs that are still going on are left alone, and so is what somebody else has
-    changed since. Doing it twice does no harm.
+    It first shows what it will put back. Runs that are still going on are left alone, with exit code 1, as they put it
+    back later; and so is what somebody else has changed since. Doing it twice does no harm.
     """
     from loadgen.cli.state import state_directory
     from loadgen.control.journalfile import DIRECTORY, JournalError
@@ -88,15 +97,15 @@ def _take(directory: Path, run: str | None, held: ExitStack) -> tuple[list[Taken
             output.say(f"error: {error}")
             code = FAILED
             continue
-        if each is None:
-            output.say(f"{path.stem}: still going on, or being restored; left alone")
-        else:
+        if each is not None:
             held.enter_context(each[0])
             taken.append(each)
+        elif path.exists():
+            output.say(f"{path.stem}: {_ALONE}")
+            code = FAILED
     if not paths:
         output.show("nothing to put back\n")
-    newest_first = sorted(taken, key=lambda each: _started(each[1]), reverse=True)
-    return newest_first, FAILED if run is not None and not taken else code
+    return sorted(taken, key=lambda each: _started(each[1]), reverse=True), code
 
 
 def _started(said: Journal) -> str:
@@ -106,16 +115,30 @@ def _started(said: Journal) -> str:
 def _show(journal: JournalFile, said: Journal) -> None:
     from loadgen.control.document import Edit
     from loadgen.control.journal import outstanding
-    from loadgen.control.undo import describe
 
     begun = f", begun {_started(said)}" if said.begun is not None else ""
     output.show(f"{journal.path.stem}{begun}\n")
     for damage in said.damage:
         where = f"{journal.path}:{damage.line}" if damage.line else str(journal.path)
-        output.say(f"{'note' if damage.torn else 'error'}: {where}: {damage.message}")
-    for step in outstanding(said.entries):
-        back = "; ".join(describe(Edit(value.path, value.ours[0], value.before)) for value in step.values)
-        output.show(f"  {step.resource.text}: {back}\n")
+        output.say(f"error: {where}: {damage.message}")
+    steps = outstanding(said.entries)
+    values = ((step, Edit(value.path, value.ours[0], value.before)) for step in steps for value in step.values)
+    for where, back in _by_resource(values).items():
+        output.show(f"  {where}: {back}\n")
+
+
+def _by_resource(edits: Iterable[tuple[Step, Edit]]) -> dict[str, str]:
+    """What becomes of each resource, for people to read: one text for each value, however often it changes."""
+    from loadgen.control.document import Edit, parts
+    from loadgen.control.undo import describe
+
+    resources: dict[str, dict[tuple[str, ...], Edit]] = {}
+    for step, whole in edits:
+        values = resources.setdefault(step.resource.text, {})
+        for edit in parts(whole):
+            first = values.get(edit.path, edit)
+            values[edit.path] = Edit(edit.path, first.before, edit.after)
+    return {where: "; ".join(map(describe, values.values())) for where, values in resources.items()}
 
 
 def _allowed(taken: list[Taken], yes: bool) -> bool:
@@ -134,37 +157,51 @@ def _allowed(taken: list[Taken], yes: bool) -> bool:
 
 
 def _restore(journal: JournalFile, said: Journal, scenario: Path | None, force: bool) -> int:
+    """Put back what one journal says; the exit code. Nothing about it keeps other journals from being worked on."""
     from loadgen.control.journal import outstanding
+    from loadgen.control.journalfile import JournalError
 
-    code = 0 if all(damage.torn for damage in said.damage) else FAILED
-    if outstanding(journal.entries):
-        undone = asyncio.run(_undo(journal, said.begun, _target(said.begun, scenario), force))
-        for each in undone:
-            _tell(each)
-        if any(each.fault is not None for each in undone):
-            output.say(
-                f"The journal stays at {journal.path}; try again with: loadgen restore {journal.path.stem} "
-                "(--force overwrites what somebody else has set)"
-            )
-            return FAILED
-    kept = journal.finish(damaged=bool(said.damage))
+    try:
+        if outstanding(journal.entries) and (code := _put_back(journal, said.begun, scenario, force)):
+            return code
+        kept = journal.finish(damaged=bool(said.damage))
+    except JournalError as error:
+        output.say(f"error: {error}")
+        return FAILED
     if kept is not None:
-        output.say(f"note: {kept} keeps the lines that cannot be read")
-    return code
+        output.say(f"note: the journal is kept as {kept}")
+    return FAILED if said.damage else 0
 
 
-def _tell(undone: Undoing) -> None:
-    from loadgen.control.undo import describe
+def _put_back(journal: JournalFile, begun: Begun | None, scenario: Path | None, force: bool) -> int:
+    try:
+        target = _target(begun, scenario)
+    except SystemExit:  # it was said why; other journals may be of other scenarios
+        return USAGE
+    undone = asyncio.run(_undo(journal, begun, target, force))
+    _tell(undone)
+    if all(each.fault is None for each in undone):
+        return 0
+    output.say(
+        f"The journal stays at {journal.path}; try again with: loadgen restore {journal.path.stem} "
+        "(--force overwrites what somebody else has set)"
+    )
+    return FAILED
 
-    where = undone.step.resource.text
-    if undone.back:
-        output.show(f"put back: {where}: {'; '.join(describe(edit) for edit in undone.back)}\n")
-    elif undone.fault is None:
-        output.show(f"as it was: {where}\n")
-    for note in undone.notes:
-        output.say(f"note: {note}")
-    if undone.fault is not None:
-        output.say(f"error: {undone.fault}")
+
+def _tell(undone: list[Undoing]) -> None:
+    back = _by_resource((each.step, edit) for each in undone for edit in each.back)
+    for where, text in back.items():
+        output.show(f"put back: {where}: {text}\n")
+    same = dict.fromkeys(each.step.resource.text for each in undone if each.fault is None)
+    for where in same:
+        if where not in back:
+            output.show(f"as it was: {where}\n")
+    for each in undone:
+        for note in each.notes:
+            output.say(f"note: {note}")
+        if each.fault is not None:
+            output.say(f"error: {each.fault}")
 
 
 async def _undo(journal: JournalFile, begun: Begun | None, target: FunctionTarget | None, force: bool) -> list[Undoing]:
@@ -175,26 +212,33 @@ async def _undo(journal: JournalFile, begun: Begun | None, target: FunctionTarge
     undone = []
     for step in outstanding(journal.entries):
         try:
-            place = _control(step, target)
+            if begun is not None and begun.emulated and await _gone(step):
+                undone.append(_ended(journal, step))
+                continue
+            place = _control(step, target, emulated=begun is not None and begun.emulated)
         except ControlError as error:
             undone.append(Undoing(step, (), str(error)))
             continue
         async with place as control:
-            if begun is not None and begun.emulated and await _gone(control, step):
-                undone.append(_ended(journal, step))
-            else:
-                undone.append(await undo_step(journal, step, control, force=force, settle_s=SETTLE_S))
+            undone.append(await undo_step(journal, step, control, force=force, settle_s=SETTLE_S))
     return undone
 
 
-async def _gone(control: Control, step: Step) -> bool:
-    """Whether nothing answers any more where the emulator of a run was."""
+async def _gone(step: Step) -> bool:
+    """Whether nothing answers any more where the emulator of a run was; asks without credentials."""
+    from loadgen.control.authorization import Nobody
+    from loadgen.control.client import Control
     from loadgen.control.fault import ControlError
+    from loadgen.scenario.endpoint import loopback
 
-    try:
-        await control.read(step.resource)
-    except ControlError as error:
-        return error.status is None
+    place = step.resource
+    if not loopback(place.endpoint):
+        return False
+    async with Control(place.endpoint, place.project_id, Nobody()) as control:
+        try:
+            await control.read(place)
+        except ControlError as error:
+            return error.status is None
     return False
 
 
@@ -207,8 +251,11 @@ def _ended(journal: JournalFile, step: Step) -> Undoing:
     return Undoing(step, (), None, ("it was the emulator's, which ended with its run",))
 
 
-def _control(step: Step, target: FunctionTarget | None) -> Control:
-    """The management API of the endpoint that was changed. Raises ControlError."""
+def _control(step: Step, target: FunctionTarget | None, *, emulated: bool) -> Control:
+    """The management API of the endpoint that was changed. Raises ControlError, also for somebody else's credentials.
+
+    A journal names an endpoint, a scenario has credentials: these are for the scenario's endpoint and project alone.
+    """
     from loadgen.control.authorization import Nobody, authorization
     from loadgen.control.client import Control
     from loadgen.control.fault import ControlError
@@ -217,12 +264,31 @@ def _control(step: Step, target: FunctionTarget | None) -> Control:
     place = step.resource
     if target is None:
         return Control(place.endpoint, place.project_id, Nobody())
+    if not _meant(step, target, emulated=emulated):
+        raise ControlError(
+            f"{place.text}: the change was made at {place.endpoint} in project {place.project_id}, and the scenario's "
+            f"credentials are for {target.endpoint}, project {target.project_id}: they are not sent elsewhere. "
+            "Name the scenario that the run had with --scenario"
+        )
     try:
         tls = tls_context(target.tls)
     except AddressError as error:
         raise ControlError(str(error)) from error
     allowed = authorization(target.auth, place.project_id, tls)
     return Control(place.endpoint, place.project_id, allowed, tls=tls, insecure_auth=target.insecure_auth)
+
+
+def _meant(step: Step, target: FunctionTarget, *, emulated: bool) -> bool:
+    """Whether the target's credentials are for where the change was made. An emulator has another port in each run."""
+    from loadgen.functiongraph.request import origin_of
+    from loadgen.scenario.endpoint import loopback
+
+    place = step.resource
+    if place.project_id != target.project_id:
+        return False
+    if target.emulated:
+        return emulated and loopback(place.endpoint)
+    return origin_of(place.endpoint) == origin_of(target.endpoint)
 
 
 def _target(begun: Begun | None, named: Path | None) -> FunctionTarget | None:
@@ -244,6 +310,6 @@ def _target(begun: Begun | None, named: Path | None) -> FunctionTarget | None:
         output.say(
             "The credentials for putting this back are those of the run's scenario; --scenario FILE names another"
         )
-        sys.exit(2)
+        sys.exit(USAGE)
     target = with_credentials(scenario, quiet=False).target
     return target if isinstance(target, FunctionTarget) else None

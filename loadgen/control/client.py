@@ -38,7 +38,7 @@ from loadgen.control.fault import ControlError, refused, unanswered
 from loadgen.control.journal import Kind, Resource
 from loadgen.functiongraph.envelope import error_body
 from loadgen.functiongraph.request import origin_of
-from loadgen.functiongraph.urn import Urn, parse
+from loadgen.functiongraph.urn import Urn, UrnError, parse
 from loadgen.scenario.endpoint import in_clear
 from loadgen.scenario.secret import hidden
 
@@ -252,7 +252,10 @@ class Control:
                 await self.create_alias(function, wanted)
 
     def _function(self, resource: Resource) -> Urn:
-        return parse(resource.function, project_id=self.project_id)
+        try:
+            return parse(resource.function, project_id=self.project_id)
+        except UrnError as error:
+            raise ControlError(str(error)) from error
 
     async def _object(
         self, method: str, path: str, body: Document | None = None, query: Mapping[str, str] | None = None

@@ -98,6 +98,20 @@ def shown(path: Path, value: Any) -> str:
     return MASK if private(path) else json.dumps(_public(path, value), ensure_ascii=False)
 
 
+def parts(edit: Edit) -> tuple[Edit, ...]:
+    """An edit as people best read it: where it writes the text of all variables, one of each that it changes.
+
+    That is the edit itself where it changes any that may be secret.
+    """
+    if len(edit.path) != 1 or edit.path[0] not in _ENVIRONMENT:
+        return (edit,)
+    before, after = ({} if same(value, UNSET) else _fields(value) for value in (edit.before, edit.after))
+    if before is None or after is None:
+        return (edit,)
+    inner = tuple(Edit(edit.path + each.path, each.before, each.after) for each in differences(before, after))
+    return (edit,) if not inner or any(private(each.path) for each in inner) else inner
+
+
 def name(path: Path) -> str:
     """The path for people to read."""
     return ".".join(path)

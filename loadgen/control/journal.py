@@ -8,6 +8,10 @@ every change without its ``undone``. Whether a change without its ``done`` ever 
 
 Every ``change`` says by itself what was changed and where, so a line that cannot be read costs no other.
 
+A number that two changes have, as after putting two journals into one file, tells neither from the other. Each of them
+goes by the number of its line instead, negative, and the ``undone`` written for it says that; a ``done`` belongs to the
+last such change before it, and an ``undone`` of the number itself to none, so that nothing is taken for undone.
+
 Entries, version 1 (``v``), told apart by ``entry``:
 
 - ``run``: run, pid, started_at, scenario (the path of its file), emulated (the platform ends with the run)
@@ -18,16 +22,22 @@ Entries, version 1 (``v``), told apart by ``entry``:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
 from loadgen.control.document import Edit, Path
+from loadgen.functiongraph.request import origin_of
+from loadgen.functiongraph.urn import parse
 
 VERSION = 1
+_DEEPEST = 64
+"""Lists and objects within each other in an entry; no setting comes near it."""
 
 
 class Kind(Enum):
@@ -96,11 +106,10 @@ Entry = Begun | Change | Done | Undone
 
 
 class Damage(Struct, frozen=True):
-    """A line that cannot be used. ``torn`` is the last one, without its end: what it announces never began."""
+    """What is wrong with a journal, and may hide a change. ``line`` is 0 where it is no line that is wrong."""
 
     line: int
     message: str
-    torn: bool = False
 
 
 class Value(Struct, frozen=True):
@@ -141,18 +150,18 @@ def line(entry: Entry) -> bytes:
 def read(text: bytes) -> Journal:
     """The entries of a journal, in order, and everything about it that is wrong."""
     *whole, last = text.split(b"\n")
-    entries: list[Entry] = []
+    entries: dict[int, Entry] = {}
     damage: list[Damage] = []
+    if not text:
+        damage.append(Damage(0, "it is empty, and no journal begins so: what it said is lost"))
     for number, content in enumerate([*whole, last] if last else whole, 1):
         try:
-            entries.append(_entry(content))
+            entries[number] = _entry(content)
         except ValueError as error:
-            if number > len(whole):
-                damage.append(Damage(number, "the last line is cut off: what it announces was never sent", torn=True))
-            else:
-                damage.append(Damage(number, f"{error}: what it says is lost"))
-    damage.extend(_lost(entries))
-    return Journal(tuple(entries), tuple(damage))
+            damage.append(Damage(number, _cut(content) if number > len(whole) else _spoilt(content, error)))
+    damage.extend(_reused(entries))
+    damage.extend(_lost(entries.values()))
+    return Journal(tuple(_told_apart(entries)), tuple(damage))
 
 
 def outstanding(entries: Sequence[Entry]) -> list[Step]:
@@ -190,12 +199,15 @@ class _Version(Struct):
 
 
 def _entry(content: bytes) -> Entry:
+    """What a line says. Raises ValueError where that is nothing which could be acted upon."""
     try:
         version = msgspec.json.decode(content, type=_Version).v
         if version == VERSION:
             entry: Entry = _decode(content)
+            _check_depth(msgspec.json.decode(content), _DEEPEST)
+            _check(entry)
             return entry
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # MsgspecError is a ValueError
         raise ValueError(f"got {_quote(content)}, which is no entry of a journal ({error})") from error
     raise ValueError(f"got an entry of version {version}, expected {VERSION}; use the loadgen that wrote it")
 
@@ -203,18 +215,128 @@ def _entry(content: bytes) -> Entry:
 _decode = msgspec.json.Decoder(Entry).decode
 
 
+def _check(entry: Entry) -> None:
+    """Raises ValueError for an entry that no loadgen writes, as it can be neither shown nor put back."""
+    match entry:
+        case Begun():
+            _printable(entry.run, entry.started_at)
+        case Change():
+            place = entry.resource
+            _printable(place.endpoint, place.project_id, place.function, place.name or "")
+            origin_of(place.endpoint)
+            parse(place.function, project_id=place.project_id)
+            if entry.number < 1:
+                raise ValueError(f"got change {entry.number}, expected a number from 1 up")
+            for edit in entry.edits:
+                _check_edit(place.kind, edit)
+        case Done():
+            _printable(*(key for edit in entry.also for key in edit.path))
+        case Undone():
+            pass
+
+
+def _check_edit(kind: Kind, edit: Edit) -> None:
+    _printable(*edit.path)
+    match kind:
+        case Kind.VERSION | Kind.ALIAS:
+            fits = edit.path == () and all(
+                each is UNSET or isinstance(each, dict) for each in (edit.before, edit.after)
+            )
+        case Kind.MAX_INSTANCES:
+            fits = edit.path == ("max_instance_num",)
+        case Kind.CONFIG | Kind.RESERVED_INSTANCES:
+            fits = edit.path != ()
+    if not fits:
+        raise ValueError(
+            f"got a change of {'.'.join(edit.path) or 'the whole'}, which cannot be part of a {kind.value}"
+        )
+
+
+def _printable(*texts: str) -> None:
+    for text in texts:
+        if not text.isprintable():
+            raise ValueError(f"got {text!r}, expected nothing but printable characters")
+
+
+def _check_depth(value: Any, levels: int) -> None:
+    if levels < 0:
+        raise ValueError(f"more than {_DEEPEST} lists and objects are within each other")
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _check_depth(inner, levels - 1)
+
+
 def _quote(content: bytes) -> str:
     text = content[:40].decode("utf-8", "replace")
     return repr(text if len(content) <= 40 else f"{text}…")
 
 
-def _lost(entries: Sequence[Entry]) -> Iterator[Damage]:
+def _spoilt(content: bytes, error: ValueError) -> str:
+    function = _named(content)
+    return f"{error}: what it says is lost" + ("" if function is None else f". Check {function} in the console")
+
+
+def _cut(content: bytes) -> str:
+    """About a last line without its end; a write that broke off and a file that lost its end look the same."""
+    return (
+        f"the last line is cut off, got {_quote(content)}: if it was so when its run ended, what it announces was "
+        "never sent; if the file lost its end since, it may have been, and more after it. "
+        f"Check {_named(content) or 'what the run may have changed'} in the console"
+    )
+
+
+def _named(content: bytes) -> str | None:
+    """The function that a spoilt line names, as far as it does."""
+    found = re.search(rb'"function":\s*"(\w[!#-\[\]-~]*)("?)', content)
+    return None if found is None else found[1].decode() + ("" if found[2] else "…")
+
+
+def _lines_of(entries: Mapping[int, Entry]) -> dict[int, list[int]]:
+    """The lines with the changes of each number."""
+    lines: dict[int, list[int]] = {}
+    for at, entry in entries.items():
+        if isinstance(entry, Change):
+            lines.setdefault(entry.number, []).append(at)
+    return lines
+
+
+def _reused(entries: Mapping[int, Entry]) -> Iterator[Damage]:
+    for number, (first, *more) in _lines_of(entries).items():
+        for at in more:
+            yield Damage(
+                at,
+                f"change {number} is in line {first} already, as if two journals were in one file: which of them was "
+                "undone cannot be told, so none is taken to be",
+            )
+
+
+def _told_apart(entries: Mapping[int, Entry]) -> Iterator[Entry]:
+    """The entries, with changes whose number is reused going by their line; see above."""
+    reused = {number for number, lines in _lines_of(entries).items() if len(lines) > 1}
+    latest: dict[int, int] = {}
+    for at, entry in entries.items():
+        if isinstance(entry, Change) and entry.number in reused:
+            latest[entry.number] = -at
+            yield replace(entry, number=-at)
+        elif isinstance(entry, Done) and entry.number in latest:
+            yield replace(entry, number=latest[entry.number])
+        else:
+            yield entry
+
+
+def _lost(entries: Iterable[Entry]) -> Iterator[Damage]:
     """Changes that are missing between others, or that only their done or undone tells of."""
-    numbers = {entry.number for entry in entries if not isinstance(entry, Begun)}
-    settled = {entry.number for entry in entries if isinstance(entry, Change | Undone)}
-    for number in range(1, max(numbers, default=0) + 1):
-        if number not in settled:
-            yield Damage(0, f"change {number} is not in it: what it changed cannot be put back from here")
+    numbered = [entry for entry in entries if not isinstance(entry, Begun) and entry.number > 0]
+    known = {entry.number for entry in numbered if isinstance(entry, Change | Undone)}
+    last = max((entry.number for entry in numbered), default=0)
+    before = 0
+    for number in [*sorted(known), last + 1]:
+        first, before = before + 1, number
+        if first == number - 1:
+            yield Damage(0, f"change {first} is not in it: what it changed cannot be put back from here")
+        elif first < number:
+            yield Damage(
+                0, f"changes {first} to {number - 1} are not in it: what they changed cannot be put back from here"
+            )
 
 
 def _step(change: Change, also: tuple[Edit, ...] | None) -> Step:

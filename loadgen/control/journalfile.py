@@ -2,7 +2,9 @@
 
 A journal is locked by the process that writes it for as long as that lives, however it ends; so a journal that can be
 locked belongs to nobody any more. It appears under its name only once it is locked, and goes away when everything in it
-is undone. One with lines that cannot be read is kept under another name instead.
+is undone. One that is damaged is kept under another name instead.
+
+A journal is trusted with what is written to the platform, so it must be a regular file of the user's own.
 
 Lines are synced to the disk, and so is the directory that holds the file, before the call that writes them returns.
 
@@ -15,6 +17,7 @@ import contextlib
 import fcntl
 import os
 import re
+import stat
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -82,7 +85,7 @@ class JournalFile:
         Raises JournalError when it cannot be read.
         """
         try:
-            fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+            fd = _opened(path, os.O_RDWR | os.O_APPEND)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -159,9 +162,30 @@ def abandoned(directory: Path) -> list[str]:
     return []
 
 
+def _opened(path: Path, flags: int) -> int:
+    """A journal's descriptor. Raises OSError, and JournalError for what cannot be a journal of this user's."""
+    fd = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK)  # a FIFO would be waited for
+    found = os.fstat(fd)
+    if (fault := _unlike_a_journal(found)) is not None:
+        os.close(fd)
+        raise JournalError(f"cannot read {path}: {fault}")
+    return fd
+
+
+def _unlike_a_journal(found: os.stat_result) -> str | None:
+    if not stat.S_ISREG(found.st_mode):
+        return "expected a regular file. Move it elsewhere"
+    if found.st_uid != os.getuid():
+        return (
+            f"it belongs to user {found.st_uid}, not to you, user {os.getuid()}, and what it says would be done in "
+            "your name. Have its owner restore it, or move it elsewhere"
+        )
+    return None
+
+
 def _nobodys(path: Path) -> bool:
-    with contextlib.suppress(OSError):
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    with contextlib.suppress(OSError, JournalError):
+        fd = _opened(path, os.O_RDONLY)
         try:
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return True

@@ -129,6 +129,8 @@ async def undo_step(log: Log, step: Step, platform: Platform, *, force: bool, se
             log.append(Undone(number))
     except (ControlError, DocumentError, JournalError) as error:
         return Undoing(step, tuple(back), str(error))
+    except (ValueError, TypeError, LookupError, RecursionError) as error:  # values that no loadgen writes down
+        return Undoing(step, tuple(back), _impossible(step, error))
     return Undoing(step, tuple(back), None, () if step.seen else tuple(_notes(step, now)))
 
 
@@ -165,6 +167,13 @@ def _conflict(step: Step, conflicts: Sequence[Edit]) -> str:
         for edit in conflicts
     )
     return f"{step.resource.text}: somebody else has changed it since: {parts}. Left as it is"
+
+
+def _impossible(step: Step, error: Exception) -> str:
+    return (
+        f"{step.resource.text}: what the journal says of it cannot be put back ({type(error).__name__}: {error}). "
+        "Check it in the console"
+    )
 
 
 def _lost(step: Step, lost: Sequence[Edit]) -> str:

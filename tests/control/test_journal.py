@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
@@ -14,6 +16,7 @@ from loadgen.control.journal import (
     Change,
     Done,
     Entry,
+    Kind,
     Undone,
     Value,
     line,
@@ -57,12 +60,79 @@ def test_the_line_of_a_change_says_all_that_is_needed_to_undo_it() -> None:
 def test_a_journal_cut_anywhere_keeps_every_whole_line() -> None:
     whole = [line(entry) for entry in ENTRIES]
     text = b"".join(whole)
-    for end in range(len(text) + 1):
+    for end in range(1, len(text) + 1):
         journal = read(text[:end])
         lines = [n for n in range(len(whole)) if sum(map(len, whole[: n + 1])) - 1 <= end]
         assert list(journal.entries) == [ENTRIES[n] for n in lines]
         torn = end > sum(len(whole[n]) for n in lines)
-        assert [(damage.line, damage.torn) for damage in journal.damage] == ([(len(lines) + 1, True)] if torn else [])
+        assert [damage.line for damage in journal.damage] == ([len(lines) + 1] if torn else [])
+
+
+def test_a_cut_line_is_not_said_to_be_harmless_and_its_function_is_named() -> None:
+    text = line(memory(1, 128, 256))
+    (damage,) = read(text[:-20]).damage
+    assert damage.message == (
+        'the last line is cut off, got \'{"entry":"change","number":1,"resource":…\': if it was so when its run ended, '
+        "what it announces was never sent; if the file lost its end since, it may have been, and more after it. "
+        f"Check {CONFIG.function} in the console"
+    )
+    (damage,) = read(text[: text.index(b"hello") + 2]).damage
+    assert damage.message.endswith("Check urn:fss:local:demo:function:default:he… in the console")
+    (damage,) = read(text[:20]).damage
+    assert damage.message.endswith("Check what the run may have changed in the console")
+
+
+def test_an_empty_journal_is_damaged() -> None:
+    (damage,) = read(b"").damage
+    assert (damage.line, damage.message) == (0, "it is empty, and no journal begins so: what it said is lost")
+
+
+def test_of_changes_with_one_number_none_is_taken_for_undone() -> None:
+    first, second = memory(1, 128, 256), Change(1, ALIAS, (Edit((), {}, {"name": "lg"}),), {})
+    also = Done(1, (Edit(("timeout",), 30, 3),))
+    text = written(BEGUN, first, also, BEGUN, second, Undone(1))
+    journal = read(text)
+    assert [damage.line for damage in journal.damage] == [5]
+    assert journal.damage[0].message.startswith("change 1 is in line 2 already")
+    newer, older = outstanding(journal.entries)
+    assert (newer.resource, older.resource) == (ALIAS, CONFIG)
+    assert older.values[1:] == (Value(("timeout",), 30, (3,)),)
+    again = read(text + written(Undone(newer.numbers[0])))
+    assert outstanding(again.entries) == [older]
+    assert len(again.damage) == 1
+    assert outstanding(read(text + written(Undone(newer.numbers[0]), Undone(older.numbers[0]))).entries) == []
+
+
+def test_any_number_of_missing_changes_is_one_line() -> None:
+    journal = read(written(memory(1, 128, 256), Undone(10**12)))
+    assert [damage.message for damage in journal.damage] == [
+        "changes 2 to 999999999999 are not in it: what they changed cannot be put back from here"
+    ]
+    (damage,) = read(written(Done(1))).damage
+    assert damage.message == "change 1 is not in it: what it changed cannot be put back from here"
+    journal = read(written(BEGUN) + b'{"entry":"undone","number":' + b"9" * 5000 + b',"v":1}\n')
+    assert journal.damage
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        memory(1, 128, 256, replace(CONFIG, function="::::")),
+        memory(1, 128, 256, replace(CONFIG, endpoint="http://[")),
+        memory(1, 128, 256, replace(CONFIG, endpoint="http://127.0.0.1\x1b[2J")),
+        memory(0, 128, 256),
+        memory(1, 128, 256, ALIAS),
+        memory(1, 128, 256, replace(CONFIG, kind=Kind.MAX_INSTANCES)),
+        Change(1, CONFIG, (Edit((), {}, {"memory_size": 1}),), {}),
+        Change(1, ALIAS, (Edit((), 5, {}),), {}),
+        memory(1, json.loads("[" * 200 + "]" * 200), 256),
+    ],
+)
+def test_a_change_that_can_be_neither_shown_nor_put_back_is_damage(change: Change) -> None:
+    journal = read(written(BEGUN, change))
+    assert journal.entries == (BEGUN,)
+    assert journal.damage[0].line == 2
+    assert journal.damage[0].message.isprintable()
 
 
 def test_a_spoilt_line_costs_no_other_and_is_named() -> None:
@@ -70,7 +140,7 @@ def test_a_spoilt_line_costs_no_other_and_is_named() -> None:
     lines[1] = b"\x00garbage\n"
     journal = read(b"".join(lines))
     assert list(journal.entries) == [ENTRIES[0], *ENTRIES[2:]]
-    assert [(damage.line, damage.torn) for damage in journal.damage] == [(2, False), (0, False)]
+    assert [damage.line for damage in journal.damage] == [2, 0]
     assert journal.damage[0].message.startswith("got '\\x00garbage', which is no entry of a journal")
     assert journal.damage[1].message == "change 1 is not in it: what it changed cannot be put back from here"
     assert [step.numbers for step in outstanding(journal.entries)] == [(2,)]
@@ -85,7 +155,8 @@ def test_an_entry_of_a_later_version_is_not_guessed_at() -> None:
     journal = read(line(replace(memory(1, 128, 256), v=2)))
     assert journal.entries == ()
     assert journal.damage[0].message == (
-        "got an entry of version 2, expected 1; use the loadgen that wrote it: what it says is lost"
+        "got an entry of version 2, expected 1; use the loadgen that wrote it: what it says is lost. "
+        f"Check {CONFIG.function} in the console"
     )
 
 

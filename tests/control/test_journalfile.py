@@ -112,6 +112,24 @@ def test_a_damaged_journal_is_kept_under_another_name(tmp_path: Path) -> None:
     assert kept.read_bytes() == written(BEGUN)
 
 
+@pytest.mark.timeout(10)
+def test_what_is_no_regular_file_is_neither_read_nor_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "run-1.ndjson"
+    os.mkfifo(path)
+    with pytest.raises(JournalError, match=r"run-1\.ndjson: expected a regular file"):
+        JournalFile.take(path)
+    assert abandoned(tmp_path) == []
+
+
+def test_somebody_elses_file_is_no_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    create(tmp_path).__exit__(None, None, None)
+    owner = os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: owner + 1)
+    with pytest.raises(JournalError, match=f"it belongs to user {owner}, not to you, user {owner + 1}"):
+        JournalFile.take(tmp_path / "run-1.ndjson")
+    assert abandoned(tmp_path) == []
+
+
 def test_no_directory_holds_no_journals(tmp_path: Path) -> None:
     assert (journals(tmp_path / "none"), abandoned(tmp_path / "none")) == ([], [])
 

@@ -118,6 +118,16 @@ async def test_what_cannot_be_undone_keeps_nothing_else_from_it() -> None:
     assert log.kept[-1] == Undone(1)
 
 
+async def test_a_value_that_fits_nowhere_keeps_nothing_else_from_being_put_back() -> None:
+    spoilt = Done(2, (Edit((), 5, {"name": "lg"}),))
+    log = Memory(memory(1, 128, 256), Done(1), Change(2, ALIAS, (), {}), spoilt)
+    platform = Holding({CONFIG: {"memory_size": 256}, ALIAS: {"name": "lg"}})
+    faults = [each.fault for each in await undo(log, platform)]
+    assert faults[1:] == [None]
+    assert str(faults[0]).startswith(f"{ALIAS.text}: what the journal says of it cannot be put back (TypeError: ")
+    assert platform.held[CONFIG] == {"memory_size": 128}
+
+
 async def test_a_full_disk_keeps_nothing_from_being_put_back() -> None:
     alias = Change(2, ALIAS, (Edit((), {}, {"name": "lg"}),), {})
     platform = Holding({CONFIG: {"memory_size": 256}, ALIAS: {"name": "lg"}})
