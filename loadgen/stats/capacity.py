@@ -66,6 +66,7 @@ DROWNED = 0.9
 MOST_SAMPLES = 200_000
 """Of one probe; beyond it a random part of the invocations is kept."""
 GROWING = "invocations in flight and latency kept growing"
+FAR_BELOW = 0.7
 RECOVERY_S, RECOVERED = 120, 5
 """After a rate that was far too high: so many usual calls in a row show that it is over, looked for so long."""
 _HELD_UP = frozenset(outcome.value for outcome in (Outcome.THROTTLED, Outcome.TIMEOUT, Outcome.GATEWAY))
@@ -173,7 +174,7 @@ class _Search:
         self._predicted: float | None = None
         self._rate = 0.0
         self._usual_ns = 0
-        self._overrun = False
+        self._drowned = False
         self._loaded_ns = 0
         self._confirmed: _Probe | None = None
         self._warm: _Probe | None = None
@@ -391,7 +392,8 @@ class _Search:
     def _probe(self, rate: float, approach: str) -> Generator[Ask, Seen, _Probe]:
         """Hold a rate and judge it. Raises _StoppedError when the run is cut short."""
         plan = self._plan
-        if self._overrun:
+        # near the limit a rate is reached from above as well as from below, with what is left of the last one
+        if self._drowned and (approach == "cold" or rate < FAR_BELOW * self._rate):
             yield from self._recover()
         self._numbers += 1
         batch_ns = max(min(NS_PER_S, plan.keep_alive_ns // 10), 2 * (self._busy_ns or 0))
@@ -418,7 +420,7 @@ class _Search:
         if seen.samples or not seen.stopped:
             self._probes.append(probe)
         self._rate = rate
-        self._overrun = probe.unstable or any(2 * k > probe.n for k in probe.k)
+        self._drowned = any(k > DROWNED * probe.n for k in probe.k)
         self._check(seen)
         return probe
 
