@@ -18,7 +18,7 @@ from loadgen.functiongraph.pricing import gb_seconds, price
 from loadgen.pacing import expected, peak_rate
 from loadgen.report import units
 from loadgen.scenario.build import function_name
-from loadgen.scenario.model import NS_PER_S, Bursts, FunctionTarget, Phase, PriceBook, Scenario
+from loadgen.scenario.model import NS_PER_S, Bursts, FunctionTarget, Induce, Phase, PriceBook, Scenario
 
 _EXAMPLE_NS = 100_000_000
 
@@ -67,18 +67,25 @@ def forecast(scenario: Scenario) -> Forecast:
 def size_mb(scenario: Scenario, configured_mb: int | None = None) -> int | None:
     """The memory of each call: what it asks for, else what its function is configured with; None if that is unknown.
 
-    Where memory sizes are compared, the largest of them.
+    Where an experiment asks for several sizes, the largest.
     """
     target = scenario.target
     if not isinstance(target, FunctionTarget):
         return None
-    if scenario.memory is not None:
-        return max(scenario.memory.sizes_mb)
+    own = target.memory_mb or configured_mb
     if scenario.emulator is not None:
         named = [each for each in scenario.emulator.functions if each.name == function_name(target.function)]
         if named and not (target.memory_mb and named[0].dynamic_memory):
-            return named[0].memory_mb
-    return target.memory_mb or configured_mb
+            own = named[0].memory_mb
+    return max([own or 0, *_sizes_mb(scenario)]) or None
+
+
+def _sizes_mb(scenario: Scenario) -> tuple[int, ...]:
+    """The memory sizes that an experiment asks for by itself."""
+    if scenario.memory is not None:
+        return scenario.memory.sizes_mb
+    starts = scenario.cold_starts
+    return starts.sizes_mb if starts is not None and Induce.MEMORY in starts.induce else ()
 
 
 def before(scenario: Scenario, size: int | None) -> Iterator[str]:
@@ -109,7 +116,8 @@ def after(scenario: Scenario, facts: Facts, service_ns: int) -> Iterator[str]:
     total = _price(book, used, seen.invocations)
     least = "at least " if seen.at_most is None else ""
     left_out = ", free tier left out" if book else ""
-    sizes = "" if scenario.memory is None else f", and all at the largest size, {max(scenario.memory.sizes_mb)} MB"
+    largest = max((facts.memory_size_mb or 0, *_sizes_mb(scenario)))
+    sizes = f", and all at the largest size, {largest} MB" if _sizes_mb(scenario) else ""
     yield (
         f"expected: {seen}, {least}{units.amount(used)} GB-s{total} if all are billed like the pre-flight, "
         f"{facts.billed_duration_ns / 1e6:g} ms with {facts.memory_size_mb} MB{sizes}{left_out}"
@@ -125,7 +133,7 @@ def gb_seconds_expected(scenario: Scenario, facts: Facts) -> Decimal | None:
     """GB-seconds of all invocations if each is billed like the one with these facts; None where that told no bill."""
     if facts.billed_duration_ns is None or not facts.memory_size_mb:
         return None
-    size = max(facts.memory_size_mb, *(scenario.memory.sizes_mb if scenario.memory is not None else ()), 0)
+    size = max((facts.memory_size_mb, *_sizes_mb(scenario)))
     return gb_seconds({size: forecast(scenario).invocations * facts.billed_duration_ns})
 
 

@@ -170,6 +170,7 @@ class Runner:
         self._budget_reached = False
         self._stopped: str | None = None
         self._first = Spent()
+        self._configured_mb: int | None = None
         self._failed: str | None = None
         self._plans: list[PhasePlan] = []
         self._totals: list[PhaseTotal] = []
@@ -286,6 +287,7 @@ class Runner:
         scenario = self._loaded.scenario
         limits = await limits_of(scenario, self._scenario.target)
         if limits is not None:
+            self._configured_mb = limits.memory_mb
             # an instance is busy for the duration of a call, not for its way and its cold start
             busy_ns = None if answer is None else answer.facts.duration_ns
             for warning in unreachable(scenario, limits, busy_ns):
@@ -354,7 +356,7 @@ class Runner:
             scenario.budget,
             scenario.prices,
             self._first,
-            size_mb=forecast.size_mb(scenario),
+            size_mb=forecast.size_mb(scenario, self._configured_mb),
             timeout_ns=scenario.target.timeout.total_ns,
         )
         plans = [

@@ -4,7 +4,8 @@ Theory of operation. The guard sees each frame, one a second from each agent, an
 load stops within about a second. Money is spent between two looks, so a budget of money ends the run when
 
     what was told to be billed
-    + what calls that told nothing may be billed: each as if it had run until target.timeout.total
+    + what calls that told nothing may be billed: each as if it had run until target.timeout.total, with the largest
+      memory that was asked for or told, or the largest there is where none was
     + what is in flight: each call like the dearest so far
     + what the last second cost, for the second until the next look
 
@@ -25,7 +26,7 @@ from loadgen.measure.cost import Spent, spent
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Frame
 from loadgen.measure.merge import NS_PER_US
-from loadgen.scenario.model import NS_PER_S, Budget, Phase, PriceBook
+from loadgen.scenario.model import MEMORY_SIZES_MB, NS_PER_S, Budget, Phase, PriceBook
 
 FEWEST = 50
 """Invocations that must have ended before a share of them is judged."""
@@ -43,8 +44,8 @@ class _Ended(Struct, frozen=True):
 class Guard:
     """Watches the frames of a run.
 
-    ``first`` is what the pre-flight used, ``timeout_ns`` how long a call is waited for. ``size_mb`` is the memory that
-    calls ask for, None where they leave it to the function.
+    ``first`` is what the pre-flight used, ``timeout_ns`` how long a call is waited for. ``size_mb`` is the most memory
+    that calls ask for, or that of their function where they leave it to that; None where it is not known.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class Guard:
         self._prices = prices
         self._spent = first
         self._timeout_ns = timeout_ns
-        self._size_mb = max([size_mb or 0, *first.billed_ns])
+        self._known_mb = max([size_mb or 0, *first.billed_ns])
         self._dearest_ns = max(first.billed_ns.values(), default=0)
         self._in_flight = 0
         self._last: dict[int, Spent] = {}
@@ -78,7 +79,7 @@ class Guard:
         latest = spent(frame)
         self._spent += latest
         self._last[frame.agent] = latest
-        self._size_mb = max([self._size_mb, *frame.billed_ns])
+        self._known_mb = max([self._known_mb, *frame.billed_ns])
         self._dearest_ns = max(self._dearest_ns, _longest_bill_ns(frame))
         known = self._spent.amount(book)
         second = sum((each.amount(book) for each in self._last.values()), Decimal(0))
@@ -86,11 +87,25 @@ class Guard:
         flying = self._worth(book, self._in_flight, self._dearest_ns, requests=self._in_flight)
         if known + second + silent + flying < limit.amount:
             return None
-        unknown = f", {_short(silent)} for {self._spent.unmetered} that did not tell their bill" if silent else ""
         return (
             f"budget.cost: {_short(known)} {limit.currency} of {limit} are spent; with {_short(flying)} for "
-            f"{self._in_flight} in flight{unknown} and {_short(second)} for another second nothing would be left"
+            f"{self._in_flight} in flight{self._unknown(silent)} and {_short(second)} for another second nothing would "
+            "be left"
         )
+
+    def _unknown(self, silent: Decimal) -> str:
+        if not silent:
+            return ""
+        seconds = self._timeout_ns / NS_PER_S
+        return (
+            f", {_short(silent)} for {self._spent.unmetered} that did not tell their bill (each taken as {seconds:g} s "
+            f"with {self._size_mb} MB)"
+        )
+
+    @property
+    def _size_mb(self) -> int:
+        """The memory at which calls are valued that did not tell it."""
+        return self._known_mb or MEMORY_SIZES_MB[-1]
 
     def _worth(self, book: PriceBook, calls: int, each_ns: int, requests: int = 0) -> Decimal:
         return Spent({self._size_mb: calls * each_ns}, requests).amount(book)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterator
-from itertools import takewhile
 from pathlib import PurePath
 from typing import Any
 
 import msgspec
 
 from loadgen.scenario import yaml
+from loadgen.scenario.echo import occurrences
 from loadgen.scenario.fault import Path
 from loadgen.scenario.model import (
     Auth,
@@ -108,13 +108,16 @@ class Secrets:
 
 
 def hidden(text: str, secrets: tuple[str, ...]) -> str:
-    """The text with every secret masked, also one of which only the beginning is left: targets echo what they get."""
+    """The text with every secret masked: targets repeat what they get, escaped or not, and sometimes cut off.
+
+    Of one that is not all there, whatever follows up to the next quote or blank is masked too.
+    """
     for secret in secrets:
-        start = text.find(secret[:_TELLING])
-        while start >= 0:
-            same = (seen == sent for seen, sent in zip(text[start:], secret, strict=False))
-            text = text[:start] + MASK + text[start + sum(takewhile(bool, same)) :]
-            start = text.find(secret[:_TELLING], start + len(MASK))
+        shown, seen = "", 0
+        for begin, end in occurrences(text, secret, _TELLING):
+            shown += text[seen:begin] + MASK
+            seen = end
+        text = shown + text[seen:]
     return text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from decimal import Decimal
@@ -12,6 +13,7 @@ import pytest
 
 from tests.e2e.conftest import Command, Loadgen
 from tests.e2e.processes import EMULATED
+from tests.servers.scripted import Peer, serving
 
 PRICED = ("--set", "prices=huawei-cny-2024-09")
 HOUR = ("--set", "phases=[{name: steady, rate: 100/s, duration: 1h}]")
@@ -89,6 +91,29 @@ def test_money_ends_a_run_within_a_second_and_is_not_exceeded(loadgen: Loadgen) 
     ) * Decimal("0.00000133")
     assert limit / 4 < Decimal(str(run.summary["cost"]["amount"])) <= limit
     assert time.monotonic() - began < 40
+
+
+SILENT = """
+name: silent
+target: {{endpoint: "http://127.0.0.1:{port}", project_id: p, function: f, auth: none, timeout: {{total: 500ms}}}}
+phases: [{{name: steady, rate: 20/s, duration: 1h, grace: 1s}}]
+"""
+
+
+async def silence(peer: Peer) -> None:
+    while await peer.request() is not None:
+        pass
+
+
+@pytest.mark.parametrize(("memory", "counted_mb"), [("", 10240), ("256MB", 256)])
+async def test_money_ends_a_run_whose_calls_are_never_answered(loadgen: Loadgen, memory: str, counted_mb: int) -> None:
+    limit = Decimal("0.01111") * counted_mb / 10240  # 20 calls of 500 ms
+    options = ("--set", f"budget.cost={limit:f} CNY", *(("--set", f"target.memory={memory}") if memory else ()))
+    async with serving(silence) as server:
+        run = await asyncio.to_thread(loadgen, SILENT.format(port=server.port), *PRICED, *options)
+    ended(run, "budget.cost")
+    assert f"that did not tell their bill (each taken as 0.5 s with {counted_mb} MB)" in run.summary["run"]["stopped"]
+    assert run.summary["phases"][0]["planned"] < 200
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,9 @@ import gzip
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote_from_bytes
 
 import pytest
 
@@ -22,6 +24,7 @@ SECURITY_TOKEN = "PLANTED-sts-0f77c1d2e8b4"
 PASSWORD = "PLANTED-pw-7a60d9e1c5f3"
 OBTAINED = "PLANTED-obtained-4c1b8e2f9d07"
 HEADER = "PLANTED-header-b7e3a1d4c260"
+IN_BASE64 = "PLANTED/+=/PLANTED-base64-e19c/+PLANTED-rest=="
 
 KEYS = f'{{access_key: {ACCESS_KEY}, secret_key: "${{PLANTED_SK}}", security_token: {SECURITY_TOKEN}}}'
 FUNCTION = "endpoint: {url}, project_id: demo, function: hello, auth: "
@@ -48,11 +51,16 @@ thresholds: [errors < 0.1%]
 """
 
 
-def echo(status: int, request: bytes) -> bytes:
+Escape = Callable[[bytes], bytes]
+
+
+def echo(status: int, request: bytes, escape: Escape = bytes) -> bytes:
     """An answer that repeats the head of its request wherever an answer can."""
     head = request.partition(b"\r\n\r\n")[0].replace(b'"', b"'").replace(b"\r\n", b" | ")
     secrets = b" ".join(line.partition(b": ")[2] for line in request.split(b"\r\n") if b"PLANTED" in line)
-    body = b'{"error_code":"APIG.0301 %b","error_msg":"%b"}' % (secrets, head)
+    body = b'{"error_code":"APIG.0301 %b","error_msg":"bad token: %b, of %b"}' % tuple(
+        map(escape, (secrets, secrets, head))
+    )
     return b"HTTP/1.1 %d X\r\nX-Cff-Request-Id: %b\r\nX-Func-Err-Code: %b\r\nContent-Length: %d\r\n\r\n%b" % (
         status,
         secrets,
@@ -62,7 +70,7 @@ def echo(status: int, request: bytes) -> bytes:
     )
 
 
-def echoing(*statuses: int) -> Play:
+def echoing(*statuses: int, escape: Escape = bytes) -> Play:
     """Statuses in turn; the first is that of the pre-flight. The token endpoint gives its token."""
     turn = iter(statuses)
     rest = statuses[-1]
@@ -72,7 +80,7 @@ def echoing(*statuses: int) -> Play:
             if request.startswith(b"POST /v3/auth/tokens"):
                 await peer.send(f"HTTP/1.1 201 C\r\nX-Subject-Token: {OBTAINED}\r\nContent-Length: 0\r\n\r\n".encode())
             else:
-                await peer.send(echo(next(turn, rest), request))
+                await peer.send(echo(next(turn, rest), request, escape))
 
     return play
 
@@ -123,6 +131,29 @@ async def test_a_run_whose_target_repeats_everything_leaves_no_secret_behind(tmp
     assert code in (97, 99), said
     assert leaks(said, tmp_path / "run") == []
     assert b"PLANTED_SK" in (tmp_path / "run" / "scenario.yaml").read_bytes() or kind != "key"
+
+
+def as_json(said: bytes) -> bytes:
+    return said.replace(b"/", b"\\/")
+
+
+def as_gson(said: bytes) -> bytes:
+    return said.replace(b"+", b"\\u002b").replace(b"=", b"\\u003d")
+
+
+def as_url(said: bytes) -> bytes:
+    return quote_from_bytes(said, safe=" ").encode()
+
+
+@pytest.mark.parametrize("escape", [bytes, as_json, as_gson, as_url])
+async def test_a_secret_that_the_target_escapes_as_it_repeats_it_is_hidden_too(tmp_path: Path, escape: Escape) -> None:
+    text = scenario("token", "http://127.0.0.1:{port}").replace(TOKEN, f"'{IN_BASE64}'")
+    async with serving(echoing(200, 200, 401, 500, 404, 200, escape=escape)) as server:
+        code, said = await run(tmp_path, text.replace("{port}", str(server.port)))
+    assert IN_BASE64.encode() in b"".join(server.requests)
+    assert code in (97, 99), said
+    assert "bad token: ***" in (tmp_path / "run" / "summary.json").read_text()
+    assert leaks(said, tmp_path / "run") == []
 
 
 @pytest.mark.parametrize("kind", TARGETS)

@@ -9,7 +9,17 @@ from loadgen.experiments.forecast import after, before, forecast, gb_seconds_exp
 from loadgen.functiongraph.facts import Facts
 from loadgen.functiongraph.outcome import Outcome
 from loadgen.scenario.load import load_price_book
-from loadgen.scenario.model import Budget, Bursts, MemoryBy, MemoryComparison, Money, Phase, Scenario
+from loadgen.scenario.model import (
+    Budget,
+    Bursts,
+    ColdStarts,
+    Induce,
+    MemoryBy,
+    MemoryComparison,
+    Money,
+    Phase,
+    Scenario,
+)
 from loadgen.scenario.units import money
 from tests.scenarios import S, closed_phase, function, http, open_phase, phase, scenario
 
@@ -114,3 +124,22 @@ def test_a_comparison_of_memory_sizes_is_expected_to_cost_what_the_largest_does(
     assert size_mb(compared) == 2048
     assert gb_seconds_expected(compared, BILLED) == Decimal("20")
     assert "all at the largest size, 2048 MB" in next(iter(after(compared, BILLED, 9 * MS)))
+
+
+def starts(*induce: Induce) -> Scenario:
+    settings = ColdStarts(induce, 90 * S, 20, 60, 400, None, (128, 4096, 512), None)
+    return msgspec.structs.replace(made(), kind="cold-starts", cold_starts=settings, budget=Budget(1000, None))
+
+
+def test_cold_starts_induced_by_memory_sizes_are_expected_to_cost_what_the_largest_does() -> None:
+    induced = starts(Induce.GAP, Induce.MEMORY)
+    assert [size_mb(induced), size_mb(induced, 512), size_mb(induced, 8192)] == [4096, 4096, 8192]
+    assert gb_seconds_expected(induced, BILLED) == Decimal("40")
+    assert "all at the largest size, 4096 MB" in next(iter(after(induced, BILLED, 9 * MS)))
+
+
+def test_memory_sizes_that_no_cold_start_is_induced_by_cost_nothing() -> None:
+    induced = starts(Induce.GAP)
+    assert [size_mb(induced), size_mb(induced, 512)] == [None, 512]
+    assert gb_seconds_expected(induced, BILLED) == Decimal("5")
+    assert "largest size" not in next(iter(after(induced, BILLED, 9 * MS)))

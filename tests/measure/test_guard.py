@@ -16,8 +16,8 @@ BOOK = load_price_book("huawei-cny-2024-09")
 STEADY = open_phase(100, 60)
 
 
-def guard(budget: Budget, first: Spent | None = None) -> Guard:
-    return Guard(budget, BOOK, first or Spent(), size_mb=None, timeout_ns=100 * S)
+def guard(budget: Budget, first: Spent | None = None, size_mb: int | None = None) -> Guard:
+    return Guard(budget, BOOK, first or Spent(), size_mb=size_mb, timeout_ns=100 * S)
 
 
 def second(
@@ -77,6 +77,32 @@ def test_a_call_that_told_no_bill_counts_as_if_it_had_run_until_its_timeout() ->
     found = ended_at(guard(cny("0.11")), *load)
     assert found is not None
     assert "0.1111 for 10 that did not tell their bill" in found[1]
+
+
+@pytest.mark.parametrize(("size_mb", "counted_mb"), [(None, 10240), (512, 512)])
+def test_where_no_answer_told_a_size_such_a_call_counts_at_what_is_asked_for_or_at_the_largest_there_is(
+    size_mb: int | None, counted_mb: int
+) -> None:
+    """100 s with 10240 MB are 0.11108 CNY, with 512 MB 0.005554 CNY."""
+    each = Decimal("0.00011108") * 100 * counted_mb / 1024
+    load = [second(0, timeout=4), second(1, timeout=1)]
+    assert ended_at(guard(cny(f"{5 * each + Decimal('0.0001')}"), size_mb=size_mb), *load) is None
+    found = ended_at(guard(cny(f"{5 * each}"), size_mb=size_mb), *load)
+    assert found is not None
+    assert found[0] == 1
+    assert f"for 5 that did not tell their bill (each taken as 100 s with {counted_mb} MB)" in found[1]
+
+
+def test_an_unanswered_preflight_alone_counts_at_the_largest_size() -> None:
+    assert ended_at(guard(cny("0.12"), Spent(requests=1)), second(0)) is None
+    assert ended_at(guard(cny("0.11"), Spent(requests=1)), second(0)) is not None
+
+
+def test_calls_that_tell_their_bill_are_never_valued_at_a_size_that_nobody_told() -> None:
+    """Ten in flight, and a minute of 10 calls a second, 10 ms with 1024 MB each: 6 GB-s, 0.0015 CNY with requests."""
+    load = [second(0, in_flight=10), *(second(n, 10, billed_ms=10) for n in range(1, 61))]
+    assert ended_at(guard(cny("0.0016")), *load) is None
+    assert ended_at(guard(cny("0.0016"), Spent({1024: S // 100}, 1, 1)), *load) is None
 
 
 def test_the_preflight_is_money_spent_and_says_what_a_call_costs() -> None:
