@@ -120,8 +120,8 @@ def rows(*, quick: bool) -> Iterator[Row]:
     first = all_of(case, truths, "capacity")
     again = []
     if not quick:
-        for turn in (1, 2):
-            again += all_of(partial(case, baselines=False, turn=turn), truths, f"capacity, turn {turn + 1}")
+        for turn, some in ((1, truths), (2, truths[: len(truths) // 2])):  # 473 confirmations, and some to spare
+            again += all_of(partial(case, baselines=False, turn=turn), some, f"capacity, turn {turn + 1}")
     yield from summarised(first, again)
 
 
