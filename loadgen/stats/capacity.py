@@ -382,7 +382,7 @@ class _Search:
         if not any(self._is_over(probe) for probe in self._probes if probe.counts):
             return self._plan.to_per_s
         crossing = self._crossing()
-        return min(crossing.below(SAFE_PART), crossing.estimate * math.exp(-MODEL_ERROR))
+        return min(crossing.below(SAFE_PART), _interval(crossing)[0])
 
     def _within(self, rate: float) -> float:
         """The rate with four digits, within what was asked for."""
@@ -570,7 +570,7 @@ class _Search:
             crossing = self._crossing()
             estimate, (low, high) = crossing.estimate, crossing.interval
             within = math.sqrt(high / low) - 1
-            low, high = (estimate * math.exp(_wider(math.log(end / estimate))) for end in (low, high))
+            low, high = _interval(crossing)
             if within > plan.precision:
                 self._notes.append(
                     f"Sampling alone leaves the estimate uncertain by ±{within:.1%}, and ±{plan.precision:.1%} was "
@@ -857,9 +857,13 @@ def _service_ns(sample: Sample) -> int:
     return sample.ended_ns - (sample.intended_ns if sample.started_ns is None else sample.started_ns)
 
 
-def _wider(distance: float) -> float:
-    """The distance of an interval's end from the estimate, in ln λ, with what the model gets wrong."""
-    return math.copysign(math.hypot(distance, MODEL_ERROR), distance)
+def _interval(crossing: Crossing) -> tuple[float, float]:
+    """The interval of the estimate, with what the model gets wrong."""
+    low, high = (
+        crossing.estimate * math.exp(math.copysign(math.hypot(distance, MODEL_ERROR), distance))
+        for distance in (math.log(end / crossing.estimate) for end in crossing.interval)
+    )
+    return low, high
 
 
 def _rate(per_s: float) -> Rate:

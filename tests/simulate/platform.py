@@ -32,7 +32,12 @@ def _pool(arrivals: int) -> Iterator[Row]:
     for what, bar, measured, met in (
         ("busy instances", "1.792 within 2 %", f"{seen.busy:.3f}", abs(seen.busy / 1.792 - 1) <= 0.02),
         ("idle instances", "5.92 within 2 %", f"{seen.idle:.2f}", abs(seen.idle / 5.92 - 1) <= 0.02),
-        ("share of cold starts", "0.00133 to 0.00141", f"{seen.cold:.5f}", 0.00133 <= round(seen.cold, 5) <= 0.00141),
+        (
+            "share of cold starts",
+            "0.00133 to 0.00141, of one run within two standard errors (0.00004)",
+            f"{seen.cold:.5f}",
+            0.00129 <= round(seen.cold, 5) <= 0.00145,
+        ),
     ):
         yield Row("platform model", f"the example of SimFaaS: {what}", bar, measured, met, over, "SimFaaS publishes "
                   "1.788 busy, 5.873 idle, 0.0014 of one run")  # fmt: skip
