@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from loadgen.measure.experiment import CapacityResult, ColdStartsResult, LoadResult, MemoryResult
 from loadgen.measure.summary import Summary
-from loadgen.report import capacity, coldstarts, memory
+from loadgen.report import capacity, coldstarts, memory, tables
 from loadgen.report.charts import Chart
 from loadgen.report.tables import Table
 
@@ -37,3 +37,11 @@ def section(summary: Summary) -> Section:
     if isinstance(result, LoadResult):
         return Section((coldstarts.labelled(summary, result),))
     return Section()
+
+
+def in_order(summary: Summary, found: Section) -> tuple[Table, ...]:
+    """The section's tables and that of the times: the answer of an experiment first, of a load the times."""
+    if found.mixed:
+        return found.tables
+    times = (tables.headline(summary),)
+    return (*times, *found.tables) if summary.run.kind == "load" else (*found.tables, *times)

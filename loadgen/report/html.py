@@ -32,7 +32,7 @@ def html(summary: Summary, timeline: Timeline) -> str:
     return _template().render(
         summary=summary,
         standing=tables.standing(summary),
-        reasons=[(reason, tables.reason(reason)) for reason in summary.verdict.reasons],
+        reasons=tables.reasons(summary),
         synthetic=tables.SYNTHETIC if summary.environment.synthetic else "",
         facts=tables.facts(summary),
         found=found.tables,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from loadgen.measure.summary import Summary
 from loadgen.report import billing, tables, units
-from loadgen.report.experiment import section
+from loadgen.report.experiment import in_order, section
 from loadgen.report.figures import phases, totals
 from loadgen.report.tables import Cell, Table
 
@@ -28,8 +28,7 @@ def markdown(summary: Summary) -> str:
     lines += [f"- {label}: {_escaped(text)}" for label, text in tables.facts(summary)]
     found = section(summary)
     sections = [
-        *found.tables,
-        *([] if found.mixed else [tables.headline(summary)]),
+        *in_order(summary, found),
         tables.counts(summary),
         tables.outcomes(summary.totals),
         billing.cost(summary),
@@ -58,8 +57,8 @@ def _verdict(summary: Summary) -> Iterator[str]:
     yield f"**Verdict {status}**:{_escaped(rest)}."
     if summary.verdict.reasons:
         yield ""
-    for reason in summary.verdict.reasons:
-        yield f"- **{_escaped(reason.rule)}** ({_escaped(reason.severity)}): {_escaped(tables.reason(reason))}"
+    for reason, text in tables.reasons(summary):
+        yield f"- **{_escaped(reason.rule)}** ({_escaped(reason.severity)}): {_escaped(text)}"
 
 
 def _table(table: Table) -> Iterator[str]:

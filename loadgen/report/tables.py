@@ -74,9 +74,22 @@ def standing(summary: Summary) -> str:
     return f"{units.printable(status).replace(':', ' ')}: not a verdict this version knows"
 
 
-def reason(reason: Reason) -> str:
-    """One reason of the Verdict, without its rule's name."""
-    where = f"phase {units.printable(reason.phase)}: " if reason.phase is not None else ""
+def reasons(summary: Summary) -> list[tuple[Reason, str]]:
+    """The reasons of the Verdict, and each without its rule's name.
+
+    An experiment has very many phases: of those with the same rule and severity the first one stands for all.
+    """
+    alike: dict[tuple[object, ...], list[Reason]] = {}
+    for number, each in enumerate(summary.verdict.reasons):
+        together = summary.run.kind != "load" and each.phase is not None
+        key = (each.rule, each.severity, each.withholds) if together else (number,)
+        alike.setdefault(key, []).append(each)
+    return [(first, _reason(first, len(more))) for first, *more in alike.values()]
+
+
+def _reason(reason: Reason, more: int) -> str:
+    others = f" and {more} more" if more else ""
+    where = f"phase {units.printable(reason.phase)}{others}: " if reason.phase is not None else ""
     return where + units.printable(reason.message)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from loadgen.measure.summary import Summary
 from loadgen.report import billing, tables, units
-from loadgen.report.experiment import section
+from loadgen.report.experiment import in_order, section
 from loadgen.report.tables import Cell, Table
 
 _SGR = {"good": "32", "bad": "1;31", "warn": "33", "muted": "2", "heading": "1"}
@@ -29,8 +29,7 @@ def terminal(summary: Summary, *, width: int = 100, colour: bool = False) -> str
     lines += [line for label, text in tables.facts(summary) for line in _fact(label, text, width)]
     found = section(summary)
     sections = [
-        *found.tables,
-        *([] if found.mixed else [tables.headline(summary)]),
+        *in_order(summary, found),
         tables.counts(summary),
         tables.outcomes(summary.totals),
         billing.cost(summary),
@@ -53,10 +52,10 @@ def _verdict(summary: Summary, width: int, paint: _Paint) -> Iterator[str]:
     first, *more = textwrap.wrap(f"{word}:{rest}", width)
     yield paint(word, tone) + first.removeprefix(word)
     yield from more
-    for reason in summary.verdict.reasons:
+    for reason, text in tables.reasons(summary):
         mark = "!" if reason.severity == "invalid" else "-"
         yield from textwrap.wrap(
-            f"{mark} {reason.rule}: {tables.reason(reason)}",
+            f"{mark} {reason.rule}: {text}",
             width,
             initial_indent=_INDENT,
             subsequent_indent=_INDENT * 2,

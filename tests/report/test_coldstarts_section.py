@@ -154,3 +154,17 @@ def test_a_load_does_not_show_them_either() -> None:
     assert hidden["warm"] == shown["warm"] == shown["cold"]
     assert "—" not in shown["cold"]
     assert hidden["cold"] == ["—"] * 3
+
+
+def test_reasons_that_many_phases_of_an_experiment_share_are_said_once() -> None:
+    busy = [Reason("cores_busy", "warning", "A core was busy.", 0.0, 0.05, f"warm-{n}") for n in (1, 2, 3)]
+    made = replace(summary(result()), verdict=Verdict("degraded", busy))
+    made = replace(made, run=replace(made.run, kind="cold-starts"))
+    text = terminal(made, width=200)
+    assert text.count("A core was busy.") == 1
+    assert "cores_busy: phase warm-1 and 2 more: A core was busy." in text
+
+
+def test_the_times_of_a_load_come_before_its_starts() -> None:
+    text = terminal(summary(LoadResult(TOLD)), width=200)
+    assert text.index("\nTimes\n") < text.index("\nCold and warm starts\n")
