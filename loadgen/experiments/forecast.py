@@ -88,6 +88,11 @@ def _sizes_mb(scenario: Scenario) -> tuple[int, ...]:
     return starts.sizes_mb if starts is not None and Induce.MEMORY in starts.induce else ()
 
 
+def _largest_mb(scenario: Scenario, facts: Facts) -> int:
+    """The largest memory size of a call, the pre-flight with these facts included."""
+    return max((facts.memory_size_mb or 0, *_sizes_mb(scenario)))
+
+
 def before(scenario: Scenario, size: int | None) -> Iterator[str]:
     """What can be said of the cost before any call was made, as lines of plain text; nothing of a plain URL."""
     if not isinstance(scenario.target, FunctionTarget):
@@ -116,8 +121,7 @@ def after(scenario: Scenario, facts: Facts, service_ns: int) -> Iterator[str]:
     total = _price(book, used, seen.invocations)
     least = "at least " if seen.at_most is None else ""
     left_out = ", free tier left out" if book else ""
-    largest = max((facts.memory_size_mb or 0, *_sizes_mb(scenario)))
-    sizes = f", and all at the largest size, {largest} MB" if _sizes_mb(scenario) else ""
+    sizes = f", and all at the largest size, {_largest_mb(scenario, facts)} MB" if _sizes_mb(scenario) else ""
     yield (
         f"expected: {seen}, {least}{units.amount(used)} GB-s{total} if all are billed like the pre-flight, "
         f"{facts.billed_duration_ns / 1e6:g} ms with {facts.memory_size_mb} MB{sizes}{left_out}"
@@ -133,8 +137,7 @@ def gb_seconds_expected(scenario: Scenario, facts: Facts) -> Decimal | None:
     """GB-seconds of all invocations if each is billed like the one with these facts; None where that told no bill."""
     if facts.billed_duration_ns is None or not facts.memory_size_mb:
         return None
-    size = max((facts.memory_size_mb, *_sizes_mb(scenario)))
-    return gb_seconds({size: forecast(scenario).invocations * facts.billed_duration_ns})
+    return gb_seconds({_largest_mb(scenario, facts): forecast(scenario).invocations * facts.billed_duration_ns})
 
 
 def in_flight(scenario: Scenario, service_ns: int) -> int | None:

@@ -44,6 +44,11 @@ class Sample(Struct, frozen=True, gc=False, omit_defaults=False):
     request_id: str | None
     instance: str | None = None
 
+    @property
+    def service_ns(self) -> int:
+        """The service time; of a call that never started, how long it waited to."""
+        return self.ended_ns - (self.intended_ns if self.started_ns is None else self.started_ns)
+
 
 class Failure(Struct, frozen=True):
     """An example of a failing outcome. ``body`` holds at most the first 512 bytes, decoded leniently."""

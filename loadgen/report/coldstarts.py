@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from decimal import Decimal
 
 from loadgen.measure.experiment import (
     ColdStartsResult,
@@ -145,9 +144,10 @@ def _penalties(result: ColdStartsResult) -> Iterator[str]:
     if (billed := result.billed_penalty_ns) is not None:
         yield f"It is billed {_signed(billed)} compared with a warm one, comparing means."
     if (cost := result.penalty_cost) is not None and not _may_be_zero(cost):
-        low, high = (None if end is None else _amount(end) for end in (cost.low, cost.high))
-        between = "" if low is None or high is None else f" ({units.between(low, high, _amount(cost.value))})"
-        yield f"So a million cold starts cost {_amount(cost.value)} {result.cost_unit}{between} more than warm ones."
+        low, high = (None if end is None else units.amount(end) for end in (cost.low, cost.high))
+        value = units.amount(cost.value)
+        between = "" if low is None or high is None else f" ({units.between(low, high, value)})"
+        yield f"So a million cold starts cost {value} {result.cost_unit}{between} more than warm ones."
 
 
 def _labelling(found: Labelling) -> str:
@@ -252,10 +252,6 @@ def _figure(figure: Figure) -> str:
 
 def _may_be_zero(figure: Figure) -> bool:
     return figure.low is not None and figure.high is not None and figure.low <= 0 <= figure.high
-
-
-def _amount(number: float) -> str:
-    return units.amount(Decimal(number))
 
 
 def _signed(figure: Figure) -> str:

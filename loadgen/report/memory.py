@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
 
 from loadgen.measure.experiment import Figure, MemoryResult, MemoryRule, MemorySize
 from loadgen.measure.percentile import needed, supported
@@ -53,7 +52,7 @@ def colds(result: MemoryResult) -> Table:
                 Cell(units.count(each.cold)),
                 _plain(each.cold_service_time_p50_ns),
                 _plain(each.cold_billed_duration_mean_ns),
-                Cell(DASH, tone="muted") if each.cold_cost is None else Cell(_cost(each.cold_cost)),
+                Cell(DASH, tone="muted") if each.cold_cost is None else Cell(units.amount(each.cold_cost)),
             )
             for each in result.sizes
             if each.cold
@@ -96,7 +95,9 @@ def _row(result: MemoryResult, each: MemorySize) -> tuple[Cell, ...]:
     ratio = each.cost_ratio
     return (
         _standing(result, each),
-        Cell(DASH, tone="muted") if each.cost is None else Cell(_cost(each.cost.value), _range(each.cost, _cost)),
+        Cell(DASH, tone="muted")
+        if each.cost is None
+        else Cell(units.amount(each.cost.value), _range(each.cost, units.amount)),
         Cell(DASH, tone="muted") if ratio is None else Cell(f"{ratio.value:.3f}", _range(ratio, lambda x: f"{x:.3f}")),
         _time(each.billed_duration_ns.get("mean")),
         *(_percentile(each, p) for p in _PERCENTILES),
@@ -165,10 +166,6 @@ def _range(figure: Figure, written: Callable[[float], str]) -> str:
     if figure.low is None or figure.high is None:
         return ""
     return units.between(written(figure.low), written(figure.high), written(figure.value))
-
-
-def _cost(amount: float) -> str:
-    return units.amount(Decimal(amount))
 
 
 def _name(each: MemorySize) -> str:

@@ -67,7 +67,7 @@ def count(n: int) -> str:
     return _grouped(n)
 
 
-def amount(number: Decimal) -> str:
+def amount(number: Decimal | float) -> str:
     """A sum of money, or of GB-seconds: three significant digits, or whole with more: ``0.000735``, ``12 345``."""
     if abs(number) >= 1000:
         return _grouped(round(number))

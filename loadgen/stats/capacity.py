@@ -67,6 +67,7 @@ MOST_SAMPLES = 200_000
 """Of one probe; beyond it a random part of the invocations is kept."""
 GROWING = "invocations in flight and latency kept growing"
 FAR_BELOW = 0.7
+"""What part of the last rate the next one is below, where what the last one left behind would spoil it."""
 RECOVERY_S, RECOVERED = 120, 5
 """After a rate that was far too high: so many usual calls in a row show that it is over, looked for so long."""
 _HELD_UP = frozenset(outcome.value for outcome in (Outcome.THROTTLED, Outcome.TIMEOUT, Outcome.GATEWAY))
@@ -215,7 +216,7 @@ class _Search:
         self._cold = cold_test(warm)
         warm = [sample for sample in warm if not self._cold(sample)] or warm
         self._busy_ns = round(sum(map(_busy_ns, warm)) / len(warm))
-        self._usual_ns = 4 * sorted(map(_service_ns, warm))[int(0.9 * len(warm))]
+        self._usual_ns = 4 * sorted(sample.service_ns for sample in warm)[int(0.9 * len(warm))]
         self._overhead_ns = sorted(overhead_ns(sample) or 0 for sample in warm)[len(warm) // 2]
         alone = {criterion: sum(map(criterion.broken, warm)) / len(warm) for criterion in self._plan.criteria}
         if self._plan.limit is not None and self._busy_ns and all(share < 0.5 for share in alone.values()):
@@ -270,11 +271,14 @@ class _Search:
             k > criterion.limit * probe.n for k, criterion in zip(probe.k, self._plan.criteria, strict=True)
         )
 
+    def _both_sides(self) -> bool:
+        """Whether there are rates that meet the rules, and such that do not."""
+        return len({self._is_over(probe) for probe in self._probes if probe.counts}) == 2
+
     def _known(self) -> bool:
-        counted = [probe for probe in self._probes if probe.counts]
-        sides = {self._is_over(probe) for probe in counted}
-        if len(sides) < 2:
+        if not self._both_sides():
             return False
+        counted = [probe for probe in self._probes if probe.counts]
         low, high = self._crossing().interval
         largest = max(criterion.limit for criterion in self._plan.criteria)
         within = math.sqrt(high / low) - 1
@@ -434,7 +438,7 @@ class _Search:
         def calm(samples: Sequence[Sample]) -> bool:
             last = samples[-RECOVERED:]
             return len(last) == RECOVERED and all(
-                sample.outcome not in _HELD_UP and _service_ns(sample) <= usual_ns for sample in last
+                sample.outcome not in _HELD_UP and sample.service_ns <= usual_ns for sample in last
             )
 
         lane = Phase(
@@ -472,9 +476,7 @@ class _Search:
     def _wanted(self, approach: str) -> _Wanted:
         limits = [criterion.limit for criterion in self._plan.criteria]
         if approach == "next":
-            counted = [probe for probe in self._probes if probe.counts]
-            near = len({self._is_over(probe) for probe in counted}) == 2
-            return _Wanted(round(sequential.MOST / max(limits)), NEAR_NS if near else 0)
+            return _Wanted(round(sequential.MOST / max(limits)), NEAR_NS if self._both_sides() else 0)
         # where it matters, an undecided test is extended
         return _Wanted(round(4 * sequential.MOST / min(limits)), self._plan.confirm_ns if approach == "cold" else 0)
 
@@ -850,11 +852,7 @@ def _grows(measured: Sequence[Sample], fulls: Sequence[bool], busy_ns: int) -> s
 
 def _busy_ns(sample: Sample) -> int:
     """How long a call held its instance: the duration, or all of the service time where that is not told."""
-    return _service_ns(sample) if sample.duration_ns is None else sample.duration_ns
-
-
-def _service_ns(sample: Sample) -> int:
-    return sample.ended_ns - (sample.intended_ns if sample.started_ns is None else sample.started_ns)
+    return sample.service_ns if sample.duration_ns is None else sample.duration_ns
 
 
 def _interval(crossing: Crossing) -> tuple[float, float]:

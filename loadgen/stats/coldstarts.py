@@ -336,7 +336,7 @@ def _lanes(found: _Found) -> Decision[bool]:
             return False
         if len(ok) >= wanted + number - 1:
             break
-        mean_ns = sum(_service_ns(sample) for sample in ok) / len(ok)
+        mean_ns = sum(sample.service_ns for sample in ok) / len(ok)
         length_ns = min(max(math.ceil((wanted + number - len(ok)) * mean_ns * 1.1), _NS_PER_S), _LONGEST_LANE_NS)
     if len(ok) < LEAST_CALIBRATION:
         found.notes.append(f"The warm lane had {len(ok)} calls; {LEAST_CALIBRATION} calibrate the classifier.")
@@ -455,15 +455,11 @@ def _means(sample: Sample) -> str:
     return _KEEP_ALIVE if sample.phase.startswith(_KEEP_ALIVE) else sample.phase.partition("-")[0]
 
 
-def _service_ns(sample: Sample) -> int:
-    return sample.ended_ns - (sample.intended_ns if sample.started_ns is None else sample.started_ns)
-
-
 def _residual_ns(sample: Sample) -> int | None:
     """Overhead without connecting; None where it is not known, or the call did not succeed."""
     if sample.outcome != Outcome.OK.value or sample.duration_ns is None:
         return None
-    return max(0, _service_ns(sample) - sample.duration_ns - (sample.connect_ns or 0))
+    return max(0, sample.service_ns - sample.duration_ns - (sample.connect_ns or 0))
 
 
 def _overheads(samples: Iterable[Sample]) -> Histogram:
@@ -478,12 +474,12 @@ def _time_ns(sample: Sample, metric: str) -> int | None:
     if metric == "latency":
         return sample.ended_ns - sample.intended_ns
     if metric == "service_time":
-        return _service_ns(sample)
+        return sample.service_ns
     if metric == "duration":
         return sample.duration_ns
     if metric == "billed_duration":
         return sample.billed_duration_ns
-    return None if sample.duration_ns is None else max(0, _service_ns(sample) - sample.duration_ns)
+    return None if sample.duration_ns is None else max(0, sample.service_ns - sample.duration_ns)
 
 
 def _times_ns(samples: Iterable[Sample], metric: str) -> list[int]:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 import numpy as np
 
 from loadgen.measure.experiment import MemoryResult
+from loadgen.measure.findings import LEAST_INSTANCES
 from loadgen.scenario.model import (
     Arrivals,
     Bursts,
@@ -36,7 +37,7 @@ from loadgen.stats.calls import Call, Calls
 from loadgen.stats.cost import Rates
 from loadgen.stats.decision import Ask, Decision, Seen
 from loadgen.stats.evidence import Evidence, evidence, inflation
-from loadgen.stats.memory_result import ALPHA, INSTANCES, Standing, result
+from loadgen.stats.memory_result import ALPHA, Standing, result
 
 PRECISE = 0.02
 """How narrow the interval of a cost ratio has to be: its half-width."""
@@ -115,7 +116,7 @@ class _Comparison:
 
     def _met(self, standing: Standing) -> bool:
         """Whether there were instances enough to say something about others: rules are about rare calls."""
-        return not self._settings.slo or all(self._calls.instances(size) >= INSTANCES for size in standing.active)
+        return not self._settings.slo or all(self._calls.instances(size) >= LEAST_INSTANCES for size in standing.active)
 
     def _vain(self, standing: Standing, number: int) -> bool:
         """Whether what is open takes far more calls than the rounds that are left would make: they answer nothing."""

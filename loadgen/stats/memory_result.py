@@ -9,6 +9,7 @@ import numpy as np
 from msgspec import Struct
 
 from loadgen.measure.experiment import Figure, MemoryResult, MemoryRule, MemorySize
+from loadgen.measure.findings import LEAST_INSTANCES
 from loadgen.measure.percentile import ranks, supported
 from loadgen.scenario.model import MemoryBy, MemoryComparison
 from loadgen.stats import rounds
@@ -19,8 +20,6 @@ from loadgen.stats.share_url import share_url
 
 ALPHA = 0.05
 """Intervals and verdicts are wrong with at most this probability, those over sizes all together."""
-INSTANCES = 10
-"""Fewer instances of a size say too little about all of them."""
 
 _VERSION = 1
 _QUANTILES = (50.0, 95.0, 99.0)
@@ -129,7 +128,7 @@ def result(
         invocations=calls.count,
         instance_deviation=standing.costs.deviation if standing and standing.costs else None,
         precision=standing.precision if standing and len(standing.active) > 1 else None,
-        shortened=instances < INSTANCES,
+        shortened=instances < LEAST_INSTANCES,
         share_url=_url(calls, rates, sorted(standing.found) if standing else []),
         sizes=sizes,
         notes=[*notes, *_notes(settings, rates, instances)],
@@ -277,10 +276,10 @@ def _notes(settings: MemoryComparison, rates: Rates, instances: int) -> Iterator
     yield "Latency is service time: calls ran one after another. The first on each instance is not among the warm ones."
     if rates is GB_SECONDS:
         yield "There are no prices: costs are GB-seconds, without the fee for each call, which matters for short calls."
-    if 0 < instances < INSTANCES:
+    if 0 < instances < LEAST_INSTANCES:
         yield (
-            f"Shorter than the method asks for: {instances} instances of each size were met, and {INSTANCES} are the "
-            "fewest that say something about others."
+            f"Shorter than the method asks for: {instances} instances of each size were met, and {LEAST_INSTANCES} are "
+            "the fewest that say something about others."
         )
 
 
