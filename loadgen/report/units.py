@@ -69,9 +69,10 @@ def count(n: int) -> str:
 
 def amount(number: Decimal | float) -> str:
     """A sum of money, or of GB-seconds: three significant digits, or whole with more: ``0.000735``, ``12 345``."""
-    if abs(number) >= 1000:
-        return _grouped(round(number))
-    return f"{Decimal(f'{number:.3g}'):f}"
+    exact = Decimal(number)
+    if abs(exact) >= 1000:
+        return _grouped(round(exact))
+    return f"{Decimal(f'{exact:.3g}'):f}"
 
 
 def rate(per_s: float) -> str:
