@@ -42,7 +42,10 @@ LANE_CALLS, LANE_WORKERS, LANE_S = 200, 4, 30
 MOST_PROBES, MOST_CONFIRMATIONS = 14, 6
 MOST_INVALID = 4
 NEAR_NS = 60 * NS_PER_S
-"""How long a probe that passes is held at least, once it is known on both sides where the limit is."""
+"""How long a probe that passes is held at least, once it is known on both sides where the limit is.
+
+No longer than a confirmation that is shorter.
+"""
 MOST_EVIDENCE, ENOUGH_PROBES = 150, 8
 """The search ends after so many probes, and as many invocations per unit of 1/v, the largest share that is allowed."""
 MODEL_ERROR = 0.10
@@ -476,7 +479,8 @@ class _Search:
     def _wanted(self, approach: str) -> _Wanted:
         limits = [criterion.limit for criterion in self._plan.criteria]
         if approach == "next":
-            return _Wanted(round(sequential.MOST / max(limits)), NEAR_NS if self._both_sides() else 0)
+            near_ns = min(NEAR_NS, self._plan.confirm_ns)
+            return _Wanted(round(sequential.MOST / max(limits)), near_ns if self._both_sides() else 0)
         # where it matters, an undecided test is extended
         return _Wanted(round(4 * sequential.MOST / min(limits)), self._plan.confirm_ns if approach == "cold" else 0)
 
