@@ -29,8 +29,12 @@ def scenario(
     directory: Path,
     prices: model.PriceBook | None = None,
     traces: Mapping[int, model.Trace] = {},
+    rows: int = 0,
 ) -> model.Scenario:
-    """The Scenario of a document without faults; ``sha256`` is left empty. Relative paths start at ``directory``."""
+    """The Scenario of a document without faults; ``sha256`` is left empty. Relative paths start at ``directory``.
+
+    ``rows`` is how many the feeder's file has.
+    """
     target = _target(doc, directory)
     emulated = isinstance(target, model.FunctionTarget) and target.emulated
     return model.Scenario(
@@ -39,7 +43,7 @@ def scenario(
         seed=doc.seed,
         target=target,
         event=event,
-        feeder=None if doc.feeder is UNSET else _feeder(doc.feeder, directory),
+        feeder=None if doc.feeder is UNSET else _feeder(doc.feeder, directory, rows),
         phases=tuple(
             _phase(phase, target.timeout.total_ns, traces.get(number)) for number, phase in enumerate(doc.phases)
         ),
@@ -237,8 +241,8 @@ def _tail_share(log: str | written.LogTail | UnsetType) -> float:
     return units.share(log.tail) if isinstance(log, written.LogTail) else float(log == "tail")
 
 
-def _feeder(feeder: written.Feeder, directory: Path) -> model.Feeder:
-    return model.Feeder(str((directory / feeder.file).absolute()), model.FeederOrder(feeder.order))
+def _feeder(feeder: written.Feeder, directory: Path, rows: int) -> model.Feeder:
+    return model.Feeder(str((directory / feeder.file).absolute()), model.FeederOrder(feeder.order), rows)
 
 
 def _phase(phase: written.Phase, timeout_ns: int, trace: model.Trace | None) -> model.Phase:

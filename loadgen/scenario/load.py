@@ -62,7 +62,7 @@ def load(
     """
     read = _Document(text, source, environment, overrides)
     data = read.check(document.Scenario, combination.scenario)
-    event_json = read.gather(lambda: _event(data, read, directory)) or ""
+    event_json, rows = read.gather(lambda: _event(data, read, directory)) or ("", 0)
     prices = read.gather(lambda: _prices(data, read, directory))
     traces = (read.gather(lambda: _traces(data, read, directory)) or {}) if not read.faults else {}
     if not read.faults:
@@ -70,7 +70,7 @@ def load(
     scenario = None
     if not read.faults:
         doc = msgspec.convert(data, document.Scenario)
-        scenario = build.scenario(doc, event_json, directory, prices, traces)
+        scenario = build.scenario(doc, event_json, directory, prices, traces, rows)
         scenario = msgspec.structs.replace(scenario, sha256=secret.fingerprint(scenario, _rows_digest(scenario)))
         read.judge(scenario, checks)
     elif stand_in := _stand_in(data, read, directory):
@@ -210,8 +210,8 @@ def _read(path: Path) -> str:
     return feeder.decoded(raw, str(path))
 
 
-def _event(data: dict[str, Any], read: _Document, directory: Path) -> str:
-    """The event's JSON text; its placeholders and the feeder's rows are checked against each other."""
+def _event(data: dict[str, Any], read: _Document, directory: Path) -> tuple[str, int]:
+    """The event's JSON text, and how many rows the feeder has; both are checked against each other."""
     name = data.get("event_file")
     if isinstance(name, str):
         value, base = _event_file(name, directory, read), ("event_file",)
@@ -228,12 +228,12 @@ def _event(data: dict[str, Any], read: _Document, directory: Path) -> str:
     for path in _event_keys(value, base):
         at = path if base == ("event",) else base
         read.report(at, "got a placeholder in a key, expected placeholders in values only")
-    source = data.get("feeder")
+    source, rows = data.get("feeder"), 0
     if isinstance(source, dict) and isinstance(source.get("file"), str):
-        _check_rows(source["file"], directory, frozenset(fields), read)
+        rows = _rows(source["file"], directory, frozenset(fields), read)
     plain_http = "url" in data.get("target", {}) if isinstance(data.get("target"), dict) else False
     without_body = plain_http and "event" not in data and "event_file" not in data
-    return "" if without_body else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return "" if without_body else json.dumps(value, ensure_ascii=False, separators=(",", ":")), rows
 
 
 def _event_file(name: str, directory: Path, read: _Document) -> object:
@@ -276,12 +276,12 @@ def _event_keys(value: object, path: KeyPath) -> Iterator[KeyPath]:
             yield from _event_keys(item, (*path, index))
 
 
-def _check_rows(name: str, directory: Path, fields: frozenset[str], read: _Document) -> None:
+def _rows(name: str, directory: Path, fields: frozenset[str], read: _Document) -> int:
     path = directory / name
     if not path.is_file():
         read.report(("feeder", "file"), _no_file(path))
-        return
-    feeder.read_rows(path, fields)
+        return 0
+    return len(feeder.read_rows(path, fields))
 
 
 def _check_files(data: dict[str, Any], read: _Document, directory: Path) -> None:

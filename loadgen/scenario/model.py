@@ -286,10 +286,11 @@ class FeederOrder(Enum):
 
 
 class Feeder(Struct, frozen=True):
-    """Rows for the event's ``{{field}}`` placeholders. ``path`` is absolute."""
+    """Rows for the event's ``{{field}}`` placeholders: ``rows`` of them, at least one. ``path`` is absolute."""
 
     path: str
     order: FeederOrder
+    rows: int
 
 
 class Metric(Enum):

@@ -21,7 +21,7 @@ def template(auth: Auth) -> RequestTemplate:
 def fed(path: Path, rows: str = "id\n1\n2\n") -> Scenario:
     path.write_text(rows)
     loop = scenario(function("http://127.0.0.1:1"), open_phase(1, 1), event='{"id":"{{id}}"}')
-    return msgspec.structs.replace(loop, feeder=Feeder(str(path), FeederOrder.ONCE))
+    return msgspec.structs.replace(loop, feeder=Feeder(str(path), FeederOrder.ONCE, rows.count("\n") - 1))
 
 
 PLAIN = scenario(function("http://127.0.0.1:1"), open_phase(1, 1))

@@ -259,7 +259,7 @@ async def test_an_error_in_the_agent_ends_it_and_says_why(tmp_path: Path) -> Non
     rows.write_text('{"user": 1}\n{"other": 2}\n')  # the second row lacks what the event needs
     async with serving(answer) as server:
         load = scenario(function(f"http://127.0.0.1:{server.port}"), open_phase(50, 30), event='{"id": "{{user}}"}')
-        load = msgspec.structs.replace(load, feeder=Feeder(str(rows), FeederOrder.LOOP))
+        load = msgspec.structs.replace(load, feeder=Feeder(str(rows), FeederOrder.LOOP, 2))
         async with LocalFleet([plan(load)]) as fleet:
             await fleet.prepare(0, 1)
             with pytest.raises(FleetError, match=r"exit code 1: (?s:.*)KeyError: 'user'"):

@@ -157,6 +157,18 @@ def test_the_fingerprint_covers_the_rows_of_a_feeder_not_their_place(tmp_path: P
     assert prints[0] == prints[1] != prints[2]
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "rows"),
+    [("u.csv", "u\n1\n\n2\n", 2), ("u.csv", 'u\n"a\nb"\n', 1), ("u.jsonl", '{"u": 1}\n{"u": 2}\n\n{"u": 3}', 3)],
+)
+def test_the_number_of_a_feeders_rows_is_known(tmp_path: Path, name: str, text: str, rows: int) -> None:
+    (tmp_path / name).write_text(text)
+    for event in ("", 'event: {u: "{{u}}"}\n'):
+        feeder = read(MINIMAL + event + f"feeder: {{file: {name}}}\n", tmp_path).scenario.feeder
+        assert feeder is not None
+        assert feeder.rows == rows
+
+
 def test_an_event_with_placeholders_needs_a_feeder_with_these_fields(tmp_path: Path) -> None:
     (tmp_path / "u.csv").write_text("user\n1\n")
     event = 'event: {a: ["x {{user}} {{nope}}"]}\n'
