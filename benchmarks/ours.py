@@ -74,7 +74,7 @@ class Agent:
         target = function(endpoint.origin, tls=Tls(verify=True, ca=endpoint.certificate))
         planned = scenario(target, replace(phase, arrivals=self.arrivals), event=BODY)
         completed = failed = rss_bytes = 0
-        plan = Plan(planned, "127.0.0.1", 0, 1, time.monotonic_ns(), None)
+        plan = Plan(planned, "127.0.0.1", 0, time.monotonic_ns())
         async with AsyncExitStack() as stack:
             with process.environment(self.variables), process.pinned(core):
                 fleet = await stack.enter_async_context(LocalFleet([plan]))

@@ -69,7 +69,7 @@ def section(seconds: int, how: str) -> str:
 
 async def _crowd(origin: str, rate: int, seconds: int, core: int) -> Crowd:
     phase = replace(open_phase(rate, seconds, limit=20_000), grace_ns=_GRACE_S * 1_000_000_000)
-    plan = Plan(scenario(function(origin), phase, event=BODY), "127.0.0.1", 0, 1, time.monotonic_ns(), None)
+    plan = Plan(scenario(function(origin), phase, event=BODY), "127.0.0.1", 0, time.monotonic_ns())
     total = PhaseTotal("steady")
     async with AsyncExitStack() as stack:
         with process.pinned(core):

@@ -18,6 +18,7 @@ from loadgen.cli import INTERRUPTED, output
 if TYPE_CHECKING:
     from loadgen.cli.progress import Progress
     from loadgen.control.journalfile import JournalFile
+    from loadgen.experiments.agents import Agents
     from loadgen.experiments.runner import Finished
     from loadgen.history.rundir import RunDirectory
     from loadgen.measure.summary import Summary
@@ -49,7 +50,7 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY
 @click.option(
     "--agents",
     type=click.IntRange(1),
-    help="Most processes that make the load; default: one less than the cores, at least one.",
+    help="Processes that share the load; default: as many as it needs, which is one but for very high rates.",
 )
 @click.option("--cluster", metavar="ADDRESS", help="Run the agents on a cluster; not built yet.")
 @click.option("--quiet", is_flag=True, help="Show neither progress nor messages.")
@@ -75,7 +76,7 @@ def run(
     if cluster is not None:
         raise click.UsageError("--cluster: running on a cluster is not built yet; leave it out")
     loaded = _load(file, overrides)
-    agents = _agents(loaded, agents)
+    crew = _agents(loaded, agents)
     if not quiet:
         say_what_is_left()
     loaded = replace(loaded, scenario=with_credentials(loaded.scenario, quiet=quiet))
@@ -92,7 +93,7 @@ def run(
         for name in sorted({name.lower() for name in _PROXIES if os.environ.get(name)}):
             output.say(f"warning: {name} is set and ignored: a proxy would be part of what is measured")
     try:
-        finished = _run(file, loaded, directory, secrets, agents, quiet=quiet, asks=asks)
+        finished = _run(file, loaded, directory, secrets, crew, quiet=quiet, asks=asks)
         written = _write(_masked(finished.summary, secrets), directory)
     finally:
         directory.close()
@@ -130,16 +131,16 @@ def _load(file: Path, overrides: tuple[str, ...]) -> Loaded:
         sys.exit(2)
 
 
-def _agents(loaded: Loaded, most: int | None) -> int:
-    """How many agents to use, once this machine is known to allow them the files that they may need."""
+def _agents(loaded: Loaded, asked: int | None) -> Agents:
+    """The agents to use, once this machine is known to allow them the files that they may need."""
     from loadgen.engine.environment import usable_cores
     from loadgen.engine.limits import LimitError, allow_files
+    from loadgen.experiments.agents import agents_of
     from loadgen.experiments.kind import widest
-    from loadgen.experiments.runner import agents_of
 
-    agents = agents_of(loaded.scenario, most or max(1, usable_cores() - 1))
+    agents = agents_of(loaded.scenario, asked, usable_cores())
     try:
-        allow_files(widest(loaded.scenario), agents)
+        allow_files(widest(loaded.scenario), agents.number)
     except LimitError as error:
         output.say(f"error: {error}")
         sys.exit(2)
@@ -147,7 +148,7 @@ def _agents(loaded: Loaded, most: int | None) -> int:
 
 
 def _run(
-    file: Path, loaded: Loaded, directory: RunDirectory, secrets: Secrets, agents: int, *, quiet: bool, asks: bool
+    file: Path, loaded: Loaded, directory: RunDirectory, secrets: Secrets, agents: Agents, *, quiet: bool, asks: bool
 ) -> Finished:
     from loadgen.cli.progress import Progress
     from loadgen.experiments.runner import DeclinedError, RunFailedError
@@ -167,7 +168,13 @@ def _run(
 
 
 async def _drive(
-    file: Path, loaded: Loaded, directory: RunDirectory, secrets: Secrets, agents: int, progress: Progress, asks: bool
+    file: Path,
+    loaded: Loaded,
+    directory: RunDirectory,
+    secrets: Secrets,
+    agents: Agents,
+    progress: Progress,
+    asks: bool,
 ) -> Finished:
     from loadgen.cli.confirm import confirm
     from loadgen.cli.state import state_directory

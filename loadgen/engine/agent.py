@@ -24,13 +24,30 @@ from typing import Any
 
 import msgspec
 
+from loadgen.engine import messages
 from loadgen.engine.address import address_of
 from loadgen.engine.clock import monotonic_ns
 from loadgen.engine.connection import HttpInvoker
 from loadgen.engine.environment import rss_bytes
 from loadgen.engine.health import Collections, HostReader, Recent, open_files
 from loadgen.engine.loop import new_event_loop
-from loadgen.engine.messages import Go, Phases, Plan, Prepare, Renew, Split, Stop, decode, read_body
+from loadgen.engine.messages import (
+    Cede,
+    Ceded,
+    Go,
+    GrantStarts,
+    GrantWorkers,
+    Lack,
+    Phases,
+    Plan,
+    Prepare,
+    Renew,
+    Split,
+    Stop,
+    decode,
+    read_body,
+)
+from loadgen.engine.numbers import Ranges, each
 from loadgen.engine.requests import ConstantRequests, FedRequests, TurnedRequests, requests
 from loadgen.engine.timer import ALARM, Alarm
 from loadgen.engine.wire import wire_to
@@ -75,12 +92,13 @@ class Agent:
         self._sized: dict[int, ConstantRequests | FedRequests] = {}
         self._pool = WorkerPool(partial(HttpInvoker, self._wire))
         self._cuts: Cuts | None = None
-        self._left = plan.allowance
         self._seq = 0
         self._interval_ns = monotonic_ns()
         self._cpu_ns = time.process_time_ns()
         self._phase: Phase | None = None
         self._run: OpenRun | ClosedRun | None = None
+        self._last_run: OpenRun | ClosedRun | None = None
+        self._grants = self._began_ns = 0
         self._opening: asyncio.Task[None] | None = None
         self._ticker: asyncio.TimerHandle | None = None
         self._probe: Alarm | None = None
@@ -129,38 +147,79 @@ class Agent:
         assert self._phase is not None
         phase, plan = self._phase, self._plan
         recorder = self._recorder(phase)
+        first, step = message.numbers[0][0] if message.numbers else 0, message.agents
+        takes_part = plan.agent < step
+        self._grants, self._began_ns = 0, message.at_ns
         terms = Terms(
             clock=monotonic_ns,
             alarm=partial(ALARM, self._loop),
             begin_ns=message.at_ns,
             duration_ns=phase.duration_ns,
             grace_ns=phase.grace_ns,
-            allowance=self._left,
+            allowance=message.allowance,
             done=self._done,
+            rows=message.rows,
+            others=self if step > 1 and takes_part else None,
         )
-        first, step = message.first_index, plan.agents
         wanted = TurnedRequests(self._turns, self._sized, first) if self._turns else self._requests
         if phase.closed:
-            spans = worker_spans(phase)[plan.agent :: step]
+            spans = worker_spans(phase)[plan.agent :: step] if takes_part else []
             indices = count(first + plan.agent, step)
             self._run = ClosedRun(self._pool, spans, indices, wanted, recorder, terms)
         else:
-            schedule = enumerate(offsets(phase, plan.scenario.seed), first)
+            schedule = zip(each(message.numbers), offsets(phase, plan.scenario.seed), strict=False)
+            share, rest = divmod(phase.max_in_flight, step)
             self._run = OpenRun(
                 self._pool,
-                islice(schedule, plan.agent, None, step),
+                islice(schedule, plan.agent, None, step) if takes_part else iter(()),
                 wanted,
                 recorder,
                 terms,
-                limit=max(1, phase.max_in_flight // step + (plan.agent < phase.max_in_flight % step)),
+                limit=share + (plan.agent < rest) if takes_part else 0,
                 max_lag_ns=phase.max_lag_ns,
                 until_idle=isinstance(phase.shape, Bursts),
             )
+        self._last_run = self._run
         self._interval_ns = message.at_ns
         self._host.begin()
         self._probe = ALARM(self._loop, self._ring_probe)
         self._set_probe()
         self._ticker = self._loop.call_later((message.at_ns - monotonic_ns()) / 1e9 + INTERVAL_S, self._tick)
+
+    def lack_starts(self) -> None:
+        """See Others."""
+        self._send(messages.encode(Lack(self._plan.agent, self._began_ns)))
+
+    def lack_worker(self, due_ns: int) -> None:
+        """See Others."""
+        self._send(messages.encode(Lack(self._plan.agent, self._began_ns, due_ns)))
+
+    def offer(self, workers: int, since_ns: int) -> None:
+        """See Others."""
+        self._send(messages.encode(Ceded(self._plan.agent, self._began_ns, None, workers=workers, since_ns=since_ns)))
+
+    def cede(self, message: Cede) -> None:
+        """Give away what can be done without, for other agents."""
+        numbers: Ranges = ()
+        workers = since_ns = 0
+        if message.workers:
+            if self._last_run is not None:  # what a run that is over had is of no more use to it
+                workers, since_ns = self._last_run.cede_workers()
+        elif self._run is not None:  # what was left at its end is in the last frame
+            numbers = self._run.cede_starts()
+        given = Ceded(self._plan.agent, self._began_ns, message.deal, numbers, workers, since_ns)
+        self._send(messages.encode(given))
+
+    def grant_starts(self, message: GrantStarts) -> None:
+        """Take what others had left to start; too late, it is known by the number of grants in the last frame."""
+        if self._run is not None:
+            self._grants += 1
+            self._run.grant_starts(message.numbers)
+
+    def grant_workers(self, message: GrantWorkers) -> None:
+        """Take workers of other agents, or learn that they have none."""
+        if self._last_run is not None:
+            self._last_run.grant_workers(message.workers, message.since_ns, notice=message.notice)
 
     def renew(self, message: Renew) -> None:
         """Take a new token for every start from now on."""
@@ -261,7 +320,6 @@ class Agent:
             self._probe.close()
         if self._ticker is not None:
             self._ticker.cancel()
-        self._left = run.allowance_left
         self._report(run.recorder.take(), run)
 
     def _report(self, taken: Taken, ended: OpenRun | ClosedRun | None = None) -> None:
@@ -309,6 +367,8 @@ class Agent:
             frame.load_ns = ended.load_ns
             frame.feeder_exhausted = ended.feeder_exhausted
             frame.budget_reached = ended.budget_reached
+            frame.left = ended.left
+            frame.grants = self._grants
         self._seq += 1
         self._interval_ns = now
         self._packing.append((frame, taken.packed()))
@@ -399,6 +459,12 @@ async def serve() -> None:
                 preparing.add_done_callback(_result)
             case Go() as message if agent is not None:
                 agent.go(message)
+            case Cede() as message if agent is not None:
+                agent.cede(message)
+            case GrantStarts() as message if agent is not None:
+                agent.grant_starts(message)
+            case GrantWorkers() as message if agent is not None:
+                agent.grant_workers(message)
             case Renew() as message if agent is not None:
                 agent.renew(message)
             case Split(cuts) if agent is not None:

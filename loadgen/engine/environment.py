@@ -16,7 +16,7 @@ from loadgen.engine.timer import ALARM
 from loadgen.measure.summary import Environment
 
 
-def environment(*, agents: int, scenario_sha256: str, synthetic: bool) -> Environment:
+def environment(*, agents: int, scenario_sha256: str, synthetic: bool, agents_why: str = "") -> Environment:
     """The machine and the build, before the target is resolved."""
     return Environment(
         version=loadgen.__version__,
@@ -33,6 +33,7 @@ def environment(*, agents: int, scenario_sha256: str, synthetic: bool) -> Enviro
         nofile=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
         local_ports=None if (ports := local_ports()) is None else ports[1] - ports[0] + 1,
         agents=agents,
+        agents_why=agents_why,
         scenario_sha256=scenario_sha256,
         synthetic=synthetic,
     )

@@ -104,8 +104,8 @@ def allow_files(phases: Sequence[Phase], agents: int) -> None:
 
 
 def files_needed(phase: Phase, agents: int) -> int:
-    """The most files that one of the agents has open in this phase."""
-    return -(-phase.max_workers // agents) + _OTHER_FILES
+    """The most files that one of the agents has open in this phase: in an open one it may get the others' workers."""
+    return (-(-phase.max_workers // agents) if phase.closed else phase.max_workers) + _OTHER_FILES
 
 
 def no_files(phase: Phase, agents: int, hard: int) -> str:
@@ -116,7 +116,7 @@ def no_files(phase: Phase, agents: int, hard: int) -> str:
         f"phase {phase.name} may have {phase.max_workers:,} invocations in flight ({key}), for which "
         f"{'the agent' if agents == 1 else f'each of {agents} agents'} needs {needed:,} open files, but this machine "
         f"allows {hard:,} (hard limit). Raise it ({_raise_hard(needed)}), or set {key} to at most "
-        f"{max(0, hard - _OTHER_FILES) * agents:,}"
+        f"{max(0, hard - _OTHER_FILES) * (agents if phase.closed else 1):,}"
     )
 
 
@@ -151,8 +151,7 @@ def _cores(env: Environment) -> Finding:
         return Finding(
             "cores", "1", "one agent, which shares its core with everything else", "run on two cores or more"
         )
-    agents = "one agent" if env.usable_cores == 2 else f"{env.usable_cores - 1} agents"
-    return Finding("cores", str(env.usable_cores), f"{agents} by default, and one core for the rest")
+    return Finding("cores", str(env.usable_cores), "one for the agent, or more where a load needs more of them")
 
 
 def _container(env: Environment) -> Finding:
@@ -166,7 +165,7 @@ def _container(env: Environment) -> Finding:
         "container",
         seen,
         f"{cpu:g} of the {env.usable_cores} cores; what would use more is stopped for up to 100 ms at a time",
-        f"raise the container's CPU limit to {env.usable_cores}, or run with --agents {max(1, int(cpu) - 1)}",
+        f"raise the container's CPU limit to {env.usable_cores}",
     )
 
 

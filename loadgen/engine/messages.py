@@ -1,10 +1,14 @@
-"""What an agent is told, on its stdin: length-prefixed msgpack, like the frames it answers with.
+"""What an agent is told, on its stdin, and what it says: length-prefixed msgpack.
 
 First the Plan, once. Phases replaces the phases that the Plan's scenario names. For each phase there is Prepare, which
 the agent answers with an empty frame when its connections are open, and Go, with the instant at which the phase begins.
 Renew, at any time, replaces the token; Split says how to tell cold invocations from warm ones. Stop ends the phase
 under way as its schedule would have: nothing more is started, what is in flight gets its grace. The end of file,
 whether asked for or because the parent died, ends everything at once.
+
+Besides its frames an agent says when it is short of something that it shares with other agents, starts or workers
+(Lack). The parent asks those for some of theirs (Cede), and passes on (GrantStarts, GrantWorkers) what they give
+(Ceded). What is in such a message belongs to nobody else, so that the sum never exceeds what is allowed.
 
 Credentials reach an agent this way only, never by its arguments or environment, which other processes can read.
 """
@@ -16,6 +20,8 @@ from asyncio import IncompleteReadError, StreamReader
 import msgspec
 from msgspec import Struct
 
+from loadgen.engine.numbers import Ranges
+from loadgen.measure.interval import Frame, checked
 from loadgen.measure.start import Cuts
 from loadgen.scenario.model import MemoryTurns, Phase, Scenario, TokenAuth
 
@@ -23,18 +29,14 @@ from loadgen.scenario.model import MemoryTurns, Phase, Scenario, TokenAuth
 class Plan(Struct, frozen=True, tag="plan"):
     """The run.
 
-    ``address`` is what the target's name was resolved to; ``origin_ns`` (monotonic) is when the run began;
-    ``allowance`` is how many invocations this agent may start in all.
-
-    Of every schedule the agent takes the offsets n with n mod ``agents`` = ``agent``.
+    ``address`` is what the target's name was resolved to; ``origin_ns`` (monotonic) is when the run began. ``agent`` is
+    the agent's own number, from 0.
     """
 
     scenario: Scenario
     address: str
     agent: int
-    agents: int
     origin_ns: int
-    allowance: int | None
 
 
 class Phases(Struct, frozen=True, tag="phases"):
@@ -60,10 +62,43 @@ class Prepare(Struct, frozen=True, tag="prepare"):
 
 
 class Go(Struct, frozen=True, tag="go"):
-    """Begin the prepared phase at this instant (monotonic ns); its arrivals are numbered from ``first_index`` on."""
+    """Begin the prepared phase at this instant (monotonic ns).
+
+    The first ``agents`` agents take part. Of an open phase's schedule agent i takes the offsets n with n mod ``agents``
+    = i, and the n-th arrival has the n-th of ``numbers``. ``allowance`` is what this agent may start for now, None for
+    any number: in a closed phase the numbers of its arrivals, else only their count means anything. ``rows`` says that
+    the allowance ends with a feeder's rows, rather than with the budget.
+    """
 
     at_ns: int
-    first_index: int
+    agents: int
+    numbers: Ranges
+    allowance: Ranges | None
+    rows: bool = False
+
+
+class Cede(Struct, frozen=True, tag="cede"):
+    """Say in a Ceded what you can do without: workers, or starts. ``deal`` is the number of this request."""
+
+    deal: int
+    workers: bool
+
+
+class GrantStarts(Struct, frozen=True, tag="grant_starts"):
+    """Start these as well; none says that no agent has any left."""
+
+    numbers: Ranges
+
+
+class GrantWorkers(Struct, frozen=True, tag="grant_workers"):
+    """Have so many workers more, which could have been used since ``since_ns``; 0: since then nobody has had any.
+
+    ``notice`` says that others still wait for workers.
+    """
+
+    workers: int
+    since_ns: int
+    notice: bool
 
 
 class Renew(Struct, frozen=True, tag="renew"):
@@ -82,13 +117,45 @@ class Stop(Struct, frozen=True, tag="stop"):
     """End the phase under way."""
 
 
-Message = Plan | Phases | Prepare | Go | Renew | Split | Stop
+Message = Plan | Phases | Prepare | Go | Cede | GrantStarts | GrantWorkers | Renew | Split | Stop
+"""What an agent is told."""
+
+
+class Lack(Struct, frozen=True, tag="lack"):
+    """An agent has nothing more that it may start; or, with ``due_ns``, no worker for the start that fell due then.
+
+    ``at_ns`` is that of the phase's Go.
+    """
+
+    agent: int
+    at_ns: int
+    due_ns: int | None = None
+
+
+class Ceded(Struct, frozen=True, tag="ceded"):
+    """What an agent gives away, in answer to the Cede of this number, or because others wait for it (``deal`` null).
+
+    The ``workers`` could have been used since ``since_ns``; where there are none of them, there have been none since.
+    ``at_ns`` is that of the phase's Go.
+    """
+
+    agent: int
+    at_ns: int
+    deal: int | None
+    numbers: Ranges = ()
+    workers: int = 0
+    since_ns: int = 0
+
+
+Report = Frame | Lack | Ceded
+"""What an agent says."""
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
+_REPORT_DECODER: msgspec.msgpack.Decoder[Report] = msgspec.msgpack.Decoder(Report)
 
 
-def encode(message: Message) -> bytes:
+def encode(message: Message | Lack | Ceded) -> bytes:
     """The message as it travels, length prefix included."""
     body = _ENCODER.encode(message)
     return len(body).to_bytes(4, "big") + body
@@ -97,6 +164,11 @@ def encode(message: Message) -> bytes:
 def decode(body: bytes) -> Message:
     """The message of a body without its length prefix; raises msgspec.DecodeError."""
     return _DECODER.decode(body)
+
+
+def decode_report(body: bytes) -> Report:
+    """What an agent says in a body without its length prefix; raises msgspec.MsgspecError."""
+    return checked(body, _REPORT_DECODER)
 
 
 async def read_body(stream: StreamReader) -> bytes | None:

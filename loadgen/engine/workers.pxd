@@ -23,7 +23,8 @@ cdef class Run:
     cdef public Recorder recorder
     cdef public bint feeder_exhausted, budget_reached
     cdef WorkerPool _pool
-    cdef object _requests, _clock, _done, _left
+    cdef object _requests, _clock, _done, _others
+    cdef bint _rows, _lacking, _denied
     cdef long long _begin_ns, _end_ns, _grace_ns, _in_flight
 
     cpdef object freed(self, Worker worker, long long at_ns)
@@ -31,19 +32,21 @@ cdef class Run:
 
 cdef class OpenRun(Run):
     cdef object _schedule, _max_lag_ns, _stage, _alarm
-    cdef list _spare
-    cdef bint _until_idle, _available, _exhausted, _short_of_workers
-    cdef long long _limit, _available_since_ns, _owed_ns, _grace_from_ns, _load_end_ns, _index, _due_ns, _size
+    cdef bint _until_idle, _available, _exhausted_schedule, _short_of_workers, _short, _on_notice
+    cdef long long _limit, _left, _available_since_ns, _full_since_ns, _scarce_since_ns, _owed_ns, _grace_from_ns
+    cdef long long _load_end_ns, _index, _due_ns
 
     @cython.locals(worker=Worker, free=list, due=cython.longlong, since=cython.longlong, now=cython.longlong,
-                   late=cython.longlong)
+                   late=cython.longlong, waited=cython.longlong)
     cdef bint _start(self) except -1
     cdef object _next(self)
+    cdef long long _waited_until(self, long long since_ns)
 
 cdef class ClosedRun(Run):
-    cdef object _indices, _alarm
-    cdef bint _ended, _finished
-    cdef list _to_start
+    cdef object _indices, _alarm, _numbers
+    cdef bint _ended, _finished, _limited
+    cdef long long _used
+    cdef list _to_start, _idle
 
-    @cython.locals(now=cython.longlong, index=cython.longlong)
+    @cython.locals(now=cython.longlong)
     cdef object _start(self, Worker worker)

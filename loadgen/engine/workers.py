@@ -13,6 +13,11 @@ freed: otherwise a stall of our own would be blamed on the target by the last wo
 a backlog that keeps every worker busy for a while. Had we been on time, a worker would have been free by as much
 earlier as the start was late that took the last one, so up to that much of the wait behind it is ``late`` too.
 
+Several agents may share a phase. Each has a part of the workers, and of what may be started where that is limited, and
+one that is short gets from the others what they have left (``Others``; ``loadgen.fleet.dealing`` passes it on). So that
+no figure depends on how many agents there were, a start that waits for its own agent's worker while another agent has
+room, or may have, is ``late``; it is ``waited`` from when all the others are known to have none.
+
 At the end of a phase nothing more is started. What was due and found no worker is dropped (reason ``phase_end``, or
 ``max_lag`` once it waited longer than that; ``phase_end_late`` and ``max_lag_late`` where the fault is ours). What is
 in flight gets the phase's grace, and whatever is left is unfinished. Nothing is ever retried.
@@ -28,6 +33,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from loadgen.engine.clock import Clock
+from loadgen.engine.numbers import Ranges, each, parted, size
 from loadgen.engine.timer import AlarmFactory
 from loadgen.functiongraph.facts import Facts
 from loadgen.measure.recorder import Recorder
@@ -35,6 +41,8 @@ from loadgen.measure.recorder import Recorder
 _LAST_STARTS_NS = 100_000_000  # a wake-up is never punctual to the µs; starts due before the end may be this late
 _PUNCTUAL_NS = 1_000_000  # a start less late than this has cost no other start its turn
 _DROPS_AT_ONCE = 500  # some 200 µs: starts never reached are counted in slices, so that answers are still read on time
+_NEVER_NS = 1 << 62
+_UNLIMITED = -1
 
 
 class Ended(Protocol):
@@ -110,14 +118,26 @@ class WorkerPool:
     def grow(self, size: int) -> None:
         """Have at least ``size`` workers."""
         while len(self.workers) < size:
-            self.add()
+            self.free.append(self.grown())
 
-    def add(self) -> Worker:
-        """One more worker, free."""
+    def grown(self) -> Worker:
+        """One more worker, which is not among the free ones."""
         worker = Worker(self, self._invoker)
         self.workers.append(worker)
-        self.free.append(worker)
         return worker
+
+
+class Others(Protocol):
+    """The other agents of a phase, as far as a run deals with them. Answers come later, never from within a call."""
+
+    def lack_starts(self) -> None:
+        """Ask for more to start; the answer is ``grant_starts``."""
+
+    def lack_worker(self, due_ns: int) -> None:
+        """Ask for a worker for the start that was due then; the answers are ``grant_workers``."""
+
+    def offer(self, workers: int, since_ns: int) -> None:
+        """Give workers away that have been free since then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +145,10 @@ class Terms:
     """What a phase is run under, open or closed.
 
     It begins at ``begin_ns`` of the clock and lasts ``duration_ns``; then what is in flight gets ``grace_ns``.
-    ``allowance`` is how many invocations may be started in all, None for any number. ``done`` is called once, when
-    nothing is in flight any more.
+    ``allowance`` are the numbers of what may be started here, None for any number; a closed phase takes them for its
+    arrivals, an open one only counts them. ``rows`` says that they are those of a feeder's last rows, rather than of a
+    budget. ``others`` is None where no other agent has any. ``done`` is called once, when nothing is in flight any
+    more.
     """
 
     clock: Clock
@@ -134,8 +156,10 @@ class Terms:
     begin_ns: int
     duration_ns: int
     grace_ns: int
-    allowance: int | None
+    allowance: Ranges | None
     done: Callable[[], None]
+    rows: bool = False
+    others: Others | None = None
 
 
 class Run:
@@ -151,15 +175,22 @@ class Run:
         self._begin_ns = terms.begin_ns
         self._end_ns = terms.begin_ns + terms.duration_ns
         self._grace_ns = terms.grace_ns
-        self._left = terms.allowance
+        self._rows = terms.rows
+        self._others = terms.others
+        self._lacking = self._denied = False
         self._done = terms.done
         self._in_flight = 0
         pool.run = self
 
     @property
-    def allowance_left(self) -> int | None:
-        """How many more may be started in all."""
-        return self._left
+    def left(self) -> Ranges:
+        """What of the allowance was not used."""
+        raise NotImplementedError
+
+    @property
+    def room(self) -> int:
+        """How many workers could be given away."""
+        return 0
 
     @property
     def load_ns(self) -> int:
@@ -178,17 +209,46 @@ class Run:
         """A worker's invocation ended at this instant."""
         raise NotImplementedError
 
-    def _request(self, index: int) -> bytes | None:
-        """The request of an arrival that is to be started now; None when it may not be started."""
-        if self._left == 0:
+    def cede_starts(self) -> Ranges:
+        """Give away half of what is left to be started, all of it once nothing more is started here."""
+        raise NotImplementedError
+
+    def grant_starts(self, numbers: Ranges) -> None:
+        """Take what others had left; nothing means that they have nothing, either."""
+        raise NotImplementedError
+
+    def cede_workers(self) -> tuple[int, int]:
+        """Give away workers: how many, and since when they could have been used; 0, and since when there are none."""
+        return 0, self._begin_ns
+
+    def grant_workers(self, workers: int, since_ns: int, *, notice: bool) -> None:
+        """Take workers that could have been used since then; 0 means that since then all others are known to have none.
+
+        ``notice`` says whether others still wait for any.
+        """
+
+    def _may_wait(self) -> bool:
+        """Whether there may be more to start elsewhere, now that nothing is left here; asks for it."""
+        if self._others is None or self._denied:
+            return False
+        if not self._lacking:
+            self._lacking = True
+            self._others.lack_starts()
+        return True
+
+    def _exhausted(self) -> None:
+        """Note what ran out."""
+        if self._rows:
+            self.feeder_exhausted = True
+        else:
             self.budget_reached = True
-            return None
+
+    def _request(self, index: int) -> bytes | None:
+        """The request of an arrival that is to be started now; None when the feeder has run out."""
         request = self._requests(index)
         if request is None:
             self.feeder_exhausted = True
             return None
-        if self._left is not None:
-            self._left -= 1
         self._in_flight += 1
         self.recorder.now.starts += 1
         return request
@@ -215,25 +275,36 @@ class OpenRun(Run):
     ) -> None:
         super().__init__(pool, requests, recorder, terms)
         self._schedule = schedule
+        self._left = _UNLIMITED if terms.allowance is None else size(terms.allowance)
         self._limit = limit
         self._max_lag_ns = max_lag_ns
         self._until_idle = until_idle
         self._stage = self._dispatch
-        self._available = True
-        self._available_since_ns = terms.begin_ns
+        self._available = limit > 0
+        self._available_since_ns = self._full_since_ns = terms.begin_ns
+        self._scarce_since_ns = terms.begin_ns if terms.others is None else _NEVER_NS
+        self._short = self._on_notice = False
         self._owed_ns = 0
         self._short_of_workers = False
         self._grace_from_ns = self._load_end_ns = self._end_ns
         self._index = 0
         self._due_ns = self._end_ns
-        self._exhausted = False
-        # a smaller phase uses the most recently freed workers of a larger one
-        self._spare = pool.free[: max(0, len(pool.free) - limit)]
-        del pool.free[: len(self._spare)]
-        self._size = len(pool.workers) - len(self._spare)
+        self._exhausted_schedule = False
         self._alarm = terms.alarm(self._ring)
         self._next()
         self._alarm.set(min(self._due_ns, self._end_ns))
+
+    @property
+    def left(self) -> Ranges:
+        """What of the allowance was not used; only its size means anything."""
+        return ((0, self._left),) if self._left > 0 else ()
+
+    @property
+    def room(self) -> int:
+        """How many workers could be given away: those that no start waits for."""
+        if self._stage == self._dispatch and not self._available:
+            return 0
+        return max(0, self._limit - self._in_flight)
 
     @property
     def load_ns(self) -> int:
@@ -241,10 +312,13 @@ class OpenRun(Run):
         return max(0, self._load_end_ns - self._begin_ns)
 
     def take_short_of_workers(self) -> bool:
-        """Whether a start that was due found all workers busy since the last call, or does now."""
-        waits = self._stage == self._dispatch and not self._available and self._due_ns <= self._clock()
+        """Whether a start that was due found all workers busy, of all agents, since the last call, or does now."""
+        waits = self._waits() and self._scarce_since_ns != _NEVER_NS
         short, self._short_of_workers = self._short_of_workers or waits, False
         return short
+
+    def _waits(self) -> bool:
+        return self._stage == self._dispatch and not self._available and self._due_ns <= self._clock()
 
     def stop(self) -> None:
         """End the phase now."""
@@ -260,12 +334,15 @@ class OpenRun(Run):
         """A worker's invocation ended: give it the next start if one waits."""
         self._in_flight -= 1
         self._pool.free.append(worker)
-        if not self._available:
+        if not self._available and self._in_flight < self._limit:
             self._available, self._available_since_ns = True, at_ns
             if self._stage == self._dispatch:
                 self._dispatch()
+        if self._on_notice:
+            self._offer(at_ns)
         if not self._in_flight and (
-            self._stage == self._drain or (self._until_idle and self._exhausted and self._stage == self._dispatch)
+            self._stage == self._drain
+            or (self._until_idle and self._exhausted_schedule and self._stage == self._dispatch)
         ):
             self._finish()
 
@@ -276,16 +353,21 @@ class OpenRun(Run):
         """Start everything that is due and finds a worker, then sleep until the next start or the end."""
         now = self._clock()
         drops = 0
+        paused = False
         while self._due_ns <= now and self._due_ns < self._end_ns:
             if not self._available or now >= self._end_ns + _LAST_STARTS_NS:
+                break
+            if self._left == 0 and self._may_wait():
+                paused = True
                 break
             if self._max_lag_ns is not None and now - self._due_ns > self._max_lag_ns:
                 if drops == _DROPS_AT_ONCE:
                     self._alarm.set(now)
                     return
                 drops += 1
-                waited = max(0, self._available_since_ns - self._due_ns - self._owed_ns)
-                self._dropped("max_lag", now, ours=2 * waited < now - self._due_ns)
+                self._dropped(
+                    "max_lag", now, ours=2 * self._waited_until(self._available_since_ns) < now - self._due_ns
+                )
             elif not self._start():
                 # nothing more is planned once a start cannot be made, but the load went on until now
                 self._end(min(self._end_ns, now))
@@ -296,32 +378,51 @@ class OpenRun(Run):
         if now >= self._end_ns:
             self._stage = self._drop
             self._drop()
+        elif paused:
+            self._alarm.set(self._end_ns)
+        elif self._available or self._awaits_short():
+            self._alarm.set(min(self._due_ns, self._end_ns))
         else:
-            self._alarm.set(min(self._due_ns, self._end_ns) if self._available else self._end_ns)
+            self._alarm.set(self._end_ns)
+
+    def _awaits_short(self) -> bool:
+        """Whether the next start, which finds no worker here, still has to ask others for one; if it is due, ask."""
+        if self._others is None or self._short:
+            return False
+        if self._due_ns > self._clock():
+            return True
+        self._short = True
+        self._others.lack_worker(self._due_ns)
+        return False
+
+    def _waited_until(self, since_ns: int) -> int:
+        """For how long until then the next start has waited for a worker that no agent had, for no fault of ours."""
+        return max(0, since_ns - max(self._due_ns, self._scarce_since_ns) - self._owed_ns)
 
     def _start(self) -> bool:
         """Start what is due; whether the phase may go on."""
+        if self._left == 0:
+            self._exhausted()
+            return False
         request = self._request(self._index)
         if request is None:
             return False
+        if self._left > 0:
+            self._left -= 1
         free = self._pool.free
-        if free:
-            worker = free.pop()
-        else:
-            worker = self._pool.add()
-            free.pop()
-            self._size += 1
-        if not free and self._size >= self._limit:
-            self._available = False
+        worker = free.pop() if free else self._pool.grown()
         due = self._due_ns
         since = self._available_since_ns
         now = self._clock()
+        if self._in_flight >= self._limit:
+            self._available, self._full_since_ns = False, now
         if due >= since:
             late = self._owed_ns = now - due
         else:
-            self._short_of_workers = True
-            if self._owed_ns > since - due:
-                self._owed_ns = since - due
+            waited = self._waited_until(since)
+            self._short_of_workers = self._short_of_workers or waited > 0 or self._scarce_since_ns <= due
+            # what is ours of the wait is passed on to whoever waits behind this start
+            self._owed_ns = since - due - waited
             late = now - since + self._owed_ns
         worker.start(self._index, due, now, late, request)
         return True
@@ -329,7 +430,7 @@ class OpenRun(Run):
     def _next(self) -> None:
         step = next(self._schedule, None)
         if step is None:
-            self._exhausted, self._due_ns = True, self._end_ns
+            self._exhausted_schedule, self._due_ns = True, self._end_ns
         else:
             self._index, offset = step
             self._due_ns = self._begin_ns + offset
@@ -352,6 +453,10 @@ class OpenRun(Run):
         ours = self._available and self._available_since_ns < self._end_ns
         if self._owed_ns > _PUNCTUAL_NS and self._end_ns - self._due_ns <= self._owed_ns:
             ours = True
+        if self._scarce_since_ns > max(self._due_ns, self._begin_ns) and 2 * self._scarce_since_ns > (
+            self._due_ns + self._end_ns
+        ):
+            ours = True  # for most of the time another agent had room, or may have had
         self._dropped("phase_end", self._end_ns, ours=ours)
         self._next()
 
@@ -379,15 +484,73 @@ class OpenRun(Run):
             self._load_end_ns = self._clock()
         self._stage = self._finish
         self._alarm.close()
-        self._pool.free[:0] = self._spare
         self._pool.run = None
         self._done()
+
+    def cede_starts(self) -> Ranges:
+        """Give away half of what is left, all of it once nothing more is started here."""
+        if self._left <= 0:
+            return ()
+        given = self._left - self._left // 2 if self._stage == self._dispatch else self._left
+        self._left -= given
+        return ((0, given),)
+
+    def grant_starts(self, numbers: Ranges) -> None:
+        """Take what others had left; nothing means that they have nothing, either."""
+        self._lacking = False
+        self._left += size(numbers)
+        self._denied = not numbers
+        if self._stage == self._dispatch:
+            self._dispatch()
+
+    def cede_workers(self) -> tuple[int, int]:
+        """Give away half of the workers that no start waits for; with none of them, the next ones are offered."""
+        room = self.room
+        if not room:
+            self._on_notice = True
+            return 0, self._full_since_ns
+        return self._give(room - room // 2 if self._stage == self._dispatch else room), self._available_since_ns
+
+    def grant_workers(self, workers: int, since_ns: int, *, notice: bool) -> None:
+        """Take workers that could have been used since then; 0 means that since then all others are known to have none.
+
+        ``notice`` says whether others still wait for any.
+        """
+        if not workers:
+            self._scarce_since_ns = since_ns
+            return
+        self._short = False
+        self._on_notice = notice
+        self._scarce_since_ns = _NEVER_NS
+        self._limit += workers
+        if self._in_flight < self._limit:
+            if not self._available:
+                self._available, self._available_since_ns = True, since_ns
+            if self._stage == self._dispatch:
+                self._dispatch()
+        if self._on_notice:
+            self._offer(since_ns)
+
+    def _offer(self, since_ns: int) -> None:
+        """While others wait for a worker, give away every one that no start waits for here, free since then."""
+        room = self.room
+        if room and self._others is not None:
+            self._others.offer(self._give(room), since_ns)
+
+    def _give(self, workers: int) -> int:
+        self._limit -= workers
+        if self._available and self._in_flight >= self._limit:
+            self._available, self._full_since_ns = False, self._clock()
+            if self._stage == self._dispatch and self._awaits_short():
+                self._alarm.set(min(self._due_ns, self._end_ns))
+        return workers
 
 
 class ClosedRun(Run):
     """A phase in which each worker starts again as soon as it is done; intended is started.
 
-    ``spans`` are the workers' active times, (from, to) in ns since the beginning; ``indices`` numbers the invocations.
+    ``spans`` are the workers' active times, (from, to) in ns since the beginning. ``indices`` numbers the invocations
+    where ``terms`` have no allowance.
     """
 
     def __init__(
@@ -400,7 +563,10 @@ class ClosedRun(Run):
         terms: Terms,
     ) -> None:
         super().__init__(pool, requests, recorder, terms)
-        self._indices = indices
+        self._limited = terms.allowance is not None
+        self._numbers: Ranges = terms.allowance or ()
+        self._indices = each(self._numbers) if self._limited else indices
+        self._used = 0
         self._ended = False
         self._finished = False
         pool.grow(len(spans))
@@ -410,8 +576,14 @@ class ClosedRun(Run):
             worker.until_ns = terms.begin_ns + end
             self._to_start.append((terms.begin_ns + start, worker))
         self._to_start.sort(key=lambda entry: entry[0], reverse=True)
+        self._idle: list[Worker] = []
         self._alarm = terms.alarm(self._ring)
         self._alarm.set(terms.begin_ns)
+
+    @property
+    def left(self) -> Ranges:
+        """The numbers of the allowance that were not used."""
+        return parted(self._numbers, self._used)[1]
 
     def stop(self) -> None:
         """End the phase now."""
@@ -422,10 +594,13 @@ class ClosedRun(Run):
     def freed(self, worker: Worker, at_ns: int) -> None:
         """A worker's invocation ended: start the next one unless its time is over."""
         self._in_flight -= 1
-        if at_ns < worker.until_ns and at_ns < self._end_ns:
-            self._start(worker)
+        self._go_on(worker, at_ns)
         if self._ended and not self._in_flight:
             self._finish()
+
+    def _go_on(self, worker: Worker, now_ns: int) -> None:
+        if now_ns < worker.until_ns and now_ns < self._end_ns:
+            self._start(worker)
 
     def _ring(self) -> None:
         now = self._clock()
@@ -448,11 +623,19 @@ class ClosedRun(Run):
             self._finish()
 
     def _start(self, worker: Worker) -> None:
-        index = next(self._indices)
+        index = next(self._indices, None)
+        if index is None:
+            if self._may_wait():
+                self._idle.append(worker)
+            else:
+                self._exhausted()
+                self.stop()
+            return
         request = self._request(index)
         if request is None:
             self.stop()
             return
+        self._used += 1
         now = self._clock()
         worker.start(index, now, now, 0, request)
 
@@ -469,6 +652,28 @@ class ClosedRun(Run):
             self._alarm.close()
             self._pool.run = None
             self._done()
+
+    def cede_starts(self) -> Ranges:
+        """Give away half of the numbers that are left, all of them once nothing more is started here."""
+        left = self.left
+        if not self._limited or not left:
+            return ()
+        kept, given = parted(left, 0 if self._ended else size(left) // 2)
+        self._hold(kept)
+        return given
+
+    def grant_starts(self, numbers: Ranges) -> None:
+        """Take what others had left; nothing means that they have nothing, either."""
+        self._lacking = False
+        self._denied = not numbers
+        self._hold((*self.left, *numbers))
+        waiting, self._idle = self._idle, []
+        for worker in waiting:
+            self._go_on(worker, self._clock())
+
+    def _hold(self, numbers: Ranges) -> None:
+        self._numbers, self._used = numbers, 0
+        self._indices = each(numbers)
 
 
 def _give_up(pool: WorkerPool, now_ns: int, recorder: Recorder) -> list[Worker]:

@@ -68,7 +68,7 @@ async def against_stub(seconds: int = SECONDS) -> Measured:
         async with embedded(None, "", None) as url:
             scenario = _scenario(url, seconds)
             measured = []
-            async with LocalFleet([Plan(scenario, "127.0.0.1", 0, 1, monotonic_ns(), None)]) as fleet:
+            async with LocalFleet([Plan(scenario, "127.0.0.1", 0, monotonic_ns())]) as fleet:
                 for number, phase in enumerate(scenario.phases):
                     total = PhaseTotal(phase.name)
                     for frame in await fleet.prepare(number, 1 if phase.closed else _CONNECTIONS):

@@ -38,8 +38,10 @@ from loadgen.engine.address import AddressError, resolve, tls_context
 from loadgen.engine.clock import monotonic_ns
 from loadgen.engine.environment import environment
 from loadgen.engine.messages import Phases, Plan
+from loadgen.engine.numbers import ENDLESS, Ranges, below, parted, size, united
 from loadgen.engine.preflight import Answer, preflight
 from loadgen.experiments import forecast
+from loadgen.experiments.agents import Agents
 from loadgen.experiments.quota import limits_of
 from loadgen.fleet.local import FleetError, LocalFleet
 from loadgen.functiongraph.codes import TOKEN_EXPIRED, canonical
@@ -63,6 +65,7 @@ from loadgen.scenario.load import Loaded
 from loadgen.scenario.model import (
     Arrivals,
     Bursts,
+    FeederOrder,
     FunctionTarget,
     IamAuth,
     KeyAuth,
@@ -137,13 +140,13 @@ class Runner:
         directory: RunDirectory,
         observer: Observer,
         *,
-        agents: int,
+        agents: Agents,
         floor: Floor | None = None,
         secrets: Secrets | None = None,
         confirm: Confirm | None = None,
         journal: Callable[[str], JournalFile] | None = None,
     ) -> None:
-        """``agents`` is the most processes to use, see ``agents_of``; ``floor`` the last calibration, if any.
+        """``agents`` are the processes to use, see ``agents_of``; ``floor`` is the last calibration, if any.
 
         ``secrets`` learns of every token obtained; where it is None, nobody else needs to know. ``confirm`` is asked
         where the run is expected to take more than ``scenario.confirm``; None goes on in any case. ``journal`` opens
@@ -155,7 +158,7 @@ class Runner:
         self._experiment: Experiment | None = None
         self._directory = directory
         self._observer = observer
-        self._agents = agents_of(loaded.scenario, agents)
+        self._agents = agents
         self._floor = floor
         self._fleet: LocalFleet | None = None
         self._journal = journal
@@ -181,7 +184,7 @@ class Runner:
         self._pause: asyncio.Task[None] | None = None
         self._origin_ns = 0
         self._service_ns = 0
-        self._arrivals = 0
+        self._numbers = ENDLESS  # of the arrivals to come
 
     def interrupt(self) -> None:
         """End the run: the first time what is in flight is waited for, the second time it is not."""
@@ -207,7 +210,10 @@ class Runner:
         self._directory.write_scenario(self._loaded.as_run)
         self._directory.append_interval_lines(hlog.header(int(began.timestamp() * 1000)))
         machine = environment(
-            agents=self._agents, scenario_sha256=self._scenario.sha256, synthetic=self._scenario.target.emulated
+            agents=self._agents.number,
+            agents_why=self._agents.why,
+            scenario_sha256=self._scenario.sha256,
+            synthetic=self._scenario.target.emulated,
         )
         answer = None
         try:
@@ -348,10 +354,6 @@ class Runner:
 
     async def _load(self, stack: AsyncExitStack, address: str) -> None:
         scenario = self._scenario
-        allowance = scenario.budget.invocations
-        if allowance is not None:
-            allowance -= scenario.target.preflight
-        shares = _shares(allowance, self._agents)
         self._guard = Guard(
             scenario.budget,
             scenario.prices,
@@ -359,10 +361,7 @@ class Runner:
             size_mb=forecast.size_mb(scenario, self._configured_mb),
             timeout_ns=scenario.target.timeout.total_ns,
         )
-        plans = [
-            Plan(scenario, address, agent, self._agents, self._origin_ns, shares[agent])
-            for agent in range(self._agents)
-        ]
+        plans = [Plan(scenario, address, agent, self._origin_ns) for agent in range(self._agents.number)]
         try:
             await self._allow_changes(stack)
             fleet = await stack.enter_async_context(LocalFleet(plans))
@@ -460,9 +459,10 @@ class Runner:
 
     async def _phase(self, fleet: LocalFleet, number: int, phase: Phase, enough: Enough | None) -> None:
         total = PhaseTotal(phase.name)
+        agents = self._agents.of(phase, self._scenario.target)
         drawn, ready = await asyncio.gather(
             asyncio.to_thread(_drawn, phase, self._scenario.seed, self._ending),
-            fleet.prepare(number, self._connections(phase)),
+            fleet.prepare(number, self._connections(phase), agents),
         )
         if self._ending():
             return
@@ -472,12 +472,15 @@ class Runner:
         planned = PhasePlan(phase.name, phase.warmup, phase.closed, phase.duration_ns, drawn, locked=locked)
         self._plans.append(planned)
         self._observer.phase_started(phase.name, phase.duration_ns, drawn)
+        allowance, rows = self._allowance(phase)
         load_ns = 0
         decided = False
         try:
             for frame in ready:
                 self._add(total, frame)
-            async for frame in fleet.run(begin_ns, self._arrivals):
+            async for frame in fleet.run(
+                begin_ns, agents=agents, numbers=self._numbers, allowance=allowance, rows=rows
+            ):
                 self._add(total, frame)
                 load_ns = max(load_ns, frame.load_ns)
                 if frame.budget_reached:
@@ -494,10 +497,28 @@ class Runner:
             if load_ns == 0:  # no last frame: an agent died
                 load_ns = min(phase.duration_ns, max(1, monotonic_ns() - begin_ns))
             self._plans[-1] = msgspec.structs.replace(self._plans[-1], duration_ns=load_ns)
-        self._arrivals += _numbered(total, self._agents)
+        self._numbers = _to_come(self._numbers, total, agents, allowance if phase.closed else None, fleet.left)
         served = total.merged("service_time", outcomes=("ok",))
         if served.mean_us is not None:
             self._service_ns = round(served.mean_us * 1000)
+
+    def _allowance(self, phase: Phase) -> tuple[Ranges | None, bool]:
+        """What a phase may start, None for any number, and whether it ends with a feeder's rows and not the budget.
+
+        Workers draw the numbers of their arrivals from it, so that of rows to be sent once none is left out, whichever
+        agent is the fastest. In an open phase the numbers follow from the schedule, and only how many there are counts.
+        """
+        scenario = self._scenario
+        budget, feeder = scenario.budget.invocations, scenario.feeder
+        spent = scenario.target.preflight + sum(total.started for total in self._totals)
+        left = None if budget is None else max(0, budget - spent)
+        if not phase.closed:
+            return (None if left is None else parted(ENDLESS, left)[0]), False
+        once = feeder is not None and feeder.order is FeederOrder.ONCE
+        numbers = below(self._numbers, feeder.rows) if once and feeder is not None else self._numbers
+        if left is not None and (not once or left <= size(numbers)):
+            return parted(numbers, left)[0], False
+        return (numbers, True) if once else (None, False)
 
     def _add(self, total: PhaseTotal, frame: Frame) -> None:
         total.add(frame)
@@ -610,12 +631,6 @@ class Runner:
         self._note(f"warning: {over}.")
 
 
-def agents_of(scenario: Scenario, most: int) -> int:
-    """How many processes a run uses when it may use ``most``: with fewer workers than that, no more are needed."""
-    allowed = scenario.budget.in_flight
-    return min([most, *(phase.max_workers for phase in scenario.phases), *([] if allowed is None else [allowed])])
-
-
 def _asked_mb(scenario: Scenario) -> int | None:
     """The memory size that every invocation asks for; None where there is none, or they ask for different ones."""
     target = scenario.target
@@ -669,16 +684,17 @@ def _drawn(phase: Phase, seed: int, given_up: Callable[[], bool]) -> int | None:
     return sum(1 for _ in takewhile(lambda _: not given_up(), offsets(phase, seed)))
 
 
-def _numbered(total: PhaseTotal, agents: int) -> int:
-    """How many numbers the arrivals of a phase took: an agent takes every ``agents``-th, beginning with its own."""
-    return max((agent + (frames.planned - 1) * agents + 1 for agent, frames in total.agents.items()), default=0)
+def _to_come(numbers: Ranges, total: PhaseTotal, agents: int, dealt: Ranges | None, left: Ranges) -> Ranges:
+    """The numbers for later phases, after one of so many agents that might use ``numbers``.
 
-
-def _shares(allowance: int | None, agents: int) -> list[int | None]:
-    """What each agent may start, so that all together may start exactly what is allowed."""
-    if allowance is None:
-        return [None] * agents
-    return [allowance // agents + (agent < allowance % agents) for agent in range(agents)]
+    ``dealt`` is what they drew theirs from, and ``left`` what they did not use of it. Without it agent i takes every
+    n-th number, beginning with the i-th, as far as it comes.
+    """
+    if dealt is not None:
+        return united(left, parted(numbers, size(dealt))[1])
+    planned = {agent: frames.planned for agent, frames in total.agents.items() if frames.planned}
+    used = max((agent + (n - 1) * agents + 1 for agent, n in planned.items()), default=0)
+    return parted(numbers, used)[1]
 
 
 def _instant(at: datetime) -> str:

@@ -16,8 +16,25 @@ from typing import Self
 
 import msgspec
 
-from loadgen.engine.messages import Go, Message, Phases, Plan, Prepare, Renew, Split, Stop, encode, read_body
-from loadgen.measure.interval import Frame, decode
+from loadgen.engine.messages import (
+    Ceded,
+    Go,
+    Lack,
+    Message,
+    Phases,
+    Plan,
+    Prepare,
+    Renew,
+    Report,
+    Split,
+    Stop,
+    decode_report,
+    encode,
+    read_body,
+)
+from loadgen.engine.numbers import ENDLESS, Ranges, shares
+from loadgen.fleet.dealing import Dealer
+from loadgen.measure.interval import Frame
 from loadgen.measure.start import Cuts
 from loadgen.scenario.model import TokenAuth
 
@@ -44,6 +61,7 @@ class LocalFleet:
         self._agents: list[Process] = []
         self._readers: list[asyncio.Task[None]] = []
         self._received: asyncio.Queue[Frame | FleetError] = asyncio.Queue()
+        self._dealer = Dealer(0, 0)
 
     async def __aenter__(self) -> Self:
         try:
@@ -76,26 +94,48 @@ class LocalFleet:
         """Have every agent run these phases from now on, rather than those of its plan."""
         self._tell_all(phases)
 
-    async def prepare(self, phase: int, connections: int) -> list[Frame]:
-        """Have every agent open its share of connections; the frame of each that says it did. Raises FleetError."""
-        share = -(-connections // len(self._agents))
-        self._tell_all(Prepare(phase, share))
+    async def prepare(self, phase: int, connections: int, agents: int | None = None) -> list[Frame]:
+        """Have the first ``agents`` agents, or all, open their share of connections; a frame of every agent, when done.
+
+        Raises FleetError.
+        """
+        taking_part = len(self._agents) if agents is None else agents
+        share = -(-connections // taking_part)
+        for number, agent in enumerate(self._agents):
+            self._tell(agent, Prepare(phase, share if number < taking_part else 0))
         patience_s = self._patience_s + self._plans[0].scenario.target.timeout.connect_ns / 1e9
         return [await self._receive(patience_s) for _ in self._agents]
 
-    async def run(self, at_ns: int, first_index: int = 0) -> AsyncIterator[Frame]:
+    async def run(
+        self,
+        at_ns: int,
+        *,
+        agents: int | None = None,
+        numbers: Ranges = ENDLESS,
+        allowance: Ranges | None = None,
+        rows: bool = False,
+    ) -> AsyncIterator[Frame]:
         """Begin the prepared phase at an instant (monotonic); its frames as they come, each agent's last one ``final``.
 
-        ``first_index`` is the number of its first arrival in the run.
-
-        Raises FleetError when an agent dies.
+        The first ``agents`` agents share it, None for all. ``numbers`` are those of its arrivals, ``allowance`` what
+        may be started, None for any number; see ``Go``. Raises FleetError when an agent dies.
         """
-        self._tell_all(Go(at_ns, first_index))
+        taking_part = len(self._agents) if agents is None else agents
+        self._dealer = Dealer(taking_part, at_ns)
+        dealt = [None] * taking_part if allowance is None else shares(allowance, taking_part)
+        for number, agent in enumerate(self._agents):
+            own = dealt[number] if number < taking_part else None
+            self._tell(agent, Go(at_ns, taking_part, numbers, own, rows))
         left = len(self._agents)
         while left:
             frame = await self._receive(self._patience_s)
             left -= frame.final
             yield frame
+
+    @property
+    def left(self) -> Ranges:
+        """What the phase that has ended was allowed to start, and did not."""
+        return self._dealer.left
 
     def renew(self, auth: TokenAuth) -> None:
         """Have every agent send this token from its next start on."""
@@ -135,13 +175,28 @@ class LocalFleet:
         if agent.stdin is not None and not agent.stdin.is_closing():
             agent.stdin.write(encode(message))
 
+    def _heard(self, report: Report) -> None:
+        """Take in what an agent says; what agents deal with each other is passed on at once."""
+        match report:
+            case Lack():
+                told = self._dealer.lack(report)
+            case Ceded():
+                told = self._dealer.ceded(report)
+            case _:
+                if report.final:
+                    self._dealer.ended(report.agent, report.left, report.grants)
+                self._received.put_nowait(report)
+                return
+        for agent, message in told:
+            self._tell(self._agents[agent], message)
+
     async def _read(self, number: int, agent: Process) -> None:
         assert agent.stdout is not None
         assert agent.stderr is not None
         said = asyncio.create_task(agent.stderr.read())
         try:
             while (body := await read_body(agent.stdout)) is not None:
-                self._received.put_nowait(decode(body))
+                self._heard(decode_report(body))
         except msgspec.MsgspecError as error:
             self._received.put_nowait(FleetError(f"agent {number} sent what is not a frame: {error}"))
             return

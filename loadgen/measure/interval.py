@@ -5,10 +5,12 @@ little-endian u16 slots followed by ``n`` little-endian u64 counts (10 bytes per
 most once.
 Frames of one agent and phase are deltas: adding them up gives the phase.
 
-History of ``v``: 1, first version.
+History of ``v``: 1, first version; ``type``, ``left`` and ``grants`` were added to it.
 """
 
 from __future__ import annotations
+
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -159,15 +161,16 @@ class Health(Struct, frozen=True):
     host: Host | None = None
 
 
-class Frame(Struct):
+class Frame(Struct, tag="frame"):
     """One interval of one agent in one phase. Instants are ns since the run began; counts are of this interval only.
 
     ``seq`` numbers an agent's frames from 0, over the run or over each phase. ``reasons`` counts failing invocations by
     ``outcome/reason``. ``hist`` maps ``phase/start/outcome/metric`` to a packed histogram; ``clipped`` counts values
     above the largest one a histogram holds (they are recorded as that one); ``negative_overhead`` those recorded as 0.
     ``feeder_exhausted`` says that a feeder read ``once`` ran out and ended the phase, ``budget_reached`` that the
-    invocations allowed were spent, ``short_of_workers`` that a start found all workers busy. ``final`` marks the last
-    frame of the phase, which says in ``load_ns`` how long the phase sent load.
+    invocations allowed were spent, ``short_of_workers`` that a start found all workers of all agents busy. ``final``
+    marks the last frame of the phase, which says in ``load_ns`` how long the phase sent load, in ``left`` what of its
+    allowance the agent did not use (ranges of numbers), and in ``grants`` how often it was given more.
 
     ``billed_ns`` is what the ``metered`` invocations were billed, by memory size (MB); those whose answer tells no size
     or no billed duration, or none to be believed, are not among them. ``billing_units`` counts invocations by the unit
@@ -208,6 +211,8 @@ class Frame(Struct):
     underbilled: int = 0
     worst_bill: Misbilled | None = None
     short_of_workers: bool = False
+    left: tuple[tuple[int, int], ...] = ()
+    grants: int = 0
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -220,15 +225,23 @@ def encode(frame: Frame) -> bytes:
     return len(body).to_bytes(4, "big") + body
 
 
+T = TypeVar("T")
+
+
 def decode(body: bytes) -> Frame:
     """The frame of a body without its length prefix.
 
     Raises msgspec.ValidationError or msgspec.DecodeError when the bytes are not a frame of this version.
     """
+    return checked(body, _DECODER)
+
+
+def checked(body: bytes, decoder: msgspec.msgpack.Decoder[T]) -> T:
+    """What a decoder makes of a body, frames of this version only; see ``decode``."""
     try:
-        frame = _DECODER.decode(body)
+        said = decoder.decode(body)
     except UnicodeDecodeError as error:  # msgspec leaves this one to Python
         raise msgspec.DecodeError(f"text that is not UTF-8: {error}") from error
-    if frame.v != VERSION:
-        raise msgspec.ValidationError(f"frame version {frame.v}, expected {VERSION}")
-    return frame
+    if isinstance(said, Frame) and said.v != VERSION:
+        raise msgspec.ValidationError(f"frame version {said.v}, expected {VERSION}")
+    return said

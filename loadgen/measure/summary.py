@@ -40,7 +40,7 @@ class Environment(Struct, frozen=True):
     """Where it ran; the whole of environment.json.
 
     ``address`` is what the target's name was resolved to, once; ``local_ports`` how many outgoing connections to one
-    address there can be.
+    address there can be; ``agents_why`` why there were so many agents.
     """
 
     version: str
@@ -60,6 +60,7 @@ class Environment(Struct, frozen=True):
     synthetic: bool
     address: str | None = None
     local_ports: int | None = None
+    agents_why: str = ""
 
 
 class Preflight(Struct, frozen=True):

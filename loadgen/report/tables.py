@@ -391,7 +391,7 @@ def environment(summary: Summary) -> Table:
         ("open files", units.count(env.nofile)),
         ("local ports", DASH if env.local_ports is None else units.count(env.local_ports)),
         ("target address", env.address or DASH),
-        ("agents", str(env.agents)),
+        ("agents", f"{env.agents} ({env.agents_why})" if env.agents_why else str(env.agents)),
         ("scenario", env.scenario_sha256),
     ]
     return Table(

@@ -54,12 +54,17 @@ def environment() -> dict[str, str]:
 def loadgen(tmp_path: Path) -> Loadgen:
     """Runs a scenario text or file with ``loadgen run``, in a directory of its own."""
 
-    def run(scenario: str | Path, *options: str, timeout: float = 50, env: dict[str, str] | None = None) -> Command:
+    def run(
+        scenario: str | Path,
+        *options: str,
+        timeout: float = 50,
+        env: dict[str, str] | None = None,
+        out: Path = tmp_path / "run",
+    ) -> Command:
         file = scenario
         if isinstance(scenario, str):
             file = tmp_path / "scenario.yaml"
             file.write_text(scenario)
-        out = tmp_path / "run"
         command = [sys.executable, "-m", "loadgen", "run", str(file), "--out", str(out), *options]
         done = subprocess.run(
             command,

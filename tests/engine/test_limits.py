@@ -45,7 +45,7 @@ def test_a_good_machine_needs_nothing_and_says_what_it_allows() -> None:
     assert list(good) == [
         "build", "event loop", "TLS", "cores", "container", "open files", "local ports", "clock", "timer"
     ]  # fmt: skip
-    assert good["cores"][1] == "3 agents by default, and one core for the rest"
+    assert good["cores"][1] == "one for the agent, or more where a load needs more of them"
     assert good["open files"][1] == "1,048,552 connections for each agent; a run raises its limit itself"
     assert good["local ports"][1] == "28,232 connections to one address at a time, 470/s with connections: fresh"
     assert good["container"][:2] == ("no CPU limit, no memory limit", "all of the cores")
@@ -57,7 +57,7 @@ def test_a_good_machine_needs_nothing_and_says_what_it_allows() -> None:
         ("build", {"build": "pure"}, "where there is a C compiler"),
         ("cores", {"usable_cores": 1}, "two cores"),
         ("open files", {"files": (1024, 1024)}, "raise the hard limit (as root: ulimit -n 65536"),
-        ("container", {"cgroup_cpu_limit": 2.0}, "CPU limit to 4, or run with --agents 1"),
+        ("container", {"cgroup_cpu_limit": 2.0}, "CPU limit to 4"),
         ("clock", {"clock_source": "hpet", "clock_ns": 1500}, "tsc or kvm-clock"),
         ("event loop", {"uvloop": None}, "install uvloop"),
         ("timer", {"wake_up_us": 1500}, "leave the machine's cores to the run"),
@@ -81,10 +81,6 @@ def test_ports_that_are_not_known_are_left_out() -> None:
     assert "local ports" not in found(ports=None)
 
 
-def test_two_cores_are_one_agent() -> None:
-    assert found(usable_cores=2)["cores"][1].startswith("one agent by default")
-
-
 def test_a_memory_limit_is_shown() -> None:
     assert found(cgroup_memory_limit_bytes=2 << 30)["container"][0] == "no CPU limit, 2,048 MiB of memory"
 
@@ -99,14 +95,15 @@ def test_this_machine_can_be_looked_at() -> None:
 def test_an_agent_needs_a_file_for_each_invocation_of_its_share_and_some_more() -> None:
     phase = open_phase(10, 1, limit=1000)
     assert files_needed(phase, 1) == 1024  # what many systems allow is enough for what a scenario has by default
-    assert files_needed(phase, 3) == 334 + 24
+    assert files_needed(phase, 3) == 1024  # each may get the others' workers
+    assert files_needed(closed_phase(1000, 1), 3) == 334 + 24
 
 
 def test_a_limit_that_is_too_low_is_told_with_the_numbers_and_what_to_change() -> None:
     assert no_files(open_phase(10, 1, limit=5000), 2, 1024) == (
-        "phase steady may have 5,000 invocations in flight (max_in_flight), for which each of 2 agents needs 2,524 "
-        "open files, but this machine allows 1,024 (hard limit). Raise it (as root: ulimit -n 2524; in a container: "
-        "--ulimit nofile=2524; in a service: LimitNOFILE=2524), or set max_in_flight to at most 2,000"
+        "phase steady may have 5,000 invocations in flight (max_in_flight), for which each of 2 agents needs 5,024 "
+        "open files, but this machine allows 1,024 (hard limit). Raise it (as root: ulimit -n 5024; in a container: "
+        "--ulimit nofile=5024; in a service: LimitNOFILE=5024), or set max_in_flight to at most 1,000"
     )
     assert "set workers to at most 976" in no_files(closed_phase(2000, 1), 1, 1000)
 

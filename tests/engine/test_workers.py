@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadgen.engine.numbers import ENDLESS, parted, size
 from loadgen.engine.workers import ClosedRun, OpenRun, Terms, WorkerPool
 from loadgen.functiongraph.facts import Facts
 from loadgen.functiongraph.outcome import Outcome
@@ -73,7 +74,8 @@ class Bench:
         )
 
     def _terms(self, duration_ns: int, grace_ns: int, allowance: int | None) -> Terms:
-        return Terms(self.time.clock, self.time.alarm, self.time.now, duration_ns, grace_ns, allowance, self._finished)
+        numbers = None if allowance is None else parted(ENDLESS, allowance)[0]
+        return Terms(self.time.clock, self.time.alarm, self.time.now, duration_ns, grace_ns, numbers, self._finished)
 
 
 def every(gap_ns: int, n: int) -> Iterator[int]:
@@ -350,7 +352,7 @@ def test_the_allowance_ends_the_phase_exactly() -> None:
     bench.time.run()
     assert len(bench.sent) == 7
     assert run.budget_reached
-    assert run.allowance_left == 0
+    assert run.left == ()
     assert run.recorder.take().outcomes() == {"ok": 7}
 
 
@@ -371,7 +373,7 @@ def test_a_feeder_that_runs_out_costs_no_allowance(model: str) -> None:
     else:
         run = bench.closed([(0, S)], rows=3, allowance=10)
     bench.time.run()
-    assert run.allowance_left == 7
+    assert size(run.left) == 7
 
 
 @pytest.mark.parametrize("model", ["open", "closed"])

@@ -5,11 +5,11 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from loadgen.engine.numbers import ENDLESS
+from loadgen.experiments.agents import Agents
 from loadgen.experiments.load import load
-from loadgen.experiments.runner import Runner, _numbered, _shares, interval_lines
+from loadgen.experiments.runner import Runner, _to_come, interval_lines
 from loadgen.history.rundir import RunDirectory
 from loadgen.measure import hlog
 from loadgen.measure.histogram import Histogram
@@ -53,14 +53,6 @@ def test_an_empty_frame_becomes_no_line() -> None:
     assert list(interval_lines(frame({}))) == []
 
 
-@given(st.integers(0, 10**6), st.integers(1, 64))
-def test_the_shares_of_an_allowance_add_up_to_it_and_differ_by_one_at_most(allowance: int, agents: int) -> None:
-    shares = [share for share in _shares(allowance, agents) if share is not None]
-    assert sum(shares) == allowance
-    assert len(shares) == agents
-    assert max(shares) - min(shares) <= 1
-
-
 @pytest.mark.parametrize(
     ("planned", "agents", "numbered"),
     [
@@ -79,12 +71,21 @@ def test_the_next_phase_numbers_its_arrivals_from_where_the_furthest_agent_stopp
         reported = frame({})
         reported.agent, reported.seq, reported.planned = agent, 0, n
         total.add(reported)
-    assert _numbered(total, agents) == numbered
+    assert _to_come(ENDLESS, total, agents, None, ()) == ((numbered, ENDLESS[0][1]),)
 
 
-@pytest.mark.parametrize("agents", [1, 3])
-def test_no_budget_is_no_allowance(agents: int) -> None:
-    assert _shares(None, agents) == [None] * agents
+def test_numbers_that_a_closed_phase_left_unused_come_before_those_that_it_never_had() -> None:
+    holes = ((3, 5), (9, 10))
+    assert _to_come(((0, 20),), PhaseTotal("closed"), 2, ((0, 10),), holes) == ((3, 5), (9, 20))
+
+
+def test_an_agent_that_took_no_part_in_a_phase_does_not_use_up_its_numbers() -> None:
+    total = PhaseTotal("steady")
+    for agent, n in enumerate([4, 0, 0]):
+        reported = frame({})
+        reported.agent, reported.seq, reported.planned = agent, 0, n
+        total.add(reported)
+    assert _to_come(ENDLESS, total, 1, None, ()) == ((4, ENDLESS[0][1]),)
 
 
 class Quiet:
@@ -109,7 +110,7 @@ async def test_an_interrupt_before_or_during_the_preflight_ends_the_run_at_once(
     async with serving(_silent) as server:
         loaded = Loaded(scenario(http(f"http://127.0.0.1:{server.port}/"), open_phase(10, 1)), {}, "")
         directory = RunDirectory.create(tmp_path / "run")
-        run = Runner(loaded, load(loaded.scenario), directory, Quiet(), agents=1)
+        run = Runner(loaded, load(loaded.scenario), directory, Quiet(), agents=Agents(1, "asked"))
         if after_s:
             asyncio.get_running_loop().call_later(after_s, run.interrupt)
         else:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from loadgen.experiments.agents import Agents
 from loadgen.experiments.load import load as load_phases
 from loadgen.experiments.runner import Finished, Runner
 from loadgen.history.rundir import RunDirectory
@@ -47,7 +48,7 @@ async def load(served: Platform, auth: Auth, tmp_path: Path, *, rate: int, secon
     directory = RunDirectory.create(tmp_path / "run", secrets.hide)
     try:
         return await Runner(
-            loaded, load_phases(loaded.scenario), directory, notes, agents=2, secrets=secrets
+            loaded, load_phases(loaded.scenario), directory, notes, agents=Agents(2, "asked"), secrets=secrets
         ).run(), notes
     finally:
         directory.close()

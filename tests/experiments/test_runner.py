@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from loadgen.experiments.agents import Agents
 from loadgen.experiments.runner import Finished, Runner
 from loadgen.history.rundir import RunDirectory
 from loadgen.measure.experiment import Experiment
@@ -42,7 +43,7 @@ async def played(
         loaded = Loaded(msgspec.structs.replace(plain, budget=budget or plain.budget), {}, "")
         directory = RunDirectory.create(tmp_path / "run")
         try:
-            finished = await Runner(loaded, decision, directory, Quiet(), agents=agents).run()
+            finished = await Runner(loaded, decision, directory, Quiet(), agents=Agents(agents, "asked")).run()
         finally:
             directory.close()
         return finished, len(server.requests)

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from loadgen.engine.messages import Phases, Plan
+from loadgen.engine.numbers import Ranges
 from loadgen.fleet.local import FleetError, LocalFleet
 from loadgen.functiongraph.request import request_template
 from loadgen.measure.interval import Frame
@@ -31,8 +32,8 @@ async def answer(peer: Peer) -> None:
     await answer_all(peer, ANSWER)
 
 
-def plan(load: Scenario, agent: int = 0, agents: int = 1, allowance: int | None = None) -> Plan:
-    return Plan(load, "127.0.0.1", agent, agents, time.monotonic_ns(), allowance)
+def plan(load: Scenario, agent: int = 0) -> Plan:
+    return Plan(load, "127.0.0.1", agent, time.monotonic_ns())
 
 
 def pid_of(fleet: LocalFleet) -> int:
@@ -92,7 +93,7 @@ async def test_a_phase_calls_the_version_and_size_it_is_told_and_those_after_it_
 async def test_agents_that_share_a_phase_make_the_whole_schedule_once() -> None:
     async with serving(answer) as server:
         load = scenario(function(f"http://127.0.0.1:{server.port}"), open_phase(99, 1), closed_phase(3, 0.2))
-        async with LocalFleet([plan(load, agent, 2) for agent in range(2)]) as fleet:
+        async with LocalFleet([plan(load, agent) for agent in range(2)]) as fleet:
             steady = await run_phase(fleet, 0, "steady")
             closed = await run_phase(fleet, 1, "closed")
         served = len(server.requests)
@@ -193,11 +194,13 @@ async def test_an_agent_ignores_ctrl_c() -> None:
 async def test_the_allowance_is_spent_exactly_over_all_phases() -> None:
     async with serving(answer) as server:
         load = scenario(function(f"http://127.0.0.1:{server.port}"), closed_phase(3, 0.1), closed_phase(3, 30))
-        async with LocalFleet([plan(load, allowance=200)]) as fleet:
+        async with LocalFleet([plan(load)]) as fleet:
             frames: list[Frame] = []
+            left: Ranges = ((0, 200),)
             for number in range(2):
                 frames += await fleet.prepare(number, 3)
-                frames += [frame async for frame in fleet.run(time.monotonic_ns())]
+                frames += [frame async for frame in fleet.run(time.monotonic_ns(), numbers=left, allowance=left)]
+                left = fleet.left
         served = len(server.requests)
     assert sum(frame.started for frame in frames) == served == 200
     assert frames[-1].budget_reached

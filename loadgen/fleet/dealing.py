@@ -1,0 +1,137 @@
+"""Passing on what agents share: what may be started, where that is limited, and workers. Pure; one Dealer per phase.
+
+Theory of operation. Everything that is shared is dealt out when a phase begins, and from then on is with exactly one
+agent, or in exactly one message, so that no sum can exceed what is allowed, whatever is lost. An agent that has used up
+its part says so (Lack). Then all others are asked at once (Cede), and give half of what they can do without; only when
+every one of them has answered that it has nothing is there nothing left. Requests are served one after another, so that
+what one agent was just given is there to be asked for by the next.
+
+Workers come back, so who has none is put on notice: as long as anybody waits, it offers every worker that becomes free
+and for which no start of its own waits. That makes the workers of all agents one pool, but for the time that messages
+take, which agents book as their own lateness.
+
+What a dead agent held is gone, and counts as spent.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from msgspec import Struct
+
+from loadgen.engine.messages import Cede, Ceded, GrantStarts, GrantWorkers, Lack
+from loadgen.engine.numbers import Ranges, united
+
+Told = tuple[int, Cede | GrantStarts | GrantWorkers]
+"""An agent, and what it is to be told."""
+
+
+class _Deal(Struct):
+    """A request that is being served."""
+
+    lack: Lack
+    number: int
+    open: set[int]
+    numbers: Ranges = ()
+    workers: int = 0
+    since_ns: int = 0
+    scarce_since_ns: int = 0
+
+
+class Dealer:
+    """Deals between the agents 0 to ``agents`` - 1 of the phase that begins at ``at_ns``, the instant of its Go."""
+
+    def __init__(self, agents: int, at_ns: int) -> None:
+        self._pool: Ranges = ()
+        self._at_ns = at_ns
+        self._agents = agents
+        self._waiting: dict[int, int] = {}
+        self._queue: deque[Lack] = deque()
+        self._deal: _Deal | None = None
+        self._deals = 0
+        self._ended: set[int] = set()
+        self._granted: list[list[Ranges]] = [[] for _ in range(agents)]
+
+    @property
+    def left(self) -> Ranges:
+        """What nobody has started of the allowance, once all agents have ended."""
+        return self._pool if self._deal is None else united(self._pool, self._deal.numbers)
+
+    def lack(self, lack: Lack) -> list[Told]:
+        """An agent is short of something; what agents are to be told."""
+        if lack.at_ns != self._at_ns:
+            return []
+        self._queue.append(lack)
+        return self._next()
+
+    def ceded(self, ceded: Ceded) -> list[Told]:
+        """An agent gives something away, or says that it has nothing; what agents are to be told."""
+        deal = self._deal
+        if ceded.at_ns != self._at_ns:
+            return []
+        if ceded.deal is not None:
+            if deal is None or ceded.deal != deal.number:
+                return []
+            deal.open.discard(ceded.agent)
+            deal.numbers = united(deal.numbers, ceded.numbers)
+            self._add_workers(deal, ceded)
+            return self._closed(deal)
+        if deal is not None and deal.lack.due_ns is not None:
+            self._add_workers(deal, ceded)
+            return []
+        to = min(self._waiting, key=lambda agent: self._waiting[agent], default=ceded.agent)
+        self._waiting.pop(to, None)
+        return [(to, GrantWorkers(ceded.workers, ceded.since_ns, bool(self._waiting)))]
+
+    def ended(self, agent: int, left: Ranges, grants: int) -> None:
+        """An agent has ended the phase, with so much left to start, and after it got so many grants of starts."""
+        if agent >= self._agents:
+            return  # it took no part
+        self._ended.add(agent)
+        self._waiting.pop(agent, None)
+        self._pool = united(self._pool, left, *self._granted[agent][grants:])
+
+    def _next(self) -> list[Told]:
+        """Begin to serve the next request, if none is being served."""
+        if self._deal is not None or not self._queue:
+            return []
+        lack = self._queue.popleft()
+        self._deals += 1
+        others = {agent for agent in range(self._agents) if agent != lack.agent}
+        deal = self._deal = _Deal(lack, self._deals, others)
+        if lack.due_ns is None:
+            deal.numbers, self._pool = self._pool, ()
+        if deal.numbers or not others:
+            deal.open = set()
+            return self._closed(deal)
+        return [(agent, Cede(deal.number, lack.due_ns is not None)) for agent in sorted(others)]
+
+    def _closed(self, deal: _Deal) -> list[Told]:
+        """Grant what a request brought, once everybody has answered, and serve the next one."""
+        if deal.open:
+            return []
+        self._deal = None
+        return [*self._granting(deal), *self._next()]
+
+    def _granting(self, deal: _Deal) -> list[Told]:
+        agent = deal.lack.agent
+        if deal.lack.due_ns is None:
+            if agent in self._ended:
+                self._pool = united(self._pool, deal.numbers)
+                return []
+            self._granted[agent].append(deal.numbers)
+            return [(agent, GrantStarts(deal.numbers))]
+        if deal.workers:
+            return [(agent, GrantWorkers(deal.workers, deal.since_ns, bool(self._waiting)))]
+        if agent not in self._ended:
+            self._waiting[agent] = deal.lack.due_ns
+        return [(agent, GrantWorkers(0, deal.scarce_since_ns, bool(self._waiting)))]
+
+    @staticmethod
+    def _add_workers(deal: _Deal, ceded: Ceded) -> None:
+        if ceded.workers:
+            # a start may count on the first worker that was free for it
+            deal.since_ns = min(deal.since_ns, ceded.since_ns) if deal.workers else ceded.since_ns
+            deal.workers += ceded.workers
+        else:
+            deal.scarce_since_ns = max(deal.scarce_since_ns, ceded.since_ns)

@@ -1,0 +1,451 @@
+"""Several agents in virtual time, with messages that take a while, held against one agent that has everything."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import count, islice
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loadgen.engine.messages import Cede, Ceded, GrantStarts, GrantWorkers, Lack
+from loadgen.engine.numbers import ENDLESS, Ranges, each, parted, shares, size, united
+from loadgen.engine.workers import ClosedRun, Ended, OpenRun, Terms, WorkerPool
+from loadgen.fleet.dealing import Dealer, Told
+from loadgen.measure.histogram import Histogram, slot
+from loadgen.measure.interval import Sample
+from loadgen.measure.recorder import Recorder
+from tests.engine.virtual import MS, OK, S, VirtualTime
+
+Delay = Callable[[int], int]
+"""How long the call of an arrival takes, by its number."""
+
+
+@dataclass
+class Target:
+    """What the agents call: every request is answered after its own time. ``most`` were in flight at once."""
+
+    time: VirtualTime
+    delay: Delay
+    sent: list[int] = field(default_factory=list)
+    in_flight: int = 0
+    most: int = 0
+
+    def invoker(self, ended: Ended) -> Called:
+        return Called(self, ended)
+
+
+class Called:
+    def __init__(self, target: Target, ended: Ended) -> None:
+        self._target = target
+        self._ended = ended
+        self._call = 0
+
+    def invoke(self, request: bytes, started_ns: int) -> None:
+        target, number = self._target, int(request)
+        target.sent.append(number)
+        target.in_flight += 1
+        target.most = max(target.most, target.in_flight)
+        self._call += 1
+        call = self._call
+        target.time.at(started_ns + target.delay(number), lambda: self._end(call))
+
+    def _end(self, call: int) -> None:
+        if call == self._call:
+            self._target.in_flight -= 1
+            self._ended(self._target.time.now, OK, 0, b"")
+
+    def abandon(self) -> None:
+        self._call += 1
+        self._target.in_flight -= 1
+
+
+class Crowd:
+    """The agents of one phase and the Dealer between them. A message takes ``way_ns`` and overtakes no other."""
+
+    def __init__(self, agents: int, delay: Delay, *, way_ns: int = MS, seed: int | None = None) -> None:
+        self.time = VirtualTime()
+        self.target = Target(self.time, delay)
+        self.dealer = Dealer(agents, 0)
+        self.agents = [Member(self, number) for number in range(agents)]
+        self._chance = random.Random(seed)
+        self._way_ns = way_ns
+        self._varies = seed is not None
+        self._arrives: dict[tuple[str, int], int] = {}
+
+    def post(self, way: str, agent: int, deliver: Callable[[], None]) -> None:
+        takes = self._chance.randrange(1, 2 * self._way_ns) if self._varies else self._way_ns
+        at = max(self.time.now + takes, self._arrives.get((way, agent), 0))
+        self._arrives[way, agent] = at
+        self.time.at(at, deliver)
+
+    def tell(self, told: list[Told]) -> None:
+        for agent, message in told:
+            member = self.agents[agent]
+            self.post("to", agent, lambda member=member, message=message: member.hear(message))  # type: ignore[misc]
+
+    def samples(self) -> list[Sample]:
+        """Of all agents, by their numbers."""
+        found = [sample for member in self.agents for sample in member.samples]
+        return sorted(found, key=lambda sample: sample.index)
+
+    def lag(self, part: str) -> Histogram:
+        """``waited`` or ``late`` of all started invocations of all agents, where it is not 0."""
+        found = Histogram()
+        for member in self.agents:
+            found.add_packed(getattr(member.run.recorder.now.ok, part).pack())
+        return found
+
+    @property
+    def left(self) -> Ranges:
+        return self.dealer.left
+
+
+class Member:
+    """One agent: what loadgen.engine.agent does between messages and its run."""
+
+    def __init__(self, crowd: Crowd, number: int) -> None:
+        self._crowd = crowd
+        self._number = number
+        self.pool = WorkerPool(crowd.target.invoker)
+        self.run: OpenRun | ClosedRun
+        self.over = False
+        self.grants = 0
+        self.samples: list[Sample] = []
+
+    def terms(self, duration_ns: int, allowance: Ranges | None, *, rows: bool) -> Terms:
+        crowd = self._crowd
+        others = self if len(crowd.agents) > 1 else None
+        grace_ns = 1000 * S
+        return Terms(crowd.time.clock, crowd.time.alarm, 0, duration_ns, grace_ns, allowance, self.done, rows, others)
+
+    def recorder(self, *, closed: bool) -> Recorder:
+        return Recorder("p", self._number, origin_ns=0, closed=closed, expects_summary=False, sampled=lambda: True)
+
+    def done(self) -> None:
+        self.over = True
+        self.samples = self.run.recorder.now.samples
+        left, grants, number = self.run.left, self.grants, self._number
+        self._crowd.post("from", number, lambda: self._crowd.dealer.ended(number, left, grants))
+
+    def hear(self, message: Cede | GrantStarts | GrantWorkers) -> None:
+        match message:
+            case Cede(deal, workers=True):
+                ceded, since_ns = self.run.cede_workers()
+                self._give(Ceded(self._number, 0, deal, (), ceded, since_ns))
+            case Cede(deal):
+                self._give(Ceded(self._number, 0, deal, () if self.over else self.run.cede_starts()))
+            case GrantStarts(numbers):
+                if not self.over:
+                    self.grants += 1
+                    self.run.grant_starts(numbers)
+            case GrantWorkers(workers, since_ns, notice):
+                self.run.grant_workers(workers, since_ns, notice=notice)
+
+    def lack_starts(self) -> None:
+        self._ask(Lack(self._number, 0))
+
+    def lack_worker(self, due_ns: int) -> None:
+        self._ask(Lack(self._number, 0, due_ns))
+
+    def offer(self, workers: int, since_ns: int) -> None:
+        assert workers > 0
+        self._give(Ceded(self._number, 0, None, (), workers, since_ns))
+
+    def _ask(self, lack: Lack) -> None:
+        crowd = self._crowd
+        crowd.post("from", self._number, lambda: crowd.tell(crowd.dealer.lack(lack)))
+
+    def _give(self, ceded: Ceded) -> None:
+        crowd = self._crowd
+        crowd.post("from", self._number, lambda: crowd.tell(crowd.dealer.ceded(ceded)))
+
+
+def open_phase(
+    crowd: Crowd,
+    offsets: list[int],
+    *,
+    duration_ns: int,
+    limit: int,
+    budget: int | None = None,
+    rows: int | None = None,
+) -> None:
+    """Run an open phase to its end."""
+    n = len(crowd.agents)
+    dealt = [None] * n if budget is None else shares(((0, budget),), n)
+    for number, member in enumerate(crowd.agents):
+        member.run = OpenRun(
+            member.pool,
+            islice(enumerate(offsets), number, None, n),
+            lambda index: b"%d" % index if rows is None or index < rows else None,
+            member.recorder(closed=False),
+            member.terms(duration_ns, dealt[number], rows=False),
+            limit=limit // n + (number < limit % n),
+            max_lag_ns=None,
+            until_idle=False,
+        )
+    crowd.time.run()
+
+
+def closed_phase(
+    crowd: Crowd, workers: int, *, duration_ns: int, numbers: Ranges | None = None, rows: bool = False
+) -> None:
+    """Run a closed phase to its end."""
+    n = len(crowd.agents)
+    dealt = [None] * n if numbers is None else shares(numbers, n)
+    for number, member in enumerate(crowd.agents):
+        member.run = ClosedRun(
+            member.pool,
+            [(0, duration_ns)] * (workers // n + (number < workers % n)),
+            count(number, n),
+            lambda index: b"%d" % index,
+            member.recorder(closed=True),
+            member.terms(duration_ns, dealt[number], rows=rows),
+        )
+    crowd.time.run()
+
+
+def every(gap_ns: int, n: int) -> list[int]:
+    return [k * gap_ns for k in range(n)]
+
+
+def ended(crowd: Crowd) -> bool:
+    return all(member.over for member in crowd.agents)
+
+
+def late_and_waited(samples: list[Sample]) -> Iterator[tuple[int, int]]:
+    for sample in samples:
+        if sample.started_ns is not None:
+            yield sample.index, sample.started_ns - sample.intended_ns
+
+
+COUNTS = [1, 2, 3, 7]
+
+
+@pytest.mark.parametrize("agents", COUNTS)
+@pytest.mark.parametrize("budget", [1, 2, 5, 599, 600])
+def test_workers_of_any_number_of_agents_start_exactly_what_is_allowed(agents: int, budget: int) -> None:
+    """Three workers whose calls take as different times as their numbers: the fastest agent takes what others leave."""
+    crowd = Crowd(min(agents, 3), lambda number: (1 + number % 7) * MS)
+    closed_phase(crowd, 3, duration_ns=100 * S, numbers=((0, budget),))
+    assert sorted(crowd.target.sent) == list(range(budget))
+    assert ended(crowd)
+    assert all(member.run.budget_reached for member in crowd.agents)
+    assert crowd.left == ()
+
+
+@pytest.mark.parametrize("agents", COUNTS)
+@pytest.mark.parametrize("rows", [2, 30, 100])
+def test_every_row_that_is_read_once_is_sent_whatever_the_agents(agents: int, rows: int) -> None:
+    crowd = Crowd(agents, lambda number: (50 if number % 5 == 0 else 3) * MS)
+    closed_phase(crowd, 7, duration_ns=100 * S, numbers=((0, rows),), rows=True)
+    assert sorted(crowd.target.sent) == list(range(rows))
+    assert all(member.run.feeder_exhausted and not member.run.budget_reached for member in crowd.agents)
+
+
+@pytest.mark.parametrize("agents", COUNTS)
+def test_the_numbers_that_are_left_at_the_end_are_those_that_were_not_sent(agents: int) -> None:
+    crowd = Crowd(agents, lambda number: 10 * MS)
+    closed_phase(crowd, 7, duration_ns=S, numbers=((0, 500), (600, 900)))
+    assert len(crowd.target.sent) == 700
+    unsent = {*range(500), *range(600, 900)} - {*crowd.target.sent}
+    assert list(each(crowd.left)) == sorted(unsent)
+
+
+@pytest.mark.parametrize("agents", COUNTS)
+def test_an_open_phase_of_any_number_of_agents_starts_exactly_what_is_allowed(agents: int) -> None:
+    crowd = Crowd(agents, lambda number: MS)
+    open_phase(crowd, every(10 * MS, 1000), duration_ns=10 * S, limit=20, budget=333)
+    assert len(crowd.target.sent) == 333
+    assert all(member.run.budget_reached for member in crowd.agents)
+
+
+@pytest.mark.parametrize("agents", [2, 3, 7])
+def test_a_limit_that_slow_calls_of_one_agent_use_up_is_the_limit_of_all_agents(agents: int) -> None:
+    """Every call of the first agent is slow: alone it would be held back with most of what is allowed left unused."""
+
+    def delay(number: int) -> int:
+        return S if number % agents == 0 else MS
+
+    crowd, alone = Crowd(agents, delay, way_ns=MS // 10), Crowd(1, delay)
+    for each_crowd in (crowd, alone):
+        open_phase(each_crowd, every(20 * MS, 500), duration_ns=10 * S, limit=20 * agents)
+    assert crowd.target.most == alone.target.most
+    assert crowd.lag("waited").count == 0  # at no time were all workers busy
+    longest = max(lag for _, lag in late_and_waited(crowd.samples()))
+    assert longest <= 2 * MS  # until the others have been asked
+
+
+@pytest.mark.parametrize("agents", [2, 3, 7])
+def test_starts_wait_for_the_target_only_while_no_agent_has_a_worker(agents: int) -> None:
+    """The target is too slow for the load: as with one agent nearly all of the wait is its own, and none is lost."""
+    crowd, alone = Crowd(agents, lambda number: 100 * MS, way_ns=MS // 10), Crowd(1, lambda number: 100 * MS)
+    for each_crowd in (crowd, alone):
+        open_phase(each_crowd, every(5 * MS, 1000), duration_ns=5 * S, limit=14)
+    assert crowd.target.most == alone.target.most == 14
+    assert abs(len(crowd.target.sent) - len(alone.target.sent)) <= 14
+    assert crowd.lag("waited").count >= 0.98 * alone.lag("waited").count
+    assert crowd.lag("late").count <= 2 * agents
+
+
+def test_a_start_that_its_own_agent_serves_before_another_with_room_could_answer_is_late() -> None:
+    """The first agent has two workers, whose calls take 30 ms, and three starts; the second has two and no call."""
+    crowd = Crowd(2, lambda number: 30 * MS if number % 2 == 0 else MS, way_ns=50 * MS)
+    open_phase(crowd, [0, 0, 1 * MS, 1 * MS, 10 * MS], duration_ns=S, limit=4)
+    assert [sample.started_ns for sample in crowd.samples()] == [0, 0, MS, MS, 30 * MS]
+    assert crowd.lag("waited").count == 0
+    assert crowd.lag("late").counts == {slot(20_000): 1}
+
+
+def test_that_no_agent_had_a_worker_says_nothing_about_later_once_one_was_given() -> None:
+    """All are busy until 200 ms, so that the fifth start waits for the target; from 1 s the second agent has room."""
+
+    def delay(number: int) -> int:
+        return 200 * MS if number < 4 else 30 * MS if number % 2 == 0 else MS
+
+    crowd = Crowd(2, delay, way_ns=10 * MS)
+    open_phase(crowd, [0, 0, 0, 0, 100 * MS, *(S + k * MS for k in range(8))], duration_ns=2 * S, limit=4)
+    started = [sample.started_ns for sample in crowd.samples()]
+    assert started == [0, 0, 0, 0, 200 * MS, *(S + k * MS for k in range(7)), S + 31 * MS]
+    assert crowd.lag("waited").counts == {slot(100_000): 1}
+    assert crowd.lag("late").counts == {slot(24_000): 1}
+
+
+def total_us(histogram: Histogram) -> float:
+    return (histogram.mean_us or 0) * histogram.count
+
+
+def held_up_us(samples: list[Sample], limit: int) -> float:
+    """For how long starts that were due found ``limit`` invocations in flight, all of them together."""
+    changes = sorted([(s.started_ns or 0, 1) for s in samples] + [(s.ended_ns, -1) for s in samples])
+    full, since, in_flight = [], 0, 0
+    for at, change in changes:
+        if in_flight == limit and at > since:
+            full.append((since, at))
+        in_flight += change
+        since = at
+    return (
+        sum(max(0, min(stop, s.started_ns or 0) - max(start, s.intended_ns)) for s in samples for start, stop in full)
+        / 1000
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(agents=st.sampled_from([1, 2, 3, 7]), seed=st.integers(0, 2**32), limit=st.integers(7, 20))
+def test_no_more_is_called_waited_than_the_time_in_which_all_workers_of_all_agents_were_busy(
+    agents: int, seed: int, limit: int
+) -> None:
+    way_us = 20
+    chance = random.Random(seed)
+    offsets = [0]
+    for _ in range(300):
+        offsets.append(offsets[-1] + int(chance.expovariate(1 / (6 * MS))))
+    times = [int(chance.expovariate(1 / (60 * MS))) + 1 for _ in offsets]
+    crowd = Crowd(agents, lambda number: times[number], way_ns=way_us * 1000)
+    open_phase(crowd, offsets, duration_ns=offsets[-1] + 60 * S, limit=limit)
+    samples, waited = crowd.samples(), crowd.lag("waited")
+    held_up = held_up_us(samples, limit)
+    slack = 0.001 * held_up + 4 * way_us * waited.count * (agents > 1) + waited.count
+    assert total_us(waited) <= held_up + slack
+    if agents == 1:
+        assert total_us(waited) >= held_up - slack
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    agents=st.sampled_from([2, 3, 7]),
+    seed=st.integers(0, 2**32),
+    limit=st.integers(7, 40),
+    budget=st.none() | st.integers(1, 400),
+    way_us=st.sampled_from([50, 500, 5_000]),
+)
+def test_no_sum_depends_on_how_many_agents_share_an_open_phase(
+    agents: int, seed: int, limit: int, budget: int | None, way_us: int
+) -> None:
+    """Random schedules, calls and delays of messages: never more in flight nor started than allowed, and none lost."""
+    chance = random.Random(seed)
+    at = 0
+    offsets = []
+    for _ in range(chance.randrange(1, 500)):
+        at += int(chance.expovariate(1 / (10 * MS)))
+        offsets.append(at)
+    times = [int(chance.expovariate(1 / (100 * MS))) + 1 for _ in offsets]
+    crowd = Crowd(agents, lambda number: times[number], way_ns=way_us * 1000, seed=seed)
+    open_phase(crowd, offsets, duration_ns=at + 60 * S, limit=limit, budget=budget)
+    assert ended(crowd)
+    assert crowd.target.most <= limit
+    assert len(crowd.target.sent) == len({*crowd.target.sent}) == min(len(offsets), budget or len(offsets))
+    assert sum(member.run.room for member in crowd.agents) == limit  # nothing is in flight any more
+    if budget is not None:
+        assert size(crowd.left) == budget - len(crowd.target.sent)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    agents=st.sampled_from([1, 2, 3, 7]),
+    seed=st.integers(0, 2**32),
+    workers=st.integers(7, 20),
+    numbers=st.integers(1, 600),
+    hole=st.integers(1, 50),
+    way_us=st.sampled_from([50, 500, 5_000]),
+)
+def test_workers_send_every_number_once_and_tell_what_is_left_however_long_messages_take(
+    agents: int, seed: int, workers: int, numbers: int, hole: int, way_us: int
+) -> None:
+    chance = random.Random(seed)
+    whole: Ranges = ((0, numbers), (numbers + hole, 2 * numbers + hole))
+    times = [int(chance.expovariate(1 / (50 * MS))) + 1 for _ in range(2 * numbers + hole)]
+    crowd = Crowd(agents, lambda number: times[number], way_ns=way_us * 1000, seed=seed)
+    closed_phase(crowd, workers, duration_ns=chance.randrange(1, 5 * S), numbers=whole)
+    assert ended(crowd)
+    assert sorted([*crowd.target.sent, *each(crowd.left)]) == list(each(whole))
+
+
+def test_what_is_given_to_an_agent_that_has_just_ended_is_not_lost() -> None:
+    dealer = Dealer(2, 0)
+    assert dealer.lack(Lack(0, 0)) == [(1, Cede(1, workers=False))]
+    assert dealer.ceded(Ceded(1, 0, 1, ((5, 9),))) == [(0, GrantStarts(((5, 9),)))]
+    dealer.ended(0, (), 0)  # it ended before it heard of that
+    dealer.ended(1, ((3, 5),), 0)
+    assert dealer.left == ((3, 9),)
+
+
+def test_reports_about_an_earlier_phase_change_nothing() -> None:
+    dealer = Dealer(2, at_ns=5)
+    assert dealer.lack(Lack(0, 4)) == []
+    assert dealer.ceded(Ceded(1, 4, None, workers=3)) == []
+
+
+def test_a_worker_that_nobody_waits_for_goes_back_to_who_offered_it() -> None:
+    assert Dealer(2, 0).ceded(Ceded(1, 0, None, workers=2, since_ns=7)) == [(1, GrantWorkers(2, 7, notice=False))]
+
+
+def test_what_a_dead_agent_held_is_never_dealt_again() -> None:
+    """It was asked and never answers: the others go without it, and nothing is made up for it."""
+    dealer = Dealer(3, 0)
+    dealer.lack(Lack(0, 0))
+    assert dealer.ceded(Ceded(1, 0, 1, ((10, 12),))) == []  # agent 2 has died
+    dealer.ended(0, (), 0)
+    dealer.ended(1, (), 0)
+    assert dealer.left == ((10, 12),)
+
+
+RANGES = st.lists(st.integers(0, 200), unique=True).map(
+    lambda numbers: united(*(((number, number + 1),) for number in numbers))
+)
+
+
+@given(RANGES, st.integers(0, 250), st.integers(1, 9))
+def test_ranges_are_parted_and_shared_without_losing_a_number(ranges: Ranges, n: int, agents: int) -> None:
+    numbers = list(each(ranges))
+    first, rest = parted(ranges, n)
+    assert list(each(first)) == numbers[:n]
+    assert list(each(rest)) == numbers[n:]
+    dealt = shares(ranges, agents)
+    assert [number for share in dealt for number in each(share)] == numbers
+    assert max(map(size, dealt)) - min(map(size, dealt)) <= 1
+    assert united(*dealt) == ranges
+    assert size(parted(ENDLESS, n)[0]) == n
