@@ -31,16 +31,18 @@ cdef class Run:
     cdef object _request(self, long long index)
 
 cdef class OpenRun(Run):
-    cdef object _schedule, _max_lag_ns, _stage, _alarm
+    cdef object _schedule, _max_lag_ns, _stage, _alarm, _scarce
     cdef bint _until_idle, _available, _exhausted_schedule, _short_of_workers, _short, _on_notice
-    cdef long long _limit, _left, _available_since_ns, _full_since_ns, _scarce_since_ns, _owed_ns, _grace_from_ns
+    cdef long long _limit, _left, _available_since_ns, _full_since_ns, _owed_ns, _grace_from_ns
     cdef long long _load_end_ns, _index, _due_ns
 
     @cython.locals(worker=Worker, free=list, due=cython.longlong, since=cython.longlong, now=cython.longlong,
                    late=cython.longlong, waited=cython.longlong)
     cdef bint _start(self) except -1
     cdef object _next(self)
-    cdef long long _waited_until(self, long long since_ns)
+    @cython.locals(without=cython.longlong, since=cython.longlong, until=cython.longlong, due=cython.longlong)
+    cdef long long _without_until(self, long long at_ns)
+    cdef long long _waited_until(self, long long at_ns)
 
 cdef class ClosedRun(Run):
     cdef object _indices, _alarm, _numbers

@@ -28,6 +28,7 @@ sockets and in virtual time.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -282,7 +283,8 @@ class OpenRun(Run):
         self._stage = self._dispatch
         self._available = limit > 0
         self._available_since_ns = self._full_since_ns = terms.begin_ns
-        self._scarce_since_ns = terms.begin_ns if terms.others is None else _NEVER_NS
+        # when no agent had a worker, as far as that is known and the next start has to do with it
+        self._scarce = deque([(terms.begin_ns, _NEVER_NS)] if terms.others is None else [])
         self._short = self._on_notice = False
         self._owed_ns = 0
         self._short_of_workers = False
@@ -313,9 +315,13 @@ class OpenRun(Run):
 
     def take_short_of_workers(self) -> bool:
         """Whether a start that was due found all workers busy, of all agents, since the last call, or does now."""
-        waits = self._waits() and self._scarce_since_ns != _NEVER_NS
+        waits = self._waits() and self._is_scarce()
         short, self._short_of_workers = self._short_of_workers or waits, False
         return short
+
+    def _is_scarce(self) -> bool:
+        """Whether all other agents are known to have no worker left."""
+        return bool(self._scarce) and self._scarce[-1][1] == _NEVER_NS
 
     def _waits(self) -> bool:
         return self._stage == self._dispatch and not self._available and self._due_ns <= self._clock()
@@ -395,9 +401,19 @@ class OpenRun(Run):
         self._others.lack_worker(self._due_ns)
         return False
 
-    def _waited_until(self, since_ns: int) -> int:
+    def _without_until(self, at_ns: int) -> int:
+        """For how long until then the next start has been due and no agent had a worker, as far as is known."""
+        scarce = self._scarce
+        while scarce and scarce[0][1] <= self._due_ns:
+            scarce.popleft()
+        without = 0
+        for since, until in scarce:
+            without += max(0, min(until, at_ns) - max(since, self._due_ns))
+        return without
+
+    def _waited_until(self, at_ns: int) -> int:
         """For how long until then the next start has waited for a worker that no agent had, for no fault of ours."""
-        return max(0, since_ns - max(self._due_ns, self._scarce_since_ns) - self._owed_ns)
+        return max(0, self._without_until(at_ns) - self._owed_ns)
 
     def _start(self) -> bool:
         """Start what is due; whether the phase may go on."""
@@ -420,7 +436,7 @@ class OpenRun(Run):
             late = self._owed_ns = now - due
         else:
             waited = self._waited_until(since)
-            self._short_of_workers = self._short_of_workers or waited > 0 or self._scarce_since_ns <= due
+            self._short_of_workers = self._short_of_workers or waited > 0 or self._without_until(since) > 0
             # what is ours of the wait is passed on to whoever waits behind this start
             self._owed_ns = since - due - waited
             late = now - since + self._owed_ns
@@ -453,9 +469,7 @@ class OpenRun(Run):
         ours = self._available and self._available_since_ns < self._end_ns
         if self._owed_ns > _PUNCTUAL_NS and self._end_ns - self._due_ns <= self._owed_ns:
             ours = True
-        if self._scarce_since_ns > max(self._due_ns, self._begin_ns) and 2 * self._scarce_since_ns > (
-            self._due_ns + self._end_ns
-        ):
+        if 2 * self._without_until(self._end_ns) < self._end_ns - self._due_ns:
             ours = True  # for most of the time another agent had room, or may have had
         self._dropped("phase_end", self._end_ns, ours=ours)
         self._next()
@@ -516,12 +530,15 @@ class OpenRun(Run):
 
         ``notice`` says whether others still wait for any.
         """
+        scarce = self._scarce
         if not workers:
-            self._scarce_since_ns = since_ns
+            if not self._is_scarce():
+                scarce.append((max(since_ns, scarce[-1][1]) if scarce else since_ns, _NEVER_NS))
             return
+        if self._is_scarce():
+            scarce.append((scarce.pop()[0], since_ns))
         self._short = False
         self._on_notice = notice
-        self._scarce_since_ns = _NEVER_NS
         self._limit += workers
         if self._in_flight < self._limit:
             if not self._available:

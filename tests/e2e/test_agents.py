@@ -164,8 +164,9 @@ async def test_a_target_that_is_too_slow_takes_the_same_rate_from_one_agent_as_f
         run, slow = await ran(loadgen, directory, agents, [190, 10], phases)
         assert run.code in (0, 97), run.stderr
         assert slow.most == 6
-        assert run.summary["totals"]["reasons"].keys() == {"dropped/phase_end"}
-        started.append(run.summary["totals"]["started"])
+        totals = run.summary["totals"]
+        assert totals["reasons"]["dropped/phase_end"] >= 0.9 * totals["dropped"]
+        started.append(totals["started"])
     assert started[1] == pytest.approx(started[0], rel=0.1)
 
 

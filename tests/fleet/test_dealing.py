@@ -333,12 +333,12 @@ def held_up_us(samples: list[Sample], limit: int) -> float:
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(agents=st.sampled_from([1, 2, 3, 7]), seed=st.integers(0, 2**32), limit=st.integers(7, 20))
-def test_no_more_is_called_waited_than_the_time_in_which_all_workers_of_all_agents_were_busy(
+def test_what_is_called_waited_is_the_time_in_which_all_workers_of_all_agents_were_busy(
     agents: int, seed: int, limit: int
 ) -> None:
-    way_us = 20
+    way_us = 10
     chance = random.Random(seed)
     offsets = [0]
     for _ in range(300):
@@ -350,11 +350,10 @@ def test_no_more_is_called_waited_than_the_time_in_which_all_workers_of_all_agen
     held_up = held_up_us(samples, limit)
     slack = 0.001 * held_up + 4 * way_us * waited.count * (agents > 1) + waited.count
     assert total_us(waited) <= held_up + slack
-    if agents == 1:
-        assert total_us(waited) >= held_up - slack
+    assert total_us(waited) >= held_up - slack
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     agents=st.sampled_from([2, 3, 7]),
     seed=st.integers(0, 2**32),
@@ -383,7 +382,7 @@ def test_no_sum_depends_on_how_many_agents_share_an_open_phase(
         assert size(crowd.left) == budget - len(crowd.target.sent)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     agents=st.sampled_from([1, 2, 3, 7]),
     seed=st.integers(0, 2**32),
