@@ -16,6 +16,7 @@ from loadgen.scenario.endpoint import iam_of, iam_origin, in_clear
 from loadgen.scenario.fault import Path, show
 from loadgen.scenario.model import CostRule, Metric, MetricRule, Rule, ShareRule
 from loadgen.scenario.platform_codes import is_fault
+from loadgen.scenario.template import GAP, PLACEHOLDER, without_fields
 
 Found = Iterator[tuple[Path, str]]
 
@@ -26,6 +27,8 @@ _WRITE_PRICES = "write prices: huawei-cny-2024-09, or the file of your own price
 EXPERIMENTS = ("cold-starts", "capacity", "memory")
 SHAPES = ("rate", "burst", "workers", "trace")
 _PLATFORM_METRICS = frozenset({Metric.DURATION, Metric.BILLED_DURATION, Metric.OVERHEAD})
+_WITHOUT_BODY = frozenset({"CONNECT", "TRACE"})
+"""Methods whose requests have no content. Source: RFC 9110, 9.3.6 and 9.3.8."""
 _OF_A_SIZE = frozenset({Metric.LATENCY, Metric.LATENCY_ALL, Metric.SERVICE_TIME, Metric.DURATION})
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")  # RFC 9110, 5.6.2
 _CREDENTIALS = frozenset({"authorization", "cookie", "x-auth-token", "x-security-token", "x-api-key"})
@@ -76,8 +79,11 @@ def _faults(block: dict[str, Any], path: Path) -> Found:
 
 def url_fault(url: str, *, origin: bool) -> str | None:
     """What is wrong with a URL (or, with ``origin``, one without path), completing "got …"; None when it is right."""
+    url = url if origin else without_fields(url)
     try:
         parts = urlsplit(url)
+        if GAP in parts.netloc:
+            return "expected placeholders in the path and the query only, as all calls go to one host and port"
         if not parts.hostname or parts.port == 0:
             return "expected a host and a port from 1 to 65535"
         parts.hostname.encode("idna")  # as looking it up does
@@ -225,13 +231,17 @@ def _http_target(target: dict[str, Any]) -> Found:
     for key in ("endpoint", "project_id", "function", "auth", "response", "log", "memory"):
         if key in target:
             yield ("target", key), f"{key} belongs to a function, but this target is a url; remove one of them"
-    if isinstance(target["url"], str) and (fault := url_fault(target["url"], origin=False)):
-        yield ("target", "url"), f"got {_without_user(target['url'])}, {fault}"
     headers = _mapping(target, "headers")
     yield from _headers(headers)
+    url = target["url"]
+    if not isinstance(url, str):
+        return
+    if fault := url_fault(url, origin=False):
+        yield ("target", "url"), f"got {_without_user(url)}, {fault}"
+        return
     for name in headers:
-        if name.lower() in _CREDENTIALS and isinstance(target["url"], str):
-            yield from _in_clear(("target", "headers", name), target["url"], target, f"the header {name}")
+        if name.lower() in _CREDENTIALS:
+            yield from _in_clear(("target", "headers", name), url, target, f"the header {name}")
 
 
 def _function_target(target: dict[str, Any], data: dict[str, Any]) -> Found:
@@ -257,7 +267,7 @@ def _headers(headers: dict[str, Any]) -> Found:
             yield path, "the same header is written twice; header names do not depend on case"
         elif name.lower() in _FRAMING:
             yield path, "this header follows from the event and target.connections; remove it"
-        elif isinstance(value, str) and not re.match(r"[\t -~]*\Z", value):
+        elif isinstance(value, str) and not re.match(r"[\t -~]*\Z", PLACEHOLDER.sub("", value)):
             yield path, "got a line break or a character that is not ASCII, expected printable ASCII"
         seen.add(name.lower())
 
@@ -304,6 +314,13 @@ def _in_clear(path: Path, url: str, target: dict[str, Any], credentials: str = "
 
 
 def _event(data: dict[str, Any]) -> Found:
+    method = _mapping(data, "target").get("method")
+    for key in ("event", "event_file"):
+        if key in data and method in _WITHOUT_BODY:
+            yield (
+                (key,),
+                f"a {method} request has no body, so this would not be sent; remove it, or write target.method",
+            )
     if "event" in data and "event_file" in data:
         yield ("event_file",), "event is written too; keep one of them"
 

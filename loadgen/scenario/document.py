@@ -225,9 +225,10 @@ class Target(Struct, forbid_unknown_fields=True):
         Annotated[
             str,
             Meta(
-                pattern=r"^[hH][tT][tT][pP][sS]?://[!-~]+$",
-                description="Any HTTP endpoint, instead of a function.",
-                examples=["http://127.0.0.1:8080/hello"],
+                pattern=r"^[hH][tT][tT][pP][sS]?://(?:\{\{[^{}]+\}\}|(?!\{\{[^{}]+\}\})[!-~])+$",
+                description="Any HTTP endpoint, instead of a function; `{{field}}` in its path and query comes from "
+                "the feeder.",
+                examples=["http://127.0.0.1:8080/hello", "http://127.0.0.1:8080/users/{{user}}"],
                 extra={"expected": "a URL such as http://127.0.0.1:8080/hello, in ASCII"},
             ),
         ]
@@ -247,7 +248,10 @@ class Target(Struct, forbid_unknown_fields=True):
     headers: (
         Annotated[
             dict[str, str],
-            Meta(description="Header fields of a url, sent as written, in order.", extra={"secret": True}),
+            Meta(
+                description="Header fields of a url, sent as written, in order; `{{field}}` comes from the feeder.",
+                extra={"secret": True},
+            ),
         ]
         | UnsetType
     ) = UNSET
@@ -262,7 +266,7 @@ class Target(Struct, forbid_unknown_fields=True):
 
 
 class Feeder(Struct, forbid_unknown_fields=True):
-    """Rows that fill the event's `{{field}}` placeholders."""
+    """Rows that fill the `{{field}}` placeholders of the event, and of a url and its headers."""
 
     file: Annotated[Text, Meta(description="CSV with a header line, or JSON lines (.jsonl, .ndjson).")]
     order: Annotated[
@@ -703,7 +707,10 @@ class Scenario(Struct, forbid_unknown_fields=True):
         | UnsetType
     ) = UNSET
     event_file: Annotated[Text, Meta(description="A JSON file with the event, instead of event.")] | UnsetType = UNSET
-    feeder: Annotated[Feeder, Meta(description="Rows for the event's placeholders.")] | UnsetType = UNSET
+    feeder: (
+        Annotated[Feeder, Meta(description="Rows for the placeholders of the event, a url and its headers.")]
+        | UnsetType
+    ) = UNSET
     phases: Annotated[
         list[Phase],
         Meta(max_length=1000, description="Stretches of load, one after another; at least one not warm-up."),
