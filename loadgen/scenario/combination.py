@@ -14,15 +14,13 @@ from urllib.parse import urlsplit
 from loadgen.scenario import rule, units
 from loadgen.scenario.endpoint import iam_of, iam_origin, in_clear
 from loadgen.scenario.fault import Path, show
-from loadgen.scenario.model import CostRule, Metric, MetricRule, Rule, ShareRule
+from loadgen.scenario.model import LEAST_CALIBRATION, LEAST_COLD, CostRule, Metric, MetricRule, Rule, ShareRule
 from loadgen.scenario.platform_codes import is_fault
 from loadgen.scenario.template import GAP, PLACEHOLDER, without_fields
 
 Found = Iterator[tuple[Path, str]]
 
 DEFAULT_FUNCTION = "hello"
-CALIBRATION = 200
-"""How many calls that are known to be warm the classifier of cold starts needs."""
 _WRITE_PRICES = "write prices: huawei-cny-2024-09, or the file of your own price book"
 EXPERIMENTS = ("cold-starts", "capacity", "memory")
 SHAPES = ("rate", "burst", "workers", "trace")
@@ -111,6 +109,8 @@ def _kind(data: dict[str, Any]) -> Found:
         yield from _capacity(data)
     if kind == "cold-starts":
         yield from _cold_starts(_mapping(data, "cold-starts"), _mapping(data, "target"))
+        if _mapping(data, "target").get("endpoint") == "emulator":
+            yield from _silence(data)
     if kind == "memory":
         yield from _memory(_mapping(data, "memory"), _mapping(data, "target"))
 
@@ -196,13 +196,27 @@ def _cold_starts(block: dict[str, Any], target: dict[str, Any]) -> Found:
         )
     yield from _twice(("cold-starts", "versions"), block.get("versions"))
     yield from _twice(("cold-starts", "induce"), induce)
-    warm = block.get("warm")
-    if isinstance(warm, int) and warm < CALIBRATION and "probe" not in block and target.get("log", "none") == "none":
-        yield (
-            ("cold-starts", "warm"),
-            f"got {warm}, and cold calls are told from warm ones by at least {CALIBRATION}; write more, or probe for a "
-            "function that tells by itself",
-        )
+    if "probe" in block or target.get("log", "none") != "none":
+        return
+    for key, least in (("cold", LEAST_COLD), ("warm", LEAST_CALIBRATION)):
+        count = block.get(key)
+        if isinstance(count, int) and count < least:
+            yield (
+                ("cold-starts", key),
+                f"got {count}, and cold calls are told from warm ones by at least {least} {key} ones; write more, or "
+                "probe for a function that tells by itself",
+            )
+
+
+def _silence(data: dict[str, Any]) -> Found:
+    """Silence after which the emulator still has its instances."""
+    block, means = _mapping(data, "cold-starts"), _mapping(data, "cold-starts").get("induce", ["gap", "burst"])
+    gap, lives = block.get("gap", "90s"), _mapping(data, "emulator").get("keep_alive", "60s")
+    if not isinstance(means, list) or not {"gap", "burst"} & set(_texts(means)):
+        return
+    if isinstance(gap, str) and isinstance(lives, str) and units.duration(gap) < units.duration(lives):
+        message = f"gap is {gap}, and the emulator keeps an idle instance for {lives}, so nothing would be cold"
+        yield ("cold-starts", "gap"), f"{message}; write a longer gap, or a shorter emulator.keep_alive"
 
 
 def _twice(path: Path, items: object) -> Found:
