@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from loadgen.scenario import rule, units
 from loadgen.scenario.endpoint import iam_of, iam_origin, in_clear
 from loadgen.scenario.fault import Path, show
+from loadgen.scenario.function import named
 from loadgen.scenario.model import LEAST_CALIBRATION, LEAST_COLD, CostRule, Metric, MetricRule, Rule, ShareRule
 from loadgen.scenario.platform_codes import is_fault
 from loadgen.scenario.template import GAP, PLACEHOLDER, without_fields
@@ -267,7 +268,7 @@ def _function_target(target: dict[str, Any], data: dict[str, Any]) -> Found:
         yield ("target", "endpoint"), f"got {_without_user(endpoint)}, {fault}"
     if "function" not in target and (endpoint != "emulator" or only_function(_mapping(data, "emulator")) is None):
         yield ("target",), "function is missing: its URN or its name"
-    elif "project_id" not in target and endpoint != "emulator" and project_of(target.get("function", "")) is None:
+    elif "project_id" not in target and endpoint != "emulator" and not _names_project(target.get("function")):
         yield ("target",), "project_id is missing: the function's name alone does not say which project it is in"
 
 
@@ -476,12 +477,9 @@ def only_function(emulator: dict[str, Any]) -> str | None:
     return next(iter(functions)) if len(functions) == 1 else None
 
 
-def project_of(function: object) -> str | None:
-    """The project that a function's URN or short form names; None when it names none."""
-    fields = function.split(":") if isinstance(function, str) else []
-    if len(fields) >= 7:
-        return fields[3]
-    return fields[0] if len(fields) in (3, 4) else None
+def _names_project(function: object) -> bool:
+    found = named(function) if isinstance(function, str) else None
+    return found is not None and found.project is not None
 
 
 def _without_user(url: str) -> str:
