@@ -27,6 +27,8 @@ PositiveRate = Annotated[
 ]
 Share = Annotated[str, Meta(pattern=units.SHARE, examples=["3%", "0.1%"], extra={"read": units.share})]
 Money = Annotated[str, Meta(pattern=units.MONEY, examples=["0.50 CNY"], extra={"read": units.money})]
+_COMPARISON = "[<>=]"
+"""What every rule has; the rest is said by the function that reads it."""
 Price = Annotated[str, Meta(pattern=units.PRICE, examples=["1.33", "0.00011108"], extra={"read": units.price})]
 Name = Annotated[
     str,
@@ -225,7 +227,7 @@ class Target(Struct, forbid_unknown_fields=True):
         Annotated[
             str,
             Meta(
-                pattern=r"^[hH][tT][tT][pP][sS]?://(?:\{\{[^{}]+\}\}|(?!\{\{[^{}]+\}\})[!-~])+$",
+                pattern=r"^[hH][tT][tT][pP][sS]?://(?:[!-z|-~]|\{[!-z|-~]|\{\{[^{}]+\}\})+$",
                 description="Any HTTP endpoint, instead of a function; `{{field}}` in its path and query comes from "
                 "the feeder.",
                 examples=["http://127.0.0.1:8080/hello", "http://127.0.0.1:8080/users/{{user}}"],
@@ -647,7 +649,14 @@ class Capacity(Struct, forbid_unknown_fields=True):
     """The experiment that finds the largest rate at which rules hold."""
 
     slo: Annotated[
-        list[Annotated[str, Meta(examples=["latency.p99 < 250ms", "errors < 0.1%"], extra={"read": rule.parse})]],
+        list[
+            Annotated[
+                str,
+                Meta(
+                    pattern=_COMPARISON, examples=["latency.p99 < 250ms", "errors < 0.1%"], extra={"read": rule.parse}
+                ),
+            ]
+        ],
         Meta(min_length=1, description="Rules that must hold: percentiles of latency, and shares."),
     ]
     from_: Annotated[PositiveRate, Meta(description="The smallest rate worth knowing about.")] = field(
@@ -683,7 +692,12 @@ class MemoryComparison(Struct, forbid_unknown_fields=True):
     blocks: Annotated[int, Meta(ge=2, le=10_000, description="Calls of each size in a round.")] = 20
     rounds: Annotated[int, Meta(ge=2, le=1000, description="Most rounds, each on new instances.")] = 10
     slo: Annotated[
-        list[Annotated[str, Meta(examples=["latency.p99 < 300ms", "errors < 1%"], extra={"read": rule.parse})]],
+        list[
+            Annotated[
+                str,
+                Meta(pattern=_COMPARISON, examples=["latency.p99 < 300ms", "errors < 1%"], extra={"read": rule.parse}),
+            ]
+        ],
         Meta(description="Rules that the size has to meet: percentiles of warm calls, and errors."),
     ] = []
     tie: Annotated[Share, Meta(description="Costs that differ by less are as good as each other.")] = "2%"
@@ -717,7 +731,14 @@ class Scenario(Struct, forbid_unknown_fields=True):
     ] = []
     thresholds: Annotated[
         list[
-            Annotated[str, Meta(examples=["latency.p99 < 250ms", "steady:errors < 0.1%"], extra={"read": rule.parse})]
+            Annotated[
+                str,
+                Meta(
+                    pattern=_COMPARISON,
+                    examples=["latency.p99 < 250ms", "steady:errors < 0.1%"],
+                    extra={"read": rule.parse},
+                ),
+            ]
         ],
         Meta(description="Rules that decide the exit code."),
     ] = []

@@ -33,4 +33,6 @@ def named(text: str) -> Named | None:
         return None
     aliased = len(fields) > 1 and fields[-1].startswith("!")
     qualifier = fields.pop() if aliased or len(fields) == 4 else None
-    return Named(*reversed(fields), qualifier=qualifier)
+    package = fields[-2] if len(fields) > 1 else None
+    project = fields[-3] if len(fields) > 2 else None
+    return Named(fields[-1], package, project, qualifier)

@@ -58,6 +58,14 @@ def substitute(node: Node, environment: Mapping[str, str], faults: list[Fault], 
         return node
 
 
+def refers(scalar: Scalar) -> bool:
+    """Whether any of a value came from the environment, or might have."""
+    try:
+        return "$" in scalar.raw and any(isinstance(part, _Reference) for part in _parts(scalar.raw))
+    except ValueError:
+        return False
+
+
 def masked(scalar: Scalar) -> str:
     """A secret as it may be written out: references stay, ``***`` stands for what was literal.
 
