@@ -122,6 +122,8 @@ def _total(scenario: Scenario, counts: list[Starts]) -> str:
 
 def _experiment(scenario: Scenario) -> Iterator[str]:
     """What is known beforehand of a run that asks for its load as it goes."""
+    from loadgen.experiments.forecast import rows_allow
+
     if scenario.capacity is not None:
         asked = scenario.capacity
         ends = f"{_rate(asked.from_rate)} to {_rate(asked.to_rate)}"
@@ -142,6 +144,8 @@ def _experiment(scenario: Scenario) -> Iterator[str]:
         what = "LOADGEN_RUN in its environment" if scenario.memory is None else "its memory size"
         yield f"  changes the function's settings, {what}, and puts them back"
     yield f"total: not known beforehand: kind: {scenario.kind} asks for its load as it goes; budget bounds it"
+    if (rows := rows_allow(scenario)) is not None:
+        yield f"note: the feeder has {rows} rows and is read once: after them nothing can be sent"
     yield f"budget: {_budget(scenario)}"
 
 

@@ -68,7 +68,8 @@ VALUES = [
     ]),
     *((f"budget: {{{budget}}}", "top", right) for budget, right in [
         ("invocations: 100", True), ("invocations: 1e2", True), ("invocations: '${B:-100}'", True),
-        ("invocations: 0", False), ("duration: 5", False), ("duration: 5s", True), ("duration: '${D:-5}s'", True), ("in_flight: true", False),
+        ("invocations: 0", False), ("duration: 5", False), ("duration: 5s", True), ("duration: '${D:-5}s'", True),
+        ("in_flight: true", False),
     ]),
     *((f"{PLATFORM}, project_id: {project}", "target", right) for project, right in [
         ("123456", True), ("007", True), ('"007"', True), ("0123456789abcdef", True), ("1e5", True), ("1.50", True),
