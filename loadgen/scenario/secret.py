@@ -117,6 +117,7 @@ class Secrets:
         self._values = values(target)
         self._fed = sorted(_hideable(set(fed)))
         self._longest = max(map(len, self._fed), default=0)
+        self._starts = {value[:_SHORTEST] for value in self._fed}
         self._brief = {value for value in self._fed if len(value) < _TELLING}
         self._lengths = {len(value) for value in self._brief}
 
@@ -132,7 +133,7 @@ class Secrets:
         """Those of a feeder that a text may hold, found where its escapes are undone: of many, the most alike."""
         found = set()
         for each in {text, unquote(text), unescape(text), _BACKSLASHED.sub(_unbackslashed, text)}:
-            for at in range(len(each)):
+            for at in (at for at in range(len(each)) if each[at : at + _SHORTEST] in self._starts):
                 found |= {each[at : at + length] for length in self._lengths} & self._brief
                 place = bisect(self._fed, each[at : at + self._longest])
                 found |= {v for v in self._fed[max(0, place - 1) : place + 1] if each.startswith(v[:_TELLING], at)}

@@ -22,13 +22,14 @@ phases: [{name: steady, rate: 20/s, duration: 1s}]
 """
 
 
-@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(("method", "event"), [("GET", False), ("POST", True), ("GET", True), ("DELETE", True)])
 async def test_every_row_is_in_the_path_the_query_and_the_headers_as_it_is(
-    loadgen: Loadgen, tmp_path: Path, method: str
+    loadgen: Loadgen, tmp_path: Path, method: str, event: bool
 ) -> None:
     rows = "".join(f'{n},"{value}"\n' for n, value in enumerate(VALUES))
     (tmp_path / "users.csv").write_text("n,user\n" + rows)
-    text = SCENARIO + ('event: {user: "{{user}}"}\n' if method == "POST" else "")
+    text = SCENARIO.replace("target:", f"target:\n  method: {method}")
+    text += 'event: {user: "{{user}}"}\n' if event else ""
     async with serving(answer_all) as server:
         run = await asyncio.to_thread(loadgen, text.replace("PORT", str(server.port)))
     assert run.passed, run.stderr
@@ -40,7 +41,7 @@ async def test_every_row_is_in_the_path_the_query_and_the_headers_as_it_is(
         parts = urlsplit(start.split(" ")[1])
         value = unquote(parts.path.removeprefix("/users/"))
         assert parse_qs(parts.query) == {"q": [value], "fixed": ["1"]}
-        assert body == ("" if method == "GET" else f'{{"user":"{value}"}}')
+        assert body == (f'{{"user":"{value}"}}' if event else "")
         number = VALUES.index(value)
         assert [line for line in lines if line.startswith(("X-Row", "Host"))] == [
             f"X-Row: row {number}",
