@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,13 +15,16 @@ from loadgen.scenario.fault import ScenarioError
 from loadgen.scenario.load import load_file
 from loadgen.scenario.model import (
     NS_PER_S,
+    Arrivals,
     Bursts,
     ConstantRate,
     FunctionTarget,
+    IamAuth,
     MetricRule,
     Phase,
     RampRate,
     Rate,
+    RateRule,
     Scenario,
     Shape,
     StepRates,
@@ -28,6 +32,9 @@ from loadgen.scenario.model import (
     Trace,
     Workers,
 )
+
+if TYPE_CHECKING:
+    from loadgen.experiments.forecast import Starts
 
 
 @click.command()
@@ -45,8 +52,18 @@ def check(file: Path, overrides: tuple[str, ...], offline: bool) -> None:
         output.say(error.render())
         sys.exit(2)
     scenario = with_credentials(loaded.scenario, quiet=False)
-    for line in (*plan(scenario), *_outlook(scenario, offline)):
+    unused = _unused(scenario.target) if "tls" in loaded.document["target"] else ()
+    for line in (*plan(scenario), *unused, *_outlook(scenario, offline)):
         click.echo(line)
+
+
+def _unused(target: Target) -> Iterator[str]:
+    """Whether settings of TLS have nothing to be for: neither the target nor IAM."""
+    urls = [target.endpoint if isinstance(target, FunctionTarget) else target.url]
+    if isinstance(target, FunctionTarget) and isinstance(target.auth, IamAuth):
+        urls.append(target.auth.url)
+    if not any(url.lower().startswith("https:") for url in urls):
+        yield "note: target.tls is unused: without https:// there is no certificate to check"
 
 
 def _outlook(scenario: Scenario, offline: bool) -> Iterator[str]:
@@ -70,32 +87,43 @@ def _outlook(scenario: Scenario, offline: bool) -> Iterator[str]:
 
 def plan(scenario: Scenario) -> Iterator[str]:
     """What a run of the scenario would do, as lines of plain text."""
-    from loadgen.pacing import expected
+    from loadgen.experiments.forecast import starts
 
     yield f"{scenario.name}: {describe_target(scenario.target)}"
-    known: list[int] = []
-    for phase in scenario.phases:
-        count = expected(phase)
-        if count is not None:
-            known.append(count)
+    counts = starts(scenario)
+    for phase, count in zip(scenario.phases, counts, strict=True):
         yield f"  {phase.name}{' (warm-up)' if phase.warmup else ''}: {describe_shape(phase.shape)}, " + _load(
             phase, count
         )
     if scenario.kind != "load":
         yield from _experiment(scenario)
         return
-    closed = len(known) < len(scenario.phases)
-    preflight = " + 1 pre-flight" if scenario.target.preflight else ""
-    length = seconds(sum(phase.duration_ns for phase in scenario.phases))
-    more = ", and as many as its workers make" if closed else ""
-    yield f"total: {sum(known)} invocations{preflight}{more}, in {length}"
+    yield _total(scenario, counts)
     yield f"budget: {_budget(scenario)}"
     yield f"thresholds: {', '.join(rule.text for rule in scenario.thresholds) or 'none'}"
-    yield from _doubts(scenario)
+    yield from _doubts(scenario, counts)
+
+
+def _total(scenario: Scenario, counts: list[Starts]) -> str:
+    from loadgen.experiments.forecast import rows_allow
+
+    known = sum(count.fed for count in counts if count.fed is not None)
+    closed = any(count.fed is None for count in counts)
+    rows = rows_allow(scenario)
+    if closed and rows is not None:
+        made, more = f"at most {rows}", ""
+    else:
+        made, more = f"{known}", ", and as many as its workers make" if closed else ""
+    preflight = " + 1 pre-flight" if scenario.target.preflight else ""
+    at_most = "at most " if any(count.cut_short for count in counts) else ""
+    length = seconds(sum(phase.duration_ns for phase in scenario.phases))
+    return f"total: {made} invocations{preflight}{more}, in {at_most}{length}"
 
 
 def _experiment(scenario: Scenario) -> Iterator[str]:
     """What is known beforehand of a run that asks for its load as it goes."""
+    from loadgen.experiments.forecast import rows_allow
+
     if scenario.capacity is not None:
         asked = scenario.capacity
         ends = f"{_rate(asked.from_rate)} to {_rate(asked.to_rate)}"
@@ -116,27 +144,51 @@ def _experiment(scenario: Scenario) -> Iterator[str]:
         what = "LOADGEN_RUN in its environment" if scenario.memory is None else "its memory size"
         yield f"  changes the function's settings, {what}, and puts them back"
     yield f"total: not known beforehand: kind: {scenario.kind} asks for its load as it goes; budget bounds it"
+    if (rows := rows_allow(scenario)) is not None:
+        yield f"note: the feeder has {rows} rows and is read once: after them nothing can be sent"
     yield f"budget: {_budget(scenario)}"
 
 
-def _doubts(scenario: Scenario) -> Iterator[str]:
+def _doubts(scenario: Scenario, counts: list[Starts]) -> Iterator[str]:
     """What is legal and will not go as hoped."""
+    from loadgen.experiments.forecast import rows_allow
     from loadgen.measure.percentile import needed
+
+    by_phase = dict(zip((phase.name for phase in scenario.phases), counts, strict=True))
+    measured = [phase.name for phase in scenario.phases if not phase.warmup]
+    cut_short = any(count.cut_short for count in counts)
+    for rule in scenario.thresholds:
+        about = [by_phase[name].fed for name in ([rule.phase] if rule.phase else measured)]
+        total = sum(count for count in about if count is not None)
+        if isinstance(rule, MetricRule) and rule.percentile is not None:
+            least = needed(rule.percentile)
+            if None not in about and least is not None and total < least:
+                yield f"note: {rule.text} needs {least} invocations and about {total} are planned: it cannot pass"
+        if isinstance(rule, RateRule) and not cut_short and (most := _fastest(rule, scenario)) is not None:
+            yield f"note: {rule.text}, and {most:.6g}/s is planned: it cannot pass"
+    rows = rows_allow(scenario)
+    if rows is not None and cut_short:
+        planned, fed = sum(count.planned or 0 for count in counts), sum(count.fed or 0 for count in counts)
+        yield f"note: the feeder has {rows} rows and is read once: {planned - fed} of {planned} starts have no row"
+    elif rows is not None and any(count.fed is None for count in counts):
+        yield f"note: the feeder has {rows} rows and is read once: phases of workers end with the last one"
+    allowed = scenario.budget.invocations
+    in_all = sum(each.fed for each in counts if each.fed is not None)
+    if allowed is not None and in_all + scenario.target.preflight > allowed:
+        yield f"note: the budget of {allowed} invocations ends the run before its phases do"
+
+
+def _fastest(rule: RateRule, scenario: Scenario) -> float | None:
+    """The rate of the phases that a rule is about, where it is fixed and not above what the rule asks for."""
+    about = [each for each in scenario.phases if (each.name == rule.phase if rule.phase else not each.warmup)]
+    if not all(isinstance(each.shape, ConstantRate | RampRate | StepRates) for each in about):
+        return None
+    if any(each.arrivals is not Arrivals.CONSTANT for each in about):
+        return None
     from loadgen.pacing import expected
 
-    counts = {phase.name: expected(phase) for phase in scenario.phases}
-    measured = [phase.name for phase in scenario.phases if not phase.warmup]
-    for rule in scenario.thresholds:
-        if isinstance(rule, MetricRule) and rule.percentile is not None:
-            planned = [counts[name] for name in ([rule.phase] if rule.phase else measured)]
-            least = needed(rule.percentile)
-            total = sum(count for count in planned if count is not None)
-            if None not in planned and least is not None and total < least:
-                yield f"note: {rule.text} needs {least} invocations and about {total} are planned: it cannot pass"
-    allowed = scenario.budget.invocations
-    planned_in_all = sum(count for count in counts.values() if count is not None)
-    if allowed is not None and planned_in_all + scenario.target.preflight > allowed:
-        yield f"note: the budget of {allowed} invocations ends the run before its phases do"
+    planned = sum(expected(each) or 0 for each in about) * NS_PER_S / sum(each.duration_ns for each in about)
+    return planned if planned <= rule.limit.per_s else None
 
 
 def describe_target(target: Target) -> str:
@@ -173,12 +225,13 @@ def _rate(rate: Rate) -> str:
     return f"{rate.per_s:.6g}/s"
 
 
-def _load(phase: Phase, count: int | None) -> str:
+def _load(phase: Phase, starts: Starts) -> str:
     """Length, expected invocations and peak concurrency of a phase."""
-    poisson = phase.arrivals.value == "poisson"
-    invocations = "as many as they make" if count is None else f"{'about ' if poisson else ''}{count} invocations"
-    most = f"at most {phase.max_workers} in flight"
-    return f"{seconds(phase.duration_ns)}, {invocations}, {most}"
+    about = "about " if phase.arrivals is Arrivals.POISSON and not starts.cut_short else ""
+    about = "at most " if starts.uncertain else about
+    invocations = "as many as they make" if starts.fed is None else f"{about}{starts.fed} invocations"
+    length = f"{'at most ' if starts.cut_short else ''}{seconds(phase.duration_ns)}"
+    return f"{length}, {invocations}, at most {phase.max_workers} in flight"
 
 
 def _budget(scenario: Scenario) -> str:

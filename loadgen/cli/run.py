@@ -83,7 +83,7 @@ def run(
     asks = not yes and not never_asks(loaded.scenario.target)
     if asks:
         confirm_invocations(loaded.scenario)
-    secrets = Secrets(loaded.scenario.target)
+    secrets = Secrets(loaded.scenario.target, loaded.fed_secrets)
     try:
         path = out or default_path(loaded.scenario.name, datetime.now(UTC))
         directory = RunDirectory.create(path, secrets.hide)

@@ -9,9 +9,10 @@ from pathlib import Path
 from loadgen.engine.clock import unix_s
 from loadgen.functiongraph.request import RequestTemplate
 from loadgen.pacing import random_stream
-from loadgen.scenario.event import EventTemplate, compile_event
+from loadgen.scenario.event import compile_event
 from loadgen.scenario.feeder import read_rows, row_index
 from loadgen.scenario.model import Feeder, FunctionTarget, Scenario
+from loadgen.scenario.template import Template
 
 Seconds = Callable[[], int]
 """The time, in whole seconds since 1970."""
@@ -28,10 +29,10 @@ def requests(
     share = scenario.target.tail_share if isinstance(scenario.target, FunctionTarget) else 0.0
     chance = random_stream(scenario.seed, "tail", str(agent)).random
     tail = (lambda: chance() < share) if share else None
-    if event.constant is not None and scenario.feeder is None:
+    if event.constant is not None and not template.fields and scenario.feeder is None:
         return ConstantRequests(event.constant, template, tail, now)
     if scenario.feeder is None:
-        raise AssertionError("an event with placeholders needs a feeder; loading checks it")
+        raise AssertionError("placeholders need a feeder; loading checks it")
     return FedRequests(event, scenario.feeder, scenario.seed, template, tail, now)
 
 
@@ -89,13 +90,13 @@ class ConstantRequests:
 
 
 class FedRequests:
-    """An event for each arrival, filled from the rows of a feeder."""
+    """A request for each arrival, filled from the rows of a feeder."""
 
     __slots__ = ("_event", "_now", "_order", "_rows", "_seed", "_tail", "_template")
 
     def __init__(
         self,
-        event: EventTemplate,
+        event: Template,
         feeder: Feeder,
         seed: int,
         template: RequestTemplate,
@@ -116,9 +117,9 @@ class FedRequests:
 
     def __call__(self, index: int) -> bytes | None:
         """See ``requests``."""
-        row = row_index(self._order, index, len(self._rows), self._seed)
-        if row is None:
+        number = row_index(self._order, index, len(self._rows), self._seed)
+        if number is None:
             return None
-        template = self._template
+        row, template = self._rows[number], self._template
         tail = self._tail is not None and self._tail()
-        return template.render(self._event.render(self._rows[row]), tail, self._now() if template.signed else 0)
+        return template.render(self._event.render(row), tail, self._now() if template.signed else 0, row)

@@ -1,8 +1,8 @@
 """What a run will take, as far as that can be known before it: invocations, GB-seconds, money, calls in flight.
 
-How many invocations open phases make follows from their schedules. Closed phases and experiments make as many as the
-target lets them, so of those only the budget says anything. What a call is billed is known once one has been: the
-pre-flight's own bill stands for all of them.
+How many invocations open phases make follows from their schedules, and from the rows of a feeder that is read once.
+Closed phases and experiments make as many as the target lets them, so of those only the budget and such a feeder say
+anything. What a call is billed is known once one has been: the pre-flight's own bill stands for all of them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,16 @@ from loadgen.functiongraph.pricing import gb_seconds, price
 from loadgen.pacing import expected, peak_rate
 from loadgen.report import units
 from loadgen.scenario.build import function_name
-from loadgen.scenario.model import NS_PER_S, Bursts, FunctionTarget, Induce, Phase, PriceBook, Scenario
+from loadgen.scenario.model import (
+    NS_PER_S,
+    Bursts,
+    FeederOrder,
+    FunctionTarget,
+    Induce,
+    Phase,
+    PriceBook,
+    Scenario,
+)
 
 _EXAMPLE_NS = 100_000_000
 
@@ -27,7 +36,7 @@ class Forecast(Struct, frozen=True):
     """Invocations of a run, pre-flight included.
 
     ``scheduled`` are those of the schedules (on average where they are Poisson) and of bursts. ``open_ended`` says that
-    closed phases or an experiment make more. ``allowed`` is what the budget allows, None for any number.
+    closed phases or an experiment make more. ``allowed`` is what the budget and the feeder allow, None for any number.
     """
 
     scheduled: int
@@ -54,13 +63,50 @@ class Forecast(Struct, frozen=True):
         return f"at most {self.at_most} invocations" if self.open_ended else f"{self.at_most} invocations"
 
 
+class Starts(Struct, frozen=True):
+    """The starts of a phase: ``planned`` by its schedule, None for a closed one; of those there are rows for ``fed``.
+
+    ``uncertain`` says that there may be fewer, as a closed phase before takes rows, too.
+    """
+
+    planned: int | None
+    fed: int | None
+    uncertain: bool = False
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether the feeder ends the phase before its schedule does."""
+        return self.fed != self.planned
+
+
+def rows_allow(scenario: Scenario) -> int | None:
+    """How many starts there are rows for; None for any number. The pre-flight takes none: it sends the first one."""
+    feeder = scenario.feeder
+    return feeder.rows if feeder is not None and feeder.order is FeederOrder.ONCE else None
+
+
+def starts(scenario: Scenario) -> list[Starts]:
+    """How many starts each phase has; phases take the rows of a feeder that is read once in turns."""
+    left, uncertain = rows_allow(scenario), False
+    found = []
+    for phase in scenario.phases:
+        planned = expected(phase)
+        fed = planned if planned is None or left is None else min(planned, left)
+        found.append(Starts(planned, fed, uncertain))
+        left = left if left is None or fed is None else left - fed
+        uncertain |= planned is None and left is not None
+    return found
+
+
 def forecast(scenario: Scenario) -> Forecast:
-    """What the scenario's phases and budget say."""
-    counts = [expected(phase) for phase in scenario.phases]
+    """What the scenario's phases, feeder and budget say."""
+    counts = [each.fed for each in starts(scenario)]
+    rows, first = rows_allow(scenario), int(scenario.target.preflight)
+    limits = [scenario.budget.invocations, None if rows is None else rows + first]
     return Forecast(
-        scheduled=sum(count for count in counts if count is not None) + scenario.target.preflight,
+        scheduled=sum(count for count in counts if count is not None) + first,
         open_ended=None in counts or scenario.kind != "load",
-        allowed=scenario.budget.invocations,
+        allowed=min((limit for limit in limits if limit is not None), default=None),
     )
 
 

@@ -1,4 +1,4 @@
-"""Requests as bytes: built once for a target, patched with the event for each call.
+"""Requests as bytes: built once for a target, filled with a row's fields and the event for each call.
 
 Headers of a function call: Host, User-Agent, Content-Type (always application/json, as the SDKs send), X-Auth-Token,
 X-CFF-Request-Version, X-Cff-Instance-Memory, X-Cff-Log-Type, ``Connection: close`` for fresh connections, and
@@ -9,7 +9,8 @@ With an access key there are X-Project-Id, X-Sdk-Date, X-Security-Token and Auth
 Signed are all headers but Connection and Content-Length, which belong to the connection and not to the request.
 
 A plain HTTP request has the user's headers as written and in order; of the others, those that the user did not set.
-Bodies go with the methods that define a meaning for them, so GET, HEAD and TRACE drop the event.
+An event goes with every method, as it would with curl: where RFC 9110 gives a body no meaning (GET, HEAD, DELETE), some
+servers do. Loading refuses it where there must be none (TRACE).
 
 Sources: FunctionGraph API reference, Executing a Function Synchronously; RFC 9110 §5.5 (header values), §7.2 (Host),
 §8.6 (Content-Length: 0 where a body is usual), §9.3 (methods).
@@ -18,6 +19,7 @@ Sources: FunctionGraph API reference, Executing a Function Synchronously; RFC 91
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import quote, urlsplit
@@ -28,11 +30,13 @@ from loadgen import __version__
 from loadgen.functiongraph.signature import AUTHORIZATION, SECURITY_TOKEN, Signer
 from loadgen.functiongraph.urn import function_urn
 from loadgen.scenario.model import FunctionTarget, HttpTarget, KeyAuth, NoAuth, ResponseVersion, Target, TokenAuth
+from loadgen.scenario.template import GAP, Slot, Template, header_text, pieces, placeholders, url_text, without_fields
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_BODILESS = frozenset({"GET", "HEAD", "TRACE"})
 _EXPECTS_BODY = frozenset({"POST", "PUT", "PATCH"})
 _FRAMING = frozenset({"content-length", "transfer-encoding"})
+
+_NO_ROW: Mapping[str, object] = {}
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -82,46 +86,49 @@ def _without_user(url: str) -> str:
 
 
 class _Form(Protocol):
-    """The requests that differ only in their body and the time of their start."""
+    """The requests that differ only in their body, the time of their start and a row's fields."""
 
-    def render(self, body: bytes, at: int) -> bytes: ...
+    def render(self, body: bytes, at: int, row: Mapping[str, object]) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
 class RequestTemplate:
     """A target's request but for its body.
 
-    ``takes_body`` says whether an event can be sent at all, ``signed`` whether a request is good for its own time only.
-    The repr holds no header, as some are secret.
+    ``signed`` says whether a request is good for its own time only, ``fields`` are the names that it needs from a row;
+    ``path`` has their placeholders. The repr holds no header, as some are secret.
     """
 
     method: str
     path: str
     origin: Origin
-    takes_body: bool
     signed: bool
+    fields: frozenset[str]
     _form: _Form = field(repr=False)
     _tail_form: _Form = field(repr=False)
     """The same, asking for the log tail."""
 
-    def render(self, body: bytes, tail: bool, at: int) -> bytes:
+    def render(self, body: bytes, tail: bool, at: int, row: Mapping[str, object] = _NO_ROW) -> bytes:
         """The complete request with this body, asking for the log tail or not (functions only).
 
-        ``at`` is when it starts, in whole seconds since 1970; only a signature depends on it.
+        ``at`` is when it starts, in whole seconds since 1970; only a signature depends on it. ``row`` has the
+        ``fields``. Raises what ``Template.render`` does.
         """
-        return (self._tail_form if tail else self._form).render(body if self.takes_body else b"", at)
+        return (self._tail_form if tail else self._form).render(body, at, row)
 
 
 class _Unsigned:
     __slots__ = ("_empty", "_head")
 
-    def __init__(self, head: bytes, empty: bytes) -> None:
+    def __init__(self, head: Template, empty: Template) -> None:
         """``head`` reaches up to and including ``Content-Length: ``; ``empty`` is the request without a body."""
         self._head = head
         self._empty = empty
 
-    def render(self, body: bytes, at: int) -> bytes:
-        return b"%b%d\r\n\r\n%b" % (self._head, len(body), body) if body else self._empty
+    def render(self, body: bytes, at: int, row: Mapping[str, object]) -> bytes:
+        if not body:
+            return self._empty.render(row)
+        return b"%b%d\r\n\r\n%b" % (self._head.render(row), len(body), body)
 
 
 class _Signed:
@@ -132,7 +139,7 @@ class _Signed:
         self._head = head
         self._signer = signer
 
-    def render(self, body: bytes, at: int) -> bytes:
+    def render(self, body: bytes, at: int, row: Mapping[str, object]) -> bytes:
         return b"%b%b\r\nContent-Length: %d\r\n\r\n%b" % (
             self._head,
             self._signer.fields(body, at),
@@ -186,18 +193,20 @@ def _function_template(target: FunctionTarget, endpoint: str) -> RequestTemplate
 
 def _http_template(target: HttpTarget) -> RequestTemplate:
     where = origin_of(target.url)
-    parts = urlsplit(target.url)
-    path = quote(parts.path or "/", safe=_AS_WRITTEN) + (
-        f"?{quote(parts.query, safe=_AS_WRITTEN)}" if parts.query else ""
+    parts = urlsplit(without_fields(target.url))
+    fields = iter(placeholders(target.url))
+    path = "".join(
+        f"{{{{{next(fields)}}}}}" if piece == GAP else quote(piece, safe=_AS_WRITTEN)
+        for piece in re.split(f"({GAP})", (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
     )
-    given = {name.lower() for name, _ in target.headers}
+    given = frozenset(name.lower() for name, _ in target.headers)
     if framing := sorted(given & _FRAMING):
         raise ValueError(f"got header {framing[0]}: it follows from the event; remove it")
     defaults = [("Host", where.authority), ("User-Agent", _USER_AGENT), ("Content-Type", "application/json")]
     if target.fresh_connections:
         defaults.append(("Connection", "close"))
     headers = tuple(pair for pair in defaults if pair[0].lower() not in given) + target.headers
-    return _template(target.method, path, where, headers, ())
+    return _template(target.method, path, where, headers, (), given=given, filled=True)
 
 
 _USER_AGENT = f"loadgen/{__version__}"
@@ -205,28 +214,41 @@ _AS_WRITTEN = "%/:?#[]@!$&'()*+,;=-._~"
 """Characters of a path or query that are sent as they are: RFC 3986 reserved and unreserved, and existing escapes."""
 
 
-def _template(method: str, path: str, origin: Origin, headers: Headers, tail: Headers) -> RequestTemplate:
+def _template(
+    method: str,
+    path: str,
+    origin: Origin,
+    headers: Headers,
+    tail: Headers,
+    *,
+    given: frozenset[str] = frozenset(),
+    filled: bool = False,
+) -> RequestTemplate:
+    """``given`` are the names, in small letters, of the headers that the user wrote.
+
+    ``filled`` says that the placeholders in path and headers are filled; else they are text like any other.
+    """
     if not _TOKEN.fullmatch(method):
         raise ValueError(f"got method {method!r}: expected an HTTP method such as GET or POST")
-    takes_body = method.upper() not in _BODILESS
-    start = f"{method} {path} HTTP/1.1\r\n".encode("ascii")
+    start = [f"{method} ".encode("ascii"), *pieces(path, str.encode, url_text), b" HTTP/1.1\r\n"]
     length = b"Content-Length: "
 
-    def empty(fields: Headers) -> bytes:
-        if method.upper() in _EXPECTS_BODY:
-            return start + _fields(fields) + length + b"0\r\n\r\n"
-        return start + _fields(tuple(pair for pair in fields if pair[0].lower() != "content-type")) + b"\r\n"
+    def lines(fields: Headers) -> Iterator[bytes | Slot]:
+        for name, value in fields:
+            line = _field(name, value)
+            yield from pieces(line.decode(), str.encode, header_text) if filled else (line,)
 
-    with_tail = headers + tail
-    return RequestTemplate(
-        method,
-        path,
-        origin,
-        takes_body,
-        False,
-        _Unsigned(start + _fields(headers) + length, empty(headers)),
-        _Unsigned(start + _fields(with_tail) + length, empty(with_tail)),
-    )
+    def form(fields: Headers) -> _Unsigned:
+        if method.upper() in _EXPECTS_BODY:
+            empty = [*start, *lines(fields), length, b"0\r\n\r\n"]
+        else:
+            of_body = {"content-type"} - given
+            bodiless = tuple(pair for pair in fields if pair[0].lower() not in of_body)
+            empty = [*start, *lines(bodiless), b"\r\n"]
+        return _Unsigned(Template([*start, *lines(fields), length]), Template(empty))
+
+    needed = Template([*start, *lines(headers)]).fields
+    return RequestTemplate(method, path, origin, False, needed, form(headers), form(headers + tail))
 
 
 def _signed_template(
@@ -239,7 +261,7 @@ def _signed_template(
         head = f"POST {path} HTTP/1.1\r\n".encode("ascii") + _fields(signed + own)
         return _Signed(head, Signer(key, "POST", path, signed))
 
-    return RequestTemplate("POST", path, origin, True, True, form(headers), form(headers + tail))
+    return RequestTemplate("POST", path, origin, True, frozenset(), form(headers), form(headers + tail))
 
 
 def _fields(headers: Headers) -> bytes:

@@ -3,7 +3,8 @@
 A full name is ``urn:fss:<region>:<project>:function:<package>:<name>`` and, optionally, ``:<version>`` or
 ``:!<alias>``; no version means ``latest``. As a parameter the API also accepts ``name``, ``package:name``,
 ``project:package:name`` and ``project:package:name:<version or !alias>``; the package is ``default`` unless said
-otherwise.
+otherwise. As no name begins with ``!``, an alias may follow the shorter ones too. A version may not: ``hello:latest``
+is the function ``latest`` of the package ``hello``, and refused, with what to write for either.
 
 On the wire goes ``Urn.text``, percent-encoded in the path as the vendor's SDK does (``:`` is ``%3A``, ``!`` is
 ``%21``): the full form when the region is known, from the name itself or from the endpoint's host, and otherwise the
@@ -22,6 +23,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from loadgen.scenario.fault import Path
+from loadgen.scenario.function import Named, named
 from loadgen.scenario.model import ColdStarts, FunctionTarget, Scenario
 
 DEFAULT_PACKAGE = "default"
@@ -29,9 +31,10 @@ LATEST = "latest"
 """The version that a name without one means, and the only one whose settings can be changed."""
 
 _FORMS = (
-    "name, package:name, project:package:name, project:package:name:version, or "
+    "name, package:name, project:package:name, project:package:name:version, any of them with :!alias, or "
     "urn:fss:<region>:<project>:function:<package>:<name>[:<version>|:!<alias>]"
 )
+_LIKE_A_VERSION = re.compile(rf"{LATEST}|v[0-9][\w.-]*")
 
 
 class UrnError(ValueError):
@@ -155,28 +158,37 @@ def _contradictions(urn: Urn, project_id: str, region: str | None) -> Iterator[s
 
 def _read(text: str, project_id: str, region: str | None) -> Urn:
     fields = unquote(text).split(":")
-    if fields[0] == "urn":
-        return _read_full(text, fields)
-    if len(fields) > 4 or not text:
-        raise UrnError(f'got "{text}", with {len(fields)} fields: expected {_FORMS}')
-    qualifier = fields.pop() if len(fields) == 4 else None
-    name = fields.pop()
-    package = fields.pop() if fields else DEFAULT_PACKAGE
-    project = fields.pop() if fields else project_id
-    if not project and not text.startswith(":"):
+    found = named(text)
+    if found is None or not text:
+        what = "a URN with" if fields[0] == "urn" else "with"
+        expected = f"7 or 8, as in {_FORMS}" if fields[0] == "urn" else _FORMS
+        raise UrnError(f'got "{text}", {what} {len(fields)} fields: expected {expected}')
+    if found.region is not None:
+        for seen, expected in ((fields[1], "fss"), (fields[4], "function")):
+            if seen != expected:
+                raise UrnError(f'got "{text}": expected "{expected}" in place of "{seen}", as in {_FORMS}')
+    if not (found.project or project_id) and not text.startswith(":"):
         raise UrnError(f'got "{text}", which names no project: set target.project_id, or write the full URN')
-    return build(region=region, project_id=project, package=package, name=name, qualifier=qualifier)
-
-
-def _read_full(text: str, fields: list[str]) -> Urn:
-    if len(fields) not in (7, 8):
-        raise UrnError(f'got "{text}", a URN with {len(fields)} fields: expected 7 or 8, as in {_FORMS}')
-    _urn, service, region, project, kind, package, name = fields[:7]
-    for seen, expected in ((service, "fss"), (kind, "function")):
-        if seen != expected:
-            raise UrnError(f'got "{text}": expected "{expected}" in place of "{seen}", as in {_FORMS}')
+    if found.qualifier is None and found.region is None:
+        _refuse_version(text, found, project_id)
     return build(
-        region=region, project_id=project, package=package, name=name, qualifier=fields[7] if len(fields) == 8 else None
+        region=region if found.region is None else found.region,
+        project_id=project_id if found.project is None else found.project,
+        package=DEFAULT_PACKAGE if found.package is None else found.package,
+        name=found.name,
+        qualifier=found.qualifier,
+    )
+
+
+def _refuse_version(text: str, found: Named, project_id: str) -> None:
+    """Refuse a short form that the platform reads as other than what is surely meant: ``hello:latest``."""
+    package, name = found.package, found.name
+    if package is None or not _LIKE_A_VERSION.fullmatch(name) or found.project == project_id or not project_id:
+        return
+    own = "" if found.project else f"; if that is meant, write {project_id}:{package}:{name}"
+    raise UrnError(
+        f'got "{text}", which names the function {name} of package {package}: to call version {name} of {package}, '
+        f"write {project_id}:{found.project or DEFAULT_PACKAGE}:{package}:{name}{own}"
     )
 
 

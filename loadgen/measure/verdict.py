@@ -33,7 +33,7 @@ from loadgen.measure.histogram import Histogram
 from loadgen.measure.merge import NS_PER_US, OK, PhasePlan, PhaseTotal, combined, missing_frames
 from loadgen.measure.percentile import LISTED, bounded, needed, supported
 from loadgen.measure.summary import Reason, Verdict
-from loadgen.scenario.model import Metric, MetricRule, Rule
+from loadgen.scenario.model import LEAST_CALIBRATION, LEAST_COLD, Metric, MetricRule, Rule
 
 ISSUED_SHARE = 0.999
 """Rule rate_missed: the share of the planned starts the generator has to make."""
@@ -68,6 +68,7 @@ OF_THE_TARGET = frozenset(
         "connects_in_latency",
         "too_few_samples",
         "nothing_measured",
+        "feeder_exhausted",
         "billing_mismatch",
         "dependent_samples",
         "throttled",
@@ -106,6 +107,7 @@ def judge(
     reasons = [*_scenario_mismatch(scenarios), *_record_incomplete(phases), *_nothing_measured(measured)]
     for plan, total in measured:
         reasons += _rate_missed(plan, total, stopped)
+        reasons += _feeder_exhausted(plan, total)
         reasons += _late_starts(total)
         reasons += generator_faults(total, overhead_floor_ns)
         reasons += local_limits(total, ISSUED_SHARE)
@@ -254,6 +256,20 @@ def _rate_missed(plan: PhasePlan, total: PhaseTotal, stopped: bool) -> Iterator[
             limit=plan.drawn,
             phase=total.name,
             withholds="all",
+        )
+
+
+def _feeder_exhausted(plan: PhasePlan, total: PhaseTotal) -> Iterator[Reason]:
+    """A closed phase plans nothing that it does not start, so there a feeder may end it as well as time."""
+    if total.feeder_exhausted and plan.drawn is not None:
+        yield Reason(
+            rule="feeder_exhausted",
+            severity="warning",
+            message=f"The feeder ran out of rows after {total.planned} of {plan.drawn} planned starts, and the phase "
+            "ended there: give it more rows, write order: loop, or plan fewer starts.",
+            value=total.planned,
+            limit=plan.drawn,
+            phase=total.name,
         )
 
 
@@ -540,7 +556,8 @@ def _starts_unknown(
                 severity="warning",
                 message=f"The threshold {rule.text} is about {rule.start} starts, and {unknown} of {count} ok "
                 f"invocations could not be told cold from warm{f' ({why})' if why else ''}, expected at most "
-                f"{UNKNOWN_SHARE:.0%}: begin with a warm-up phase in which 30 instances start and 200 calls are warm.",
+                f"{UNKNOWN_SHARE:.0%}: begin with a warm-up phase in which {LEAST_COLD} instances start and "
+                f"{LEAST_CALIBRATION} calls are warm.",
                 value=unknown / count,
                 limit=UNKNOWN_SHARE,
                 phase=rule.phase,

@@ -10,8 +10,9 @@ from msgspec import UNSET, UnsetType
 
 from loadgen.scenario import document as written
 from loadgen.scenario import model, rule, units
-from loadgen.scenario.combination import DEFAULT_FUNCTION, only_function, project_of
+from loadgen.scenario.combination import DEFAULT_FUNCTION, only_function
 from loadgen.scenario.endpoint import iam_of, iam_origin
+from loadgen.scenario.function import named
 
 T = TypeVar("T")
 
@@ -122,9 +123,8 @@ def _budget(budget: written.Budget) -> model.Budget:
 
 def function_name(function: str) -> str:
     """The name in a URN or short form of one; ``hello`` where there is none."""
-    fields = function.split(":")
-    position = 6 if len(fields) >= 7 else min(len(fields) - 1, 2)
-    return fields[position] or DEFAULT_FUNCTION
+    found = named(function)
+    return found.name if found is not None and found.name else DEFAULT_FUNCTION
 
 
 def _scenario_emulator(doc: written.Scenario) -> model.Emulator:
@@ -196,7 +196,8 @@ def _target(doc: written.Scenario, directory: Path) -> model.Target:
         return model.HttpTarget(target.url, method, headers, fresh, timeout, tls, target.preflight)
     function = _function(doc)
     endpoint = _or(target.endpoint, "").rstrip("/")
-    project_id = _or(target.project_id, project_of(function) or DEFAULT_PROJECT)
+    found = named(function)
+    project_id = _or(target.project_id, (found and found.project) or DEFAULT_PROJECT)
     return model.FunctionTarget(
         endpoint=endpoint,
         project_id=project_id,

@@ -14,18 +14,20 @@ from urllib.parse import urlsplit
 from loadgen.scenario import rule, units
 from loadgen.scenario.endpoint import iam_of, iam_origin, in_clear
 from loadgen.scenario.fault import Path, show
-from loadgen.scenario.model import CostRule, Metric, MetricRule, Rule, ShareRule
+from loadgen.scenario.function import named
+from loadgen.scenario.model import LEAST_CALIBRATION, LEAST_COLD, CostRule, Metric, MetricRule, Rule, ShareRule
 from loadgen.scenario.platform_codes import is_fault
+from loadgen.scenario.template import GAP, PLACEHOLDER, without_fields
 
 Found = Iterator[tuple[Path, str]]
 
 DEFAULT_FUNCTION = "hello"
-CALIBRATION = 200
-"""How many calls that are known to be warm the classifier of cold starts needs."""
 _WRITE_PRICES = "write prices: huawei-cny-2024-09, or the file of your own price book"
 EXPERIMENTS = ("cold-starts", "capacity", "memory")
 SHAPES = ("rate", "burst", "workers", "trace")
 _PLATFORM_METRICS = frozenset({Metric.DURATION, Metric.BILLED_DURATION, Metric.OVERHEAD})
+_WITHOUT_BODY = frozenset({"CONNECT", "TRACE"})
+"""Methods whose requests have no content. Source: RFC 9110, 9.3.6 and 9.3.8."""
 _OF_A_SIZE = frozenset({Metric.LATENCY, Metric.LATENCY_ALL, Metric.SERVICE_TIME, Metric.DURATION})
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")  # RFC 9110, 5.6.2
 _CREDENTIALS = frozenset({"authorization", "cookie", "x-auth-token", "x-security-token", "x-api-key"})
@@ -76,8 +78,11 @@ def _faults(block: dict[str, Any], path: Path) -> Found:
 
 def url_fault(url: str, *, origin: bool) -> str | None:
     """What is wrong with a URL (or, with ``origin``, one without path), completing "got …"; None when it is right."""
+    url = url if origin else without_fields(url)
     try:
         parts = urlsplit(url)
+        if GAP in parts.netloc:
+            return "expected placeholders in the path and the query only, as all calls go to one host and port"
         if not parts.hostname or parts.port == 0:
             return "expected a host and a port from 1 to 65535"
         parts.hostname.encode("idna")  # as looking it up does
@@ -105,6 +110,8 @@ def _kind(data: dict[str, Any]) -> Found:
         yield from _capacity(data)
     if kind == "cold-starts":
         yield from _cold_starts(_mapping(data, "cold-starts"), _mapping(data, "target"))
+        if _mapping(data, "target").get("endpoint") == "emulator":
+            yield from _silence(data)
     if kind == "memory":
         yield from _memory(_mapping(data, "memory"), _mapping(data, "target"))
 
@@ -190,13 +197,27 @@ def _cold_starts(block: dict[str, Any], target: dict[str, Any]) -> Found:
         )
     yield from _twice(("cold-starts", "versions"), block.get("versions"))
     yield from _twice(("cold-starts", "induce"), induce)
-    warm = block.get("warm")
-    if isinstance(warm, int) and warm < CALIBRATION and "probe" not in block and target.get("log", "none") == "none":
-        yield (
-            ("cold-starts", "warm"),
-            f"got {warm}, and cold calls are told from warm ones by at least {CALIBRATION}; write more, or probe for a "
-            "function that tells by itself",
-        )
+    if "probe" in block or target.get("log", "none") != "none":
+        return
+    for key, least in (("cold", LEAST_COLD), ("warm", LEAST_CALIBRATION)):
+        count = block.get(key)
+        if isinstance(count, int) and count < least:
+            yield (
+                ("cold-starts", key),
+                f"got {count}, and cold calls are told from warm ones by at least {least} {key} ones; write more, or "
+                "probe for a function that tells by itself",
+            )
+
+
+def _silence(data: dict[str, Any]) -> Found:
+    """Silence after which the emulator still has its instances."""
+    block, means = _mapping(data, "cold-starts"), _mapping(data, "cold-starts").get("induce", ["gap", "burst"])
+    gap, lives = block.get("gap", "90s"), _mapping(data, "emulator").get("keep_alive", "60s")
+    if not isinstance(means, list) or not {"gap", "burst"} & set(_texts(means)):
+        return
+    if isinstance(gap, str) and isinstance(lives, str) and units.duration(gap) < units.duration(lives):
+        message = f"gap is {gap}, and the emulator keeps an idle instance for {lives}, so nothing would be cold"
+        yield ("cold-starts", "gap"), f"{message}; write a longer gap, or a shorter emulator.keep_alive"
 
 
 def _twice(path: Path, items: object) -> Found:
@@ -225,13 +246,17 @@ def _http_target(target: dict[str, Any]) -> Found:
     for key in ("endpoint", "project_id", "function", "auth", "response", "log", "memory"):
         if key in target:
             yield ("target", key), f"{key} belongs to a function, but this target is a url; remove one of them"
-    if isinstance(target["url"], str) and (fault := url_fault(target["url"], origin=False)):
-        yield ("target", "url"), f"got {_without_user(target['url'])}, {fault}"
     headers = _mapping(target, "headers")
     yield from _headers(headers)
+    url = target["url"]
+    if not isinstance(url, str):
+        return
+    if fault := url_fault(url, origin=False):
+        yield ("target", "url"), f"got {_without_user(url)}, {fault}"
+        return
     for name in headers:
-        if name.lower() in _CREDENTIALS and isinstance(target["url"], str):
-            yield from _in_clear(("target", "headers", name), target["url"], target, f"the header {name}")
+        if name.lower() in _CREDENTIALS:
+            yield from _in_clear(("target", "headers", name), url, target, f"the header {name}")
 
 
 def _function_target(target: dict[str, Any], data: dict[str, Any]) -> Found:
@@ -243,7 +268,7 @@ def _function_target(target: dict[str, Any], data: dict[str, Any]) -> Found:
         yield ("target", "endpoint"), f"got {_without_user(endpoint)}, {fault}"
     if "function" not in target and (endpoint != "emulator" or only_function(_mapping(data, "emulator")) is None):
         yield ("target",), "function is missing: its URN or its name"
-    elif "project_id" not in target and endpoint != "emulator" and project_of(target.get("function", "")) is None:
+    elif "project_id" not in target and endpoint != "emulator" and not _names_project(target.get("function")):
         yield ("target",), "project_id is missing: the function's name alone does not say which project it is in"
 
 
@@ -257,7 +282,7 @@ def _headers(headers: dict[str, Any]) -> Found:
             yield path, "the same header is written twice; header names do not depend on case"
         elif name.lower() in _FRAMING:
             yield path, "this header follows from the event and target.connections; remove it"
-        elif isinstance(value, str) and not re.match(r"[\t -~]*\Z", value):
+        elif isinstance(value, str) and not re.match(r"[\t -~]*\Z", PLACEHOLDER.sub("", value)):
             yield path, "got a line break or a character that is not ASCII, expected printable ASCII"
         seen.add(name.lower())
 
@@ -304,6 +329,13 @@ def _in_clear(path: Path, url: str, target: dict[str, Any], credentials: str = "
 
 
 def _event(data: dict[str, Any]) -> Found:
+    method = _mapping(data, "target").get("method")
+    for key in ("event", "event_file"):
+        if key in data and method in _WITHOUT_BODY:
+            yield (
+                (key,),
+                f"a {method} request has no body, so this would not be sent; remove it, or write target.method",
+            )
     if "event" in data and "event_file" in data:
         yield ("event_file",), "event is written too; keep one of them"
 
@@ -445,12 +477,9 @@ def only_function(emulator: dict[str, Any]) -> str | None:
     return next(iter(functions)) if len(functions) == 1 else None
 
 
-def project_of(function: object) -> str | None:
-    """The project that a function's URN or short form names; None when it names none."""
-    fields = function.split(":") if isinstance(function, str) else []
-    if len(fields) >= 7:
-        return fields[3]
-    return fields[0] if len(fields) in (3, 4) else None
+def _names_project(function: object) -> bool:
+    found = named(function) if isinstance(function, str) else None
+    return found is not None and found.project is not None
 
 
 def _without_user(url: str) -> str:

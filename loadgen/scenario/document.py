@@ -27,6 +27,8 @@ PositiveRate = Annotated[
 ]
 Share = Annotated[str, Meta(pattern=units.SHARE, examples=["3%", "0.1%"], extra={"read": units.share})]
 Money = Annotated[str, Meta(pattern=units.MONEY, examples=["0.50 CNY"], extra={"read": units.money})]
+_COMPARISON = "[<>=]"
+"""What every rule has; the rest is said by the function that reads it."""
 Price = Annotated[str, Meta(pattern=units.PRICE, examples=["1.33", "0.00011108"], extra={"read": units.price})]
 Name = Annotated[
     str,
@@ -225,9 +227,10 @@ class Target(Struct, forbid_unknown_fields=True):
         Annotated[
             str,
             Meta(
-                pattern=r"^[hH][tT][tT][pP][sS]?://[!-~]+$",
-                description="Any HTTP endpoint, instead of a function.",
-                examples=["http://127.0.0.1:8080/hello"],
+                pattern=r"^[hH][tT][tT][pP][sS]?://(?:[!-z|-~]|\{[!-z|-~]|\{\{[^{}]+\}\})+$",
+                description="Any HTTP endpoint, instead of a function; `{{field}}` in its path and query comes from "
+                "the feeder.",
+                examples=["http://127.0.0.1:8080/hello", "http://127.0.0.1:8080/users/{{user}}"],
                 extra={"expected": "a URL such as http://127.0.0.1:8080/hello, in ASCII"},
             ),
         ]
@@ -247,7 +250,10 @@ class Target(Struct, forbid_unknown_fields=True):
     headers: (
         Annotated[
             dict[str, str],
-            Meta(description="Header fields of a url, sent as written, in order.", extra={"secret": True}),
+            Meta(
+                description="Header fields of a url, sent as written, in order; `{{field}}` comes from the feeder.",
+                extra={"secret": True},
+            ),
         ]
         | UnsetType
     ) = UNSET
@@ -262,7 +268,7 @@ class Target(Struct, forbid_unknown_fields=True):
 
 
 class Feeder(Struct, forbid_unknown_fields=True):
-    """Rows that fill the event's `{{field}}` placeholders."""
+    """Rows that fill the `{{field}}` placeholders of the event, and of a url and its headers."""
 
     file: Annotated[Text, Meta(description="CSV with a header line, or JSON lines (.jsonl, .ndjson).")]
     order: Annotated[
@@ -643,7 +649,14 @@ class Capacity(Struct, forbid_unknown_fields=True):
     """The experiment that finds the largest rate at which rules hold."""
 
     slo: Annotated[
-        list[Annotated[str, Meta(examples=["latency.p99 < 250ms", "errors < 0.1%"], extra={"read": rule.parse})]],
+        list[
+            Annotated[
+                str,
+                Meta(
+                    pattern=_COMPARISON, examples=["latency.p99 < 250ms", "errors < 0.1%"], extra={"read": rule.parse}
+                ),
+            ]
+        ],
         Meta(min_length=1, description="Rules that must hold: percentiles of latency, and shares."),
     ]
     from_: Annotated[PositiveRate, Meta(description="The smallest rate worth knowing about.")] = field(
@@ -679,7 +692,12 @@ class MemoryComparison(Struct, forbid_unknown_fields=True):
     blocks: Annotated[int, Meta(ge=2, le=10_000, description="Calls of each size in a round.")] = 20
     rounds: Annotated[int, Meta(ge=2, le=1000, description="Most rounds, each on new instances.")] = 10
     slo: Annotated[
-        list[Annotated[str, Meta(examples=["latency.p99 < 300ms", "errors < 1%"], extra={"read": rule.parse})]],
+        list[
+            Annotated[
+                str,
+                Meta(pattern=_COMPARISON, examples=["latency.p99 < 300ms", "errors < 1%"], extra={"read": rule.parse}),
+            ]
+        ],
         Meta(description="Rules that the size has to meet: percentiles of warm calls, and errors."),
     ] = []
     tie: Annotated[Share, Meta(description="Costs that differ by less are as good as each other.")] = "2%"
@@ -703,14 +721,24 @@ class Scenario(Struct, forbid_unknown_fields=True):
         | UnsetType
     ) = UNSET
     event_file: Annotated[Text, Meta(description="A JSON file with the event, instead of event.")] | UnsetType = UNSET
-    feeder: Annotated[Feeder, Meta(description="Rows for the event's placeholders.")] | UnsetType = UNSET
+    feeder: (
+        Annotated[Feeder, Meta(description="Rows for the placeholders of the event, a url and its headers.")]
+        | UnsetType
+    ) = UNSET
     phases: Annotated[
         list[Phase],
         Meta(max_length=1000, description="Stretches of load, one after another; at least one not warm-up."),
     ] = []
     thresholds: Annotated[
         list[
-            Annotated[str, Meta(examples=["latency.p99 < 250ms", "steady:errors < 0.1%"], extra={"read": rule.parse})]
+            Annotated[
+                str,
+                Meta(
+                    pattern=_COMPARISON,
+                    examples=["latency.p99 < 250ms", "steady:errors < 0.1%"],
+                    extra={"read": rule.parse},
+                ),
+            ]
         ],
         Meta(description="Rules that decide the exit code."),
     ] = []

@@ -1,4 +1,4 @@
-"""Rows for the event's placeholders, and which of them an arrival takes.
+"""Rows for the placeholders of a scenario, and which of them an arrival takes.
 
 The row follows from the number of the arrival alone, so agents that share a schedule agree without talking.
 """
@@ -8,15 +8,27 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import msgspec
+from msgspec import Struct
 
 from loadgen.scenario.fault import Fault, Place, ScenarioError
 from loadgen.scenario.model import FeederOrder
+from loadgen.scenario.template import Encode
 
 Row = dict[str, object]
 
 _MASK = (1 << 64) - 1
+
+
+class Need(Struct, frozen=True):
+    """A field that a scenario takes from every row: ``where`` it goes, and how it is written there."""
+
+    field: str
+    where: str
+    encode: Encode
 
 
 def row_index(order: FeederOrder, index: int, count: int, seed: int) -> int | None:
@@ -42,10 +54,11 @@ def _mixed(value: int) -> int:
     return z ^ (z >> 31)
 
 
-def read_rows(path: str | Path, fields: frozenset[str] = frozenset()) -> list[Row]:
-    """All rows of a feeder file, at least one, each holding at least ``fields``.
+def read_rows(path: str | Path, needs: Sequence[Need] = ()) -> list[Row]:
+    """All rows of a feeder file, at least one, each holding what ``needs`` ask for.
 
-    CSV has a header line and gives text; ``.jsonl`` and ``.ndjson`` hold one JSON object per line and keep its types.
+    CSV has a header line and gives text; ``.jsonl`` and ``.ndjson`` hold one JSON object per line and keep its types
+    (numbers with a point or an exponent as they are written, a ``msgspec.Raw``).
     Raises ScenarioError, located in the file, when it cannot be read or a row does not fit.
     """
     path = Path(path)
@@ -53,13 +66,24 @@ def read_rows(path: str | Path, fields: frozenset[str] = frozenset()) -> list[Ro
     json_lines = path.suffix.lower() in (".jsonl", ".ndjson")
     rows = []
     for line, row in _json_rows(text, path) if json_lines else _csv_rows(text, path):
-        if missing := sorted(fields - row.keys()):
-            known = ", ".join(row) or "none"
-            raise _error(path, text, line, f'no field "{missing[0]}", which the event uses; fields: {known}')
+        for need in needs:
+            _hold(row, need, path, line)
         rows.append(row)
     if not rows:
         raise ScenarioError([Fault(Place(path.name), (), "got no rows, expected at least one")])
     return rows
+
+
+def _hold(row: Row, need: Need, path: Path, line: int) -> None:
+    """Hold a row to a need; a fault shows no value, which may be secret."""
+    if need.field not in row:
+        message = f'no field "{need.field}", which {need.where} uses; fields: {", ".join(row) or "none"}'
+        raise ScenarioError([Fault(Place(path.name, line, 1), (), message)])
+    try:
+        need.encode(row[need.field])
+    except ValueError as error:
+        message = f'the field "{need.field}" cannot be put into {need.where}: {error}'
+        raise ScenarioError([Fault(Place(path.name, line, 1), (), message)]) from error
 
 
 def read_text(path: Path) -> str:
@@ -99,6 +123,7 @@ def unique_object(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def parse_json(text: str) -> object:
     """JSON as the standard has it: no NaN or Infinity, no duplicate keys, no half surrogate pairs.
 
+    A number with a point or an exponent is a ``msgspec.Raw`` of its text, so that not one of its digits is lost.
     Raises ValueError (json.JSONDecodeError where the place is known).
     """
 
@@ -106,13 +131,19 @@ def parse_json(text: str) -> object:
         raise ValueError(f"got {constant}, which is not JSON")
 
     try:
-        value: object = json.loads(text, object_pairs_hook=unique_object, parse_constant=refuse)
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        value: object = json.loads(
+            text, object_pairs_hook=unique_object, parse_constant=refuse, parse_float=_as_written
+        )
+        json.dumps(value, ensure_ascii=False, default=lambda _: None).encode()
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     except UnicodeEncodeError as error:
         raise ValueError("got half of a surrogate pair, expected whole characters") from error
     return value
+
+
+def _as_written(number: str) -> msgspec.Raw:
+    return msgspec.Raw(number.encode())
 
 
 def _csv_rows(text: str, path: Path) -> Iterator[tuple[int, Row]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,11 +19,20 @@ import msgspec
 from msgspec import Struct
 
 from loadgen.scenario import build, combination, document, event, feeder, rule, secret, shape, trace, units, yaml
-from loadgen.scenario.fault import Fault, Place, ScenarioError
+from loadgen.scenario.fault import Fault, Place, ScenarioError, written
 from loadgen.scenario.fault import Path as KeyPath
 from loadgen.scenario.model import CostRule, Emulator, Money, PriceBook, Scenario, Trace, TraceFormat
 from loadgen.scenario.override import override
 from loadgen.scenario.substitution import substitute
+from loadgen.scenario.template import (
+    PLACEHOLDER,
+    Encode,
+    header_text,
+    json_text,
+    json_value,
+    placeholders,
+    url_text,
+)
 
 Check = Callable[[Scenario], Iterable[tuple[KeyPath, str]]]
 """A rule of an upper layer: what is wrong with a Scenario, as (path in the document, message)."""
@@ -30,6 +40,10 @@ Check = Callable[[Scenario], Iterable[tuple[KeyPath, str]]]
 T = TypeVar("T")
 
 _SHIPPED = files("loadgen.scenario") / "prices"
+_FREE = frozenset({("event",), ("tags",), ("target", "url"), ("target", "headers")})
+"""Where a placeholder is filled in, or means nothing: tags are anybody's."""
+_Needed = tuple[KeyPath, feeder.Need]
+"""What is taken from the feeder, and where that is written."""
 _STAND_IN_PHASES = [{"name": "x", "workers": 1, "duration": "1s"}]
 
 
@@ -38,11 +52,16 @@ class Loaded(Struct, frozen=True):
 
     ``document`` is plain data as written, with overrides and variables resolved. ``as_run`` is the same as YAML text
     that loads again. In both a secret is ``***``, or ``${NAME}`` where it came from the environment.
+    ``fed_secrets`` are what the feeder's rows put into headers that are secret.
     """
 
     scenario: Scenario
     document: dict[str, Any]
     as_run: str
+    fed_secrets: frozenset[str] = frozenset()
+
+    def __repr__(self) -> str:
+        return f"Loaded({self.document!r})"
 
 
 def load(
@@ -62,22 +81,30 @@ def load(
     """
     read = _Document(text, source, environment, overrides)
     data = read.check(document.Scenario, combination.scenario)
-    event_json, rows = read.gather(lambda: _event(data, read, directory)) or ("", 0)
+    event_json, needed = read.gather(lambda: _event(data, read, directory)) or ("", [])
+    needed += _in_request(data)
+    rows = read.gather(lambda: _rows(needed, data, read, directory)) or []
     prices = read.gather(lambda: _prices(data, read, directory))
     traces = (read.gather(lambda: _traces(data, read, directory)) or {}) if not read.faults else {}
     if not read.faults:
         _check_files(data, read, directory)
+    _unfilled(read)
     scenario = None
     if not read.faults:
         doc = msgspec.convert(data, document.Scenario)
-        scenario = build.scenario(doc, event_json, directory, prices, traces, rows)
+        scenario = build.scenario(doc, event_json, directory, prices, traces, len(rows))
         scenario = msgspec.structs.replace(scenario, sha256=secret.fingerprint(scenario, _rows_digest(scenario)))
         read.judge(scenario, checks)
     elif stand_in := _stand_in(data, read, directory):
         read.judge(stand_in, checks)
     if scenario is None or read.faults:
         raise ScenarioError(read.faults)
-    return Loaded(scenario, secret.masked_document(read.root, data), secret.as_run(read.root, data))
+    return Loaded(
+        scenario,
+        secret.masked_document(read.root, data),
+        secret.as_run(read.root, data),
+        _fed_secrets(needed, rows),
+    )
 
 
 def load_file(
@@ -210,37 +237,62 @@ def _read(path: Path) -> str:
     return feeder.decoded(raw, str(path))
 
 
-def _event(data: dict[str, Any], read: _Document, directory: Path) -> tuple[str, int]:
-    """The event's JSON text, and how many rows the feeder has; both are checked against each other."""
-    name = data.get("event_file")
-    if isinstance(name, str):
-        value, base = _event_file(name, directory, read), ("event_file",)
+def _event(data: dict[str, Any], read: _Document, directory: Path) -> tuple[str, list[_Needed]]:
+    """The event's JSON text, and what it takes from the feeder."""
+    base: KeyPath
+    if isinstance(data.get("event_file"), str):
+        text, base = _event_file(data["event_file"], directory, read), ("event_file",)
+        value = json.loads(text)
     else:
-        written = data.get("event", {})
-        value, base = (written if isinstance(written, dict) else {}), ("event",)
-    fields = set()
-    for path, text in _event_strings(value, base):
-        for field in event.placeholders(text):
-            fields.add(field)
-            if "feeder" not in data:
-                at = path if base == ("event",) else base
-                read.report(at, f"{{{{{field}}}}} needs a feeder; write feeder: {{file: rows.csv}}")
+        value, base = _mapping(data, "event"), ("event",)
+        text = json.dumps(value, ensure_ascii=False)
+        _inexact(read)
+    needed = []
+    for path, string in _event_strings(value, base):
+        encode = json_value if PLACEHOLDER.fullmatch(string) else json_text
+        at = path if base == ("event",) else base
+        needed += [(at, feeder.Need(field, "the event", encode)) for field in placeholders(string)]
     for path in _event_keys(value, base):
         at = path if base == ("event",) else base
         read.report(at, "got a placeholder in a key, expected placeholders in values only")
-    source, rows = data.get("feeder"), 0
-    if isinstance(source, dict) and isinstance(source.get("file"), str):
-        rows = _rows(source["file"], directory, frozenset(fields), read)
-    plain_http = "url" in data.get("target", {}) if isinstance(data.get("target"), dict) else False
-    without_body = plain_http and "event" not in data and "event_file" not in data
-    return "" if without_body else json.dumps(value, ensure_ascii=False, separators=(",", ":")), rows
+    without_body = "url" in _mapping(data, "target") and "event" not in data and "event_file" not in data
+    return "" if without_body else event.compact(text), needed
 
 
-def _event_file(name: str, directory: Path, read: _Document) -> object:
+def _inexact(read: _Document) -> None:
+    """Report numbers of the event that would not be sent with the value that is written."""
+    for path, number in yaml.scalars(read.root):
+        if (
+            path[:1] == ("event",)
+            and isinstance(number.value, float)
+            and Decimal(number.text) != Decimal(repr(number.value))
+        ):
+            message = f"got {number.text}, which would be sent as {number.value!r}"
+            read.report(path, f"{message}; write fewer digits, text, or an event_file, whose numbers stay as written")
+
+
+def _in_request(data: dict[str, Any]) -> Iterator[_Needed]:
+    """What the URL and the headers of a plain HTTP target take from the feeder."""
+    target = _mapping(data, "target")
+    texts: list[tuple[KeyPath, Any, Encode]] = [(("target", "url"), target.get("url"), url_text)]
+    for name, value in _mapping(target, "headers").items():
+        texts.append((("target", "headers", name), value, header_text))
+    for path, text, encode in texts:
+        for field in placeholders(text) if isinstance(text, str) else ():
+            yield path, feeder.Need(field, written(path), encode)
+
+
+def _mapping(data: dict[str, Any], key: str) -> dict[str, Any]:
+    found = data.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _event_file(name: str, directory: Path, read: _Document) -> str:
+    """The JSON text of an event's file."""
     path = directory / name
     if not path.is_file():
         read.report(("event_file",), _no_file(path))
-        return {}
+        return "{}"
     text = feeder.read_text(path)
     try:
         value = feeder.parse_json(text)
@@ -250,7 +302,7 @@ def _event_file(name: str, directory: Path, read: _Document) -> object:
         raise ScenarioError([Fault(place, (), f"this is not JSON: {error}")]) from error
     if not isinstance(value, dict):
         raise ScenarioError([Fault(Place(path.name, 1, 1), (), "expected a JSON object such as {...}")])
-    return value
+    return text
 
 
 def _event_strings(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
@@ -268,7 +320,7 @@ def _event_keys(value: object, path: KeyPath) -> Iterator[KeyPath]:
     """The paths of keys that hold a placeholder."""
     if isinstance(value, dict):
         for key, item in value.items():
-            if event.placeholders(key):
+            if placeholders(key):
                 yield (*path, key)
             yield from _event_keys(item, (*path, key))
     elif isinstance(value, list):
@@ -276,12 +328,38 @@ def _event_keys(value: object, path: KeyPath) -> Iterator[KeyPath]:
             yield from _event_keys(item, (*path, index))
 
 
-def _rows(name: str, directory: Path, fields: frozenset[str], read: _Document) -> int:
+def _rows(needed: Sequence[_Needed], data: dict[str, Any], read: _Document, directory: Path) -> list[feeder.Row]:
+    """The feeder's rows, each of them with what is needed; none where there is no feeder."""
+    if "feeder" not in data:
+        for at, need in needed:
+            read.report(at, f"{{{{{need.field}}}}} needs a feeder; write feeder: {{file: rows.csv}}")
+    name = _mapping(data, "feeder").get("file")
+    if not isinstance(name, str):
+        return []
     path = directory / name
     if not path.is_file():
         read.report(("feeder", "file"), _no_file(path))
-        return 0
-    return len(feeder.read_rows(path, fields))
+        return []
+    return feeder.read_rows(path, list(dict.fromkeys(need for _, need in needed)))
+
+
+def _fed_secrets(needed: Sequence[_Needed], rows: Sequence[feeder.Row]) -> frozenset[str]:
+    """What the rows put into headers that are secret."""
+    fields = {need.field for path, need in needed if secret.is_secret(path) and secret.secret_name(str(path[-1]))}
+    return frozenset(header_text(row[field]).decode() for row in rows for field in fields)
+
+
+def _unfilled(read: _Document) -> None:
+    """Report placeholders where nothing fills them, unless the value has a fault already."""
+    faulty = {fault.path for fault in read.faults}
+    for path, value in yaml.scalars(read.root):
+        # what a secret holds that came from the environment is nobody's placeholder
+        found = placeholders(value.raw if secret.is_secret(path) else value.text)
+        if found and path not in faulty and path[:1] not in _FREE and path[:2] not in _FREE:
+            read.report(
+                path,
+                f"{{{{{found[0]}}}}} would not be filled in here, but in event, target.url and target.headers only",
+            )
 
 
 def _check_files(data: dict[str, Any], read: _Document, directory: Path) -> None:
@@ -293,10 +371,10 @@ def _check_files(data: dict[str, Any], read: _Document, directory: Path) -> None
 def _traces(data: dict[str, Any], read: _Document, directory: Path) -> dict[int, Trace]:
     """The arrivals of each phase that replays a trace, by its number."""
     found = {}
-    for number, written in enumerate(data.get("phases", [])):
-        if "trace" not in written:
+    for number, phase in enumerate(data.get("phases", [])):
+        if "trace" not in phase:
             continue
-        asked = msgspec.convert(written["trace"], document.Trace)
+        asked = msgspec.convert(phase["trace"], document.Trace)
         path = directory / asked.file
         if not path.is_file():
             read.report(("phases", number, "trace", "file"), _no_file(path))
@@ -305,7 +383,7 @@ def _traces(data: dict[str, Any], read: _Document, directory: Path) -> dict[int,
             format=TraceFormat(asked.format),
             function=None if asked.function is msgspec.UNSET else asked.function,
             from_ns=units.duration(asked.from_),
-            span_ns=int(units.duration(written["duration"]) * asked.speed),
+            span_ns=int(units.duration(phase["duration"]) * asked.speed),
             speed=asked.speed,
             keep=units.share(asked.keep),
             seed=data.get("seed", 1),

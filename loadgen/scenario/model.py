@@ -564,6 +564,12 @@ class Induce(Enum):
     CONFIG = "config"
 
 
+LEAST_CALIBRATION = 200
+"""Calls that are known to be warm, which it takes to tell cold ones from warm ones by the platform's overhead."""
+LEAST_COLD = 30
+"""Cold calls that it takes."""
+
+
 class ColdStarts(Struct, frozen=True):
     """The experiment ``cold-starts``.
 

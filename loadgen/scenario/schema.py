@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -10,19 +11,21 @@ from loadgen.scenario.document import Scenario
 
 _REFERENCE = {
     "type": "string",
-    "pattern": r"\$(\$|\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\})",
+    "pattern": r"(^|[^$])(\$\$)*\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}",
     "description": "A value with ${NAME} or ${NAME:-default} from the environment.",
 }
+_NUMBERS = ("7", "2024")
+_FRACTION, _NEGATIVE = "1.5", "-7"
 
 
 def scenario_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a scenario.
 
     It knows the keys, types and forms of values, but not which values go together; ``loadgen check`` does. Wherever a
-    single value is expected, one with a ``${NAME}`` is accepted.
+    single value is expected, one with a ``${NAME}`` is accepted, and for text whose form allows it an unquoted number.
     """
     schema = msgspec.json.schema(Scenario)
-    definitions = {name: _with_references(form) for name, form in schema["$defs"].items()}
+    definitions = {name: _widened(form) for name, form in schema["$defs"].items()}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "loadgen scenario",
@@ -31,23 +34,31 @@ def scenario_schema() -> dict[str, Any]:
     }
 
 
-def _with_references(form: Any) -> Any:
-    """The same schema, in which every single value may also be one from the environment."""
+def _widened(form: Any) -> Any:
+    """The same schema, in which every single value may also be one from the environment, and text a number."""
     if isinstance(form, list):
-        return [_with_references(item) for item in form]
+        return [_widened(item) for item in form]
     if not isinstance(form, dict):
         return form
-    if _is_single(form):
-        about = {key: form[key] for key in ("description", "default", "examples") if key in form}
-        rest = {key: value for key, value in form.items() if key not in about}
-        return {**about, "anyOf": [rest, {"$ref": "#/$defs/Reference"}]}
-    return {
-        key: value if key in ("default", "examples", "required") else _with_references(value)
-        for key, value in form.items()
-    }
+    if not _is_single(form):
+        return {
+            key: value if key in ("default", "examples", "required") else _widened(value) for key, value in form.items()
+        }
+    about = {key: form[key] for key in ("description", "default", "examples") if key in form}
+    rest = {key: value for key, value in form.items() if key not in about}
+    others = [] if form.get("type") != "string" else _numbers(rest.get("pattern", ""))
+    if form.get("type") != "string" or "pattern" in form:
+        others = [*others, {"$ref": "#/$defs/Reference"}]
+    return {**about, "anyOf": [rest, *others]}
 
 
 def _is_single(form: dict[str, Any]) -> bool:
-    """Whether the schema is of a single value that a text with ``${NAME}`` would not fit."""
-    free_text = form.get("type") == "string" and "pattern" not in form
-    return ("enum" in form or form.get("type") in ("string", "integer", "number", "boolean")) and not free_text
+    return "enum" in form or form.get("type") in ("string", "integer", "number", "boolean")
+
+
+def _numbers(pattern: str) -> list[dict[str, Any]]:
+    """The numbers that are text of this form when they are written without quotes; none where it has a unit."""
+    if not all(re.search(pattern, text) for text in _NUMBERS):
+        return []
+    kind = {"type": "number" if re.search(pattern, _FRACTION) else "integer"}
+    return [kind if re.search(pattern, _NEGATIVE) else {**kind, "minimum": 0}]

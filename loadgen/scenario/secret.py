@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from bisect import bisect
+from collections.abc import Callable, Iterable, Iterator
+from html import unescape
 from pathlib import PurePath
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 
@@ -29,9 +32,11 @@ from loadgen.scenario.model import (
     Target,
     TokenAuth,
 )
-from loadgen.scenario.substitution import MASK, escaped, masked
+from loadgen.scenario.substitution import MASK, escaped, holds_literal, masked
+from loadgen.scenario.template import GAP, without_fields
 
 _USER = re.compile(r"://[^/?#\s]*@")
+_BACKSLASHED = re.compile(r"\\+(?:u(?P<code>[0-9a-fA-F]{4})|(?P<char>.))")
 _SHORTEST = 4
 _TELLING = 16
 """So many characters of a longer secret give it away."""
@@ -52,7 +57,7 @@ def is_secret(path: Path) -> bool:
 def lines(root: yaml.Node) -> Iterator[int]:
     """The lines that hold a secret which is written out, not a ``${NAME}``."""
     for path, value in yaml.scalars(root):
-        if is_secret(path) and value.value not in _MODES and MASK in masked(value):
+        if is_secret(path) and value.value not in _MODES and holds_literal(value):
             yield value.place.line
 
 
@@ -72,12 +77,22 @@ def values(target: Target) -> tuple[str, ...]:
         found = _credentials(target.auth)
     else:
         secrets = [value for name, value in target.headers if secret_name(name)]
-        found = {part for value in secrets for part in (value, value.split(" ")[-1])}
+        # of one that a feeder fills, what is the same in all calls
+        texts = [text.strip() for value in secrets for text in without_fields(value).split(GAP)]
+        found = {part for text in texts for part in (text, text.split(" ")[-1])}
     return _hideable(found)
 
 
 def _hideable(found: set[str]) -> tuple[str, ...]:
-    return tuple(sorted((value for value in found if len(value) >= _SHORTEST), key=len, reverse=True))
+    return tuple(_longest_first(value for value in found if len(value) >= _SHORTEST))
+
+
+def _longest_first(found: Iterable[str]) -> list[str]:
+    return sorted(found, key=len, reverse=True)
+
+
+def _unbackslashed(found: re.Match[str]) -> str:
+    return chr(int(found["code"], 16)) if found["code"] else found["char"]
 
 
 def _credentials(auth: Auth) -> set[str]:
@@ -93,10 +108,18 @@ def _credentials(auth: Auth) -> set[str]:
 
 
 class Secrets:
-    """What is hidden in everything that a run writes: the target's secrets, and what is obtained on the way."""
+    """What is hidden in everything that a run writes: the target's secrets, and what is obtained on the way.
 
-    def __init__(self, target: Target) -> None:
+    ``fed`` are what a feeder's rows put into secret headers, of which there may be very many.
+    """
+
+    def __init__(self, target: Target, fed: Iterable[str] = ()) -> None:
         self._values = values(target)
+        self._fed = sorted(_hideable(set(fed)))
+        self._longest = max(map(len, self._fed), default=0)
+        self._starts = {value[:_SHORTEST] for value in self._fed}
+        self._brief = {value for value in self._fed if len(value) < _TELLING}
+        self._lengths = {len(value) for value in self._brief}
 
     def add(self, auth: Auth) -> None:
         """Hide these credentials too, from now on."""
@@ -104,7 +127,17 @@ class Secrets:
 
     def hide(self, text: str) -> str:
         """The text with every secret masked, see ``hidden``."""
-        return hidden(text, self._values)
+        return hidden(text, (*self._values, *self._fed_in(text)) if self._fed else self._values)
+
+    def _fed_in(self, text: str) -> list[str]:
+        """Those of a feeder that a text may hold, found where its escapes are undone: of many, the most alike."""
+        found = set()
+        for each in {text, unquote(text), unescape(text), _BACKSLASHED.sub(_unbackslashed, text)}:
+            for at in (at for at in range(len(each)) if each[at : at + _SHORTEST] in self._starts):
+                found |= {each[at : at + length] for length in self._lengths} & self._brief
+                place = bisect(self._fed, each[at : at + self._longest])
+                found |= {v for v in self._fed[max(0, place - 1) : place + 1] if each.startswith(v[:_TELLING], at)}
+        return _longest_first(found)
 
 
 def hidden(text: str, secrets: tuple[str, ...]) -> str:

@@ -15,7 +15,8 @@ from typing import Any
 import msgspec.inspect as mi
 
 from loadgen.scenario.fault import Path, show
-from loadgen.scenario.yaml import Fields, Items, Node, Scalar, data
+from loadgen.scenario.substitution import refers
+from loadgen.scenario.yaml import Fields, Items, Node, Scalar, Value, data, plain_value
 
 INVALID: Any = object()
 """Stands for a value that is written but does not fit."""
@@ -103,15 +104,18 @@ class _Walk:
         return [self.value(item, form.item_type, (*path, i), {}) for i, item in enumerate(node.items)]
 
     def _scalar(self, node: Scalar, form: mi.Type, path: Path, extra: dict[str, Any]) -> Any:
-        value = node.value
         if isinstance(form, mi.StrType):
             return self._text(node, form, path, extra)
+        value = _typed(node)
         if isinstance(form, mi.LiteralType):
+            known: dict[Value, Any] = {each: each for each in form.values}  # a number is found whatever its type
             expected = extra.get("expected") or _one_of(value, form)
-            return value if value in form.values else self._refuse(node, path, expected, extra)
+            fits = value in known and not isinstance(value, bool)
+            return known[value] if fits else self._refuse(node, path, expected, extra)
         if isinstance(form, mi.BoolType):
             fits = isinstance(value, bool)
         elif isinstance(form, mi.IntType):
+            value = int(value) if isinstance(value, float) and value.is_integer() else value
             fits = isinstance(value, int) and not isinstance(value, bool) and _within(value, form)
         else:
             assert isinstance(form, mi.FloatType), f"{form} is not a form of scenario documents"
@@ -119,9 +123,11 @@ class _Walk:
         return value if fits else self._refuse(node, path, _expected(form, extra), extra)
 
     def _text(self, node: Scalar, form: mi.StrType, path: Path, extra: dict[str, Any]) -> Any:
-        # Where text is expected, an unquoted number is the text it was written as: a project id may be all digits.
-        text = node.text if node.plain and isinstance(node.value, int | float) else node.value
-        if not isinstance(text, str) or isinstance(node.value, bool):
+        # Where text is expected, an unquoted number is the text it was written as: a project id may be all digits. What
+        # comes from the environment is text in any case, as whoever set it cannot know what it looks like here.
+        number = node.plain and isinstance(node.value, int | float) and not isinstance(node.value, bool)
+        text = node.text if number or refers(node) else node.value
+        if not isinstance(text, str):
             return self._refuse(node, path, _expected(form, extra), extra)
         if read := extra.get("read"):
             try:
@@ -141,6 +147,16 @@ class _Walk:
             seen = show(data(node))
         self._report(path, f"got {seen}, expected {expected}")
         return INVALID
+
+
+def _typed(node: Scalar) -> Value:
+    """A value where text is not what is meant: what comes from the environment is the same with quotes and without."""
+    if node.plain or not refers(node):
+        return node.value
+    try:
+        return plain_value(node.text)
+    except ValueError:
+        return node.value
 
 
 def _bare_number(node: Scalar) -> bool:

@@ -101,6 +101,7 @@ def parse(text: str, source: str) -> tuple[Node | None, list[Fault]]:
         place = lines.place(mark.line, mark.column) if mark else lines.place(0, 0)
         if _BARE_REFERENCE.search(place.text):
             reason += '; inside { } and [ ] write "${NAME}" with quotes'
+        reason += _quoted(place)
         raise ScenarioError([Fault(place, (), f"this is not YAML: {reason}")]) from error
     except yaml.YAMLError as error:
         raise lines.error(0, 0, f"this is not YAML: {error}") from error
@@ -215,6 +216,10 @@ for _kind, _form, _first in _PLAIN:
     _Dumper.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", _form, ["" if c == "\0" else c for c in _first])
 
 
+def _quoted(place: Place) -> str:
+    return "; a value with {{field}} in it is written in quotes" if "{{" in place.text else ""
+
+
 class _Lines:
     """The text as lines, to say where something stands."""
 
@@ -272,7 +277,9 @@ class _Tree:
         for key, value in mapping.value:
             at = self._lines.place(key.start_mark.line, key.start_mark.column)
             if not isinstance(key, yaml.ScalarNode):
-                raise ScenarioError([Fault(at, path, "got a list or mapping as a key, expected plain text")])
+                raise ScenarioError(
+                    [Fault(at, path, f"got a list or mapping as a key, expected plain text{_quoted(at)}")]
+                )
             name = _text(key.value, path, at)
             if name in nodes:
                 message = f"duplicate key, first written on line {keys[name].line}; keep one of them"

@@ -39,11 +39,21 @@ from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Sample
 from loadgen.measure.percentile import ranks, supported
 from loadgen.measure.start import AMBIGUOUS, COLD, MIXTURE, NONE, PROBE, UNKNOWN, WARM, Cuts
-from loadgen.scenario.model import Arrivals, Bursts, ColdStarts, Induce, Phase, Shape, Workers
+from loadgen.scenario.model import (
+    LEAST_CALIBRATION,
+    LEAST_COLD,
+    Arrivals,
+    Bursts,
+    ColdStarts,
+    Induce,
+    Phase,
+    Shape,
+    Workers,
+)
 from loadgen.stats.cost import GB_SECONDS, Rates
 from loadgen.stats.decision import Ask, Decision, Seen
 from loadgen.stats.keepalive import estimate, next_gap
-from loadgen.stats.mixture import LEAST_CALIBRATION, LEAST_COLD, Mixture, fit, labelling
+from loadgen.stats.mixture import Mixture, fit, labelling
 from loadgen.stats.prevalence import share
 from loadgen.stats.shadow import Call, replay
 

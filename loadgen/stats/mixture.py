@@ -36,14 +36,11 @@ from numpy.typing import NDArray
 from loadgen.measure.experiment import Labelling
 from loadgen.measure.histogram import Histogram, middle
 from loadgen.measure.start import Cuts
+from loadgen.scenario.model import LEAST_CALIBRATION, LEAST_COLD
 
 Floats = NDArray[np.float64]
 
 LEAST_OVERHEAD_MS = 0.05
-LEAST_CALIBRATION = 200
-"""Calls that a calibration must have."""
-LEAST_COLD = 30
-"""Calls that the cold laws must have together."""
 SURE = 0.99
 """The posterior from which on a label is given."""
 LEAST_SEPARATION = 2.0

@@ -55,6 +55,95 @@ def test_a_missing_file_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     assert result.stderr == f"{tmp_path / 'none.yaml'}: cannot read this file: No such file or directory\n"
 
 
+FED = """
+name: fed
+target: {url: "http://127.0.0.1:1/{{id}}"}
+feeder: {file: u.csv, order: ORDER}
+phases: PHASES
+"""
+
+
+def said(tmp_path: Path, phases: str, order: str = "once", rows: int = 2, rest: str = "") -> list[str]:
+    (tmp_path / "u.csv").write_text("id\n" + "7\n" * rows)
+    (tmp_path / "s.yaml").write_text(FED.replace("ORDER", order).replace("PHASES", phases) + rest)
+    result = CliRunner().invoke(check, [str(tmp_path / "s.yaml"), "--offline"])
+    assert result.exit_code == 0, result.stderr
+    return [line for line in result.stdout.splitlines() if not line.startswith(("fed", "budget", "thresholds"))]
+
+
+def test_invocations_are_counted_with_the_rows_of_a_feeder_that_is_read_once(tmp_path: Path) -> None:
+    phases = "[{name: a, rate: 1/s, duration: 1s}, {name: b, rate: 1/s, duration: 59s, arrivals: poisson}]"
+    assert said(tmp_path, phases) == [
+        "  a: 1/s, 1 s, 1 invocations, at most 1000 in flight",
+        "  b: 1/s, at most 59 s, 1 invocations, at most 1000 in flight",
+        "total: 2 invocations + 1 pre-flight, in at most 60 s",
+        "note: the feeder has 2 rows and is read once: 58 of 60 starts have no row",
+    ]
+    assert said(tmp_path, phases, "loop")[2:] == ["total: 60 invocations + 1 pre-flight, in 60 s"]
+    assert said(tmp_path, phases, rows=60)[2:] == ["total: 60 invocations + 1 pre-flight, in 60 s"]
+
+
+def test_what_phases_of_workers_leave_of_the_rows_is_not_known(tmp_path: Path) -> None:
+    phases = "[{name: a, workers: 2, duration: 1s}, {name: b, rate: 1/s, duration: 5s}]"
+    assert said(tmp_path, phases, rows=9) == [
+        "  a: 2 workers, 1 s, as many as they make, at most 2 in flight",
+        "  b: 1/s, 5 s, at most 5 invocations, at most 1000 in flight",
+        "total: at most 9 invocations + 1 pre-flight, in 6 s",
+        "note: the feeder has 9 rows and is read once: phases of workers end with the last one",
+    ]
+
+
+def test_an_experiment_that_has_rows_for_so_many_calls_only_is_told_so(tmp_path: Path) -> None:
+    lines = said(tmp_path, "[]", rest="kind: capacity\ncapacity: {slo: [errors < 1%]}\n")
+    assert (
+        "note: the feeder has 2 rows and is read once: after them nothing can be sent" in lines
+    )
+
+
+@pytest.mark.parametrize(
+    ("phase", "rule", "noted"),
+    [
+        ("rate: 20/s", "achieved_rate > 20/s", True),
+        ("rate: 20/s", "achieved_rate > 19/s", False),
+        ("rate: {from: 0/s, to: 40/s}", "achieved_rate > 25/s", True),
+        ("rate: 20/s, arrivals: poisson", "achieved_rate > 25/s", False),
+        ("workers: 2", "achieved_rate > 25/s", False),
+        ("rate: 20/s", "'a:achieved_rate > 25/s'", True),
+    ],
+)
+def test_a_rate_that_is_not_planned_cannot_be_achieved(tmp_path: Path, phase: str, rule: str, noted: bool) -> None:
+    rest = f"thresholds: [{rule}]\n"
+    lines = said(tmp_path, f"[{{name: a, {phase}, duration: 10s}}]", "loop", rest=rest)
+    assert [line for line in lines if "it cannot pass" in line] == [
+        f"note: {rule.strip(chr(39))}, and 20/s is planned: it cannot pass"
+    ] * noted
+
+
+@pytest.mark.parametrize(
+    ("target", "noted"),
+    [
+        ("url: 'http://127.0.0.1:1/', tls: {verify: false}", True),
+        ("url: 'HTTP://127.0.0.1:1/', tls: {}", True),
+        ("endpoint: 'http://127.0.0.1:1', project_id: p, function: f, tls: {verify: true}", True),
+        ("endpoint: emulator, tls: {verify: false}", True),
+        ("url: 'https://127.0.0.1:1/', tls: {verify: false}", False),
+        ("endpoint: 'https://127.0.0.1:1', project_id: p, function: f, tls: {verify: false}", False),
+        ("url: 'http://127.0.0.1:1/'", False),
+        (
+            "endpoint: 'http://127.0.0.1:1', project_id: p, function: f, tls: {verify: false}, "
+            "auth: {iam: {url: 'https://127.0.0.1:1', username: u, password: p, domain: d}}",
+            False,
+        ),
+    ],
+)
+def test_tls_without_https_is_accepted_and_said_to_be_unused(tmp_path: Path, target: str, noted: bool) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(f"name: x\ntarget: {{{target}}}\nphases: [{{name: a, rate: 1/s, duration: 1s}}]\n")
+    result = CliRunner().invoke(check, [str(path), "--offline"])
+    assert result.exit_code == 0, result.stderr
+    assert ("note: target.tls is unused: without https:// there is no certificate to check\n" in result.stdout) is noted
+
+
 def test_what_is_legal_and_will_not_go_as_hoped_is_noted() -> None:
     options = ["--set", "thresholds=[latency.p99.9 < 1s, latency.p99 < 1s]", "--set", "budget.invocations=2000"]
     result = CliRunner().invoke(check, [str(EXAMPLES / "http.yaml"), *options])

@@ -183,6 +183,8 @@ def test_a_feeder_read_once_ends_its_phase_and_the_summary_says_so(loadgen: Load
     steady = run.summary["phases"][0]
     assert steady["planned"] == 20
     assert any("ran out" in note for note in steady["notes"])
+    (reason,) = (each for each in run.summary["verdict"]["reasons"] if each["rule"] == "feeder_exhausted")
+    assert (reason["phase"], reason["value"], reason["limit"]) == ("steady", 20, 150)
 
 
 def test_rows_follow_the_number_of_the_arrival_in_the_run_over_all_phases(loadgen: Loadgen, tmp_path: Path) -> None:

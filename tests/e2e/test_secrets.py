@@ -33,6 +33,7 @@ TARGETS = {
     "key": FUNCTION + KEYS.replace("{", "{{").replace("}", "}}"),
     "iam": FUNCTION + f"{{{{iam: {{{{username: u, password: {PASSWORD}, domain: D}}}}}}}}",
     "environment": FUNCTION + "environment",
+    "fed": 'url: "{url}/x?n={{{{n}}}}", headers: {{Authorization: "Bearer {{{{token}}}}"}}',
     "header": f"url: {{url}}/x, method: POST, headers: {{{{Authorization: Bearer {HEADER}}}}}",
 }
 VARIABLES = {
@@ -48,7 +49,9 @@ phases:
   - {{name: steady, rate: 20/s, duration: {seconds}s, grace: 1s}}
 samples: all
 thresholds: [errors < 0.1%]
+feeder: {{file: tokens.csv}}
 """
+TOKENS = "n,token\n" + "".join(f"{n},{HEADER}-{n}\n" for n in range(9))
 
 
 Escape = Callable[[bytes], bytes]
@@ -89,6 +92,7 @@ async def run(tmp_path: Path, scenario: str, *, kill_agent: bool = False) -> tup
     """The exit code of ``loadgen run`` and everything it printed; no process shows a literal secret to others."""
     file = tmp_path / "scenario.yaml"
     file.write_text(scenario)
+    (tmp_path / "tokens.csv").write_text(TOKENS)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "loadgen", "run", str(file), "--out", str(tmp_path / "run"), "--agents", "2",
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=tmp_path,

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from loadgen.experiments.forecast import after, before, forecast, gb_seconds_expected, in_flight, size_mb
+from loadgen.experiments.forecast import starts as starts_of
 from loadgen.functiongraph.facts import Facts
 from loadgen.functiongraph.outcome import Outcome
 from loadgen.scenario.load import load_price_book
@@ -13,6 +14,8 @@ from loadgen.scenario.model import (
     Budget,
     Bursts,
     ColdStarts,
+    Feeder,
+    FeederOrder,
     Induce,
     MemoryBy,
     MemoryComparison,
@@ -52,6 +55,48 @@ def test_schedules_say_how_many_invocations_there_are_and_of_closed_phases_the_b
 ) -> None:
     seen = forecast(made(*phases, allowed=allowed))
     assert (seen.at_most, str(seen)) == (at_most, text)
+
+
+def fed(rows: int, *phases: Phase, order: FeederOrder = FeederOrder.ONCE, allowed: int | None = None) -> Scenario:
+    return msgspec.structs.replace(made(*phases, allowed=allowed), feeder=Feeder("/rows.csv", order, rows))
+
+
+@pytest.mark.parametrize(
+    ("scenario", "at_most", "text"),
+    [
+        (fed(2, open_phase(1, 60)), 3, "3 invocations"),
+        (fed(70, open_phase(1, 60), open_phase(1, 60)), 71, "71 invocations"),
+        (fed(500, open_phase(1, 60)), 61, "61 invocations"),
+        (fed(2, open_phase(1, 60), order=FeederOrder.LOOP), 61, "61 invocations"),
+        (fed(2, open_phase(1, 60), order=FeederOrder.RANDOM), 61, "61 invocations"),
+        (fed(50, CLOSED), 51, "at most 51 invocations"),
+        (fed(50, CLOSED, OPEN), 51, "at most 51 invocations"),
+        (fed(50, open_phase(1, 60), allowed=20), 20, "20 invocations"),
+        (msgspec.structs.replace(fed(50), kind="capacity"), 51, "at most 51 invocations"),
+    ],
+)
+def test_a_feeder_that_is_read_once_has_a_row_for_so_many_invocations(
+    scenario: Scenario, at_most: int, text: str
+) -> None:
+    seen = forecast(scenario)
+    assert (seen.at_most, str(seen)) == (at_most, text)
+
+
+def test_phases_take_the_rows_of_a_feeder_in_turns() -> None:
+    counts = starts_of(fed(70, open_phase(1, 60), open_phase(1, 60), open_phase(1, 60)))
+    assert [(each.planned, each.fed, each.cut_short) for each in counts] == [
+        (60, 60, False),
+        (60, 10, True),
+        (60, 0, True),
+    ]
+    assert [(each.fed, each.uncertain) for each in starts_of(fed(70, CLOSED, open_phase(1, 60)))] == [
+        (None, False),
+        (60, True),
+    ]
+
+
+def test_the_cost_is_of_the_invocations_that_there_are_rows_for() -> None:
+    assert gb_seconds_expected(fed(99, OPEN), BILLED) == Decimal("0.5")
 
 
 def test_an_experiment_makes_as_many_as_it_needs() -> None:

@@ -212,13 +212,79 @@ def test_framing_headers_are_ours(name: str) -> None:
         request_template(http(headers=((name, "1"),)))
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "TRACE"])
-def test_a_method_without_a_body_sends_none_and_says_so(method: str) -> None:
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE", "OPTIONS", "QUERY"])
+def test_an_event_is_sent_with_every_method_and_without_one_nothing_speaks_of_a_body(method: str) -> None:
     template = request_template(http(method=method))
-    request = template.render(b"{}", tail=False, at=0)
-    assert not template.takes_body
-    assert request.endswith(b"\r\n\r\n")
-    assert b"Content-" not in request
+    assert template.render(b'{"k":1}', tail=False, at=0).endswith(b'\r\nContent-Length: 7\r\n\r\n{"k":1}')
+    assert b"\r\nContent-Type: application/json\r\n" in template.render(b"{}", tail=False, at=0)
+    bare = template.render(b"", tail=False, at=0)
+    assert bare.endswith(b"\r\n\r\n")
+    assert b"Content-" not in bare
+
+
+def test_a_content_type_that_the_user_wrote_is_sent_without_a_body_too() -> None:
+    template = request_template(http(method="GET", headers=(("content-type", "application/x"),)))
+    assert "content-type: application/x" in lines(template.render(b"", tail=False, at=0))
+
+
+@pytest.mark.parametrize(
+    ("value", "sent"),
+    [
+        ("a", b"a"),
+        ("/?#&%=+;", b"%2F%3F%23%26%25%3D%2B%3B"),
+        ("a b\r\nX: y", b"a%20b%0D%0AX%3A%20y"),
+        ("ü€", b"%C3%BC%E2%82%AC"),
+        ("{{id}}", b"%7B%7Bid%7D%7D"),
+        ("", b""),
+        (7, b"7"),
+        (12345678901234567890123, b"12345678901234567890123"),
+        (True, b"true"),
+        (msgspec.Raw(b"1.10"), b"1.10"),
+    ],
+)
+def test_a_field_in_a_url_is_one_piece_of_it_whatever_its_characters(value: object, sent: bytes) -> None:
+    template = request_template(http(url="http://h/a/{{ id }}/ä?q={{id}}&x={{an/other?}}", method="GET"))
+    request = template.render(b"", tail=False, at=0, row={"id": value, "an/other?": "-"})
+    assert request.startswith(b"GET /a/%b/%%C3%%A4?q=%b&x=- HTTP/1.1\r\nHost: h\r\n" % (sent, sent))
+    assert template.fields == {"id", "an/other?"}
+    assert template.path == "/a/{{id}}/%C3%A4?q={{id}}&x={{an/other?}}"
+
+
+@given(st.text(st.characters(codec="utf-8")))
+@settings(deadline=None, max_examples=100)
+def test_a_server_finds_in_a_url_exactly_what_the_row_had(text: str) -> None:
+    request = request_template(http(url="http://h/{{f}}?q={{f}}&r=1")).render(b"", tail=False, at=0, row={"f": text})
+    path, _, query = request.split(b" ")[1].decode("ascii").partition("?")
+    assert unquote(path) == f"/{text}"
+    assert [tuple(map(unquote, pair.split("="))) for pair in query.split("&")] == [("q", text), ("r", "1")]
+
+
+@pytest.mark.parametrize("url", ["http://h?{{f}}", "http://h/?{{f}}"])
+def test_a_query_may_be_all_that_is_filled(url: str) -> None:
+    request = request_template(http(url=url)).render(b"", tail=False, at=0, row={"f": "1"})
+    assert request.startswith(b"POST /?1 HTTP/1.1\r\n")
+
+
+def test_a_field_in_a_header_goes_as_it_is_and_the_users_host_stands() -> None:
+    headers = (("Host", "{{t}}.example"), ("X-A", "<{{a}}> {{t}}\t!"))
+    request = request_template(http(headers=headers)).render(b"x", tail=False, at=0, row={"t": "x/y %", "a": 1})
+    assert lines(request)[2:4] == ["Content-Type: application/json", "Host: x/y %.example"]
+    assert "X-A: <1> x/y %\t!" in lines(request)
+    assert lines(request)[-1] == "Content-Length: 1"
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\n", "\0", "\x7f", "ü", None, ["x"], {"k": 1}])
+def test_no_row_can_end_the_line_of_its_header_and_no_error_shows_it(value: object) -> None:
+    template = request_template(http(headers=(("X-A", "{{a}}"),)))
+    with pytest.raises(ValueError, match="expected") as error:
+        template.render(b"", tail=False, at=0, row={"a": value})
+    assert "Evil" not in str(error.value)
+
+
+def test_a_functions_headers_are_no_templates() -> None:
+    template = request_template(function(auth=TokenAuth("a{{b}}")))
+    assert "X-Auth-Token: a{{b}}" in lines(template.render(b"", tail=False, at=0))
+    assert template.fields == frozenset()
 
 
 @pytest.mark.parametrize(("method", "length"), [("POST", b"0"), ("PUT", b"0"), ("PATCH", b"0"), ("DELETE", None)])

@@ -42,6 +42,17 @@ PROJECT = "7aad83af3e8d42e99ac194e8419e2c9b"
         ("p:pack:hello:v20220510-190658", Urn(None, "p", "pack", "hello", "v20220510-190658")),
         # … or an alias
         ("p:pack:hello:!prod", Urn(None, "p", "pack", "hello", "!prod")),
+        # an alias after a shorter form, as no name begins with "!"
+        ("hello:!prod", Urn(None, "p", "default", "hello", "!prod")),
+        ("pack:hello:!prod", Urn(None, "p", "pack", "hello", "!prod")),
+        ("hello%3A%21prod", Urn(None, "p", "default", "hello", "!prod")),
+        # 3 and 4 fields whose project says that they are no version
+        ("p:hello:latest", Urn(None, "p", "hello", "latest", None)),
+        ("p:api:v1", Urn(None, "p", "api", "v1", None)),
+        ("p:default:hello:latest", Urn(None, "p", "default", "hello", "latest")),
+        # names that only look a little like versions
+        ("pack:vat", Urn(None, "p", "pack", "vat", None)),
+        ("latest", Urn(None, "p", "default", "latest", None)),
         # 7 fields: the full name
         ("urn:fss:eu-de:p:function:default:hello", Urn("eu-de", "p", "default", "hello", None)),
         # 8 fields: with a version …
@@ -98,6 +109,19 @@ def test_a_full_urn_needs_no_project_id() -> None:
         (":hello", "the package is empty"),
         ("p:default:hello:", "the version is empty"),
         ("p:default:hello:!", "the alias is empty"),
+        ("hello:!", "the alias is empty"),
+        ("!prod", "got '!' in the function name"),
+        (":!prod", "the function name is empty"),
+        # a version where the platform reads a name
+        (
+            "hello:latest",
+            'got "hello:latest", which names the function latest of package hello: to call version latest of hello, '
+            "write p:default:hello:latest; if that is meant, write p:hello:latest",
+        ),
+        ("hello:v1", "write p:default:hello:v1; if that is meant, write p:hello:v1"),
+        ("hello:v20220510-190658", "write p:default:hello:v20220510-190658; if"),
+        ("pack:hello:latest", "to call version latest of hello, write p:pack:hello:latest"),
+        ("default:hello:v1", "write p:default:hello:v1"),
         # characters of no name
         ("he llo", "got ' ' in the function name"),
         ("hello/../x", "got '/' in the function name"),

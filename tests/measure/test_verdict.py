@@ -111,9 +111,23 @@ def test_the_starts_may_be_one_percent_off_the_drawn_schedule(drawn: int, status
 
 def test_a_schedule_that_was_cut_short_on_purpose_is_no_fault() -> None:
     assert judged(clean(), drawn=5000, stopped=True).status == "valid"
-    assert judged(clean(feeder_exhausted=True), drawn=5000).status == "valid"
     assert judged(clean(budget_reached=True), drawn=5000).status == "valid"
     assert judged(clean(), drawn=None).status == "valid"
+
+
+def test_a_feeder_that_ran_out_is_named_with_what_was_planned_and_no_fault_of_the_generator() -> None:
+    verdict = judged(clean(feeder_exhausted=True), drawn=5000)
+    assert verdict.status == "degraded"
+    reason = only(verdict)
+    assert (reason.rule, reason.severity, reason.withholds) == ("feeder_exhausted", "warning", None)
+    assert (reason.value, reason.limit) == (1000, 5000)
+    assert reason.message.startswith("The feeder ran out of rows after 1000 of 5000 planned starts")
+    assert "order: loop" in reason.message
+    assert of_generator(verdict).status == "valid"
+
+
+def test_rows_that_end_a_phase_of_workers_cost_it_no_planned_start() -> None:
+    assert judged(clean(feeder_exhausted=True), drawn=None).status == "valid"
 
 
 def test_an_interruption_does_not_excuse_missed_starts() -> None:

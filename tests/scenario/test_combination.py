@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from loadgen.scenario.combination import CALIBRATION
+from loadgen.measure.histogram import Histogram
 from loadgen.scenario.fault import ScenarioError
 from loadgen.scenario.load import load
-from loadgen.stats.mixture import LEAST_CALIBRATION
+from loadgen.scenario.model import LEAST_COLD
+from loadgen.stats.mixture import Abstained, Mixture, fit
 
 
 def faults(text: str) -> list[str]:
@@ -267,7 +269,9 @@ def test_other_faults_of_a_phase_do_not_hide_its_combinations() -> None:
         ("{induce: 5, versions: [v1]}", "cold-starts.induce: got 5"),
         ("{probe: {nonce: x}}", "cold-starts.probe.nonce: unknown key"),
         ("{induce: [gap, gap]}", "cold-starts.induce[1]: gap is written twice"),
-        ("{warm: 199}", "cold-starts.warm: got 199, and cold calls are told from warm ones by at least 200"),
+        ("{warm: 199}", "cold-starts.warm: got 199, and cold calls are told from warm ones by at least 200 warm ones"),
+        ("{cold: 29}", "cold-starts.cold: got 29, and cold calls are told from warm ones by at least 30 cold ones"),
+        ("{cold: 10}", "cold-starts.cold: got 10, and cold calls"),
     ],
 )
 def test_a_block_of_cold_starts_that_cannot_be_is_refused_where_it_stands(block: str, message: str) -> None:
@@ -365,9 +369,52 @@ def test_a_memory_comparison_needs_no_settings() -> None:
     assert faults("name: x\nkind: memory\ntarget: {endpoint: emulator}\n") == []
 
 
-def test_as_many_warm_calls_are_asked_for_as_the_classifier_needs() -> None:
-    assert CALIBRATION == LEAST_CALIBRATION
+COLD = "name: x\nkind: cold-starts\ntarget: {target}\ncold-starts: {block}\n"
 
 
-def test_few_warm_calls_are_enough_for_a_function_that_tells_by_itself() -> None:
-    assert faults("name: x\nkind: cold-starts\ntarget: {endpoint: emulator}\ncold-starts: {warm: 5, probe: {}}\n") == []
+@pytest.mark.parametrize(
+    ("target", "block"),
+    [
+        ("{endpoint: emulator}", "{warm: 5, cold: 1, probe: {}}"),
+        ("{endpoint: emulator, log: tail}", "{warm: 5, cold: 1}"),
+        ("{endpoint: emulator}", "{warm: 200, cold: 30}"),
+    ],
+)
+def test_few_calls_are_enough_for_a_function_that_tells_by_itself(target: str, block: str) -> None:
+    assert faults(COLD.format(target=target, block=block)) == []
+
+
+def test_the_least_number_of_cold_calls_is_what_the_classifier_asks_for() -> None:
+    """One call fewer is what it abstains for, however far from the warm ones they are."""
+    rng = np.random.default_rng(1)
+    warm_us = rng.lognormal(7.6, 0.1, 1_000).astype(int).tolist()
+
+    def overheads(cold: int) -> Histogram:
+        histogram = Histogram()
+        for us in (*warm_us, *range(500_000, 500_000 + 9_000 * cold, 9_000)):
+            histogram.record(us)
+        return histogram
+
+    assert isinstance(fit(overheads(LEAST_COLD), overheads(0)), Mixture)
+    found = fit(overheads(LEAST_COLD - 1), overheads(0))
+    assert isinstance(found, Abstained)
+    assert found.reason == f"about {LEAST_COLD - 1} cold calls, at least {LEAST_COLD} needed"
+
+
+@pytest.mark.parametrize(
+    ("block", "emulator", "refused"),
+    [
+        ("{gap: 1s}", "{keep_alive: 2s}", True),
+        ("{induce: [burst], gap: 59s}", "{}", True),
+        ("{induce: [gap, config], gap: 1s}", "{keep_alive: 2s}", True),
+        ("{gap: 2s}", "{keep_alive: 2s}", False),
+        ("{induce: [memory], gap: 1s}", "{}", False),
+        ("{induce: [config], gap: 1s}", "{}", False),
+        ("{}", "{}", False),
+    ],
+)
+def test_silence_after_which_the_emulator_still_has_its_instances_is_refused(
+    block: str, emulator: str, refused: bool
+) -> None:
+    found = faults(COLD.format(target="{endpoint: emulator}", block=block) + f"emulator: {emulator}\n")
+    assert [fault.startswith("cold-starts.gap: gap is ") for fault in found] == [True] * refused

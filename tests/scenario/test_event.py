@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.scenario.event import compile_event, placeholders
+from loadgen.scenario.event import compile_event
+from loadgen.scenario.feeder import parse_json
+from loadgen.scenario.template import placeholders
 
 
 def test_an_event_without_placeholders_is_constant_and_compact() -> None:
@@ -15,6 +17,32 @@ def test_an_event_without_placeholders_is_constant_and_compact() -> None:
     assert template.constant == '{"a":[1,2.5,true,null,"ü"],"b":{}}'.encode()
     assert template.fields == frozenset()
     assert template.render({}) == template.constant
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ('{ "a" : 1.0,\n"b":1e3 }', '{"a":1.0,"b":1e3}'),
+        ("[12345678901234567890, 0.10000000000000000555,  -0.0]", "[12345678901234567890,0.10000000000000000555,-0.0]"),
+        ('["\\u00fc \\/ \\ud83d\\ude00", "a  b", "\\"  :  "]', '["\\u00fc \\/ \\ud83d\\ude00","a  b","\\"  :  "]'),
+        ('["<{{n}}>", 1.10, "\\u00fc{{n}}"]', '["<7>",1.10,"ü7"]'),
+    ],
+)
+def test_nothing_but_the_blanks_between_tokens_is_lost(written: str, sent: str) -> None:
+    assert compile_event(written).render({"n": 7}).decode() == sent
+
+
+def test_a_number_of_a_row_keeps_its_digits() -> None:
+    row = parse_json('{"n": 12345678901234567.89, "l": [1.10, {"e": 1E400}]}')
+    assert isinstance(row, dict)
+    event = compile_event('{"a": "{{n}}", "b": "{{l}}", "c": "<{{n}} {{l}}>"}').render(row)
+    assert event == (
+        b'{"a":12345678901234567.89,"b":[1.10,{"e":1E400}],"c":"<12345678901234567.89 [1.10,{\\"e\\":1E400}]>"}'
+    )
+
+
+def test_a_placeholder_may_be_written_with_escapes() -> None:
+    assert compile_event('["\\u007b\\u007ba}}"]').render({"a": 1}) == b"[1]"
 
 
 def test_an_empty_event_is_an_empty_body() -> None:

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen.scenario.fault import ScenarioError
-from loadgen.scenario.feeder import read_rows, row_index
+from loadgen.scenario.feeder import Need, read_rows, row_index
 from loadgen.scenario.model import FeederOrder
+from loadgen.scenario.template import json_value
 
 
 def file(directory: Path, name: str, text: str | bytes) -> Path:
@@ -55,7 +56,7 @@ def test_a_bad_file_is_refused_where_it_is_bad(tmp_path: Path, name: str, text: 
 
 def test_a_row_without_a_field_the_event_uses_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError) as caught:
-        read_rows(file(tmp_path, "u.jsonl", '{"a": 1}\n{"b": 1}\n'), frozenset({"a"}))
+        read_rows(file(tmp_path, "u.jsonl", '{"a": 1}\n{"b": 1}\n'), [Need("a", "the event", json_value)])
     assert 'u.jsonl:2:1: no field "a", which the event uses; fields: b' in str(caught.value)
 
 

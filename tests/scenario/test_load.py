@@ -106,7 +106,15 @@ tags: {price: 5$$, id: 0123}
 
 
 @pytest.mark.parametrize(
-    ("token", "shown"), [("literal-s3cret", "***"), ("${T}", "${T}"), ("${U:-literal-s3cret}", "${U}")]
+    ("token", "shown"),
+    [
+        ("literal-s3cret", "***"),
+        ("${T}", "${T}"),
+        ("${U:-literal-s3cret}", "${U}"),
+        ("${U:-${T}}", "${U:-${T}}"),
+        ("${U:-${V:-literal-s3cret}}", "${U:-${V}}"),
+        ("${U:-literal-${V:-s3cret}}", "${U:-***${V}}"),
+    ],
 )
 def test_secrets_are_sent_but_never_written(token: str, shown: str) -> None:
     text = SECRETS.replace("TOKEN", f'"{token}"')
@@ -116,7 +124,7 @@ def test_secrets_are_sent_but_never_written(token: str, shown: str) -> None:
     assert loaded.scenario.target.project_id == "0123456789"
     assert "s3cret" not in f"{loaded.document} {loaded.as_run}"
     assert loaded.document["target"]["auth"] == {"token": shown}
-    again = read(loaded.as_run, T="x", U="x")
+    again = read(loaded.as_run, T="x", U="x", V="x")
     assert again.document == loaded.document
     assert again.scenario.sha256 == loaded.scenario.sha256
     assert loaded.document["tags"] == {"price": "5$", "id": "0123"}
@@ -126,6 +134,9 @@ def test_a_secret_is_not_shown_in_a_message_either() -> None:
     text = SECRETS.replace("TOKEN", '"${T}"')
     assert "s3 cret" not in refused(text, PROJECT="p", T="s3 cret")
     assert "s3 cret" not in refused(SECRETS.replace("TOKEN", '"s3 cret"'), PROJECT="p")
+    for token in ("s3cret", "${T:-s3cret}", "${T:-${U:-s3cret}}"):
+        beside = SECRETS.replace("TOKEN", f'"{token}", tokn: x')
+        assert "s3cret" not in refused(beside, PROJECT="p")
 
 
 def test_headers_whose_names_say_so_are_secret() -> None:
@@ -192,6 +203,38 @@ def test_an_event_file_is_json_beside_the_scenario(tmp_path: Path) -> None:
     assert "e.json:1:1: expected a JSON object" in refused(text, tmp_path)
     assert "event_file: event is written too" in refused(text + "event: {a: 1}\n", tmp_path)
     assert "event_file: there is no file" in refused(MINIMAL + "event_file: none.json\n", tmp_path)
+
+
+@pytest.mark.parametrize("number", ["12345678901234567.89", "0.1000000000000000055511", "1e-400"])
+def test_a_number_that_would_lose_digits_is_sent_from_a_file_or_not_at_all(tmp_path: Path, number: str) -> None:
+    assert f"s.yaml:5:13: event.a[0]: got {number}, which would be sent as" in refused(
+        MINIMAL + f"event: {{a: [{number}]}}\n"
+    )
+    (tmp_path / "e.json").write_text(f'{{"a": [ {number} ], "b": 1.0, "c": 1e3}}')
+    event = read(MINIMAL + "event_file: e.json\n", tmp_path).scenario.event
+    assert event == f'{{"a":[{number}],"b":1.0,"c":1e3}}'
+
+
+def test_a_number_of_an_event_keeps_its_value() -> None:
+    event = "event: {a: 1.10, b: 1e3, c: 123456789012345678901234567890, d: 0.1, e: .5, f: 010}\n"
+    assert read(MINIMAL + event).scenario.event == (
+        '{"a":1.1,"b":1000.0,"c":123456789012345678901234567890,"d":0.1,"e":0.5,"f":10}'
+    )
+
+
+@pytest.mark.parametrize("method", ["TRACE", "CONNECT"])
+def test_an_event_that_could_not_be_sent_is_refused(tmp_path: Path, method: str) -> None:
+    (tmp_path / "e.json").write_text("{}")
+    plain = MINIMAL.replace("{endpoint: emulator, function: hello}", f'{{url: "http://h/", method: {method}}}')
+    for key, value in (("event", "{}"), ("event_file", "e.json")):
+        assert f"{key}: a {method} request has no body" in refused(plain + f"{key}: {value}\n", tmp_path)
+    assert read(plain).scenario.event == ""
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE", "OPTIONS"])
+def test_every_other_method_takes_an_event(method: str) -> None:
+    plain = MINIMAL.replace("{endpoint: emulator, function: hello}", f'{{url: "http://h/", method: {method}}}')
+    assert read(plain + "event: {a: 1}\n").scenario.event == '{"a":1}'
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,8 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("a: 1\n\tb: 2", "not YAML"),
         ("a: [1, 2", "not YAML"),
         ("a: {b: ${NAME}}", 'inside { } and [ ] write "${NAME}" with quotes'),
+        ("a: {b: http://h/{{id}}, c: 1}", "a value with {{field}} in it is written in quotes"),
+        ("a: {{id}}", "expected plain text; a value with {{field}} in it is written in quotes"),
         ("a: *nowhere", "not YAML"),
         ("--- a\n--- b\n", "not YAML"),
         ("a: !!python/object:os.system x", "tag"),
