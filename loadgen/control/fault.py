@@ -73,7 +73,7 @@ def refused(what: str, status: int, code: str | None, message: str | None) -> Co
     fallback = "the platform failed. Try again later" if status >= 500 else "the request was not accepted"
     advice = _CODES.get(code or "") or _STATUSES.get(status) or fallback
     number = f"{status} {code}" if code else str(status)
-    passing = status >= 500 or status == 429
+    passing = (status >= 500 and status != 501) or status == 429
     return ControlError(f"{what}: answered {number}{said}: {advice}", status=status, code=code, passing=passing)
 
 
