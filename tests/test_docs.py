@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import jsonschema
@@ -36,6 +37,34 @@ def test_the_example_run_is_one_of_this_schema() -> None:
     text = (ROOT / "reports" / "example" / "summary.json").read_bytes()
     jsonschema.validate(json.loads(text), summary.schema())
     assert summary.decode(text).run.name == "quickstart"
+
+
+def test_the_snippet_for_the_interval_log_gives_the_percentiles_of_the_summary(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every one of every metric, in µs and KiB; the library's own call gives others."""
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "results.md").read_text(), re.DOTALL)
+    monkeypatch.chdir(ROOT / "reports" / "example")
+    names: dict[str, Any] = {}
+    exec(code, names)
+    run = summary.decode(Path("summary.json").read_bytes())
+    for phase in run.phases:
+        for metric, found in phase.metrics.items():
+            if found.count:
+                tag, unit = f"{phase.name}.{metric}", 1024 if found.unit == "bytes" else 1000
+                whole = names["whole"][tag]
+                assert whole.get_total_count() == found.count
+                assert [names["percentile"](whole, each.p) * unit for each in found.percentiles] == [
+                    each.value for each in found.percentiles
+                ], tag
+    assert set(names["whole"]) == {
+        f"{phase.name}.{metric}" for phase in run.phases for metric, found in phase.metrics.items() if found.count
+    }
+    assert capsys.readouterr().out.count("\n") == len(names["whole"])
+    sixteen = names["HdrHistogram"](1, 3_600_000_000, 3)
+    for value in range(1, 17):
+        sixteen.record_value(value)
+    assert (sixteen.get_value_at_percentile(90), names["percentile"](sixteen, 90)) == (14, 15)
 
 
 def test_every_command_is_in_the_readme_or_the_changelog() -> None:

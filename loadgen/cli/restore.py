@@ -205,9 +205,10 @@ def _tell(undone: list[Undoing]) -> None:
 
 
 async def _undo(journal: JournalFile, begun: Begun | None, target: FunctionTarget | None, force: bool) -> list[Undoing]:
+    from loadgen.control.again import SETTLE_S
     from loadgen.control.fault import ControlError
     from loadgen.control.journal import outstanding
-    from loadgen.control.undo import SETTLE_S, Undoing, undo_step
+    from loadgen.control.undo import Undoing, undo_step
 
     undone = []
     for step in outstanding(journal.entries):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from loadgen.control.again import SETTLE_S, read, write
 from loadgen.control.client import Control
 from loadgen.control.document import (
     DocumentError,
@@ -30,7 +31,7 @@ from loadgen.control.document import (
 from loadgen.control.fault import ControlError
 from loadgen.control.journal import Change, Done, Kind, Resource
 from loadgen.control.journalfile import JournalError, JournalFile
-from loadgen.control.undo import SETTLE_S, describe, settled, unasked, undo
+from loadgen.control.undo import describe, settled, unasked, undo
 from loadgen.functiongraph.urn import Urn
 
 T = TypeVar("T")
@@ -99,7 +100,7 @@ class Changes:
             raise UndoError(f"not everything could be put back: {'; '.join(faults)}. {_remedy(journal)}")
 
     async def _make(self, resource: Resource, wanted: Mapping[str, Any]) -> None:
-        if await self._control.read(resource):
+        if await read(self._control, resource, self._settle_s):
             raise ControlError(
                 f"{resource.text}: it exists already, and is not loadgen's to change. Choose another name"
             )
@@ -110,9 +111,9 @@ class Changes:
 
     async def _changed(self, resource: Resource, wanted: Mapping[Path, Any]) -> None:
         try:
-            now = await self._control.read(resource)
+            now = await read(self._control, resource, self._settle_s)
             due = edits(now, wanted)
-            after = edited(now, [(edit.path, edit.after) for edit in due])
+            edited(now, [(edit.path, edit.after) for edit in due])  # before any of it is written down
         except DocumentError as error:
             raise ControlError(f"{resource.text}: {error}") from error
         if unknown := [edit for edit in due if resource.kind is Kind.MAX_INSTANCES and edit.before is None]:
@@ -123,8 +124,8 @@ class Changes:
             self._journal = self._create()
         number = 1 + sum(isinstance(entry, Change) for entry in self._journal.entries)
         self._journal.append(Change(number, resource, due, public(now)))
-        await self._control.write(resource, now, after)
-        held = await settled(self._control, resource, due)
+        after = await write(self._control, resource, now, due, self._settle_s)
+        held = await settled(self._control, resource, due, self._settle_s)
         also = unasked(due, after, held)
         self._journal.append(Done(number, also))
         _check(resource, due, after, held)

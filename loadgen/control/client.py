@@ -6,7 +6,7 @@ derives (``DERIVED``). The one thing it does not give back are the values of enc
 of a function that has some cannot be written without losing them, and is refused.
 
 Every request has its own connection and its time limits. Reads are made again, once, when the connection fails; writes
-never, as nobody could tell whether the first one arrived.
+never, as nobody could tell whether the first one arrived before it was looked at (``again``).
 
 Sources: FunctionGraph API reference, Querying and Modifying the Metadata of a Function, Updating Max. Instances,
 Publishing a Function Version, Deleting a Function or Function Version (without a version in the URN: the function with
@@ -34,7 +34,7 @@ from yarl import URL
 from loadgen import __version__
 from loadgen.control.authorization import Authorization, Nobody
 from loadgen.control.document import Document
-from loadgen.control.fault import ControlError, refused, unanswered
+from loadgen.control.fault import ControlError, certificate_fault, refused, unanswered
 from loadgen.control.journal import Kind, Resource
 from loadgen.functiongraph.envelope import error_body
 from loadgen.functiongraph.request import origin_of
@@ -211,7 +211,7 @@ class Control:
         }
 
     async def read(self, resource: Resource) -> dict[str, Any]:
-        """See ``undo.Platform``."""
+        """See ``again.Platform``."""
         function = self._function(resource)
         match resource.kind:
             case Kind.CONFIG:
@@ -231,7 +231,7 @@ class Control:
                 return {key: value for key, value in alias.items() if key not in _ALIAS_DERIVED}
 
     async def write(self, resource: Resource, now: Document, wanted: Document) -> None:
-        """See ``undo.Platform``."""
+        """See ``again.Platform``."""
         function, name = self._function(resource), resource.name or ""
         match resource.kind:
             case Kind.CONFIG:
@@ -339,7 +339,7 @@ class _BrokenError(aiohttp.ClientConnectionError):
 
 def _why(error: aiohttp.ClientError) -> str:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return "its certificate is not trusted"
+        return f"its certificate was refused: {certificate_fault(error.certificate_error)}"
     return str(error) or type(error).__name__
 
 

@@ -53,13 +53,17 @@ _STATUSES = {
 class ControlError(Exception):
     """The management API cannot be used as asked; the message is one line: what was seen and what to do.
 
-    ``status`` and ``code`` are those of an answer, None when there was none or it had none.
+    ``status`` and ``code`` are those of an answer, None when there was none or it had none. ``passing`` says that the
+    same request may succeed a little later.
     """
 
-    def __init__(self, message: str, *, status: int | None = None, code: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, status: int | None = None, code: str | None = None, passing: bool = False
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
+        self.passing = passing
 
 
 def refused(what: str, status: int, code: str | None, message: str | None) -> ControlError:
@@ -69,15 +73,22 @@ def refused(what: str, status: int, code: str | None, message: str | None) -> Co
     fallback = "the platform failed. Try again later" if status >= 500 else "the request was not accepted"
     advice = _CODES.get(code or "") or _STATUSES.get(status) or fallback
     number = f"{status} {code}" if code else str(status)
-    return ControlError(f"{what}: answered {number}{said}: {advice}", status=status, code=code)
+    passing = (status >= 500 and status != 501) or status == 429
+    return ControlError(f"{what}: answered {number}{said}: {advice}", status=status, code=code, passing=passing)
 
 
 def unanswered(what: str, why: str, *, write: bool) -> ControlError:
     """The error for a request without an answer, which may have been carried out all the same if it writes."""
     unknown = "; whether it was carried out is not known" if write else ""
     return ControlError(
-        f"{what}: no answer ({why}){unknown}. Check the endpoint, this machine's network and any proxy on the way"
+        f"{what}: no answer ({why}){unknown}. Check the endpoint, this machine's network and any proxy on the way",
+        passing=True,
     )
+
+
+def certificate_fault(error: Exception) -> str:
+    """Why a certificate was refused, in OpenSSL's words."""
+    return str(getattr(error, "verify_message", "") or error)
 
 
 def _one_line(message: str) -> str:

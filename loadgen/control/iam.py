@@ -15,6 +15,7 @@ import aiohttp
 from yarl import URL
 
 from loadgen import __version__
+from loadgen.control.fault import certificate_fault
 from loadgen.engine.clock import Clock, monotonic_ns
 from loadgen.functiongraph.token import LONGEST, PATH, IamError, Token, agency_request, password_request, read
 from loadgen.scenario.model import IamAuth, TokenAuth
@@ -50,7 +51,8 @@ async def _ask(session: aiohttp.ClientSession, iam: IamAuth, body: bytes, header
     except TimeoutError as error:
         raise _unanswered(iam, f"nothing within {_TOTAL_S:g} s") from error
     except aiohttp.ClientConnectorCertificateError as error:
-        raise _unanswered(iam, "its certificate is not trusted; set target.tls.ca to the file of its CA") from error
+        why = certificate_fault(error.certificate_error)
+        raise _unanswered(iam, f"its certificate was refused: {why}; target.tls.ca says whom to trust") from error
     except aiohttp.ClientConnectorError as error:
         raise _unanswered(iam, error.strerror or "no connection") from error
     except aiohttp.ClientError as error:

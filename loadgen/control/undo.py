@@ -14,13 +14,13 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from loadgen.control.again import SETTLE_S, Platform, read, write
 from loadgen.control.document import (
     Document,
     DocumentError,
     Edit,
     at,
     differences,
-    edited,
     name,
     private,
     public,
@@ -31,21 +31,9 @@ from loadgen.control.fault import ControlError
 from loadgen.control.journal import Done, Entry, Resource, Step, Undone, Value, outstanding
 from loadgen.control.journalfile import JournalError
 
-SETTLE_S = 1.0
-"""After this time, a change whose request was sent is taken to have arrived or to be lost."""
 LOOKS_S = (0.0, 0.5, 2.0)
 """Pauses before looking whether the platform holds what was written; it may take a moment to say so."""
 _ROUNDS = 3
-
-
-class Platform(Protocol):
-    """What can be read and written of a platform; see ``client.Control``."""
-
-    async def read(self, resource: Resource) -> dict[str, Any]:
-        """What there is now, without what the platform derives; empty when there is none. Raises ControlError."""
-
-    async def write(self, resource: Resource, now: Document, wanted: Document) -> None:
-        """Make it so, given what there is now. Raises ControlError."""
 
 
 class Log(Protocol):
@@ -100,20 +88,19 @@ async def undo_step(log: Log, step: Step, platform: Platform, *, force: bool, se
     """Put back one step; see ``undo``."""
     back: list[Edit] = []
     try:
-        now = await platform.read(step.resource)
+        now = await read(platform, step.resource, settle_s)
         decision = decide(step.values, now)
         if not step.seen and not decision.back:
             await asyncio.sleep(settle_s)
-            now = await platform.read(step.resource)
+            now = await read(platform, step.resource, settle_s)
             decision = decide(step.values, now)
         for _ in range(_ROUNDS):
             due = decision.back + (decision.conflicts if force else ())
             if not due:
                 break
-            wanted = edited(now, [(edit.path, edit.after) for edit in due])
-            await platform.write(step.resource, now, wanted)
+            wanted = await write(platform, step.resource, now, due, settle_s)
             back.extend(due)
-            now = await settled(platform, step.resource, due)
+            now = await settled(platform, step.resource, due, settle_s)
             if lost := [edit for edit in differences(wanted, now) if private(edit.path)]:
                 return Undoing(step, tuple(back), _lost(step, lost))
             if also := unasked(due, wanted, now):  # is to be put back, too
@@ -134,12 +121,14 @@ async def undo_step(log: Log, step: Step, platform: Platform, *, force: bool, se
     return Undoing(step, tuple(back), None, () if step.seen else tuple(_notes(step, now)))
 
 
-async def settled(platform: Platform, resource: Resource, edits: Sequence[Edit]) -> dict[str, Any]:
+async def settled(
+    platform: Platform, resource: Resource, edits: Sequence[Edit], settle_s: float = SETTLE_S
+) -> dict[str, Any]:
     """What the platform holds after a write: looked at until it holds these edits, or for a few seconds."""
     now: dict[str, Any] = {}
     for pause_s in LOOKS_S:
         await asyncio.sleep(pause_s)
-        now = await platform.read(resource)
+        now = await read(platform, resource, settle_s)
         if all(same(at(now, edit.path), edit.after) for edit in edits):
             break
     return now

@@ -150,16 +150,17 @@ def result_answer(
     return Answer(call.status, headers, _v1_body(call, result, (log or b"")[-LOG_BODY_BYTES:]))
 
 
-def call_log(call: Admitted, received: float, *, start_lines: bool = True) -> bytes:
+def call_log(call: Admitted, received: float, *, start_lines: bool = True, printed_bytes: int = 0) -> bytes:
     """What a call logs, in the form of the platform's runtimes since 2025.
 
     ``received`` is the wall-clock time in seconds since 1970. ``start_lines``: the log of a call for which an instance
-    was started begins with the lines of its start.
+    was started begins with the lines of its start. ``printed_bytes`` is how much the function prints besides its one
+    line.
     """
-    return "".join(f"{line}\n" for line in _lines(call, received, start_lines)).encode()
+    return "".join(f"{line}\n" for line in _lines(call, received, start_lines, printed_bytes)).encode()
 
 
-def _lines(call: Admitted, received: float, start_lines: bool) -> Iterator[str]:
+def _lines(call: Admitted, received: float, start_lines: bool, printed_bytes: int) -> Iterator[str]:
     at_s = received + call.queue_wait_ns / 1e9
     if call.cold_start is not None:
         load_ns = call.cold_start.code_ns + call.cold_start.dependencies_ns
@@ -174,6 +175,10 @@ def _lines(call: Admitted, received: float, start_lines: bool) -> Iterator[str]:
         return
     said = f"ERROR {_failure_text(call)}" if call.code else "INFO hello world"
     yield f"{_utc(at_s)} Start invoke request '{call.request_id}', version: {call.version}"
+    while printed_bytes > 0:
+        line = f"{_utc(at_s)} {call.request_id} INFO another {printed_bytes} bytes are printed"
+        printed_bytes -= len(line) + 1
+        yield line
     yield f"{_utc(at_s)} {call.request_id} {said}"
     yield (
         f"{_utc(at_s + call.duration_ns / 1e9)} Finish invoke request '{call.request_id}', "

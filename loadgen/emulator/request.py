@@ -1,8 +1,9 @@
 """What a request to the emulator asks for, from its method, path, headers and body; no I/O.
 
 Every check answers as the platform does, in the order in which it is likely to check: sizes, the path, the credentials
-(``iam``), the function, headers, body. Sources: FunctionGraph API reference, its
-paths and Error Codes; API Gateway user guide, Error Codes, for the gateway's limits.
+(``iam``), the function, headers, body. What the platform has and the emulator does not model says so (501), so that
+nobody takes it for a missing function. Sources: FunctionGraph API reference, its paths and Error Codes; the paths of
+the vendor's SDK (huaweicloudsdkfunctiongraph 3.1); API Gateway user guide, Error Codes, for the gateway's limits.
 """
 
 from __future__ import annotations
@@ -61,6 +62,60 @@ _OF_IAM: Final[dict[str, tuple[str, ...]]] = {
     "/v3/projects": ("GET",),
 }
 
+_UNMODELLED: Final[dict[str, tuple[str, ...]]] = {
+    "metrics": (
+        "functions/statistics",
+        "functions/*/statistics/*",
+        "functions/*/slareports/*",
+        "functions/*/instancereports",
+        "function/report",
+    ),
+    "asynchronous invocations": (
+        "functions/*/invocations-async",
+        "functions/*/async-invocations",
+        "functions/*/active-async-invocations",
+        "functions/*/async-invoke-config",
+        "functions/*/async-invoke-configs",
+        "functions/*/cancel",
+        "functions/async-status-log-detail",
+        "functions/enable-async-status-logs",
+    ),
+    "triggers": ("triggers/*", "triggers/*/*/*"),
+    "tracing": ("functions/*/tracing",),
+    "log groups": ("functions/*/lts-log-detail", "functions/enable-lts-logs"),
+    "test events": ("functions/*/events", "functions/*/events/*"),
+    "snapshots": ("functions/*/snapshots/*",),
+    "making, importing and exporting functions": ("POST functions", "functions/import", "functions/*/export"),
+    "the text of a function's code": ("GET functions/*/code",),
+    "marking functions": ("functions/*/collect/*",),
+    "dependencies": ("dependencies", "dependencies/*", "dependencies/*/*", "dependencies/*/*/*"),
+    "applications and templates": (
+        "application/*/*",
+        "application/*",
+        "applications",
+        "applications/*",
+        "templates",
+        "templates/*",
+    ),
+    "workflows": (
+        "workflows",
+        "workflows/*",
+        "workflows/*/*",
+        "workflows/*/*/*",
+        "workflows/*/*/*/*",
+        "workflow-statistic",
+        "workflow-statistic/*",
+    ),
+    "VPC endpoints": ("vpc-endpoint", "vpc-endpoint/*/*"),
+    "service bridges": ("functions/*/servicebridge/relation", "servicebridge/version"),
+}
+"""What is not modelled, and its paths below a project's, ``*`` for a name; with a method where others are modelled."""
+
+_UNMODELLED_PATHS: Final = tuple(
+    (re.compile((path if " " in path else f"\\w+ {path}").replace("*", "[^/]+")), what)
+    for what, paths in _UNMODELLED.items()
+    for path in paths
+)
 _PROJECT_PATH: Final = re.compile(r"/v2/([^/]+)/fgs/(.+)")
 _FUNCTION_PATH: Final = re.compile(r"functions/([^/]+)(?:/([^/]+)(?:/([^/]+))?)?")
 _VERSIONS: Final = {"": ResponseVersion.V0, "v0": ResponseVersion.V0, "v1": ResponseVersion.V1}
@@ -126,20 +181,34 @@ def read_path(method: str, raw_path: str, project_id: str, region: str | None) -
     project = _PROJECT_PATH.fullmatch(raw_path)
     if project is None:
         return _unknown()
-    if of_project := _OF_PROJECT.get(project[2]):
+    of_project = _OF_PROJECT.get(project[2], ())
+    function = _FUNCTION_PATH.fullmatch(project[2])
+    resource, methods = _of_function(function) if function is not None else ("", ())
+    if method not in (of_project or methods) and (what := _unmodelled(f"{method} {project[2]}")) is not None:
+        missing = Refusal(501, "FSS.0501", f"The emulator does not model {what}: {method} {project[2]}")
+        return Route(project[2], project[1], refusal=_project_fault(project[1], project_id) or missing)
+    if of_project:
         refusal = _project_fault(project[1], project_id)
         return _method_fault(method, of_project) or Route(project[2], project[1], refusal=refusal)
-    function = _FUNCTION_PATH.fullmatch(project[2])
-    if function is None or (function[3] is not None and function[2] != "aliases"):
-        return _unknown()
-    resource = "aliases/" if function[3] else function[2] or "functions/"
-    methods = _OF_ALIAS if function[3] else _OF_FUNCTION.get(resource, ())
-    if not methods:
+    if function is None or not methods:
         return _unknown()
     found = _function(function[1], project_id, region)
     refusal = _project_fault(project[1], project_id) or (found if isinstance(found, Refusal) else None)
     urn = found if isinstance(found, Urn) else None
     return _method_fault(method, methods) or Route(resource, project[1], urn, function[3] or "", refusal)
+
+
+def _of_function(path: re.Match[str]) -> tuple[str, tuple[str, ...]]:
+    """The resource of a function's path, and the methods that it has; none for one that does not exist."""
+    if path[3] is not None:
+        return ("aliases/", _OF_ALIAS) if path[2] == "aliases" else ("", ())
+    resource = path[2] or "functions/"
+    return resource, _OF_FUNCTION.get(resource, ())
+
+
+def _unmodelled(request: str) -> str | None:
+    """What the platform has at this method and path that is not modelled; None for nothing that is documented."""
+    return next((what for pattern, what in _UNMODELLED_PATHS if pattern.fullmatch(request)), None)
 
 
 def read_invocation(headers: Mapping[str, str], body: bytes) -> Invocation | Refusal:

@@ -171,6 +171,7 @@ class _Service:
         self._platform = platform
         self._settings = settings
         self._probes = frozenset(each.name for each in settings.functions if each.probe)
+        self._printed_bytes = {each.name: each.log_bytes for each in settings.functions}
         self._management = Management(platform, project_id)
         self._iam = Iam(settings, project_id)
         self._asks = settings.auth is not CredentialCheck.OFF
@@ -235,7 +236,10 @@ class _Service:
         if isinstance(call, Rejected):
             return rejection(call)
         settings = self._settings
-        log = call_log(call, received, start_lines=settings.start_lines) if invocation.tail else None
+        log = None
+        if invocation.tail:
+            printed = self._printed_bytes[call.function]
+            log = call_log(call, received, start_lines=settings.start_lines, printed_bytes=printed)
         return result_answer(
             call,
             invocation.form,

@@ -43,7 +43,10 @@ async def resolve(origin: Origin) -> list[str]:
 
 
 def tls_context(tls: Tls) -> ssl.SSLContext:
-    """How the server's certificate is checked; raises AddressError when the CA file cannot be used."""
+    """How the server's certificate is checked, the same on every Python; raises AddressError for an unusable CA file.
+
+    See docs/decisions/011-one-strictness-for-certificates.md.
+    """
     try:
         context = ssl.create_default_context(cafile=tls.ca)
     except OSError as error:  # ssl.SSLError is one
@@ -51,6 +54,7 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
             f'target.tls.ca: "{tls.ca}" cannot be used ({error.strerror or error}): name a readable PEM file with the '
             "certificate of the authority that signed the server's"
         ) from error
+    context.verify_flags = (context.verify_flags & ~ssl.VERIFY_X509_STRICT) | ssl.VERIFY_X509_PARTIAL_CHAIN
     if not tls.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -349,6 +349,7 @@ class Agent:
             clipped=taken.clipped,
             negative_overhead=taken.negative_overhead,
             summary_missing=taken.summary_missing,
+            unbelieved=taken.unbelieved,
             samples=taken.samples,
             failures=taken.failures,
             slowest=taken.slowest,

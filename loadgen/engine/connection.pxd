@@ -31,6 +31,6 @@ cdef class HttpInvoker:
 
     cpdef object invoke(self, bytes request, long long started_ns)
     cdef object answered(self, long long now_ns, object facts, bytes body, bint reusable)
-    cdef object failed(self, long long now_ns, object outcome, str reason)
+    cdef object failed(self, long long now_ns, object outcome, str reason, bytes said=*)
     cdef object lost(self, Connection connection)
     cdef bint _unsent(self) except -1

@@ -254,11 +254,11 @@ class HttpInvoker:
             self._drop()
         self._ended(now_ns, facts, self._connect_ns, body)
 
-    def failed(self, now_ns: int, outcome: Outcome, reason: str) -> None:
-        """There will be no answer."""
+    def failed(self, now_ns: int, outcome: Outcome, reason: str, said: bytes = b"") -> None:
+        """There will be no answer; ``said`` stands in place of one, where somebody says more than the reason."""
         self.waiting = False
         self._drop()
-        self._ended(now_ns, Facts(outcome, reason, 0), self._connect_ns, b"")
+        self._ended(now_ns, Facts(outcome, reason, 0), self._connect_ns, said)
 
     def lost(self, connection: Connection) -> None:
         """The connection is of no more use."""
@@ -298,7 +298,7 @@ class HttpInvoker:
             self._connecting = None
             now = clock()
             self._connect_ns = now - begun
-            self.failed(now, Outcome.CONNECTION, _failure(error))
+            self.failed(now, Outcome.CONNECTION, _failure(error), _said(error))
             return
         self._connecting = None
         self._connect_ns = clock() - begun
@@ -361,3 +361,11 @@ def _failure(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH):
         return "unreachable"
     return "failed"
+
+
+def _said(error: Exception) -> bytes:
+    """What OpenSSL says about it, nothing of other errors: ``certificate has expired``, ``WRONG_VERSION_NUMBER``."""
+    text = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else None
+    if text is None and isinstance(error, ssl.SSLError):
+        text = error.reason
+    return (text or "").encode("utf-8", "replace")

@@ -5,7 +5,10 @@ arrives in one piece, by far the most common case, is parsed without keeping any
 state machine (head → body by length, chunks, or until the connection closes). The reader is strict: what RFC 9112
 calls an error is a ``ProtocolError``, and the caller closes the connection. Two things are stricter than many
 clients: a message with both Content-Length and Transfer-Encoding, and bytes after the end of a response, because in
-both cases nobody can know where the next response begins.
+both cases nobody can know where the next response begins. And lines end in CRLF: a CR or LF alone is an error as soon
+as it is seen, since what it is part of can never become a response, and the server may be waiting for us.
+
+Whether bytes arrive at once or one by one changes not what they mean, and what they cost by a constant factor only.
 
 Source: RFC 9110 §8.6, §15 and RFC 9112 §4–§7, §9.3.
 """
@@ -33,16 +36,17 @@ _LONGEST_NAME = 64
 class ProtocolError(Exception):
     """The bytes are not an HTTP/1.1 response. ``reason`` is a slug, the message says what was seen."""
 
-    def __init__(self, reason: str, seen: bytes) -> None:
-        super().__init__(f"{reason}: {seen[:80]!r}")
+    def __init__(self, reason: str, seen: bytes | bytearray) -> None:
+        super().__init__(f"{reason}: {bytes(seen[:80])!r}")
         self.reason = reason
 
 
 class Response(Struct, frozen=True, gc=False):
     """A complete response.
 
-    ``headers`` has the wanted ones, names lower-cased, values stripped; of a repeated one the last. ``body`` holds at
-    most the first ``keep`` bytes. ``reusable`` says whether the connection may carry another invocation.
+    ``headers`` has the wanted ones, names lower-cased, values stripped; of a repeated one every value that differs from
+    those before it, one a line, as no value can hold a line feed. ``body`` holds at most the first ``keep`` bytes.
+    ``reusable`` says whether the connection may carry another invocation.
     """
 
     status: int
@@ -101,7 +105,7 @@ class ResponseReader:
         self._bodiless = bodiless
         # the last one seen: usually the next one too; at first one that no line can be
         self._status_line, self._status, self._http11 = b"\r\n", 0, False
-        self._pending = b""
+        self._pending = bytearray()  # an unfinished head, or line between chunks
         self._interim = False
         self._state = _HEAD
         self._head: tuple[int, dict[bytes, bytes], bool] = (0, {}, False)
@@ -121,12 +125,20 @@ class ResponseReader:
         """
         if self._state is not _HEAD:
             return self._feed_body(data)
-        if self._pending:
-            data = self._pending + data
-        end = data.find(b"\r\n\r\n")
-        if end < 0:
-            self._incomplete_head(data)
-            return None
+        seen = len(self._pending)
+        if seen:
+            self._pending += data
+            end = self._pending.find(b"\r\n\r\n", max(0, seen - 3))
+            if end < 0:
+                _could_begin_a_head(self._pending, seen)
+                return None
+            data = bytes(self._pending)
+        else:
+            end = data.find(b"\r\n\r\n")
+            if end < 0:
+                _could_begin_a_head(data, 0)
+                self._pending += data
+                return None
         status, headers, http11 = self._parse_head(data[:end])
         length = headers.get(b"content-length")
         # the fast path: everything is here, framed by its length
@@ -142,11 +154,12 @@ class ResponseReader:
             and b"transfer-encoding" not in headers
             and not self._bodiless
         ):
-            self._pending = b""
+            if seen:
+                self._pending = bytearray()
             self._interim = False
             body = data[end + 4 :]
             return Response(status, headers, body if size <= self._keep else body[: self._keep], True)
-        self._pending = b""
+        self._pending = bytearray()
         return self._begin_body(status, headers, http11, data[end + 4 :])
 
     def end(self) -> Response | None:
@@ -158,21 +171,16 @@ class ResponseReader:
             return self._complete(reusable=False)
         if self.idle:
             return None
-        raise ProtocolError("closed_early", self._pending)
-
-    def _incomplete_head(self, data: bytes) -> None:
-        """Wait for more, unless this can never become a head."""
-        if len(data) > MAX_HEAD:
-            raise ProtocolError("head_too_large", data)
-        prefix = data[:7]
-        if prefix != b"HTTP/1."[: len(prefix)]:
-            raise ProtocolError("not_http", data)
-        line, newline, _ = data.partition(b"\n")
-        if newline and not line.endswith(b"\r"):
-            raise ProtocolError("bad_line_ending", data)
-        self._pending = data
+        raise ProtocolError("closed_early", bytes(self._pending))
 
     def _parse_head(self, head: bytes) -> tuple[int, dict[bytes, bytes], bool]:
+        try:
+            return self._parsed_head(head)
+        except ProtocolError:
+            _could_begin_a_head(head + b"\r\n", 0)  # what would have been seen first, had it come byte by byte
+            raise
+
+    def _parsed_head(self, head: bytes) -> tuple[int, dict[bytes, bytes], bool]:
         if len(head) > MAX_HEAD:
             raise ProtocolError("head_too_large", head)
         lines = head.split(b"\r\n")
@@ -181,6 +189,7 @@ class ResponseReader:
         if len(head) - len(head.translate(None, _CONTROLS)) != 2 * (len(lines) - 1):  # more than the line ends
             raise ProtocolError("bad_header", head)
         headers: dict[bytes, bytes] = {}
+        repeated: dict[bytes, list[bytes]] | None = None
         names = self._names
         for line in lines[1:]:
             colon = line.find(b":")
@@ -189,9 +198,13 @@ class ResponseReader:
             name = names[line[:colon]]
             if name:
                 value = line[colon + 1 :].strip()
-                if name in headers:
-                    value = _repeated(name, headers[name], value)
-                headers[name] = value
+                if name not in headers:
+                    headers[name] = value
+                else:
+                    repeated = {} if repeated is None else repeated
+                    repeated.setdefault(name, [headers[name]]).append(value)
+        if repeated is not None:
+            headers.update((name, _repeated(name, values)) for name, values in repeated.items())
         return self._status, headers, self._http11
 
     def _learn_status_line(self, line: bytes) -> None:
@@ -250,11 +263,16 @@ class ResponseReader:
         if self._state is _UNTIL_CLOSE:
             self._keep_body(data)
             return None
-        return self._feed_chunks(self._pending + data if self._pending else data)
+        seen = len(self._pending)
+        if not seen:
+            return self._feed_chunks(data, 0)
+        pending, self._pending = self._pending, bytearray()
+        pending += data
+        return self._feed_chunks(pending, seen)
 
-    def _feed_chunks(self, data: bytes) -> Response | None:
+    def _feed_chunks(self, data: bytes | bytearray, seen: int) -> Response | None:
+        """Read what follows the head; the first ``seen`` bytes are known not to end a line."""
         position = 0
-        self._pending = b""
         while True:
             if self._state is _CHUNK_DATA:
                 piece = data[position : position + self._left]
@@ -264,12 +282,14 @@ class ResponseReader:
                 if self._left:
                     return None
                 self._state = _CHUNK_END
-            line_end = data.find(b"\r\n", position)
+            line_end = data.find(b"\r\n", max(position, seen - 1))
             if line_end < 0:
-                self._wait_for_line(data[position:])
+                self._wait_for_line(data, position, seen)
                 return None
             line = data[position:line_end]
             position = line_end + 2
+            if len(line) > MAX_HEAD:
+                raise ProtocolError(self._bad_line, line)
             if self._state is _CHUNK_END:
                 if line:
                     raise ProtocolError("bad_chunk", line)
@@ -290,12 +310,24 @@ class ResponseReader:
             else:
                 return self._complete(reusable=self._head[2])
 
-    def _wait_for_line(self, data: bytes) -> None:
-        if len(data) > MAX_HEAD or (self._state is _CHUNK_END and data not in (b"", b"\r")) or b"\n" in data:
-            raise ProtocolError("bad_chunk", data)
-        self._pending = data
+    @property
+    def _bad_line(self) -> str:
+        """What a line that cannot be is called here."""
+        return "bad_trailer" if self._state is _TRAILERS else "bad_chunk"
 
-    def _keep_body(self, data: bytes) -> None:
+    def _wait_for_line(self, data: bytes | bytearray, position: int, seen: int) -> None:
+        """Wait for the rest of the line that begins at the position, unless it can never become one."""
+        begun = data[position:] if position or not isinstance(data, bytearray) else data
+        known = max(0, seen - position)
+        if (
+            _lone_end(begun, known, MAX_HEAD + 1)
+            or len(begun) > MAX_HEAD + 1
+            or (self._state is _CHUNK_END and begun not in (b"", b"\r"))
+        ):
+            raise ProtocolError(self._bad_line, begun)
+        self._pending = begun if isinstance(begun, bytearray) else bytearray(begun)
+
+    def _keep_body(self, data: bytes | bytearray) -> None:
         room = self._keep - len(self._body)
         if room > 0:
             self._body += data if len(data) <= room else data[:room]
@@ -304,19 +336,41 @@ class ResponseReader:
         status, headers, _ = self._head
         body = bytes(self._body)
         self._body = bytearray()
-        self._pending = b""
+        self._pending = bytearray()
         self._interim = False
         self._state = _HEAD
         return Response(status, headers, body, reusable)
 
 
-def _repeated(name: bytes, first: bytes, second: bytes) -> bytes:
-    """The value of a header that came twice."""
-    if name == b"content-length" and first != second:
-        raise ProtocolError("two_lengths", first + b", " + second)
+def _could_begin_a_head(data: bytes | bytearray, seen: int) -> None:
+    """Raises ProtocolError where this can never become a head; of the first ``seen`` bytes they can, as is known."""
+    prefix = data[:7]
+    if seen < 7 and prefix != b"HTTP/1."[: len(prefix)]:
+        raise ProtocolError("not_http", data)
+    if _lone_end(data, seen, MAX_HEAD + 3):
+        raise ProtocolError("bad_line_ending", data)
+    if len(data) > MAX_HEAD + 3:  # all of the end may be here but its last byte
+        raise ProtocolError("head_too_large", data)
+
+
+def _lone_end(data: bytes | bytearray, seen: int, most: int) -> bool:
+    """Whether a CR or an LF stands alone within ``most`` bytes; among the first ``seen`` none does.
+
+    A CR in the last place may still be followed by its LF.
+    """
+    begin = seen - (seen > 0 and data[seen - 1] == 13)
+    pairs, line_feeds = data.count(b"\r\n", begin, most), data.count(b"\n", begin, most)
+    returns = data.count(b"\r", begin, most) - (len(data) > 0 and data[min(len(data), most) - 1] == 13)
+    return line_feeds != pairs or returns != pairs
+
+
+def _repeated(name: bytes, values: list[bytes]) -> bytes:
+    """The value of a header that came several times."""
     if name in (b"connection", b"transfer-encoding"):
-        return first + b", " + second
-    return second
+        return b", ".join(values)
+    if name == b"content-length" and len(set(values)) > 1:
+        raise ProtocolError("two_lengths", b", ".join(values))
+    return b"\n".join(dict.fromkeys(values))
 
 
 _HEAD, _LENGTH_BODY, _CHUNK_HEAD, _CHUNK_DATA, _CHUNK_END, _TRAILERS, _UNTIL_CLOSE = range(7)

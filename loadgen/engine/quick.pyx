@@ -1,7 +1,8 @@
 """Reads the answer that nearly always comes, a documented success, in one go: bytes in, Facts out.
 
 It takes an answer only if it is whole, alone in the buffer, HTTP/1.1 200 framed by its length, names a request id and
-carries a summary exactly as documented, and nothing in it speaks of a failure, of a log or of closing. Then what
+carries a summary exactly as documented of figures that are believed, and nothing in it speaks of a failure, of a log or
+of closing, or could contradict itself. Then what
 ``ResponseReader`` and ``classify_function`` would say is known, and is said without making the header objects in
 between. Everything else it declines, and they judge it: no rule lives here alone. A test compares the two.
 
@@ -15,7 +16,7 @@ from libc.math cimport llrint
 from libc.string cimport memchr, memcmp
 
 from loadgen.functiongraph.facts import Facts
-from loadgen.functiongraph.metering import BYTES_PER_MB, LARGEST, NS_PER_MS
+from loadgen.functiongraph.metering import BYTES_PER_MB, LARGEST_MB, LONGEST_MS, NS_PER_MS
 from loadgen.functiongraph.outcome import Outcome
 from loadgen.functiongraph.response import LONGEST_ID
 
@@ -27,7 +28,8 @@ ctypedef const unsigned char* Text
 cdef object _OK = Outcome.OK
 cdef double _NS_PER_MS = NS_PER_MS
 cdef double _BYTES_PER_MB = BYTES_PER_MB
-cdef double _LARGEST = LARGEST
+cdef double _LONGEST_MS = LONGEST_MS
+cdef double _LARGEST_MB = LARGEST_MB
 cdef Py_ssize_t _LONGEST_ID = LONGEST_ID
 cdef double[16] _POWERS
 cdef bint[256] _TOKEN
@@ -61,7 +63,7 @@ cdef class Quick:
         cdef Text end = at + nbytes
         cdef Text stop, colon, value, request_id = NULL
         cdef Py_ssize_t name_length, length, id_length = 0, size = -1
-        cdef bint summarised = False
+        cdef bint summarised = False, billed = False
         cdef Summary summary
         if nbytes < 17 or memcmp(at, b"HTTP/1.1 200 OK\r\n", 17):
             return None
@@ -100,6 +102,10 @@ cdef class Quick:
                 if request_id != NULL:
                     return None
                 request_id, id_length = value, length
+            elif name_length == 22 and _is(at, b"x-cff-billing-duration", 22):
+                if billed or memchr(value, 44, length) != NULL:
+                    return None
+                billed = True
             elif name_length == 10 and _is(at, b"connection", 10):
                 if length != 10 or memcmp(value, b"keep-alive", 10):
                     return None
@@ -158,6 +164,7 @@ cdef inline Py_ssize_t _size(Text at, Py_ssize_t length) noexcept:
 cdef bint _read_summary(Text at, Text end, Summary* summary) noexcept:
     """Whether this is a JSON object of exactly the four documented members, each an amount."""
     cdef int seen = 0, field
+    cdef double most
     cdef Text name
     cdef Number* into
     at = _skip(at, end)
@@ -169,13 +176,13 @@ cdef bint _read_summary(Text at, Text end, Summary* summary) noexcept:
             return False
         name = at + 1
         if memcmp(name, b'duration"', 9) == 0:
-            field, into, at = 1, &summary.duration, name + 9
+            field, into, most, at = 1, &summary.duration, _LONGEST_MS, name + 9
         elif end - name >= 16 and memcmp(name, b'billingDuration"', 16) == 0:
-            field, into, at = 2, &summary.billed_duration, name + 16
+            field, into, most, at = 2, &summary.billed_duration, _LONGEST_MS, name + 16
         elif memcmp(name, b'memorySize"', 11) == 0:
-            field, into, at = 4, &summary.memory_size, name + 11
+            field, into, most, at = 4, &summary.memory_size, _LARGEST_MB, name + 11
         elif memcmp(name, b'memoryUsed"', 11) == 0:
-            field, into, at = 8, &summary.memory_used, name + 11
+            field, into, most, at = 8, &summary.memory_used, _LARGEST_MB, name + 11
         else:
             return False
         if seen & field:
@@ -184,7 +191,7 @@ cdef bint _read_summary(Text at, Text end, Summary* summary) noexcept:
         at = _skip(at, end)
         if at == end or at[0] != b":":
             return False
-        at = _read_number(_skip(at + 1, end), end, into)
+        at = _read_number(_skip(at + 1, end), end, most, into)
         if at == NULL:
             return False
         at = _skip(at, end)
@@ -202,8 +209,8 @@ cdef inline Text _skip(Text at, Text end) noexcept:
     return at
 
 
-cdef inline Text _read_number(Text at, Text end, Number* number) noexcept:
-    """Read a JSON number of at most 15 digits and without an exponent, at most LARGEST; NULL for any other."""
+cdef inline Text _read_number(Text at, Text end, double most, Number* number) noexcept:
+    """Read a JSON number of at most 15 digits and without an exponent, at most ``most``; NULL for any other."""
     cdef long long mantissa = 0
     cdef int digits = 0, decimals = 0
     cdef Text begin = at
@@ -229,4 +236,4 @@ cdef inline Text _read_number(Text at, Text end, Number* number) noexcept:
         return NULL
     number.value = <double>mantissa / _POWERS[decimals]
     number.whole = decimals == 0
-    return at if number.value <= _LARGEST else NULL
+    return at if number.value <= most else NULL

@@ -70,7 +70,7 @@ def _classifier(target: Target, probe: Probe | None) -> Classify:
 def _dating(classify: Classify, dated: Callable[[str], None]) -> Classify:
     def classified(response: Response) -> Facts:
         if date := response.headers.get(_DATE):
-            dated(date.decode("latin-1"))
+            dated(date.rpartition(b"\n")[2].decode("latin-1"))  # the last, where every hop added its own
         return classify(response)
 
     return classified

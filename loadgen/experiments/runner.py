@@ -664,7 +664,7 @@ async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
 def _remedy(answer: Answer, scenario: Scenario) -> str:
     facts = answer.facts
     if not facts.status:
-        return remedy(facts.outcome, scenario.target, reason=facts.reason)
+        return remedy(facts.outcome, scenario.target, reason=facts.reason, body=answer.body)
     return remedy(facts, scenario.target, body=answer.body, ahead_s=answer.ahead_s)
 
 

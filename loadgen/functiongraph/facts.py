@@ -13,7 +13,8 @@ class Facts(Struct, frozen=True, gc=False):
     ``reason`` is a short slug that tells apart the causes of one outcome (``ok``, ``status_404``, ``code_4002``,
     ``APIG.0308``, …). ``error_code`` is the platform's own code (from X-Func-Err-Code or the error body). Times are ns.
     ``start`` is ``cold`` or ``warm`` where the answer shows which, ``start_source`` how (``probe`` or ``log``);
-    ``instance`` is what the function calls the instance that answered.
+    ``instance`` is what the function calls the instance that answered. ``unbelieved`` names figures that are None
+    because what the answer says of them cannot be (``metering.UNBELIEVABLE``).
     """
 
     outcome: Outcome
@@ -29,3 +30,4 @@ class Facts(Struct, frozen=True, gc=False):
     start: str | None = None
     start_source: str | None = None
     instance: str | None = None
+    unbelieved: tuple[str, ...] = ()

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from decimal import Context, Decimal
 
+from loadgen.functiongraph import metering
 from loadgen.functiongraph.outcome import Outcome
 from loadgen.scenario.model import NS_PER_S, PriceBook
 
@@ -25,10 +26,9 @@ BILLING_UNITS_NS = (1_000_000, 100_000_000, 1_000_000_000)
 """What durations are, or once were, rounded up to."""
 RESOLUTION_NS = 1_000
 """Durations are told in ms with three decimals, so the true one may be that much longer or shorter."""
-LARGEST_MB = 1 << 16
-"""A memory size above this, more than six times the largest there is, is not believed."""
-LONGEST_NS = 3600 * NS_PER_S
-"""Nor is a billed duration above this; a synchronous call ends within 15 minutes."""
+LARGEST_MB = metering.LARGEST_MB
+LONGEST_NS = metering.LONGEST_MS * metering.NS_PER_MS
+"""What is believed of a bill, as of any figure: no answer that was read tells more."""
 
 REFUSED = frozenset(
     {

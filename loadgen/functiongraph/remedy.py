@@ -17,6 +17,7 @@ from loadgen.functiongraph.codes import TOKEN_EXPIRED, canonical
 from loadgen.functiongraph.envelope import error_body
 from loadgen.functiongraph.facts import Facts
 from loadgen.functiongraph.outcome import Outcome
+from loadgen.functiongraph.response import CONTRADICTING
 from loadgen.functiongraph.signature import MAX_SKEW_S
 from loadgen.functiongraph.urn import endpoint_region
 from loadgen.scenario.model import FunctionTarget, IamAuth, KeyAuth, NoAuth, Target
@@ -111,10 +112,16 @@ _CONNECTION = (
     ("dns", "the host's name could not be resolved. Check its spelling and this machine's name server"),
     ("resol", "the host's name could not be resolved. Check its spelling and this machine's name server"),
     ("refused", "nothing listens at that address. Start the server, or correct the port"),
-    ("tls", "no trusted TLS connection could be made. Set target.tls.ca to the server's CA file, or use http://"),
-    ("certificate", "the server's certificate is not trusted. Set target.tls.ca to the file of its CA"),
+    ("tls", "no TLS connection could be made. Check that the port speaks TLS, or use http://"),
     ("unreachable", "there is no route to that address. Check this machine's network"),
 )
+
+_CERTIFICATE = (
+    ("expired", "Renew it, or set this machine's clock"),
+    ("not yet valid", "Set this machine's clock"),
+    ("mismatch", "Write the host in the target as the certificate names it"),
+)
+"""What OpenSSL says about a certificate that no CA file mends, as part of its text, and what to do."""
 
 
 def remedy(
@@ -123,12 +130,13 @@ def remedy(
     """What happened at ``target`` and what to do, without secrets; meant for outcomes other than ok.
 
     ``seen`` is the answer, or only the outcome when none came; ``reason`` then says why (``refused``, ``dns``, …).
-    ``body`` is the answer's body: gateways tell the causes of one code apart only in its text. ``ahead_s`` is by how
-    much this machine's clock is ahead of the server's, where its answer told.
+    ``body`` is the answer's body: gateways tell the causes of one code apart only in its text; where no answer came,
+    what OpenSSL says about the connection. ``ahead_s`` is by how much this machine's clock is ahead of the server's,
+    where its answer told.
     """
     if not isinstance(seen, Facts):
         why = f", {reason}" if reason else ""
-        return f"no answer from {_where(target)} ({seen.value}{why}): {_unanswered(seen, target, reason)}."
+        return f"no answer from {_where(target)} ({seen.value}{why}): {_unanswered(seen, target, reason, body)}."
     message = error_body(body).message or ""
     code = f" {_quote(seen.error_code, target)}" if seen.error_code else ""
     quote = f', "{_quote(message, target)}"' if message else ""
@@ -176,7 +184,7 @@ def _masked(text: str, target: Target) -> str:
     return re.sub(key, r"\1***", hidden(text, sent_secrets(target)), flags=re.IGNORECASE)
 
 
-def _unanswered(outcome: Outcome, target: Target, reason: str) -> str:
+def _unanswered(outcome: Outcome, target: Target, reason: str, body: bytes) -> str:
     timeout = target.timeout
     if outcome is Outcome.TIMEOUT:
         limits = {"connect": timeout.connect_ns, "first_byte": timeout.first_byte_ns, "total": timeout.total_ns}
@@ -187,15 +195,28 @@ def _unanswered(outcome: Outcome, target: Target, reason: str) -> str:
         )
     if outcome is Outcome.PROTOCOL:
         return "what came is not HTTP/1.1. Check the port, and whether it wants https:// or http://"
+    if outcome is Outcome.CONNECTION and reason == "tls_certificate":
+        return _distrusted(target, _quote(body.decode("utf-8", "replace"), target).rstrip("."))
     if outcome is Outcome.CONNECTION:
         said = next((advice for word, advice in _CONNECTION if word in reason.lower()), None)
         return said or "the connection failed or was closed. Check the endpoint, its port, and any firewall on the way"
     return _OUTCOMES.get(outcome, "the call was not made or not awaited. Allow it more time")
 
 
+def _distrusted(target: Target, why: str) -> str:
+    """The server's certificate was refused, and OpenSSL says why."""
+    because = f": {why}" if why else ""
+    advice = next((advice for part, advice in _CERTIFICATE if part in why.lower()), None)
+    if target.tls.ca is not None:
+        advice = advice or "Put the certificate of the authority that signed the server's into that file"
+        return f"the server's certificate was refused although target.tls.ca is {target.tls.ca}{because}. {advice}"
+    advice = advice or "Set target.tls.ca to the file of the authority that signed it"
+    return f"the server's certificate was refused{because}. {advice}"
+
+
 def _for_code(facts: Facts, target: Target, message: str) -> str | None:
-    """The advice for the answer's own code; None when the code is absent or says no more than the outcome."""
-    if facts.error_code is None or facts.outcome is Outcome.DISABLED:
+    """The advice for the answer's own code; None when it is absent, in doubt, or says no more than the outcome."""
+    if facts.error_code is None or facts.outcome is Outcome.DISABLED or facts.reason == CONTRADICTING:
         return None
     code = canonical(facts.error_code)
     if code in ("APIG.0301", "APIG.0303"):
@@ -256,6 +277,8 @@ def _refused(target: FunctionTarget) -> str:
 
 def _for_outcome(facts: Facts, target: Target) -> str:
     function = isinstance(target, FunctionTarget)
+    if 300 <= facts.status < 400:
+        return "that leads elsewhere, and nothing is followed. Check target.endpoint, its https:// or http:// included"
     match facts.outcome:
         case Outcome.AUTH if isinstance(target, FunctionTarget):
             return _refused(target)
@@ -271,6 +294,11 @@ def _for_outcome(facts: Facts, target: Target) -> str:
             return "the request was refused. Check target.method, target.url, target.headers and the event"
         case Outcome.BAD_REQUEST:
             return "the request was refused as malformed. Check the event, target.project_id and the endpoint's scheme"
+        case Outcome.PROTOCOL if facts.reason == CONTRADICTING:
+            return (
+                "headers of the platform contradict each other, so that nobody can know how the call ended. Look for a "
+                "proxy or gateway on the way that repeats X-Func-Err-Code, X-Is-Func-Err or a header of X-Cff"
+            )
         case Outcome.PROTOCOL:
             return "the body is not the v1 form that was asked for. Check target.endpoint, or set target.response: v0"
     return _OUTCOMES.get(facts.outcome, "nothing is wrong")

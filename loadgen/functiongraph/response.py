@@ -4,27 +4,34 @@ A call that succeeded as documented (200, v0, a complete summary, no error heade
 top of ``classify_function``; everything else takes the long one, which is where the rules are. An answer is judged in
 this order, and the first rule that applies decides:
 
-1. Status 429, or a code that says the function is disabled: ``throttled`` or ``disabled``.
-2. The error headers, X-Func-Err-Code and X-Is-Func-Err: failures of the function's code arrive with status 200, so that
-   the status alone would count crashes as successes.
-3. A platform or gateway code in an error body whose meaning is finer than the status.
-4. A status that is no success.
-5. For a v1 answer, its body: ``protocol`` when it cannot be read, ``function_error`` when its ``status`` is not 200.
+1. Status 429, which says by itself that nothing ran: ``throttled``, or ``disabled`` where a code or the text says so.
+2. Headers of the platform that contradict each other, by coming twice or folded into one with a comma, with values that
+   mean different things: ``protocol``, as nobody can know which one is true. The worse one counts: its error code is
+   kept, and nothing of contradicting figures is.
+3. The error headers, X-Func-Err-Code and X-Is-Func-Err, of which the code may say ``disabled``, too: failures of the
+   function's code arrive with status 200, so that the status alone would count crashes as successes.
+4. A platform or gateway code in an error body whose meaning is finer than the status.
+5. A status that is no success.
+6. For a v1 answer, its body: ``protocol`` when it cannot be read, ``function_error`` when its ``status`` is not 200.
 
-Header names are lower-case bytes, since the documents spell them in several casings; values are stripped bytes.
+Header names are lower-case bytes, since the documents spell them in several casings; values are stripped bytes, and of
+a repeated header all that differ, one a line. Only what decides an outcome or a bill can contradict itself: request ids
+may repeat, as every hop may add its own, and then the last one stands. Trailers are not read.
 
 Sources: FunctionGraph API reference, Executing a Function Synchronously; FunctionGraph user guide, metrics
-("errors" are failures returned with status 200).
+("errors" are failures returned with status 200); RFC 9110 §5.3 (repeated and folded headers), §15.4 (which statuses
+redirect).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Hashable, Mapping
 
-from loadgen.functiongraph.codes import KNOWN_FORM, engine_outcome, platform_outcome, status_outcome
+from loadgen.functiongraph.codes import KNOWN_FORM, canonical, engine_outcome, platform_outcome, status_outcome
 from loadgen.functiongraph.envelope import ErrorBody, V1Answer, error_body, v1_answer
 from loadgen.functiongraph.facts import Facts
-from loadgen.functiongraph.metering import decode_tail, documented_summary, metering
+from loadgen.functiongraph.metering import billing_meaning, decode_tail, documented_summary, metering, summary_meaning
 from loadgen.functiongraph.outcome import Outcome
 from loadgen.functiongraph.start import cold_by_log
 from loadgen.scenario.model import ResponseVersion
@@ -37,9 +44,10 @@ _VERSION = b"x-cff-response-version"
 _ERROR_CODE = b"x-func-err-code"
 _IS_FUNCTION_ERROR = b"x-is-func-err"
 _GATEWAY_REQUEST_ID = b"x-request-id"
+_LOCATION = b"location"
 
 HEADERS: frozenset[bytes] = frozenset(
-    {_SUMMARY, _REQUEST_ID, _LOG, _BILLING, _VERSION, _ERROR_CODE, _IS_FUNCTION_ERROR, _GATEWAY_REQUEST_ID}
+    {_SUMMARY, _REQUEST_ID, _LOG, _BILLING, _VERSION, _ERROR_CODE, _IS_FUNCTION_ERROR, _GATEWAY_REQUEST_ID, _LOCATION}
 )
 """The response headers, in lower case, that the classifiers read; a reader may skip all others."""
 
@@ -53,13 +61,19 @@ LONGEST_CODE = 32
 """Characters kept of an error code."""
 
 REDIRECT = "redirect"
-"""The reason of an ok answer that sends the client elsewhere."""
+"""The reason of an ok answer that sends the client elsewhere, and says where."""
+
+CONTRADICTING = "contradicting_headers"
+"""The reason of an answer whose headers contradict each other."""
+
+_REDIRECTING = frozenset({301, 302, 303, 307, 308})
 
 _OK = Outcome.OK
 _V0 = ResponseVersion.V0
 _V1 = ResponseVersion.V1
 _FORMS = {b"v0": _V0, b"v1": _V1}
 _TRUE = frozenset({b"true", b"1"})
+_FALSE = frozenset({b"false", b"0", b""})
 
 
 def classify_function(status: int, headers: Mapping[bytes, bytes], body: bytes, version: ResponseVersion) -> Facts:
@@ -77,6 +91,7 @@ def classify_function(status: int, headers: Mapping[bytes, bytes], body: bytes, 
         and get(_ERROR_CODE, b"0") == b"0"
         and get(_IS_FUNCTION_ERROR, b"false") == b"false"
         and get(_VERSION, b"v0") == b"v0"
+        and (get(_BILLING, b"0").isdigit() or _single(headers[_BILLING]))
         and _LOG not in headers
         and (request_id := get(_REQUEST_ID)) is not None
         and (measured := documented_summary(summary)) is not None
@@ -86,7 +101,7 @@ def classify_function(status: int, headers: Mapping[bytes, bytes], body: bytes, 
             "ok",
             200,
             None,
-            request_id.decode("utf-8", "replace")[:LONGEST_ID] or None,
+            _last(request_id).decode("utf-8", "replace")[:LONGEST_ID] or None,
             measured.duration_ns,
             measured.billed_duration_ns,
             measured.memory_size_mb,
@@ -98,20 +113,25 @@ def classify_function(status: int, headers: Mapping[bytes, bytes], body: bytes, 
 def classify_http(status: int, headers: Mapping[bytes, bytes], body: bytes) -> Facts:
     """What the answer of a plain HTTP endpoint says: by its status alone, 2xx and 3xx are ok. Never raises.
 
-    A redirect is not followed; its reason says what it was.
+    A redirect is not followed; its reason says what it was. The other 3xx lead nowhere, nor does a redirect without a
+    Location: 304 says that the client's copy is good.
     """
     request_id = _request_id(headers, None, None)
-    if 200 <= status < 400:
-        return Facts(_OK, "ok" if status < 300 else REDIRECT, status, None, request_id)
+    if 200 <= status < 300:
+        return Facts(_OK, "ok", status, None, request_id)
+    if 300 <= status < 400:
+        leads = status in _REDIRECTING and headers.get(_LOCATION)
+        return Facts(_OK, REDIRECT if leads else _status_slug(status), status, None, request_id)
     return Facts(status_outcome(status), _status_slug(status), status, None, request_id)
 
 
 def _classify(status: int, headers: Mapping[bytes, bytes], body: bytes, version: ResponseVersion) -> Facts:
     success = 200 <= status < 300
+    headers, contradicting = _agreed(headers)
     form = _FORMS.get(headers.get(_VERSION, b"").lower(), version)
     answer = v1_answer(body) if success and form is _V1 else None
     error = ErrorBody() if success else error_body(body)
-    outcome, reason, code = _failure(status, headers, error) or _judge_success(form, answer)
+    outcome, reason, code = _failure(status, headers, error, contradicting) or _judge_success(form, answer)
     log = decode_tail(headers.get(_LOG)) or (answer.log if answer else None) or None
     measured = metering(headers.get(_SUMMARY), headers.get(_BILLING), log)
     cold = log is not None and cold_by_log(log)
@@ -128,6 +148,7 @@ def _classify(status: int, headers: Mapping[bytes, bytes], body: bytes, version:
         log,
         "cold" if cold else None,
         "log" if cold else None,
+        unbelieved=measured.unbelieved,
     )
 
 
@@ -135,9 +156,11 @@ _Judgement = tuple[Outcome, str, str | None]
 """Outcome, reason, error code."""
 
 
-def _failure(status: int, headers: Mapping[bytes, bytes], error: ErrorBody) -> _Judgement | None:
-    """Rules 1 to 4; None when neither headers nor status speak of a failure."""
+def _failure(status: int, headers: Mapping[bytes, bytes], error: ErrorBody, contradicting: bool) -> _Judgement | None:
+    """Rules 1 to 5; None when neither headers nor status speak of a failure."""
     header_code = _error_code(headers)
+    if contradicting and status != 429:
+        return Outcome.PROTOCOL, CONTRADICTING, header_code or error.code
     if header_code is not None and _outcome_of(header_code) is Outcome.DISABLED:
         return Outcome.DISABLED, _slug(header_code) or "disabled", header_code
     if status == 429:
@@ -179,7 +202,7 @@ def _judge_status(status: int, error: ErrorBody, header_code: str | None) -> _Ju
 
 
 def _judge_success(form: ResponseVersion, answer: V1Answer | None) -> _Judgement:
-    """Rule 5, for an answer that neither headers nor status call a failure."""
+    """Rule 6, for an answer that neither headers nor status call a failure."""
     if form is _V0:
         return _OK, "ok", None
     if answer is None:
@@ -229,6 +252,95 @@ def _says_disabled(error: ErrorBody) -> bool:
 
 def _request_id(headers: Mapping[bytes, bytes], answer: V1Answer | None, error: ErrorBody | None) -> str | None:
     """The function's request id, else the gateway's, else the one in the body."""
-    raw = headers.get(_REQUEST_ID) or headers.get(_GATEWAY_REQUEST_ID)
+    raw = _last(headers.get(_REQUEST_ID) or headers.get(_GATEWAY_REQUEST_ID) or b"")
     text = raw.decode("utf-8", "replace") if raw else (answer and answer.request_id) or (error and error.request_id)
     return text[:LONGEST_ID] if text else None
+
+
+def _last(value: bytes) -> bytes:
+    """The last one of a header's values."""
+    return value.rpartition(b"\n")[2]
+
+
+def _agreed(headers: Mapping[bytes, bytes]) -> tuple[Mapping[bytes, bytes], bool]:
+    """The headers with one value each, and whether the values of any contradict each other.
+
+    Of contradicting error headers the first that speaks of a failure stays, of all others none does.
+    """
+    one: dict[bytes, bytes] | None = None
+    contradicting = False
+    for name, meaning in _MEANINGS.items():
+        raw = headers.get(name)
+        if raw is None or _single(raw):
+            continue
+        values = _values(raw, meaning)
+        one = dict(headers) if one is None else one
+        if len({said for _, said in values}) == 1:
+            one[name] = values[0][0]
+            continue
+        contradicting = True
+        one[name] = next((each for each, said in values if said), b"") if name in _OF_FAILURES else b""
+    return headers if one is None else one, contradicting
+
+
+def _single(raw: bytes) -> bool:
+    """Whether this is plainly one value: on one line, and without commas but for those of a flat JSON object."""
+    return b"\n" not in raw and (b"," not in raw or raw.find(b"}") == len(raw) - 1)
+
+
+def _values(raw: bytes, meaning: Callable[[bytes], Hashable]) -> list[tuple[bytes, Hashable]]:
+    """The values of a header and what each of them means: itself, where it cannot be read."""
+    values: list[tuple[bytes, Hashable]] = []
+    for line in raw.split(b"\n"):
+        parts = _json_values(line) if line[:1] in (b"{", b"[", b'"') else line.split(b",")
+        folded = [(part, meaning(part)) for part in map(bytes.strip, parts) if part]
+        if not folded or any(said is None for _, said in folded):  # then its commas are part of one value
+            folded = [(line, meaning(line))]
+        values += [(part, part if said is None else said) for part, said in folded]
+    return values
+
+
+def _json_values(line: bytes) -> list[bytes]:
+    """The JSON values that follow each other with commas between; the line itself where that is not what it holds."""
+    text = line.decode("utf-8", "replace")
+    values: list[bytes] = []
+    at = 0
+    try:
+        while True:
+            _, end = _JSON.raw_decode(text, at)
+            values.append(text[at:end].encode())
+            rest = text[end:].lstrip(" \t")
+            if not rest:
+                return values
+            if rest[0] != ",":
+                return [line]
+            at = len(text) - len(rest[1:].lstrip(" \t"))
+    except (ValueError, RecursionError):
+        return [line]
+
+
+_JSON = json.JSONDecoder(strict=False)
+
+
+def _code_meaning(raw: bytes) -> Hashable:
+    code = raw.decode("utf-8", "replace")
+    number = _number(code)
+    if number is not None or not code:
+        return number or ""
+    return canonical(code) if KNOWN_FORM.fullmatch(code) else None
+
+
+def _flag_meaning(raw: bytes) -> Hashable:
+    return raw.lower() in _TRUE or (raw.lower() not in _FALSE and raw)  # any other text means only itself
+
+
+_OF_FAILURES = frozenset({_ERROR_CODE, _IS_FUNCTION_ERROR})
+_MEANINGS: dict[bytes, Callable[[bytes], Hashable]] = {
+    _ERROR_CODE: _code_meaning,
+    _IS_FUNCTION_ERROR: _flag_meaning,
+    _VERSION: lambda raw: _FORMS.get(raw.lower()),
+    _SUMMARY: summary_meaning,
+    _BILLING: billing_meaning,
+    _LOG: decode_tail,
+}
+"""The headers that decide an outcome or a bill, and what a value of each means; None for one that cannot be read."""

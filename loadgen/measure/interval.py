@@ -166,7 +166,9 @@ class Frame(Struct, tag="frame"):
 
     ``seq`` numbers an agent's frames from 0, over the run or over each phase. ``reasons`` counts failing invocations by
     ``outcome/reason``. ``hist`` maps ``phase/start/outcome/metric`` to a packed histogram; ``clipped`` counts values
-    above the largest one a histogram holds (they are recorded as that one); ``negative_overhead`` those recorded as 0.
+    above the largest one a histogram holds (they are recorded as that one); ``negative_overhead`` those recorded as 0;
+    ``unbelieved`` answers by the figure of the platform's that cannot be and so is in no histogram
+    (``metering.UNBELIEVABLE``).
     ``feeder_exhausted`` says that a feeder read ``once`` ran out and ended the phase, ``budget_reached`` that the
     invocations allowed were spent, ``short_of_workers`` that a start found all workers of all agents busy. ``final``
     marks the last frame of the phase, which says in ``load_ns`` how long the phase sent load, in ``left`` what of its
@@ -197,6 +199,7 @@ class Frame(Struct, tag="frame"):
     clipped: int = 0
     negative_overhead: int = 0
     summary_missing: int = 0
+    unbelieved: dict[str, int] = {}
     samples: list[Sample] = []
     failures: list[Failure] = []
     slowest: list[Slow] = []

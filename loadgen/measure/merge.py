@@ -122,6 +122,7 @@ class PhaseTotal:
         self.clipped = 0
         self.negative_overhead = 0
         self.summary_missing = 0
+        self.unbelieved: Counter[str] = Counter()
         self.feeder_exhausted = False
         self.budget_reached = False
         self.billed_ns: Counter[int] = Counter()
@@ -253,6 +254,7 @@ class PhaseTotal:
         self.clipped += other.clipped
         self.negative_overhead += other.negative_overhead
         self.summary_missing += other.summary_missing
+        self.unbelieved.update(other.unbelieved)
         self.feeder_exhausted |= other.feeder_exhausted
         self.budget_reached |= other.budget_reached
         self.billed_ns.update(other.billed_ns)

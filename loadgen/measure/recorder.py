@@ -14,8 +14,8 @@ overhead that the parent sends once it has seen enough (``split``). Where neithe
 of them are ``unknown``.
 
 Histograms count whole µs (memory: KiB). A negative overhead (the platform reports a longer run than the client saw)
-is recorded as 0, and counted when it exceeds the resolution of 1 µs. A value above an hour is recorded as an hour and
-counted.
+is recorded as 0, and counted when it exceeds the resolution of 1 µs. A time of ours above an hour is recorded as an
+hour and counted; of the platform's figures those that cannot be are in no histogram, and counted by name.
 
 What is billed is summed exactly, by memory size, whatever the outcome: histograms are for distributions, not for money.
 """
@@ -108,6 +108,7 @@ class Taken:
         self.starts = 0
         self.negative_overhead = 0
         self.summary_missing = 0
+        self.unbelieved: dict[str, int] = {}
         self.billed_ns: dict[int, int] = {}
         self.metered = 0
         self.billed_to_ms = 0
@@ -262,13 +263,15 @@ class Recorder:
             series.overhead.hit(overhead_ns // 1000)
             if series.residual is not None:
                 series.residual.hit(max(0, overhead_ns - connect_ns) // 1000)
-        elif self._expects_summary and facts.status == 200:
+        elif self._expects_summary and facts.status == 200 and "duration" not in facts.unbelieved:
             self.now.summary_missing += 1
         if facts.billed_duration_ns is not None:
             series.billed_duration.hit(facts.billed_duration_ns // 1000)
             self._bill(facts, facts.billed_duration_ns)
         if facts.memory_used_bytes is not None:
             series.memory_used.hit(facts.memory_used_bytes // 1024)
+        for name in facts.unbelieved:
+            self.now.unbelieved[name] = self.now.unbelieved.get(name, 0) + 1
         if latency_ns > self._slow_floor_ns and facts.status:
             self._slow(latency_ns, service_ns, facts)
         if self._sampled is not None and self._sampled():

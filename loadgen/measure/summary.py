@@ -307,9 +307,11 @@ def decode(text: bytes) -> Summary:
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema of summary.json; the same on every version of Python, some of which indent docstrings."""
-    described: dict[str, Any] = _cleaned(msgspec.json.schema(Summary))
-    return described
+    """The JSON Schema (draft 2020-12) of summary.json, without words of other dialects.
+
+    It is the same on every version of Python, some of which indent docstrings.
+    """
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_cleaned(msgspec.json.schema(Summary))}
 
 
 def _cleaned(node: Any) -> Any:
@@ -319,5 +321,6 @@ def _cleaned(node: Any) -> Any:
         return {
             key: cleandoc(value) if key == "description" and isinstance(value, str) else _cleaned(value)
             for key, value in node.items()
+            if not (key == "discriminator" and "anyOf" in node)  # OpenAPI's: each of the forms has its own ``kind``
         }
     return [_cleaned(item) for item in node] if isinstance(node, list) else node

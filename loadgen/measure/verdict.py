@@ -23,6 +23,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 
+from loadgen.functiongraph.metering import LARGEST_MB
 from loadgen.functiongraph.outcome import Outcome
 from loadgen.functiongraph.response import REDIRECT
 from loadgen.measure.dependence import EFFECTIVE_SHARE, widening
@@ -63,6 +64,7 @@ OF_THE_TARGET = frozenset(
     {
         "failures",
         "redirects",
+        "without_content",
         "dropped",
         "pool_saturated",
         "connects_in_latency",
@@ -78,6 +80,13 @@ OF_THE_TARGET = frozenset(
 
 _QUOTA = "What is throttled measures the quota, not the function: lower the rate, or raise the quota."
 _OF_MEMORY = ("duration", "billed_duration", "cost")
+_HANGING_ON = {
+    "duration": ("duration", "overhead"),
+    "billed_duration": ("billed_duration",),
+    "memory_size": (),
+    "memory_used": ("memory_used",),
+}
+"""The metrics that lack an answer which tells a figure that cannot be. Costs are lower bounds by themselves."""
 _ON_OUR_CLOCK = frozenset({"latency", "latency_all", "service_time", "overhead", "connect"})
 
 
@@ -121,6 +130,7 @@ def judge(
         reasons += _phase_locked(plan)
         reasons += _negative_overhead(total)
         reasons += _summary_missing(total)
+        reasons += _unbelievable(total)
         reasons += _misbilled(total)
         reasons += _memory_ignored(total, memory_mb)
     reasons += findings(experiment, [total for _, total in measured], {rule.start for rule in _labelled(rules)})
@@ -379,6 +389,7 @@ def _outcomes(total: PhaseTotal) -> Iterator[Reason]:
             limit=0,
             phase=total.name,
         )
+    yield from _without_content(total)
     dropped = total.dropped - _missed(total)
     if dropped:
         yield Reason(
@@ -390,6 +401,32 @@ def _outcomes(total: PhaseTotal) -> Iterator[Reason]:
             limit=0,
             phase=total.name,
         )
+
+
+def _without_content(total: PhaseTotal) -> Iterator[Reason]:
+    statuses = {
+        reason.removeprefix(f"{OK}/status_"): n
+        for reason, n in sorted(total.reasons.items())
+        if reason.startswith(f"{OK}/status_")
+    }
+    if not statuses:
+        return
+    advice = "Check target.url."
+    if "304" in statuses:
+        advice = (
+            "304 says that the client's copy is still good: leave If-None-Match and If-Modified-Since out of "
+            "target.headers to measure the content itself."
+        )
+    count = sum(statuses.values())
+    yield Reason(
+        rule="without_content",
+        severity="warning",
+        message=f"{count} of {total.planned} answers had status {' or '.join(statuses)}, which is counted as ok and is "
+        f"not the content that was asked for. {advice}",
+        value=count,
+        limit=0,
+        phase=total.name,
+    )
 
 
 def _pool_saturated(total: PhaseTotal) -> Iterator[Reason]:
@@ -480,8 +517,8 @@ def _summary_missing(total: PhaseTotal) -> Iterator[Reason]:
     missing = total.summary_missing
     if not missing:
         return
-    # Every answer with status 200 either told its duration, and is in that histogram, or was counted as missing.
-    answers = missing + total.merged("duration").count
+    # Every answer with status 200 either told its duration, and is in that histogram, or was counted.
+    answers = missing + total.unbelieved["duration"] + total.merged("duration").count
     if missing / answers > SUMMARY_MISSING_SHARE:
         for metric in ("duration", "overhead"):
             yield Reason(
@@ -494,6 +531,33 @@ def _summary_missing(total: PhaseTotal) -> Iterator[Reason]:
                 phase=total.name,
                 withholds=metric,
             )
+
+
+def _unbelievable(total: PhaseTotal) -> Iterator[Reason]:
+    for name, n in sorted(total.unbelieved.items()):
+        answers = n + (total.metered if name == "memory_size" else total.merged(name).count)
+        many = n / answers > SUMMARY_MISSING_SHARE
+        for metric in _HANGING_ON[name] if many else ():
+            yield _disbelieved(total, name, n, answers, metric)
+        if not many or not _HANGING_ON[name]:
+            yield _disbelieved(total, name, n, answers, None)
+
+
+def _disbelieved(total: PhaseTotal, name: str, n: int, answers: int, withholds: str | None) -> Reason:
+    limit = "1 h" if name in ("duration", "billed_duration") else f"{LARGEST_MB // 1024} GB"
+    allowed = f", expected at most {SUMMARY_MISSING_SHARE:.1%}: {withholds} is not shown" if withholds else ""
+    unknown = "" if name in ("duration", "memory_used") else " What these are billed is not known."
+    return Reason(
+        rule="unbelievable",
+        severity="withheld" if withholds else "warning",
+        message=f"{n} of {answers} answers ({n / answers:.2%}) tell a {name.replace('_', ' ')} that cannot be, "
+        f"negative or above {limit}{allowed}. It counts as not told.{unknown} Compare their X-Cff-Invoke-Summary with "
+        "the function's log.",
+        value=n / answers,
+        limit=SUMMARY_MISSING_SHARE if withholds else 0,
+        phase=total.name,
+        withholds=withholds,
+    )
 
 
 def _misbilled(total: PhaseTotal) -> Iterator[Reason]:

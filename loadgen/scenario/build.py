@@ -157,6 +157,7 @@ def _emulated(name: str, function: written.EmulatedFunction) -> model.EmulatedFu
         faults=_injected(function.faults),
         probe=function.probe,
         instances=model.Instances(function.instances.sigma, units.share(function.instances.slow)),
+        log_bytes=units.log_size(function.log),
     )
 
 

@@ -492,6 +492,15 @@ class EmulatedFunction(Struct, forbid_unknown_fields=True):
         default_factory=dict
     )
     probe: Annotated[bool, Meta(description="Whether it answers like the probes in docs/probe/.")] = False
+    log: Annotated[
+        str,
+        Meta(
+            pattern=units.LOG_SIZE,
+            examples=["10KB"],
+            description="How much a call prints besides its one line, up to 64KB; the tail of a log is cut.",
+            extra={"read": units.log_size},
+        ),
+    ] = "0KB"
 
 
 class Account(Struct, forbid_unknown_fields=True):

@@ -431,7 +431,8 @@ class EmulatedFunction(Struct, frozen=True):
     ``errors`` is the share of calls whose code raises. ``max_instances`` is -1 for no limit and 0 for a disabled
     function. ``concurrency`` is how many calls one instance serves at a time, ``reserved`` how many instances are kept
     warm. ``memory_used_mb`` is what a call uses, more than it has being out of memory; None is a small interpreter's.
-    A ``probe`` answers which instance it is and how many calls that had.
+    A ``probe`` answers which instance it is and how many calls that had. ``log_bytes`` is how much a call prints
+    besides its one line.
     """
 
     name: str
@@ -449,6 +450,7 @@ class EmulatedFunction(Struct, frozen=True):
     faults: tuple[Injected, ...] = ()
     probe: bool = False
     instances: Instances = Instances()
+    log_bytes: int = 0
 
 
 class CredentialCheck(Enum):

@@ -15,6 +15,7 @@ NUMBER = r"[0-9]{1,12}(?:\.[0-9]{1,12})?"
 DURATION = rf"^{NUMBER}(?:us|ms|s|m|h)$"
 RATE = rf"^{NUMBER}/(?:s|min|h)$"
 SIZE = r"^[0-9]{1,9}MB$"
+LOG_SIZE = r"^[0-9]{1,2}KB$"
 SHARE = rf"^{NUMBER}%$"
 MONEY = rf"^{NUMBER} [A-Z]{{3}}$"
 PRICE = r"^[0-9]{1,12}(?:\.[0-9]{1,18})?$"
@@ -23,6 +24,7 @@ _NS = {"us": 1_000, "ms": 1_000_000, "s": NS_PER_S, "m": 60 * NS_PER_S, "h": 360
 _PER_NS = {"s": NS_PER_S, "min": 60 * NS_PER_S, "h": 3600 * NS_PER_S}
 LONGEST_NS = 365 * 24 * _NS["h"]
 FASTEST_PER_S = 10_000_000
+LARGEST_LOG_KB = 64
 
 
 def duration(text: str) -> int:
@@ -75,6 +77,13 @@ def megabytes(text: str) -> int:
     if not re.match(SIZE[:-1] + r"\Z", text):
         raise ValueError("a whole number of MB such as 128MB")
     return int(text[:-2])
+
+
+def log_size(text: str) -> int:
+    """Bytes of ``10KB``, 1,024 to the KB; at most 64KB."""
+    if not re.match(LOG_SIZE[:-1] + r"\Z", text) or int(text[:-2]) > LARGEST_LOG_KB:
+        raise ValueError(f"a whole number of KB up to {LARGEST_LOG_KB}KB, such as 10KB")
+    return int(text[:-2]) * 1024
 
 
 def share(text: str) -> float:

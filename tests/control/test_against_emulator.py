@@ -12,14 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from loadgen.control import again
 from loadgen.control.authorization import Nobody
 from loadgen.control.changes import Changes
 from loadgen.control.client import Control
+from loadgen.control.journal import Kind
 from loadgen.control.journalfile import DIRECTORY, JournalFile, begun
 from loadgen.control.limits import Limits, read_limits
 from loadgen.emulator.process import embedded
 from loadgen.scenario.build import default_emulator
+from loadgen.scenario.model import Injected
 from tests.servers.management import HELLO, PROJECT
 
 CHANGES_WITHOUT = ("last_modified", "image_name")
@@ -61,6 +65,25 @@ async def test_within_it_is_as_asked_and_afterwards_as_it_was(control: Control, 
         assert within["versions"] == ["latest", "lg-1"]
         assert within["alias"]["version"] == "lg-1"
     assert await state(control) == before
+
+
+async def test_one_request_in_three_that_fails_in_passing_changes_nothing_of_that(tmp_path: Path) -> None:
+    """Seeded, so that it is the same every time; three failures in a row end an experiment, and are not among these."""
+    base = default_emulator()
+    failing = replace(base, seed=3, management=replace(base.management, faults=(Injected("FSS.0500", 0.3),)))
+    async with embedded(default_emulator(), PROJECT, None) as url, Control(url, PROJECT, Nobody()) as control:
+        before = await state(control)
+    journal = partial(JournalFile.create, tmp_path, begun("run-1", scenario=None, emulated=True))
+    async with embedded(failing, PROJECT, None) as url, Control(url, PROJECT, Nobody()) as control:
+        async with Changes(control, journal, settle_s=0.01) as changes:
+            await changes.config(HELLO, {("memory_size",): 512, ("user_data", "LOADGEN_RUN"): "1"})
+            await changes.max_instances(HELLO, 7)
+            await changes.config(HELLO, {("memory_size",): 1024})
+        held = await again.read(control, control.resource(Kind.CONFIG, HELLO), 0.01)
+    assert {key: held[key] for key in held if key in before["config"]} == {
+        key: value for key, value in before["config"].items() if key in held
+    }
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_after_a_kill_restore_puts_everything_back(control: Control, tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -161,9 +162,8 @@ async def test_a_change_that_is_refused_undoes_those_before_it(platform: Managem
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_an_answer_that_is_lost_is_no_reason_to_think_nothing_happened(
-    platform: Management, tmp_path: Path
-) -> None:
+async def test_an_answer_that_is_lost_is_no_reason_to_do_it_twice(platform: Management, tmp_path: Path) -> None:
+    """The connection is reset once the write was applied: reading it back says so."""
     before = platform.state()
 
     async def lose(request: Request) -> None:
@@ -171,11 +171,142 @@ async def test_an_answer_that_is_lost_is_no_reason_to_think_nothing_happened(
             request.break_off()
 
     platform.after = lose
-    with pytest.raises(ControlError, match="whether it was carried out is not known"):
-        async with changing(platform, tmp_path) as changes:
-            await changes.config(HELLO, {("memory_size",): 512})
+    async with changing(platform, tmp_path) as changes:
+        await changes.config(HELLO, {("memory_size",): 512})
+        assert platform.config["memory_size"] == 512
     assert [json.loads(request.body)["memory_size"] for request in platform.writes] == [512, 128]
     assert platform.state() == before
+
+
+def failing(
+    platform: Management, *answers: tuple[int, str] | None
+) -> Callable[[Request], Awaitable[web.Response | None]]:
+    """The first writes are answered so and not carried out; None breaks the connection instead."""
+    left = list(answers)
+
+    async def fail(request: Request) -> web.Response | None:
+        if not request.writes or not left:
+            return None
+        answer = left.pop(0)
+        if answer is None:
+            request.break_off()
+            return web.Response(status=500)
+        return failure(*answer, "in passing")
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [(500, "FSS.0500")],
+        [(503, "FSS.0503"), (500, "FSS.0500")],
+        [(429, "FSS.0429")],
+        [(502, "APIG.0202"), None],
+        [None, None],
+    ],
+)
+async def test_a_write_that_fails_in_passing_is_made_again_when_nothing_has_changed(
+    platform: Management, tmp_path: Path, answers: list[tuple[int, str] | None]
+) -> None:
+    before = platform.state()
+    platform.before = failing(platform, *answers)
+    async with changing(platform, tmp_path) as changes:
+        await changes.config(HELLO, {("memory_size",): 512})
+        assert platform.config["memory_size"] == 512
+        (path,) = tmp_path.iterdir()
+        assert [json.loads(line)["entry"] for line in path.read_bytes().splitlines()] == ["run", "change", "done"]
+    assert len(platform.writes) == len(answers) + 2
+    assert platform.state() == before
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_everything_that_is_changed_survives_a_failure_of_each_of_its_writes(
+    platform: Management, tmp_path: Path
+) -> None:
+    """Versions and aliases, which are made, as well as settings; and putting all of it back."""
+    before = platform.state()
+    failed: set[tuple[str, bytes]] = set()
+
+    async def fail_once(request: Request) -> web.Response | None:
+        what = (f"{request.method} {request.path}", request.body)
+        if not request.writes or what in failed:
+            return None
+        failed.add(what)
+        return failure(500, "FSS.0500", "in passing")
+
+    platform.before = fail_once
+    async with changing(platform, tmp_path) as changes:
+        await change_everything(changes)
+        assert (list(platform.versions), list(platform.aliases), platform.config["memory_size"]) == (
+            ["lg-1"],
+            ["lg"],
+            2048,
+        )
+    assert platform.state() == before
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_what_fails_for_ever_ends_after_three_tries_with_everything_put_back(
+    platform: Management, tmp_path: Path
+) -> None:
+    before = platform.state()
+
+    async def fail(request: Request) -> web.Response | None:
+        return failure(500, "FSS.0500", "no") if request.path.endswith("config-max-instance") else None
+
+    platform.before = fail
+
+    async def work() -> None:
+        async with changing(platform, tmp_path) as changes:
+            await changes.config(HELLO, {("memory_size",): 512})
+            await changes.max_instances(HELLO, 7)
+
+    with pytest.raises(ControlError, match=r"failed\. Try again later\. It was tried 3 times, and nothing has changed"):
+        await work()
+    assert sum(request.path.endswith("config-max-instance") for request in platform.writes) == 3
+    assert platform.state() == before
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_what_the_platform_refuses_is_asked_for_once(platform: Management, tmp_path: Path) -> None:
+    async def refuse(request: Request) -> web.Response | None:
+        return failure(400, "FSS.1007", "invalid") if request.writes else None
+
+    platform.before = refuse
+    with pytest.raises(ControlError, match=r"FSS\.1007"):
+        async with changing(platform, tmp_path) as changes:
+            await changes.config(HELLO, {("memory_size",): 512})
+    assert len(platform.writes) == 1
+
+
+async def test_a_read_that_fails_in_passing_is_made_again(platform: Management, tmp_path: Path) -> None:
+    before = platform.state()
+
+    reads = itertools.count(1)
+
+    async def fail(request: Request) -> web.Response | None:
+        return failure(503, "FSS.0503", "no") if not request.writes and next(reads) % 3 else None
+
+    platform.before = fail
+    async with changing(platform, tmp_path) as changes:
+        await changes.config(HELLO, {("memory_size",): 512})
+    assert platform.state() == before
+
+
+async def test_a_write_that_did_half_of_it_is_not_made_again(platform: Management, tmp_path: Path) -> None:
+    async def half(request: Request) -> web.Response | None:
+        if request.writes and len(platform.writes) == 1:
+            platform.config["timeout"] = 3
+            return failure(500, "FSS.0500", "no")
+        return None
+
+    platform.before = half
+    with pytest.raises(ControlError, match=r"answered 500 FSS\.0500"):
+        async with changing(platform, tmp_path) as changes:
+            await changes.config(HELLO, {("memory_size",): 512})
+    assert len(platform.writes) == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_what_the_platform_resets_on_its_own_ends_the_change_and_is_put_back(

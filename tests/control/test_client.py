@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +13,15 @@ from msgspec.structs import replace
 from loadgen.control.authorization import Bearer, Nobody
 from loadgen.control.client import DERIVED, Control
 from loadgen.control.fault import ControlError
+from loadgen.control.iam import obtain
 from loadgen.control.journal import Kind
-from loadgen.scenario.model import TokenAuth
+from loadgen.engine.address import tls_context
+from loadgen.functiongraph.token import IamError
+from loadgen.scenario.model import IamAuth, Tls, TokenAuth
+from tests.servers.certificate import make_chain
 from tests.servers.management import CONFIG, HELLO, PROJECT, Management, Request, failure
 from tests.servers.ports import free_port
+from tests.servers.scripted import answer_all, serving
 
 ENCODED = "urn%3Afss%3Alocal%3Ademo%3Afunction%3Adefault%3Ahello"
 
@@ -229,3 +236,33 @@ async def test_a_config_without_what_the_platform_wants_back_is_not_written(plat
         with pytest.raises(ControlError, match="read without handler"):
             await control.set_config(HELLO, {**CONFIG, "handler": ""})
     assert platform.writes == []
+
+
+async def test_a_certificate_that_was_refused_is_explained_in_openssls_words(tmp_path: Path) -> None:
+    """By the management API and by IAM, which share the invocations' strictness."""
+    expired = make_chain(tmp_path, days=(-3, -1), key_usage=False)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(expired.certificate, expired.key)
+    trusting = tls_context(Tls(True, str(expired.root)))
+    async with serving(answer_all, tls=context) as server:
+        url = f"https://127.0.0.1:{server.port}"
+        async with Control(url, PROJECT, Nobody(), tls=trusting) as control:
+            with pytest.raises(ControlError, match="its certificate was refused: certificate has expired"):
+                await control.quotas()
+        with pytest.raises(
+            IamError, match=r"its certificate was refused: certificate has expired; target\.tls\.ca says"
+        ):
+            await obtain(IamAuth(url, "u", "pass-word", "ACCOUNT", "demo", None, None), trusting)
+
+
+async def test_an_authority_without_key_usage_is_trusted_where_the_scenario_names_it(tmp_path: Path) -> None:
+    chain = make_chain(tmp_path, key_usage=False)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain.certificate, chain.key)
+    async with (
+        serving(answer_all, tls=context) as server,
+        Control(
+            f"https://127.0.0.1:{server.port}", PROJECT, Nobody(), tls=tls_context(Tls(True, str(chain.root)))
+        ) as control,
+    ):
+        assert await control.quotas() == {}

@@ -195,6 +195,74 @@ async def test_every_bad_connection_has_its_outcome(
     assert sum(outcomes(run).values()) == 4
 
 
+SUMMARY = b'{"duration":1,"billingDuration":1,"memorySize":128,"memoryUsed":41}'
+TOLD = (b"X-Cff-Request-Id: r", b"X-Cff-Invoke-Summary: " + SUMMARY, b"X-Func-Err-Code: 0", b"X-Is-Func-Err: false")
+
+
+def tells(*lines: bytes, status: bytes = b"200 OK") -> Play:
+    """Answer every request with these headers."""
+    head = b"".join(line + b"\r\n" for line in (b"HTTP/1.1 " + status, *lines, b"Content-Length: 2"))
+
+    async def play(peer: Peer) -> None:
+        while await peer.request() is not None:
+            await peer.send(head + b"\r\n" + (b"" if status.startswith(b"304") else b"{}"))
+
+    return play
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ((*TOLD, b"X-Request-Id: a", b"X-Request-Id: b", b"x-func-err-code: 0"), "ok/ok"),
+        ((b"X-Func-Err-Code: 4002", *TOLD), "protocol/contradicting_headers"),
+        ((*TOLD, b"x-is-FUNC-err: TRUE"), "protocol/contradicting_headers"),
+        ((*TOLD, b"X-Cff-Invoke-Summary: " + SUMMARY.replace(b"1", b"2")), "protocol/contradicting_headers"),
+        ((*TOLD, b"X-CFF-Billing-Duration: 1, 2"), "protocol/contradicting_headers"),
+    ],
+)
+async def test_an_answer_whose_headers_contradict_each_other_is_never_ok(
+    loadgen: Loadgen, lines: tuple[bytes, ...], expected: str
+) -> None:
+    async with serving(tells(*lines)) as server:
+        scenario = PLAIN.replace("PORT", str(server.port)).replace("SCHEME", "http")
+        run = await asyncio.to_thread(loadgen, scenario)
+    assert outcomes(run) == {expected: 4}
+
+
+async def test_a_duration_that_cannot_be_withholds_itself_and_not_the_run(loadgen: Loadgen) -> None:
+    odd = b"X-Cff-Invoke-Summary: " + SUMMARY.replace(b'"duration":1,', b'"duration":4e6,')
+    async with serving(tells(TOLD[0], odd, *TOLD[2:])) as server:
+        scenario = PLAIN.replace("PORT", str(server.port)).replace("SCHEME", "http")
+        run = await asyncio.to_thread(loadgen, scenario)
+    assert outcomes(run) == {"ok/ok": 4}
+    reasons = run.summary["verdict"]["reasons"]
+    assert {reason["severity"] for reason in reasons} <= {"warning", "withheld"}
+    assert {reason["withholds"] for reason in reasons if reason["rule"] == "unbelievable"} == {"duration", "overhead"}
+    assert not {"clipped", "summary_missing", "negative_overhead"} & {reason["rule"] for reason in reasons}
+    metrics = run.summary["totals"]["metrics"]
+    assert (metrics["latency"]["count"], metrics["billed_duration"]["count"], "duration" in metrics) == (4, 4, False)
+
+
+@pytest.mark.parametrize(
+    ("status", "lines", "rule"),
+    [
+        (b"304 Not Modified", (), "without_content"),
+        (b"302 Found", (b"Location: /there",), "redirects"),
+        (b"302 Found", (), "without_content"),
+    ],
+)
+async def test_a_3xx_is_said_to_be_what_it_is(
+    loadgen: Loadgen, status: bytes, lines: tuple[bytes, ...], rule: str
+) -> None:
+    async with serving(tells(*lines, status=status)) as server:
+        function = 'endpoint: "SCHEME://127.0.0.1:PORT"\n  project_id: demo\n  function: hello'
+        url = PLAIN.replace(function, f"url: http://127.0.0.1:{server.port}/")
+        run = await asyncio.to_thread(loadgen, url)
+    assert run.passed, run.stderr
+    rules = {reason["rule"] for reason in run.summary["verdict"]["reasons"]}
+    assert rules & {"without_content", "redirects"} == {rule}
+
+
 async def test_a_port_where_nobody_listens_refuses_each_invocation(loadgen: Loadgen) -> None:
     run = await asyncio.to_thread(loadgen, PLAIN.replace("PORT", str(free_port())).replace("SCHEME", "http"))
     assert outcomes(run) == {"connection/refused": 4}

@@ -12,8 +12,10 @@ from syrupy.assertion import SnapshotAssertion
 
 from loadgen.emulator.answer import Answer, Refusal, call_log, message, refused, rejection, result_answer
 from loadgen.emulator.model import Admitted, ColdStart, Rejected
+from loadgen.functiongraph.metering import metering
 from loadgen.functiongraph.outcome import Outcome
 from loadgen.functiongraph.response import classify_function
+from loadgen.functiongraph.start import cold_by_log
 from loadgen.scenario.model import ResponseVersion
 from loadgen.scenario.platform_codes import ENGINE, STATUS
 
@@ -163,6 +165,30 @@ def test_the_log_of_a_long_call_keeps_its_end_and_the_body_more_of_it() -> None:
     found = result_answer(CALL, ResponseVersion.V1, log=log, request_id="")
     assert b64decode(found.headers["X-Cff-Function-Log"]) == log[-2000:]
     assert json.loads(found.body)["log"].encode() == log[-4096:]
+
+
+@pytest.mark.parametrize("tail_bytes", [2000, 4096])
+@pytest.mark.parametrize("failed", [False, True])
+def test_a_function_that_prints_much_loses_its_start_line_and_keeps_its_finish_line(
+    tail_bytes: int, failed: bool
+) -> None:
+    """As the document says, whichever of the two cuts is the platform's; what is read of the log stays right."""
+    log = call_log(call(failed), RECEIVED, printed_bytes=10 * 1024)
+    assert 10 * 1024 < len(log) < 12 * 1024
+    assert log.count(b"Start load request") == log.count(b"Start invoke request") == 1
+    found = result_answer(call(failed), ResponseVersion.V1, log=log, request_id="", log_tail_bytes=tail_bytes)
+    tail = b64decode(found.headers["X-Cff-Function-Log"])
+    assert tail == log[-tail_bytes:]
+    assert json.loads(found.body)["log"].encode() == log[-4096:]
+    assert b"Start" not in tail
+    assert tail.rstrip().splitlines()[-1] == log.rstrip().splitlines()[-1]
+    assert metering(None, None, tail.decode()).billed_duration_ns == CALL.billed_duration_ns
+    assert (cold_by_log(log.decode()), cold_by_log(tail.decode())) == (True, False)
+
+
+def test_a_function_that_is_told_to_print_nothing_more_prints_its_one_line() -> None:
+    assert call_log(CALL, RECEIVED, printed_bytes=0) == call_log(CALL, RECEIVED)
+    assert call_log(CALL, RECEIVED).count(b" INFO ") == 1
 
 
 @pytest.mark.parametrize(

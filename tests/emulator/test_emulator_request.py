@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 from urllib.parse import quote
 
 import pytest
@@ -106,12 +108,64 @@ def test_a_platform_in_a_region_refuses_names_of_another() -> None:
         ("/v2/demo/fgs/functions/hello/", 404, "APIG.0101"),
         ("/v2/demo/fgs/functions/hello/functions/", 404, "APIG.0101"),
         ("/v2/demo/fgs/functions/hello/invocations/", 404, "APIG.0101"),
-        ("/v2/demo/fgs/functions/hello/invocations-async", 404, "APIG.0101"),
+        ("/v2/demo/fgs/functions/hello/no-such-thing", 404, "APIG.0101"),
+        ("/v2/demo/fgs/functions/hello/no-such-thing/1m", 404, "APIG.0101"),
+        ("/v2/demo/fgs/no-such-thing", 404, "APIG.0101"),
         ("/v2/demo/fgs/functions//invocations", 404, "APIG.0101"),
     ],
 )
 def test_every_other_path_is_not_found(raw_path: str, status: int, code: str) -> None:
     assert refusal(route(raw_path)) == (status, code)
+
+
+@pytest.mark.parametrize(
+    ("method", "below", "what"),
+    [
+        ("GET", "functions/statistics", "metrics"),
+        ("GET", f"functions/{URN}/statistics/60", "metrics"),
+        ("GET", f"functions/{quote(URN, safe='')}/slareports/60", "metrics"),
+        ("PUT", "functions/hello/tracing", "tracing"),
+        ("POST", "functions/hello/invocations-async", "asynchronous invocations"),
+        ("GET", "functions/hello/async-invocations", "asynchronous invocations"),
+        ("POST", "functions/hello/cancel", "asynchronous invocations"),
+        ("GET", f"triggers/{URN}", "triggers"),
+        ("DELETE", f"triggers/{URN}/TIMER/7", "triggers"),
+        ("POST", "functions", "making, importing and exporting functions"),  # GET is modelled
+        ("GET", "functions/hello/code", "the text of a function's code"),  # PUT is
+        ("GET", "dependencies/7/version/2", "dependencies"),
+        ("POST", "workflows/7/executions/8/retry", "workflows"),
+    ],
+)
+def test_what_the_platform_has_and_the_emulator_does_not_model_says_so(method: str, below: str, what: str) -> None:
+    found = route(f"/v2/demo/fgs/{below}", method)
+    assert refusal(found) == (501, "FSS.0501")
+    assert isinstance(found, Refusal)
+    assert found.message == f"The emulator does not model {what}: {method} {below}"
+    assert refusal(route(f"/v2/theirs/fgs/{below}", method)) == (404, "FSS.0404")
+
+
+@pytest.mark.parametrize("name", ["statistics", "import", "enable-lts-logs", "reservedinstances"])
+def test_a_function_may_be_called_like_a_path(name: str) -> None:
+    for method, resource in (("POST", "/invocations"), ("GET", "/config"), ("PUT", "/config"), ("DELETE", "")):
+        found = route(f"/v2/demo/fgs/functions/{name}{resource}", method)
+        if name == "reservedinstances" and not resource:  # a path of its own, which is modelled
+            assert refusal(found) == (405, "FSS.0405")
+            continue
+        assert isinstance(found, Route)
+        assert found.urn is not None
+        assert found.urn.name == name
+
+
+def test_every_path_of_the_vendors_sdk_is_modelled_or_said_not_to_be() -> None:
+    client = pytest.importorskip("huaweicloudsdkfunctiongraph.v2.functiongraph_client")
+    text = inspect.getsource(client)
+    found = re.findall(r'"method": "(\w+)",\s*"resource_path": "/v2/\{project_id\}/fgs/([^"]+)"', text)
+    assert len(found) > 60
+    for method, template in found:
+        named = template.replace("{alias_name}", "prod").replace("{function_urn}", URN).replace("{func_urn}", URN)
+        below = re.sub(r"\{\w+\}", "7", named)
+        seen = route(f"/v2/demo/fgs/{below}", method)
+        assert isinstance(seen, Route) or refusal(seen)[0] == 501, (method, below)
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD", "post"])

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import time
+from base64 import b64decode
 from collections.abc import AsyncIterator, Callable
 from io import BytesIO
 from pathlib import Path
@@ -20,6 +21,7 @@ from yarl import URL
 from loadgen.emulator import EmulatorError
 from loadgen.emulator.model import Platform
 from loadgen.emulator.server import DueAnswers, TruthLog, serve
+from loadgen.scenario.load import load_emulator
 from loadgen.scenario.model import EmulatedFunction, Emulator, Work
 
 MS = 1_000_000
@@ -126,6 +128,19 @@ async def test_v1_and_the_log_tail_come_when_asked_for_in_any_case(served: Serve
     assert envelope["request_id"] == response.headers["X-Cff-Request-Id"]
     assert f"Finish invoke request '{envelope['request_id']}'" in envelope["log"]
     assert "X-Cff-Function-Log" in response.headers
+
+
+@pytest.mark.parametrize(("kb", "tail_bytes"), [(0, 2000), (10, 2000), (10, 4096), (64, 4096)])
+async def test_a_functions_log_is_as_long_as_the_scenario_says_and_cut_as_it_says(kb: int, tail_bytes: int) -> None:
+    block = f"emulator: {{log_tail: {tail_bytes // 1000}KB, functions: {{hello: {{log: {kb}KB, cold_start: none}}}}}}"
+    settings = load_emulator(block, source="e.yaml", environment={})
+    async for origin in serving(settings=settings):
+        async with ClientSession() as session:
+            response, _ = await Served(origin, session).invoke(headers={"X-Cff-Log-Type": "tail"})
+    tail = b64decode(response.headers["X-Cff-Function-Log"]).decode()
+    assert f"Finish invoke request '{response.headers['X-Cff-Request-Id']}'" in tail
+    assert ("Start invoke request" in tail) is (kb == 0)
+    assert len(tail) < 1000 if kb == 0 else len(tail) == tail_bytes
 
 
 @pytest.mark.parametrize(

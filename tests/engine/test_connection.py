@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import re
 import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
+from cryptography import x509
 
 from loadgen.engine.address import Address, tls_context
 from loadgen.engine.clock import monotonic_ns
@@ -19,7 +21,7 @@ from loadgen.engine.transport import Connect, by_aiofastnet, by_loop
 from loadgen.functiongraph.facts import Facts
 from loadgen.functiongraph.outcome import Outcome
 from loadgen.scenario.model import Timeout, Tls
-from tests.servers.certificate import make_certificate
+from tests.servers.certificate import make_certificate, make_chain
 from tests.servers.ports import free_port
 from tests.servers.scripted import OK, Peer, Server, answer_all, serving
 
@@ -431,6 +433,49 @@ async def test_the_servers_certificate_is_checked_as_the_scenario_says(
         first, second = await caller.call(), await caller.call()
         caller.invoker.close()
     assert first[0] == second[0] == expected
+
+
+ELSEWHERE = (x509.DNSName("elsewhere.example"),)
+
+
+@pytest.mark.parametrize(
+    ("made", "ca", "said"),
+    [
+        ({"key_usage": True}, "root", None),
+        ({"key_usage": False}, "root", None),  # refused by strict verification, which Python has from 3.13 on
+        ({"key_usage": False}, "intermediate", None),  # the chain ends where the user trusts it, as with curl
+        ({"key_usage": False}, "certificate", None),  # the server's own
+        ({}, None, "self-signed certificate in certificate chain|unable to get local issuer certificate"),
+        ({"days": (-3, -1)}, "root", "certificate has expired"),
+        ({"days": (1, 3)}, "root", "certificate is not yet valid"),
+        ({"names": ELSEWHERE}, "root", "(?i)hostname mismatch.*"),
+    ],
+)
+async def test_certificates_are_checked_with_one_strictness_and_openssl_says_why(
+    tmp_path: Path, made: dict[str, Any], ca: str | None, said: str | None, connect: Connect
+) -> None:
+    """On every version of Python, and by every transport."""
+    chain = make_chain(tmp_path, **made)
+    trusted = None if ca is None else str(getattr(chain, ca))
+    async with serving(answer_all, tls=server_context((chain.certificate, chain.key))) as server:
+        caller = Caller(server.port, tls=Tls(True, trusted), connect=connect)
+        outcome, _, _, body = await caller.call()
+        caller.invoker.close()
+    if said is None:
+        assert outcome == "ok/ok"
+    else:
+        assert outcome == "connection/tls_certificate"
+        assert re.fullmatch(said, body.decode())
+
+
+async def test_another_authoritys_certificate_is_refused(tmp_path: Path, connect: Connect) -> None:
+    (tmp_path / "other").mkdir()
+    chain, other = make_chain(tmp_path), make_chain(tmp_path / "other")
+    async with serving(answer_all, tls=server_context((chain.certificate, chain.key))) as server:
+        caller = Caller(server.port, tls=Tls(True, str(other.root)), connect=connect)
+        outcome, _, _, body = await caller.call()
+        caller.invoker.close()
+    assert (outcome, bool(body)) == ("connection/tls_certificate", True)
 
 
 async def test_large_answers_come_whole_through_tls(certificate: tuple[Path, Path], connect: Connect) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from loadgen.engine.http1 import MAX_HEAD, HeaderNames, ProtocolError, Response, ResponseReader
@@ -141,7 +143,10 @@ def test_one_reader_reads_response_after_response() -> None:
         (b"HTTP/1.1 200 OK\r\nContent-Length : 0\r\n\r\n", "bad_header"),  # request smuggling's favourite
         (b"HTTP/1.1 200 OK\r\nX: a\r\n folded\r\n\r\n", "bad_header"),
         (b"HTTP/1.1 200 OK\r\nX: a\x00b\r\n\r\n", "bad_header"),
-        (b"HTTP/1.1 200 OK\r\nX: a\nY: b\r\n\r\n", "bad_header"),
+        (b"HTTP/1.1 200 OK\r\nX: a\nY: b\r\n\r\n", "bad_line_ending"),
+        (b"HTTP/1.1 200 OK\r\nX: a\rY: b\r\n\r\n", "bad_line_ending"),
+        (b"HTTP/1.1 200 OK\r\nX: a\r\r\n\r\n", "bad_line_ending"),
+        (b"HTTP/1.1 200 OK\nX: a\r\n\r\n", "bad_line_ending"),
         (b"HTTP/1.1 200 OK\r\nX: a\x01b\r\n\r\n", "bad_header"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: \x0b5\r\n\r\nhello", "bad_header"),  # not white space in HTTP
         (b"\r\nX: a\r\n\r\n" + SIMPLE, "not_http"),
@@ -166,6 +171,99 @@ def test_what_is_not_http_is_refused_with_its_reason(message: bytes, reason: str
     with pytest.raises(ProtocolError) as caught:
         read(message)
     assert caught.value.reason == reason
+
+
+OK_LINE = b"HTTP/1.1 200 OK\r\n"
+CHUNKS = OK_LINE + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\n\nok", "bad_line_ending"),
+        (b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok", "bad_line_ending"),  # LF everywhere
+        (b"HTTP/1.1 200 OK\rContent-Length: 2\r\rok", "bad_line_ending"),  # CR everywhere
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\rok", "bad_line_ending"),
+        (b"HTTP/1.1 200 OK\r\nX: a\n folded", "bad_line_ending"),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\n\nok", "bad_line_ending"),
+        (b"HTTP/1.1 103 Early Hints\r\nLink: x\n\n", "bad_line_ending"),
+        (CHUNKS + b"2\nok\n0\n\n", "bad_chunk"),
+        (CHUNKS + b"2;a=b\rok", "bad_chunk"),
+        (CHUNKS + b"2\r\nok\n0", "bad_chunk"),
+        (CHUNKS + b"0\r\nTrailer: x\n\n", "bad_trailer"),
+        (CHUNKS + b"0\r\nTrailer: x\ry", "bad_trailer"),
+    ],
+)
+def test_a_line_that_ends_otherwise_than_in_crlf_is_refused_at_once_however_it_is_cut(
+    message: bytes, reason: str
+) -> None:
+    """Before the end of the head, which never comes: the server waits for us."""
+    pieces = [[message], [message[i : i + 1] for i in range(len(message))]]
+    pieces += [[message[:at], message[at:]] for at in range(1, len(message))]
+    for each in pieces:
+        with pytest.raises(ProtocolError) as caught:
+            read(*each)
+        assert caught.value.reason == reason, each
+
+
+def test_a_cr_at_the_end_of_what_has_come_may_still_get_its_lf() -> None:
+    for message in (SIMPLE, CHUNKED):
+        for at in [i + 1 for i, byte in enumerate(message) if byte == 13]:
+            assert read(message[:at], message[at:]) == read(message)
+
+
+def _many(line: bytes, size: int) -> bytes:
+    return line * (size // len(line)) + line[: size % len(line)]
+
+
+@pytest.mark.parametrize("over", range(-5, 6))
+@pytest.mark.parametrize("broken", [False, True])
+def test_the_largest_head_is_the_same_at_once_and_in_pieces(over: int, broken: bool) -> None:
+    head = (OK_LINE + b"X: " + b"a" * MAX_HEAD)[: MAX_HEAD + over - 1] + (b"\n" if broken else b"a")
+    verdicts = set()
+    for pieces in (
+        [head + b"\r\n\r\n"],
+        [head, b"\r\n\r\n"],
+        [head[:-20], *(bytes([byte]) for byte in head[-20:] + b"\r\n\r\n")],
+    ):
+        try:
+            read(*pieces)
+            verdicts.add("read")
+        except ProtocolError as error:
+            verdicts.add(error.reason)
+    assert len(verdicts) == 1
+    if not broken:
+        assert verdicts == {"read" if over <= 0 else "head_too_large"}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        OK_LINE + _many(b"X-Some-Name: some value\r\n", 200_000),
+        CHUNKS + b"5;" + b"x" * 200_000,
+        CHUNKS + b"0\r\n" + b"T: " + b"x" * 200_000,
+    ],
+)
+def test_a_server_that_dribbles_costs_no_more_than_in_proportion(message: bytes) -> None:
+    """Read anew with each byte, these would be 20 GB; a reader that remembers takes well under a second."""
+    under_test = reader()
+    began = time.process_time()
+    for at in range(len(message)):
+        assert under_test.feed(message[at : at + 1]) is None
+    assert time.process_time() - began < 3
+
+
+def test_of_a_repeated_header_every_value_that_differs_is_kept_in_order() -> None:
+    lines = b"".join(b"X-Cff-Request-Id: %b\r\n" % value for value in (b"a", b"b", b"a", b"c, d"))
+    response = read(OK_LINE + lines + b"x-CFF-REQUEST-id: e\r\nContent-Length: 0\r\n\r\n")
+    assert response is not None
+    assert response.headers[b"x-cff-request-id"] == b"a\nb\nc, d\ne"
+
+
+def test_a_header_in_the_trailers_is_none_of_the_answers() -> None:
+    response = read(CHUNKS[:-2] + b"X-Cff-Request-Id: a\r\n\r\n0\r\nX-Cff-Request-Id: b\r\n\r\n")
+    assert response is not None
+    assert response.headers[b"x-cff-request-id"] == b"a"
 
 
 def test_equal_lengths_that_come_twice_are_one_length() -> None:

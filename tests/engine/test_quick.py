@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ from loadgen.build import build
 from loadgen.engine.http1 import HeaderNames, ProtocolError, ResponseReader
 from loadgen.engine.quick import Quick
 from loadgen.functiongraph.facts import Facts
+from loadgen.functiongraph.outcome import Outcome
 from loadgen.functiongraph.response import HEADERS, classify_function
 from loadgen.scenario.model import ResponseVersion
 
@@ -53,6 +56,39 @@ def test_a_documented_success_is_read_at_a_glance() -> None:
     assert facts == judged(message(HEAD))
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"X-Func-Err-Code: 4002",
+        b"x-func-err-code: 0, 4002",
+        b"X-Is-Func-Err: true",
+        b'X-Cff-Invoke-Summary: {"duration":2,"billingDuration":2,"memorySize":128,"memoryUsed":41}',
+        b"X-CFF-Billing-Duration: 2",
+        b"x-cff-response-version: v1",
+    ],
+)
+@pytest.mark.parametrize("before", [True, False])
+def test_an_answer_that_contradicts_itself_is_read_neither_at_a_glance_nor_as_ok(line: bytes, before: bool) -> None:
+    answer = message([HEAD[0], line, *HEAD[1:]] if before else [*HEAD, line])
+    facts = judged(answer)
+    assert glance(answer) is None
+    assert facts is not None
+    assert facts.outcome is not Outcome.OK or line == b"x-cff-response-version: v1"
+
+
+@pytest.mark.parametrize(
+    "figure", [b'"duration":3600001', b'"billingDuration":4000000', b'"memorySize":65537', b'"memoryUsed":65536.1']
+)
+def test_a_figure_that_cannot_be_is_not_read_at_a_glance(figure: bytes) -> None:
+    name = figure.partition(b":")[0]
+    summary = re.sub(name + rb":[0-9.]+", figure, HEAD[4])
+    answer = message([*HEAD[:4], summary, HEAD[5], *HEAD[7:]])
+    facts = judged(answer)
+    assert glance(answer) is None
+    assert facts is not None
+    assert len(facts.unbelieved) == 1
+
+
 numbers = st.one_of(
     st.integers(0, 10**16).map(str),
     st.decimals(0, 10**7, places=9).map(str),
@@ -76,13 +112,16 @@ def summaries(draw: st.DrawFn) -> bytes:
 
 values = st.one_of(
     summaries(),
-    st.sampled_from(b"0 00 1 4002 false False true v0 v1 2 +2 close keep-alive Keep-Alive chunked".split()),
+    st.sampled_from(
+        b"0 00 1 4002 0,0 4002,0 1,2 false False true v0 v1 2 +2 close keep-alive Keep-Alive chunked".split()
+    ),
     st.sampled_from([b"", b" ", b"2 ", b"a\tb", b"a\x00b", b"a\x0bb", b"a\nb", b"a\rb", b"\xff", b"x" * 129]),
     st.binary(max_size=20),
 )
 NAMES = """
 X-Cff-Invoke-Summary x-cff-request-id X-CFF-Request-Id Content-Length content-length Connection Transfer-Encoding
 X-Func-Err-Code X-Is-Func-Err X-Cff-Function-Log X-Cff-Response-Version X-Request-Id Other Date
+X-CFF-Billing-Duration x-cff-billing-duration Location
 """
 headers = st.sampled_from([b"", b"Bad Name", b"B\xc3d", *NAMES.encode().split()])
 lines = st.builds(

@@ -349,8 +349,16 @@ def test_an_empty_v1_log_is_no_log() -> None:
     [
         (200, Outcome.OK, "ok"),
         (204, Outcome.OK, "ok"),
+        (300, Outcome.OK, "status_300"),
         (301, Outcome.OK, "redirect"),
-        (399, Outcome.OK, "redirect"),
+        (302, Outcome.OK, "redirect"),
+        (303, Outcome.OK, "redirect"),
+        (304, Outcome.OK, "status_304"),
+        (305, Outcome.OK, "status_305"),
+        (306, Outcome.OK, "status_306"),
+        (307, Outcome.OK, "redirect"),
+        (308, Outcome.OK, "redirect"),
+        (399, Outcome.OK, "status_399"),
         (400, Outcome.BAD_REQUEST, "status_400"),
         (401, Outcome.AUTH, "status_401"),
         (403, Outcome.AUTH, "status_403"),
@@ -366,8 +374,124 @@ def test_an_empty_v1_log_is_no_log() -> None:
     ],
 )
 def test_a_plain_answer_is_judged_by_its_status_alone(status: int, outcome: Outcome, reason: str) -> None:
-    headers = {b"x-request-id": b"r", b"x-func-err-code": b"4002", b"x-is-func-err": b"true"}
+    headers = {b"x-request-id": b"r", b"x-func-err-code": b"4002", b"x-is-func-err": b"true", b"location": b"/there"}
     assert classify_http(status, headers, envelope("FSS.0429")) == Facts(outcome, reason, status, None, "r")
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_that_says_not_where_to_is_none(status: int) -> None:
+    for headers in ({}, {b"location": b""}):
+        assert classify_http(status, headers, b"") == Facts(Outcome.OK, f"status_{status}", status)
+
+
+@pytest.mark.parametrize("status", [301, 304, 308])
+def test_a_function_is_never_ok_with_a_3xx(status: int) -> None:
+    facts = classify_function(status, OK_HEADERS | {b"location": b"/there"}, RESULT, V0)
+    assert judged(facts) == (Outcome.PLATFORM_ERROR, f"status_{status}", None)
+
+
+# -- headers that contradict each other
+
+ELSE = SUMMARY.replace(b"100", b"200")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        (b"x-func-err-code", b"4002\n0", "4002"),
+        (b"x-func-err-code", b"0\n4002", "4002"),
+        (b"x-func-err-code", b"4002, 0", "4002"),  # folded by a proxy
+        (b"x-func-err-code", b"0,4002", "4002"),
+        (b"x-func-err-code", b"0\n0, 4002\n0", "4002"),
+        (b"x-func-err-code", b"4010\n4002", "4010"),  # two failures, and nobody knows which
+        (b"x-func-err-code", b"0\nwhatever", "whatever"),
+        (b"x-func-err-code", b"150434, 0", "150434"),
+        (b"x-is-func-err", b"true\nfalse", None),
+        (b"x-is-func-err", b"False, TRUE", None),
+        (b"x-is-func-err", b"0\n1", None),
+        (b"x-cff-response-version", b"v0\nv1", None),
+        (b"x-cff-response-version", b"v1, v0", None),
+        (b"x-cff-invoke-summary", SUMMARY + b"\n" + ELSE, None),
+        (b"x-cff-invoke-summary", SUMMARY + b", " + ELSE, None),
+        (b"x-cff-invoke-summary", SUMMARY[:-1] + b',"pods":[{"n":1},{"n":2}]},' + ELSE, None),
+        (b"x-cff-invoke-summary", SUMMARY + b"\ngarbage", None),
+        (b"x-cff-billing-duration", b"100\n200", None),
+        (b"x-cff-billing-duration", b"100, 200", None),
+        (b"x-cff-billing-duration", b"100\n100s", None),
+        (b"x-cff-function-log", base64.b64encode(b"one") + b"\n" + base64.b64encode(b"two"), None),
+    ],
+)
+@pytest.mark.parametrize("version", [V0, V1])
+@pytest.mark.parametrize("status", [200, 202, 404, 500])
+def test_headers_that_contradict_each_other_are_a_protocol_fault_with_the_worse_code(
+    name: bytes, value: bytes, code: str | None, version: ResponseVersion, status: int
+) -> None:
+    facts = classify_function(status, OK_HEADERS | {name: value}, RESULT, version)
+    assert judged(facts) == (Outcome.PROTOCOL, "contradicting_headers", code)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        (b"x-func-err-code", b"0, 0"),
+        (b"x-func-err-code", b"0\n00\n"),
+        (b"x-func-err-code", b"0,"),
+        (b"x-is-func-err", b"false\nFalse, 0"),
+        (b"x-cff-response-version", b"v0\nV0"),
+        (b"x-cff-invoke-summary", SUMMARY + b"\n" + SUMMARY.replace(b":", b": ")),
+        (b"x-cff-invoke-summary", SUMMARY + b" , " + SUMMARY),
+        (b"x-cff-invoke-summary", SUMMARY[:-1] + b',"pods":[{"n":1},{"n":2}]}'),  # commas of its own
+        (b"x-cff-billing-duration", b"100\n100ms"),
+        (b"x-cff-billing-duration", b"100, 0.1s"),
+        (b"x-cff-billing-duration", b'{"billingDuration":100,"unit":"ms"}'),
+        (b"x-request-id", b"of-one-hop\nof-another"),
+        (b"x-cff-request-id", b"of-another\n" + ID),
+        (b"location", b"/a\n/b"),
+    ],
+)
+def test_headers_that_only_repeat_contradict_nothing(name: bytes, value: bytes) -> None:
+    assert classify_function(200, OK_HEADERS | {name: value}, RESULT, V0) == OK_FACTS
+
+
+def test_a_repeated_failure_stays_the_failure_that_it_is() -> None:
+    for code in (b"4002\n4002", b"4002, 4002", b"4002\n04002"):
+        assert judged(function(x_func_err_code=code)) == (Outcome.FUNCTION_ERROR, "code_4002", "4002")
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"),
+    [
+        (b"4002\n0", (Outcome.THROTTLED, "code_4002", "4002")),
+        (b"0, 150434", (Outcome.DISABLED, "code_150434", "150434")),
+    ],
+)
+def test_a_429_is_a_refusal_whatever_its_headers_say(codes: bytes, expected: tuple[Outcome, str, str]) -> None:
+    assert judged(classify_function(429, OK_HEADERS | {b"x-func-err-code": codes}, b"", V0)) == expected
+
+
+def test_of_contradicting_figures_none_is_believed_and_the_others_are() -> None:
+    two = classify_function(200, OK_HEADERS | {b"x-cff-invoke-summary": SUMMARY + b"\n" + ELSE}, RESULT, V0)
+    assert (two.duration_ns, two.billed_duration_ns, two.memory_size_mb) == (None, 100 * MS, None)
+    codes = classify_function(200, OK_HEADERS | {b"x-func-err-code": b"4002\n0"}, RESULT, V0)
+    assert (codes.duration_ns, codes.billed_duration_ns, codes.memory_size_mb) == (1_913_000, 100 * MS, 128)
+
+
+@pytest.mark.parametrize("name", sorted(OK_HEADERS.keys() - {b"x-cff-request-id"}))
+@given(
+    st.lists(
+        st.sampled_from([b"0", b"4002", b"true", b"false", b"v0", b"v1", SUMMARY, ELSE, b"", b"?"]),
+        min_size=1,
+        max_size=4,
+    ),
+    st.sampled_from([b"\n", b","]),
+)
+def test_an_answer_one_of_whose_headers_says_that_it_failed_is_never_ok(
+    name: bytes, values: list[bytes], between: bytes
+) -> None:
+    facts = classify_function(200, OK_HEADERS | {name: between.join(values)}, RESULT, V0)
+    failures = {b"x-func-err-code": {b"4002", b"?"}, b"x-is-func-err": {b"true"}}.get(name, set())
+    if failures & set(values):
+        assert facts.outcome is not Outcome.OK
 
 
 # -- strangers' bytes

@@ -3,11 +3,12 @@ from __future__ import annotations
 import base64
 import json
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.functiongraph.metering import LARGEST, Metering, decode_tail, documented_summary, metering
+from loadgen.functiongraph.metering import LARGEST_MB, LONGEST_MS, Metering, decode_tail, documented_summary, metering
 
 MS = 1_000_000
 MB = 1_048_576
@@ -37,10 +38,10 @@ def test_the_documented_summary_is_read_in_ms_and_mb() -> None:
         (b'{"duration":2}', Metering(2 * MS)),
         (b"{}", Metering()),
         # one bad field does not lose the others
-        (b'{"duration":NaN,"billingDuration":3}', Metering(None, 3 * MS)),
-        (b'{"duration":Infinity,"billingDuration":3}', Metering(None, 3 * MS)),
-        (b'{"duration":1e999,"billingDuration":3}', Metering(None, 3 * MS)),
-        (b'{"duration":-1,"billingDuration":3}', Metering(None, 3 * MS)),
+        (b'{"duration":NaN,"billingDuration":3}', Metering(None, 3 * MS, unbelieved=("duration",))),
+        (b'{"duration":Infinity,"billingDuration":3}', Metering(None, 3 * MS, unbelieved=("duration",))),
+        (b'{"duration":1e999,"billingDuration":3}', Metering(None, 3 * MS, unbelieved=("duration",))),
+        (b'{"duration":-1,"billingDuration":3}', Metering(None, 3 * MS, unbelieved=("duration",))),
         (b'{"duration":true,"billingDuration":3}', Metering(None, 3 * MS)),
         (b'{"duration":null,"billingDuration":3}', Metering(None, 3 * MS)),
         (b'{"duration":[1],"billingDuration":3}', Metering(None, 3 * MS)),
@@ -50,8 +51,11 @@ def test_the_documented_summary_is_read_in_ms_and_mb() -> None:
         (b'{"memorySize":128.5,"billingDuration":3}', Metering(None, 3 * MS)),
         # zero is a value
         (b'{"duration":0,"billingDuration":0,"memorySize":0,"memoryUsed":0}', Metering(0, 0, 0, 0)),
-        # what would not fit 64 bits is no measurement
-        (b'{"duration":8000000000001,"billingDuration":1e300,"memorySize":1e300}', Metering()),
+        # what cannot be is no measurement
+        (
+            b'{"duration":8000000000001,"billingDuration":1e300,"memorySize":1e300}',
+            Metering(unbelieved=("duration", "billed_duration", "memory_size")),
+        ),
         # garbage
         (b"", Metering()),
         (b"garbage", Metering()),
@@ -196,11 +200,50 @@ def test_the_log_tail_is_decoded_leniently(header: bytes | None, text: str | Non
     assert decode_tail(header) == text
 
 
-amounts = st.floats(0, LARGEST) | st.integers(0, LARGEST)
+FINE = {"duration": 4, "billingDuration": 5, "memorySize": 128, "memoryUsed": 30}
+FINE_METERING = Metering(4 * MS, 5 * MS, 128, 30 * MB)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "name", "field"),
+    [
+        ({"duration": 4_000_000}, "duration", "duration_ns"),  # ms: more than an hour
+        ({"duration": -1}, "duration", "duration_ns"),
+        ({"duration": float("nan")}, "duration", "duration_ns"),
+        ({"billingDuration": "1e400ms"}, "billed_duration", "billed_duration_ns"),
+        ({"billingDuration": 3_600_000.001}, "billed_duration", "billed_duration_ns"),
+        ({"memorySize": 1 << 17}, "memory_size", "memory_size_mb"),
+        ({"memoryUsed": 1e9}, "memory_used", "memory_used_bytes"),
+    ],
+)
+def test_a_figure_that_cannot_be_is_absent_by_name_and_costs_no_other(
+    wrong: dict[str, object], name: str, field: str
+) -> None:
+    said = metering(json.dumps({**FINE, **wrong}).encode(), None, None)
+    assert said == msgspec.structs.replace(FINE_METERING, **{field: None}, unbelieved=(name,))
+
+
+def test_an_hour_and_the_largest_memory_are_still_believed() -> None:
+    said = {"duration": LONGEST_MS, "billingDuration": LONGEST_MS, "memorySize": LARGEST_MB, "memoryUsed": LARGEST_MB}
+    found = metering(json.dumps(said).encode(), None, None)
+    assert found == Metering(LONGEST_MS * MS, LONGEST_MS * MS, LARGEST_MB, LARGEST_MB * MB)
+
+
+def test_a_figure_that_cannot_be_gives_way_to_another_source_that_has_it() -> None:
+    summary = json.dumps({**FINE, "billingDuration": 1e12}).encode()
+    assert metering(summary, b"5", None) == FINE_METERING
+    assert metering(b"{}", b"99999999999", None).unbelieved == ("billed_duration",)
+    line = "Finish invoke request 'x', duration: 9999999.1ms, billing duration: 5ms, memory used: 30MB"
+    assert metering(None, None, line).unbelieved == ("duration",)
+    assert metering(summary, None, line).billed_duration_ns == 5 * MS
+
+
+times = st.floats(0, LONGEST_MS) | st.integers(0, LONGEST_MS)
+memories = st.floats(0, LARGEST_MB) | st.integers(0, LARGEST_MB)
 
 
 @settings(max_examples=300, deadline=None)
-@given(amounts, amounts, st.integers(0, LARGEST), amounts)
+@given(times, times, st.integers(0, LARGEST_MB), memories)
 def test_the_fast_and_the_tolerant_reading_agree(duration: float, billed: float, size: int, used: float) -> None:
     said = {"duration": duration, "billingDuration": billed, "memorySize": size, "memoryUsed": used}
     documented = json.dumps(said).encode()

@@ -130,7 +130,8 @@ def test_a_refused_format_names_the_memory_when_one_was_asked_for() -> None:
     [
         (Outcome.CONNECTION, "refused", "nothing listens"),
         (Outcome.CONNECTION, "dns", "could not be resolved"),
-        (Outcome.CONNECTION, "tls", "target.tls.ca"),
+        (Outcome.CONNECTION, "tls", "Check that the port speaks TLS"),
+        (Outcome.CONNECTION, "tls_certificate", "Set target.tls.ca to the file of the authority that signed it"),
         (Outcome.CONNECTION, "reset", "Check the endpoint"),
         (Outcome.CONNECTION, "", "Check the endpoint"),
         (Outcome.TIMEOUT, "connect", "target.timeout.connect (10 s)"),
@@ -249,3 +250,38 @@ def test_no_remedy_shows_a_key_or_a_password() -> None:
     assert "DUMMY" not in answered(401, said, with_auth(KEY))
     assert "pass-word" not in answered(401, said, with_auth(USER))
     assert "AKOTHER" not in answered(401, body("APIG.0301", "ak AKOTHER not exist"), with_auth(USER))
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        ("certificate has expired", "Renew it, or set this machine's clock"),
+        ("certificate is not yet valid", "Set this machine's clock"),
+        ("Hostname mismatch, certificate is not valid for 'h'.", "as the certificate names it"),
+        ("hostname mismatch", "as the certificate names it"),  # aiofastnet's text
+        ("IP address mismatch, certificate is not valid for '127.0.0.1'.", "as the certificate names it"),
+        ("unable to get local issuer certificate", None),
+        ("self-signed certificate", None),
+        ("", None),
+    ],
+)
+@pytest.mark.parametrize("ca", [None, "/etc/ca.pem"])
+def test_a_certificate_that_was_refused_is_explained_in_openssls_words(
+    said: str, advice: str | None, ca: str | None
+) -> None:
+    for where in (target(), HTTP):
+        trusting = msgspec.structs.replace(where, tls=Tls(True, ca))
+        text = remedy(Outcome.CONNECTION, trusting, reason="tls_certificate", body=said.encode())
+        assert said.rstrip(".") in text
+        assert ("although target.tls.ca is /etc/ca.pem" in text) is (ca is not None)
+        assert ("Set target.tls.ca" in text) is (ca is None and advice is None)
+        assert advice is None or advice in text
+        assert text.endswith(".")
+        assert ".." not in text
+
+
+def test_contradicting_headers_and_redirects_of_a_function_have_their_remedies() -> None:
+    facts = classify_function(200, {b"x-func-err-code": b"4002\n0"}, b"{}", ResponseVersion.V0)
+    assert "headers of the platform contradict each other" in remedy(facts, target())
+    moved = classify_function(301, {b"location": b"/x"}, b"", ResponseVersion.V0)
+    assert "Check target.endpoint" in remedy(moved, target())

@@ -34,6 +34,7 @@ def frame(
     clipped: int = 0,
     negative_overhead: int = 0,
     summary_missing: int = 0,
+    unbelieved: Mapping[str, int] | None = None,
     feeder_exhausted: bool = False,
     budget_reached: bool = False,
 ) -> Frame:
@@ -66,6 +67,7 @@ def frame(
         clipped=clipped,
         negative_overhead=negative_overhead,
         summary_missing=summary_missing,
+        unbelieved=dict(unbelieved or {}),
         failures=list(failures),
         slowest=list(slowest),
         feeder_exhausted=feeder_exhausted,

@@ -119,6 +119,16 @@ def test_a_time_above_an_hour_is_recorded_as_an_hour_and_counted() -> None:
     assert histograms(taken)["p/unknown/ok/service_time"].count == 1
 
 
+def test_figures_that_are_not_believed_are_in_no_histogram_and_counted_by_name() -> None:
+    under_test = recorder()
+    record(under_test, Facts(Outcome.OK, "ok", 200, unbelieved=("duration", "billed_duration"), memory_size_mb=128))
+    record(under_test, Facts(Outcome.FUNCTION_ERROR, "r", 200, duration_ns=MS, unbelieved=("memory_used",)))
+    taken = under_test.take()
+    assert taken.unbelieved == {"duration": 1, "billed_duration": 1, "memory_used": 1}
+    assert (taken.clipped, taken.summary_missing, taken.metered, taken.billed_ns) == (0, 0, 0, {})
+    assert {key for key in histograms(taken) if key.rsplit("/")[-1] in ("billed_duration", "memory_used")} == set()
+
+
 def test_answers_of_a_function_without_a_duration_are_counted() -> None:
     under_test = recorder()
     record(under_test, BARE)

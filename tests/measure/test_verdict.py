@@ -42,6 +42,50 @@ def test_redirects_are_ok_and_mentioned() -> None:
     assert "Set target.url to where it leads" in reason.message
 
 
+@pytest.mark.parametrize(
+    ("reasons", "count", "advice"),
+    [
+        ({"ok/status_304": 200}, 200, "leave If-None-Match and If-Modified-Since out of target.headers"),
+        ({"ok/status_302": 3, "ok/status_300": 1}, 4, "status 300 or 302, which is counted as ok"),
+    ],
+)
+def test_a_3xx_that_leads_nowhere_is_ok_and_mentioned_and_no_redirect(
+    reasons: dict[str, int], count: int, advice: str
+) -> None:
+    reason = only(judged(clean(reasons=reasons)))
+    assert (reason.rule, reason.severity, reason.value, reason.withholds) == ("without_content", "warning", count, None)
+    assert advice in reason.message
+    assert "where it leads" not in reason.message
+
+
+# unbelievable
+
+
+@pytest.mark.parametrize(
+    ("name", "n", "withheld"),
+    [
+        ("duration", 1, {None}),  # of 1,000, which is not more than 0.1 %
+        ("duration", 2, {"duration", "overhead"}),
+        ("billed_duration", 2, {"billed_duration"}),
+        ("memory_used", 2, {"memory_used"}),
+        ("memory_size", 2, {None}),  # no metric; a cost is a lower bound by itself
+    ],
+)
+def test_a_figure_of_the_platform_that_cannot_be_withholds_itself_and_never_the_run(
+    name: str, n: int, withheld: set[str | None]
+) -> None:
+    told = {f"ok/{name}": [5_000] * (1000 - n)} if name != "memory_size" else {}
+    answers = clean(metrics=PUNCTUAL | told, unbelieved={name: n})
+    answers.metered = 1000 - n
+    verdict = judged(answers)
+    assert verdict.status == "degraded"
+    assert {reason.rule for reason in verdict.reasons} == {"unbelievable"}
+    assert {reason.withholds for reason in verdict.reasons} == withheld
+    assert verdict.reasons[0].message.startswith(
+        f"{n} of 1000 answers ({n / 1000:.2%}) tell a {name.replace('_', ' ')}"
+    )
+
+
 # billing_mismatch
 
 

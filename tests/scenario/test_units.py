@@ -59,6 +59,17 @@ def test_a_rate_is_an_exact_ratio(text: str, rate: Rate) -> None:
     assert units.rate(text) == rate
 
 
+@pytest.mark.parametrize(("text", "size"), [("0KB", 0), ("1KB", 1024), ("10KB", 10_240), ("64KB", 65_536)])
+def test_the_size_of_a_log_is_whole_kb(text: str, size: int) -> None:
+    assert units.log_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "10", "10 KB", "-1KB", "1.5KB", "65KB", "100KB", "10kb", "10MB", "1KB\n"])
+def test_anything_else_is_no_size_of_a_log(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^a whole number of KB up to 64KB"):
+        units.log_size(text)
+
+
 @given(st.decimals(0, 10**6, places=6))
 @settings(deadline=None, max_examples=100)
 def test_a_decimal_rate_loses_nothing(number: Decimal) -> None:

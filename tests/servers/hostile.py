@@ -94,6 +94,12 @@ ANSWERS = (
     # heads
     Answer("a status of two digits", says(b"HTTP/1.1 20 OK\r\n\r\n"), "protocol/bad_status_line"),
     Answer("lines that end in LF", says(b"HTTP/1.1 200 OK\nContent-Length: 0\n\n"), "protocol/bad_line_ending"),
+    Answer(
+        "one line that ends in LF, and silence", says(HEAD + b"Content-Length: 2\n\nok"), "protocol/bad_line_ending"
+    ),
+    Answer("a CR alone, and silence", drips(HEAD + b"Content-Length: 2\r\r", 0.001), "protocol/bad_line_ending"),
+    Answer("a chunk that ends in LF, and silence", says(CHUNKED + b"2\n{}\n"), "protocol/bad_chunk"),
+    Answer("a trailer that ends in LF, and silence", says(CHUNKED + b"0\r\nX: y\n\n"), "protocol/bad_trailer"),
     Answer("a line without a colon", says(HEAD + b"Content-Length 2\r\n\r\n{}"), "protocol/bad_header"),
     Answer("a space before the colon", says(HEAD + b"Content-Length : 2\r\n\r\n{}"), "protocol/bad_header"),
     Answer("a NUL in a header", says(HEAD + b"X: a\0b\r\nContent-Length: 2\r\n\r\n{}"), "protocol/bad_header"),
