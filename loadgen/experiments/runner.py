@@ -602,9 +602,8 @@ class Runner:
         limit = self._scenario.budget.cost
         if charged is None or charged.amount is None or limit is None or charged.amount <= limit.amount:
             return
-        over = (
-            f"the run cost {charged.amount:.6g} {limit.currency}, {charged.amount - limit.amount:.3g} more than allowed"
-        )
+        least, more = "> " if charged.unmetered else "", charged.amount - limit.amount
+        over = f"the run cost {least}{charged.amount:.6g} {limit.currency}, {least}{more:.3g} more than allowed"
         self._stopped = f"{self._stopped}; {over}" if self._stopped else f"budget.cost: {over}"
         self._budget_reached = True
         self._note(f"warning: {over}.")

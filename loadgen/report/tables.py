@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from loadgen.functiongraph.outcome import Outcome
 from loadgen.measure.summary import PhaseSummary, Reason, Summary, ThresholdResult
+from loadgen.measure.verdict import missed_starts
 from loadgen.report import units
 from loadgen.report.figures import DASH, TOO_FEW, Shown, View, Withheld, phases, shown, totals
 
@@ -195,7 +196,7 @@ def counts(summary: Summary) -> Table:
         (Cell("planned"), Cell(units.count(total.planned)), Cell(""), Cell(units.rate(total.planned_rate))),
         _count("started", total.started, total.planned, units.rate(total.achieved_rate)),
         _count("completed", total.completed, total.planned),
-        _count("dropped", total.dropped, total.planned, tone="bad" if total.dropped else ""),
+        _count("dropped", total.dropped, total.planned, tone="bad" if total.dropped else "", detail=why_dropped(total)),
         _count("unfinished", total.unfinished, total.planned, tone="bad" if total.unfinished else ""),
     ]
     return Table(
@@ -417,8 +418,15 @@ def _without_interval(cell: Cell) -> Cell:
     return cell if cell.text == DASH else Cell(cell.text, "", cell.tone)
 
 
-def _count(name: str, n: int, planned: int, rate: str = "", tone: str = "") -> tuple[Cell, ...]:
-    return Cell(name), Cell(units.count(n), tone=tone), Cell(units.share(n, planned)), Cell(rate)
+def why_dropped(phase: PhaseSummary) -> str:
+    """What the dropped starts of a phase are due to; empty where there are none."""
+    missed = missed_starts(phase.reasons)
+    causes = ((missed, "missed by the generator"), (phase.dropped - missed, "lacked a free worker"))
+    return ", ".join(f"{units.count(n)} {cause}" for n, cause in causes if n)
+
+
+def _count(name: str, n: int, planned: int, rate: str = "", tone: str = "", detail: str = "") -> tuple[Cell, ...]:
+    return Cell(name, detail), Cell(units.count(n), tone=tone), Cell(units.share(n, planned)), Cell(rate)
 
 
 def _threshold(result: ThresholdResult) -> tuple[Cell, ...]:
