@@ -186,11 +186,20 @@ def _unanswered(outcome: Outcome, target: Target, reason: str) -> str:
             "Check that the target is up, or raise that limit"
         )
     if outcome is Outcome.PROTOCOL:
-        return "what came is not HTTP/1.1. Check the port, and whether it wants https:// or http://"
+        return _unreadable(reason)
     if outcome is Outcome.CONNECTION:
         said = next((advice for word, advice in _CONNECTION if word in reason.lower()), None)
         return said or "the connection failed or was closed. Check the endpoint, its port, and any firewall on the way"
     return _OUTCOMES.get(outcome, "the call was not made or not awaited. Allow it more time")
+
+
+def _unreadable(reason: str) -> str:
+    if reason in ("", "not_http", "upgraded"):
+        return (
+            "what came is not HTTP/1.1 but another protocol, HTTP/2 perhaps. Check the port, whether it wants https:// "
+            "or http://, and that the server speaks HTTP/1.1"
+        )
+    return "what came breaks the rules of HTTP/1.1. Correct the server, or check that the port is the right one"
 
 
 def _for_code(facts: Facts, target: Target, message: str) -> str | None:
@@ -271,6 +280,12 @@ def _for_outcome(facts: Facts, target: Target) -> str:
             return "the request was refused. Check target.method, target.url, target.headers and the event"
         case Outcome.BAD_REQUEST:
             return "the request was refused as malformed. Check the event, target.project_id and the endpoint's scheme"
+        case Outcome.TOO_LARGE if not function:
+            return "the request is larger than the server accepts. Shorten the event or target.headers"
+        case Outcome.GATEWAY if not function:
+            return "what stands before the server got no answer from it. Try again, or see what is wrong behind it"
+        case Outcome.PLATFORM_ERROR if not function:
+            return "the server failed. Read its log, and correct it or the request"
         case Outcome.PROTOCOL:
             return "the body is not the v1 form that was asked for. Check target.endpoint, or set target.response: v0"
     return _OUTCOMES.get(facts.outcome, "nothing is wrong")

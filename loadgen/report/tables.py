@@ -62,6 +62,16 @@ class Table(Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
+def preflight(summary: Summary) -> str:
+    """What was not ok before the load, in one line; empty where nothing was."""
+    first = summary.preflight
+    if first is None or first.outcome == Outcome.OK.value:
+        return ""
+    parts = (first.outcome, None if first.status is None else f"status {first.status}", first.reason)
+    seen = ", ".join(part for part in parts if part)
+    return units.printable(f"The pre-flight was not ok ({seen})" + (f": {first.remedy}" if first.remedy else "."))
+
+
 def standing(summary: Summary) -> str:
     """The Verdict in one sentence."""
     status = summary.verdict.status

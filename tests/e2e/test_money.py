@@ -155,7 +155,7 @@ async def test_money_ends_a_run_whose_calls_are_never_answered(loadgen: Loadgen,
     limit = Decimal("0.01111") * counted_mb / 10240  # 20 calls of 500 ms
     options = ("--set", f"budget.cost={limit:f} CNY", *(("--set", f"target.memory={memory}") if memory else ()))
     async with serving(silence) as server:
-        run = await asyncio.to_thread(loadgen, SILENT.format(port=server.port), *PRICED, *options)
+        run = await asyncio.to_thread(loadgen, SILENT.format(port=server.port), "--force", *PRICED, *options)
     ended(run, "budget.cost")
     assert f"that did not tell their bill (each taken as 0.5 s with {counted_mb} MB)" in run.summary["run"]["stopped"]
     assert run.summary["phases"][0]["planned"] < 200
