@@ -206,7 +206,8 @@ def counts(summary: Summary) -> Table:
         (Cell("planned"), Cell(units.count(total.planned)), Cell(""), Cell(units.rate(total.planned_rate))),
         _count("started", total.started, total.planned, units.rate(total.achieved_rate)),
         _count("completed", total.completed, total.planned),
-        _count("dropped", total.dropped, total.planned, tone="bad" if total.dropped else "", detail=why_dropped(total)),
+        _count("dropped", total.dropped, total.planned, tone="bad" if total.dropped else ""),
+        *(_count(f"– {cause}", n, total.planned) for cause, n in why_dropped(total)),
         _count("unfinished", total.unfinished, total.planned, tone="bad" if total.unfinished else ""),
     ]
     return Table(
@@ -428,15 +429,15 @@ def _without_interval(cell: Cell) -> Cell:
     return cell if cell.text == DASH else Cell(cell.text, "", cell.tone)
 
 
-def why_dropped(phase: PhaseSummary) -> str:
-    """What the dropped starts of a phase are due to; empty where there are none."""
+def why_dropped(phase: PhaseSummary) -> list[tuple[str, int]]:
+    """What the dropped starts of a phase are due to, and how many are; empty where there are none."""
     missed = missed_starts(phase.reasons)
-    causes = ((missed, "missed by the generator"), (phase.dropped - missed, "lacked a free worker"))
-    return ", ".join(f"{units.count(n)} {cause}" for n, cause in causes if n)
+    causes = (("missed by the generator", missed), ("lacked a free worker", phase.dropped - missed))
+    return [(cause, n) for cause, n in causes if n]
 
 
-def _count(name: str, n: int, planned: int, rate: str = "", tone: str = "", detail: str = "") -> tuple[Cell, ...]:
-    return Cell(name, detail), Cell(units.count(n), tone=tone), Cell(units.share(n, planned)), Cell(rate)
+def _count(name: str, n: int, planned: int, rate: str = "", tone: str = "") -> tuple[Cell, ...]:
+    return Cell(name), Cell(units.count(n), tone=tone), Cell(units.share(n, planned)), Cell(rate)
 
 
 def _threshold(result: ThresholdResult) -> tuple[Cell, ...]:
