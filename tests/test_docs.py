@@ -16,6 +16,7 @@ import pytest
 from loadgen import __version__
 from loadgen.cli import COMMANDS, INTERRUPTED, LazyGroup, main
 from loadgen.cli import run as run_module
+from loadgen.functiongraph.outcome import LASTING, Outcome
 from loadgen.measure import summary
 
 ROOT = Path(__file__).parents[1]
@@ -78,6 +79,14 @@ def test_every_exit_code_is_in_the_readme_and_in_the_help() -> None:
     for code in codes:
         assert f"| {code} |" in readme
         assert re.search(rf"\b{code}\b", str(run_module.run.epilog))
+
+
+def test_the_scenario_reference_says_of_every_outcome_of_a_preflight_whether_it_ends_the_run() -> None:
+    section = (ROOT / "docs" / "scenario.md").read_text().partition("### Pre-flight\n")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1:3] for line in section.splitlines() if line.startswith("| `")]
+    said = {name: does.strip().split()[0] for names, does in rows for name in re.findall("`(.*?)`", names)}
+    others = {Outcome.OK, Outcome.DROPPED, Outcome.UNFINISHED}  # the last two no pre-flight can be
+    assert said == {each.value: "ends" if each in LASTING else "goes" for each in Outcome if each not in others}
 
 
 def test_every_command_and_option_has_a_help_text() -> None:

@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from loadgen.cli import output
+from loadgen.functiongraph.outcome import Outcome
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Frame
 from loadgen.measure.percentile import supported
 from loadgen.measure.summary import Preflight
 from loadgen.report import units
-from loadgen.scenario.model import NS_PER_S, Scenario
+from loadgen.scenario.model import NS_PER_S, Metric, Scenario
 
 if TYPE_CHECKING:  # rich takes a tenth of a second to import; a run without a terminal never pays it
     from rich.console import Console
@@ -160,12 +161,12 @@ class _Phase:
         return planned, started
 
     def latency(self) -> str:
-        """p50, p99 and maximum of the last intervals, ok invocations only."""
+        """p50, p99 and maximum of the last intervals, ok invocations only, however they started."""
         merged = Histogram()
         for frame in self.last.values():
-            packed = frame.hist.get(f"{frame.phase}/unknown/ok/latency")
-            if packed:
-                merged.add(Histogram.unpack(packed))
+            for key, packed in frame.histograms():
+                if (key.outcome, key.metric) == (Outcome.OK.value, Metric.LATENCY.value):
+                    merged.add_packed(packed)
         if not merged.count:
             return "no ok invocation"
         known = [

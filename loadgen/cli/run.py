@@ -54,6 +54,7 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY
 )
 @click.option("--cluster", metavar="ADDRESS", help="Run the agents on a cluster; not built yet.")
 @click.option("--quiet", is_flag=True, help="Show neither progress nor messages.")
+@click.option("--force", is_flag=True, help="Go on after a pre-flight that would end the run.")
 @click.option("--yes", is_flag=True, help="Do not ask before a run that takes more than the scenario's confirm block.")
 def run(
     file: Path,
@@ -62,6 +63,7 @@ def run(
     agents: int | None,
     cluster: str | None,
     quiet: bool,
+    force: bool,
     yes: bool,
 ) -> None:
     """Run the scenario in FILE and write its results."""
@@ -93,7 +95,7 @@ def run(
         for name in sorted({name.lower() for name in _PROXIES if os.environ.get(name)}):
             output.say(f"warning: {name} is set and ignored: a proxy would be part of what is measured")
     try:
-        finished = _run(file, loaded, directory, secrets, crew, quiet=quiet, asks=asks)
+        finished = _run(file, loaded, directory, secrets, crew, quiet=quiet, asks=asks, force=force)
         written = _write(_masked(finished.summary, secrets), directory)
     finally:
         directory.close()
@@ -148,7 +150,15 @@ def _agents(loaded: Loaded, asked: int | None) -> Agents:
 
 
 def _run(
-    file: Path, loaded: Loaded, directory: RunDirectory, secrets: Secrets, agents: Agents, *, quiet: bool, asks: bool
+    file: Path,
+    loaded: Loaded,
+    directory: RunDirectory,
+    secrets: Secrets,
+    agents: Agents,
+    *,
+    quiet: bool,
+    asks: bool,
+    force: bool,
 ) -> Finished:
     from loadgen.cli.progress import Progress
     from loadgen.experiments.runner import DeclinedError, RunFailedError
@@ -157,7 +167,7 @@ def _run(
     interactive = sys.stderr is not None and sys.stderr.isatty() and not os.environ.get("CI")
     progress = Progress(loaded.scenario, sys.stderr, interactive, quiet=quiet)
     try:
-        return asyncio.run(_drive(file, loaded, directory, secrets, agents, progress, asks))
+        return asyncio.run(_drive(file, loaded, directory, secrets, agents, progress, asks=asks, force=force))
     except (RunFailedError, DeclinedError, RunDirectoryError) as error:
         progress.close()
         directory.discard()
@@ -174,7 +184,9 @@ async def _drive(
     secrets: Secrets,
     agents: Agents,
     progress: Progress,
+    *,
     asks: bool,
+    force: bool,
 ) -> Finished:
     from loadgen.cli.confirm import confirm
     from loadgen.cli.state import state_directory
@@ -194,6 +206,7 @@ async def _drive(
         secrets=secrets,
         confirm=confirm if asks else None,
         journal=partial(_journal, file, emulated=loaded.scenario.target.emulated),
+        force=force,
     )
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
@@ -236,7 +249,9 @@ def _masked(summary: Summary, secrets: Secrets) -> Summary:
         slowest = [replace(slow, request_id=hide(slow.request_id)) for slow in each.examples.slowest]
         return replace(each, examples=replace(each.examples, failures=failures, slowest=slowest))
 
-    first = summary.preflight and replace(summary.preflight, request_id=hide(summary.preflight.request_id))
+    first = summary.preflight and replace(
+        summary.preflight, request_id=hide(summary.preflight.request_id), remedy=hide(summary.preflight.remedy)
+    )
     phases = [phase(each) for each in summary.phases]
     return replace(summary, preflight=first, phases=phases, totals=phase(summary.totals))
 

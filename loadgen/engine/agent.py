@@ -355,6 +355,8 @@ class Agent:
             slowest=taken.slowest,
             billed_ns=taken.billed_ns,
             metered=taken.metered,
+            unmetered=taken.unmetered,
+            refused=taken.refused,
             billing_units=taken.billing_units,
             misbilled=taken.misbilled,
             underbilled=taken.underbilled,

@@ -1,4 +1,4 @@
-"""One invocation before the load, so that a wrong address, token or name costs one call and not a run."""
+"""One invocation before the load, so that what load cannot make better costs one call and not a run."""
 
 from __future__ import annotations
 

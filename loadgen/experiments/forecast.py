@@ -14,7 +14,7 @@ from math import ceil
 from msgspec import Struct
 
 from loadgen.functiongraph.facts import Facts
-from loadgen.functiongraph.pricing import gb_seconds, price
+from loadgen.functiongraph.pricing import Charge, charge, gb_seconds, price
 from loadgen.pacing import expected, peak_rate
 from loadgen.report import units
 from loadgen.scenario.build import function_name
@@ -180,8 +180,8 @@ def after(scenario: Scenario, facts: Facts, service_ns: int) -> Iterator[str]:
 
 
 def gb_seconds_expected(scenario: Scenario, facts: Facts) -> Decimal | None:
-    """GB-seconds of all invocations if each is billed like the one with these facts; None where that told no bill."""
-    if facts.billed_duration_ns is None or not facts.memory_size_mb:
+    """GB-seconds of all invocations if each is billed like the one with these facts; None where that is not known."""
+    if charge(facts) is not Charge.METERED or facts.billed_duration_ns is None:
         return None
     return gb_seconds({_largest_mb(scenario, facts): forecast(scenario).invocations * facts.billed_duration_ns})
 

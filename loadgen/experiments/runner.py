@@ -45,7 +45,7 @@ from loadgen.experiments.agents import Agents
 from loadgen.experiments.quota import limits_of
 from loadgen.fleet.local import FleetError, LocalFleet
 from loadgen.functiongraph.codes import TOKEN_EXPIRED, canonical
-from loadgen.functiongraph.outcome import Outcome
+from loadgen.functiongraph.outcome import LASTING, Outcome
 from loadgen.functiongraph.remedy import clock_advice, remedy
 from loadgen.functiongraph.request import request_template
 from loadgen.functiongraph.token import IamError
@@ -83,7 +83,6 @@ if TYPE_CHECKING:
     from loadgen.control.journalfile import JournalFile
     from loadgen.experiments.settings import Settings
 
-_FATAL = {Outcome.CONNECTION, Outcome.AUTH, Outcome.NOT_FOUND, Outcome.BAD_REQUEST}
 _LEAD_NS = 50_000_000  # from Go to the phase's beginning: every agent has read it by then
 _SPARE = 1.5  # connections opened ahead, beyond what is expected to be in flight
 
@@ -145,12 +144,14 @@ class Runner:
         secrets: Secrets | None = None,
         confirm: Confirm | None = None,
         journal: Callable[[str], JournalFile] | None = None,
+        force: bool = False,
     ) -> None:
         """``agents`` are the processes to use, see ``agents_of``; ``floor`` is the last calibration, if any.
 
         ``secrets`` learns of every token obtained; where it is None, nobody else needs to know. ``confirm`` is asked
         where the run is expected to take more than ``scenario.confirm``; None goes on in any case. ``journal`` opens
-        the journal of a run by its id; it is needed where the run changes settings of the platform.
+        the journal of a run by its id; it is needed where the run changes settings of the platform. ``force`` goes on
+        after a pre-flight that would end the run.
         """
         self._loaded = loaded
         self._scenario = loaded.scenario
@@ -162,6 +163,7 @@ class Runner:
         self._floor = floor
         self._fleet: LocalFleet | None = None
         self._journal = journal
+        self._force = force
         self._settings: Settings | None = None
         self._id = ""
         self._secrets = secrets or Secrets(loaded.scenario.target)
@@ -275,10 +277,17 @@ class Runner:
     def _judged(self, answer: Answer) -> Preflight:
         """What the pre-flight said, unless that is the end of the run."""
         facts = answer.facts
-        result = Preflight(facts.outcome.value, facts.reason, facts.status or None, answer.latency_ns, facts.request_id)
+        advice = None if facts.outcome is Outcome.OK else self._secrets.hide(_remedy(answer, self._loaded.scenario))
+        result = Preflight(
+            facts.outcome.value, facts.reason, facts.status or None, answer.latency_ns, facts.request_id, advice
+        )
         self._observer.preflight(result)
-        if facts.outcome in _FATAL or (facts.outcome is Outcome.TIMEOUT and facts.reason == "connect"):
-            raise RunFailedError(f"pre-flight: {self._secrets.hide(_remedy(answer, self._loaded.scenario))}")
+        if facts.outcome in LASTING and not self._force:
+            raise RunFailedError(
+                f"pre-flight: {advice} No load was sent, as it would fare no better; --force sends it."
+            )
+        if advice is not None:
+            self._note(f"warning: pre-flight: {advice} The run goes on.")
         target = self._scenario.target
         signed = isinstance(target, FunctionTarget) and isinstance(target.auth, KeyAuth)
         if signed and (wrong := clock_advice(answer.ahead_s)):
@@ -623,9 +632,8 @@ class Runner:
         limit = self._scenario.budget.cost
         if charged is None or charged.amount is None or limit is None or charged.amount <= limit.amount:
             return
-        over = (
-            f"the run cost {charged.amount:.6g} {limit.currency}, {charged.amount - limit.amount:.3g} more than allowed"
-        )
+        least, more = "> " if charged.unmetered else "", charged.amount - limit.amount
+        over = f"the run cost {least}{charged.amount:.6g} {limit.currency}, {least}{more:.3g} more than allowed"
         self._stopped = f"{self._stopped}; {over}" if self._stopped else f"budget.cost: {over}"
         self._budget_reached = True
         self._note(f"warning: {over}.")

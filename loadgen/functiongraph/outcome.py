@@ -30,3 +30,25 @@ class Outcome(Enum):
 
 CENSORED = frozenset({Outcome.TIMEOUT, Outcome.DROPPED, Outcome.UNFINISHED})
 """Outcomes whose latency is only known to be at least the time waited."""
+
+LASTING = frozenset(
+    {
+        Outcome.FUNCTION_ERROR,
+        Outcome.FUNCTION_TIMEOUT,
+        Outcome.OUT_OF_MEMORY,
+        Outcome.INIT_ERROR,
+        Outcome.DISABLED,
+        Outcome.AUTH,
+        Outcome.NOT_FOUND,
+        Outcome.BAD_REQUEST,
+        Outcome.TOO_LARGE,
+        Outcome.PROTOCOL,
+        Outcome.TIMEOUT,
+        Outcome.CONNECTION,
+    }
+)
+"""Outcomes that load makes no better: at the pre-flight each ends the run, unless it is forced.
+
+The others may be gone with the next call: a quota that others used up (throttled), a gateway between two states, a
+platform that failed once.
+"""

@@ -1,11 +1,15 @@
 """What the platform charges for invocations: exact sums, and nothing guessed.
 
 An invocation costs a request and, for as long as it is billed, the memory of its instance in GB-seconds: MB / 1024 ×
-s. The memory is the configured one (or the one asked for with X-Cff-Instance-Memory), not what was used. Whatever
-executed is billed, also when it failed or ran into its timeout; what was refused before any code ran (throttled, no
-permission, no such function) has no execution time, and whether it counts as a request is not documented: here it does
-not. A call whose end nobody saw (timeout, connection lost, a gateway's answer) may have run and is a request, but what
-it is billed is unknown, so a sum over such calls is a lower bound.
+s. The memory is the configured one (or the one asked for with X-Cff-Instance-Memory), not what was used.
+
+What an answer says about its bill decides, before what it says about its success: whatever carries a bill ran and is
+billed, also when it failed, ran into its timeout or was answered with a 4xx. What tells none ran or not (``charge``):
+answers that refuse a call before any code runs (throttled, no permission, no such function) are no requests here, as
+whether the platform counts them is not documented, and neither are calls that never got a connection. Everything else
+may have run (a timeout, a lost connection, a gateway's answer, what is unfinished) and is a request, but what it is
+billed is unknown, so a sum over such calls is a lower bound. A bill of nothing, without a memory size, or beyond belief
+is none: the time that anything ran is rounded up.
 
 An account's monthly free tier, discounts and packages are left out: what else the account used is not known here.
 
@@ -17,8 +21,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Context, Decimal
+from enum import Enum
 
 from loadgen.functiongraph import metering
+from loadgen.functiongraph.facts import Facts
 from loadgen.functiongraph.outcome import Outcome
 from loadgen.scenario.model import NS_PER_S, PriceBook
 
@@ -40,7 +46,7 @@ REFUSED = frozenset(
         Outcome.TOO_LARGE.value,
     }
 )
-"""Outcomes of calls that were answered before any code ran."""
+"""Outcomes of calls that were answered before any code ran, unless the answer tells of a run."""
 UNSENT = frozenset(
     {
         "connection/refused",
@@ -54,8 +60,35 @@ UNSENT = frozenset(
 )
 """Outcomes and reasons of calls that never left this machine, or never got a connection."""
 
+
+class Charge(Enum):
+    """What is known of an invocation's bill."""
+
+    METERED = "metered"
+    """It ran, and the answer tells for how long it is billed, and with how much memory."""
+    UNMETERED = "unmetered"
+    """It may have run: its bill is not known."""
+    REFUSED = "refused"
+    """It was answered before any code ran."""
+    NONE = "none"
+    """It never left this machine: there is nothing to bill."""
+
+
 _EXACT = Context(prec=60)
 _MB_NS_PER_GB_S = 1024 * NS_PER_S
+
+
+def charge(facts: Facts) -> Charge:
+    """What is known of the bill of an invocation that was planned, from how it ended."""
+    billed_ns, size = facts.billed_duration_ns, facts.memory_size_mb
+    if billed_ns and size and billed_ns <= LONGEST_NS and size <= LARGEST_MB:
+        return Charge.METERED
+    if billed_ns or facts.duration_ns:
+        return Charge.UNMETERED
+    if facts.outcome.value in REFUSED:
+        return Charge.REFUSED
+    unsent = facts.outcome is Outcome.DROPPED or f"{facts.outcome.value}/{facts.reason}" in UNSENT
+    return Charge.NONE if unsent else Charge.UNMETERED
 
 
 def gb_seconds(billed_ns: Mapping[int, int]) -> Decimal:

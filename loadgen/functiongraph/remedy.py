@@ -194,7 +194,7 @@ def _unanswered(outcome: Outcome, target: Target, reason: str, body: bytes) -> s
             "Check that the target is up, or raise that limit"
         )
     if outcome is Outcome.PROTOCOL:
-        return "what came is not HTTP/1.1. Check the port, and whether it wants https:// or http://"
+        return _unreadable(reason)
     if outcome is Outcome.CONNECTION and reason == "tls_certificate":
         return _distrusted(target, _quote(body.decode("utf-8", "replace"), target).rstrip("."))
     if outcome is Outcome.CONNECTION:
@@ -212,6 +212,15 @@ def _distrusted(target: Target, why: str) -> str:
         return f"the server's certificate was refused although target.tls.ca is {target.tls.ca}{because}. {advice}"
     advice = advice or "Set target.tls.ca to the file of the authority that signed it"
     return f"the server's certificate was refused{because}. {advice}"
+
+
+def _unreadable(reason: str) -> str:
+    if reason in ("", "not_http", "upgraded"):
+        return (
+            "what came is not HTTP/1.1 but another protocol, HTTP/2 perhaps. Check the port, whether it wants https:// "
+            "or http://, and that the server speaks HTTP/1.1"
+        )
+    return "what came breaks the rules of HTTP/1.1. Correct the server, or check that the port is the right one"
 
 
 def _for_code(facts: Facts, target: Target, message: str) -> str | None:
@@ -299,6 +308,12 @@ def _for_outcome(facts: Facts, target: Target) -> str:
                 "headers of the platform contradict each other, so that nobody can know how the call ended. Look for a "
                 "proxy or gateway on the way that repeats X-Func-Err-Code, X-Is-Func-Err or a header of X-Cff"
             )
+        case Outcome.TOO_LARGE if not function:
+            return "the request is larger than the server accepts. Shorten the event or target.headers"
+        case Outcome.GATEWAY if not function:
+            return "what stands before the server got no answer from it. Try again, or see what is wrong behind it"
+        case Outcome.PLATFORM_ERROR if not function:
+            return "the server failed. Read its log, and correct it or the request"
         case Outcome.PROTOCOL:
             return "the body is not the v1 form that was asked for. Check target.endpoint, or set target.response: v0"
     return _OUTCOMES.get(facts.outcome, "nothing is wrong")

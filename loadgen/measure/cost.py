@@ -1,7 +1,8 @@
 """What a run is charged: the sums that its answers tell, and their price.
 
-Theory of operation. The agents add up billed durations by memory size, in whole ns, so that neither rounding nor
-histograms come between the answers and the bill; multiplication by prices is done once, in decimals, at the end.
+Theory of operation. The agents charge each invocation by itself (``pricing.charge``) and add up billed durations by
+memory size, in whole ns, so that neither rounding nor histograms come between the answers and the bill, and no bill of
+one invocation stands for another; multiplication by prices is done once, in decimals, at the end.
 """
 
 from __future__ import annotations
@@ -14,8 +15,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from loadgen.functiongraph.facts import Facts
-from loadgen.functiongraph.outcome import Outcome
-from loadgen.functiongraph.pricing import LARGEST_MB, LONGEST_NS, REFUSED, UNSENT, gb_seconds, price
+from loadgen.functiongraph.pricing import Charge, charge, gb_seconds, price
 from loadgen.measure.merge import PhaseTotal
 from loadgen.measure.summary import Audit, Billing, Cost
 from loadgen.scenario.model import NS_PER_S, PriceBook
@@ -25,15 +25,7 @@ _DIGITS = Context(prec=12)
 
 
 class Told(Protocol):
-    """What tells of the bill of some invocations: a frame, or the sum of many."""
-
-    @property
-    def outcomes(self) -> Mapping[str, int]:
-        """Invocations by outcome."""
-
-    @property
-    def reasons(self) -> Mapping[str, int]:
-        """Those that were not simply ok by ``outcome/reason``."""
+    """What tells of the bills of some invocations, each of which was charged by itself: a frame, or the sum of many."""
 
     @property
     def billed_ns(self) -> Mapping[int, int]:
@@ -42,6 +34,14 @@ class Told(Protocol):
     @property
     def metered(self) -> int:
         """How many invocations ``billed_ns`` is of."""
+
+    @property
+    def unmetered(self) -> int:
+        """How many others may have run, so that they have a bill that is not known."""
+
+    @property
+    def refused(self) -> int:
+        """How many were answered before any code ran."""
 
 
 class Spent(Struct, frozen=True):
@@ -54,8 +54,8 @@ class Spent(Struct, frozen=True):
 
     @property
     def unmetered(self) -> int:
-        """Requests whose bill is not known."""
-        return max(0, self.requests - self.metered)
+        """Requests whose bill is not known: with any of them, GB-seconds and amount are lower bounds."""
+        return self.requests - self.metered
 
     @property
     def gb_seconds(self) -> Decimal:
@@ -77,22 +77,22 @@ class Spent(Struct, frozen=True):
 
 def spent(told: Told) -> Spent:
     """What the invocations used that ended."""
-    refused = sum(n for outcome, n in told.outcomes.items() if outcome in REFUSED)
-    unsent = sum(n for reason, n in told.reasons.items() if reason in UNSENT)
-    ended = sum(told.outcomes.values()) - told.outcomes.get(Outcome.DROPPED.value, 0)
-    return Spent(dict(told.billed_ns), ended - refused - unsent, told.metered, refused)
+    return Spent(dict(told.billed_ns), told.metered + told.unmetered, told.metered, told.refused)
 
 
 def spent_on(facts: Facts) -> Spent:
     """What one invocation used, such as the pre-flight."""
-    outcome, billed_ns, size = facts.outcome.value, facts.billed_duration_ns, facts.memory_size_mb
-    if f"{outcome}/{facts.reason}" in UNSENT:
-        return Spent()
-    if outcome in REFUSED:
-        return Spent(refused=1)
-    if billed_ns is None or not size or size > LARGEST_MB or billed_ns > LONGEST_NS:
-        return Spent(requests=1)
-    return Spent({size: billed_ns}, requests=1, metered=1)
+    match charge(facts):
+        case Charge.METERED:
+            assert facts.memory_size_mb is not None
+            assert facts.billed_duration_ns is not None
+            return Spent({facts.memory_size_mb: facts.billed_duration_ns}, requests=1, metered=1)
+        case Charge.UNMETERED:
+            return Spent(requests=1)
+        case Charge.REFUSED:
+            return Spent(refused=1)
+        case Charge.NONE:
+            return Spent()
 
 
 def billing(total: PhaseTotal, book: PriceBook | None) -> Billing:

@@ -26,7 +26,7 @@ from loadgen.measure.cost import Spent, spent
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Frame
 from loadgen.measure.merge import NS_PER_US
-from loadgen.scenario.model import MEMORY_SIZES_MB, NS_PER_S, Budget, Phase, PriceBook
+from loadgen.scenario.model import MEMORY_SIZES_MB, NS_PER_S, Budget, Metric, Phase, PriceBook
 
 FEWEST = 50
 """Invocations that must have ended before a share of them is judged."""
@@ -88,10 +88,14 @@ class Guard:
         if known + second + silent + flying < limit.amount:
             return None
         return (
-            f"budget.cost: {_short(known)} {limit.currency} of {limit} are spent; with {_short(flying)} for "
-            f"{self._in_flight} in flight{self._unknown(silent)} and {_short(second)} for another second nothing would "
-            "be left"
+            f"budget.cost: {self._at_least}{_short(known)} {limit.currency} of {limit} are spent; with "
+            f"{_short(flying)} for {self._in_flight} in flight{self._unknown(silent)} and {_short(second)} for another "
+            "second nothing would be left"
         )
+
+    @property
+    def _at_least(self) -> str:
+        return "> " if self._spent.unmetered else ""
 
     def _unknown(self, silent: Decimal) -> str:
         if not silent:
@@ -137,5 +141,5 @@ def _short(amount: Decimal) -> str:
 
 def _longest_bill_ns(frame: Frame) -> int:
     """The longest billed duration in a frame, at most a thousandth too long."""
-    packed = [packed for key, packed in frame.hist.items() if key.endswith("/billed_duration")]
+    packed = [packed for key, packed in frame.histograms() if key.metric == Metric.BILLED_DURATION.value]
     return max((Histogram.unpack(each).max_us or 0 for each in packed), default=0) * NS_PER_US

@@ -10,12 +10,25 @@ History of ``v``: 1, first version; ``type``, ``left`` and ``grants`` were added
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Iterator
+from typing import NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 VERSION = 1
+
+
+class Key(NamedTuple):
+    """What a histogram is of: a start label, an outcome and a metric, by the names used in files."""
+
+    start: str
+    outcome: str
+    metric: str
+
+    def within(self, phase: str) -> str:
+        """Its name in the frames of a phase."""
+        return f"{phase}/{self.start}/{self.outcome}/{self.metric}"
 
 
 class Sample(Struct, frozen=True, gc=False, omit_defaults=False):
@@ -174,10 +187,10 @@ class Frame(Struct, tag="frame"):
     marks the last frame of the phase, which says in ``load_ns`` how long the phase sent load, in ``left`` what of its
     allowance the agent did not use (ranges of numbers), and in ``grants`` how often it was given more.
 
-    ``billed_ns`` is what the ``metered`` invocations were billed, by memory size (MB); those whose answer tells no size
-    or no billed duration, or none to be believed, are not among them. ``billing_units`` counts invocations by the unit
-    (ns) that their duration was rounded up to, ``misbilled`` those without one, of which ``underbilled`` were billed
-    for less than they ran.
+    ``billed_ns`` is what the ``metered`` invocations were billed, by memory size (MB). The ``unmetered`` ones may have
+    run and told no bill to go by, the ``refused`` ones were answered before any code ran (``pricing.charge``); all are
+    0 of a target that is no function. ``billing_units`` counts invocations by the unit (ns) that their duration was
+    rounded up to, ``misbilled`` those without one, of which ``underbilled`` were billed for less than they ran.
     """
 
     v: int
@@ -209,6 +222,8 @@ class Frame(Struct, tag="frame"):
     load_ns: int = 0
     billed_ns: dict[int, int] = {}
     metered: int = 0
+    unmetered: int = 0
+    refused: int = 0
     billing_units: dict[int, int] = {}
     misbilled: int = 0
     underbilled: int = 0
@@ -216,6 +231,14 @@ class Frame(Struct, tag="frame"):
     short_of_workers: bool = False
     left: tuple[tuple[int, int], ...] = ()
     grants: int = 0
+
+    def histograms(self) -> Iterator[tuple[Key, bytes]]:
+        """The packed histograms and what each is of. Raises ValueError for the name of one of another phase."""
+        for name, packed in self.hist.items():
+            phase, *parts = name.rsplit("/", 3)
+            if phase != self.phase or len(parts) != 3:
+                raise ValueError(f"histogram {name!r}, expected {self.phase}/start/outcome/metric")
+            yield Key(*parts), packed
 
 
 _ENCODER = msgspec.msgpack.Encoder()

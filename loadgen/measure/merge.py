@@ -15,14 +15,14 @@ import heapq
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from msgspec import Struct
 
 from loadgen.functiongraph.outcome import CENSORED, Outcome
 from loadgen.measure.dependence import Batches, widening
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.interval import Connections, Failure, Frame, Health, Host, Misbilled, Slow, worse
+from loadgen.measure.interval import Connections, Failure, Frame, Health, Host, Key, Misbilled, Slow, worse
 from loadgen.measure.percentile import LISTED, percentiles
 from loadgen.measure.recorder import EXAMPLES, RESIDUAL, SLOWEST
 from loadgen.measure.summary import AgentHealth, Billing, Examples, Generator, MetricSummary, PhaseSummary
@@ -56,14 +56,6 @@ class PhasePlan(Struct, frozen=True):
     drawn: int | None
     notes: tuple[str, ...] = ()
     locked: float | None = None
-
-
-class Key(NamedTuple):
-    """What a histogram is of: a start label, an outcome and a metric, by the names used in files."""
-
-    start: str
-    outcome: str
-    metric: str
 
 
 @dataclass(slots=True)
@@ -127,6 +119,8 @@ class PhaseTotal:
         self.budget_reached = False
         self.billed_ns: Counter[int] = Counter()
         self.metered = 0
+        self.unmetered = 0
+        self.refused = 0
         self.billing_units: Counter[int] = Counter()
         self.misbilled = 0
         self.underbilled = 0
@@ -150,11 +144,7 @@ class PhaseTotal:
         if not self._follows(frame):
             return
         latencies = []
-        for name, packed in frame.hist.items():
-            phase, *parts = name.rsplit("/", 3)
-            if phase != self.name or len(parts) != 3:
-                raise ValueError(f"histogram {name!r}, expected {self.name}/start/outcome/metric")
-            key = Key(*parts)
+        for key, packed in frame.histograms():
             self._histogram(key).add_packed(packed)
             if (key.outcome, key.metric) == (OK, Metric.LATENCY.value):
                 latencies.append(packed)
@@ -259,6 +249,8 @@ class PhaseTotal:
         self.budget_reached |= other.budget_reached
         self.billed_ns.update(other.billed_ns)
         self.metered += other.metered
+        self.unmetered += other.unmetered
+        self.refused += other.refused
         self.billing_units.update(other.billing_units)
         self.misbilled += other.misbilled
         self.underbilled += other.underbilled

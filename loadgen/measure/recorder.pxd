@@ -14,7 +14,7 @@ cdef class Taken:
     cdef public dict series, by_start
     cdef public Series ok
     cdef public long long starts, negative_overhead, summary_missing
-    cdef public long long metered, billed_to_ms, misbilled, underbilled
+    cdef public long long metered, unmetered, refused, billed_to_ms, misbilled, underbilled
     cdef public dict unbelieved, billed_ns, billed_to
     cdef public object worst_bill
     cdef public list samples, failures, slow_heap

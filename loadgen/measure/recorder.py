@@ -18,6 +18,7 @@ is recorded as 0, and counted when it exceeds the resolution of 1 µs. A time of
 hour and counted; of the platform's figures those that cannot be are in no histogram, and counted by name.
 
 What is billed is summed exactly, by memory size, whatever the outcome: histograms are for distributions, not for money.
+Of a function, every started invocation is counted once by what is known of its bill; see ``pricing.charge``.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from collections.abc import Callable, Iterator
 
 from loadgen.functiongraph.facts import Facts
 from loadgen.functiongraph.outcome import Outcome
-from loadgen.functiongraph.pricing import BILLING_UNITS_NS, LARGEST_MB, LONGEST_NS, billing_unit
+from loadgen.functiongraph.pricing import BILLING_UNITS_NS, LARGEST_MB, LONGEST_NS, Charge, billing_unit, charge
 from loadgen.measure.counts import Counts
-from loadgen.measure.interval import Failure, Misbilled, Sample, Slow, worse
+from loadgen.measure.interval import Failure, Key, Misbilled, Sample, Slow, worse
 from loadgen.measure.start import MIXTURE, NONE, UNKNOWN, Cuts
 
 EXAMPLES = 3
@@ -111,6 +112,8 @@ class Taken:
         self.unbelieved: dict[str, int] = {}
         self.billed_ns: dict[int, int] = {}
         self.metered = 0
+        self.unmetered = 0
+        self.refused = 0
         self.billed_to_ms = 0
         self.billed_to: dict[int, int] = {}
         self.misbilled = 0
@@ -164,16 +167,17 @@ class Taken:
         for start, outcome, series in self._all():
             for metric in METRICS:
                 if packed := series.packed(metric, closed=self._closed):
-                    yield f"{self._phase}/{start}/{outcome}/{metric}", packed
+                    yield Key(start, outcome, metric).within(self._phase), packed
         if self.ok.residual is not None and (packed := self.ok.residual.pack()):
-            yield f"{self._phase}/{UNKNOWN}/{_OK.value}/{RESIDUAL}", packed
+            yield Key(UNKNOWN, _OK.value, RESIDUAL).within(self._phase), packed
 
 
 class Recorder:
     """Records the invocations of one phase on one agent.
 
     ``origin_ns`` is when the run began; samples are relative to it. ``sampled`` chooses the invocations whose samples
-    are kept, None for none. ``expects_summary`` says that an ok answer without a duration is worth counting.
+    are kept, None for none. ``expects_summary`` says that the target is a function: an ok answer without a duration is
+    worth counting, and so is a call without a bill.
     ``evidence`` says that answers may tell whether they are cold; ``cuts`` are applied to those that do not.
     ``residual`` asks for the counts that cuts are made from. ``billing_units_ns`` are what durations may be rounded up
     to, beginning with 1 ms.
@@ -268,6 +272,8 @@ class Recorder:
         if facts.billed_duration_ns is not None:
             series.billed_duration.hit(facts.billed_duration_ns // 1000)
             self._bill(facts, facts.billed_duration_ns)
+        elif self._expects_summary:
+            self._without_bill(facts)
         if facts.memory_used_bytes is not None:
             series.memory_used.hit(facts.memory_used_bytes // 1024)
         for name in facts.unbelieved:
@@ -281,9 +287,11 @@ class Recorder:
         """Add up what is billed, and hold it against the duration."""
         now = self.now
         size = facts.memory_size_mb
-        if size and size <= LARGEST_MB and billed_ns <= LONGEST_NS:
+        if size and size <= LARGEST_MB and 0 < billed_ns <= LONGEST_NS:  # Charge.METERED, without a call
             now.metered += 1
             now.billed_ns[size] = now.billed_ns.get(size, 0) + billed_ns
+        else:
+            self._without_bill(facts)
         if facts.duration_ns is None:
             return
         duration_ns = facts.duration_ns
@@ -298,6 +306,14 @@ class Recorder:
         now.misbilled += 1
         now.underbilled += billed_ns < duration_ns
         now.worst_bill = worse(now.worst_bill, Misbilled(duration_ns, billed_ns, facts.request_id))
+
+    def _without_bill(self, facts: Facts) -> None:
+        """Count an invocation that tells no bill, or none to go by."""
+        charged = charge(facts)
+        if charged is Charge.UNMETERED:
+            self.now.unmetered += 1
+        elif charged is Charge.REFUSED:
+            self.now.refused += 1
 
     def _start(self, facts: Facts, connected_ns: int) -> str:
         """The label of an ok invocation that took so long once it was connected."""
@@ -337,6 +353,8 @@ class Recorder:
     ) -> None:
         facts = Facts(outcome, reason, 0)
         series = self._series(facts)
+        if self._expects_summary:
+            self._without_bill(facts)
         series.n += 1
         series.latency.hit((at_ns - intended_ns) // 1000)
         self._record_lag(series, lag_ns, late_ns, started=started_ns is not None)

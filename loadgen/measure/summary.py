@@ -64,13 +64,17 @@ class Environment(Struct, frozen=True):
 
 
 class Preflight(Struct, frozen=True):
-    """The one invocation made before the load, in none of the counts. ``status`` is null when no answer came."""
+    """The one invocation made before the load, in none of the counts. ``status`` is null when no answer came.
+
+    ``remedy`` says what happened and what to do about it, null where the call was ok.
+    """
 
     outcome: str
     reason: str
     status: int | None
     latency_ns: int
     request_id: str | None
+    remedy: str | None = None
 
 
 class Reason(Struct, frozen=True):

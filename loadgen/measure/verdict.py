@@ -19,7 +19,7 @@ Sources: the README of wrk2 (latency from the intended start) and of Lancet (sel
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -243,13 +243,16 @@ def _nothing_measured(measured: Sequence[tuple[PhasePlan, PhaseTotal]]) -> Itera
 
 
 def _rate_missed(plan: PhasePlan, total: PhaseTotal, stopped: bool) -> Iterator[Reason]:
-    missed = _missed(total)
+    missed = missed_starts(total.reasons)
     if total.planned and (total.planned - missed) / total.planned < ISSUED_SHARE:
+        lacking = total.dropped - missed
+        others = f"; {lacking} more lacked a free worker" if lacking else ""
         yield Reason(
             rule="rate_missed",
             severity="invalid",
-            message=f"The load generator made {total.planned - missed} of {total.planned} planned starts, expected at "
-            f"least {ISSUED_SHARE:.1%}: lower the rate, or leave the machine's cores to the run.",
+            message=f"{total.started} of {total.planned} planned starts were made: the load generator missed {missed} "
+            f"({missed / total.planned:.2%}), expected at most {1 - ISSUED_SHARE:.1%}{others}. Lower the rate, or "
+            "leave the machine's cores to the run.",
             value=(total.planned - missed) / total.planned,
             limit=ISSUED_SHARE,
             phase=total.name,
@@ -283,9 +286,9 @@ def _feeder_exhausted(plan: PhasePlan, total: PhaseTotal) -> Iterator[Reason]:
         )
 
 
-def _missed(total: PhaseTotal) -> int:
-    """Starts that were not made for reasons of the generator."""
-    return sum(total.reasons[reason] for reason in GENERATOR_FAULTS)
+def missed_starts(reasons: Mapping[str, int]) -> int:
+    """Starts that were not made for reasons of the generator; the other dropped ones lacked a free worker."""
+    return sum(reasons.get(reason, 0) for reason in GENERATOR_FAULTS)
 
 
 def _late_starts(total: PhaseTotal) -> Iterator[Reason]:
@@ -390,14 +393,15 @@ def _outcomes(total: PhaseTotal) -> Iterator[Reason]:
             phase=total.name,
         )
     yield from _without_content(total)
-    dropped = total.dropped - _missed(total)
-    if dropped:
+    lacking = total.dropped - missed_starts(total.reasons)
+    if lacking:
         yield Reason(
             rule="dropped",
             severity="warning",
-            message=f"{dropped} of {total.planned} planned starts ({dropped / total.planned:.2%}) were dropped: "
-            "the target did not keep up with the rate. Raise max_in_flight or max_lag, or lower the rate.",
-            value=dropped / total.planned,
+            message=f"{lacking} of {total.planned} planned starts ({lacking / total.planned:.2%}) were dropped for "
+            "want of a free worker: the target did not keep up with the rate. Raise max_in_flight or max_lag, or lower "
+            "the rate.",
+            value=lacking / total.planned,
             limit=0,
             phase=total.name,
         )

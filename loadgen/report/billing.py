@@ -61,14 +61,18 @@ def audit(summary: Summary) -> Table:
 
 
 def _charged(billing: Billing | Cost, *, hidden: bool = False) -> tuple[Cell, ...]:
-    least = f">{units.GAP}" if billing.unmetered else ""
     sums = (billing.gb_seconds, billing.amount)
     return (
         Cell(units.count(billing.requests)),
         Cell(units.count(billing.refused)),
         Cell(units.count(billing.unmetered), tone="warn" if billing.unmetered else ""),
-        *(Cell(DASH if each is None or hidden else least + units.amount(each)) for each in sums),
+        *(Cell(DASH if each is None or hidden else _sum(each, billing.unmetered)) for each in sums),
     )
+
+
+def _sum(amount: Decimal, unmetered: int) -> str:
+    """A sum over what told its bill: where some did not, the truth is more."""
+    return (f">{units.GAP}" if unmetered else "") + units.amount(amount)
 
 
 def _cost_notes(whole: Cost, *, hidden: bool) -> list[str]:
@@ -83,7 +87,7 @@ def _cost_notes(whole: Cost, *, hidden: bool) -> list[str]:
         )
     else:
         per_million = None if hidden else whole.per_million
-        each = "" if per_million is None else f"{units.amount(per_million)} {whole.currency} per million. "
+        each = "" if per_million is None else f"{_sum(per_million, whole.unmetered)} {whole.currency} per million. "
         notes.append(
             f"{each}Prices: {units.printable(whole.price_book)}, as listed in {whole.dated}; free tier and discounts "
             "left out."
@@ -91,12 +95,12 @@ def _cost_notes(whole: Cost, *, hidden: bool) -> list[str]:
     if whole.unmetered:
         notes.append(
             f"{units.count(whole.unmetered)} requests may have run and did not tell what they are billed (timed out, "
-            "cut off, or without the platform's summary), so the truth is more."
+            "cut off, or without a bill to go by), so the truth is more."
         )
     if whole.refused:
         notes.append(
-            f"{units.count(whole.refused)} were refused before any code ran; whether the platform counts them as "
-            "requests is not documented, and here they are not."
+            f"{units.count(whole.refused)} were refused before any code ran, without a bill; whether the platform "
+            "counts them as requests is not documented, and here they are not."
         )
     return notes
 

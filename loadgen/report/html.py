@@ -31,6 +31,7 @@ def html(summary: Summary, timeline: Timeline) -> str:
     )
     return _template().render(
         summary=summary,
+        preflight=tables.preflight(summary),
         standing=tables.standing(summary),
         reasons=tables.reasons(summary),
         synthetic=tables.SYNTHETIC if summary.environment.synthetic else "",

@@ -22,7 +22,10 @@ _SPECIAL = re.compile(
 
 def markdown(summary: Summary) -> str:
     """The whole report; what is wrong comes first."""
-    lines = [f"# {_escaped(units.printable(summary.run.name))}", "", *_verdict(summary), ""]
+    lines = [f"# {_escaped(units.printable(summary.run.name))}", ""]
+    if first := tables.preflight(summary):
+        lines += [f"**{_escaped(first)}**", ""]
+    lines += [*_verdict(summary), ""]
     if summary.environment.synthetic:
         lines += [f"> {_escaped(tables.SYNTHETIC)}", ""]
     lines += [f"- {label}: {_escaped(text)}" for label, text in tables.facts(summary)]

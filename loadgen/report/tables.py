@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from loadgen.functiongraph.outcome import Outcome
 from loadgen.measure.summary import PhaseSummary, Reason, Summary, ThresholdResult
+from loadgen.measure.verdict import missed_starts
 from loadgen.report import units
 from loadgen.report.figures import DASH, TOO_FEW, Shown, View, Withheld, phases, shown, totals
 
@@ -59,6 +60,16 @@ class Table(Struct, frozen=True):
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
+
+
+def preflight(summary: Summary) -> str:
+    """What was not ok before the load, in one line; empty where nothing was."""
+    first = summary.preflight
+    if first is None or first.outcome == Outcome.OK.value:
+        return ""
+    parts = (first.outcome, None if first.status is None else f"status {first.status}", first.reason)
+    seen = ", ".join(part for part in parts if part)
+    return units.printable(f"The pre-flight was not ok ({seen})" + (f": {first.remedy}" if first.remedy else "."))
 
 
 def standing(summary: Summary) -> str:
@@ -196,6 +207,7 @@ def counts(summary: Summary) -> Table:
         _count("started", total.started, total.planned, units.rate(total.achieved_rate)),
         _count("completed", total.completed, total.planned),
         _count("dropped", total.dropped, total.planned, tone="bad" if total.dropped else ""),
+        *(_count(f"– {cause}", n, total.planned) for cause, n in why_dropped(total)),
         _count("unfinished", total.unfinished, total.planned, tone="bad" if total.unfinished else ""),
     ]
     return Table(
@@ -415,6 +427,13 @@ def _figure(view: View, metric: str, statistic: float | str) -> Cell:
 def _without_interval(cell: Cell) -> Cell:
     """A figure whose interval stands elsewhere; why one is withheld stays."""
     return cell if cell.text == DASH else Cell(cell.text, "", cell.tone)
+
+
+def why_dropped(phase: PhaseSummary) -> list[tuple[str, int]]:
+    """What the dropped starts of a phase are due to, and how many are; empty where there are none."""
+    missed = missed_starts(phase.reasons)
+    causes = (("missed by the generator", missed), ("lacked a free worker", phase.dropped - missed))
+    return [(cause, n) for cause, n in causes if n]
 
 
 def _count(name: str, n: int, planned: int, rate: str = "", tone: str = "") -> tuple[Cell, ...]:

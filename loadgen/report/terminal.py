@@ -23,7 +23,9 @@ def terminal(summary: Summary, *, width: int = 100, colour: bool = False) -> str
     A table that is too wide is written as one block a row, so that no column is left out.
     """
     paint = _paint if colour else _plain
-    lines = [paint(units.printable(summary.run.name), "heading"), *_verdict(summary, width, paint), ""]
+    lines = [paint(units.printable(summary.run.name), "heading")]
+    lines += [paint(line, "warn") for line in textwrap.wrap(tables.preflight(summary), width)]
+    lines += [*_verdict(summary, width, paint), ""]
     if summary.environment.synthetic:
         lines += [*_wrapped(tables.SYNTHETIC, width), ""]
     lines += [line for label, text in tables.facts(summary) for line in _fact(label, text, width)]

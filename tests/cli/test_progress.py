@@ -108,6 +108,30 @@ def test_an_interval_without_ok_invocations_says_so() -> None:
     assert "latency no ok invocation; ok 0, throttled 70" in shown([frame(s, ok=0, failed=7) for s in range(10)])
 
 
+@pytest.mark.parametrize("starts", [("warm",), ("cold", "warm"), ("unknown", "ambiguous"), ("cold", "warm", "unknown")])
+def test_the_latency_is_of_every_ok_invocation_however_it_started(starts: tuple[str, ...]) -> None:
+    labelled = []
+    for second in range(10):
+        each = frame(second, ok=1495)
+        values = [21_000] * 1495
+        each.hist = {
+            f"steady/{start}/ok/latency": histogram(values[number :: len(starts)]).pack()
+            for number, start in enumerate(starts)
+        } | {"steady/unknown/throttled/latency": histogram([9_000_000]).pack()}
+        labelled.append(each)
+    assert "latency p50 21.0 ms, p99 21.0 ms, max 21.0 ms; ok 14 950" in shown(labelled)
+
+
+def test_a_phase_may_have_a_slash_in_its_name() -> None:
+    stream = io.StringIO()
+    progress = Progress(scenario(), stream, False)
+    progress.phase_started("a/ok", 30 * S, None)
+    for second in range(10):
+        progress.frame(frame(second, name="a/ok"))
+    progress.close()
+    assert "latency p50 21.0" in stream.getvalue().replace("\u00a0", " ")
+
+
 def test_a_warm_up_is_called_one_and_a_closed_phase_plans_no_number() -> None:
     stream = io.StringIO()
     progress = Progress(scenario(), stream, False)

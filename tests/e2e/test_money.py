@@ -105,12 +105,57 @@ async def silence(peer: Peer) -> None:
         pass
 
 
+REFUSING = """
+name: refusing
+target:
+  {{endpoint: "http://127.0.0.1:{port}", project_id: p, function: f, auth: none, preflight: false,
+    timeout: {{total: 500ms}}}}
+phases: [{{name: steady, rate: 100/s, duration: 1s, grace: 1s}}]
+thresholds: [cost < 1 CNY]
+"""
+BILLED = b"""HTTP/1.1 400 Bad Request\r
+X-Cff-Invoke-Summary: {"duration":99.5,"billingDuration":100,"memorySize":512,"memoryUsed":30.0}\r
+Content-Length: 0\r
+\r
+"""
+
+
+@pytest.mark.parametrize("agents", ["1", "2"])
+async def test_answers_that_carry_a_bill_are_billed_and_those_that_did_not_come_stay_unknown(
+    loadgen: Loadgen, agents: str
+) -> None:
+    seen = 0
+
+    async def play(peer: Peer) -> None:
+        nonlocal seen
+        while await peer.request() is not None:
+            seen += 1
+            if seen % 2:
+                await peer.send(BILLED)
+
+    async with serving(play) as server:
+        run = await asyncio.to_thread(loadgen, REFUSING.format(port=server.port), *PRICED, "--agents", agents)
+    assert run.summary["totals"]["outcomes"] == {"bad_request": 50, "timeout": 50}
+    cost = run.summary["cost"]
+    assert (cost["requests"], cost["unmetered"], cost["refused"]) == (100, 50, 0)
+    used = 50 * Decimal(512) / 1024 / 10
+    amount = used * Decimal("0.00011108") + 100 * Decimal("0.00000133")
+    assert (Decimal(str(cost["gb_seconds"])), Decimal(str(cost["amount"]))) == (used, amount)
+    assert run.summary["thresholds"][0]["passed"] is None
+    assert run.code != 0
+    for report in (run.stdout, (run.out / "report.md").read_text(), (run.out / "report.html").read_text()):
+        text = report.replace("&gt;", ">").replace("\\>", ">").replace("\N{NO-BREAK SPACE}", " ")
+        assert "> 0.000411" in text
+        assert "> 4.11 CNY per million" in text
+        assert "50 requests may have run" in " ".join(text.split())
+
+
 @pytest.mark.parametrize(("memory", "counted_mb"), [("", 10240), ("256MB", 256)])
 async def test_money_ends_a_run_whose_calls_are_never_answered(loadgen: Loadgen, memory: str, counted_mb: int) -> None:
     limit = Decimal("0.01111") * counted_mb / 10240  # 20 calls of 500 ms
     options = ("--set", f"budget.cost={limit:f} CNY", *(("--set", f"target.memory={memory}") if memory else ()))
     async with serving(silence) as server:
-        run = await asyncio.to_thread(loadgen, SILENT.format(port=server.port), *PRICED, *options)
+        run = await asyncio.to_thread(loadgen, SILENT.format(port=server.port), "--force", *PRICED, *options)
     ended(run, "budget.cost")
     assert f"that did not tell their bill (each taken as 0.5 s with {counted_mb} MB)" in run.summary["run"]["stopped"]
     assert run.summary["phases"][0]["planned"] < 200

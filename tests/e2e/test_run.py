@@ -107,7 +107,7 @@ def test_an_event_above_six_megabytes_is_too_large_and_not_a_broken_connection(
 ) -> None:
     (tmp_path / "event.json").write_text(json.dumps({"k": "x" * (6 * 1024 * 1024)}))
     scenario = EMULATED.replace("event: {user: ada}", "event_file: event.json").replace("100/s", "4/s")
-    run = loadgen(scenario.replace("workers: 4", "workers: 1"))
+    run = loadgen(scenario.replace("workers: 4", "workers: 1"), "--force")
     assert run.passed, run.stderr
     assert run.summary["totals"]["outcomes"] == {"too_large": 6}
 

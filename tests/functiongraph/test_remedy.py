@@ -137,7 +137,9 @@ def test_a_refused_format_names_the_memory_when_one_was_asked_for() -> None:
         (Outcome.TIMEOUT, "connect", "target.timeout.connect (10 s)"),
         (Outcome.TIMEOUT, "first_byte", "target.timeout.first_byte (90 s)"),
         (Outcome.TIMEOUT, "", "target.timeout.total (100 s)"),
-        (Outcome.PROTOCOL, "status_line", "not HTTP/1.1"),
+        (Outcome.PROTOCOL, "not_http", "another protocol, HTTP/2 perhaps"),
+        (Outcome.PROTOCOL, "upgraded", "another protocol, HTTP/2 perhaps"),
+        (Outcome.PROTOCOL, "two_lengths", "breaks the rules of HTTP/1.1"),
         (Outcome.UNFINISHED, "", "more time"),
     ],
 )
@@ -154,6 +156,13 @@ def test_a_body_in_the_wrong_form_suggests_the_other() -> None:
 def test_a_plain_target_is_told_about_its_url_and_headers() -> None:
     assert "Check target.url" in remedy(classify_http(404, {}, b""), HTTP)
     assert "Authorization header" in remedy(classify_http(401, {}, b""), HTTP)
+
+
+@pytest.mark.parametrize("status", [413, 429, 500, 502, 504])
+def test_a_plain_target_is_told_nothing_of_functions(status: int) -> None:
+    told = remedy(classify_http(status, {}, b""), HTTP)
+    for word in ("the function", "the platform", "6 MB", "90 s"):
+        assert word not in told
 
 
 def test_no_remedy_shows_a_secret_not_even_one_that_the_server_repeats() -> None:

@@ -10,33 +10,14 @@ from hypothesis import strategies as st
 from loadgen.functiongraph.facts import Facts
 from loadgen.functiongraph.outcome import Outcome
 from loadgen.functiongraph.pricing import UNSENT
-from loadgen.measure.cost import Spent, billing, cost, plain, spent, spent_on, unit_name
-from loadgen.measure.interval import Frame, Misbilled
+from loadgen.measure.cost import Spent, billing, cost, plain, spent_on, unit_name
+from loadgen.measure.interval import Misbilled
 from loadgen.measure.summary import Cost
 from loadgen.scenario.load import load_price_book
 from tests.measure.frames import frame, total
 
 MS = 1_000_000
 BOOK = load_price_book("huawei-cny-2024-09")
-
-
-def told(outcomes: dict[str, int], billed_ns: dict[int, int], metered: int, **reasons: int) -> Frame:
-    made = frame({outcome: [1] * n for outcome, n in outcomes.items()}, reasons=reasons)
-    made.billed_ns, made.metered = billed_ns, metered
-    return made
-
-
-def test_whatever_may_have_run_is_a_request_and_what_was_refused_or_never_sent_is_not() -> None:
-    made = told(
-        {"ok": 10, "function_error": 2, "timeout": 3, "throttled": 4, "connection": 5, "dropped": 6, "unfinished": 1},
-        {512: 24 * MS},
-        12,
-        **{"timeout/connect": 1, "connection/refused": 3, "connection/reset": 2},
-    )
-    used = spent(made)
-    assert (used.requests, used.refused) == (10 + 2 + 2 + 2 + 1, 4)
-    assert used.unmetered == 2 + 2 + 1
-    assert used.gb_seconds == Decimal("0.012")
 
 
 def test_every_reason_that_means_unsent_is_one_that_the_results_reference_lists() -> None:
@@ -51,8 +32,13 @@ def test_every_reason_that_means_unsent_is_one_that_the_results_reference_lists(
     [
         (Facts(Outcome.OK, "ok", 200, billed_duration_ns=MS, memory_size_mb=128), Spent({128: MS}, 1, 1)),
         (Facts(Outcome.FUNCTION_ERROR, "x", 200, billed_duration_ns=MS, memory_size_mb=128), Spent({128: MS}, 1, 1)),
+        (Facts(Outcome.BAD_REQUEST, "x", 400, billed_duration_ns=MS, memory_size_mb=128), Spent({128: MS}, 1, 1)),
         (Facts(Outcome.OK, "ok", 200, billed_duration_ns=MS), Spent({}, 1)),
+        (Facts(Outcome.OK, "ok", 200, billed_duration_ns=0, memory_size_mb=128), Spent({}, 1)),
         (Facts(Outcome.OK, "ok", 200, billed_duration_ns=MS, memory_size_mb=10**9), Spent({}, 1)),
+        (Facts(Outcome.THROTTLED, "FSS.0429", 429, billed_duration_ns=MS), Spent({}, 1)),
+        (Facts(Outcome.THROTTLED, "FSS.0429", 429, billed_duration_ns=0, memory_size_mb=128), Spent(refused=1)),
+        (Facts(Outcome.BAD_REQUEST, "x", 400, duration_ns=MS, billed_duration_ns=0, memory_size_mb=128), Spent({}, 1)),
         (Facts(Outcome.THROTTLED, "FSS.0429", 429), Spent(refused=1)),
         (Facts(Outcome.CONNECTION, "refused", 0), Spent()),
         (Facts(Outcome.TIMEOUT, "total", 0), Spent(requests=1)),

@@ -28,6 +28,7 @@ def second(
     bills = {"ok/billed_duration": [billed_ms * 1000] * ok} if billed_ms else {}
     made = frame({name: [1] * count for name, count in outcomes.items() if count}, seq=n, agent=agent, metrics=bills)
     made.started += in_flight
+    made.unmetered, made.refused = timeout + (0 if billed_ms else ok), throttled
     if billed_ms:
         made.billed_ns, made.metered = {1024: ok * billed_ms * 1_000_000}, ok
     return made
@@ -77,6 +78,7 @@ def test_a_call_that_told_no_bill_counts_as_if_it_had_run_until_its_timeout() ->
     found = ended_at(guard(cny("0.11")), *load)
     assert found is not None
     assert "0.1111 for 10 that did not tell their bill" in found[1]
+    assert found[1].startswith("budget.cost: > 0.00")  # what is known to be spent is not all
 
 
 @pytest.mark.parametrize(("size_mb", "counted_mb"), [(None, 10240), (512, 512)])

@@ -153,7 +153,7 @@ def test_cost_is_undecided_without_prices() -> None:
 )
 def test_a_cost_must_be_below_its_limit_and_be_known(limit: str, metered: int, passed: bool | None) -> None:
     told = frame({"ok": range(1, 1001)})
-    told.billed_ns, told.metered = {1024: 3 * 10**9}, metered
+    told.billed_ns, told.metered, told.unmetered = {1024: 3 * 10**9}, metered, 1000 - metered
     book = PriceBook("b", "CNY", "2024-09", Decimal(1_000_000), Decimal("0.01"), MS)  # 1 a request, 0.01 a GB-second
     phase, bill = total(told), partial(billing, book=book)
     for rule in (cost_rule(limit), cost_rule(limit, "steady")):

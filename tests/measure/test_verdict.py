@@ -14,6 +14,7 @@ from loadgen.measure.merge import phase_summary
 from loadgen.measure.summary import Reason, Verdict
 from loadgen.measure.threshold import evaluate
 from loadgen.measure.verdict import judge, of_experiment, of_generator, withheld
+from loadgen.report.tables import why_dropped
 from loadgen.scenario.model import NS_PER_S, Metric, MetricRule, Rule
 from tests.measure.frames import PUNCTUAL, clean, only, plan, total
 
@@ -117,8 +118,8 @@ def test_starts_missed_by_the_generator_make_the_run_invalid() -> None:
     assert only(verdict) == Reason(
         rule="rate_missed",
         severity="invalid",
-        message="The load generator made 1000 of 1002 planned starts, expected at least 99.9%: lower the rate, or "
-        "leave the machine's cores to the run.",
+        message="1000 of 1002 planned starts were made: the load generator missed 2 (0.20%), expected at most 0.1%. "
+        "Lower the rate, or leave the machine's cores to the run.",
         value=1000 / 1002,
         limit=0.999,
         phase="steady",
@@ -135,6 +136,38 @@ def test_starts_dropped_for_a_lag_of_our_own_are_missed_and_not_the_targets_faul
     assert only(verdict).rule == "rate_missed"
 
 
+@pytest.mark.parametrize(
+    ("phase_end", "phase_end_late", "max_lag", "max_lag_late"),
+    [(279_225, 9_272, 0, 0), (0, 500, 0, 300), (0, 0, 700, 0), (50, 1, 20, 1), (1_000, 0, 0, 2), (0, 0, 3, 40)],
+)
+def test_the_verdict_and_the_tables_tell_the_same_numbers_of_planned_started_missed_and_without_a_worker(
+    phase_end: int, phase_end_late: int, max_lag: int, max_lag_late: int
+) -> None:
+    reasons = {
+        "dropped/phase_end": phase_end,
+        "dropped/phase_end_late": phase_end_late,
+        "dropped/max_lag": max_lag,
+        "dropped/max_lag_late": max_lag_late,
+    }
+    ours, theirs = phase_end_late + max_lag_late, phase_end + max_lag
+    planned = 1000 + ours + theirs
+    made = clean(
+        latencies={"ok": range(10_000, 30_000, 20), "dropped": [9] * (ours + theirs)},
+        reasons={reason: n for reason, n in reasons.items() if n},
+    )
+    said = {reason.rule: reason for reason in judged(made, drawn=planned).reasons}
+    shown = why_dropped(phase_summary(plan(drawn=planned), total(made)))
+    assert ("rate_missed" in said) == (ours > planned / 1000)  # the generator answers for its own share only
+    assert ("dropped" in said) == (theirs > 0)
+    if "rate_missed" in said:
+        message = said["rate_missed"].message
+        assert message.startswith(f"1000 of {planned} planned starts were made: the load generator missed {ours} (")
+        assert (f"; {theirs} more lacked a free worker" in message) == (theirs > 0)
+    if "dropped" in said:
+        assert said["dropped"].message.startswith(f"{theirs} of {planned} planned starts (")
+    assert shown == [each for each in (("missed by the generator", ours), ("lacked a free worker", theirs)) if each[1]]
+
+
 def test_one_start_in_a_thousand_may_be_missed() -> None:
     assert judged(missed(1), drawn=1001).status == "valid"
 
@@ -145,7 +178,7 @@ def test_starts_dropped_for_lack_of_a_worker_are_not_the_generators_fault() -> N
     assert verdict.status == "degraded"
     reason = only(verdict)
     assert (reason.rule, reason.severity, reason.withholds) == ("dropped", "warning", None)
-    assert reason.message.startswith("50 of 1050 planned starts (4.76%) were dropped")
+    assert reason.message.startswith("50 of 1050 planned starts (4.76%) were dropped for want of a free worker: ")
 
 
 @pytest.mark.parametrize(("drawn", "status"), [(1000, "valid"), (1010, "valid"), (1011, "invalid"), (989, "invalid")])

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from loadgen.emulator.profiles import cold_start_law
 from loadgen.measure.experiment import ColdStartsResult, Experiment, LoadResult
 from loadgen.measure.histogram import Histogram, slot
-from loadgen.measure.interval import VERSION, Connections, Frame, Health, Host, Misbilled
-from loadgen.measure.merge import Key, PhasePlan, PhaseTotal
+from loadgen.measure.interval import VERSION, Connections, Frame, Health, Host, Key, Misbilled
+from loadgen.measure.merge import PhasePlan, PhaseTotal
 from loadgen.measure.verdict import judge, of_generator
 from loadgen.scenario.model import NS_PER_S, ColdStarts, EmulatedFunction, Emulator, Induce, Metric, MetricRule, Work
 from loadgen.scenario.trace import chance_of

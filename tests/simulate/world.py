@@ -16,8 +16,8 @@ from typing import Protocol, TypeVar
 
 from loadgen.emulator.model import LATEST, Admitted, Platform, Rejected
 from loadgen.measure.histogram import HIGHEST, Histogram, slot
-from loadgen.measure.interval import VERSION, Connections, Frame, Health, Sample
-from loadgen.measure.merge import Key, PhaseTotal
+from loadgen.measure.interval import VERSION, Connections, Frame, Health, Key, Sample
+from loadgen.measure.merge import PhaseTotal
 from loadgen.measure.start import MIXTURE, NONE, UNKNOWN, Cuts
 from loadgen.measure.summary import Verdict
 from loadgen.pacing import offsets, worker_spans
