@@ -138,4 +138,4 @@ def _short(amount: Decimal) -> str:
 def _longest_bill_ns(frame: Frame) -> int:
     """The longest billed duration in a frame, at most a thousandth too long."""
     packed = [packed for key, packed in frame.hist.items() if key.endswith("/billed_duration")]
-    return max((Histogram.unpack(each).max_us or 0 for each in packed), default=0) * NS_PER_US
+    return max((Histogram.unpack(each).ceiling_us or 0 for each in packed), default=0) * NS_PER_US

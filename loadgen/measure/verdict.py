@@ -26,7 +26,7 @@ import msgspec
 from loadgen.functiongraph.outcome import Outcome
 from loadgen.functiongraph.response import REDIRECT
 from loadgen.measure.dependence import EFFECTIVE_SHARE, widening
-from loadgen.measure.experiment import Experiment, LoadResult
+from loadgen.measure.experiment import ColdStartsResult, Experiment, LoadResult
 from loadgen.measure.findings import UNKNOWN_SHARE, findings, unknown_starts
 from loadgen.measure.health import LOCAL_LIMIT, generator_faults, local_limits, words
 from loadgen.measure.histogram import Histogram
@@ -378,8 +378,7 @@ def _outcomes(total: PhaseTotal) -> Iterator[Reason]:
 
 def _pool_saturated(total: PhaseTotal) -> Iterator[Reason]:
     waited = total.merged("waited")
-    longest = waited.max_us
-    if longest:
+    if longest := waited.ceiling_us:
         n = waited.count - waited.counts.get(0, 0)
         yield Reason(
             rule="pool_saturated",
@@ -531,6 +530,11 @@ def _starts_unknown(
     experiment: Experiment | None,
 ) -> Iterator[Reason]:
     why = experiment.labelling.reason if isinstance(experiment, LoadResult) else None
+    remedy = "begin with a warm-up phase in which 30 instances start and 200 calls are warm"
+    if isinstance(experiment, ColdStartsResult):
+        remedy = "it takes 30 cold and 200 warm calls, or a function that tells by itself (cold-starts.probe)"
+        if not experiment.complete:
+            remedy = f"the run ended early, let it come to its end; {remedy}"
     for rule in _labelled(rules):
         found = unknown_starts(_total(rule, phases, measured))
         if found is not None:
@@ -540,7 +544,7 @@ def _starts_unknown(
                 severity="warning",
                 message=f"The threshold {rule.text} is about {rule.start} starts, and {unknown} of {count} ok "
                 f"invocations could not be told cold from warm{f' ({why})' if why else ''}, expected at most "
-                f"{UNKNOWN_SHARE:.0%}: begin with a warm-up phase in which 30 instances start and 200 calls are warm.",
+                f"{UNKNOWN_SHARE:.0%}: {remedy}.",
                 value=unknown / count,
                 limit=UNKNOWN_SHARE,
                 phase=rule.phase,
@@ -568,8 +572,9 @@ def _thresholds_unsupported(
             yield Reason(
                 rule="too_few_samples",
                 severity="withheld",
-                message=f"The threshold {rule.text} needs {_needed(rule.percentile)} and has {count}: run longer or at "
-                "a higher rate, or ask for a lower percentile.",
+                message=f"The threshold {rule.text} needs {_needed(rule.percentile)} to be judged by its figure and "
+                f"has {count}, so that only the limits of its interval can decide it: run longer or at a higher rate, "
+                "or ask for a lower percentile.",
                 value=count,
                 limit=needed(rule.percentile),
                 phase=rule.phase,
