@@ -223,7 +223,10 @@ class _Search:
         self._busy_ns = round(sum(map(_busy_ns, warm)) / len(warm))
         self._usual_ns = 4 * sorted(sample.service_ns for sample in warm)[int(0.9 * len(warm))]
         self._overhead_ns = sorted(overhead_ns(sample) or 0 for sample in warm)[len(warm) // 2]
-        alone = {criterion: sum(map(criterion.broken, warm)) / len(warm) for criterion in self._plan.criteria}
+        # those that failed break rules, too
+        judged = [sample for sample in seen.samples[LANE_WORKERS:] if sample.outcome != _OK or not self._cold(sample)]
+        judged = judged or warm
+        alone = {criterion: sum(map(criterion.broken, judged)) / len(judged) for criterion in self._plan.criteria}
         if self._plan.limit is not None and self._busy_ns and all(share < 0.5 for share in alone.values()):
             # what breaks a rule without load is taken off; a short lane does not show small shares well
             spare = min(
