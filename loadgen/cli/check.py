@@ -121,7 +121,7 @@ def _experiment(scenario: Scenario) -> Iterator[str]:
 
 def _doubts(scenario: Scenario) -> Iterator[str]:
     """What is legal and will not go as hoped."""
-    from loadgen.measure.percentile import needed
+    from loadgen.measure.percentile import needed, needed_for_a_limit
     from loadgen.pacing import expected
 
     counts = {phase.name: expected(phase) for phase in scenario.phases}
@@ -131,8 +131,11 @@ def _doubts(scenario: Scenario) -> Iterator[str]:
             planned = [counts[name] for name in ([rule.phase] if rule.phase else measured)]
             least = needed(rule.percentile)
             total = sum(count for count in planned if count is not None)
-            if None not in planned and least is not None and total < least:
-                yield f"note: {rule.text} needs {least} invocations and about {total} are planned: it cannot pass"
+            if None in planned or least is None or total >= least:
+                continue
+            bounded = needed_for_a_limit(rule.percentile) or least
+            so = "it cannot pass" if total < bounded else "only the limits of its interval can decide it"
+            yield f"note: {rule.text} needs {least} invocations and about {total} are planned: {so}"
     allowed = scenario.budget.invocations
     planned_in_all = sum(count for count in counts.values() if count is not None)
     if allowed is not None and planned_in_all + scenario.target.preflight > allowed:

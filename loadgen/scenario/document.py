@@ -710,7 +710,13 @@ class Scenario(Struct, forbid_unknown_fields=True):
     ] = []
     thresholds: Annotated[
         list[
-            Annotated[str, Meta(examples=["latency.p99 < 250ms", "steady:errors < 0.1%"], extra={"read": rule.parse})]
+            Annotated[
+                str,
+                Meta(
+                    examples=["latency.p99 < 250ms", "steady:errors < 0.1%", "errors <= 0%"],
+                    extra={"read": rule.parse},
+                ),
+            ]
         ],
         Meta(description="Rules that decide the exit code."),
     ] = []
