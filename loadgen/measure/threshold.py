@@ -129,7 +129,7 @@ def _metric(rule: MetricRule, phase: PhaseSummary, verdict: Verdict) -> Threshol
             return _by_bounds(rule, phase, summary, found, late)
         case "max":
             assert summary.max is not None
-            own = _of_slot(summary.max - 1, failed=bool(summary.failed))
+            own = _of_slot(max(0, summary.max - 1), failed=bool(summary.failed))
             if late is None:
                 return _by_value(rule, phase, summary, summary.max, own)
             return _by_range(rule, phase, summary, own.wider(_latest_ns(phase)), f"withheld: {late.message}")

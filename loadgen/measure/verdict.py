@@ -338,7 +338,7 @@ def _outcomes(total: PhaseTotal) -> Iterator[Reason]:
             rule="failures",
             severity="warning",
             message=f"{count} of {total.planned} invocations ({count / total.planned:.2%}) failed: {named}. Metrics "
-            f"are of the ok ones; latency_all has them all.{f' {_QUOTA}' if throttled else ''}",
+            f"are of the ok ones; latency_all has them all, above every ok one.{f' {_QUOTA}' if throttled else ''}",
             value=count / total.planned,
             limit=FAILED_SHARE,
             phase=total.name,

@@ -68,7 +68,7 @@ def test_a_probe_function_tells_the_truth_about_every_call(loadgen: Loadgen, tmp
 
 @pytest.mark.timeout(150)
 def test_rules_read_the_labels_that_the_experiment_made(loadgen: Loadgen) -> None:
-    """As in the example, cold starts take some 400 ms and warm calls 20 ms; nothing in an answer says which is which."""
+    """Cold starts take some 400 ms and warm calls 20 ms; nothing in an answer says which is which."""
     rules = "[cold.service_time.p50 < 100ms, warm.service_time.p50 < 100ms]"
     scenario = EXAMPLE.read_text().replace("keep_alive: {from: 1s, to: 4s}", "keep_alive: skip")
     run = loadgen(f"{scenario}\nthresholds: {rules}\n", timeout=140)

@@ -72,6 +72,12 @@ def test_a_metric_must_be_below_its_limit_and_rounding_decides_nothing(
     assert between.why.startswith("the limit lies within what the figure is known to: from")
 
 
+def test_what_is_nothing_is_below_every_limit() -> None:
+    phase = frame({"ok": [5] * 30}, metrics={"ok/lag": [0] * 30})
+    for statistic, p in (("max", None), ("mean", None), ("min", None), ("p", 50)):
+        assert judged(metric_rule(statistic, p, metric=Metric.LAG, limit_ns=1), phase).passed is True
+
+
 def test_a_time_below_the_limit_is_not_broken_by_rounding_up() -> None:
     """18.9918 ms is recorded as 18,991 µs, and its maximum shown as 18.992 ms."""
     phase = frame({"ok": [18_991]})
