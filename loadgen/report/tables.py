@@ -143,9 +143,9 @@ def _together(thresholds: Sequence[ThresholdResult]) -> str:
     if len(ended[True]) == len(thresholds):
         return f"all {len(thresholds)} met" if len(thresholds) > 1 else "met"
     parts = [f"{len(ended[True])} of {len(thresholds)} met"]
-    parts += [f"{len(ended[False])} broken: {'; '.join(ended[False])}"] if ended[False] else []
-    parts += [f"{len(ended[None])} undecided: {'; '.join(ended[None])}"] if ended[None] else []
-    return ", ".join(parts)
+    parts += [f"{len(ended[False])} broken: {', '.join(ended[False])}"] if ended[False] else []
+    parts += [f"{len(ended[None])} undecided: {', '.join(ended[None])}"] if ended[None] else []
+    return "; ".join(parts)
 
 
 def headline(summary: Summary) -> Table:

@@ -163,7 +163,7 @@ def test_a_broken_threshold_exits_99_though_another_could_not_be_decided(loadgen
     expect(run, 99)
     assert ends(run) == {"steady:duration.p50 < 1ms": (False, "value"), "latency.p99.9 < 10s": (None, None)}
     said = " ".join(run.stdout.split())
-    assert "0 of 2 met, 1 broken: steady:duration.p50 < 1ms, 1 undecided: latency.p99.9 < 10s" in said
+    assert "0 of 2 met; 1 broken: steady:duration.p50 < 1ms; 1 undecided: latency.p99.9 < 10s" in said
 
 
 def test_a_threshold_that_cannot_be_decided_exits_96(loadgen: Loadgen) -> None:
