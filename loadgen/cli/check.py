@@ -152,7 +152,7 @@ def _experiment(scenario: Scenario) -> Iterator[str]:
 def _doubts(scenario: Scenario, counts: list[Starts]) -> Iterator[str]:
     """What is legal and will not go as hoped."""
     from loadgen.experiments.forecast import rows_allow
-    from loadgen.measure.percentile import needed
+    from loadgen.measure.percentile import needed, needed_for_a_limit
 
     by_phase = dict(zip((phase.name for phase in scenario.phases), counts, strict=True))
     measured = [phase.name for phase in scenario.phases if not phase.warmup]
@@ -163,7 +163,9 @@ def _doubts(scenario: Scenario, counts: list[Starts]) -> Iterator[str]:
         if isinstance(rule, MetricRule) and rule.percentile is not None:
             least = needed(rule.percentile)
             if None not in about and least is not None and total < least:
-                yield f"note: {rule.text} needs {least} invocations and about {total} are planned: it cannot pass"
+                bounded = needed_for_a_limit(rule.percentile) or least
+                so = "it cannot pass" if total < bounded else "only the limits of its interval can decide it"
+                yield f"note: {rule.text} needs {least} invocations and about {total} are planned: {so}"
         if isinstance(rule, RateRule) and not cut_short and (most := _fastest(rule, scenario)) is not None:
             yield f"note: {rule.text}, and {most:.6g}/s is planned: it cannot pass"
     rows = rows_allow(scenario)

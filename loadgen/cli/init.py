@@ -35,7 +35,7 @@ phases:
   # Some 1500 calls; a p99 is known from 1000 on.
   - {{name: steady, rate: 100/s, duration: 15s, arrivals: poisson}}
 
-# A broken rule makes the exit code 99.
+# A broken rule makes the exit code 99, one that cannot be decided 96.
 thresholds:
   - errors < 1%
   - duration.p99 < 1s  # as the platform reports it; latency.p99 is what a user waits

@@ -174,7 +174,7 @@ class _Phase:
             for p in (50.0, 99.0)
             if supported(merged.count, p) and (value := merged.value_at(p)) is not None
         ]
-        return ", ".join([*known, f"max {units.duration((merged.max_us or 0) * 1000)}"])
+        return ", ".join([*known, f"max {units.duration((merged.ceiling_us or 0) * 1000)}"])
 
     def counts(self) -> str:
         """Every outcome so far, ok first, the frequent ones next."""

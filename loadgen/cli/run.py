@@ -29,14 +29,15 @@ FAILED = 1
 INVALID = 97
 BUDGET = 98
 THRESHOLD = 99
+UNDECIDED = 96
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
 @click.command(
-    epilog="Exit codes: 0 passed, 1 the run failed, 2 usage or scenario error, 97 the verdict is invalid, "
-    "98 the budget was reached, 99 a threshold broke, 130 interrupted."
+    epilog="Exit codes: 0 passed, 1 the run failed, 2 usage or scenario error, 96 a threshold could not be decided, "
+    "97 the verdict is invalid, 98 the budget was reached, 99 a threshold broke, 130 interrupted."
 )
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
@@ -116,9 +117,10 @@ def exit_code(finished: Finished) -> int:
         return BUDGET
     if finished.summary.verdict.status == "invalid":
         return INVALID
-    if any(not threshold.passed for threshold in finished.summary.thresholds):
+    ended = {threshold.passed for threshold in finished.summary.thresholds}
+    if False in ended:
         return THRESHOLD
-    return 0
+    return UNDECIDED if None in ended else 0
 
 
 def _load(file: Path, overrides: tuple[str, ...]) -> Loaded:

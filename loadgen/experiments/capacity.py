@@ -7,6 +7,7 @@ from collections.abc import Callable
 from loadgen.functiongraph.outcome import Outcome
 from loadgen.measure.experiment import CapacityResult
 from loadgen.measure.interval import Sample
+from loadgen.measure.ranking import breaks
 from loadgen.scenario.model import Arrivals, MetricRule, Phase, Scenario, ShareRule, Workers
 from loadgen.stats import capacity
 from loadgen.stats.capacity import Criterion, Plan
@@ -54,7 +55,7 @@ def criterion(rule: MetricRule | ShareRule) -> Criterion:
 
 def _slower(limit_ns: int) -> Callable[[Sample], bool]:
     ok = Outcome.OK.value
-    return lambda sample: sample.outcome != ok or sample.ended_ns - sample.intended_ns >= limit_ns
+    return lambda sample: breaks(sample.outcome == ok, sample.ended_ns - sample.intended_ns, limit_ns)
 
 
 def _ended_as(what: str) -> Callable[[Sample], bool]:

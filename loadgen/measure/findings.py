@@ -21,6 +21,7 @@ from loadgen.measure.merge import OK, PhaseTotal
 from loadgen.measure.percentile import supported
 from loadgen.measure.start import COLD, LOG, NONE, PROBE, UNKNOWN, WARM
 from loadgen.measure.summary import Reason
+from loadgen.scenario.model import LEAST_CALIBRATION, LEAST_COLD
 
 COLD_AMONG_WARM, WARM_AMONG_COLD = 0.001, 0.01
 """Rule mixed_starts: how many of a figure's invocations may be of the other kind."""
@@ -104,7 +105,7 @@ def _unlabelled(result: ColdStartsResult) -> Iterator[Reason]:
             severity="warning",
             message=f"{unknown} of {count} ok invocations could not be told cold from warm"
             f"{f' ({why})' if why else ''}, expected at most {UNKNOWN_SHARE:.0%}: they are in no figure. It "
-            "takes 30 cold and 200 warm calls at least; or have the function tell by itself (cold-starts.probe).",
+            f"takes {LEAST_COLD} cold and {LEAST_CALIBRATION} warm calls at least; or have the function tell by itself (cold-starts.probe).",
             value=unknown / count,
             limit=UNKNOWN_SHARE,
         )

@@ -142,4 +142,4 @@ def _short(amount: Decimal) -> str:
 def _longest_bill_ns(frame: Frame) -> int:
     """The longest billed duration in a frame, at most a thousandth too long."""
     packed = [packed for key, packed in frame.histograms() if key.metric == Metric.BILLED_DURATION.value]
-    return max((Histogram.unpack(each).max_us or 0 for each in packed), default=0) * NS_PER_US
+    return max((Histogram.unpack(each).ceiling_us or 0 for each in packed), default=0) * NS_PER_US

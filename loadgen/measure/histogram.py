@@ -8,9 +8,10 @@ go to and from its implementations slot for slot. Only the slots in use are stor
 
 Statistics are those of HdrHistogram's Java implementation: a percentile is the highest value of the slot that holds
 the observation of rank ⌈p·n/100⌉, the minimum and the maximum are the edges of the outermost slots in use, the mean
-takes each slot at its middle. The Python library rounds the rank half up instead; it is used here for its encoder
-alone, which keeps its other traps away: it drops a value out of range, and a merge with an empty histogram sets its
-minimum to 0.
+takes each slot at its middle. What is counted was rounded down to whole numbers before, so an observation may lie up to
+one above the highest value of its slot: a bound from above is its ``ceiling``. The Python library rounds the rank half
+up instead; it is used here for its encoder alone, which keeps its other traps away: it drops a value out of range, and
+a merge with an empty histogram sets its minimum to 0.
 
 Sources: the HdrHistogram README and its Java class AbstractHistogram; the V2 compressed encoding as in its classes
 EncodableHistogram and ZigZagEncoding.
@@ -76,6 +77,14 @@ def highest(slot: int) -> int:
     return lowest(slot + 1) - 1
 
 
+def ceiling(slot: int) -> int:
+    """What no observation of a slot exceeds, as these are rounded down to whole numbers: where the next slot begins.
+
+    Slot 0 alone ends at 0: it counts what is nothing, such as the lag of a start that was on time.
+    """
+    return lowest(slot + 1) if slot else 0
+
+
 def middle(slot: int) -> int:
     """The value that stands for a slot in a mean: its middle, rounded up."""
     return (lowest(slot) + lowest(slot + 1)) >> 1
@@ -132,6 +141,11 @@ class Histogram:
     def max_us(self) -> int | None:
         """The highest value of the highest slot in use."""
         return highest(max(self.counts)) if self.counts else None
+
+    @property
+    def ceiling_us(self) -> int | None:
+        """What no observation exceeds: the ``ceiling`` of the highest slot in use."""
+        return ceiling(max(self.counts)) if self.counts else None
 
     @property
     def mean_us(self) -> float | None:

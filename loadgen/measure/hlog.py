@@ -2,8 +2,8 @@
 
 A line is ``Tag=<tag>,<start>,<length>,<max>,<blob>``: start since StartTime and length in seconds with three digits,
 the maximum in ms, the blob in V2 compressed base64. The histograms count µs, so the maximum is the largest value
-divided by 1,000; a comment in the header says so, as the format itself has no field for it. Tags are ours to choose; a
-character that would end the field early (a comma, white space) is percent-encoded.
+divided by 1,000, rounded up as in the Summary; a comment in the header says so, as the format itself has no field for
+it. Tags are ours to choose; a character that would end the field early (a comma, white space) is percent-encoded.
 
 The Python library's own writer is not used: it cannot write a start time or a tag, and cuts the maximum to whole units.
 
@@ -48,7 +48,7 @@ def header(started_at_epoch_ms: int) -> list[str]:
     began = datetime.fromtimestamp(started_at_epoch_ms / _MS_PER_S, UTC).isoformat(" ", "milliseconds")
     return [
         VERSION,
-        "#[Histograms count microseconds (tags that end in memory_used: KiB); Interval_Max is in ms (MiB/1000)]",
+        "#[Histograms count microseconds (tags that end in memory_used: KiB); Interval_Max: ms (MiB/1000), rounded up]",
         f"#[StartTime: {seconds} (seconds since epoch), {began}]",
         LEGEND,
     ]
@@ -62,7 +62,7 @@ def line(tag: str, start_ns: int, length_ns: int, histogram: Histogram) -> str:
     if not tag:
         raise ValueError("an empty tag, expected the name of what the histogram is of")
     safe = _UNSAFE_IN_TAG.sub(lambda match: quote(match[0], safe=""), tag)
-    longest = (histogram.max_us or 0) / _US_PER_MS
+    longest = (histogram.ceiling_us or 0) / _US_PER_MS
     return f"Tag={safe},{start_ns / NS_PER_S:.3f},{length_ns / NS_PER_S:.3f},{longest:.3f},{histogram.encode()}"
 
 

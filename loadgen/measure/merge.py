@@ -183,12 +183,15 @@ class PhaseTotal:
         return {metric: self.merged(metric, outcomes=(outcome,), start=start) for metric in metrics}
 
     def latency_all(self) -> Histogram:
-        """Latency over every planned invocation, those that are only known to be at least so long included."""
+        """Latency over every planned invocation, as recorded; ``loadgen.measure.ranking`` says how they stand."""
         return self.merged("latency")
 
-    def censored(self) -> Histogram:
-        """Those of ``latency_all`` that are only known to be at least so long."""
-        return self.merged("latency", outcomes=CENSORED_NAMES)
+    def all_planned(self, ps: Iterable[float], inflation: float) -> MetricSummary:
+        """The Summary of ``latency_all`` with the percentiles ``ps``, in which what is not ok ranks above what is."""
+        ok, failed, censored = (
+            self.merged("latency", outcomes=outcomes) for outcomes in ((OK,), FAILED, CENSORED_NAMES)
+        )
+        return metric_summary("latency_all", ok, ps, failed=failed, censored=censored, inflation=inflation)
 
     def inflation(self, load_ns: int) -> float | None:
         """By how much the share of slow invocations varies more than if they were independent; see ``Batches``."""
@@ -401,8 +404,7 @@ def _summary(
             failures=[failure for _, kept in sorted(total.failures.items()) for failure in kept],
             slowest=total.slowest,
         ),
-        metrics=_summaries(metrics, ps, inflation)
-        | {"latency_all": metric_summary("latency_all", total.latency_all(), ps, total.censored(), inflation)},
+        metrics=_summaries(metrics, ps, inflation) | {"latency_all": total.all_planned(ps, inflation)},
         by_outcome={
             outcome: _summaries(total.by_metric(outcome), ps, inflation)
             for outcome in sorted(FAILED & total.outcomes.keys())
@@ -437,25 +439,32 @@ def _summaries(histograms: dict[str, Histogram], ps: Sequence[float], inflation:
 
 def metric_summary(
     metric: str,
-    histogram: Histogram,
+    ok: Histogram,
     ps: Iterable[float],
+    *,
+    failed: Histogram | None = None,
     censored: Histogram | None = None,
     inflation: float = 1.0,
 ) -> MetricSummary:
     """The distribution of one metric with the percentiles ``ps`` (in percent); see ``percentile.percentiles``.
 
-    ``min`` and ``max`` are the outer edges of their slots, ``mean`` is rounded to whole ns or bytes.
+    ``min`` and ``max`` are the outer edges of the slots of the first and the last in order, ``mean`` is rounded to
+    whole ns or bytes, over all as recorded.
     """
     memory = metric == Metric.MEMORY_USED.value
     unit = BYTES_PER_KIB if memory else NS_PER_US
-    least, most, mean = histogram.min_us, histogram.max_us, histogram.mean_us
+    histogram = Histogram(dict(ok.counts))
+    if failed is not None:
+        histogram.add(failed)
+    least, most, mean = (ok if ok.counts else histogram).min_us, histogram.ceiling_us, histogram.mean_us
     return MetricSummary(
         unit="bytes" if memory else "ns",
         count=histogram.count,
         min=None if least is None else least * unit,
         max=None if most is None else most * unit,
         mean=None if mean is None else round(mean * unit),
-        percentiles=percentiles(histogram, ps, unit, censored, inflation),
+        percentiles=percentiles(ok, ps, unit, failed=failed, censored=censored, inflation=inflation),
         histogram=histogram.encode(),
         histogram_unit="KiB" if memory else "us",
+        failed=0 if failed is None else failed.count,
     )

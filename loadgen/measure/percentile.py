@@ -19,7 +19,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from itertools import accumulate
 
-from loadgen.measure.histogram import Histogram, highest, lowest, rank, share
+from loadgen.measure.histogram import Histogram, ceiling, highest, lowest, rank, share
+from loadgen.measure.ranking import Place, Ranking
 from loadgen.measure.summary import Percentile
 
 LISTED = (50.0, 75.0, 90.0, 95.0, 99.0, 99.9, 99.99)
@@ -95,6 +96,12 @@ def supported(n: int, p: float) -> bool:
     return n * (1 - share(p)) >= BEYOND and None not in ranks(n, float(share(p)))
 
 
+def needed_for_a_limit(p: float) -> int | None:
+    """The fewest observations that give the percentile ``p`` (in percent) an upper limit; None when no number does."""
+    q = share(p)
+    return None if q in (0, 1) else math.ceil(math.log((1 - CONFIDENCE) / 2) / math.log(float(q)))
+
+
 def needed(p: float) -> int | None:
     """The fewest observations that support the percentile ``p`` (in percent); None when no number does (0 and 100)."""
     q = share(p)
@@ -106,51 +113,63 @@ def needed(p: float) -> int | None:
 
 def bounded(n: int, p: float, inflation: float) -> bool:
     """Whether ``n`` observations that say as much as n / ``inflation`` independent ones bound the percentile ``p``."""
-    return None not in _interval(n, p, inflation)
-
-
-def _interval(n: int, p: float, inflation: float) -> tuple[int | None, int | None]:
-    """The ranks of a percentile's limits: both, or neither."""
-    if not supported(n, p):
-        return None, None
-    low, high = ranks_of_dependent(n, float(share(p)), inflation)
-    return (None, None) if low is None or high is None else (low, high)
+    return supported(n, p) and None not in ranks_of_dependent(n, float(share(p)), inflation)
 
 
 def percentiles(
-    histogram: Histogram, ps: Iterable[float], unit: int, censored: Histogram | None = None, inflation: float = 1.0
+    ok: Histogram,
+    ps: Iterable[float],
+    unit: int,
+    *,
+    failed: Histogram | None = None,
+    censored: Histogram | None = None,
+    inflation: float = 1.0,
 ) -> list[Percentile]:
-    """The percentiles ``ps`` (in percent), ascending and each once; empty for an empty histogram.
+    """The percentiles ``ps`` (in percent) over ``ok`` and ``failed`` calls, ascending and each once; empty for none.
+
+    What is ``failed``, of which ``censored`` were given up, ranks above every ok call (``loadgen.measure.ranking``).
 
     ``unit`` is what one count of a slot's value is worth: 1,000 ns to a µs, 1,024 bytes to a KiB. ``value`` is the
-    highest value of its slot; ``low`` and ``high`` are the outer edges of theirs, so that rounding only widens the
-    interval, and None where the sample does not support the percentile. They are those of ``count / inflation``
-    independent observations, and both None where so few do not bound it.
-
-    ``censored`` are those observations of ``histogram`` that are only known to be at least what was recorded. One that
-    lies above a percentile would still lie above it at its true value, and the percentile stands. One at or below it
-    may in truth lie above, which would push the percentile up: it is then a lower bound and marked ``censored``.
-    Within one slot the order is unknown and the mark is set. The same holds for the upper limit (``high_censored``).
+    highest value of its slot, as every implementation of HdrHistogram says it; the observation itself, which was
+    rounded down, is below the slot's ``ceiling``. ``low`` is the floor of its slot and ``high`` the ceiling of its
+    own, so that rounding only widens the interval. They are those of ``count / inflation`` independent observations.
+    Where these do not bound the percentile on both sides, or do not support it, both are None; what limits there are
+    anyhow are ``least`` and ``most``.
     """
-    count = histogram.count
-    if not count:
+    ranking = Ranking(ok, failed, censored)
+    if not ranking.count:
         return []
     wanted = sorted(set(ps))
-    intervals = [_interval(count, p, inflation) for p in wanted]
-    first_censored = min(censored.counts, default=None) if censored else None
-    ks = {rank(p, count) for p in wanted} | {k for interval in intervals for k in interval if k is not None}
-    at = dict(zip(ks, histogram.slots_at_ranks(ks), strict=True))
-    listed = []
-    for p, (lower, upper) in zip(wanted, intervals, strict=True):
-        own = at[rank(p, count)]
-        listed.append(
-            Percentile(
-                p=p,
-                value=highest(own) * unit,
-                low=None if lower is None else lowest(at[lower]) * unit,
-                high=None if upper is None else highest(at[upper]) * unit,
-                censored=first_censored is not None and first_censored <= own,
-                high_censored=first_censored is not None and first_censored <= (own if upper is None else at[upper]),
-            )
+    limits = [ranks_of_dependent(ranking.count, float(share(p)), inflation) for p in wanted]
+    own = [rank(p, ranking.count) for p in wanted]
+    at = ranking.at([*own, *(k for each in limits for k in each if k is not None)])
+    return [
+        _listed(
+            p,
+            at[k],
+            None if low is None else at[low],
+            None if high is None else at[high],
+            unit,
+            shown=bounded(ranking.count, p, inflation),
         )
-    return listed
+        for p, k, (low, high) in zip(wanted, own, limits, strict=True)
+    ]
+
+
+def _listed(p: float, own: Place, low: Place | None, high: Place | None, unit: int, *, shown: bool) -> Percentile:
+    least = None if low is None else lowest(low.slot) * unit
+    most = None if high is None else ceiling(high.slot) * unit
+    upper = high or own
+    return Percentile(
+        p=p,
+        value=highest(own.slot) * unit,
+        low=least if shown else None,
+        high=most if shown else None,
+        censored=own.censored,
+        high_censored=upper.censored,
+        failed=own.failed,
+        low_failed=low is not None and low.failed,
+        high_failed=upper.failed,
+        least=None if shown else least,
+        most=None if shown or upper.failed else most,
+    )

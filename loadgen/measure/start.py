@@ -15,6 +15,8 @@ COLD: Final = "cold"
 WARM: Final = "warm"
 AMBIGUOUS: Final = "ambiguous"
 UNKNOWN: Final = "unknown"
+APART: Final = "apart"
+"""Asked for another memory size or version, to bring about a cold start: in no figure of cold or warm ones."""
 
 PROBE: Final = "probe"
 """The source of a label that the function itself gave, in its answer."""

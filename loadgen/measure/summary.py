@@ -2,9 +2,11 @@
 
 This module is the published format of summary.json. ``value``s are whole ns (bytes for memory); ``p`` is in percent.
 ``low`` and ``high`` bound a percentile with 95 % confidence and are null where the sample does not support it: such a
-figure is kept in the file but neither shown nor judged.
+figure is kept in the file but not shown, and a rule on it is decided only where all that it may be agrees.
 
-History of ``schema``: ``loadgen.summary/1``, first version.
+History of ``schema``: ``loadgen.summary/1``, first version. Added since, with defaults by which older files are read:
+``failed``, ``low_failed``, ``high_failed``, ``least`` and ``most`` of a percentile, ``failed`` of a metric (what is not
+ok ranks above every ok call in ``latency_all``; before, it ranked by its time), ``decided_by`` of a threshold.
 """
 
 from __future__ import annotations
@@ -102,10 +104,14 @@ class Verdict(Struct, frozen=True):
 
 
 class Percentile(Struct, frozen=True, omit_defaults=True):
-    """One percentile and its interval.
+    """One percentile and its interval. ``low`` is rounded down, ``high`` up.
 
-    ``censored`` means that the true value is at least ``value``; ``high_censored``, which it implies, that the true
-    upper limit is at least ``high``.
+    ``failed`` means that it falls among the calls that are not ok: it is longer than every ok call took, whatever the
+    ``value``, which is the time that was recorded, but never below that of an ok call. ``low_failed`` and
+    ``high_failed`` say that of the limits. ``censored`` and ``high_censored``, which imply it, mean besides that the
+    call there may have been given up: it would have taken at least so long. Where ``low`` and ``high`` are null,
+    ``least`` and ``most`` are the limits that the sample gives nevertheless, null for none; nothing but rules reads
+    them.
     """
 
     p: float
@@ -114,11 +120,19 @@ class Percentile(Struct, frozen=True, omit_defaults=True):
     high: int | None
     censored: bool = False
     high_censored: bool = False
+    failed: bool = False
+    low_failed: bool = False
+    high_failed: bool = False
+    least: int | None = None
+    most: int | None = None
 
 
-class MetricSummary(Struct, frozen=True):
+class MetricSummary(Struct, frozen=True, omit_defaults=True):
     """The distribution of one metric; every number null or empty when ``count`` is 0.
 
+    ``min`` is rounded down, ``max`` up. ``failed`` of the ``count`` are not ok, and stand above all others: only
+    ``latency_all`` has them. Then ``max`` is no time that a caller waited, but the longest that was recorded; nor is
+    ``min`` where all failed. ``mean`` and ``histogram`` are of all times as recorded, whatever became of the calls.
     ``unit`` is ``ns`` or ``bytes``; ``histogram`` an HdrHistogram V2 blob in base64 that counts ``histogram_unit``
     (``us`` or ``KiB``).
     """
@@ -131,6 +145,7 @@ class MetricSummary(Struct, frozen=True):
     percentiles: list[Percentile]
     histogram: str
     histogram_unit: str
+    failed: int = 0
 
 
 class Examples(Struct, frozen=True):
@@ -223,14 +238,17 @@ class PhaseSummary(Struct, frozen=True):
 class ThresholdResult(Struct, frozen=True):
     """A threshold and how it ended; ``why`` says so in words.
 
-    ``value`` is in the rule's own unit (ns, a share, per second), null where nothing may be shown. ``passed`` is null
-    when the figure is withheld, which counts as broken.
+    ``value`` is in the rule's own unit (ns, a share, per second), null where nothing may be shown, and where the figure
+    is no time but that of a call that is not ok. ``passed`` is null
+    where that could not be decided. ``decided_by`` says what did: ``value``, the figure itself; ``bounds``, as every
+    value that the figure may have agrees; null where nothing did.
     """
 
     rule: str
     value: float | None
     passed: bool | None
     why: str
+    decided_by: str | None = None
 
 
 class AgentHealth(Struct, frozen=True):

@@ -1,23 +1,38 @@
 """Thresholds: rules over the Summary that decide whether a run passed.
 
-Theory of operation. A threshold on ``latency`` percentiles, or on its maximum, reads ``latency_all``: every planned
-invocation counts, and one that timed out, was dropped or was not finished counts as at least as slow as it was seen to
-be. Such a censored value can break a limit but never prove that it holds; nor can a cost prove it while an invocation
-did not tell what it is billed. A figure that is withheld (by the Verdict, or
-because its sample does not support it) is neither passed nor failed, which counts as broken: nobody may conclude from
-too little.
+Theory of operation. A rule ends in one of three ways: it holds, it is broken, or it could not be decided, and nobody
+may conclude from it. What is judged is
+
+- the figure itself, where it may be shown (``value``). Times are counted in slots, and a slot that lies on both sides
+  of a limit decides nothing: neither what is below it is called broken by rounding, nor what is not below it met.
+- else all that the figure may be, where that agrees (``bounds``): the limits of its interval. A percentile that its
+  sample does not support often has one of them. Starts that were late withhold tails; how late is known, see
+  ``_latest_ns``.
+
+A threshold on ``latency`` percentiles, or on its maximum, reads ``latency_all``: every planned invocation counts, and
+one that is not ok ranks above every ok one (``loadgen.measure.ranking``). A percentile that falls among those breaks
+every limit. A lower bound can break a rule and never meet it: a cost while a call did not tell what it is billed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from typing import NamedTuple
 
 from loadgen.functiongraph.outcome import Outcome
-from loadgen.measure.merge import CENSORED_NAMES
+from loadgen.measure.health import words
+from loadgen.measure.histogram import Histogram, ceiling, lowest, slot
+from loadgen.measure.merge import NS_PER_US
 from loadgen.measure.percentile import needed
-from loadgen.measure.summary import MetricSummary, PhaseSummary, ThresholdResult, Verdict
+from loadgen.measure.summary import MetricSummary, Percentile, PhaseSummary, Reason, ThresholdResult, Verdict
 from loadgen.measure.verdict import withheld
 from loadgen.scenario.model import CostRule, Metric, MetricRule, RateRule, Rule, ShareRule
+
+VALUE, BOUNDS = "value", "bounds"
+"""What decided a rule: the figure, or that every value which it may have agrees."""
+
+_NAMED = 3  # outcomes that are named as what failed
 
 _COUNTED: dict[str, Callable[[PhaseSummary], int]] = {
     "errors": lambda phase: phase.planned - phase.outcomes.get(Outcome.OK.value, 0),
@@ -25,6 +40,44 @@ _COUNTED: dict[str, Callable[[PhaseSummary], int]] = {
     "timeouts": lambda phase: phase.outcomes.get(Outcome.TIMEOUT.value, 0),
     "dropped": lambda phase: phase.dropped,
 }
+_HOLDS: dict[str, Callable[[float, float], bool]] = {
+    "<": lambda value, limit: value < limit,
+    "<=": lambda value, limit: value <= limit,
+    "==": lambda value, limit: value == limit,
+}
+
+
+class Range(NamedTuple):
+    """What a time may be: at least ``low_ns`` and below ``high_ns``, None where nothing bounds it.
+
+    ``failed``: it is that of a call that is not ok, longer than any limit.
+    """
+
+    low_ns: int | None
+    high_ns: int | None
+    failed: bool = False
+
+    def wider(self, by_ns: int) -> Range:
+        """The range where the time is known no closer than that."""
+        low_ns = None if self.low_ns is None else max(0, self.low_ns - by_ns)
+        return Range(low_ns, None if self.high_ns is None else self.high_ns + by_ns, self.failed)
+
+    def below(self, limit_ns: int) -> bool | None:
+        """Whether the time is below a limit; None where it may be either."""
+        if self.failed or (self.low_ns is not None and self.low_ns >= limit_ns):
+            return False
+        return True if self.high_ns is not None and self.high_ns <= limit_ns else None
+
+    def __str__(self) -> str:
+        """In words: ``from 1.2 ms to 3.4 ms``."""
+        if self.failed:
+            return "that of a call that is not ok"
+        parts = [
+            f"{word} {words(ns / NS_PER_US)}"
+            for word, ns in (("from", self.low_ns), ("to", self.high_ns))
+            if ns is not None
+        ]
+        return " ".join(parts) or "anything"
 
 
 def named_percentiles(rules: Iterable[Rule]) -> tuple[float, ...]:
@@ -43,34 +96,52 @@ def evaluate(
 def _evaluate(rule: Rule, phase: PhaseSummary | None, verdict: Verdict) -> ThresholdResult:
     if phase is None:
         return _undecided(rule, f"phase {rule.phase} did not run")
+    metric = _judged(rule) if isinstance(rule, MetricRule) else "cost" if isinstance(rule, CostRule) else None
+    reason = withheld(verdict, rule.phase, metric, None, rule.start if isinstance(rule, MetricRule) else None)
+    if reason is not None:
+        return _undecided(rule, f"withheld: {reason.message}")
     match rule:
         case MetricRule():
             return _metric(rule, phase, verdict)
         case ShareRule():
-            return _share(rule, phase, verdict)
+            return _share(rule, phase)
         case RateRule():
-            return _rate(rule, phase, verdict)
+            return _rate(rule, phase)
         case CostRule():
-            return _cost(rule, phase, verdict)
+            return _cost(rule, phase)
 
 
 def _metric(rule: MetricRule, phase: PhaseSummary, verdict: Verdict) -> ThresholdResult:
     metric = _judged(rule)
-    p = rule.percentile if rule.statistic == "p" else 100.0 if rule.statistic == "max" else None
-    reason = withheld(verdict, rule.phase, metric, p, rule.start)
-    if reason is not None:
-        return _undecided(rule, f"withheld: {reason.message}")
     metrics = phase.metrics if rule.start is None else phase.by_start.get(rule.start, {})
     summary = metrics.get(metric)
     if summary is None or summary.count == 0:
-        return _undecided(rule, f"no invocation has a {rule.start + ' ' if rule.start else ''}{metric}")
-    if rule.statistic == "p":
-        return _percentile(rule, summary)
-    value = {"min": summary.min, "max": summary.max, "mean": summary.mean}[rule.statistic]
-    if value is None:
-        return _undecided(rule, f"{metric} has no {rule.statistic}")
-    bound = metric == Metric.LATENCY_ALL.value and any(phase.outcomes.get(name) for name in CENSORED_NAMES)
-    return _below(rule, value, bound)
+        return _undecided(rule, _nothing(rule, phase, metric))
+    # what remains to be withheld are tails, for starts that were late
+    late = withheld(verdict, rule.phase, metric, _tail(rule), rule.start)
+    match rule.statistic:
+        case "p":
+            found = next((listed for listed in summary.percentiles if listed.p == rule.percentile), None)
+            if found is None:
+                return _undecided(rule, f"p{rule.percentile:g} is not in the Summary")
+            if late is None and found.low is not None:
+                return _by_value(rule, phase, summary, found.value, _of_slot(found.value, failed=found.failed))
+            return _by_bounds(rule, phase, summary, found, late)
+        case "max":
+            assert summary.max is not None
+            own = _of_slot(max(0, summary.max - 1), failed=bool(summary.failed))
+            if late is None:
+                return _by_value(rule, phase, summary, summary.max, own)
+            return _by_range(rule, phase, summary, own.wider(_latest_ns(phase)), f"withheld: {late.message}")
+        case "min":
+            assert summary.min is not None
+            within = _of_slot(summary.min, failed=summary.failed == summary.count)
+            return _by_value(rule, phase, summary, summary.min, within)
+        case _:
+            assert summary.mean is not None
+            if summary.failed:
+                return _undecided(rule, f"{metric} has no mean where calls fail: {_failed(phase)}")
+            return _by_value(rule, phase, summary, summary.mean, _of_mean(summary))
 
 
 def _judged(rule: MetricRule) -> str:
@@ -82,65 +153,144 @@ def _judged(rule: MetricRule) -> str:
     return rule.metric.value
 
 
-def _percentile(rule: MetricRule, summary: MetricSummary) -> ThresholdResult:
-    found = next((listed for listed in summary.percentiles if listed.p == rule.percentile), None)
-    if found is None:
-        return _undecided(rule, f"p{rule.percentile:g} is not in the Summary")
-    if found.low is None or found.high is None:
-        enough = needed(found.p)
-        if enough is not None and summary.count >= enough:
-            return _undecided(rule, f"too few independent samples: slow ones come together, and p{found.p:g} is open")
-        need = f"needs {enough} samples" if enough is not None else "is supported by no number of samples"
-        return _undecided(rule, f"too few samples: p{found.p:g} {need} and has {summary.count}")
-    return _below(rule, found.value, found.censored)
+def _tail(rule: MetricRule) -> float | None:
+    return 100.0 if rule.statistic == "max" else rule.percentile
 
 
-def _below(rule: MetricRule, value: int, lower_bound: bool) -> ThresholdResult:
-    if value >= rule.limit_ns:
-        return ThresholdResult(
-            rule.text, value, passed=False, why="at least the limit" if lower_bound else "not below the limit"
-        )
-    if lower_bound:
-        why = "undecided: among timed out, dropped or unfinished invocations, so the true value may be above the limit"
-        return ThresholdResult(rule.text, value, passed=None, why=why)
-    return ThresholdResult(rule.text, value, passed=True, why="below the limit")
+def _nothing(rule: MetricRule, phase: PhaseSummary, metric: str) -> str:
+    """Why there is nothing to judge."""
+    if rule.start is not None and rule.start not in phase.by_start:
+        known = sum(each["latency"].count for start, each in phase.by_start.items() if "latency" in each)
+        return f"none of {known} ok invocations is known to be {rule.start}"
+    return f"no invocation has a {rule.start + ' ' if rule.start else ''}{metric}"
 
 
-def _share(rule: ShareRule, phase: PhaseSummary, verdict: Verdict) -> ThresholdResult:
-    reason = withheld(verdict, rule.phase)
-    if reason is not None:
-        return _undecided(rule, f"withheld: {reason.message}")
+def _of_slot(ns: int, *, failed: bool = False) -> Range:
+    """What a time may be that is told by its slot alone."""
+    at = slot(ns // NS_PER_US)
+    return Range(lowest(at) * NS_PER_US, ceiling(at) * NS_PER_US, failed)
+
+
+def _of_mean(summary: MetricSummary) -> Range:
+    """What a mean may be: every time as short, or as long, as its slot allows."""
+    counts = Histogram.decode(summary.histogram).counts
+    sums = (sum(edge(at) * n for at, n in counts.items()) * NS_PER_US for edge in (lowest, ceiling))
+    low, high = sums
+    return Range(low // summary.count, -(-high // summary.count))
+
+
+def _by_bounds(
+    rule: MetricRule, phase: PhaseSummary, summary: MetricSummary, found: Percentile, late: Reason | None
+) -> ThresholdResult:
+    """By the limits of a percentile that may not be shown, or whose calls were late."""
+    low_ns = found.least if found.low is None else found.low
+    high_ns = None if found.high_failed else found.most if found.high is None else found.high
+    within = Range(low_ns, high_ns, found.low_failed)
+    if late is not None:
+        return _by_range(rule, phase, summary, within.wider(_latest_ns(phase)), f"withheld: {late.message}")
+    enough = needed(found.p)
+    if enough is not None and summary.count >= enough:
+        why = f"too few independent samples: slow ones come together, and p{found.p:g} is open"
+    elif enough is not None:
+        why = f"too few samples: p{found.p:g} needs {enough} samples and has {summary.count}"
+    else:
+        why = f"too few samples: p{found.p:g} is supported by no number of samples and has {summary.count}"
+    return _by_range(rule, phase, summary, within, why)
+
+
+def _latest_ns(phase: PhaseSummary) -> int:
+    """How late the latest start was, whatever its outcome: no time of the phase is off by more.
+
+    A start that was late by L has a latency that is too long by L. Had it come L sooner, to a queue that others had not
+    left yet, it would have waited L longer at most, for who comes sooner does not leave later. So every time is known
+    within L of what it would have been, up or down, and with it every rank: a value to which each of so many can be
+    moved by L moves by no more.
+    """
+    found = [metrics["late"].max for metrics in (phase.metrics, *phase.by_outcome.values()) if "late" in metrics]
+    return max((each for each in found if each is not None), default=0)
+
+
+def _by_value(
+    rule: MetricRule, phase: PhaseSummary, summary: MetricSummary, value: int, within: Range
+) -> ThresholdResult:
+    passed = within.below(rule.limit_ns)
+    if passed is None:
+        why = f"the limit lies within what the figure is known to: {within}"
+    elif within.failed:
+        why = _failed(phase)
+    else:
+        why = "below the limit" if passed else "not below the limit"
+    decided_by = None if passed is None else VALUE
+    shown = None if within.failed else value
+    return ThresholdResult(rule.text, shown, passed, f"{why}{_over(rule, phase, summary)}", decided_by)
+
+
+def _by_range(
+    rule: MetricRule, phase: PhaseSummary, summary: MetricSummary, within: Range, without: str
+) -> ThresholdResult:
+    """By all that a figure may be; ``without`` says why it may not be judged itself."""
+    passed = within.below(rule.limit_ns)
+    if passed is None:
+        return _undecided(rule, f"{without.rstrip('.')}; it may be {within}{_over(rule, phase, summary)}")
+    agrees = "below the limit" if passed else "not below it"
+    why = _failed(phase) if within.failed else f"all that it may be, {within}, is {agrees}"
+    return ThresholdResult(
+        rule.text, None, passed, f"{without.rstrip('.')}; {why}{_over(rule, phase, summary)}", BOUNDS
+    )
+
+
+def _failed(phase: PhaseSummary) -> str:
+    """How many calls are not ok, and how they ended."""
+    ended = {name: n for name, n in phase.outcomes.items() if n and name != Outcome.OK.value}
+    first = sorted(ended.items(), key=lambda item: (-item[1], item[0]))
+    named = [f"{n} {name}" for name, n in first[:_NAMED]] + (["others"] if len(first) > _NAMED else [])
+    return f"{_percent(sum(ended.values()), phase.planned)} of the calls failed: {', '.join(named)}"
+
+
+def _percent(part: int, whole: int) -> str:
+    """A share with three digits, never 0 or 100 % where it is not."""
+    text = f"{Decimal(f'{100 * part / whole:.3g}'):f}"
+    return f"{'more than 99.9' if text == '100' and part < whole else text} %"
+
+
+def _over(rule: MetricRule, phase: PhaseSummary, summary: MetricSummary) -> str:
+    """Which calls a figure is over, where these are not all."""
+    failed = phase.planned - phase.outcomes.get(Outcome.OK.value, 0)
+    if not failed or summary.failed:
+        return ""
+    kind = f"{rule.start} " if rule.start else ""
+    return f"; of the {summary.count} ok {kind}calls, {failed} of {phase.planned} planned were not ok"
+
+
+def _share(rule: ShareRule, phase: PhaseSummary) -> ThresholdResult:
     if not phase.planned:
         return _undecided(rule, "no invocation was planned")
     count = _COUNTED[rule.what](phase)
     value = count / phase.planned
-    return ThresholdResult(rule.text, value, value < rule.limit, f"{count} of {phase.planned} planned invocations")
+    passed = _HOLDS[rule.sign](value, rule.limit)
+    return ThresholdResult(rule.text, value, passed, f"{count} of {phase.planned} planned invocations", VALUE)
 
 
-def _rate(rule: RateRule, phase: PhaseSummary, verdict: Verdict) -> ThresholdResult:
-    reason = withheld(verdict, rule.phase)
-    if reason is not None:
-        return _undecided(rule, f"withheld: {reason.message}")
+def _rate(rule: RateRule, phase: PhaseSummary) -> ThresholdResult:
     value = phase.achieved_rate
     passed = value > rule.limit.per_s
-    return ThresholdResult(rule.text, value, passed, "above the limit" if passed else "not above the limit")
+    return ThresholdResult(rule.text, value, passed, "above the limit" if passed else "not above the limit", VALUE)
 
 
-def _cost(rule: CostRule, phase: PhaseSummary, verdict: Verdict) -> ThresholdResult:
-    reason = withheld(verdict, rule.phase, "cost")
-    if reason is not None:
-        return _undecided(rule, f"withheld: {reason.message}")
+def _cost(rule: CostRule, phase: PhaseSummary) -> ThresholdResult:
     billing = phase.billing
     if billing is None or billing.amount is None:
         return _undecided(rule, "there are no prices")
     value = float(billing.amount)
+    untold = f"{billing.unmetered} of {billing.requests} invocations did not tell what they are billed"
     if billing.amount >= rule.limit.amount:
-        return ThresholdResult(rule.text, value, passed=False, why="not below the limit")
+        if billing.unmetered:
+            return ThresholdResult(rule.text, value, False, f"not below the limit, though {untold}", BOUNDS)
+        return ThresholdResult(rule.text, value, False, "not below the limit", VALUE)
     if billing.unmetered:
-        why = f"undecided: {billing.unmetered} of {billing.requests} invocations did not tell what they are billed"
-        return ThresholdResult(rule.text, value, passed=None, why=why)
-    return ThresholdResult(rule.text, value, passed=True, why=f"{billing.requests} invocations, free tier left out")
+        return ThresholdResult(rule.text, value, None, f"at least this: {untold}")
+    return ThresholdResult(rule.text, value, True, f"{billing.requests} invocations, free tier left out", VALUE)
 
 
 def _undecided(rule: Rule, why: str) -> ThresholdResult:
-    return ThresholdResult(rule.text, None, passed=None, why=why)
+    return ThresholdResult(rule.text, None, None, why)

@@ -27,7 +27,7 @@ from loadgen.functiongraph.metering import LARGEST_MB
 from loadgen.functiongraph.outcome import Outcome
 from loadgen.functiongraph.response import REDIRECT
 from loadgen.measure.dependence import EFFECTIVE_SHARE, widening
-from loadgen.measure.experiment import Experiment, LoadResult
+from loadgen.measure.experiment import ColdStartsResult, Experiment, LoadResult
 from loadgen.measure.findings import UNKNOWN_SHARE, findings, unknown_starts
 from loadgen.measure.health import LOCAL_LIMIT, generator_faults, local_limits, words
 from loadgen.measure.histogram import Histogram
@@ -367,7 +367,7 @@ def _outcomes(total: PhaseTotal) -> Iterator[Reason]:
             rule="failures",
             severity="warning",
             message=f"{count} of {total.planned} invocations ({count / total.planned:.2%}) failed: {named}. Metrics "
-            f"are of the ok ones; latency_all has them all.{f' {_QUOTA}' if throttled else ''}",
+            f"are of the ok ones; latency_all has them all, above every ok one.{f' {_QUOTA}' if throttled else ''}",
             value=count / total.planned,
             limit=FAILED_SHARE,
             phase=total.name,
@@ -435,8 +435,7 @@ def _without_content(total: PhaseTotal) -> Iterator[Reason]:
 
 def _pool_saturated(total: PhaseTotal) -> Iterator[Reason]:
     waited = total.merged("waited")
-    longest = waited.max_us
-    if longest:
+    if longest := waited.ceiling_us:
         n = waited.count - waited.counts.get(0, 0)
         yield Reason(
             rule="pool_saturated",
@@ -615,6 +614,13 @@ def _starts_unknown(
     experiment: Experiment | None,
 ) -> Iterator[Reason]:
     why = experiment.labelling.reason if isinstance(experiment, LoadResult) else None
+    remedy = f"begin with a warm-up phase in which {LEAST_COLD} instances start and {LEAST_CALIBRATION} calls are warm"
+    if isinstance(experiment, ColdStartsResult):
+        remedy = (
+            f"it takes {LEAST_COLD} cold and {LEAST_CALIBRATION} warm calls, or a function that tells by itself (probe)"
+        )
+        if not experiment.complete:
+            remedy = f"the run ended early, let it come to its end; {remedy}"
     for rule in _labelled(rules):
         found = unknown_starts(_total(rule, phases, measured))
         if found is not None:
@@ -624,8 +630,7 @@ def _starts_unknown(
                 severity="warning",
                 message=f"The threshold {rule.text} is about {rule.start} starts, and {unknown} of {count} ok "
                 f"invocations could not be told cold from warm{f' ({why})' if why else ''}, expected at most "
-                f"{UNKNOWN_SHARE:.0%}: begin with a warm-up phase in which {LEAST_COLD} instances start and "
-                f"{LEAST_CALIBRATION} calls are warm.",
+                f"{UNKNOWN_SHARE:.0%}: {remedy}.",
                 value=unknown / count,
                 limit=UNKNOWN_SHARE,
                 phase=rule.phase,
@@ -653,8 +658,9 @@ def _thresholds_unsupported(
             yield Reason(
                 rule="too_few_samples",
                 severity="withheld",
-                message=f"The threshold {rule.text} needs {_needed(rule.percentile)} and has {count}: run longer or at "
-                "a higher rate, or ask for a lower percentile.",
+                message=f"The threshold {rule.text} needs {_needed(rule.percentile)} to be judged by its figure and "
+                f"has {count}, so that only the limits of its interval can decide it: run longer or at a higher rate, "
+                "or ask for a lower percentile.",
                 value=count,
                 limit=needed(rule.percentile),
                 phase=rule.phase,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from loadgen.measure.experiment import CapacityProbe, CapacityResult
+from loadgen.measure.percentile import needed
+from loadgen.measure.ranking import percentile_fails
 from loadgen.report import charts, units
 from loadgen.report.charts import Band, Chart
-from loadgen.report.figures import DASH
+from loadgen.report.figures import DASH, FAILED
 from loadgen.report.tables import Cell, Column, Table
 
 _TONES = {"pass": "good", "fail": "bad", "undecided": "warn", "invalid": "muted"}
@@ -61,7 +63,8 @@ def probes(result: CapacityResult) -> Table:
         tuple(_probe(probe) for probe in result.probes),
         (
             f"Broken: how many invocations break {', '.join(map(units.printable, result.rules))}. Latency is over all "
-            "invocations of the settled part; a percentile among those that failed, or of too few, is not shown.",
+            "invocations of the settled part, and what is not ok ranks above every ok one; a percentile of too few is "
+            "not shown.",
             *(
                 f"{probe.phase} ({units.rate(probe.rate_per_s)}): {probe.why.rstrip('.')}."
                 for probe in result.probes
@@ -122,9 +125,18 @@ def _probe(probe: CapacityProbe) -> tuple[Cell, ...]:
         Cell(", ".join(units.count(n) for n in probe.broken)),
         Cell(units.count(probe.throttled)),
         Cell(units.count(probe.colds)),
-        *(Cell(DASH if ns is None else units.duration(ns)) for ns in (probe.p50_ns, probe.p95_ns, probe.p99_ns)),
+        *(_latency(probe, p, ns) for p, ns in ((50.0, probe.p50_ns), (95.0, probe.p95_ns), (99.0, probe.p99_ns))),
         Cell(_s(probe.settling_ns)),
     )
+
+
+def _latency(probe: CapacityProbe, p: float, ns: int | None) -> Cell:
+    if ns is not None:
+        return Cell(units.duration(ns))
+    if probe.invocations < (needed(p) or 0):
+        return Cell(DASH, tone="muted")
+    fails = percentile_fails(p, probe.invocations - probe.failed, probe.invocations)
+    return Cell(FAILED, tone="bad") if fails else Cell(DASH, tone="muted")
 
 
 def _rate(per_s: float | None) -> str:

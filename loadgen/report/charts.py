@@ -16,7 +16,6 @@ from msgspec import Struct
 from loadgen.functiongraph.outcome import Outcome
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.percentile import BEYOND, CONFIDENCE
-from loadgen.measure.summary import MetricSummary
 from loadgen.report import units
 from loadgen.report.figures import View, withholding
 from loadgen.report.timeline import Timeline
@@ -120,8 +119,9 @@ def svg(chart: Chart, size: Size, number: int) -> str:
 def percentile_curve(view: View) -> Chart | None:
     """Latency by percentile, on an axis that gives every further nine the same room.
 
-    A curve ends where the sample no longer bounds the percentile, or where the Verdict withholds the tail. None when no
-    curve may be shown. Source of the axis: HdrHistogram's percentile plots, log₁₀ of 1/(1−p).
+    A curve ends where the sample no longer bounds the percentile, or where the Verdict withholds the tail; that of
+    latency_all also where the calls begin that are not ok. None when no curve may be shown. Source of the axis:
+    HdrHistogram's percentile plots, log₁₀ of 1/(1−p).
     """
     names = [("latency", "a"), ("service_time", "b")]
     if view.phase.planned > view.phase.outcomes.get(Outcome.OK.value, 0):
@@ -142,7 +142,11 @@ def percentile_curve(view: View) -> Chart | None:
         f"{line.name} from {units.duration(line.points[0][1] or 0)} to {units.duration(line.points[-1][1] or 0)}"
         for line in series
     )
-    return Chart("Latency by percentile", f"{ends}.", x, _time_axis(values), tuple(reversed(series)))
+    calls = "Of the ok invocations"
+    if failing := view.phase.planned - view.phase.outcomes.get(Outcome.OK.value, 0):
+        share = units.share(failing, view.phase.planned)
+        calls += f"; latency_all is over all planned, and ends where the {share} begin that are not ok"
+    return Chart("Latency by percentile", f"{calls}: {ends}.", x, _time_axis(values), tuple(reversed(series)))
 
 
 def latency_over_time(timeline: Timeline, views: Sequence[View]) -> Chart | None:
@@ -244,20 +248,17 @@ def _curve(view: View, metric: str) -> Pairs:
     low, high = 1 - reach, min(reach, 1 - BEYOND / n)
     if withholding(view, metric, 95.0):
         high = min(high, 0.949)
-    high = min(high, _first_censored(distribution))
+    all_planned = metric == "latency_all"  # what is not ok stands above the ok ones
+    ok = min(n, view.phase.outcomes.get(Outcome.OK.value, 0)) if all_planned else n
+    high = min(high, ok / n)
     if low >= high:
         return ()
     start, end = -math.log10(1 - low), -math.log10(1 - high)
     steps = [start + (end - start) * i / (_CURVE_POINTS - 1) for i in range(_CURVE_POINTS)]
-    ranks = [min(n, max(1, math.ceil(n * (1 - 10**-step)))) for step in steps]
-    values = Histogram.decode(distribution.histogram).values_at_ranks(ranks)
+    ranks = [min(ok, max(1, math.ceil(n * (1 - 10**-step)))) for step in steps]
+    of_ok = view.phase.metrics["latency"] if all_planned else distribution
+    values = Histogram.decode(of_ok.histogram).values_at_ranks(ranks)
     return tuple((step, value * 1000.0) for step, value in zip(steps, values, strict=True))
-
-
-def _first_censored(distribution: MetricSummary) -> float:
-    """The share up to which percentiles are values and not lower bounds, as far as the listed ones tell."""
-    known = [item.p for item in distribution.percentiles if not item.censored]
-    return max(known, default=0.0) / 100 if any(item.censored for item in distribution.percentiles) else 1.0
 
 
 def _over_time(timeline: Timeline, views: Sequence[View], statistic: float | str) -> Pairs:

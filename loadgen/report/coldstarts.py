@@ -71,7 +71,7 @@ def means(result: ColdStartsResult, without: Collection[str] = ()) -> Table:
         "How cold starts were brought about",
         (Column("means", False), *(Column(title) for title in titles)),
         tuple(_means(each, without) for each in result.means),
-        ("p50 and p95 are of service_time of the cold ones; the share is of those that were labelled.",),
+        ("p50 and p95 are of service_time of the cold ones, which were ok; the share is of those that were labelled.",),
     )
 
 
@@ -119,6 +119,7 @@ def labelled(summary: Summary, result: LoadResult) -> Table:
 
 
 def _notes(result: ColdStartsResult, without: Collection[str]) -> Iterator[str]:
+    yield "Times are of the invocations that were ok."
     if not result.complete:
         yield "The run ended early: this is what was known by then."
     if without:

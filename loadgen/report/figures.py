@@ -15,6 +15,8 @@ from loadgen.measure.verdict import withheld
 from loadgen.report import units
 
 DASH = "—"
+FAILED = "failed"
+"""What stands in the place of a time among the calls that are not ok."""
 TOO_FEW = "n < "
 """What ``Withheld.brief`` begins with when the sample is too small; the number needed follows."""
 BURSTS = "bursts"
@@ -32,8 +34,9 @@ class View(Struct, frozen=True):
 class Shown(Struct, frozen=True):
     """A figure that may be shown. ``low`` and ``high`` are its 95 % interval, None for what has none (min, mean, max).
 
-    ``at_least`` and ``high_at_least`` mark lower bounds: the true number may be larger. ``unit`` is ``ns`` or
-    ``bytes``.
+    ``failed`` means that it is no time: it falls among the calls that are not ok, and so above every time that was
+    ``low``, unless ``low_failed``, too. ``at_least`` and ``high_at_least`` mark lower bounds: the true number may be
+    larger. ``unit`` is ``ns`` or ``bytes``.
     """
 
     value: int
@@ -42,14 +45,20 @@ class Shown(Struct, frozen=True):
     high: int | None = None
     at_least: bool = False
     high_at_least: bool = False
+    failed: bool = False
+    low_failed: bool = False
 
     def __str__(self) -> str:
-        """The figure as it is printed: ``1.23 ms``, ``≥ 1.23 ms``."""
-        return ("≥ " if self.at_least else "") + _quantity(self.unit, self.value)
+        """The figure as it is printed: ``1.23 ms``, ``≥ 1.23 ms``, ``failed``."""
+        return FAILED if self.failed else ("≥ " if self.at_least else "") + _quantity(self.unit, self.value)
 
     @property
     def interval(self) -> str:
-        """Its interval as it is printed, empty when it has none."""
+        """What stands below it: its interval, or how long was waited at least; empty when there is neither."""
+        if self.failed and self.at_least:
+            return f"≥ {_quantity(self.unit, self.value)}"
+        if self.failed and self.low_failed:
+            return ""
         if self.low is None or self.high is None:
             return ""
         if self.high_at_least:
@@ -125,7 +134,10 @@ def _extreme(distribution: MetricSummary, metric: str, statistic: str, censored:
     value = {"min": distribution.min, "mean": distribution.mean, "max": distribution.max}[statistic]
     if value is None:
         return Withheld(f"{metric}: no invocation has one.", "none")
-    return Shown(value, distribution.unit, at_least=censored)
+    if statistic == "mean" and distribution.failed:
+        return Withheld(f"{metric} has no mean where calls fail.", "calls failed")
+    failed = distribution.failed == distribution.count if statistic == "min" else bool(distribution.failed)
+    return Shown(value, distribution.unit, at_least=censored and statistic != "min", failed=failed, low_failed=failed)
 
 
 def _percentile(distribution: MetricSummary, found: Percentile) -> Figure:
@@ -143,7 +155,9 @@ def _percentile(distribution: MetricSummary, found: Percentile) -> Figure:
         found.low,
         found.high,
         at_least=found.censored,
-        high_at_least=found.censored or found.high_censored,
+        high_at_least=found.censored or found.high_censored or found.high_failed,
+        failed=found.failed,
+        low_failed=found.low_failed,
     )
 
 

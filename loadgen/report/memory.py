@@ -33,8 +33,8 @@ def rules(result: MemoryResult) -> Table:
         (Column("size", False), *(Column(units.printable(rule), False) for rule in result.rules)),
         tuple((Cell(_name(each)), *(_rule(rule) for rule in each.rules)) for each in result.sizes if each.rules),
         (
-            "Broken of the warm calls; failed ones break every rule. Each verdict is wrong with a probability of at "
-            "most 5 %, whenever the comparison ended.",
+            "Broken of the warm calls; one that is not ok ranks above every ok one, and breaks every rule. Each "
+            "verdict is wrong with a probability of at most 5 %, whenever the comparison ended.",
         )
         if result.rules
         else (),
@@ -125,8 +125,8 @@ def _notes(result: MemoryResult) -> list[str]:
             ratio = f"their ratio is to {result.reference_mb} MB, with intervals that hold for all sizes at once. "
         lines.append(
             f"Costs are {result.cost_unit} for a million warm calls, none of these left out; {ratio}Other ranges are "
-            "95 % intervals of one figure. Times are of service_time. Cold calls met an instance that had just "
-            "started, unsure ones may have: neither is in a figure of warm ones."
+            "95 % intervals of one figure. Times are of service_time, over the warm calls that were ok. Cold calls met "
+            "an instance that had just started, unsure ones may have: neither is in a figure of warm ones."
         )
     if result.instance_deviation is not None:
         lines.append(f"Instances of one size differ by {units.share(result.instance_deviation)} (standard deviation).")

@@ -13,10 +13,12 @@ from decimal import Decimal
 from msgspec import Struct
 
 from loadgen.functiongraph.outcome import Outcome
+from loadgen.measure.ranking import percentile_fails
 from loadgen.measure.summary import PhaseSummary, Reason, Summary, ThresholdResult
+from loadgen.measure.threshold import VALUE
 from loadgen.measure.verdict import missed_starts
 from loadgen.report import units
-from loadgen.report.figures import DASH, TOO_FEW, Shown, View, Withheld, phases, shown, totals
+from loadgen.report.figures import DASH, FAILED, TOO_FEW, Shown, View, Withheld, phases, shown, totals
 
 HEADLINE = (50.0, 90.0, 95.0, 99.0, 99.9)
 METRICS = (
@@ -34,7 +36,12 @@ METRICS = (
 )
 """The order in which metrics are listed."""
 
+_ALL_PLANNED = "latency_all is over all of them, and what is not ok ranks above every ok one"
 CLOSED = "latency = service time; a slow server slows the load"
+_JUDGED = (
+    "Percentiles and the maximum of latency are judged over every planned invocation, and what is not ok ranks above "
+    "every ok one; other times over the ok invocations, shares over the planned ones."
+)
 SYNTHETIC = "Synthetic: the embedded emulator answered. These numbers say nothing about a real platform."
 
 
@@ -141,10 +148,15 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
 
 
 def _together(thresholds: Sequence[ThresholdResult]) -> str:
-    broken = [units.printable(each.rule) for each in thresholds if not each.passed]
-    if not broken:
+    ended = {
+        end: [units.printable(each.rule) for each in thresholds if each.passed is end] for end in (True, False, None)
+    }
+    if len(ended[True]) == len(thresholds):
         return f"all {len(thresholds)} met" if len(thresholds) > 1 else "met"
-    return f"{len(broken)} of {len(thresholds)} not met: {'; '.join(broken)}"
+    parts = [f"{len(ended[True])} of {len(thresholds)} met"]
+    parts += [f"{len(ended[False])} broken: {', '.join(ended[False])}"] if ended[False] else []
+    parts += [f"{len(ended[None])} undecided: {', '.join(ended[None])}"] if ended[None] else []
+    return "; ".join(parts)
 
 
 def headline(summary: Summary) -> Table:
@@ -161,7 +173,7 @@ def headline(summary: Summary) -> Table:
         "No times can be shown."
         if not rows
         else f"Times of the {_plural(_ok(view.phase), 'ok invocation')} of {units.count(view.phase.planned)} planned"
-        + ("; latency_all is over all of them." if failing else ".")
+        + (f"; {_ALL_PLANNED}." if failing else ".")
         + f" Ranges are 95{units.GAP}% confidence intervals."
     ]
     return Table(
@@ -195,7 +207,7 @@ def metrics(view: View) -> Table:
             + [Column("max")]
         ),
         tuple(rows),
-        _whys(view, names, listed),
+        (*_over(view), *_whys(view, names, listed)) if rows else (),
     )
 
 
@@ -270,7 +282,7 @@ def by_phase(summary: Summary) -> Table:
         "Phases",
         (Column("phase", False), Column("model", False), Column("duration"), *(Column(title) for title in titles)),
         tuple(rows),
-        ("p50, p99 and max are of latency, ok invocations.", *_closed(summary.phases)),
+        ("p50, p99 and max are of latency, over the ok invocations of each phase.", *_closed(summary.phases)),
     )
 
 
@@ -280,6 +292,7 @@ def thresholds(summary: Summary) -> Table:
         "Thresholds",
         (Column("", False), Column("rule", False), Column("measured"), Column("why", False)),
         tuple(_threshold(result) for result in summary.thresholds),
+        (_JUDGED,) if summary.thresholds else (),
     )
 
 
@@ -340,7 +353,10 @@ def slowest(summary: Summary) -> Table:
             Column("request id", False),
         ),
         tuple(rows),
-        (f"Not shown where the maximum is withheld: {', '.join(hidden)}.",) if hidden else (),
+        (
+            *(["Of every invocation that was answered, ok or not."] if rows else []),
+            *([f"Not shown where the maximum is withheld: {', '.join(hidden)}."] if hidden else []),
+        ),
     )
 
 
@@ -421,7 +437,7 @@ def _figure(view: View, metric: str, statistic: float | str) -> Cell:
     figure = shown(view, metric, statistic)
     if isinstance(figure, Withheld):
         return Cell(DASH, "" if figure.brief == "none" else figure.brief, "muted")
-    return Cell(str(figure), figure.interval, "warn" if figure.at_least else "")
+    return Cell(str(figure), figure.interval, "bad" if figure.failed else "warn" if figure.at_least else "")
 
 
 def _without_interval(cell: Cell) -> Cell:
@@ -441,17 +457,19 @@ def _count(name: str, n: int, planned: int, rate: str = "", tone: str = "") -> t
 
 
 def _threshold(result: ThresholdResult) -> tuple[Cell, ...]:
-    mark = {True: Cell("pass", tone="good"), False: Cell("FAIL", tone="bad"), None: Cell("withheld", tone="bad")}
+    mark = {True: Cell("pass", tone="good"), False: Cell("FAIL", tone="bad"), None: Cell("undecided", tone="warn")}
     measured = DASH if result.value is None else _measured(result.rule, result.value)
-    if result.passed is None and result.value is not None:  # among censored calls: the truth is at least this
-        measured = f"≥{units.GAP}{measured}"
+    if result.passed is None and result.value is not None and re.search(r"\bcost\b", result.rule):
+        measured = f"≥{units.GAP}{measured}"  # not every call told its bill
+    if result.value is None and result.decided_by == VALUE:  # the figure is that of a call that is not ok
+        measured = FAILED
     return mark[result.passed], Cell(units.printable(result.rule)), Cell(measured), Cell(units.printable(result.why))
 
 
 def _measured(rule: str, value: float) -> str:
     """A threshold's value in the unit that its rule's limit has."""
-    limit = re.split(r"[<>]", rule)[-1].strip()
-    if limit.endswith("%"):
+    limit = re.split(r"[<>=]+", rule)[-1].strip()
+    if limit.endswith("%") or not limit.strip("0"):
         return units.share(value)
     if "/" in limit:
         return units.rate(value)
@@ -474,13 +492,22 @@ def _successful_only(view: View, columns: Iterable[float]) -> tuple[str, ...]:
     """Percentiles that would be among the failures, if failures were in the distribution, say that they are not."""
     phase = view.phase
     failing = phase.planned - _ok(phase)
-    hidden = [units.percentile(p) for p in columns if failing and failing > (1 - p / 100) * phase.planned + 1e-9]
+    hidden = [units.percentile(p) for p in columns if failing and percentile_fails(p, _ok(phase), phase.planned)]
     if not hidden or not _ok(phase):
         return ()
     return (
         f"{units.share(failing, phase.planned)} of the planned invocations were not ok: {', '.join(hidden)} "
         "of every metric but latency_all leave them out.",
     )
+
+
+def _over(view: View) -> tuple[str, ...]:
+    """Which invocations the figures are of."""
+    failing = view.phase.planned - _ok(view.phase)
+    ok, planned = _plural(_ok(view.phase), "ok invocation"), units.count(view.phase.planned)
+    if failing:
+        return (f"Over the {ok} of {planned} planned; {_ALL_PLANNED}.",)
+    return (f"Over all {planned} planned invocations, every one of them ok.",)
 
 
 def _closed(listed: Iterable[PhaseSummary]) -> tuple[str, ...]:

@@ -54,8 +54,8 @@ class Point(Struct):
 
     @property
     def max_ns(self) -> int | None:
-        """The largest latency of an ok invocation."""
-        return None if self.latency.max_us is None else self.latency.max_us * _NS_PER_US
+        """What no latency of an ok invocation exceeds."""
+        return None if self.latency.ceiling_us is None else self.latency.ceiling_us * _NS_PER_US
 
     def add(self, other: Point) -> None:
         """Take in another stretch of the same phase."""

@@ -464,9 +464,10 @@ def _in_flight(data: dict[str, Any]) -> Found:
 
 
 def _tells_starts(data: dict[str, Any], target: dict[str, Any]) -> bool:
-    """Whether invocations may get a label: by the log, or after a warm-up phase of a function."""
+    """Whether invocations may get a label: by the log, after a warm-up phase of a function, or by the experiment."""
     warms = any(phase.get("warmup") is True for phase in _mappings(data.get("phases")))
-    return "url" not in target and (warms or target.get("log", "none") != "none" or data.get("kind") == "cold-starts")
+    labels = data.get("kind") in ("cold-starts", "memory")
+    return "url" not in target and (warms or labels or target.get("log", "none") != "none")
 
 
 def only_function(emulator: dict[str, Any]) -> str | None:

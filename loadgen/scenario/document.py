@@ -744,7 +744,7 @@ class Scenario(Struct, forbid_unknown_fields=True):
                 str,
                 Meta(
                     pattern=_COMPARISON,
-                    examples=["latency.p99 < 250ms", "steady:errors < 0.1%"],
+                    examples=["latency.p99 < 250ms", "steady:errors < 0.1%", "errors <= 0%"],
                     extra={"read": rule.parse},
                 ),
             ]

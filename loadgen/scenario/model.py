@@ -322,12 +322,16 @@ class MetricRule(Struct, frozen=True, tag="metric"):
 
 
 class ShareRule(Struct, frozen=True, tag="share"):
-    """``[phase:](errors|throttled|timeouts|dropped) < limit`` as a share of the planned invocations."""
+    """``[phase:](errors|throttled|timeouts|dropped) < limit`` as a share of the planned invocations.
+
+    ``sign`` is ``<``, ``<=``, or ``==``, of which the limit is 0.
+    """
 
     text: str
     phase: str | None
     what: str
     limit: float
+    sign: str = "<"
 
 
 class RateRule(Struct, frozen=True, tag="rate"):

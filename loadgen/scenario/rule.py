@@ -3,9 +3,12 @@
 Grammar (blanks around the comparison are free)::
 
     [phase:][cold.|warm.]metric.(min|max|mean|pN) < duration
-    [phase:](errors|throttled|timeouts|dropped) < N%
+    [phase:](errors|throttled|timeouts|dropped) < N%      (or <=)
+    [phase:](errors|throttled|timeouts|dropped) == 0      (a count)
     [phase:]achieved_rate > N/s
     [phase:]cost < N CUR
+
+A rule that nothing can meet, or that everything meets, is refused.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from loadgen.scenario import units
-from loadgen.scenario.model import CostRule, Metric, MetricRule, RateRule, Rule, ShareRule
+from loadgen.scenario.model import CostRule, Metric, MetricRule, Money, RateRule, Rule, ShareRule
 
 T = TypeVar("T")
 
@@ -24,7 +27,7 @@ SHARES = ("errors", "throttled", "timeouts", "dropped")
 TIMES = tuple(metric.value for metric in Metric if metric is not Metric.MEMORY_USED)
 
 _FORM = re.compile(
-    r"(?:(?P<phase>[A-Za-z0-9][A-Za-z0-9_-]*):)?(?P<subject>[a-z0-9_.]+)\s*(?P<sign>[<>]=?)\s*(?P<limit>.*\S)"
+    r"(?:(?P<phase>[A-Za-z0-9][A-Za-z0-9_-]*):)?(?P<subject>[a-z0-9_.]+)\s*(?P<sign>[<>]=?|==?)\s*(?P<limit>.*\S)"
 )
 _PERCENTILE = re.compile(r"p([0-9]{1,2}(?:\.[0-9]{1,6})?)\Z")
 _EXAMPLES = "a rule such as latency.p99 < 250ms, errors < 0.1% or achieved_rate > 100/s"
@@ -45,13 +48,35 @@ def parse(text: str) -> Rule:
         return RateRule(text, phase, _limit(units.rate, limit))
     if subject == "cost":
         _expect_sign(subject, sign, "<")
-        return CostRule(text, phase, _limit(units.money, limit))
+        return CostRule(text, phase, _limit(_positive_money, limit))
     if subject in SHARES:
-        _expect_sign(subject, sign, "<")
-        return ShareRule(text, phase, subject, _limit(units.share, limit))
+        return ShareRule(text, phase, subject, _share(subject, sign, limit), sign)
     start, metric, statistic, percentile = _metric(subject)
     _expect_sign(subject, sign, "<")
     return MetricRule(text, phase, start, metric, statistic, percentile, _limit(units.positive_duration, limit))
+
+
+def _share(subject: str, sign: str, limit: str) -> float:
+    """The limit of a share, as a part of 1."""
+    if sign == "==":
+        if not re.fullmatch(r"0+", limit):
+            raise ValueError(f"a count of zero, {subject} == 0, or a share such as {subject} <= 1%")
+        return 0.0
+    if sign not in ("<", "<="):
+        raise ValueError(f"{subject} compared with <, <= or ==")
+    share = _limit(units.share, limit)
+    if share == 0 and sign == "<":
+        raise ValueError(f"a limit that can be met: nothing is below 0%; write {subject} <= 0%")
+    if share == 1 and sign == "<=":
+        raise ValueError(f"a limit below 100%: {subject} <= 100% always holds")
+    return share
+
+
+def _positive_money(text: str) -> Money:
+    money = units.money(text)
+    if not money.amount:
+        raise ValueError("an amount above zero, as nothing costs less")
+    return money
 
 
 def _limit(read: Callable[[str], T], limit: str) -> T:

@@ -32,6 +32,7 @@ _REACHED_NONE = (
     "platform_error",
 )
 _INSTANCE_LIVES = ("ok", "function_error")
+_MAY_LIVE = ("gateway", "protocol", "timeout", "unfinished")
 HOPELESS = ("out_of_memory", "function_timeout", "init_error", "timeout")
 """Outcomes that more calls of the same size would have, too."""
 
@@ -77,8 +78,12 @@ class Calls:
         self._alone = False
         self.of: dict[int, list[Call]] = defaultdict(list)
 
-    def add(self, samples: Sequence[Sample], order: Sequence[int], number: int, *, fresh: bool) -> None:
+    def add(
+        self, samples: Sequence[Sample], order: Sequence[int], number: int, *, fresh: bool
+    ) -> list[tuple[Sample, str]]:
         """Add the calls of a round that asked for the sizes of ``order``; ``fresh`` if all instances ended before it.
+
+        Returns how each of them found its instance.
 
         Until that has been so once, there may be instances of others, or of a pre-flight. Samples that the load did not
         get to make do not count.
@@ -89,9 +94,13 @@ class Calls:
             self._alone = True
         made = [sample for sample in samples if sample.started_ns is not None and sample.outcome not in _NOT_MADE]
         first = min((sample.index for sample in samples), default=0)
+        found = []
         for sample in sorted(made, key=lambda sample: sample.started_ns or 0):
             size = order[(sample.index - first) % len(order)]
-            self.of[size].append(self._call(sample, size, number))
+            call = self._call(sample, size, number)
+            self.of[size].append(call)
+            found.append((sample, call.start))
+        return found
 
     @property
     def count(self) -> int:
@@ -103,8 +112,13 @@ class Calls:
         return (call for call in self.of[size] if call.ok and call.start == WARM)
 
     def judged(self, size: int) -> Iterator[Call]:
-        """The calls of a size that rules are about: all but those that were or may have been cold."""
-        return (call for call in self.of[size] if call.start in (WARM, REFUSED))
+        """The calls of a size that rules are about: all but cold ones, and successful ones that may have been.
+
+        One that failed stands above all that did not, and would whether it was cold or warm.
+        """
+        return (
+            call for call in self.of[size] if call.start in (WARM, REFUSED) or (call.start == UNSURE and not call.ok)
+        )
 
     def instances(self, size: int) -> int:
         """How many instances of a size were started for successful calls."""
@@ -158,6 +172,8 @@ class Calls:
         if sample.outcome in _INSTANCE_LIVES:
             busy_ns = sample.ended_ns - now_ns if sample.duration_ns is None else sample.duration_ns
             free.append(_Instance(min(now_ns + busy_ns, sample.ended_ns), sample.ended_ns, True))
+        elif sample.outcome in _MAY_LIVE:
+            free.append(_Instance(sample.ended_ns, sample.ended_ns, False))
         if found is None:
             return COLD if self._alone else UNSURE
         return WARM if sure and now_ns - found.ended_ns <= self._patience_ns else UNSURE

@@ -23,8 +23,10 @@ from itertools import accumulate
 
 from loadgen.functiongraph.outcome import Outcome
 from loadgen.measure.experiment import CapacityProbe, CapacityResult
+from loadgen.measure.histogram import rank
 from loadgen.measure.interval import Sample
 from loadgen.measure.percentile import needed
+from loadgen.measure.ranking import percentile_fails
 from loadgen.scenario.model import NS_PER_S, Arrivals, Phase, Rate, StepRates, Workers
 from loadgen.stats import erlang, sequential
 from loadgen.stats.attribution import EXECUTION, QUEUEING, QUOTA, causes, cold_test, excess, full, overhead_ns
@@ -221,7 +223,10 @@ class _Search:
         self._busy_ns = round(sum(map(_busy_ns, warm)) / len(warm))
         self._usual_ns = 4 * sorted(sample.service_ns for sample in warm)[int(0.9 * len(warm))]
         self._overhead_ns = sorted(overhead_ns(sample) or 0 for sample in warm)[len(warm) // 2]
-        alone = {criterion: sum(map(criterion.broken, warm)) / len(warm) for criterion in self._plan.criteria}
+        # those that failed break rules, too
+        judged = [sample for sample in seen.samples[LANE_WORKERS:] if sample.outcome != _OK or not self._cold(sample)]
+        judged = judged or warm
+        alone = {criterion: sum(map(criterion.broken, judged)) / len(judged) for criterion in self._plan.criteria}
         if self._plan.limit is not None and self._busy_ns and all(share < 0.5 for share in alone.values()):
             # what breaks a rule without load is taken off; a short lane does not show small shares well
             spare = min(
@@ -882,9 +887,5 @@ def _percentile(samples: Sequence[Sample], p: float) -> int | None:
     """A percentile of latency over all samples; None where one that failed or too few of them are in the way."""
     if not samples or len(samples) < (needed(p) or 0):
         return None
-    rank = math.ceil(p / 100 * len(samples))
     ok = sorted(sample.ended_ns - sample.intended_ns for sample in samples if sample.outcome == _OK)
-    failed = len(samples) - len(ok)
-    if failed >= len(samples) - rank + 1:
-        return None
-    return ok[rank - 1] if rank <= len(ok) else None
+    return None if percentile_fails(p, len(ok), len(samples)) else ok[rank(p, len(samples)) - 1]

@@ -37,8 +37,10 @@ from loadgen.measure.experiment import (
 )
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Sample
+from loadgen.measure.merge import PhaseTotal
 from loadgen.measure.percentile import ranks, supported
-from loadgen.measure.start import AMBIGUOUS, COLD, MIXTURE, NONE, PROBE, UNKNOWN, WARM, Cuts
+from loadgen.measure.relabel import relabel, value_of
+from loadgen.measure.start import AMBIGUOUS, APART, COLD, MIXTURE, NONE, PROBE, UNKNOWN, WARM, Cuts
 from loadgen.scenario.model import (
     LEAST_CALIBRATION,
     LEAST_COLD,
@@ -105,8 +107,9 @@ class _Found:
     rates: Rates
     samples: list[Sample] = field(default_factory=list)
     left_out: list[Sample] = field(default_factory=list)
+    wrong_size: list[Sample] = field(default_factory=list)
+    totals: list[PhaseTotal] = field(default_factory=list)
     rounds: Counter[str] = field(default_factory=Counter)
-    wrong_size: int = 0
     probes: list[GapProbe] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     cuts: Cuts | None = None
@@ -118,6 +121,7 @@ class _Found:
 
         What an invalid run measured is worth nothing, but its calls were traffic all the same.
         """
+        self.totals += seen.totals
         if seen.verdict.status == "invalid" and not seen.stopped:
             self.notes.append("A run was left out, as the load generator could not keep up: see the verdict.")
             self.left_out += seen.samples
@@ -174,6 +178,7 @@ class _Found:
         """Everything that is known."""
         if self.samples and self.fitted is None:
             self.fit()
+        self._relabel()
         labelled = [(sample, *self.label(sample)) for sample in self.samples if sample.outcome == Outcome.OK.value]
         cold, warm = (
             [sample for sample, start, _ in labelled if start == kind and _means(sample) not in _APART]
@@ -199,6 +204,17 @@ class _Found:
             pool=pool,
             notes=[*dict.fromkeys(self.notes), *self._doubts(pool)],
         )
+
+    def _relabel(self) -> None:
+        """Have the Summary, and so the rules of the run, read these labels."""
+        by_phase: dict[str, list[tuple[Sample, str]]] = {}
+        for sample in self.samples:
+            start = APART if _means(sample) in _APART else self.label(sample)[0]
+            by_phase.setdefault(sample.phase, []).append((sample, start))
+        for sample in (*self.left_out, *self.wrong_size):
+            by_phase.setdefault(sample.phase, []).append((sample, UNKNOWN))
+        for total in self.totals:
+            relabel(total, by_phase.get(total.name, ()))
 
     def _cost(self, billed_ns: Figure | None, cold: Sequence[Sample]) -> Figure | None:
         """What a million cold starts cost more than as many warm ones, at the size that the function has."""
@@ -278,8 +294,8 @@ class _Found:
     def _doubts(self, pool: PoolCheck | None) -> Iterable[str]:
         if self.wrong_size:
             yield (
-                f"{self.wrong_size} invocations ran with another memory size than was asked for and are left out: the "
-                "function has no dynamic memory."
+                f"{len(self.wrong_size)} invocations ran with another memory size than was asked for and are left out: "
+                "the function has no dynamic memory."
             )
         for means in self.rounds:
             each = self._means(means)
@@ -436,13 +452,11 @@ def _induced(means: Induce, turn: int, settings: ColdStarts, grace_ns: int) -> A
 
 def _of_the_size_asked(found: _Found, seen: Seen) -> Seen:
     """What was seen, without the calls that ran with another memory size than theirs."""
-    kept = tuple(
-        sample
-        for sample in seen.samples
-        if sample.memory_size_mb is None or sample.memory_size_mb == int(sample.phase.rpartition("-")[2])
-    )
-    found.wrong_size += len(seen.samples) - len(kept)
-    return Seen(seen.totals, kept, seen.verdict, seen.stopped)
+    kept: list[Sample] = []
+    for sample in seen.samples:
+        as_asked = sample.memory_size_mb in (None, int(sample.phase.rpartition("-")[2]))
+        (kept if as_asked else found.wrong_size).append(sample)
+    return Seen(seen.totals, tuple(kept), seen.verdict, seen.stopped)
 
 
 def _not_found(seen: Seen, turn: int) -> list[str]:
@@ -480,20 +494,8 @@ def _overheads(samples: Iterable[Sample]) -> Histogram:
     return histogram
 
 
-def _time_ns(sample: Sample, metric: str) -> int | None:
-    if metric == "latency":
-        return sample.ended_ns - sample.intended_ns
-    if metric == "service_time":
-        return sample.service_ns
-    if metric == "duration":
-        return sample.duration_ns
-    if metric == "billed_duration":
-        return sample.billed_duration_ns
-    return None if sample.duration_ns is None else max(0, sample.service_ns - sample.duration_ns)
-
-
 def _times_ns(samples: Iterable[Sample], metric: str) -> list[int]:
-    return sorted(ns for sample in samples if (ns := _time_ns(sample, metric)) is not None)
+    return sorted(ns for sample in samples if (ns := value_of(sample, metric)) is not None)
 
 
 def _population(samples: Sequence[Sample]) -> Population:

@@ -20,8 +20,11 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 
 import numpy as np
 
+from loadgen.measure import ranking
 from loadgen.measure.experiment import MemoryResult
 from loadgen.measure.findings import LEAST_INSTANCES
+from loadgen.measure.relabel import relabel
+from loadgen.measure.start import AMBIGUOUS
 from loadgen.scenario.model import (
     Arrivals,
     Bursts,
@@ -33,7 +36,7 @@ from loadgen.scenario.model import (
     ShareRule,
 )
 from loadgen.stats import rounds
-from loadgen.stats.calls import Call, Calls
+from loadgen.stats.calls import UNSURE, Call, Calls
 from loadgen.stats.cost import Rates
 from loadgen.stats.decision import Ask, Decision, Seen
 from loadgen.stats.evidence import Evidence, evidence, inflation
@@ -184,7 +187,9 @@ class _Comparison:
                 why = "; ".join(reason.message for reason in seen.verdict.reasons if reason.severity == "invalid")
                 self._notes.append(f"{name} is left out, as the load generator failed in it: {why}")
             return
-        self._calls.add(seen.samples, order, number, fresh=fresh)
+        found = self._calls.add(seen.samples, order, number, fresh=fresh)
+        for total in seen.totals:  # so that the Summary, and the rules of the run, read these labels
+            relabel(total, ((sample, AMBIGUOUS if start == UNSURE else start) for sample, start in found))
 
     def _leave_out(self) -> None:
         for size in self._sizes:
@@ -249,7 +254,7 @@ class _Comparison:
         marks = [breaks(rule, call) for call in calls]
         clusters = marks
         if sum(marks) < _MARKED and isinstance(rule, MetricRule):
-            values = [value_ns(rule.metric, call) for call in calls]
+            values = [value_ns(rule.metric, call) if call.ok else None for call in calls]  # they rank above
             high = np.quantile([value for value in values if value is not None] or [0], 0.9)
             clusters = [value is None or value > high for value in values]
         groups: dict[int, tuple[int, int]] = {}
@@ -261,12 +266,9 @@ class _Comparison:
 
 def breaks(rule: Rule, call: Call) -> bool:
     """Whether a call breaks a rule: a failed one breaks every rule."""
-    if not call.ok:
-        return True
     if isinstance(rule, ShareRule):
-        return False
-    value = value_ns(rule.metric, call)
-    return value is None or value >= rule.limit_ns
+        return not call.ok
+    return ranking.breaks(call.ok, value_ns(rule.metric, call), rule.limit_ns)
 
 
 def value_ns(metric: Metric, call: Call) -> int | None:

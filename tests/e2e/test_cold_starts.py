@@ -66,6 +66,24 @@ def test_a_probe_function_tells_the_truth_about_every_call(loadgen: Loadgen, tmp
     assert (found["cold"]["count"], found["keep_alive"]) == (colds(run), None)
 
 
+@pytest.mark.timeout(150)
+def test_rules_read_the_labels_that_the_experiment_made(loadgen: Loadgen) -> None:
+    """Cold starts take some 400 ms and warm calls 20 ms; nothing in an answer says which is which."""
+    rules = "[cold.service_time.p50 < 100ms, warm.service_time.p50 < 100ms]"
+    scenario = EXAMPLE.read_text().replace("keep_alive: {from: 1s, to: 4s}", "keep_alive: skip")
+    run = loadgen(f"{scenario}\nthresholds: {rules}\n", timeout=140)
+    found, starts = experiment(run), run.summary["totals"]["by_start"]
+    assert found["evidence"] == {"mixture": len(truth(run)) - PREFLIGHT}
+    for start in ("cold", "warm"):
+        assert starts[start]["service_time"]["count"] == found[start]["count"] > 20
+    if any(reason["withholds"] for reason in run.summary["verdict"]["reasons"]):
+        return  # the machine was busy in some phase, and every rule that is over all of them is undecided
+    cold, warm = run.summary["thresholds"]
+    assert run.code == 99, run.stderr
+    assert (cold["passed"], warm["passed"]) == (False, True)
+    assert cold["value"] == pytest.approx(found["cold"]["times"]["service_time"]["p50_ns"]["value"], rel=0.002)
+
+
 LOAD = """
 name: split
 target: {endpoint: emulator, function: hello}

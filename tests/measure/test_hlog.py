@@ -32,7 +32,7 @@ def text(lines: list[Line]) -> str:
 def test_the_header_says_version_units_and_start() -> None:
     assert hlog.header(STARTED_MS) == [
         "#[Histogram log format version 1.3]",
-        "#[Histograms count microseconds (tags that end in memory_used: KiB); Interval_Max is in ms (MiB/1000)]",
+        "#[Histograms count microseconds (tags that end in memory_used: KiB); Interval_Max: ms (MiB/1000), rounded up]",
         "#[StartTime: 1758000000.123 (seconds since epoch), 2025-09-16 05:20:00.123+00:00]",
         '"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"',
     ]
@@ -40,7 +40,8 @@ def test_the_header_says_version_units_and_start() -> None:
 
 def test_a_line_has_seconds_with_three_digits_and_the_maximum_in_ms() -> None:
     line = hlog.line("A", 127_000_000, 1_007_000_000, histogram([2_000]))
-    assert line.startswith("Tag=A,0.127,1.007,2.000,HISTFAAAA")
+    assert line.startswith("Tag=A,0.127,1.007,2.001,HISTFAAAA")  # 2,000 whole µs are less than 2.001 ms
+    assert hlog.line("A", 0, 0, histogram([0])).startswith("Tag=A,0.000,0.000,0.000,")
 
 
 def test_what_is_written_is_read_back() -> None:

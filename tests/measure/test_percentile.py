@@ -9,7 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from loadgen.measure.histogram import Histogram, slot
+from loadgen.measure.histogram import Histogram, ceiling, lowest, slot
+from loadgen.measure.merge import metric_summary
 from loadgen.measure.percentile import (
     LISTED,
     bounded,
@@ -103,13 +104,17 @@ def recorded(values: range | list[int]) -> Histogram:
 
 def test_percentiles_come_in_ns_with_their_interval() -> None:
     assert percentiles(recorded(range(1, 1001)), (99, 50), 1000) == [
-        Percentile(50, 500_000, 469_000, 532_000),
-        Percentile(99, 990_000, 983_000, 997_000),
+        Percentile(50, 500_000, 469_000, 533_000),
+        Percentile(99, 990_000, 983_000, 998_000),
     ]
 
 
-def test_an_unsupported_percentile_has_a_value_but_no_interval() -> None:
-    assert percentiles(recorded(range(1, 1000)), (99,), 1000) == [Percentile(99, 990_000, None, None)]
+def test_an_unsupported_percentile_has_a_value_and_no_interval_but_the_limits_that_there_are() -> None:
+    assert percentiles(recorded(range(1, 1000)), (99,), 1000) == [
+        Percentile(99, 990_000, None, None, least=982_000, most=997_000)
+    ]
+    assert percentiles(recorded(range(1, 101)), (99,), 1000) == [Percentile(99, 99_000, None, None, least=97_000)]
+    assert percentiles(recorded([7]), (50,), 1000) == [Percentile(50, 7_000, None, None)]
 
 
 def test_a_percentile_named_twice_is_listed_once() -> None:
@@ -130,41 +135,97 @@ def test_rounding_to_slots_only_widens_the_interval() -> None:
     assert values[532 - 1] <= listed.high
 
 
-def test_a_percentile_below_every_censored_value_is_exact() -> None:
-    """Five of a thousand were given up after 2,000 µs: wherever they would have ended, p99 is the 990th value."""
-    answered, given_up = recorded(range(1, 996)), recorded([2000] * 5)
-    answered.add(given_up)
-    p99, p999 = percentiles(answered, (99, 99.9), 1, given_up)
-    assert (p99.value, p99.censored, p99.high_censored) == (990, False, True)
-    assert (p999.value, p999.censored) == (2000, True)
+# what is not ok ranks above every ok call
 
 
-def test_a_call_given_up_early_makes_every_percentile_above_it_a_lower_bound() -> None:
-    """Dropped after 3 µs: its true latency may be anything above, which would push every later value down one rank."""
-    everything, given_up = recorded(range(1, 1000)), recorded([3])
-    everything.add(given_up)
-    p50, p99 = percentiles(everything, (50, 99), 1, given_up)
-    assert p50.censored
-    assert p99.censored
+def test_a_percentile_below_the_failures_is_that_of_the_ok_calls() -> None:
+    """Five of a thousand were refused after 3 µs: p99 is the 990th ok value, and p99.9 one of the refusals."""
+    p99, p999 = percentiles(recorded(range(1, 996)), (99, 99.9), 1, failed=recorded([3] * 5))
+    assert (p99.value, p99.failed, p99.low_failed, p99.high_failed) == (990, False, False, True)
+    assert (p999.value, p999.failed, p999.censored) == (995, True, False)
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 2000), st.booleans(), st.integers(0, 2000)), min_size=1, max_size=60),
-    st.sampled_from([50.0, 75.0, 90.0, 99.0]),
-)
+@pytest.mark.parametrize(("ok", "failed"), [(500, False), (499, True)])
+def test_at_the_boundary_the_last_ok_call_still_is_the_median(ok: int, failed: bool) -> None:
+    """Slow ok calls and fast failures, half of each: one more failure, and the median is one."""
+    (p50,) = percentiles(recorded([9_000] * ok), (50,), 1, failed=recorded([1] * (1000 - ok)))
+    assert p50.failed is failed
+
+
+def test_calls_given_up_mark_what_may_be_one_of_them() -> None:
+    """Among failures of 5 to 14 µs one was given up after 9: those below it are surely not it."""
+    failed, given_up = recorded(range(5, 15)), recorded([9])
+    listed = percentiles(Histogram(), range(10, 100, 10), 1, failed=failed, censored=given_up)
+    assert [each.censored for each in listed] == [False] * 4 + [True] * 5
+    assert all(each.failed for each in listed)
+
+
+outcomes = st.lists(st.tuples(st.sampled_from(["ok", "refused", "given up"]), st.integers(0, 5_000_000)), min_size=1)
+
+
+@given(outcomes, st.sampled_from([0.1, 25.0, 50.0, 75.0, 90.0, 99.0, 99.99]))
+@settings(deadline=None, max_examples=300)
+def test_a_percentile_over_all_is_that_of_a_sorted_list_with_failures_at_infinity(
+    calls: list[tuple[str, int]], p: float
+) -> None:
+    """Times in ns, recorded as whole µs. Bounds enclose the true ones, and none falls behind its neighbours."""
+    ok, failed, given_up = Histogram(), Histogram(), Histogram()
+    for kind, ns in calls:
+        (ok if kind == "ok" else failed).record(ns // 1000)
+        if kind == "given up":
+            given_up.record(ns // 1000)
+    in_order = sorted(ns if kind == "ok" else math.inf for kind, ns in calls)
+    true = in_order[math.ceil(round(p * len(calls), 6) / 100) - 1]
+    (found,) = percentiles(ok, (p,), 1000, failed=failed, censored=given_up)
+    assert found.failed == math.isinf(true)
+    if not math.isinf(true):
+        at = slot(int(true) // 1000)
+        assert lowest(at) * 1000 <= true <= max(999, ceiling(at) * 1000)
+        assert slot(found.value // 1000) == at
+    for limit, rank_ in zip((found.least, found.most), ranks(len(calls), p / 100), strict=True):
+        assert rank_ is not None or limit is None
+        if limit is not None and rank_ is not None and not math.isinf(in_order[rank_ - 1]):
+            bound = in_order[rank_ - 1]
+            assert limit <= bound if limit == found.least else limit >= bound - 999
+    assert not found.censored or found.failed
+    listed = percentiles(ok, LISTED, 1000, failed=failed, censored=given_up)
+    assert [each.value for each in listed] == sorted(each.value for each in listed)
+
+
+@given(st.lists(st.integers(1_000, 4_000_000_000), min_size=1, max_size=300))
 @settings(deadline=None, max_examples=200)
-def test_what_is_not_marked_censored_is_the_true_percentile(calls: list[tuple[int, bool, int]], p: float) -> None:
-    """Each call is seen at a value; a censored one truly ended that much later. Marked ones may only be too low."""
-    seen, given_up, truth = Histogram(), Histogram(), []
-    for value, censored, more in calls:
-        seen.record(value)
-        if censored:
-            given_up.record(value)
-        truth.append(value + more if censored else value)
-    (listed,) = percentiles(seen, (p,), 1, given_up)
-    true_value = sorted(truth)[math.ceil(p * len(truth) / 100) - 1]
-    assert listed.value <= true_value
-    assert listed.censored or slot(listed.value) == slot(true_value)
+def test_bounds_of_times_in_ns_are_outward(times_ns: list[int]) -> None:
+    summary = metric_summary("service_time", recorded([ns // 1000 for ns in times_ns]), (50, 90))
+    in_order = sorted(times_ns)
+    assert summary.min is not None
+    assert summary.max is not None
+    assert summary.min <= in_order[0]
+    assert in_order[-1] <= summary.max <= in_order[-1] * 1.001 + 1_000
+    for found in summary.percentiles:
+        low, high = ranks(len(in_order), found.p / 100)
+        least = found.low if found.low is not None else found.least
+        most = found.high if found.high is not None else found.most
+        assert (least is None, most is None) == (low is None, high is None)
+        assert least is None or low is None or least <= in_order[low - 1]
+        assert most is None or high is None or most >= in_order[high - 1]
+        assert (least or 0) <= found.value <= (most or summary.max)
+
+
+@pytest.mark.parametrize(
+    ("metric", "unit", "exact", "least", "most"),
+    [
+        ("latency", 1_000, 18_991_800, 18_976_000, 18_992_000),
+        ("overhead", 1_000, 990_700, 990_000, 991_000),
+        ("memory_used", 1_024, 41_234_567, 41_222_144, 41_254_912),
+        ("lag", 1_000, 0, 0, 0),  # what is nothing does not become a microsecond
+    ],
+)
+def test_minimum_and_maximum_enclose_what_was_rounded_down(
+    metric: str, unit: int, exact: int, least: int, most: int
+) -> None:
+    summary = metric_summary(metric, recorded([exact // unit]), ())
+    assert (summary.min, summary.max) == (least, most)
+    assert least <= exact <= most
 
 
 # dependent observations

@@ -14,6 +14,10 @@ from loadgen.measure.merge import generator, phase_summary, totals
 from loadgen.measure.summary import Environment, Preflight, Run, Summary
 from loadgen.measure.threshold import evaluate, named_percentiles
 from loadgen.measure.verdict import judge
+from loadgen.report.html import html
+from loadgen.report.markdown import markdown
+from loadgen.report.terminal import terminal
+from loadgen.report.timeline import timeline
 from loadgen.scenario.model import Metric, MetricRule, Rule, ShareRule
 from tests.measure.frames import frame, plan, total
 
@@ -82,6 +86,23 @@ def test_a_summary_of_another_schema_is_refused() -> None:
     other = msgspec.structs.replace(made(), schema="loadgen.summary/2")
     with pytest.raises(msgspec.ValidationError, match=r"schema 'loadgen.summary/2', expected 'loadgen.summary/1'"):
         summary.decode(summary.encode(other))
+
+
+ADDED = {"failed", "low_failed", "high_failed", "least", "most", "decided_by"}
+
+
+def without(node: object) -> object:
+    if isinstance(node, dict):
+        return {key: without(value) for key, value in node.items() if key not in ADDED}
+    return [without(item) for item in node] if isinstance(node, list) else node
+
+
+def test_a_summary_from_before_the_fields_that_were_added_is_read_and_shown() -> None:
+    older = summary.decode(msgspec.json.encode(without(msgspec.json.decode(summary.encode(made())))))
+    assert [each.decided_by for each in older.thresholds] == [None, None]
+    assert older.totals.metrics["latency_all"].failed == 0
+    for text in (terminal(older), markdown(older), html(older, timeline(()))):
+        assert "latency.p99.5" in text
 
 
 def test_the_json_schema_describes_the_summary() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from functools import partial
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from loadgen.measure.cost import billing
 from loadgen.measure.interval import Frame
@@ -13,6 +16,7 @@ from loadgen.measure.merge import phase_summary, totals
 from loadgen.measure.summary import Reason, ThresholdResult, Verdict
 from loadgen.measure.threshold import evaluate, named_percentiles
 from loadgen.scenario.model import CostRule, Metric, MetricRule, Money, PriceBook, Rate, RateRule, Rule, ShareRule
+from loadgen.scenario.rule import parse
 from tests.measure.frames import frame, plan, total
 
 VALID = Verdict("valid", [])
@@ -44,49 +48,134 @@ THOUSAND = frame({"ok": range(1, 1001)})  # 1 to 1,000 µs
 
 
 @pytest.mark.parametrize(
-    ("statistic", "percentile", "value"),
-    [("p", 99, 990_000), ("p", 98.5, 985_000), ("min", None, 1_000), ("max", None, 1_000_000), ("mean", None, 500_500)],
+    ("statistic", "percentile", "value", "least", "most"),
+    [
+        ("p", 99, 990_000, 990_000, 991_000),
+        ("p", 98.5, 985_000, 985_000, 986_000),
+        ("min", None, 1_000, 1_000, 2_000),
+        ("max", None, 1_001_000, 1_000_000, 1_001_000),
+        ("mean", None, 500_500, 500_500, 501_500),
+    ],
 )
-def test_a_metric_must_be_below_its_limit(statistic: str, percentile: float | None, value: int) -> None:
-    assert judged(metric_rule(statistic, percentile, limit_ns=value + 1), THOUSAND) == ThresholdResult(
-        "rule", value, True, "below the limit"
+def test_a_metric_must_be_below_its_limit_and_rounding_decides_nothing(
+    statistic: str, percentile: float | None, value: int, least: int, most: int
+) -> None:
+    """What was recorded as 990 µs is some time from 990 to 991 µs."""
+    assert judged(metric_rule(statistic, percentile, limit_ns=most), THOUSAND) == ThresholdResult(
+        "rule", value, True, "below the limit", "value"
     )
-    assert judged(metric_rule(statistic, percentile, limit_ns=value), THOUSAND) == ThresholdResult(
-        "rule", value, False, "not below the limit"
+    assert judged(metric_rule(statistic, percentile, limit_ns=least), THOUSAND) == ThresholdResult(
+        "rule", value, False, "not below the limit", "value"
     )
+    between = judged(metric_rule(statistic, percentile, limit_ns=most - 1), THOUSAND)
+    assert (between.value, between.passed, between.decided_by) == (value, None, None)
+    assert between.why.startswith("the limit lies within what the figure is known to: from")
 
 
-def test_too_few_samples_neither_pass_nor_fail() -> None:
+def test_what_is_nothing_is_below_every_limit() -> None:
+    phase = frame({"ok": [5] * 30}, metrics={"ok/lag": [0] * 30})
+    for statistic, p in (("max", None), ("mean", None), ("min", None), ("p", 50)):
+        assert judged(metric_rule(statistic, p, metric=Metric.LAG, limit_ns=1), phase).passed is True
+
+
+def test_a_time_below_the_limit_is_not_broken_by_rounding_up() -> None:
+    """18.9918 ms is recorded as 18,991 µs, and its maximum shown as 18.992 ms."""
+    phase = frame({"ok": [18_991]})
+    assert judged(metric_rule("max", limit_ns=18_992_000), phase).passed is True
+    assert judged(metric_rule("max", limit_ns=18_976_000), phase).passed is False
+
+
+# too few samples
+
+
+def test_too_few_samples_decide_nothing_where_their_limits_do_not() -> None:
     assert judged(metric_rule("p", 99.9, limit_ns=10**12), THOUSAND) == ThresholdResult(
-        "rule", None, None, "too few samples: p99.9 needs 10000 samples and has 1000"
+        "rule",
+        None,
+        None,
+        "too few samples: p99.9 needs 10000 samples and has 1000; it may be from 997 µs",
     )
 
 
-def with_timeouts(n: int) -> Frame:
-    """A thousand calls, ``n`` of which were given up after 5 ms."""
-    return frame({"ok": range(1, 1001 - n), "timeout": [5_000] * n})
+FIVE_HUNDRED = frame({"ok": range(1, 501)})
+
+
+@pytest.mark.parametrize(
+    ("limit_us", "passed"), [(501, True), (500, None), (491, None), (490, False), (1, False), (10**6, True)]
+)
+def test_limits_that_too_few_samples_have_decide_a_rule_that_lies_outside_them(
+    limit_us: int, passed: bool | None
+) -> None:
+    """Five hundred do not support p99, but its interval has both limits: the 490th and the 500th value."""
+    result = judged(metric_rule("p", 99, limit_ns=limit_us * 1000), FIVE_HUNDRED)
+    assert (result.passed, result.value) == (passed, None)
+    assert result.decided_by == (None if passed is None else "bounds")
+    assert result.why.startswith("too few samples: p99 needs 1000 samples and has 500; ")
+    assert "from 490 µs to 501 µs" in result.why
+
+
+def test_where_only_the_lower_limit_exists_it_can_only_break() -> None:
+    for limit_us, passed in ((10**6, None), (90, False)):
+        assert judged(metric_rule("p", 99, limit_ns=limit_us * 1000), frame({"ok": range(1, 101)})).passed is passed
+
+
+# calls that are not ok
 
 
 def test_latency_percentiles_are_over_every_planned_call() -> None:
-    """Ten of a thousand timed out: p99 of the ok calls alone would be lower."""
-    assert judged(metric_rule("p", 99, limit_ns=MS), with_timeouts(10)).value == 990_000
+    """Of a thousand ten failed: p99 is the slowest ok call, which it would not be of the ok ones alone."""
+    phase = frame({"ok": range(1, 991), "timeout": [5_000] * 10})
+    assert judged(metric_rule("p", 99, limit_ns=MS), phase).value == 990_000
 
 
-def test_a_censored_percentile_breaks_a_limit_below_its_bound() -> None:
-    result = judged(metric_rule("p", 99, limit_ns=4 * MS), with_timeouts(11))
-    assert (result.passed, result.why) == (False, "at least the limit")
+@pytest.mark.parametrize(
+    ("outcomes", "why"),
+    [
+        ({"ok": [800_000] * 50, "throttled": [1_140] * 150}, "75 % of the calls failed: 150 throttled"),
+        ({"ok": [20_000] * 76, "throttled": [900] * 124}, "62 % of the calls failed: 124 throttled"),
+        ({"connection": [80] * 200}, "100 % of the calls failed: 200 connection"),
+        ({"function_error": [2_000] * 200}, "100 % of the calls failed: 200 function_error"),
+        (
+            {"ok": [9] * 40, "timeout": [9] * 80, "dropped": [9] * 50, "unfinished": [9] * 20, "gateway": [9] * 10},
+            "80 % of the calls failed: 80 timeout, 50 dropped, 20 unfinished, others",
+        ),
+    ],
+)
+def test_a_percentile_among_calls_that_are_not_ok_breaks_every_limit(outcomes: dict[str, list[int]], why: str) -> None:
+    for limit_ns in (100 * MS, 10**15):
+        for rule in (metric_rule("p", 50, limit_ns=limit_ns), metric_rule("max", limit_ns=limit_ns)):
+            assert judged(rule, frame(outcomes)) == ThresholdResult("rule", None, False, why, "value")
 
 
-def test_a_censored_percentile_never_proves_that_a_limit_holds() -> None:
-    result = judged(metric_rule("p", 99, limit_ns=100 * MS), with_timeouts(11))
-    assert result.passed is None
-    assert result.value == 5_003_000
-    assert result.why.startswith("undecided: among timed out, dropped or unfinished invocations")
+@pytest.mark.parametrize(("ok", "passed"), [(500, True), (499, False)])
+def test_at_the_boundary_one_failure_more_breaks_the_median(ok: int, passed: bool) -> None:
+    phase = frame({"ok": [9_000] * ok, "throttled": [1] * (1000 - ok)})
+    assert judged(metric_rule("p", 50, limit_ns=10 * MS), phase).passed is passed
 
 
-def test_a_maximum_with_a_timeout_is_a_lower_bound() -> None:
-    assert judged(metric_rule("max", limit_ns=100 * MS), with_timeouts(1)).passed is None
-    assert judged(metric_rule("max", limit_ns=5 * MS), with_timeouts(1)).passed is False
+def test_few_calls_that_all_failed_break_what_their_lower_limit_is() -> None:
+    """Of six, the first bounds the median from below; of five, nothing does."""
+    for n, passed in ((6, False), (5, None)):
+        result = judged(metric_rule("p", 50, limit_ns=MS), frame({"connection": [80] * n}))
+        assert (result.passed, result.value) == (passed, None)
+
+
+def test_over_all_calls_the_minimum_is_that_of_ok_ones_and_there_is_no_mean_where_some_failed() -> None:
+    phase = frame({"ok": [5_000] * 10, "throttled": [1]})
+    least = judged(metric_rule("min", metric=Metric.LATENCY_ALL, limit_ns=2 * MS), phase)
+    assert (least.passed, least.value) == (False, 5_000_000)
+    mean = judged(metric_rule("mean", metric=Metric.LATENCY_ALL, limit_ns=MS), phase)
+    assert (mean.passed, mean.value) == (None, None)
+    assert mean.why == "latency_all has no mean where calls fail: 9.09 % of the calls failed: 1 throttled"
+    none = judged(metric_rule("min", metric=Metric.LATENCY_ALL, limit_ns=2 * MS), frame({"throttled": [1]}))
+    assert none.passed is False
+
+
+def test_a_share_of_failures_is_never_rounded_to_all_or_none() -> None:
+    almost = frame({"ok": [1], "throttled": [1] * 99_999})
+    assert judged(metric_rule("max", limit_ns=MS), almost).why.startswith("more than 99.9 % of the calls failed")
+    hardly = frame({"ok": [1] * 99_999, "throttled": [1]})
+    assert judged(metric_rule("max", limit_ns=MS), hardly).why.startswith("0.001 % of the calls failed")
 
 
 def test_other_metrics_are_of_ok_calls() -> None:
@@ -95,12 +184,21 @@ def test_other_metrics_are_of_ok_calls() -> None:
     assert (result.passed, result.value) == (True, 7_000)
 
 
+def test_a_metric_of_ok_calls_says_how_many_these_are_where_others_failed() -> None:
+    phase = frame({"ok": [5] * 900, "throttled": [1] * 100}, metrics={"ok/service_time": [7] * 900})
+    for rule in (metric_rule("mean", limit_ns=MS), metric_rule("p", 50, metric=Metric.SERVICE_TIME, limit_ns=MS)):
+        why = "below the limit; of the 900 ok calls, 100 of 1000 planned were not ok"
+        assert judged(rule, phase).why == why
+    labelled = judged(metric_rule("max", start="cold", limit_ns=MS), frame({"ok": [5], "throttled": [1]}, start="cold"))
+    assert labelled.why == "below the limit; of the 1 ok cold calls, 1 of 2 planned were not ok"
+
+
 def test_a_metric_that_no_call_has_is_undecided() -> None:
     assert (
         judged(metric_rule("mean", metric=Metric.DURATION, limit_ns=1), THOUSAND).why == "no invocation has a duration"
     )
     labelled = judged(metric_rule("mean", start="cold", limit_ns=1), THOUSAND)
-    assert (labelled.passed, labelled.why) == (None, "no invocation has a cold latency")
+    assert (labelled.passed, labelled.why) == (None, "none of 1000 ok invocations is known to be cold")
 
 
 def test_a_labelled_start_is_judged_by_its_own_calls() -> None:
@@ -116,8 +214,22 @@ def test_shares_are_of_the_planned_invocations(what: str, count: int) -> None:
     )
     why = f"{count} of 1000 planned invocations"
     exactly = count / 1000
-    assert judged(ShareRule("rule", None, what, exactly + 1e-6), phase) == ThresholdResult("rule", exactly, True, why)
-    assert judged(ShareRule("rule", None, what, exactly), phase) == ThresholdResult("rule", exactly, False, why)
+    for limit, sign, passed in (
+        (exactly + 1e-6, "<", True),
+        (exactly, "<", False),
+        (exactly, "<=", True),
+        (exactly - 1e-6, "<=", False),
+        (0, "==", False),
+    ):
+        ended = ThresholdResult("rule", exactly, passed, why, "value")
+        assert judged(ShareRule("rule", None, what, limit, sign), phase) == ended
+
+
+@pytest.mark.parametrize(("failed", "passed"), [(0, True), (1, False)])
+def test_no_errors_at_all_can_be_asked_for(failed: int, passed: bool) -> None:
+    phase = frame({"ok": [1] * (100_000 - failed), "gateway": [1] * failed})
+    for text in ("errors <= 0%", "errors == 0"):
+        assert judged(parse(text), phase).passed is passed
 
 
 def test_a_share_of_nothing_is_undecided() -> None:
@@ -127,10 +239,10 @@ def test_a_share_of_nothing_is_undecided() -> None:
 def test_the_achieved_rate_must_be_above_its_limit() -> None:
     """A thousand starts in ten seconds."""
     assert judged(RateRule("rule", None, Rate(99, 10**9)), THOUSAND) == ThresholdResult(
-        "rule", 100, True, "above the limit"
+        "rule", 100, True, "above the limit", "value"
     )
     assert judged(RateRule("rule", None, Rate(100, 10**9)), THOUSAND) == ThresholdResult(
-        "rule", 100, False, "not above the limit"
+        "rule", 100, False, "not above the limit", "value"
     )
 
 
@@ -161,6 +273,8 @@ def test_a_cost_must_be_below_its_limit_and_be_known(limit: str, metered: int, p
             [rule], [phase_summary(plan(), phase, (), bill)], totals([plan()], [phase], (), bill), VALID
         )
         assert (result.passed, result.value) == (passed, 1000.03)
+        decided_by = "value" if metered == 1000 else "bounds"  # a lower bound can break, and meet nothing
+        assert result.decided_by == (None if passed is None else decided_by)
 
 
 def test_a_rule_may_name_its_phase() -> None:
@@ -176,9 +290,7 @@ def test_a_rule_may_name_its_phase() -> None:
 @pytest.mark.parametrize(
     ("rule", "withholds", "shown"),
     [
-        (metric_rule("p", 99, limit_ns=MS), "tails", False),
         (metric_rule("p", 90, limit_ns=MS), "tails", True),
-        (metric_rule("max", limit_ns=2 * MS), "tails", False),
         (metric_rule("mean", limit_ns=MS), "tails", True),
         (metric_rule("mean", limit_ns=MS), "overhead", True),
         (metric_rule("mean", limit_ns=MS), "all", False),
@@ -192,7 +304,66 @@ def test_a_withheld_figure_is_undecided(rule: Rule, withholds: str, shown: bool)
     result = judged(rule, THOUSAND, verdict=verdict)
     assert result.passed is (True if shown else None)
     if not shown:
-        assert (result.value, result.why) == (None, "withheld: Too late.")
+        assert (result.value, result.decided_by, result.why) == (None, None, "withheld: Too late.")
+
+
+LATE = Verdict("degraded", [Reason("late_starts", "withheld", "Too late.", None, None, "steady", "tails")])
+
+
+def late(latest_us: int, **outcomes: list[int]) -> Frame:
+    """A thousand ok calls of 115 to 124 ms of a generator that was late, and others, of which one was latest."""
+    ok = [115_000 + 90 * n for n in range(100)] * 10
+    latest = "throttled" if outcomes else "ok"
+    return frame({"ok": ok, **outcomes}, metrics={"ok/late": [0] * 999, f"{latest}/late": [latest_us]})
+
+
+@pytest.mark.parametrize(("limit_ms", "passed"), [(300, True), (142, True), (130, None), (118, None), (105, False)])
+def test_tails_of_late_starts_are_decided_where_all_that_they_may_be_agrees(limit_ms: int, passed: bool | None) -> None:
+    """The latest start was 17 ms late, so that no time is off by more."""
+    for rule in (metric_rule("p", 95, limit_ns=limit_ms * MS), metric_rule("p", 99, limit_ns=limit_ms * MS)):
+        result = judged(rule, late(17_000), verdict=LATE)
+        assert (result.passed, result.value) == (passed, None)
+        assert result.decided_by == (None if passed is None else "bounds")
+        assert result.why.startswith("withheld: Too late; ")
+    most = judged(metric_rule("max", limit_ns=limit_ms * MS), late(17_000), verdict=LATE)
+    assert most.passed is (False if limit_ms == 105 else passed)
+
+
+def test_tails_of_late_starts_that_reach_into_failures_are_never_met() -> None:
+    """Of 1,060 calls 60 failed: p95 may be one of them; p99 surely is, however late anything was."""
+    phase = late(17_000, throttled=[900] * 60)
+    assert judged(metric_rule("p", 95, limit_ns=10**15), phase, verdict=LATE).passed is None
+    assert judged(metric_rule("p", 95, limit_ns=50 * MS), phase, verdict=LATE).passed is False
+    for rule in (metric_rule("p", 99, limit_ns=10**15), metric_rule("max", limit_ns=10**15)):
+        result = judged(rule, phase, verdict=LATE)
+        assert (result.passed, result.decided_by) == (False, "bounds")
+        assert result.why == "withheld: Too late; 5.66 % of the calls failed: 60 throttled"
+
+
+def test_what_is_withheld_for_another_reason_too_is_not_decided_by_how_late_it_was() -> None:
+    missing = Reason("record_incomplete", "withheld", "Frames are missing.", None, None, None, "all")
+    verdict = Verdict("degraded", [*LATE.reasons, missing])
+    result = judged(metric_rule("p", 95, limit_ns=10**15), late(17_000), verdict=verdict)
+    assert (result.passed, result.why) == (None, "withheld: Frames are missing.")
+
+
+@given(
+    st.lists(st.tuples(st.integers(1_000, 10**8), st.integers(0, 10**7)), min_size=200, max_size=300),
+    st.sampled_from([95.0, 99.0]),
+    st.integers(1_000, 2 * 10**8),
+)
+@settings(deadline=None, max_examples=100)
+def test_a_rule_decided_by_bounds_agrees_with_what_punctual_calls_would_have_shown(
+    calls: list[tuple[int, int]], p: float, limit_ns: int
+) -> None:
+    """Each call was seen at a time that its lateness may have moved up or down; every other one down."""
+    seen = [time + (by if n % 2 else 0) for n, (time, by) in enumerate(calls)]
+    true = sorted(time + (0 if n % 2 else by) for n, (time, by) in enumerate(calls))
+    phase = frame({"ok": [ns // 1000 for ns in seen]}, metrics={"ok/late": [ns // 1000 for _, ns in calls]})
+    at = true[math.ceil(p * len(true) / 100) - 1]
+    result = judged(metric_rule("p", p, limit_ns=limit_ns), phase, verdict=LATE)
+    assert result.passed in (at < limit_ns, None)
+    assert judged(metric_rule("max", limit_ns=limit_ns), phase, verdict=LATE).passed in (true[-1] < limit_ns, None)
 
 
 def test_named_percentiles_are_each_listed_once() -> None:

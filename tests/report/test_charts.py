@@ -8,12 +8,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.measure.summary import Summary
+from loadgen.measure.summary import Summary, Verdict
 from loadgen.report import charts
 from loadgen.report.charts import NARROW, WIDE, Axis, Band, Chart, Series, Size
 from loadgen.report.figures import phases, totals
 from loadgen.report.timeline import timeline
-from tests.report.builders import HOSTILE, censored, degraded, empty, intervals, invalid, valid
+from tests.report.builders import (
+    HOSTILE,
+    censored,
+    degraded,
+    empty,
+    intervals,
+    invalid,
+    metrics,
+    phase,
+    summary,
+    valid,
+)
 
 
 def test_the_percentile_curve_ends_where_the_sample_no_longer_bounds_it() -> None:
@@ -46,6 +57,19 @@ def test_the_percentile_curve_of_all_invocations_stops_before_the_censored() -> 
     assert chart is not None
     every = next(line for line in chart.series if line.name == "latency_all")
     assert every.points[-1][0] <= math.log10(1 / 0.05) + 1e-9
+
+
+def test_the_curve_of_all_invocations_is_of_ok_ones_as_far_as_they_reach_however_fast_others_failed() -> None:
+    """A quarter is refused within a millisecond: the curve begins as slow as the ok ones, and ends at p75."""
+    one = phase("p", 10, {"ok": 1500, "throttled": 500}, measured=metrics(1500, failed=[900] * 500))
+    chart = charts.percentile_curve(totals(summary([one], one, Verdict("valid", []))))
+    assert chart is not None
+    drawn = {line.name: line.points for line in chart.series}
+    every, ok = drawn["latency_all"], drawn["latency (ok)"]
+    assert every[0][1] == ok[0][1]
+    assert every[-1][0] == pytest.approx(math.log10(1 / 0.25))
+    assert every[-1][1] == max(y for _, y in every if y is not None) > 40_000_000
+    assert "ends where the 25.0 % begin that are not ok" in chart.description.replace("\N{NO-BREAK SPACE}", " ")
 
 
 @pytest.mark.parametrize("built", [invalid(), empty()], ids=["invalid", "empty"])

@@ -9,6 +9,8 @@ from loadgen.measure.summary import Reason, Verdict
 from loadgen.report.figures import Shown, View, Withheld, phases, shown, totals
 from tests.report.builders import censored, degraded, empty, invalid, metrics, phase, summary, valid
 
+VALID = Verdict("valid", [])
+
 
 def test_a_supported_percentile_of_a_valid_run_is_shown_with_its_interval() -> None:
     figure = shown(totals(valid()), "latency", 99.0)
@@ -62,17 +64,29 @@ def test_a_reason_that_withholds_one_metric_leaves_the_others() -> None:
     assert isinstance(shown(view, "latency", 50.0), Shown)
 
 
-def test_a_percentile_among_the_censored_is_a_lower_bound() -> None:
+def test_a_percentile_among_the_calls_given_up_is_no_time_and_says_how_long_was_waited() -> None:
     figure = shown(totals(censored()), "latency_all", 99.0)
-    assert str(figure).startswith("≥ ")
     assert isinstance(figure, Shown)
-    assert figure.interval.startswith("from ")
+    assert (str(figure), figure.interval) == ("failed", "≥ 100\N{NO-BREAK SPACE}s")
 
 
-def test_the_maximum_of_all_invocations_is_a_lower_bound_when_some_are_censored() -> None:
+def test_of_all_invocations_the_maximum_is_no_time_and_there_is_no_mean_when_some_failed() -> None:
     view = totals(censored())
-    assert str(shown(view, "latency_all", "max")).startswith("≥ ")
-    assert not str(shown(view, "latency", "max")).startswith("≥ ")
+    assert str(shown(view, "latency_all", "max")) == "failed"
+    assert str(shown(view, "latency_all", "min")).endswith("ms")
+    assert isinstance(shown(view, "latency_all", "mean"), Withheld)
+    for statistic in ("min", "mean", "max"):
+        assert str(shown(view, "latency", statistic)).endswith("ms")
+
+
+def test_refusals_within_a_millisecond_make_no_percentile_fast() -> None:
+    """Three of four are refused at once: the median is one of them, and so is everything above."""
+    measured = metrics(500, failed=[900] * 1500)
+    view = totals(summary([one := phase("p", 10, {"ok": 500, "throttled": 1500}, measured=measured)], one, VALID))
+    assert [str(shown(view, "latency_all", p)) for p in (50.0, 99.0, "max")] == ["failed"] * 3
+    assert str(shown(view, "latency", 50.0)).startswith("21.")
+    everything = totals(summary([one := phase("p", 10, {"throttled": 50}, measured=metrics(0, [9] * 50))], one, VALID))
+    assert [str(shown(everything, "latency_all", p)) for p in ("min", 50.0, "max")] == ["failed"] * 3
 
 
 def test_a_metric_without_observations_has_no_figure() -> None:

@@ -294,6 +294,8 @@ def test_cold_starts_need_a_function_and_connections_that_are_kept(target: str, 
 def test_a_rule_on_cold_starts_needs_something_that_tells_them_apart() -> None:
     rule = "thresholds: [cold.latency.p50 < 2s]"
     assert any("told apart after a warm-up phase" in fault for fault in faults(scenario(rest=rule)))
+    for kind in ("cold-starts", "memory"):  # these make labels of their own
+        assert not faults(f"name: x\nkind: {kind}\ntarget: {{endpoint: emulator}}\n{rule}\n")
     phases = "[{name: w, rate: 1/s, duration: 1s, warmup: true}, {name: a, rate: 1/s, duration: 1s}]"
     assert faults(scenario(phases=phases, rest=rule)) == []
 

@@ -80,6 +80,24 @@ def test_an_instance_that_died_serves_no_other_call() -> None:
     assert starts(sample(0, 0, 100, outcome="function_timeout"), sample(1, 100, 150)) == ["cold", "cold"]
 
 
+@pytest.mark.parametrize("outcome", ["gateway", "timeout", "protocol"])
+def test_after_an_answer_that_was_lost_nobody_knows_whether_its_instance_is_there(outcome: str) -> None:
+    assert starts(sample(0, 0, 100, outcome=outcome), sample(1, 100, 150), sample(2, 150, 200)) == [
+        "cold",
+        "unsure",
+        "warm",
+    ]
+
+
+def test_rules_are_about_every_call_that_failed_but_for_cold_ones() -> None:
+    """A row of gateway errors on one instance: none of them is lost for want of a label."""
+    calls = Calls(1000 * MS)
+    row = [sample(n, 100 * n, 100 * n + 100, outcome="ok" if n < 2 else "gateway") for n in range(6)]
+    calls.add([*row, sample(6, 600, 700)], (128,), 1, fresh=True)
+    assert [call.start for call in calls.of[128]] == ["cold", "warm", "warm", *["unsure"] * 4]
+    assert [call.outcome for call in calls.judged(128)] == ["ok", *["gateway"] * 4]
+
+
 def test_silence_between_rounds_ends_all_instances() -> None:
     calls = Calls(1000 * MS)
     calls.add([sample(0, 0, 100)], (128,), 1, fresh=True)

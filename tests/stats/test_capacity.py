@@ -238,3 +238,13 @@ def test_calls_that_take_no_time_end_in_a_result_without_a_prediction() -> None:
     found = play(capacity(plan()), Instant(Emulator(1, 5 * NS_PER_S, (function,)), seed=4, totals=False))
     assert found.predicted_per_s is None
     assert found.estimate_per_s == pytest.approx(CAPACITY, rel=0.1)
+
+
+@pytest.mark.parametrize("rule", ["latency.p95 < 600ms", "latency.p99 < 1h"])
+def test_refusals_within_a_millisecond_meet_no_rule_on_latency(rule: str) -> None:
+    """The platform refuses what it has no place for at once: a rate far above its limit is not met for being fast."""
+    found = play(capacity(plan(rule, start=200.0)), world())
+    assert found.confirmed_per_s is None
+    assert "not met at the smallest rate" in found.why
+    assert found.probes[0].broken[0] > 0.5 * found.probes[0].invocations
+    assert found.probes[0].p99_ns is None

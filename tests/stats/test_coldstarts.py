@@ -6,9 +6,23 @@ from msgspec.structs import replace
 from loadgen.emulator.model import Admitted
 from loadgen.measure.experiment import ColdStartsResult
 from loadgen.measure.interval import Sample
+from loadgen.measure.merge import PhasePlan, totals
+from loadgen.measure.relabel import relabel
 from loadgen.measure.start import COLD, PROBE, WARM
-from loadgen.measure.summary import Verdict
-from loadgen.scenario.model import ColdStarts, EmulatedFunction, Emulator, Induce, InitBilling, Initializer, Work
+from loadgen.measure.summary import PhaseSummary, Verdict
+from loadgen.measure.threshold import evaluate
+from loadgen.measure.verdict import judge
+from loadgen.scenario.model import (
+    ColdStarts,
+    EmulatedFunction,
+    Emulator,
+    Induce,
+    InitBilling,
+    Initializer,
+    Metric,
+    MetricRule,
+    Work,
+)
 from loadgen.stats.coldstarts import cold_starts, widest
 from loadgen.stats.cost import Rates
 from loadgen.stats.decision import Ask, Seen
@@ -43,6 +57,35 @@ class Upgrading(World):
 
     def run(self, ask: Ask) -> Seen:
         return super().run(replace(ask, renewed=False))
+
+
+class Totalling(World):
+    """Remembers the totals of its phases, which a real run makes its Summary of."""
+
+    def run(self, ask: Ask) -> Seen:
+        seen = super().run(ask)
+        self.told = [*getattr(self, "told", []), *seen.totals]
+        return seen
+
+
+def summarised(on: Totalling, settings: ColdStarts = SETTINGS) -> tuple[ColdStartsResult, PhaseSummary]:
+    result = play(cold_starts(settings, 100 * S, 1), on)
+    plans = [PhasePlan(total.name, False, False, S, None) for total in on.told]
+    assert not [fault for total in on.told for fault in total.faults()]
+    return result, totals(plans, on.told, (50.0,))
+
+
+class Probing(Totalling):
+    """Its function says whether a call is the first of its instance."""
+
+    def run(self, ask: Ask) -> Seen:
+        seen = super().run(ask)
+        return replace(seen, samples=tuple(map(self.labelled, seen.samples)))
+
+    def labelled(self, sample: Sample) -> Sample:
+        assert sample.request_id is not None
+        first = getattr(self.truth[sample.request_id], "ordinal", 0) == 1
+        return replace(sample, start=COLD if first else WARM, start_source=PROBE)
 
 
 def played(settings: ColdStarts = SETTINGS, on: World | None = None) -> ColdStartsResult:
@@ -272,22 +315,78 @@ def test_reserved_instances_do_not_make_the_keep_alive_time_longer() -> None:
 
 
 def test_a_call_that_joins_an_instance_that_starts_is_not_called_warm_by_a_probe() -> None:
-    class Probing(World):
-        """Its function says whether a call is the first of its instance."""
-
-        def run(self, ask: Ask) -> Seen:
-            seen = super().run(ask)
-            return replace(seen, samples=tuple(map(self.labelled, seen.samples)))
-
-        def labelled(self, sample: Sample) -> Sample:
-            assert sample.request_id is not None
-            first = getattr(self.truth[sample.request_id], "ordinal", 0) == 1
-            return replace(sample, start=COLD if first else WARM, start_source=PROBE)
-
-    on = Probing(Emulator(1, 60 * S, (replace(FUNCTION, concurrency=4),)), totals=False, remember=True)
-    result = played(on=on)
+    on = Probing(Emulator(1, 60 * S, (replace(FUNCTION, concurrency=4),)), remember=True)
+    result, together = summarised(on)
     (burst,) = [each for each in result.means if each.name == "burst"]
     assert (burst.cold, burst.warm, burst.ambiguous) == (5 * burst.rounds, 0, 15 * burst.rounds)
     assert any("takes several at once" in note for note in result.notes)
     truth = [call for call in on.truth.values() if isinstance(call, Admitted)]
     assert result.warm.count <= sum(not call.cold for call in truth)
+    counts = {start: metrics["latency"].count for start, metrics in together.by_start.items()}
+    assert (counts[COLD], counts[WARM]) == (result.cold.count, result.warm.count)
+    assert counts["ambiguous"] == burst.ambiguous  # whatever their own answers say
+
+
+# what the run's rules read
+
+
+def totalling(function: EmulatedFunction = FUNCTION) -> Totalling:
+    made = Totalling(Emulator(1, 60 * S, (function,)), seed=1, totals=True, remember=True)
+    for version in VERSIONS:
+        made.platform.publish("hello", version)
+    return made
+
+
+def rule(start: str, limit_ns: int) -> MetricRule:
+    text = f"{start}.service_time.p50 < {limit_ns}ns"
+    return MetricRule(text, None, start, Metric.SERVICE_TIME, "p", 50, limit_ns)
+
+
+def test_rules_are_about_the_calls_that_the_experiment_calls_cold_and_warm() -> None:
+    result, together = summarised(totalling())
+    for start, found in ((COLD, result.cold), (WARM, result.warm)):
+        assert together.by_start[start]["service_time"].count == found.count > 50
+        median = found.times["service_time"].p50_ns
+        assert median is not None
+        for factor, passed in ((0.9, False), (1.1, True)):
+            (ended,) = evaluate([rule(start, round(factor * median.value))], [], together, Verdict("valid", []))
+            assert (ended.passed, ended.decided_by) == (passed, "value")
+    assert together.metrics["service_time"].count == together.outcomes["ok"]
+
+
+def test_calls_at_other_sizes_and_of_other_versions_are_in_no_rule_on_cold_ones_as_in_no_figure() -> None:
+    settings = replace(SETTINGS, induce=(Induce.GAP, Induce.MEMORY, Induce.VERSION), cold=30)
+    result, together = summarised(totalling(), settings)
+    assert together.by_start[COLD]["latency"].count == result.cold.count
+    apart = sum(each.invocations for each in result.means if each.name in ("memory", "version"))
+    assert together.by_start["apart"]["latency"].count == apart > 0
+
+
+def test_a_run_that_ended_before_calls_could_be_told_apart_leaves_its_rules_undecided() -> None:
+    on = totalling()
+    decision = cold_starts(SETTINGS, 100 * S, 1)
+    seen = replace(on.run(next(decision)), stopped=True)
+    with pytest.raises(StopIteration) as ended:
+        decision.send(seen)
+    assert not ended.value.value.complete
+    plans = [PhasePlan(total.name, False, False, S, None) for total in on.told]
+    rules = [rule(COLD, S)]
+    verdict = judge(plans, on.told, rules, experiment=ended.value.value)
+    (result,) = evaluate(rules, [], totals(plans, on.told, (50.0,)), verdict)
+    count = on.told[0].outcomes["ok"]
+    assert (result.passed, result.why) == (None, f"none of {count} ok invocations is known to be cold")
+    said = [reason.message for reason in verdict.reasons if reason.rule == "starts_unknown"]
+    assert any("the run ended early, let it come to its end" in message for message in said)
+    assert not any("warm-up" in message for message in said)
+
+
+def test_labels_change_nothing_where_the_samples_are_not_every_ok_call() -> None:
+    on = totalling()
+    decision = cold_starts(SETTINGS, 100 * S, 1)
+    seen = on.run(next(decision))
+    (total,) = seen.totals
+    before = dict(total.histograms)
+    assert not relabel(total, [(sample, COLD) for sample in seen.samples[1:]])
+    assert total.histograms == before
+    assert relabel(total, [(sample, COLD) for sample in seen.samples])
+    assert total.merged("latency", start=COLD) == total.merged("latency")

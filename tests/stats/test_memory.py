@@ -166,6 +166,24 @@ def test_failed_calls_break_rules_and_are_in_no_time() -> None:
     assert all(each.failed + each.warm + each.cold <= each.invocations for each in result.sizes)
 
 
+@pytest.mark.parametrize("metric", [Metric.LATENCY, Metric.SERVICE_TIME, Metric.DURATION])
+@pytest.mark.parametrize("outcome", ["throttled", "gateway", "function_error"])
+def test_calls_that_fail_at_once_are_above_every_limit(metric: Metric, outcome: str) -> None:
+    """Four of five are over within a millisecond, and the limit is a minute: no size has a median below it."""
+    numbers = iter(range(10**6))
+
+    def refused(sample: Sample) -> Sample:
+        if next(numbers) * 37 % 100 >= 80 or sample.started_ns is None:
+            return sample
+        ended_ns, duration_ns = sample.started_ns + 1_000_000, 500_000
+        return msgspec.structs.replace(sample, outcome=outcome, ended_ns=ended_ns, duration_ns=duration_ns)
+
+    wanted = MetricRule(f"{metric.value}.p50 < 1m", None, None, metric, "p", 50, 60 * NS_PER_S)
+    result = found(Watched(changed=refused), wanted)
+    assert result.recommended_mb is None
+    assert {rule.verdict for each in result.sizes for rule in each.rules} == {"broken"}
+
+
 def test_a_run_cut_short_says_what_is_known() -> None:
     def stopped(number: int, seen: Seen) -> Seen:
         return msgspec.structs.replace(seen, stopped=True) if number == 4 else seen
