@@ -95,9 +95,7 @@ def test_what_phases_of_workers_leave_of_the_rows_is_not_known(tmp_path: Path) -
 
 def test_an_experiment_that_has_rows_for_so_many_calls_only_is_told_so(tmp_path: Path) -> None:
     lines = said(tmp_path, "[]", rest="kind: capacity\ncapacity: {slo: [errors < 1%]}\n")
-    assert (
-        "note: the feeder has 2 rows and is read once: after them nothing can be sent" in lines
-    )
+    assert "note: the feeder has 2 rows and is read once: after them nothing can be sent" in lines
 
 
 @pytest.mark.parametrize(
