@@ -105,7 +105,8 @@ def _unlabelled(result: ColdStartsResult) -> Iterator[Reason]:
             severity="warning",
             message=f"{unknown} of {count} ok invocations could not be told cold from warm"
             f"{f' ({why})' if why else ''}, expected at most {UNKNOWN_SHARE:.0%}: they are in no figure. It "
-            f"takes {LEAST_COLD} cold and {LEAST_CALIBRATION} warm calls at least; or have the function tell by itself (cold-starts.probe).",
+            f"takes {LEAST_COLD} cold and {LEAST_CALIBRATION} warm calls at least; or have the function tell by itself "
+            "(cold-starts.probe).",
             value=unknown / count,
             limit=UNKNOWN_SHARE,
         )
