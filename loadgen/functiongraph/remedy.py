@@ -111,6 +111,10 @@ _CONNECTION = (
     ("dns", "the host's name could not be resolved. Check its spelling and this machine's name server"),
     ("resol", "the host's name could not be resolved. Check its spelling and this machine's name server"),
     ("refused", "nothing listens at that address. Start the server, or correct the port"),
+    (
+        "tls_broken",
+        "TLS failed after the connection stood. See what the server logs, and whether it wants a certificate",
+    ),
     ("tls", "no trusted TLS connection could be made. Set target.tls.ca to the server's CA file, or use http://"),
     ("certificate", "the server's certificate is not trusted. Set target.tls.ca to the file of its CA"),
     ("unreachable", "there is no route to that address. Check this machine's network"),
