@@ -168,7 +168,7 @@ class Connection:
         elif error is None:
             invoker.failed(now, Outcome.CONNECTION, "closed")
         else:
-            invoker.failed(now, Outcome.CONNECTION, _failure(error))
+            invoker.failed(now, Outcome.CONNECTION, _broken(error))
 
     def close(self) -> None:
         """Close without telling the invoker."""
@@ -343,7 +343,7 @@ class HttpInvoker:
 
 
 def _failure(error: Exception) -> str:
-    """The reason slug of a connection that could not be opened or broke."""
+    """The reason slug of a connection that could not be opened."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return "tls_certificate"
     if isinstance(error, ssl.SSLError):
@@ -361,6 +361,14 @@ def _failure(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH):
         return "unreachable"
     return "failed"
+
+
+def _broken(error: Exception) -> str:
+    """The reason slug of a connection that broke once it stood: none that says that no request can have been read."""
+    if isinstance(error, ssl.SSLError):
+        return "tls_broken"
+    reason = _failure(error)
+    return "failed" if reason in ("refused", "unreachable") else reason
 
 
 def _said(error: Exception) -> bytes:

@@ -83,7 +83,7 @@ def charge(facts: Facts) -> Charge:
     billed_ns, size = facts.billed_duration_ns, facts.memory_size_mb
     if billed_ns and size and billed_ns <= LONGEST_NS and size <= LARGEST_MB:
         return Charge.METERED
-    if billed_ns or facts.duration_ns:
+    if billed_ns or facts.duration_ns or facts.unbelieved:
         return Charge.UNMETERED
     if facts.outcome.value in REFUSED:
         return Charge.REFUSED

@@ -112,6 +112,10 @@ _CONNECTION = (
     ("dns", "the host's name could not be resolved. Check its spelling and this machine's name server"),
     ("resol", "the host's name could not be resolved. Check its spelling and this machine's name server"),
     ("refused", "nothing listens at that address. Start the server, or correct the port"),
+    (
+        "tls_broken",
+        "TLS failed after the connection stood. See what the server logs, and whether it wants a certificate",
+    ),
     ("tls", "no TLS connection could be made. Check that the port speaks TLS, or use http://"),
     ("unreachable", "there is no route to that address. Check this machine's network"),
 )

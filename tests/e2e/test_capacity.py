@@ -55,7 +55,7 @@ def test_a_budget_holds_throughout_the_search_and_what_is_known_is_told(loadgen:
 
 
 def test_a_function_that_always_fails_ends_the_search_at_once(loadgen: Loadgen) -> None:
-    run = loadgen(EXAMPLE.read_text().replace("hello: {memory", "hello: {errors: 100%, memory"))
+    run = loadgen(EXAMPLE.read_text().replace("hello: {memory", "hello: {errors: 100%, memory"), "--force")
     assert run.code in (0, 97), run.stderr
     assert "No invocation succeeded" in experiment(run)["why"]
     assert "No invocation succeeded" in run.stdout

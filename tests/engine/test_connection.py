@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import re
 import socket
 import ssl
@@ -20,6 +21,7 @@ from loadgen.engine.connection import BufferedConnection, HttpInvoker, Wire
 from loadgen.engine.transport import Connect, by_aiofastnet, by_loop
 from loadgen.functiongraph.facts import Facts
 from loadgen.functiongraph.outcome import Outcome
+from loadgen.functiongraph.pricing import UNSENT
 from loadgen.scenario.model import Timeout, Tls
 from tests.servers.certificate import make_certificate, make_chain
 from tests.servers.ports import free_port
@@ -503,6 +505,24 @@ async def test_a_server_that_speaks_no_tls_is_an_outcome(connect: Connect) -> No
         outcome, _, _, _ = await caller.call()
         caller.invoker.close()
     assert outcome == "connection/tls"
+
+
+async def test_tls_that_breaks_after_the_request_was_read_is_told_apart_from_a_connection_that_never_stood(
+    connect: Connect, certificate: tuple[Path, Path]
+) -> None:
+    async def play(peer: Peer) -> None:
+        await peer.request()
+        record = b"\x17\x03\x03\x00\x20" + b"x" * 32  # application data under no key of theirs
+        os.write(peer.writer.get_extra_info("socket").fileno(), record)
+        await asyncio.sleep(1)
+
+    async with serving(play, tls=server_context(certificate)) as server:
+        caller = Caller(server.port, tls=Tls(True, str(certificate[0])), connect=connect)
+        outcome, _, _, _ = await caller.call()
+        caller.invoker.close()
+        assert len(server.requests) == 1
+    assert outcome == "connection/tls_broken"
+    assert outcome not in UNSENT
 
 
 async def _never_shakes_hands(peer: Peer) -> None:

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.functiongraph.outcome import Outcome
-from loadgen.functiongraph.pricing import BILLING_UNITS_NS, REFUSED, billing_unit, gb_seconds, price
+from loadgen.functiongraph.pricing import BILLING_UNITS_NS, REFUSED, Charge, billing_unit, charge, gb_seconds, price
+from loadgen.functiongraph.response import classify_function
 from loadgen.scenario.load import load_price_book
-from loadgen.scenario.model import MEMORY_SIZES_MB
+from loadgen.scenario.model import MEMORY_SIZES_MB, ResponseVersion
 
 MS = 1_000_000
 BOOK = load_price_book("huawei-cny-2024-09")
@@ -71,3 +72,10 @@ def test_a_price_books_own_unit_explains_bills_too() -> None:
 
 def test_what_was_refused_are_outcomes() -> None:
     assert {outcome.value for outcome in Outcome} > REFUSED
+
+
+def test_a_refusal_that_tells_a_bill_which_cannot_be_may_have_run() -> None:
+    summary = b'{"duration":0,"billingDuration":4000000,"memorySize":128,"memoryUsed":0}'
+    absurd = classify_function(429, {b"x-cff-invoke-summary": summary}, b"", ResponseVersion.V0)
+    plain = classify_function(429, {}, b"", ResponseVersion.V0)
+    assert (charge(absurd), charge(plain)) == (Charge.UNMETERED, Charge.REFUSED)

@@ -132,6 +132,7 @@ def test_a_refused_format_names_the_memory_when_one_was_asked_for() -> None:
         (Outcome.CONNECTION, "dns", "could not be resolved"),
         (Outcome.CONNECTION, "tls", "Check that the port speaks TLS"),
         (Outcome.CONNECTION, "tls_certificate", "Set target.tls.ca to the file of the authority that signed it"),
+        (Outcome.CONNECTION, "tls_broken", "See what the server logs"),
         (Outcome.CONNECTION, "reset", "Check the endpoint"),
         (Outcome.CONNECTION, "", "Check the endpoint"),
         (Outcome.TIMEOUT, "connect", "target.timeout.connect (10 s)"),

@@ -50,6 +50,7 @@ LOST = (
     (Outcome.TIMEOUT, "first_byte"),
     (Outcome.CONNECTION, "reset"),
     (Outcome.CONNECTION, "closed_early"),
+    (Outcome.CONNECTION, "tls_broken"),
 )
 
 
