@@ -116,7 +116,6 @@ _CONNECTION = (
         "tls_broken",
         "TLS failed after the connection stood. See what the server logs, and whether it wants a certificate",
     ),
-    ("tls", "no TLS connection could be made. Check that the port speaks TLS, or use http://"),
     ("unreachable", "there is no route to that address. Check this machine's network"),
 )
 
@@ -199,17 +198,20 @@ def _unanswered(outcome: Outcome, target: Target, reason: str, body: bytes) -> s
         )
     if outcome is Outcome.PROTOCOL:
         return _unreadable(reason)
-    if outcome is Outcome.CONNECTION and reason == "tls_certificate":
-        return _distrusted(target, _quote(body.decode("utf-8", "replace"), target).rstrip("."))
+    if outcome is Outcome.CONNECTION and reason in ("tls", "tls_certificate"):
+        why = _quote(body.decode("utf-8", "replace"), target).rstrip(".")
+        because = f": {why}" if why else ""
+        if reason == "tls":
+            return f"no TLS connection could be made{because}. Check that the port speaks TLS, or use http://"
+        return _distrusted(target, why, because)
     if outcome is Outcome.CONNECTION:
         said = next((advice for word, advice in _CONNECTION if word in reason.lower()), None)
         return said or "the connection failed or was closed. Check the endpoint, its port, and any firewall on the way"
     return _OUTCOMES.get(outcome, "the call was not made or not awaited. Allow it more time")
 
 
-def _distrusted(target: Target, why: str) -> str:
+def _distrusted(target: Target, why: str, because: str) -> str:
     """The server's certificate was refused, and OpenSSL says why."""
-    because = f": {why}" if why else ""
     advice = next((advice for part, advice in _CERTIFICATE if part in why.lower()), None)
     if target.tls.ca is not None:
         advice = advice or "Put the certificate of the authority that signed the server's into that file"

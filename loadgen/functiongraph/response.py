@@ -285,7 +285,8 @@ def _agreed(headers: Mapping[bytes, bytes]) -> tuple[Mapping[bytes, bytes], bool
 
 def _single(raw: bytes) -> bool:
     """Whether this is plainly one value: on one line, and without commas but for those of a flat JSON object."""
-    return b"\n" not in raw and (b"," not in raw or raw.find(b"}") == len(raw) - 1)
+    flat = raw[:1] == b"{" and raw.find(b"}") == len(raw) - 1
+    return b"\n" not in raw and (flat or b"," not in raw)
 
 
 def _values(raw: bytes, meaning: Callable[[bytes], Hashable]) -> list[tuple[bytes, Hashable]]:

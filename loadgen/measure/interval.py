@@ -66,7 +66,11 @@ class Sample(Struct, frozen=True, gc=False, omit_defaults=False):
 
 
 class Failure(Struct, frozen=True):
-    """An example of a failing outcome. ``body`` holds at most the first 512 bytes, decoded leniently."""
+    """An example of a failing outcome.
+
+    ``body`` holds at most the first 512 bytes of the answer, decoded leniently; of a connection that could not be made
+    what OpenSSL says, if anything.
+    """
 
     outcome: str
     reason: str

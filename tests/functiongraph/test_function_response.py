@@ -5,7 +5,7 @@ import json
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from loadgen.functiongraph.facts import Facts
@@ -485,6 +485,7 @@ def test_of_contradicting_figures_none_is_believed_and_the_others_are() -> None:
     ),
     st.sampled_from([b"\n", b","]),
 )
+@example([b"true", SUMMARY], b",")
 def test_an_answer_one_of_whose_headers_says_that_it_failed_is_never_ok(
     name: bytes, values: list[bytes], between: bytes
 ) -> None:

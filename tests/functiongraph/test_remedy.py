@@ -290,6 +290,11 @@ def test_a_certificate_that_was_refused_is_explained_in_openssls_words(
         assert ".." not in text
 
 
+def test_a_failed_handshake_is_explained_in_openssls_words_too() -> None:
+    text = remedy(Outcome.CONNECTION, target(), reason="tls", body=b"WRONG_VERSION_NUMBER")
+    assert "no TLS connection could be made: WRONG_VERSION_NUMBER. Check that the port speaks TLS" in text
+
+
 def test_contradicting_headers_and_redirects_of_a_function_have_their_remedies() -> None:
     facts = classify_function(200, {b"x-func-err-code": b"4002\n0"}, b"{}", ResponseVersion.V0)
     assert "headers of the platform contradict each other" in remedy(facts, target())
