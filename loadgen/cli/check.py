@@ -53,8 +53,17 @@ def check(file: Path, overrides: tuple[str, ...], offline: bool) -> None:
         sys.exit(2)
     scenario = with_credentials(loaded.scenario, quiet=False)
     unused = _unused(scenario.target) if "tls" in loaded.document["target"] else ()
-    for line in (*plan(scenario), *unused, *_outlook(scenario, offline)):
+    for line in (*plan(scenario), _agents(scenario), *unused, *_outlook(scenario, offline)):
         click.echo(line)
+
+
+def _agents(scenario: Scenario) -> str:
+    """How many processes would make the load on this machine, unless --agents says otherwise."""
+    from loadgen.engine.environment import usable_cores
+    from loadgen.experiments.agents import agents_of
+
+    agents = agents_of(scenario, None, usable_cores())
+    return f"agents: {agents.number} ({agents.why})"
 
 
 def _unused(target: Target) -> Iterator[str]:

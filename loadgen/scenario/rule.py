@@ -66,7 +66,7 @@ def _share(subject: str, sign: str, limit: str) -> float:
         raise ValueError(f"{subject} compared with <, <= or ==")
     share = _limit(units.share, limit)
     if share == 0 and sign == "<":
-        raise ValueError(f"a limit that can be met: nothing is below 0%; write {subject} <= 0%")
+        raise ValueError(f"a limit that can be met: nothing is below 0%; as a threshold, write {subject} <= 0%")
     if share == 1 and sign == "<=":
         raise ValueError(f"a limit below 100%: {subject} <= 100% always holds")
     return share
