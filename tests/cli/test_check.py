@@ -69,7 +69,9 @@ def said(tmp_path: Path, phases: str, order: str = "once", rows: int = 2, rest: 
     (tmp_path / "s.yaml").write_text(FED.replace("ORDER", order).replace("PHASES", phases) + rest)
     result = CliRunner().invoke(check, [str(tmp_path / "s.yaml"), "--offline"])
     assert result.exit_code == 0, result.stderr
-    return [line for line in result.stdout.splitlines() if not line.startswith(("fed", "budget", "thresholds"))]
+    return [
+        line for line in result.stdout.splitlines() if not line.startswith(("fed", "budget", "thresholds", "agents"))
+    ]
 
 
 def test_invocations_are_counted_with_the_rows_of_a_feeder_that_is_read_once(tmp_path: Path) -> None:
