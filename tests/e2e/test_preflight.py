@@ -137,7 +137,7 @@ def test_an_event_of_7_mb_ends_the_run(loadgen: Loadgen, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "kind",
     [
-        "kind: cold-starts\ncold-starts: {induce: [gap], gap: 2s, cold: 30, warm: 300}",
+        "kind: cold-starts\ncold-starts: {induce: [gap], cold: 30, warm: 300}",
         "kind: capacity\ncapacity: {slo: [latency.p99 < 250ms], from: 1/s, to: 50/s, confirm: 30s}",
         "kind: memory\nmemory: {sizes: [128MB, 512MB], by: header, blocks: 20, rounds: 3}",
     ],
