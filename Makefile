@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # compiled where there is a C compiler, see setup.py; a change to any of them makes a new build
 HOT_PATH := $(wildcard loadgen/*/*.pxd loadgen/*/*.pyx) $(patsubst %.pxd,%.py,$(wildcard loadgen/*/*.pxd))
-HOT_PATH_TESTS := tests/engine tests/measure tests/fleet tests/e2e/test_totals.py tests/e2e/test_run.py tests/e2e/test_hostile_servers.py
+HOT_PATH_TESTS := tests/engine tests/fleet tests/measure/test_recorder.py tests/measure/test_bills.py tests/measure/test_merge.py \
+  tests/e2e/test_agents.py tests/e2e/test_totals.py tests/e2e/test_hostile_servers.py
 BUILD := $(BIN)/python -c 'from loadgen.build import build; print(build())'
 
 .DEFAULT_GOAL := help

@@ -28,3 +28,17 @@ def pytest_sessionstart() -> None:
         sources = [compiled.with_name(stem + suffix) for suffix in (".py", ".pxd", ".pyx")]
         if any(source.exists() and source.stat().st_mtime > compiled.stat().st_mtime for source in sources):
             pytest.exit(f"{compiled} is older than its source: make test builds it anew", 4)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spread the tests of whole runs, which mostly wait, evenly among the others, which compute.
+
+    Each worker begins with a stretch of the list; with all runs in one stretch the others would be long done.
+    """
+    runs = [item for item in items if "e2e" in item.path.parts]
+    if not runs:
+        return
+    others = [item for item in items if "e2e" not in item.path.parts]
+    spread = [((index + 0.5) / len(runs), item) for index, item in enumerate(runs)]
+    spread += [((index + 0.5) / len(others), item) for index, item in enumerate(others)]
+    items[:] = [item for _, item in sorted(spread, key=lambda entry: entry[0])]
