@@ -48,6 +48,7 @@ from loadgen.functiongraph.codes import TOKEN_EXPIRED, canonical
 from loadgen.functiongraph.outcome import LASTING, Outcome
 from loadgen.functiongraph.remedy import clock_advice, remedy
 from loadgen.functiongraph.request import request_template
+from loadgen.functiongraph.response import REDIRECTING
 from loadgen.functiongraph.token import IamError
 from loadgen.history.rundir import RunDirectory, RunDirectoryError
 from loadgen.measure import hlog
@@ -282,10 +283,8 @@ class Runner:
             facts.outcome.value, facts.reason, facts.status or None, answer.latency_ns, facts.request_id, advice
         )
         self._observer.preflight(result)
-        if facts.outcome in LASTING and not self._force:
-            raise RunFailedError(
-                f"pre-flight: {advice} No load was sent, as it would fare no better; --force sends it."
-            )
+        if (facts.outcome in LASTING or facts.status in REDIRECTING) and not self._force and advice is not None:
+            raise RunFailedError(f"pre-flight: {advice} {_no_load(facts.outcome)}")
         if advice is not None:
             self._note(f"warning: pre-flight: {advice} The run goes on.")
         target = self._scenario.target
@@ -667,6 +666,13 @@ async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+def _no_load(outcome: Outcome) -> str:
+    """Why no load follows such a pre-flight, which was one call, and on an instance that was not there yet."""
+    if outcome in (Outcome.TIMEOUT, Outcome.FUNCTION_ERROR):
+        return "No load was sent, as it would hardly fare better; if one call in some does this, --force sends it."
+    return "No load was sent, as it would fare no better; --force sends it."
 
 
 def _remedy(answer: Answer, scenario: Scenario) -> str:

@@ -50,5 +50,5 @@ LASTING = frozenset(
 """Outcomes that load makes no better: at the pre-flight each ends the run, unless it is forced.
 
 The others may be gone with the next call: a quota that others used up (throttled), a gateway between two states, a
-platform that failed once.
+platform that failed once. A function's answer that leads elsewhere (3xx) is one of its platform, and lasts.
 """

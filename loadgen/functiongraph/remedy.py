@@ -17,7 +17,7 @@ from loadgen.functiongraph.codes import TOKEN_EXPIRED, canonical
 from loadgen.functiongraph.envelope import error_body
 from loadgen.functiongraph.facts import Facts
 from loadgen.functiongraph.outcome import Outcome
-from loadgen.functiongraph.response import CONTRADICTING
+from loadgen.functiongraph.response import CONTRADICTING, REDIRECTING
 from loadgen.functiongraph.signature import MAX_SKEW_S
 from loadgen.functiongraph.urn import endpoint_region
 from loadgen.scenario.model import FunctionTarget, IamAuth, KeyAuth, NoAuth, Target
@@ -292,7 +292,7 @@ def _refused(target: FunctionTarget) -> str:
 
 def _for_outcome(facts: Facts, target: Target) -> str:
     function = isinstance(target, FunctionTarget)
-    if 300 <= facts.status < 400:
+    if facts.status in REDIRECTING:
         return "that leads elsewhere, and nothing is followed. Check target.endpoint, its https:// or http:// included"
     match facts.outcome:
         case Outcome.AUTH if isinstance(target, FunctionTarget):

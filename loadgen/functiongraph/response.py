@@ -66,7 +66,8 @@ REDIRECT = "redirect"
 CONTRADICTING = "contradicting_headers"
 """The reason of an answer whose headers contradict each other."""
 
-_REDIRECTING = frozenset({301, 302, 303, 307, 308})
+REDIRECTING = frozenset({301, 302, 303, 307, 308})
+"""Statuses that send the client elsewhere, if the answer says where to."""
 
 _OK = Outcome.OK
 _V0 = ResponseVersion.V0
@@ -120,7 +121,7 @@ def classify_http(status: int, headers: Mapping[bytes, bytes], body: bytes) -> F
     if 200 <= status < 300:
         return Facts(_OK, "ok", status, None, request_id)
     if 300 <= status < 400:
-        leads = status in _REDIRECTING and headers.get(_LOCATION)
+        leads = status in REDIRECTING and headers.get(_LOCATION)
         return Facts(_OK, REDIRECT if leads else _status_slug(status), status, None, request_id)
     return Facts(status_outcome(status), _status_slug(status), status, None, request_id)
 
@@ -273,7 +274,7 @@ def _agreed(headers: Mapping[bytes, bytes]) -> tuple[Mapping[bytes, bytes], bool
         raw = headers.get(name)
         if raw is None or _single(raw):
             continue
-        values = _values(raw, meaning)
+        values = _values(raw, meaning, _PARTS.get(name, _by_commas))
         one = dict(headers) if one is None else one
         if len({said for _, said in values}) == 1:
             one[name] = values[0][0]
@@ -289,16 +290,24 @@ def _single(raw: bytes) -> bool:
     return b"\n" not in raw and (flat or b"," not in raw)
 
 
-def _values(raw: bytes, meaning: Callable[[bytes], Hashable]) -> list[tuple[bytes, Hashable]]:
-    """The values of a header and what each of them means: itself, where it cannot be read."""
+def _values(
+    raw: bytes, meaning: Callable[[bytes], Hashable], parts: Callable[[bytes], list[bytes]]
+) -> list[tuple[bytes, Hashable]]:
+    """The values of a header and what each of them means: itself, where it cannot be read.
+
+    ``parts`` takes apart what a proxy may have folded into one line.
+    """
     values: list[tuple[bytes, Hashable]] = []
-    for line in raw.split(b"\n"):
-        parts = _json_values(line) if line[:1] in (b"{", b"[", b'"') else line.split(b",")
-        folded = [(part, meaning(part)) for part in map(bytes.strip, parts) if part]
+    for line in filter(None, raw.split(b"\n")):  # a header without a value says nothing
+        folded = [(part, meaning(part)) for part in map(bytes.strip, parts(line)) if part]
         if not folded or any(said is None for _, said in folded):  # then its commas are part of one value
             folded = [(line, meaning(line))]
         values += [(part, part if said is None else said) for part, said in folded]
-    return values
+    return values or [(b"", meaning(b""))]
+
+
+def _by_commas(line: bytes) -> list[bytes]:
+    return line.split(b",")
 
 
 def _json_values(line: bytes) -> list[bytes]:
@@ -335,6 +344,10 @@ def _flag_meaning(raw: bytes) -> Hashable:
     return raw.lower() in _TRUE or (raw.lower() not in _FALSE and raw)  # any other text means only itself
 
 
+_PARTS: dict[bytes, Callable[[bytes], list[bytes]]] = {
+    _SUMMARY: _json_values,
+    _BILLING: lambda line: [line],  # its text is documented nowhere, and a comma may be part of it
+}
 _OF_FAILURES = frozenset({_ERROR_CODE, _IS_FUNCTION_ERROR})
 _MEANINGS: dict[bytes, Callable[[bytes], Hashable]] = {
     _ERROR_CODE: _code_meaning,

@@ -6,12 +6,13 @@ may conclude from it. What is judged is
 - the figure itself, where it may be shown (``value``). Times are counted in slots, and a slot that lies on both sides
   of a limit decides nothing: neither what is below it is called broken by rounding, nor what is not below it met.
 - else all that the figure may be, where that agrees (``bounds``): the limits of its interval. A percentile that its
-  sample does not support often has one of them. Starts that were late withhold tails; how late is known, see
-  ``_latest_ns``.
+  sample does not support often has one of them. Starts that were late withhold tails; what these can have been
+  without the lateness, see ``_punctual``.
 
 A threshold on ``latency`` percentiles, or on its maximum, reads ``latency_all``: every planned invocation counts, and
 one that is not ok ranks above every ok one (``loadgen.measure.ranking``). A percentile that falls among those breaks
-every limit. A lower bound can break a rule and never meet it: a cost while a call did not tell what it is billed.
+every limit; where it would not without those that the generator itself missed, the rule is open. A lower bound can
+break a rule and never meet it: a cost while a call did not tell what it is billed.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from loadgen.functiongraph.outcome import Outcome
-from loadgen.measure.health import words
-from loadgen.measure.histogram import Histogram, ceiling, lowest, slot
+from loadgen.measure.health import LOCAL_LIMIT, words
+from loadgen.measure.histogram import Histogram, ceiling, lowest, rank, slot
 from loadgen.measure.merge import NS_PER_US
 from loadgen.measure.percentile import needed
+from loadgen.measure.ranking import is_ok
 from loadgen.measure.summary import MetricSummary, Percentile, PhaseSummary, Reason, ThresholdResult, Verdict
-from loadgen.measure.verdict import withheld
+from loadgen.measure.verdict import TAIL, missed_starts, withheld
 from loadgen.scenario.model import CostRule, Metric, MetricRule, RateRule, Rule, ShareRule
 
 VALUE, BOUNDS = "value", "bounds"
@@ -56,11 +58,6 @@ class Range(NamedTuple):
     low_ns: int | None
     high_ns: int | None
     failed: bool = False
-
-    def wider(self, by_ns: int) -> Range:
-        """The range where the time is known no closer than that."""
-        low_ns = None if self.low_ns is None else max(0, self.low_ns - by_ns)
-        return Range(low_ns, None if self.high_ns is None else self.high_ns + by_ns, self.failed)
 
     def below(self, limit_ns: int) -> bool | None:
         """Whether the time is below a limit; None where it may be either."""
@@ -96,6 +93,8 @@ def evaluate(
 def _evaluate(rule: Rule, phase: PhaseSummary | None, verdict: Verdict) -> ThresholdResult:
     if phase is None:
         return _undecided(rule, f"phase {rule.phase} did not run")
+    if not phase.planned:
+        return _undecided(rule, "no invocation was planned")
     metric = _judged(rule) if isinstance(rule, MetricRule) else "cost" if isinstance(rule, CostRule) else None
     reason = withheld(verdict, rule.phase, metric, None, rule.start if isinstance(rule, MetricRule) else None)
     if reason is not None:
@@ -132,7 +131,8 @@ def _metric(rule: MetricRule, phase: PhaseSummary, verdict: Verdict) -> Threshol
             own = _of_slot(max(0, summary.max - 1), failed=bool(summary.failed))
             if late is None:
                 return _by_value(rule, phase, summary, summary.max, own)
-            return _by_range(rule, phase, summary, own.wider(_latest_ns(phase)), f"withheld: {late.message}")
+            most_ns = None if own.failed else own.high_ns
+            return _by_range(rule, phase, summary, _punctual(phase, summary, most_ns), f"withheld: {late.message}")
         case "min":
             assert summary.min is not None
             within = _of_slot(summary.min, failed=summary.failed == summary.count)
@@ -185,9 +185,9 @@ def _by_bounds(
     """By the limits of a percentile that may not be shown, or whose calls were late."""
     low_ns = found.least if found.low is None else found.low
     high_ns = None if found.high_failed else found.most if found.high is None else found.high
-    within = Range(low_ns, high_ns, found.low_failed)
     if late is not None:
-        return _by_range(rule, phase, summary, within.wider(_latest_ns(phase)), f"withheld: {late.message}")
+        return _by_range(rule, phase, summary, _punctual(phase, summary, high_ns), f"withheld: {late.message}")
+    within = Range(low_ns, high_ns, found.low_failed)
     enough = needed(found.p)
     if enough is not None and summary.count >= enough:
         why = f"too few independent samples: slow ones come together, and p{found.p:g} is open"
@@ -198,22 +198,33 @@ def _by_bounds(
     return _by_range(rule, phase, summary, within, why)
 
 
-def _latest_ns(phase: PhaseSummary) -> int:
-    """How late the latest start was, whatever its outcome: no time of the phase is off by more.
+def _punctual(phase: PhaseSummary, summary: MetricSummary, most_ns: int | None) -> Range:
+    """What a tail that is at most so long would have been, had every start been on time.
 
-    A start that was late by L has a latency that is too long by L. Had it come L sooner, to a queue that others had not
-    left yet, it would have waited L longer at most, for who comes sooner does not leave later. So every time is known
-    within L of what it would have been, up or down, and with it every rank: a value to which each of so many can be
-    moved by L moves by no more.
+    Longer by the lateness L of the latest start at most: a start that comes L sooner to a queue that others have not
+    left yet waits L longer at most, for who comes sooner does not leave later. But far shorter, perhaps: a heap of late
+    starts meets cold starts and refusals that punctual ones would not have met. From below only the percentiles bound
+    it that are not withheld.
     """
-    found = [metrics["late"].max for metrics in (phase.metrics, *phase.by_outcome.values()) if "late" in metrics]
-    return max((each for each in found if each is not None), default=0)
+    late = [metrics["late"].max for metrics in (phase.metrics, *phase.by_outcome.values()) if "late" in metrics]
+    latest_ns = max((each for each in late if each is not None), default=0)
+    body = max((each for each in summary.percentiles if each.p < TAIL and each.low is not None), key=_p, default=None)
+    low_ns, failed = (None, False) if body is None else (body.low, body.low_failed)
+    return Range(low_ns, None if most_ns is None else most_ns + latest_ns, failed)
+
+
+def _p(percentile: Percentile) -> float:
+    return percentile.p
 
 
 def _by_value(
     rule: MetricRule, phase: PhaseSummary, summary: MetricSummary, value: int, within: Range
 ) -> ThresholdResult:
     passed = within.below(rule.limit_ns)
+    missed = _missed(phase)
+    at = summary.count if rule.percentile is None else rank(rule.percentile, summary.count)
+    if within.failed and is_ok(at, summary.count - summary.failed + missed):
+        return _undecided(rule, _ours(missed, _failed(phase)))
     if passed is None:
         why = f"the limit lies within what the figure is known to: {within}"
     elif within.failed:
@@ -230,6 +241,9 @@ def _by_range(
 ) -> ThresholdResult:
     """By all that a figure may be; ``without`` says why it may not be judged itself."""
     passed = within.below(rule.limit_ns)
+    missed = _missed(phase)
+    if within.failed and summary.failed <= missed:
+        return _undecided(rule, _ours(missed, _failed(phase)))
     if passed is None:
         return _undecided(rule, f"{without.rstrip('.')}; it may be {within}{_over(rule, phase, summary)}")
     agrees = "below the limit" if passed else "not below it"
@@ -237,6 +251,16 @@ def _by_range(
     return ThresholdResult(
         rule.text, None, passed, f"{without.rstrip('.')}; {why}{_over(rule, phase, summary)}", BOUNDS
     )
+
+
+def _missed(phase: PhaseSummary) -> int:
+    """Planned invocations that are not ok for reasons of the generator and its machine; few, or the run is invalid."""
+    return missed_starts(phase.reasons) + phase.reasons.get(LOCAL_LIMIT, 0)
+
+
+def _ours(missed: int, what: str) -> str:
+    """Why a rule is open that only what the generator missed would break."""
+    return f"{what}; {missed} of these were missed by the load generator itself, and without them it may hold"
 
 
 def _failed(phase: PhaseSummary) -> str:
@@ -263,11 +287,12 @@ def _over(rule: MetricRule, phase: PhaseSummary, summary: MetricSummary) -> str:
 
 
 def _share(rule: ShareRule, phase: PhaseSummary) -> ThresholdResult:
-    if not phase.planned:
-        return _undecided(rule, "no invocation was planned")
     count = _COUNTED[rule.what](phase)
     value = count / phase.planned
     passed = _HOLDS[rule.sign](value, rule.limit)
+    ours = _missed(phase) if rule.what in ("errors", "dropped") else 0
+    if _HOLDS[rule.sign]((count - ours) / phase.planned, rule.limit) != passed:
+        return ThresholdResult(rule.text, value, None, _ours(ours, f"{count} of {phase.planned} planned invocations"))
     return ThresholdResult(rule.text, value, passed, f"{count} of {phase.planned} planned invocations", VALUE)
 
 
@@ -289,7 +314,9 @@ def _cost(rule: CostRule, phase: PhaseSummary) -> ThresholdResult:
         return ThresholdResult(rule.text, value, False, "not below the limit", VALUE)
     if billing.unmetered:
         return ThresholdResult(rule.text, value, None, f"at least this: {untold}")
-    return ThresholdResult(rule.text, value, True, f"{billing.requests} invocations, free tier left out", VALUE)
+    free = f", {billing.refused} refused ones taken as free" if billing.refused else ""
+    why = f"{billing.requests} invocations, free tier left out{free}"
+    return ThresholdResult(rule.text, value, True, why, VALUE)
 
 
 def _undecided(rule: Rule, why: str) -> ThresholdResult:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from loadgen.functiongraph.outcome import CENSORED
+from loadgen.functiongraph.outcome import CENSORED, Outcome
 from loadgen.measure.percentile import needed
 from loadgen.measure.summary import MetricSummary, Percentile, PhaseSummary, Reason, Summary, Verdict
 from loadgen.measure.verdict import withheld
@@ -102,6 +102,9 @@ def shown(view: View, metric: str, statistic: float | str) -> Figure:
     reason = withholding(view, metric, statistic)
     if reason is not None:
         return Withheld(_because(reason), units.printable(reason.rule))
+    failed = view.phase.planned - view.phase.outcomes.get(Outcome.OK.value, 0)
+    if metric == "latency_all" and failed and not distribution.failed:
+        return Withheld("An earlier version wrote this summary, in which what failed stands by its time.", "not ranked")
     censored = metric == "latency_all" and any(view.phase.outcomes.get(outcome.value) for outcome in CENSORED)
     if isinstance(statistic, str):
         return _extreme(distribution, metric, statistic, censored)

@@ -15,7 +15,7 @@ from msgspec import Struct
 from loadgen.functiongraph.outcome import Outcome
 from loadgen.measure.ranking import percentile_fails
 from loadgen.measure.summary import PhaseSummary, Reason, Summary, ThresholdResult
-from loadgen.measure.threshold import VALUE
+from loadgen.measure.threshold import BOUNDS, VALUE
 from loadgen.measure.verdict import missed_starts
 from loadgen.report import units
 from loadgen.report.figures import DASH, FAILED, TOO_FEW, Shown, View, Withheld, phases, shown, totals
@@ -459,8 +459,9 @@ def _count(name: str, n: int, planned: int, rate: str = "", tone: str = "") -> t
 def _threshold(result: ThresholdResult) -> tuple[Cell, ...]:
     mark = {True: Cell("pass", tone="good"), False: Cell("FAIL", tone="bad"), None: Cell("undecided", tone="warn")}
     measured = DASH if result.value is None else _measured(result.rule, result.value)
-    if result.passed is None and result.value is not None and re.search(r"\bcost\b", result.rule):
-        measured = f"≥{units.GAP}{measured}"  # not every call told its bill
+    of_money = re.match(r"(?:[^:]*:)?cost\b", result.rule) is not None
+    if of_money and result.value is not None and (result.passed is None or result.decided_by == BOUNDS):
+        measured = f">{units.GAP}{measured}"  # not every call told its bill
     if result.value is None and result.decided_by == VALUE:  # the figure is that of a call that is not ok
         measured = FAILED
     return mark[result.passed], Cell(units.printable(result.rule)), Cell(measured), Cell(units.printable(result.why))

@@ -30,6 +30,7 @@ _FORM = re.compile(
     r"(?:(?P<phase>[A-Za-z0-9][A-Za-z0-9_-]*):)?(?P<subject>[a-z0-9_.]+)\s*(?P<sign>[<>]=?|==?)\s*(?P<limit>.*\S)"
 )
 _PERCENTILE = re.compile(r"p([0-9]{1,2}(?:\.[0-9]{1,6})?)\Z")
+_RESOLUTION_NS = 1_000
 _EXAMPLES = "a rule such as latency.p99 < 250ms, errors < 0.1% or achieved_rate > 100/s"
 
 
@@ -53,7 +54,7 @@ def parse(text: str) -> Rule:
         return ShareRule(text, phase, subject, _share(subject, sign, limit), sign)
     start, metric, statistic, percentile = _metric(subject)
     _expect_sign(subject, sign, "<")
-    return MetricRule(text, phase, start, metric, statistic, percentile, _limit(units.positive_duration, limit))
+    return MetricRule(text, phase, start, metric, statistic, percentile, _limit(_measurable, limit))
 
 
 def _share(subject: str, sign: str, limit: str) -> float:
@@ -77,6 +78,13 @@ def _positive_money(text: str) -> Money:
     if not money.amount:
         raise ValueError("an amount above zero, as nothing costs less")
     return money
+
+
+def _measurable(text: str) -> int:
+    ns = units.positive_duration(text)
+    if ns < _RESOLUTION_NS:
+        raise ValueError("a time of at least 1us, in which times are counted,")
+    return ns
 
 
 def _limit(read: Callable[[str], T], limit: str) -> T:

@@ -111,13 +111,16 @@ class Calls:
         """The successful calls of a size that were surely warm, the only ones whose times are compared."""
         return (call for call in self.of[size] if call.ok and call.start == WARM)
 
-    def judged(self, size: int) -> Iterator[Call]:
-        """The calls of a size that rules are about: all but cold ones, and successful ones that may have been.
+    def judged(self, size: int, *, times: bool) -> Iterator[Call]:
+        """The calls of a size that rules are about, rules about ``times`` or about failures alone: all but cold ones.
 
-        One that failed stands above all that did not, and would whether it was cold or warm.
+        Of those that may have been cold, the successful ones have times that nobody can judge; one that failed stands
+        above all that did not, and would whether it was cold or warm.
         """
         return (
-            call for call in self.of[size] if call.start in (WARM, REFUSED) or (call.start == UNSURE and not call.ok)
+            call
+            for call in self.of[size]
+            if call.start in (WARM, REFUSED) or (call.start == UNSURE and not (times and call.ok))
         )
 
     def instances(self, size: int) -> int:

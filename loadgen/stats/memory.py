@@ -250,7 +250,7 @@ class _Comparison:
         return cells
 
     def _evidence(self, rule: Rule, size: int) -> Evidence:
-        calls = list(self._calls.judged(size))
+        calls = list(self._calls.judged(size, times=isinstance(rule, MetricRule)))
         marks = [breaks(rule, call) for call in calls]
         clusters = marks
         if sum(marks) < _MARKED and isinstance(rule, MetricRule):

@@ -95,7 +95,8 @@ def test_rules_are_about_every_call_that_failed_but_for_cold_ones() -> None:
     row = [sample(n, 100 * n, 100 * n + 100, outcome="ok" if n < 2 else "gateway") for n in range(6)]
     calls.add([*row, sample(6, 600, 700)], (128,), 1, fresh=True)
     assert [call.start for call in calls.of[128]] == ["cold", "warm", "warm", *["unsure"] * 4]
-    assert [call.outcome for call in calls.judged(128)] == ["ok", *["gateway"] * 4]
+    assert [call.outcome for call in calls.judged(128, times=True)] == ["ok", *["gateway"] * 4]
+    assert [call.outcome for call in calls.judged(128, times=False)] == ["ok", *["gateway"] * 4, "ok"]
 
 
 def test_silence_between_rounds_ends_all_instances() -> None:
