@@ -202,10 +202,12 @@ class Agent:
         """Give away what can be done without, for other agents."""
         numbers: Ranges = ()
         workers = since_ns = 0
-        if message.workers:
+        if message.due_ns is not None:
             if self._last_run is not None:  # what a run that is over had is of no more use to it
-                workers, since_ns = self._last_run.cede_workers()
-        elif self._run is not None:  # what was left at its end is in the last frame
+                workers, since_ns = self._last_run.cede_workers(message.due_ns)
+        elif self._run is None:
+            return  # what was left at its end is in the last frame, which is the answer
+        else:
             numbers = self._run.cede_starts()
         given = Ceded(self._plan.agent, self._began_ns, message.deal, numbers, workers, since_ns)
         self._send(messages.encode(given))
@@ -219,7 +221,7 @@ class Agent:
     def grant_workers(self, message: GrantWorkers) -> None:
         """Take workers of other agents, or learn that they have none."""
         if self._last_run is not None:
-            self._last_run.grant_workers(message.workers, message.since_ns, notice=message.notice)
+            self._last_run.grant_workers(message.workers, message.since_ns, message.waiting_ns)
 
     def renew(self, message: Renew) -> None:
         """Take a new token for every start from now on."""

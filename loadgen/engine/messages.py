@@ -78,10 +78,13 @@ class Go(Struct, frozen=True, tag="go"):
 
 
 class Cede(Struct, frozen=True, tag="cede"):
-    """Say in a Ceded what you can do without: workers, or starts. ``deal`` is the number of this request."""
+    """Say in a Ceded what you can do without: starts, or workers for a start that fell due at ``due_ns``.
+
+    ``deal`` is the number of this request. An agent whose run has ended answers one for starts with its last frame.
+    """
 
     deal: int
-    workers: bool
+    due_ns: int | None = None
 
 
 class GrantStarts(Struct, frozen=True, tag="grant_starts"):
@@ -93,12 +96,12 @@ class GrantStarts(Struct, frozen=True, tag="grant_starts"):
 class GrantWorkers(Struct, frozen=True, tag="grant_workers"):
     """Have so many workers more, which could have been used since ``since_ns``; 0: since then nobody has had any.
 
-    ``notice`` says that others still wait for workers.
+    ``waiting_ns`` is when the oldest start fell due that waits at yet another agent, null where none does.
     """
 
     workers: int
     since_ns: int
-    notice: bool
+    waiting_ns: int | None
 
 
 class Renew(Struct, frozen=True, tag="renew"):

@@ -33,7 +33,7 @@ cdef class Run:
 cdef class OpenRun(Run):
     cdef object _schedule, _max_lag_ns, _stage, _alarm, _scarce
     cdef bint _until_idle, _available, _exhausted_schedule, _short_of_workers, _short, _on_notice
-    cdef long long _limit, _left, _available_since_ns, _full_since_ns, _owed_ns, _grace_from_ns
+    cdef long long _limit, _left, _available_since_ns, _full_since_ns, _elsewhere_ns, _owed_ns, _grace_from_ns
     cdef long long _load_end_ns, _index, _due_ns
 
     @cython.locals(worker=Worker, free=list, due=cython.longlong, since=cython.longlong, now=cython.longlong,

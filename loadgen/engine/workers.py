@@ -42,7 +42,8 @@ from loadgen.measure.recorder import Recorder
 _LAST_STARTS_NS = 100_000_000  # a wake-up is never punctual to the µs; starts due before the end may be this late
 _PUNCTUAL_NS = 1_000_000  # a start less late than this has cost no other start its turn
 _DROPS_AT_ONCE = 500  # some 200 µs: starts never reached are counted in slices, so that answers are still read on time
-_NEVER_NS = 1 << 62
+_FAIR_NS = 5_000_000  # a start that has waited longer by this and a quarter at another agent gets the next worker
+_NEVER_NS = 1 << 61
 _UNLIMITED = -1
 
 
@@ -218,14 +219,17 @@ class Run:
         """Take what others had left; nothing means that they have nothing, either."""
         raise NotImplementedError
 
-    def cede_workers(self) -> tuple[int, int]:
-        """Give away workers: how many, and since when they could have been used; 0, and since when there are none."""
+    def cede_workers(self, due_ns: int) -> tuple[int, int]:
+        """Give away workers for a start that was due then: how many, and since when they could have been used.
+
+        Without any it is 0, and since when there are none.
+        """
         return 0, self._begin_ns
 
-    def grant_workers(self, workers: int, since_ns: int, *, notice: bool) -> None:
+    def grant_workers(self, workers: int, since_ns: int, waiting_ns: int | None) -> None:
         """Take workers that could have been used since then; 0 means that since then all others are known to have none.
 
-        ``notice`` says whether others still wait for any.
+        ``waiting_ns`` is when the oldest start fell due that waits at another agent, None where none does.
         """
 
     def _may_wait(self) -> bool:
@@ -286,6 +290,7 @@ class OpenRun(Run):
         # when no agent had a worker, as far as that is known and the next start has to do with it
         self._scarce = deque([(terms.begin_ns, _NEVER_NS)] if terms.others is None else [])
         self._short = self._on_notice = False
+        self._elsewhere_ns = 0  # how long the oldest start at another agent had waited, when that was last heard
         self._owed_ns = 0
         self._short_of_workers = False
         self._grace_from_ns = self._load_end_ns = self._end_ns
@@ -341,9 +346,12 @@ class OpenRun(Run):
         self._in_flight -= 1
         self._pool.free.append(worker)
         if not self._available and self._in_flight < self._limit:
-            self._available, self._available_since_ns = True, at_ns
-            if self._stage == self._dispatch:
-                self._dispatch()
+            if self._elsewhere_ns > _FAIR_NS and self._waits_longer_elsewhere(at_ns):
+                self._give_way(at_ns)
+            else:
+                self._available, self._available_since_ns = True, at_ns
+                if self._stage == self._dispatch:
+                    self._dispatch()
         if self._on_notice:
             self._offer(at_ns)
         if not self._in_flight and (
@@ -412,8 +420,12 @@ class OpenRun(Run):
         return without
 
     def _waited_until(self, at_ns: int) -> int:
-        """For how long until then the next start has waited for a worker that no agent had, for no fault of ours."""
-        return max(0, self._without_until(at_ns) - self._owed_ns)
+        """For how long until then the next start has waited for a worker that no agent had, for no fault of ours.
+
+        What is owed and time in which another agent may have had one are the same time as far as is known: the longer
+        of them is ours, and not their sum.
+        """
+        return max(0, min(self._without_until(at_ns), at_ns - self._due_ns - self._owed_ns))
 
     def _start(self) -> bool:
         """Start what is due; whether the phase may go on."""
@@ -514,21 +526,21 @@ class OpenRun(Run):
         self._lacking = False
         self._left += size(numbers)
         self._denied = not numbers
-        if self._stage == self._dispatch:
+        if self._stage == self._dispatch and (numbers or self._clock() < self._end_ns):
             self._dispatch()
 
-    def cede_workers(self) -> tuple[int, int]:
+    def cede_workers(self, due_ns: int) -> tuple[int, int]:
         """Give away half of the workers that no start waits for; with none of them, the next ones are offered."""
         room = self.room
         if not room:
-            self._on_notice = True
+            self._on_notice, self._elsewhere_ns = True, self._clock() - due_ns
             return 0, self._full_since_ns
         return self._give(room - room // 2 if self._stage == self._dispatch else room), self._available_since_ns
 
-    def grant_workers(self, workers: int, since_ns: int, *, notice: bool) -> None:
+    def grant_workers(self, workers: int, since_ns: int, waiting_ns: int | None) -> None:
         """Take workers that could have been used since then; 0 means that since then all others are known to have none.
 
-        ``notice`` says whether others still wait for any.
+        ``waiting_ns`` is when the oldest start fell due that waits at another agent, None where none does.
         """
         scarce = self._scarce
         if not workers:
@@ -538,7 +550,8 @@ class OpenRun(Run):
         if self._is_scarce():
             scarce.append((scarce.pop()[0], since_ns))
         self._short = False
-        self._on_notice = notice
+        self._on_notice = waiting_ns is not None
+        self._elsewhere_ns = 0 if waiting_ns is None else self._clock() - waiting_ns
         self._limit += workers
         if self._in_flight < self._limit:
             if not self._available:
@@ -553,6 +566,21 @@ class OpenRun(Run):
         room = self.room
         if room and self._others is not None:
             self._others.offer(self._give(room), since_ns)
+
+    def _waits_longer_elsewhere(self, at_ns: int) -> bool:
+        """Whether the oldest start at another agent has waited clearly longer than the next one here."""
+        own_ns = max(0, at_ns - self._due_ns)
+        return self._stage == self._dispatch and self._elsewhere_ns > own_ns + own_ns // 4 + _FAIR_NS
+
+    def _give_way(self, since_ns: int) -> None:
+        """Give a worker that was just freed to the start that has waited longest, rather than to the next one here.
+
+        It is given once: what waits there then is not known.
+        """
+        self._elsewhere_ns = 0
+        self._limit -= 1
+        if self._others is not None:
+            self._others.offer(1, since_ns)
 
     def _give(self, workers: int) -> int:
         self._limit -= workers

@@ -81,15 +81,25 @@ class Dealer:
             return []
         to = min(self._waiting, key=lambda agent: self._waiting[agent], default=ceded.agent)
         self._waiting.pop(to, None)
-        return [(to, GrantWorkers(ceded.workers, ceded.since_ns, bool(self._waiting)))]
+        return [(to, GrantWorkers(ceded.workers, ceded.since_ns, self._oldest()))]
 
-    def ended(self, agent: int, left: Ranges, grants: int) -> None:
+    def ended(self, agent: int, left: Ranges, grants: int) -> list[Told]:
         """An agent has ended the phase, with so much left to start, and after it got so many grants of starts."""
         if agent >= self._agents:
-            return  # it took no part
+            return []  # it took no part
         self._ended.add(agent)
         self._waiting.pop(agent, None)
         self._pool = united(self._pool, left, *self._granted[agent][grants:])
+        deal = self._deal
+        if deal is None or deal.lack.due_ns is not None:
+            return []
+        deal.open.discard(agent)
+        deal.numbers, self._pool = united(deal.numbers, self._pool), ()
+        return self._closed(deal)
+
+    def _oldest(self) -> int | None:
+        """When the oldest start fell due that waits for a worker."""
+        return min(self._waiting.values(), default=None)
 
     def _next(self) -> list[Told]:
         """Begin to serve the next request, if none is being served."""
@@ -100,11 +110,12 @@ class Dealer:
         others = {agent for agent in range(self._agents) if agent != lack.agent}
         deal = self._deal = _Deal(lack, self._deals, others)
         if lack.due_ns is None:
+            deal.open -= self._ended  # what these had left is in the pool
             deal.numbers, self._pool = self._pool, ()
-        if deal.numbers or not others:
+        if deal.numbers or not deal.open:
             deal.open = set()
             return self._closed(deal)
-        return [(agent, Cede(deal.number, lack.due_ns is not None)) for agent in sorted(others)]
+        return [(agent, Cede(deal.number, lack.due_ns)) for agent in sorted(deal.open)]
 
     def _closed(self, deal: _Deal) -> list[Told]:
         """Grant what a request brought, once everybody has answered, and serve the next one."""
@@ -122,10 +133,10 @@ class Dealer:
             self._granted[agent].append(deal.numbers)
             return [(agent, GrantStarts(deal.numbers))]
         if deal.workers:
-            return [(agent, GrantWorkers(deal.workers, deal.since_ns, bool(self._waiting)))]
+            return [(agent, GrantWorkers(deal.workers, deal.since_ns, self._oldest()))]
         if agent not in self._ended:
             self._waiting[agent] = deal.lack.due_ns
-        return [(agent, GrantWorkers(0, deal.scarce_since_ns, bool(self._waiting)))]
+        return [(agent, GrantWorkers(0, deal.scarce_since_ns, None))]
 
     @staticmethod
     def _add_workers(deal: _Deal, ceded: Ceded) -> None:

@@ -183,10 +183,8 @@ class LocalFleet:
             case Ceded():
                 told = self._dealer.ceded(report)
             case _:
-                if report.final:
-                    self._dealer.ended(report.agent, report.left, report.grants)
                 self._received.put_nowait(report)
-                return
+                told = self._dealer.ended(report.agent, report.left, report.grants) if report.final else []
         for agent, message in told:
             self._tell(self._agents[agent], message)
 

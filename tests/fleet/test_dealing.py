@@ -129,21 +129,22 @@ class Member:
         self.over = True
         self.samples = self.run.recorder.now.samples
         left, grants, number = self.run.left, self.grants, self._number
-        self._crowd.post("from", number, lambda: self._crowd.dealer.ended(number, left, grants))
+        self._crowd.post("from", number, lambda: self._crowd.tell(self._crowd.dealer.ended(number, left, grants)))
 
     def hear(self, message: Cede | GrantStarts | GrantWorkers) -> None:
         match message:
-            case Cede(deal, workers=True):
-                ceded, since_ns = self.run.cede_workers()
+            case Cede(deal, due_ns) if due_ns is not None:
+                ceded, since_ns = self.run.cede_workers(due_ns)
                 self._give(Ceded(self._number, 0, deal, (), ceded, since_ns))
             case Cede(deal):
-                self._give(Ceded(self._number, 0, deal, () if self.over else self.run.cede_starts()))
+                if not self.over:
+                    self._give(Ceded(self._number, 0, deal, self.run.cede_starts()))
             case GrantStarts(numbers):
                 if not self.over:
                     self.grants += 1
                     self.run.grant_starts(numbers)
-            case GrantWorkers(workers, since_ns, notice):
-                self.run.grant_workers(workers, since_ns, notice=notice)
+            case GrantWorkers(workers, since_ns, waiting_ns):
+                self.run.grant_workers(workers, since_ns, waiting_ns)
 
     def lack_starts(self) -> None:
         self._ask(Lack(self._number, 0))
@@ -405,11 +406,60 @@ def test_workers_send_every_number_once_and_tell_what_is_left_however_long_messa
 
 def test_what_is_given_to_an_agent_that_has_just_ended_is_not_lost() -> None:
     dealer = Dealer(2, 0)
-    assert dealer.lack(Lack(0, 0)) == [(1, Cede(1, workers=False))]
+    assert dealer.lack(Lack(0, 0)) == [(1, Cede(1))]
     assert dealer.ceded(Ceded(1, 0, 1, ((5, 9),))) == [(0, GrantStarts(((5, 9),)))]
     dealer.ended(0, (), 0)  # it ended before it heard of that
     dealer.ended(1, ((3, 5),), 0)
     assert dealer.left == ((3, 9),)
+
+
+def test_what_an_ended_agent_had_left_is_there_for_who_asked_before_that_was_known() -> None:
+    """Its last frame is the answer: an agent that has ended gives nothing away beside it."""
+    dealer = Dealer(2, 0)
+    assert dealer.lack(Lack(0, 0)) == [(1, Cede(1))]
+    assert dealer.ended(1, ((0, 50),), 0) == [(0, GrantStarts(((0, 50),)))]
+    assert dealer.lack(Lack(0, 0)) == [(0, GrantStarts(()))]  # nobody is left to be asked
+
+
+def test_a_stop_that_crosses_what_is_given_is_no_spent_budget() -> None:
+    """The first agent asks at 5 ms; the second stops before it hears of that, the first with the answer."""
+    crowd = Crowd(2, lambda number: MS)
+    schedules = [[(0, 0), (2, 0), (4, 0), (6, 5 * MS)], [(1, 0), (3, 900 * MS)]]
+    for member, schedule, allowance in zip(crowd.agents, schedules, (3, 50), strict=True):
+        member.run = OpenRun(
+            member.pool,
+            iter(schedule),
+            lambda index: b"%d" % index,
+            member.recorder(closed=False),
+            member.terms(S, ((0, allowance),), rows=False),
+            limit=3,
+            max_lag_ns=None,
+            until_idle=False,
+        )
+    crowd.time.at(6_900_000, crowd.agents[1].run.stop)
+    crowd.time.at(9 * MS, crowd.agents[0].run.stop)
+    crowd.time.run()
+    assert ended(crowd)
+    assert not any(member.run.budget_reached for member in crowd.agents)
+    assert size(crowd.left) == 53 - len(crowd.target.sent)
+
+
+@pytest.mark.parametrize("agents", [2, 4])
+def test_a_target_at_its_limit_looks_the_same_to_several_agents_as_to_one(agents: int) -> None:
+    """Calls are unlike each other, messages take a fifth of a gap, and a fiftieth more falls due than is served."""
+    chance = random.Random(3)
+    offsets, times = [0], [int(chance.expovariate(1 / (20.4 * MS))) + 1 for _ in range(6001)]
+    for _ in range(6000):
+        offsets.append(offsets[-1] + int(chance.expovariate(1 / MS)))
+    crowds = [Crowd(number, lambda number: times[number], way_ns=MS // 5) for number in (1, agents)]
+    for crowd in crowds:
+        open_phase(crowd, offsets, duration_ns=offsets[-1] + 60 * S, limit=20)
+    alone, several = ([lag for _, lag in late_and_waited(crowd.samples())] for crowd in crowds)
+    assert sum(several) == pytest.approx(sum(alone), rel=0.25)
+    assert max(several) <= 2.5 * max(alone)
+    waited, late = (total_us(crowds[1].lag(part)) for part in ("waited", "late"))
+    assert late <= 0.1 * waited
+    assert waited >= 0.9 * total_us(crowds[0].lag("waited"))
 
 
 def test_reports_about_an_earlier_phase_change_nothing() -> None:
@@ -419,7 +469,7 @@ def test_reports_about_an_earlier_phase_change_nothing() -> None:
 
 
 def test_a_worker_that_nobody_waits_for_goes_back_to_who_offered_it() -> None:
-    assert Dealer(2, 0).ceded(Ceded(1, 0, None, workers=2, since_ns=7)) == [(1, GrantWorkers(2, 7, notice=False))]
+    assert Dealer(2, 0).ceded(Ceded(1, 0, None, workers=2, since_ns=7)) == [(1, GrantWorkers(2, 7, None))]
 
 
 def test_what_a_dead_agent_held_is_never_dealt_again() -> None:

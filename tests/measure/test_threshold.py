@@ -353,7 +353,8 @@ def test_a_rule_that_only_what_the_generator_missed_would_break_is_open(reason: 
     outcome = reason.partition("/")[0]
     phase = frame({"ok": [1_000] * 9_999, outcome: [5]}, reasons={reason: 1})
     failed = [metric_rule("max", limit_ns=5 * S), metric_rule("p", 99, limit_ns=5 * S)]
-    for rule in [failed[0], ShareRule("errors == 0", None, "errors", 0.0, "==")]:
+    rules: list[Rule] = [failed[0], ShareRule("errors == 0", None, "errors", 0.0, "==")]
+    for rule in rules:
         result = judged(rule, phase)
         assert (result.passed, result.decided_by) == (None, None)
         assert "1 of these were missed by the load generator itself" in result.why
