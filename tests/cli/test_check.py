@@ -17,7 +17,7 @@ ENVIRONMENT = {"FG_PROJECT_ID": "0123456789abcdef", "FG_TOKEN": "s3cret"}
 def test_the_plan_of_each_example_goes_to_stdout(path: Path, snapshot: SnapshotAssertion) -> None:
     result = CliRunner().invoke(check, [str(path), "--offline"], env=ENVIRONMENT)
     assert (result.exit_code, result.stderr) == (0, "")
-    assert re.sub(r"one drives \S+/s", "one drives N/s", result.stdout) == snapshot  # the build decides that
+    assert re.sub(r"one drives [\d\s]+/s", "one drives N/s", result.stdout) == snapshot  # the build decides that
 
 
 @pytest.mark.parametrize(
