@@ -8,9 +8,10 @@ from hypothesis import HealthCheck, settings
 
 from loadgen.build import COMPILED, build
 
-# how long an example takes is the machine's business
-settings.register_profile("loadgen", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("loadgen")
+# how long an example takes is the machine's business; make soak looks at more of them
+for name, examples in (("quick", 50), ("thorough", 500)):
+    settings.register_profile(name, deadline=None, max_examples=examples, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("quick")
 
 
 def pytest_report_header() -> str:

@@ -317,7 +317,7 @@ KEYS = [
 
 
 @given(st.dictionaries(st.sampled_from(KEYS), SCRAPS | st.lists(SCRAPS, max_size=2), max_size=8))
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 def test_any_document_is_a_scenario_or_located_faults(document: dict[str, Any]) -> None:
     faults: tuple[Fault, ...] = ()
     try:
