@@ -239,9 +239,9 @@ class ThresholdResult(Struct, frozen=True):
     """A threshold and how it ended; ``why`` says so in words.
 
     ``value`` is in the rule's own unit (ns, a share, per second), null where nothing may be shown, and where the figure
-    is no time but that of a call that is not ok. ``passed`` is null
-    where that could not be decided. ``decided_by`` says what did: ``value``, the figure itself; ``bounds``, as every
-    value that the figure may have agrees; null where nothing did.
+    is no time but that of a call that is not ok. ``passed`` is null where that could not be decided. ``decided_by``
+    says what did: ``value``, the figure itself; ``bounds``, as every value that the figure may have agrees; null where
+    nothing did.
     """
 
     rule: str
