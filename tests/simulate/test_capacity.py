@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.simulate.baselines import mutilate, nighthawk
-from tests.simulate.capacity import Case, case, plan, world
+from tests.simulate.capacity import case, plan, world
 from tests.simulate.systems import draw, known
 from tests.simulate.table import quantile
 from tests.simulate.world import play
@@ -13,19 +13,12 @@ from tests.simulate.world import play
 pytestmark = pytest.mark.timeout(240)  # some 20 s of CPU on a machine of its own
 
 
-@pytest.fixture(scope="module")
-def cases() -> list[Case]:
-    """The first systems, as they come."""
-    return [case(truth, baselines=False) for truth in known()[:6]]
-
-
-def test_estimates_are_near_the_true_capacity(cases: list[Case]) -> None:
+def test_estimates_are_near_the_true_capacity_and_no_confirmed_rate_breaks_its_rules() -> None:
+    """Of the first systems, as they come."""
+    cases = [case(truth, baselines=False) for truth in known()[:6]]
     errors = [abs(each.estimate - 1) for each in cases if each.estimate is not None]
     assert len(errors) == len(cases)
     assert quantile(errors, 0.5) <= 0.06
-
-
-def test_no_confirmed_rate_breaks_its_rules(cases: list[Case]) -> None:
     assert [each for each in cases if each.violated is not None and each.violated >= 1.5] == []
     assert any(each.confirmed is not None for each in cases)
 
