@@ -14,6 +14,9 @@ for name, examples in (("quick", 50), ("thorough", 500)):
 settings.load_profile("quick")
 
 
+_EXPERIMENTS = ("test_cold_starts.py", "test_capacity.py", "test_memory.py")
+
+
 def pytest_report_header() -> str:
     return f"loadgen build: {build()}"
 
@@ -32,14 +35,13 @@ def pytest_sessionstart() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Spread the tests of whole runs, which mostly wait, evenly among the others, which compute.
+    """Spread the tests of whole runs, which mostly wait, evenly among the others, which compute; experiments come last.
 
-    Each worker begins with a stretch of the list; with all runs in one stretch the others would be long done.
+    Each worker begins with a stretch of the list; with all runs in one stretch the others would be long done. What an
+    experiment finds out depends on times, and at the end the machine has little else to do.
     """
-    runs = [item for item in items if "e2e" in item.path.parts]
-    if not runs:
-        return
+    experiments = [item for item in items if item.path.name in _EXPERIMENTS and "e2e" in item.path.parts]
+    runs = [item for item in items if "e2e" in item.path.parts and item not in experiments]
     others = [item for item in items if "e2e" not in item.path.parts]
-    spread = [((index + 0.5) / len(runs), item) for index, item in enumerate(runs)]
-    spread += [((index + 0.5) / len(others), item) for index, item in enumerate(others)]
-    items[:] = [item for _, item in sorted(spread, key=lambda entry: entry[0])]
+    spread = [((index + 0.5) / len(part), item) for part in (runs, others) for index, item in enumerate(part)]
+    items[:] = [item for _, item in sorted(spread, key=lambda entry: entry[0])] + experiments
