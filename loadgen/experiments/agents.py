@@ -41,8 +41,10 @@ class Agents(Struct, frozen=True):
 
 def agents_of(scenario: Scenario, asked: int | None, cores: int) -> Agents:
     """The agents of a run on a machine with so many usable cores; ``asked`` is what the user wants, None if nothing."""
-    phases, allowed = widest(scenario), scenario.budget.in_flight
-    workers = min(max(phase.max_workers for phase in phases), allowed or phases[0].max_workers)
+    phases = widest(scenario)
+    workers = max(phase.max_workers for phase in phases)
+    if scenario.budget.in_flight is not None:
+        workers = min(workers, scenario.budget.in_flight)
     if asked is not None:
         enough = asked <= workers
         return Agents(

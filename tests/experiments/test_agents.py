@@ -7,7 +7,7 @@ import pytest
 
 from loadgen.experiments import agents
 from loadgen.experiments.agents import Agents, agents_of
-from loadgen.scenario.model import Bursts, Phase
+from loadgen.scenario.model import Budget, Bursts, Phase
 from tests.scenarios import closed_phase, function, http, open_phase, phase, scenario
 
 TARGET = function("http://127.0.0.1:1")
@@ -49,6 +49,15 @@ def test_of_a_run_with_several_agents_each_phase_takes_what_it_needs() -> None:
 def test_what_is_asked_for_is_taken_as_far_as_there_are_workers() -> None:
     assert agents_of(scenario(TARGET, closed_phase(5, 1)), 3, 1) == Agents(3, "--agents")
     assert agents_of(scenario(TARGET, closed_phase(2, 1)), 3, 1) == Agents(2, "--agents 3, but there are 2 workers")
+
+
+def test_a_first_phase_of_few_workers_leaves_the_agents_of_later_ones_alone() -> None:
+    """A warm-up by two workers used to be taken for all the workers there are."""
+    load = scenario(TARGET, closed_phase(2, 1, warmup=True), open_phase(50_000, 1))
+    assert agents_of(load, 3, 8) == Agents(3, "--agents")
+    assert agents_of(load, None, 8).number == 5
+    allowed = msgspec.structs.replace(load, budget=Budget(None, None, in_flight=4))
+    assert agents_of(allowed, 7, 8) == Agents(4, "--agents 7, but there are 4 workers")
 
 
 def test_tls_and_the_pure_build_take_more_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
