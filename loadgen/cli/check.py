@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from loadgen.cli import output
+from loadgen.scenario.endpoint import encrypted
 from loadgen.scenario.fault import ScenarioError
 from loadgen.scenario.load import load_file
 from loadgen.scenario.model import (
@@ -71,7 +72,7 @@ def _unused(target: Target) -> Iterator[str]:
     urls = [target.endpoint if isinstance(target, FunctionTarget) else target.url]
     if isinstance(target, FunctionTarget) and isinstance(target.auth, IamAuth):
         urls.append(target.auth.url)
-    if not any(url.lower().startswith("https:") for url in urls):
+    if not any(map(encrypted, urls)):
         yield "note: target.tls is unused: without https:// there is no certificate to check"
 
 

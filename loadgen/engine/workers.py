@@ -448,7 +448,7 @@ class OpenRun(Run):
             late = self._owed_ns = now - due
         else:
             waited = self._waited_until(since)
-            self._short_of_workers = self._short_of_workers or waited > 0 or self._without_until(since) > 0
+            self._short_of_workers = self._short_of_workers or self._without_until(since) > 0
             # what is ours of the wait is passed on to whoever waits behind this start
             self._owed_ns = since - due - waited
             late = now - since + self._owed_ns

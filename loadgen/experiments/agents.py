@@ -16,6 +16,7 @@ from loadgen.build import build
 from loadgen.experiments.kind import widest
 from loadgen.pacing import peak_rate
 from loadgen.report import units
+from loadgen.scenario.endpoint import encrypted
 from loadgen.scenario.model import HttpTarget, Phase, Scenario, Target
 
 DRIVES_PER_S = {("compiled", False): 10_000, ("compiled", True): 6_000, ("pure", False): 3_000, ("pure", True): 2_000}
@@ -73,4 +74,4 @@ def _needed(phase: Phase, target: Target) -> int:
 
 def _drives_per_s(target: Target) -> int:
     url = target.url if isinstance(target, HttpTarget) else target.endpoint
-    return DRIVES_PER_S[build(), url.lower().startswith("https:")]
+    return DRIVES_PER_S[build(), encrypted(url)]

@@ -62,6 +62,7 @@ from loadgen.measure.summary import SCHEMA, Cost, Environment, Preflight, Run, S
 from loadgen.measure.threshold import evaluate, named_percentiles
 from loadgen.measure.verdict import judge, of_experiment, of_generator
 from loadgen.pacing import expected, offsets, peak_rate, random_stream
+from loadgen.scenario.endpoint import encrypted
 from loadgen.scenario.load import Loaded
 from loadgen.scenario.model import (
     Arrivals,
@@ -327,7 +328,7 @@ class Runner:
             # aiohttp takes a third of a second to import, which other runs need not spend
             from loadgen.control.iam import Renewal, obtain
 
-            tls = tls_context(target.tls) if target.auth.url.lower().startswith("https:") else None
+            tls = tls_context(target.tls) if encrypted(target.auth.url) else None
             self._renewal = Renewal(partial(obtain, target.auth, tls), self._renewed, self._note)
             self._renewed(await self._renewal.first())
             await stack.enter_async_context(_beside(self._renewal.keep()))

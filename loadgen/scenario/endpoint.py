@@ -20,6 +20,11 @@ def loopback(endpoint: str) -> bool:
         return host == "localhost"
 
 
+def encrypted(endpoint: str) -> bool:
+    """Whether it is spoken to over TLS."""
+    return endpoint.lower().startswith("https:")
+
+
 def in_clear(endpoint: str) -> bool:
     """Whether what is sent there can be read on the way: http:// to another machine."""
     return endpoint.lower().startswith("http:") and not loopback(endpoint)
