@@ -1,17 +1,18 @@
 """What a run shows on stderr while it runs: a small live table on a terminal, else a line every ten seconds.
 
-Time is read from the frames, so nothing here needs a clock, a timer or a thread: a frame comes in, and the display is
-drawn again when half a second of the run has passed. The figures are those of each agent's last interval. A percentile
-is shown only when the interval has the invocations for it.
+Time is read from the frames, so nothing here needs a clock or a timer: a frame comes in, and the display is drawn again
+when half a second of the run has passed, unless whoever reads it has not taken in the last ones. The figures are those
+of each agent's last interval. A percentile is shown only when the interval has the invocations for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, cast
 
 from loadgen.cli import output
+from loadgen.cli.aside import Aside
 from loadgen.functiongraph.outcome import Outcome
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Frame
@@ -36,7 +37,9 @@ class Progress:
     and neither does a stream that is closed (None) or cannot be written any more: the run goes on without it.
     """
 
-    def __init__(self, scenario: Scenario, stream: TextIO | None, interactive: bool, *, quiet: bool = False) -> None:
+    def __init__(
+        self, scenario: Scenario, stream: Aside | TextIO | None, interactive: bool, *, quiet: bool = False
+    ) -> None:
         self._stream = stream
         self._quiet = quiet or stream is None
         self._warmups = {phase.name for phase in scenario.phases if phase.warmup}
@@ -47,7 +50,7 @@ class Progress:
         if interactive and not self._quiet:
             from rich.console import Console
 
-            self._console = Console(file=stream, force_terminal=True, highlight=False)
+            self._console = Console(file=cast("TextIO", stream), force_terminal=True, highlight=False)
 
     def preflight(self, result: Preflight) -> None:
         """Say how the one invocation before the load went."""
@@ -82,6 +85,8 @@ class Progress:
         if phase.began_ns is None:
             self._shown_ns = phase.began_ns = frame.from_ns
         phase.add(frame)
+        if isinstance(self._stream, Aside) and self._stream.behind:
+            return
         passed = frame.to_ns - self._shown_ns
         if self._live is not None and passed >= _REDRAW_NS:
             self._shown_ns = frame.to_ns
@@ -123,7 +128,8 @@ class Progress:
             yield
         except OSError:
             self._quiet = True
-            output.silence(self._stream)
+            if not isinstance(self._stream, Aside):
+                output.silence(self._stream)
 
 
 class _Phase:

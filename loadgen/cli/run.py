@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from loadgen.cli import INTERRUPTED, output
+from loadgen.cli.aside import Aside
 
 if TYPE_CHECKING:
     from loadgen.cli.progress import Progress
@@ -95,9 +96,10 @@ def run(
     if not quiet:
         for name in sorted({name.lower() for name in _PROXIES if os.environ.get(name)}):
             output.say(f"warning: {name} is set and ignored: a proxy would be part of what is measured")
+    aside = None if sys.stderr is None else Aside(sys.stderr)
     try:
-        finished = _run(file, loaded, directory, secrets, crew, quiet=quiet, asks=asks, force=force)
-        written = _write(_masked(finished.summary, secrets), directory)
+        finished = _run(file, loaded, directory, secrets, crew, aside, quiet=quiet, asks=asks, force=force)
+        written = _write(_masked(finished.summary, secrets), directory, aside)
     finally:
         directory.close()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left that an interrupt could end sooner
@@ -157,6 +159,7 @@ def _run(
     directory: RunDirectory,
     secrets: Secrets,
     agents: Agents,
+    aside: Aside | None,
     *,
     quiet: bool,
     asks: bool,
@@ -167,12 +170,13 @@ def _run(
     from loadgen.history.rundir import RunDirectoryError
 
     interactive = sys.stderr is not None and sys.stderr.isatty() and not os.environ.get("CI")
-    progress = Progress(loaded.scenario, sys.stderr, interactive, quiet=quiet)
+    progress = Progress(loaded.scenario, aside, interactive, quiet=quiet)
     try:
         return asyncio.run(_drive(file, loaded, directory, secrets, agents, progress, asks=asks, force=force))
     except (RunFailedError, DeclinedError, RunDirectoryError) as error:
         progress.close()
         directory.discard()
+        _drain(aside)
         output.say(f"error: {error}")
         sys.exit(2 if isinstance(error, DeclinedError) else FAILED)
     finally:
@@ -258,7 +262,14 @@ def _masked(summary: Summary, secrets: Secrets) -> Summary:
     return replace(summary, preflight=first, phases=phases, totals=phase(summary.totals))
 
 
-def _write(summary: Summary, directory: RunDirectory) -> bool:
+def _drain(aside: Aside | None) -> None:
+    """Have everything written that was shown aside, before anything else is."""
+    if aside is not None:
+        aside.close()
+        aside.drain()
+
+
+def _write(summary: Summary, directory: RunDirectory, aside: Aside | None) -> bool:
     """Write the results down and print them, as far as either is possible; whether both were.
 
     summary.json comes first, and no signal ends the program before it is there: the reports can be written again.
@@ -275,6 +286,7 @@ def _write(summary: Summary, directory: RunDirectory) -> bool:
         directory.write_summary(encode(summary))
     except RunDirectoryError as error:
         faults.append(str(error))
+    _drain(aside)  # a terminal that is held keeps nobody from what is on the disk by now
     unprinted = output.show(terminal(summary, width=output.width(), colour=output.colour()))
     try:
         if not faults:

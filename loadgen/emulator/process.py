@@ -27,6 +27,7 @@ import uvloop
 from msgspec import Struct
 
 from loadgen.emulator import EmulatorError
+from loadgen.engine.child import child_environment
 from loadgen.scenario.model import Emulator
 
 START_TIMEOUT_S: Final = 30.0
@@ -90,6 +91,7 @@ async def embedded(settings: Emulator | None, project_id: str, truth: Path | Non
             stdout=PIPE,
             stderr=stderr,
             start_new_session=True,
+            env=child_environment(os.environ),
         )
         try:
             yield await _started(process, setup, stderr)

@@ -4,7 +4,9 @@
 ``loadgen.measure.interval``) on stdout. It never renders, merges or stores, so nothing but the load runs on its loop:
 the garbage collector is frozen and off while measuring, and an interval is packed in slices between starts.
 
-The agent ends when its stdin does, so it cannot outlive its parent.
+The agent ends when its stdin does, when its parent dies (the kernel sees to that, so that nothing a target does can
+keep it from it), and when its lease was not renewed for ``ABANDONED_NS`` in all: it cannot outlive whoever watches over
+it.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from itertools import count, islice
 from typing import Any
@@ -26,18 +29,22 @@ import msgspec
 
 from loadgen.engine import messages
 from loadgen.engine.address import address_of
+from loadgen.engine.child import die_with_parent
 from loadgen.engine.clock import monotonic_ns
 from loadgen.engine.connection import HttpInvoker
 from loadgen.engine.environment import rss_bytes
 from loadgen.engine.health import Collections, HostReader, Recent, open_files
 from loadgen.engine.loop import new_event_loop
 from loadgen.engine.messages import (
+    LEASE_NS,
     Cede,
     Ceded,
     Go,
+    GrantMoney,
     GrantStarts,
     GrantWorkers,
     Lack,
+    Lease,
     Phases,
     Plan,
     Prepare,
@@ -56,6 +63,7 @@ from loadgen.functiongraph.pricing import BILLING_UNITS_NS
 from loadgen.functiongraph.request import request_template
 from loadgen.functiongraph.urn import of_version
 from loadgen.measure.interval import VERSION, Connections, Frame, Health, encode
+from loadgen.measure.purse import Purse, tariff_of
 from loadgen.measure.recorder import Recorder, Taken
 from loadgen.measure.start import Cuts
 from loadgen.pacing import offsets, random_stream, worker_spans
@@ -64,6 +72,10 @@ from loadgen.scenario.model import Bursts, FunctionTarget, MemoryTurns, Phase
 INTERVAL_S = 1.0
 _PROBE_NS = 20_000_000  # how often the loop is asked to show that it is alive
 _SLICE_NS = 150_000  # packing gives way to the load after this long
+_WATCH_S = 0.5  # how often the lease is looked at
+ABANDONED_NS = 5_000_000_000
+"""How long after the last renewal of its lease an agent ends."""
+_LAST_WORDS_S = 0.5
 _OPEN_AT_ONCE = 128  # a listening server's backlog is finite, often 128
 
 
@@ -91,6 +103,9 @@ class Agent:
         self._turns: tuple[int, ...] = ()
         self._sized: dict[int, ConstantRequests | FedRequests] = {}
         self._pool = WorkerPool(partial(HttpInvoker, self._wire))
+        tariff = tariff_of(scenario, plan.size_mb)
+        self._purse = None if tariff is None else Purse(tariff)
+        self.until_ns = monotonic_ns() + LEASE_NS
         self._cuts: Cuts | None = None
         self._seq = 0
         self._interval_ns = monotonic_ns()
@@ -160,7 +175,12 @@ class Agent:
             done=self._done,
             rows=message.rows,
             others=self if step > 1 and takes_part else None,
+            purse=self._purse,
+            until_ns=self.until_ns,
+            catch_up_ns=plan.scenario.catch_up_ns,
         )
+        if self._purse is not None and message.money is not None:
+            self._purse.left, self._purse.in_flight = message.money, 0
         wanted = TurnedRequests(self._turns, self._sized, first) if self._turns else self._requests
         if phase.closed:
             spans = worker_spans(phase)[plan.agent :: step] if takes_part else []
@@ -190,6 +210,10 @@ class Agent:
         """See Others."""
         self._send(messages.encode(Lack(self._plan.agent, self._began_ns)))
 
+    def lack_money(self) -> None:
+        """See Others."""
+        self._send(messages.encode(Lack(self._plan.agent, self._began_ns, money=True)))
+
     def lack_worker(self, due_ns: int) -> None:
         """See Others."""
         self._send(messages.encode(Lack(self._plan.agent, self._began_ns, due_ns)))
@@ -201,15 +225,17 @@ class Agent:
     def cede(self, message: Cede) -> None:
         """Give away what can be done without, for other agents."""
         numbers: Ranges = ()
-        workers = since_ns = 0
-        if message.due_ns is not None:
+        workers = since_ns = money = 0
+        if message.money:
+            money = 0 if self._purse is None else self._purse.cede(half=self._run is not None)
+        elif message.due_ns is not None:
             if self._last_run is not None:  # what a run that is over had is of no more use to it
                 workers, since_ns = self._last_run.cede_workers(message.due_ns)
         elif self._run is None:
             return  # what was left at its end is in the last frame, which is the answer
         else:
             numbers = self._run.cede_starts()
-        given = Ceded(self._plan.agent, self._began_ns, message.deal, numbers, workers, since_ns)
+        given = Ceded(self._plan.agent, self._began_ns, message.deal, numbers, workers, since_ns, money)
         self._send(messages.encode(given))
 
     def grant_starts(self, message: GrantStarts) -> None:
@@ -222,6 +248,21 @@ class Agent:
         """Take workers of other agents, or learn that they have none."""
         if self._last_run is not None:
             self._last_run.grant_workers(message.workers, message.since_ns, message.waiting_ns)
+
+    def grant_money(self, message: GrantMoney) -> None:
+        """Take money of other agents, or learn that they have none; after the end it is there to be asked for."""
+        if self._purse is not None:
+            self._purse.left += message.money
+        if self._run is not None:
+            self._run.grant_money(message.money)
+
+    def extend(self, message: Lease) -> None:
+        """The lease lasts until then."""
+        self.until_ns = max(self.until_ns, message.until_ns)
+        if self._purse is not None:
+            self._purse.tariff.learn(message.dearest)
+        if self._run is not None:
+            self._run.extend(message.until_ns)
 
     def renew(self, message: Renew) -> None:
         """Take a new token for every start from now on."""
@@ -305,6 +346,8 @@ class Agent:
         self._probe.set(self._probe_due_ns)
 
     def _ring_probe(self) -> None:
+        if self._run is not None:
+            self._run.beat(monotonic_ns())
         late_ns = self._note_loop_lag()
         self._timer_error_ns = late_ns if self._timer_error_ns is None else min(self._timer_error_ns, late_ns)
         self._set_probe()
@@ -367,11 +410,15 @@ class Agent:
         run = self._run if ended is None else ended
         if isinstance(run, OpenRun):
             frame.short_of_workers = run.take_short_of_workers()
+        if run is not None:
+            frame.budget_reached = run.budget_reached
+            frame.paused_ns, run.paused_ns = run.paused_ns, 0
+        if self._purse is not None:
+            frame.dearest = self._purse.tariff.dearest
         if ended is not None:
             frame.final = True
             frame.load_ns = ended.load_ns
             frame.feeder_exhausted = ended.feeder_exhausted
-            frame.budget_reached = ended.budget_reached
             frame.left = ended.left
             frame.grants = self._grants
         self._seq += 1
@@ -445,49 +492,89 @@ def _die(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
 
 
 async def serve() -> None:
-    """Read messages until the end of stdin."""
+    """Read messages until the end of stdin, or until nobody renews the lease any more."""
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_die)
     stdin = asyncio.StreamReader(limit=2**26)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin.buffer)
     stdout, output = await loop.connect_write_pipe(_Output, os.fdopen(os.dup(1), "wb"))
-    agent: Agent | None = None
-    preparing: asyncio.Task[None] | None = None
-    while (body := await read_body(stdin)) is not None:
-        match decode(body):
-            case Plan() as plan:
-                agent = Agent(plan, stdout.write, loop)
-            case Phases() as message if agent is not None:
-                agent.use_phases(message)
-            case Prepare() as message if agent is not None:
-                preparing = loop.create_task(agent.prepare(message))
-                preparing.add_done_callback(_result)
-            case Go() as message if agent is not None:
-                agent.go(message)
-            case Cede() as message if agent is not None:
-                agent.cede(message)
-            case GrantStarts() as message if agent is not None:
-                agent.grant_starts(message)
-            case GrantWorkers() as message if agent is not None:
-                agent.grant_workers(message)
-            case Renew() as message if agent is not None:
-                agent.renew(message)
-            case Split(cuts) if agent is not None:
-                agent.split(cuts)
-            case Stop() if agent is not None:
-                agent.stop()
-    if preparing is not None:
-        preparing.cancel()
-    if agent is not None:
-        agent.cut()
-        agent.close()
+    body = await read_body(stdin)
+    if body is None:
+        return
+    plan = decode(body)
+    assert isinstance(plan, Plan)
+    agent = Agent(plan, stdout.write, loop)
+    obeying, watching = loop.create_task(_obey(agent, stdin)), loop.create_task(_abandoned(agent))
+    await asyncio.wait([obeying, watching], return_when=asyncio.FIRST_COMPLETED)
+    abandoned = not obeying.done()
+    if abandoned:
+        obeying.cancel()
+        sys.stderr.write(
+            f"its lease was not renewed for {ABANDONED_NS / 1e9:g} s: was loadgen stopped, or kept from working? It "
+            "sends no load that nobody watches"
+        )
+    else:
+        watching.cancel()
+        obeying.result()
+    agent.cut()
+    agent.close()
     stdout.close()
-    await output.closed.wait()
+    with suppress(TimeoutError):  # a parent that is stopped reads nothing, either
+        await asyncio.wait_for(output.closed.wait(), _LAST_WORDS_S if abandoned else None)
+
+
+async def _obey(agent: Agent, stdin: asyncio.StreamReader) -> None:
+    """Do what messages say, until the end of stdin."""
+    loop = asyncio.get_running_loop()
+    preparing: asyncio.Task[None] | None = None
+    try:
+        while (body := await read_body(stdin)) is not None:
+            match decode(body):
+                case Lease() as message:
+                    agent.extend(message)
+                case Phases() as message:
+                    agent.use_phases(message)
+                case Prepare() as message:
+                    preparing = loop.create_task(agent.prepare(message))
+                    preparing.add_done_callback(_result)
+                case Go() as message:
+                    agent.go(message)
+                case Cede() as message:
+                    agent.cede(message)
+                case GrantStarts() as message:
+                    agent.grant_starts(message)
+                case GrantMoney() as message:
+                    agent.grant_money(message)
+                case GrantWorkers() as message:
+                    agent.grant_workers(message)
+                case Renew() as message:
+                    agent.renew(message)
+                case Split(cuts):
+                    agent.split(cuts)
+                case Stop():
+                    agent.stop()
+    finally:
+        if preparing is not None:
+            preparing.cancel()
+
+
+async def _abandoned(agent: Agent) -> None:
+    """Wait until the lease has not been renewed for long enough.
+
+    What counts is how often it was looked at in vain: a machine that slept wakes up with every lease over, and parents
+    need a moment as well.
+    """
+    patience = round((ABANDONED_NS - LEASE_NS) / 1e9 / _WATCH_S)
+    left = patience
+    while left:
+        await asyncio.sleep(_WATCH_S)
+        left = left - 1 if monotonic_ns() >= agent.until_ns else patience
 
 
 def main() -> None:
     """Run an agent; its parent speaks to it and decides when it stops."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole foreground group
+    die_with_parent()
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(serve())
 

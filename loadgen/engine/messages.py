@@ -6,9 +6,13 @@ Renew, at any time, replaces the token; Split says how to tell cold invocations 
 under way as its schedule would have: nothing more is started, what is in flight gets its grace. The end of file,
 whether asked for or because the parent died, ends everything at once.
 
-Besides its frames an agent says when it is short of something that it shares with other agents, starts or workers
-(Lack). The parent asks those for some of theirs (Cede), and passes on (GrantStarts, GrantWorkers) what they give
-(Ceded). What is in such a message belongs to nobody else, so that the sum never exceeds what is allowed.
+An agent holds a lease on whatever it may use: time, invocations, money. It starts nothing once its time is over, until
+the parent renews it (Lease), and ends by itself when that does not happen. So what goes wrong with the parent, or on
+the way, ends the load.
+
+Besides its frames an agent says when it is short of something that it shares with other agents: starts, money or
+workers (Lack). The parent asks those for some of theirs (Cede), and passes on (GrantStarts, GrantMoney, GrantWorkers)
+what they give (Ceded). What is in such a message belongs to nobody else, so that the sum never exceeds what is allowed.
 
 Credentials reach an agent this way only, never by its arguments or environment, which other processes can read.
 """
@@ -25,18 +29,22 @@ from loadgen.measure.interval import Frame, checked
 from loadgen.measure.start import Cuts
 from loadgen.scenario.model import MemoryTurns, Phase, Scenario, TokenAuth
 
+LEASE_NS = 2_000_000_000
+"""How long a lease is good for from when it is given; it is renewed at least each second."""
+
 
 class Plan(Struct, frozen=True, tag="plan"):
     """The run.
 
     ``address`` is what the target's name was resolved to; ``origin_ns`` (monotonic) is when the run began. ``agent`` is
-    the agent's own number, from 0.
+    the agent's own number, from 0. ``size_mb`` is the memory of the calls, as far as it is known without them.
     """
 
     scenario: Scenario
     address: str
     agent: int
     origin_ns: int
+    size_mb: int | None = None
 
 
 class Phases(Struct, frozen=True, tag="phases"):
@@ -67,7 +75,8 @@ class Go(Struct, frozen=True, tag="go"):
     The first ``agents`` agents take part. Of an open phase's schedule agent i takes the offsets n with n mod ``agents``
     = i, and the n-th arrival has the n-th of ``numbers``. ``allowance`` is what this agent may start for now, None for
     any number: in a closed phase the numbers of its arrivals, else only their count means anything. ``rows`` says that
-    the allowance ends with a feeder's rows, rather than with the budget.
+    the allowance ends with a feeder's rows, rather than with the budget. ``money`` is what it may spend for now, in
+    trillionths of the currency, None for any amount.
     """
 
     at_ns: int
@@ -75,22 +84,40 @@ class Go(Struct, frozen=True, tag="go"):
     numbers: Ranges
     allowance: Ranges | None
     rows: bool = False
+    money: int | None = None
+
+
+class Lease(Struct, frozen=True, tag="lease"):
+    """What you hold is yours until ``until_ns`` (monotonic); then start nothing until there is a new lease.
+
+    ``dearest`` is the dearest bill that any agent has told, in trillionths of the currency.
+    """
+
+    until_ns: int
+    dearest: int = 0
 
 
 class Cede(Struct, frozen=True, tag="cede"):
-    """Say in a Ceded what you can do without: starts, or workers for a start that fell due at ``due_ns``.
+    """Say in a Ceded what you can do without: starts, money, or workers for a start that fell due at ``due_ns``.
 
     ``deal`` is the number of this request. An agent whose run has ended answers one for starts with its last frame.
     """
 
     deal: int
     due_ns: int | None = None
+    money: bool = False
 
 
 class GrantStarts(Struct, frozen=True, tag="grant_starts"):
     """Start these as well; none says that no agent has any left."""
 
     numbers: Ranges
+
+
+class GrantMoney(Struct, frozen=True, tag="grant_money"):
+    """Spend that much more, in trillionths of the currency; 0 says that no agent has any left."""
+
+    money: int
 
 
 class GrantWorkers(Struct, frozen=True, tag="grant_workers"):
@@ -120,19 +147,20 @@ class Stop(Struct, frozen=True, tag="stop"):
     """End the phase under way."""
 
 
-Message = Plan | Phases | Prepare | Go | Cede | GrantStarts | GrantWorkers | Renew | Split | Stop
+Message = Plan | Phases | Prepare | Go | Lease | Cede | GrantStarts | GrantMoney | GrantWorkers | Renew | Split | Stop
 """What an agent is told."""
 
 
 class Lack(Struct, frozen=True, tag="lack"):
     """An agent has nothing more that it may start; or, with ``due_ns``, no worker for the start that fell due then.
 
-    ``at_ns`` is that of the phase's Go.
+    With ``money`` it may start more, but has no money for it. ``at_ns`` is that of the phase's Go.
     """
 
     agent: int
     at_ns: int
     due_ns: int | None = None
+    money: bool = False
 
 
 class Ceded(Struct, frozen=True, tag="ceded"):
@@ -148,6 +176,7 @@ class Ceded(Struct, frozen=True, tag="ceded"):
     numbers: Ranges = ()
     workers: int = 0
     since_ns: int = 0
+    money: int = 0
 
 
 Report = Frame | Lack | Ceded

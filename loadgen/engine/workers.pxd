@@ -21,21 +21,29 @@ cdef class WorkerPool:
 
 cdef class Run:
     cdef public Recorder recorder
-    cdef public bint feeder_exhausted, budget_reached
+    cdef public bint feeder_exhausted
+    cdef public str budget_reached
+    cdef public long long paused_ns
     cdef WorkerPool _pool
+    cdef public object purse
     cdef object _requests, _clock, _done, _others
-    cdef bint _rows, _lacking, _denied
-    cdef long long _begin_ns, _end_ns, _grace_ns, _in_flight
+    cdef set _lacking, _denied
+    cdef bint _rows
+    cdef long long _begin_ns, _end_ns, _grace_ns, _in_flight, _until_ns, _catch_up_ns, _alive_ns
 
     cpdef object freed(self, Worker worker, long long at_ns)
     cdef object _request(self, long long index)
+    @cython.locals(since_ns=cython.longlong)
+    cpdef object beat(self, long long now_ns)
 
 cdef class OpenRun(Run):
-    cdef object _schedule, _max_lag_ns, _stage, _alarm, _scarce
+    cdef object _schedule, _max_lag_ns, _stage, _alarm, _scarce, _pauses
     cdef bint _until_idle, _available, _exhausted_schedule, _short_of_workers, _short, _on_notice
     cdef long long _limit, _left, _available_since_ns, _full_since_ns, _elsewhere_ns, _owed_ns, _grace_from_ns
-    cdef long long _load_end_ns, _index, _due_ns
+    cdef long long _load_end_ns, _index, _due_ns, _pause_from_ns
 
+    cdef bint _fell_due_in_a_pause(self) except -1
+    cdef bint _lacks_what_others_may_have(self) except -1
     @cython.locals(worker=Worker, free=list, due=cython.longlong, since=cython.longlong, now=cython.longlong,
                    late=cython.longlong, waited=cython.longlong)
     cdef bint _start(self) except -1

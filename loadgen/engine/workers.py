@@ -18,6 +18,11 @@ one that is short gets from the others what they have left (``Others``; ``loadge
 no figure depends on how many agents there were, a start that waits for its own agent's worker while another agent has
 room, or may have, is ``late``; it is ``waited`` from when all the others are known to have none.
 
+Nothing is started without a lease (``loadgen.engine.messages``): until it is renewed, starts that fall due are held
+back. They are held back as well while the process is suspended, which shows as a gap between two looks at the clock. Of
+what fell due while nothing could be started the last ``catch_up_ns`` are made up for; what is older is dropped (reason
+``paused``), never fired in a heap that no schedule has asked for.
+
 At the end of a phase nothing more is started. What was due and found no worker is dropped (reason ``phase_end``, or
 ``max_lag`` once it waited longer than that; ``phase_end_late`` and ``max_lag_late`` where the fault is ours). What is
 in flight gets the phase's grace, and whatever is left is unfinished. Nothing is ever retried.
@@ -37,8 +42,14 @@ from loadgen.engine.clock import Clock
 from loadgen.engine.numbers import Ranges, each, parted, size
 from loadgen.engine.timer import AlarmFactory
 from loadgen.functiongraph.facts import Facts
+from loadgen.measure.purse import Purse
 from loadgen.measure.recorder import Recorder
 
+INVOCATIONS = "invocations"
+COST = "cost"
+"""The budgets that may keep a start from being made."""
+PAUSED = "paused"
+"""Why a start is dropped that fell due while nothing could be started."""
 _LAST_STARTS_NS = 100_000_000  # a wake-up is never punctual to the µs; starts due before the end may be this late
 _PUNCTUAL_NS = 1_000_000  # a start less late than this has cost no other start its turn
 _DROPS_AT_ONCE = 500  # some 200 µs: starts never reached are counted in slices, so that answers are still read on time
@@ -99,6 +110,8 @@ class Worker:
         run.recorder.record(
             facts, self._index, self._intended_ns, self._started_ns, ended_ns, self._late_ns, connect_ns, body
         )
+        if run.purse is not None:
+            run.purse.settle(facts)
         run.freed(self, ended_ns)
 
     def give_up(self, now_ns: int, recorder: Recorder) -> None:
@@ -135,6 +148,9 @@ class Others(Protocol):
     def lack_starts(self) -> None:
         """Ask for more to start; the answer is ``grant_starts``."""
 
+    def lack_money(self) -> None:
+        """Ask for money for another start; the answer is ``grant_money``."""
+
     def lack_worker(self, due_ns: int) -> None:
         """Ask for a worker for the start that was due then; the answers are ``grant_workers``."""
 
@@ -150,7 +166,8 @@ class Terms:
     ``allowance`` are the numbers of what may be started here, None for any number; a closed phase takes them for its
     arrivals, an open one only counts them. ``rows`` says that they are those of a feeder's last rows, rather than of a
     budget. ``others`` is None where no other agent has any. ``done`` is called once, when nothing is in flight any
-    more.
+    more. ``purse`` is what may be spent, None for any amount. Nothing is started from ``until_ns`` on, when the lease
+    ends, and no more than the last ``catch_up_ns`` is made up for after a pause.
     """
 
     clock: Clock
@@ -162,15 +179,24 @@ class Terms:
     done: Callable[[], None]
     rows: bool = False
     others: Others | None = None
+    purse: Purse | None = None
+    until_ns: int = _NEVER_NS
+    catch_up_ns: int = _NEVER_NS
 
 
 class Run:
-    """What a phase is in either model; ``recorder`` gets what happened."""
+    """What a phase is in either model; ``recorder`` gets what happened.
+
+    ``budget_reached`` is the budget that ended it, empty for none; ``paused_ns`` for how long what
+    was to be started was held back, for want of a lease.
+    """
 
     def __init__(self, pool: WorkerPool, requests: Requests, recorder: Recorder, terms: Terms) -> None:
         self.recorder = recorder
         self.feeder_exhausted = False
-        self.budget_reached = False
+        self.budget_reached = ""
+        self.paused_ns = 0
+        self.purse = terms.purse
         self._pool = pool
         self._requests = requests
         self._clock = terms.clock
@@ -179,7 +205,11 @@ class Run:
         self._grace_ns = terms.grace_ns
         self._rows = terms.rows
         self._others = terms.others
-        self._lacking = self._denied = False
+        self._lacking: set[str] = set()
+        self._denied: set[str] = set()
+        self._until_ns = terms.until_ns
+        self._catch_up_ns = terms.catch_up_ns
+        self._alive_ns = terms.begin_ns
         self._done = terms.done
         self._in_flight = 0
         pool.run = self
@@ -211,6 +241,36 @@ class Run:
         """A worker's invocation ended at this instant."""
         raise NotImplementedError
 
+    def beat(self, now_ns: int) -> None:
+        """Show that the process is alive; it was suspended where that is longer ago than can be made up for."""
+        since_ns = self._alive_ns
+        self._alive_ns = now_ns
+        if now_ns - since_ns > self._catch_up_ns:
+            self._missed(since_ns, now_ns - self._catch_up_ns)
+
+    def extend(self, until_ns: int) -> None:
+        """The lease lasts until then; what was held back goes on."""
+        now, lapsed_ns = self._clock(), self._until_ns
+        if until_ns <= lapsed_ns:
+            return
+        self._until_ns = until_ns
+        if lapsed_ns <= now < until_ns:
+            if self._holds(now):
+                self.paused_ns += now - lapsed_ns
+            self._missed(lapsed_ns, now - self._catch_up_ns)
+            self._go_on_all()
+
+    def _missed(self, since_ns: int, until_ns: int) -> None:
+        """Nothing could be started in that time, and what fell due in it is not made up for."""
+
+    def _holds(self, now_ns: int) -> bool:
+        """Whether anything would have been started by now."""
+        raise NotImplementedError
+
+    def _go_on_all(self) -> None:
+        """Start whatever was held back."""
+        raise NotImplementedError
+
     def cede_starts(self) -> Ranges:
         """Give away half of what is left to be started, all of it once nothing more is started here."""
         raise NotImplementedError
@@ -232,21 +292,37 @@ class Run:
         ``waiting_ns`` is when the oldest start fell due that waits at another agent, None where none does.
         """
 
-    def _may_wait(self) -> bool:
-        """Whether there may be more to start elsewhere, now that nothing is left here; asks for it."""
-        if self._others is None or self._denied:
+    def grant_money(self, money: int) -> None:
+        """Take money that others could do without; nothing means that they have nothing, either."""
+        self._take_note(COST, denied=not money)
+        self._go_on_all()
+
+    def _take_note(self, what: str, *, denied: bool) -> None:
+        """Others have answered what was asked of them."""
+        self._lacking.discard(what)
+        if denied:
+            self._denied.add(what)
+        else:
+            self._denied.discard(what)
+
+    def _may_wait(self, what: str) -> bool:
+        """Whether others may have what is lacking for another start; asks for it."""
+        if self._others is None or what in self._denied:
             return False
-        if not self._lacking:
-            self._lacking = True
-            self._others.lack_starts()
+        if what not in self._lacking:
+            self._lacking.add(what)
+            if what == COST:
+                self._others.lack_money()
+            else:
+                self._others.lack_starts()
         return True
 
-    def _exhausted(self) -> None:
+    def _exhausted(self, what: str) -> None:
         """Note what ran out."""
-        if self._rows:
+        if what == INVOCATIONS and self._rows:
             self.feeder_exhausted = True
         else:
-            self.budget_reached = True
+            self.budget_reached = what
 
     def _request(self, index: int) -> bytes | None:
         """The request of an arrival that is to be started now; None when the feeder has run out."""
@@ -255,8 +331,20 @@ class Run:
             self.feeder_exhausted = True
             return None
         self._in_flight += 1
+        if self.purse is not None:
+            self.purse.in_flight += 1
         self.recorder.now.starts += 1
         return request
+
+    def _give_up(self) -> list[Worker]:
+        """Give up whatever is in flight; the workers that are free now."""
+        self._in_flight = 0
+        busy = [worker for worker in self._pool.workers if worker.busy]
+        for worker in busy:
+            worker.give_up(self._clock(), self.recorder)
+            if self.purse is not None:
+                self.purse.give_up()
+        return busy
 
 
 class OpenRun(Run):
@@ -292,6 +380,8 @@ class OpenRun(Run):
         self._short = self._on_notice = False
         self._elsewhere_ns = 0  # how long the oldest start at another agent had waited, when that was last heard
         self._owed_ns = 0
+        self._pauses: deque[tuple[int, int]] = deque()
+        self._pause_from_ns = _NEVER_NS
         self._short_of_workers = False
         self._grace_from_ns = self._load_end_ns = self._end_ns
         self._index = 0
@@ -366,18 +456,24 @@ class OpenRun(Run):
     def _dispatch(self) -> None:
         """Start everything that is due and finds a worker, then sleep until the next start or the end."""
         now = self._clock()
+        self.beat(now)
         drops = 0
-        paused = False
-        while self._due_ns <= now and self._due_ns < self._end_ns:
+        asks = False
+        while self._due_ns <= now and self._due_ns < self._end_ns and now < self._until_ns:
+            if drops == _DROPS_AT_ONCE:
+                self._alarm.set(now)
+                return
+            if self._due_ns >= self._pause_from_ns and self._fell_due_in_a_pause():
+                drops += 1
+                self.recorder.dropped(self._index, self._due_ns, now, PAUSED, ours=True)
+                self._next()
+                continue
             if not self._available or now >= self._end_ns + _LAST_STARTS_NS:
                 break
-            if self._left == 0 and self._may_wait():
-                paused = True
+            if self._lacks_what_others_may_have():
+                asks = True
                 break
             if self._max_lag_ns is not None and now - self._due_ns > self._max_lag_ns:
-                if drops == _DROPS_AT_ONCE:
-                    self._alarm.set(now)
-                    return
                 drops += 1
                 self._dropped(
                     "max_lag", now, ours=2 * self._waited_until(self._available_since_ns) < now - self._due_ns
@@ -390,14 +486,47 @@ class OpenRun(Run):
             self._next()
             now = self._clock()
         if now >= self._end_ns:
+            if self._until_ns < self._end_ns:
+                self.paused_ns += self._end_ns - max(self._until_ns, self._due_ns)
+                self._missed(self._until_ns, self._end_ns)
             self._stage = self._drop
             self._drop()
-        elif paused:
+        elif asks or now >= self._until_ns:
             self._alarm.set(self._end_ns)
         elif self._available or self._awaits_short():
             self._alarm.set(min(self._due_ns, self._end_ns))
         else:
             self._alarm.set(self._end_ns)
+
+    def _missed(self, since_ns: int, until_ns: int) -> None:
+        """Nothing could be started in that time, and what fell due in it is not made up for."""
+        pauses = self._pauses
+        if pauses and since_ns <= pauses[-1][1]:
+            since_ns, until_ns = pauses[-1][0], max(until_ns, pauses.pop()[1])
+        if since_ns < until_ns:
+            pauses.append((since_ns, until_ns))
+            self._pause_from_ns = pauses[0][0]
+
+    def _fell_due_in_a_pause(self) -> bool:
+        """Whether the next start did."""
+        pauses = self._pauses
+        while pauses and pauses[0][1] <= self._due_ns:
+            pauses.popleft()
+        self._pause_from_ns = pauses[0][0] if pauses else _NEVER_NS
+        return self._due_ns >= self._pause_from_ns
+
+    def _holds(self, now_ns: int) -> bool:
+        return self._stage == self._dispatch and self._due_ns <= now_ns
+
+    def _go_on_all(self) -> None:
+        if self._stage == self._dispatch:
+            self._dispatch()
+
+    def _lacks_what_others_may_have(self) -> bool:
+        """Whether the next start has to wait for what other agents may have; asks for it."""
+        if self._left == 0:
+            return self._may_wait(INVOCATIONS)
+        return self.purse is not None and not self.purse.covers and self._may_wait(COST)
 
     def _awaits_short(self) -> bool:
         """Whether the next start, which finds no worker here, still has to ask others for one; if it is due, ask."""
@@ -430,7 +559,10 @@ class OpenRun(Run):
     def _start(self) -> bool:
         """Start what is due; whether the phase may go on."""
         if self._left == 0:
-            self._exhausted()
+            self._exhausted(INVOCATIONS)
+            return False
+        if self.purse is not None and not self.purse.covers:
+            self._exhausted(COST)
             return False
         request = self._request(self._index)
         if request is None:
@@ -477,6 +609,10 @@ class OpenRun(Run):
         self._alarm.set(self._clock())
 
     def _drop_one(self) -> None:
+        if self._due_ns >= self._pause_from_ns and self._fell_due_in_a_pause():
+            self.recorder.dropped(self._index, self._due_ns, self._end_ns, PAUSED, ours=True)
+            self._next()
+            return
         # a worker that became free after the end could not have been given this start
         ours = self._available and self._available_since_ns < self._end_ns
         if self._owed_ns > _PUNCTUAL_NS and self._end_ns - self._due_ns <= self._owed_ns:
@@ -501,8 +637,7 @@ class OpenRun(Run):
         self.stop()
         while self._due_ns < self._end_ns:
             self._drop_one()
-        self._pool.free += _give_up(self._pool, self._clock(), self.recorder)
-        self._in_flight = 0
+        self._pool.free += self._give_up()
         self._finish()
 
     def _finish(self) -> None:
@@ -523,9 +658,8 @@ class OpenRun(Run):
 
     def grant_starts(self, numbers: Ranges) -> None:
         """Take what others had left; nothing means that they have nothing, either."""
-        self._lacking = False
+        self._take_note(INVOCATIONS, denied=not numbers)
         self._left += size(numbers)
-        self._denied = not numbers
         if self._stage == self._dispatch and (numbers or self._clock() < self._end_ns):
             self._dispatch()
 
@@ -644,8 +778,12 @@ class ClosedRun(Run):
             self._finish()
 
     def _go_on(self, worker: Worker, now_ns: int) -> None:
-        if now_ns < worker.until_ns and now_ns < self._end_ns:
+        if now_ns >= worker.until_ns or now_ns >= self._end_ns:
+            return
+        if now_ns < self._until_ns:
             self._start(worker)
+        else:
+            self._idle.append(worker)
 
     def _ring(self) -> None:
         now = self._clock()
@@ -656,25 +794,34 @@ class ClosedRun(Run):
                 self.cut()
             return
         while self._to_start and self._to_start[-1][0] <= now < self._end_ns:
-            self._start(self._to_start.pop()[1])
+            self._go_on(self._to_start.pop()[1], now)
             now = self._clock()
         if now < self._end_ns:
             self._alarm.set(min(self._to_start[-1][0], self._end_ns) if self._to_start else self._end_ns)
             return
         self._ended = True
+        if self._idle and self._until_ns < self._end_ns:
+            self.paused_ns += self._end_ns - self._until_ns
         if self._in_flight:
             self._alarm.set(self._end_ns + self._grace_ns)
         else:
             self._finish()
 
+    def _holds(self, now_ns: int) -> bool:
+        return bool(self._idle)
+
+    def _go_on_all(self) -> None:
+        waiting, self._idle = self._idle, []
+        for worker in waiting:
+            self._go_on(worker, self._clock())
+
     def _start(self, worker: Worker) -> None:
+        if self.purse is not None and not self.purse.covers:
+            self._without(COST, worker)
+            return
         index = next(self._indices, None)
         if index is None:
-            if self._may_wait():
-                self._idle.append(worker)
-            else:
-                self._exhausted()
-                self.stop()
+            self._without(INVOCATIONS, worker)
             return
         request = self._request(index)
         if request is None:
@@ -684,11 +831,18 @@ class ClosedRun(Run):
         now = self._clock()
         worker.start(index, now, now, 0, request)
 
+    def _without(self, what: str, worker: Worker) -> None:
+        """A worker lacks that: it waits as long as others may have it, else the phase ends."""
+        if self._may_wait(what):
+            self._idle.append(worker)
+        else:
+            self._exhausted(what)
+            self.stop()
+
     def cut(self) -> None:
         """End the phase now and give up whatever is in flight."""
         self.stop()
-        _give_up(self._pool, self._clock(), self.recorder)
-        self._in_flight = 0
+        self._give_up()
         self._finish()
 
     def _finish(self) -> None:
@@ -709,20 +863,10 @@ class ClosedRun(Run):
 
     def grant_starts(self, numbers: Ranges) -> None:
         """Take what others had left; nothing means that they have nothing, either."""
-        self._lacking = False
-        self._denied = not numbers
+        self._take_note(INVOCATIONS, denied=not numbers)
         self._hold((*self.left, *numbers))
-        waiting, self._idle = self._idle, []
-        for worker in waiting:
-            self._go_on(worker, self._clock())
+        self._go_on_all()
 
     def _hold(self, numbers: Ranges) -> None:
         self._numbers, self._used = numbers, 0
         self._indices = each(numbers)
-
-
-def _give_up(pool: WorkerPool, now_ns: int, recorder: Recorder) -> list[Worker]:
-    busy = [worker for worker in pool.workers if worker.busy]
-    for worker in busy:
-        worker.give_up(now_ns, recorder)
-    return busy

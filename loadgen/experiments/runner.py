@@ -24,6 +24,7 @@ from functools import partial
 from inspect import GEN_SUSPENDED, getgeneratorstate
 from itertools import takewhile
 from math import ceil
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from uuid import uuid4
 
@@ -40,6 +41,7 @@ from loadgen.engine.environment import environment
 from loadgen.engine.messages import Phases, Plan
 from loadgen.engine.numbers import ENDLESS, Ranges, below, parted, size, united
 from loadgen.engine.preflight import Answer, preflight
+from loadgen.engine.workers import COST, INVOCATIONS
 from loadgen.experiments import forecast
 from loadgen.experiments.agents import Agents
 from loadgen.experiments.quota import limits_of
@@ -58,6 +60,7 @@ from loadgen.measure.floor import Floor, differences
 from loadgen.measure.guard import Guard
 from loadgen.measure.interval import Frame, Sample
 from loadgen.measure.merge import PhasePlan, PhaseTotal, generator, phase_summary, totals
+from loadgen.measure.purse import Tariff, tariff_of
 from loadgen.measure.summary import SCHEMA, Cost, Environment, Preflight, Run, Summary, Verdict
 from loadgen.measure.threshold import evaluate, named_percentiles
 from loadgen.measure.verdict import judge, of_experiment, of_generator
@@ -86,6 +89,7 @@ if TYPE_CHECKING:
     from loadgen.experiments.settings import Settings
 
 _LEAD_NS = 50_000_000  # from Go to the phase's beginning: every agent has read it by then
+_MOST_BEHIND = 600  # frames
 _SPARE = 1.5  # connections opened ahead, beyond what is expected to be in flight
 
 
@@ -178,7 +182,10 @@ class Runner:
         self._stopped: str | None = None
         self._first = Spent()
         self._configured_mb: int | None = None
+        self._tariff: Tariff | None = None
         self._failed: str | None = None
+        self._behind: SimpleQueue[tuple[Frame, list[Sample]] | None] = SimpleQueue()
+        self._unwritten: str | None = None
         self._plans: list[PhasePlan] = []
         self._totals: list[PhaseTotal] = []
         self._samples: list[Sample] = []
@@ -220,6 +227,7 @@ class Runner:
             synthetic=self._scenario.target.emulated,
         )
         answer = None
+        writing = asyncio.create_task(asyncio.to_thread(self._write_down))
         try:
             async with AsyncExitStack() as stack:
                 if self._scenario.target.emulated:
@@ -231,6 +239,12 @@ class Runner:
                     await self._load(stack, address)
         except (EmulatorError, SettingsError) as error:  # it ended in the middle of the run, or stays changed
             self._failed = self._secrets.hide(str(error))
+        finally:
+            self._behind.put(None)
+            await writing
+        if self._failed is None and self._unwritten is not None:
+            self._failed = self._unwritten
+            self._observer.note(self._failed)
         return Finished(self._summary(began, machine, answer), self._budget_reached, self._failed)
 
     async def _start_emulator(self, stack: AsyncExitStack) -> None:
@@ -363,14 +377,12 @@ class Runner:
 
     async def _load(self, stack: AsyncExitStack, address: str) -> None:
         scenario = self._scenario
-        self._guard = Guard(
-            scenario.budget,
-            scenario.prices,
-            self._first,
-            size_mb=forecast.size_mb(scenario, self._configured_mb),
-            timeout_ns=scenario.target.timeout.total_ns,
-        )
-        plans = [Plan(scenario, address, agent, self._origin_ns) for agent in range(self._agents.number)]
+        self._guard = Guard(scenario.budget)
+        size_mb = forecast.size_mb(scenario, self._configured_mb)
+        self._tariff = tariff_of(scenario, size_mb)
+        if self._tariff is not None:
+            self._tariff.note(self._first)
+        plans = [Plan(scenario, address, agent, self._origin_ns, size_mb) for agent in range(self._agents.number)]
         try:
             await self._allow_changes(stack)
             fleet = await stack.enter_async_context(LocalFleet(plans))
@@ -420,9 +432,10 @@ class Runner:
 
     async def _play(self, fleet: LocalFleet) -> None:
         """Run what the decision asks for, until it has decided or nothing more may be run."""
-        ask = self._decide(None)
+        # in a thread, as what an experiment computes may take longer than agents wait for their lease
+        ask = await asyncio.to_thread(self._decide, None)
         while ask is not None and not self._ending():
-            ask = self._decide(await self._asked(fleet, ask))
+            ask = await asyncio.to_thread(self._decide, await self._asked(fleet, ask))
         self._conclude()
 
     def _conclude(self) -> None:
@@ -482,20 +495,21 @@ class Runner:
         self._plans.append(planned)
         self._observer.phase_started(phase.name, phase.duration_ns, drawn)
         allowance, rows = self._allowance(phase)
+        money = self._money()
         load_ns = 0
         decided = False
         try:
             for frame in ready:
                 self._add(total, frame)
             async for frame in fleet.run(
-                begin_ns, agents=agents, numbers=self._numbers, allowance=allowance, rows=rows
+                begin_ns, agents=agents, numbers=self._numbers, allowance=allowance, rows=rows, money=money
             ):
                 self._add(total, frame)
                 load_ns = max(load_ns, frame.load_ns)
-                if frame.budget_reached:
+                if frame.budget_reached == INVOCATIONS:
                     self._budget_reached = True
                     self._stopped = self._stopped or "budget.invocations: all that are allowed were made"
-                reached = self._guard.reached(phase, frame)
+                reached = self._guard.reached(phase, frame) or self._spent(frame)
                 if reached is not None and not self._ending():
                     self._exhausted(reached)
                 if enough is not None and not decided and not frame.final and enough(self._samples):
@@ -529,6 +543,23 @@ class Runner:
             return parted(numbers, left)[0], False
         return (numbers, True) if once else (None, False)
 
+    def _used(self) -> Spent:
+        """What has been used so far, the pre-flight included."""
+        return sum(map(spent, self._totals), self._first)
+
+    def _money(self) -> int | None:
+        """What the next phase may spend, None for any amount."""
+        limit = self._scenario.budget.cost
+        return None if self._tariff is None or limit is None else self._tariff.left(limit.amount, self._used())
+
+    def _spent(self, frame: Frame) -> str | None:
+        """Why the run has to end for want of money, where it has to."""
+        tariff, limit = self._tariff, self._scenario.budget.cost
+        if tariff is None or limit is None:
+            return None
+        tariff.learn(frame.dearest, frame.billed_ns)
+        return tariff.reached(limit, self._used()) if frame.budget_reached == COST else None
+
     def _add(self, total: PhaseTotal, frame: Frame) -> None:
         total.add(frame)
         self._observer.frame(frame)
@@ -536,13 +567,34 @@ class Runner:
             self._samples += frame.samples
         if any(canonical(reason.rpartition("/")[2]) == TOKEN_EXPIRED for reason in frame.reasons):
             self._token_refused()
-        if self._failed is None:
+        self._keep(frame)
+
+    def _keep(self, frame: Frame) -> None:
+        """Have a frame written down, without waiting for it.
+
+        Where that fails the load goes on, as what is measured is still shown at the end.
+        """
+        if self._unwritten is None and self._behind.qsize() > _MOST_BEHIND:
+            self._unwritten = (
+                f"cannot write to {self._directory.path}: its disk has not taken in what was measured for minutes; "
+                "give --out a directory on another one"
+            )
+        if self._unwritten is None:
+            self._behind.put((frame, self._wanted(frame.samples)))
+        elif self._failed is None:
+            self._failed = self._unwritten
+            self._observer.note(self._failed)
+
+    def _write_down(self) -> None:
+        """Write what there is to be written, until told that there is no more. In a thread."""
+        while (kept := self._behind.get()) is not None:
+            frame, samples = kept
             try:
-                self._directory.append_interval_lines(list(interval_lines(frame)))
-                self._directory.append_samples(self._wanted(frame.samples))
-            except RunDirectoryError as error:  # the load goes on: what is measured is still shown at the end
-                self._failed = str(error)
-                self._observer.note(self._failed)
+                if self._unwritten is None:
+                    self._directory.append_interval_lines(list(interval_lines(frame)))
+                    self._directory.append_samples(samples)
+            except RunDirectoryError as error:
+                self._unwritten = str(error)
 
     def _wanted(self, samples: list[Sample]) -> list[Sample]:
         """Those that the scenario wants written down; a decision may have asked for more of them."""

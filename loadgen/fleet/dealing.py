@@ -1,10 +1,11 @@
-"""Passing on what agents share: what may be started, where that is limited, and workers. Pure; one Dealer per phase.
+"""Passing on what agents share: what may be started and spent, where it is limited, and workers. Pure; one per phase.
 
 Theory of operation. Everything that is shared is dealt out when a phase begins, and from then on is with exactly one
 agent, or in exactly one message, so that no sum can exceed what is allowed, whatever is lost. An agent that has used up
 its part says so (Lack). Then all others are asked at once (Cede), and give half of what they can do without; only when
-every one of them has answered that it has nothing is there nothing left. Requests are served one after another, so that
-what one agent was just given is there to be asked for by the next.
+every one of them has answered that it has nothing is there nothing left. Money that was meant for a call in flight is
+free again once its bill is known, also at an agent that has ended the phase; starts are not. Requests are served one
+after another, so that what one agent was just given is there to be asked for by the next.
 
 Workers come back, so who has none is put on notice: as long as anybody waits, it offers every worker that becomes free
 and for which no start of its own waits. That makes the workers of all agents one pool, but for the time that messages
@@ -19,10 +20,10 @@ from collections import deque
 
 from msgspec import Struct
 
-from loadgen.engine.messages import Cede, Ceded, GrantStarts, GrantWorkers, Lack
+from loadgen.engine.messages import Cede, Ceded, GrantMoney, GrantStarts, GrantWorkers, Lack
 from loadgen.engine.numbers import Ranges, united
 
-Told = tuple[int, Cede | GrantStarts | GrantWorkers]
+Told = tuple[int, Cede | GrantStarts | GrantMoney | GrantWorkers]
 """An agent, and what it is to be told."""
 
 
@@ -33,9 +34,14 @@ class _Deal(Struct):
     number: int
     open: set[int]
     numbers: Ranges = ()
+    money: int = 0
     workers: int = 0
     since_ns: int = 0
     scarce_since_ns: int = 0
+
+    @property
+    def of_starts(self) -> bool:
+        return self.lack.due_ns is None and not self.lack.money
 
 
 class Dealer:
@@ -74,6 +80,7 @@ class Dealer:
                 return []
             deal.open.discard(ceded.agent)
             deal.numbers = united(deal.numbers, ceded.numbers)
+            deal.money += ceded.money
             self._add_workers(deal, ceded)
             return self._closed(deal)
         if deal is not None and deal.lack.due_ns is not None:
@@ -91,7 +98,7 @@ class Dealer:
         self._waiting.pop(agent, None)
         self._pool = united(self._pool, left, *self._granted[agent][grants:])
         deal = self._deal
-        if deal is None or deal.lack.due_ns is not None:
+        if deal is None or not deal.of_starts:
             return []
         deal.open.discard(agent)
         deal.numbers, self._pool = united(deal.numbers, self._pool), ()
@@ -109,13 +116,13 @@ class Dealer:
         self._deals += 1
         others = {agent for agent in range(self._agents) if agent != lack.agent}
         deal = self._deal = _Deal(lack, self._deals, others)
-        if lack.due_ns is None:
+        if deal.of_starts:
             deal.open -= self._ended  # what these had left is in the pool
             deal.numbers, self._pool = self._pool, ()
         if deal.numbers or not deal.open:
             deal.open = set()
             return self._closed(deal)
-        return [(agent, Cede(deal.number, lack.due_ns)) for agent in sorted(deal.open)]
+        return [(agent, Cede(deal.number, lack.due_ns, lack.money)) for agent in sorted(deal.open)]
 
     def _closed(self, deal: _Deal) -> list[Told]:
         """Grant what a request brought, once everybody has answered, and serve the next one."""
@@ -126,7 +133,10 @@ class Dealer:
 
     def _granting(self, deal: _Deal) -> list[Told]:
         agent = deal.lack.agent
-        if deal.lack.due_ns is None:
+        if deal.lack.money:
+            return [(agent, GrantMoney(deal.money))]
+        due_ns = deal.lack.due_ns
+        if due_ns is None:
             if agent in self._ended:
                 self._pool = united(self._pool, deal.numbers)
                 return []
@@ -135,7 +145,7 @@ class Dealer:
         if deal.workers:
             return [(agent, GrantWorkers(deal.workers, deal.since_ns, self._oldest()))]
         if agent not in self._ended:
-            self._waiting[agent] = deal.lack.due_ns
+            self._waiting[agent] = due_ns
         return [(agent, GrantWorkers(0, deal.scarce_since_ns, None))]
 
     @staticmethod

@@ -1,13 +1,18 @@
 """Agents as processes of this machine.
 
 Each is a fresh interpreter (never a fork, so that no loop, lock or socket is inherited) in a session of its own, so
-that Ctrl-C reaches the parent alone, which decides what it means. Stdin carries messages, stdout frames; an agent
-whose stdin ends stops, so none can outlive its parent.
+that Ctrl-C reaches the parent alone, which decides what it means, and with no more of the environment than Python and
+TLS need, which may hold secrets. Stdin carries messages, stdout frames.
+
+As long as the loop goes round, it renews the lease of every agent, and what it is to do besides must not keep it from
+that: what may block (a terminal, a disk) or takes long is done in threads. Where it does not go round, because the
+process is stopped, starved or dead, nobody would see what the load does or costs, and agents end it by themselves.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
@@ -16,10 +21,14 @@ from typing import Self
 
 import msgspec
 
+from loadgen.engine.child import child_environment
+from loadgen.engine.clock import monotonic_ns
 from loadgen.engine.messages import (
+    LEASE_NS,
     Ceded,
     Go,
     Lack,
+    Lease,
     Message,
     Phases,
     Plan,
@@ -39,6 +48,7 @@ from loadgen.measure.start import Cuts
 from loadgen.scenario.model import TokenAuth
 
 _EXIT_S = 5
+_RENEWAL_S = 0.5
 PATIENCE_S = 30.0
 """How long agents may say nothing: each sends a frame a second."""
 _STDERR_TAIL = 2000
@@ -62,6 +72,8 @@ class LocalFleet:
         self._readers: list[asyncio.Task[None]] = []
         self._received: asyncio.Queue[Frame | FleetError] = asyncio.Queue()
         self._dealer = Dealer(0, 0)
+        self._renewing: asyncio.Task[None] | None = None
+        self._dearest = 0
 
     async def __aenter__(self) -> Self:
         try:
@@ -76,6 +88,7 @@ class LocalFleet:
                     stdout=PIPE,
                     stderr=PIPE,
                     start_new_session=True,
+                    env=child_environment(os.environ),
                 )
                 self._agents.append(agent)
                 self._readers.append(asyncio.create_task(self._read(plan.agent, agent)))
@@ -83,6 +96,7 @@ class LocalFleet:
         except BaseException:
             await self._close()
             raise
+        self._renewing = asyncio.create_task(self._renew())
         return self
 
     async def __aexit__(
@@ -114,18 +128,22 @@ class LocalFleet:
         numbers: Ranges = ENDLESS,
         allowance: Ranges | None = None,
         rows: bool = False,
+        money: int | None = None,
     ) -> AsyncIterator[Frame]:
         """Begin the prepared phase at an instant (monotonic); its frames as they come, each agent's last one ``final``.
 
         The first ``agents`` agents share it, None for all. ``numbers`` are those of its arrivals, ``allowance`` what
-        may be started, None for any number; see ``Go``. Raises FleetError when an agent dies.
+        may be started, None for any number, and ``money`` what may be spent; see ``Go``. Raises FleetError when an
+        agent dies.
         """
         taking_part = len(self._agents) if agents is None else agents
         self._dealer = Dealer(taking_part, at_ns)
         dealt = [None] * taking_part if allowance is None else shares(allowance, taking_part)
         for number, agent in enumerate(self._agents):
             own = dealt[number] if number < taking_part else None
-            self._tell(agent, Go(at_ns, taking_part, numbers, own, rows))
+            # what is owed already is owed by one of them, not by each
+            part = None if money is None else money // taking_part + (number < money % taking_part)
+            self._tell(agent, Go(at_ns, taking_part, numbers, own, rows, part if number < taking_part else None))
         left = len(self._agents)
         while left:
             frame = await self._receive(self._patience_s)
@@ -156,6 +174,12 @@ class LocalFleet:
                 agent.stdin.close()
                 asyncio.get_running_loop().call_later(_EXIT_S, _kill, agent)
 
+    async def _renew(self) -> None:
+        """Renew every agent's lease for as long as this loop goes round."""
+        while True:
+            self._tell_all(Lease(monotonic_ns() + LEASE_NS, self._dearest))
+            await asyncio.sleep(_RENEWAL_S)
+
     async def _receive(self, patience_s: float) -> Frame:
         try:
             received = await asyncio.wait_for(self._received.get(), patience_s)
@@ -183,6 +207,7 @@ class LocalFleet:
             case Ceded():
                 told = self._dealer.ceded(report)
             case _:
+                self._dearest = max(self._dearest, report.dearest)
                 self._received.put_nowait(report)
                 told = self._dealer.ended(report.agent, report.left, report.grants) if report.final else []
         for agent, message in told:
@@ -208,6 +233,8 @@ class LocalFleet:
             self._received.put_nowait(FleetError(f"agent {number} stopped before the end of the phase"))
 
     async def _close(self) -> None:
+        if self._renewing is not None:
+            self._renewing.cancel()
         self.cut()
         await asyncio.gather(*(agent.wait() for agent in self._agents))
         await asyncio.gather(*self._readers, return_exceptions=True)

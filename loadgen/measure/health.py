@@ -16,13 +16,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from loadgen.measure.merge import NS_PER_US, OK, PhaseTotal, least, most
+from loadgen.measure.merge import NS_PER_US, OK, PhasePlan, PhaseTotal, least, most
 from loadgen.measure.percentile import supported
 from loadgen.measure.summary import Reason
 from loadgen.scenario.model import NS_PER_S
 
 STALL_NS = 100_000_000
 """A loop that stood still for longer makes the run invalid."""
+PAUSED_SHARE = 0.01
+"""Rule paused: the share of a closed phase that its rates cannot feel."""
 BUSY, SATURATED = 0.70, 0.85
 """Shares of a core from which an agent's own work is a warning, and makes the run invalid."""
 LEAST_CPU_NS = 200_000_000
@@ -37,9 +39,9 @@ LOCAL_LIMIT = "connection/local_limit"
 """The outcome and reason of an invocation that found no file, port or memory on this machine for its connection."""
 
 
-def generator_faults(total: PhaseTotal, overhead_floor_ns: int | None) -> Iterator[Reason]:
+def generator_faults(plan: PhasePlan, total: PhaseTotal, overhead_floor_ns: int | None) -> Iterator[Reason]:
     """What the generator and its machine have done to one phase."""
-    yield from _stalled(total)
+    yield from list(_stalled(total)) or _paused(plan, total)
     busy = list(_busy(total))
     yield from busy or _explained_by_a_busy_agent(total, overhead_floor_ns)
     yield from _held_back(total)
@@ -59,6 +61,25 @@ def _stalled(total: PhaseTotal) -> Iterator[Reason]:
             phase=total.name,
             withholds="all",
         )
+
+
+def _paused(plan: PhasePlan, total: PhaseTotal) -> Iterator[Reason]:
+    """Starts of an open phase that were missed meanwhile are counted; a closed one has just made fewer."""
+    paused_ns = max((frames.paused_ns for frames in total.agents.values()), default=0)
+    if not paused_ns:
+        return
+    limit = PAUSED_SHARE * plan.duration_ns
+    too_long = plan.closed and paused_ns > limit
+    yield Reason(
+        rule="paused",
+        severity="invalid" if too_long else "warning",
+        message=f"The load stood still for {words(paused_ns / NS_PER_US)}, because loadgen was stopped (Ctrl-Z), or "
+        "kept from watching over its agents: leave the machine's cores to the run, and do not suspend it.",
+        value=paused_ns,
+        limit=limit,
+        phase=total.name,
+        withholds="all" if too_long else None,
+    )
 
 
 def _busy(total: PhaseTotal) -> Iterator[Reason]:

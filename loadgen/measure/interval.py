@@ -5,7 +5,8 @@ little-endian u16 slots followed by ``n`` little-endian u64 counts (10 bytes per
 most once.
 Frames of one agent and phase are deltas: adding them up gives the phase.
 
-History of ``v``: 1, first version; ``type``, ``left`` and ``grants`` were added to it.
+History of ``v``: 1, first version; ``type``, ``left``, ``grants``, ``paused_ns`` and ``dearest`` were added to it, and
+``budget_reached`` became a name.
 """
 
 from __future__ import annotations
@@ -186,15 +187,17 @@ class Frame(Struct, tag="frame"):
     above the largest one a histogram holds (they are recorded as that one); ``negative_overhead`` those recorded as 0;
     ``unbelieved`` answers by the figure of the platform's that cannot be and so is in no histogram
     (``metering.UNBELIEVABLE``).
-    ``feeder_exhausted`` says that a feeder read ``once`` ran out and ended the phase, ``budget_reached`` that the
-    invocations allowed were spent, ``short_of_workers`` that a start found all workers of all agents busy. ``final``
-    marks the last frame of the phase, which says in ``load_ns`` how long the phase sent load, in ``left`` what of its
-    allowance the agent did not use (ranges of numbers), and in ``grants`` how often it was given more.
+    ``feeder_exhausted`` says that a feeder read ``once`` ran out and ended the phase, ``budget_reached`` which budget
+    did (``invocations``, ``cost``, empty for none), ``short_of_workers`` that a start found all workers of all agents
+    busy. ``final`` marks the last frame of the phase, which says in ``load_ns`` how long the phase sent load, in
+    ``left`` what of its allowance the agent did not use (ranges of numbers), and in ``grants`` how often it was given
+    more. ``paused_ns`` is for how long it held back what was to be started, because its lease was not renewed.
 
     ``billed_ns`` is what the ``metered`` invocations were billed, by memory size (MB). The ``unmetered`` ones may have
     run and told no bill to go by, the ``refused`` ones were answered before any code ran (``pricing.charge``); all are
     0 of a target that is no function. ``billing_units`` counts invocations by the unit (ns) that their duration was
     rounded up to, ``misbilled`` those without one, of which ``underbilled`` were billed for less than they ran.
+    ``dearest`` is the dearest bill known to the agent (``measure.purse``), 0 where nothing limits what may be spent.
     """
 
     v: int
@@ -221,7 +224,7 @@ class Frame(Struct, tag="frame"):
     failures: list[Failure] = []
     slowest: list[Slow] = []
     feeder_exhausted: bool = False
-    budget_reached: bool = False
+    budget_reached: str = ""
     final: bool = False
     load_ns: int = 0
     billed_ns: dict[int, int] = {}
@@ -235,6 +238,8 @@ class Frame(Struct, tag="frame"):
     short_of_workers: bool = False
     left: tuple[tuple[int, int], ...] = ()
     grants: int = 0
+    paused_ns: int = 0
+    dearest: int = 0
 
     def histograms(self) -> Iterator[tuple[Key, bytes]]:
         """The packed histograms and what each is of. Raises ValueError for the name of one of another phase."""

@@ -69,6 +69,7 @@ class AgentFrames:
     last_seq: int
     count: int = 0
     planned: int = 0
+    paused_ns: int = 0
     misplaced: int = 0
     final: bool = False
     covered_ns: int = 0
@@ -116,7 +117,7 @@ class PhaseTotal:
         self.summary_missing = 0
         self.unbelieved: Counter[str] = Counter()
         self.feeder_exhausted = False
-        self.budget_reached = False
+        self.budget_reached = ""
         self.billed_ns: Counter[int] = Counter()
         self.metered = 0
         self.unmetered = 0
@@ -227,6 +228,7 @@ class PhaseTotal:
         seen.last_seq = frame.seq
         seen.count += 1
         seen.planned += frame.planned
+        seen.paused_ns += frame.paused_ns
         seen.final = frame.final
         seen.covered_ns += frame.to_ns - frame.from_ns
         seen.add_health(frame.health)
@@ -249,7 +251,7 @@ class PhaseTotal:
         self.summary_missing += other.summary_missing
         self.unbelieved.update(other.unbelieved)
         self.feeder_exhausted |= other.feeder_exhausted
-        self.budget_reached |= other.budget_reached
+        self.budget_reached = self.budget_reached or other.budget_reached
         self.billed_ns.update(other.billed_ns)
         self.metered += other.metered
         self.unmetered += other.unmetered
@@ -419,7 +421,7 @@ def _notes(total: PhaseTotal) -> Iterator[str]:
     if total.feeder_exhausted:
         yield f"The feeder ran out of rows and ended the phase after {total.started} invocations."
     if total.budget_reached:
-        yield f"The budget was spent and ended the phase after {total.started} invocations."
+        yield f"The budget of {total.budget_reached} was spent and ended the phase after {total.started} invocations."
 
 
 def _per_s(count: int, duration_ns: int) -> float:

@@ -57,8 +57,8 @@ CONNECT_SHARE = 0.02
 """Rule connects_in_latency: the share of the ok invocations that may have had to open their connection."""
 LOCKED_BELOW = 0.001
 """Rule phase_locked: so improbable is it that functions which are not locked to the minute look as if they were."""
-GENERATOR_FAULTS = ("dropped/phase_end_late", "dropped/max_lag_late")
-"""The reasons of a start that fell due and would have had a free worker, had the generator been on time."""
+GENERATOR_FAULTS = ("dropped/phase_end_late", "dropped/max_lag_late", "dropped/paused")
+"""The reasons of a start that fell due and would have had a free worker, had the generator been on time, or awake."""
 
 OF_THE_TARGET = frozenset(
     {
@@ -118,7 +118,7 @@ def judge(
         reasons += _rate_missed(plan, total, stopped)
         reasons += _feeder_exhausted(plan, total)
         reasons += _late_starts(total)
-        reasons += generator_faults(total, overhead_floor_ns)
+        reasons += generator_faults(plan, total, overhead_floor_ns)
         reasons += local_limits(total, ISSUED_SHARE)
         reasons += _clipped(total)
         reasons += _outcomes(total)

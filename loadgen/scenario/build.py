@@ -59,6 +59,7 @@ def scenario(
         capacity=_capacity(doc, target) if doc.kind == "capacity" and doc.capacity is not UNSET else None,
         prices=prices,
         confirm=model.Confirm(doc.confirm.invocations, doc.confirm.gb_seconds),
+        catch_up_ns=units.duration(doc.catch_up),
     )
 
 

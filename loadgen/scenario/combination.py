@@ -15,7 +15,16 @@ from loadgen.scenario import rule, units
 from loadgen.scenario.endpoint import iam_of, iam_origin, in_clear
 from loadgen.scenario.fault import Path, show
 from loadgen.scenario.function import named
-from loadgen.scenario.model import LEAST_CALIBRATION, LEAST_COLD, CostRule, Metric, MetricRule, Rule, ShareRule
+from loadgen.scenario.model import (
+    LEAST_CALIBRATION,
+    LEAST_CATCH_UP_NS,
+    LEAST_COLD,
+    CostRule,
+    Metric,
+    MetricRule,
+    Rule,
+    ShareRule,
+)
 from loadgen.scenario.platform_codes import is_fault
 from loadgen.scenario.template import GAP, PLACEHOLDER, without_fields
 
@@ -42,6 +51,7 @@ def scenario(data: dict[str, Any]) -> Found:
     yield from _auth(target)
     yield from _event(data)
     yield from _phases(data)
+    yield from _catch_up(data)
     yield from _thresholds(data, target)
     yield from _money(data, target)
     yield from _in_flight(data)
@@ -338,6 +348,15 @@ def _event(data: dict[str, Any]) -> Found:
             )
     if "event" in data and "event_file" in data:
         yield ("event_file",), "event is written too; keep one of them"
+
+
+def _catch_up(data: dict[str, Any]) -> Found:
+    written = data.get("catch_up")
+    if isinstance(written, str) and units.duration(written) < LEAST_CATCH_UP_NS:
+        yield (
+            ("catch_up",),
+            (f"got {written}, expected at least 100ms: a wake-up is that late on a busy machine without any pause"),
+        )
 
 
 def _phases(data: dict[str, Any]) -> Found:

@@ -774,6 +774,13 @@ class Scenario(Struct, forbid_unknown_fields=True):
     confirm: Annotated[Confirm, Meta(description="What a run may take before it asks first.")] = field(
         default_factory=Confirm
     )
+    catch_up: Annotated[
+        Duration,
+        Meta(
+            description="How much of its schedule the generator makes up for after a pause, at least 100ms; what fell "
+            "due before is dropped."
+        ),
+    ] = "1s"
     tags: Annotated[dict[str, str], Meta(description="Free labels, copied into the results.")] = field(
         default_factory=dict
     )

@@ -378,6 +378,10 @@ class Budget(Struct, frozen=True):
     throttled: float | None = None
 
 
+LEAST_CATCH_UP_NS = 100_000_000
+"""What ``catch_up`` has to be at least."""
+
+
 class Confirm(Struct, frozen=True):
     """What a run may be expected to take before a user is asked."""
 
@@ -643,7 +647,8 @@ class Scenario(Struct, frozen=True):
 
     ``event`` is the JSON text of the event, placeholders included; empty (no body) for a plain HTTP target without one.
     ``sample_share`` is the share of invocations whose samples are kept; ``sha256`` identifies the resolved scenario
-    (secrets excluded), so that only equal runs are merged.
+    (secrets excluded), so that only equal runs are merged. ``catch_up_ns`` is how much of its schedule an agent makes
+    up for after it could not start anything.
     """
 
     name: str
@@ -664,6 +669,7 @@ class Scenario(Struct, frozen=True):
     capacity: Capacity | None = None
     prices: PriceBook | None = None
     confirm: Confirm = Confirm()
+    catch_up_ns: int = NS_PER_S
 
     @property
     def changes_settings(self) -> bool:

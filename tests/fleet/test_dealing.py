@@ -5,19 +5,24 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from itertools import count, islice
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.engine.messages import Cede, Ceded, GrantStarts, GrantWorkers, Lack
+from loadgen.engine.messages import Cede, Ceded, GrantMoney, GrantStarts, GrantWorkers, Lack
 from loadgen.engine.numbers import ENDLESS, Ranges, each, parted, shares, size, united
 from loadgen.engine.workers import ClosedRun, Ended, OpenRun, Terms, WorkerPool
 from loadgen.fleet.dealing import Dealer, Told
+from loadgen.functiongraph.facts import Facts
+from loadgen.functiongraph.outcome import Outcome
 from loadgen.measure.histogram import Histogram, slot
 from loadgen.measure.interval import Sample
+from loadgen.measure.purse import Purse, Tariff
 from loadgen.measure.recorder import Recorder
+from loadgen.scenario.model import PriceBook
 from tests.engine.virtual import MS, OK, S, VirtualTime
 
 Delay = Callable[[int], int]
@@ -33,6 +38,7 @@ class Target:
     sent: list[int] = field(default_factory=list)
     in_flight: int = 0
     most: int = 0
+    answers: Callable[[int], Facts] = lambda number: OK
 
     def invoker(self, ended: Ended) -> Called:
         return Called(self, ended)
@@ -42,10 +48,11 @@ class Called:
     def __init__(self, target: Target, ended: Ended) -> None:
         self._target = target
         self._ended = ended
-        self._call = 0
+        self._call = self._number = 0
 
     def invoke(self, request: bytes, started_ns: int) -> None:
         target, number = self._target, int(request)
+        self._number = number
         target.sent.append(number)
         target.in_flight += 1
         target.most = max(target.most, target.in_flight)
@@ -56,7 +63,7 @@ class Called:
     def _end(self, call: int) -> None:
         if call == self._call:
             self._target.in_flight -= 1
-            self._ended(self._target.time.now, OK, 0, b"")
+            self._ended(self._target.time.now, self._target.answers(self._number), 0, b"")
 
     def abandon(self) -> None:
         self._call += 1
@@ -115,12 +122,15 @@ class Member:
         self.over = False
         self.grants = 0
         self.samples: list[Sample] = []
+        self.purse: Purse | None = None
 
     def terms(self, duration_ns: int, allowance: Ranges | None, *, rows: bool) -> Terms:
         crowd = self._crowd
         others = self if len(crowd.agents) > 1 else None
         grace_ns = 1000 * S
-        return Terms(crowd.time.clock, crowd.time.alarm, 0, duration_ns, grace_ns, allowance, self.done, rows, others)
+        return Terms(
+            crowd.time.clock, crowd.time.alarm, 0, duration_ns, grace_ns, allowance, self.done, rows, others, self.purse
+        )
 
     def recorder(self, *, closed: bool) -> Recorder:
         return Recorder("p", self._number, origin_ns=0, closed=closed, expects_summary=False, sampled=lambda: True)
@@ -131,8 +141,16 @@ class Member:
         left, grants, number = self.run.left, self.grants, self._number
         self._crowd.post("from", number, lambda: self._crowd.tell(self._crowd.dealer.ended(number, left, grants)))
 
-    def hear(self, message: Cede | GrantStarts | GrantWorkers) -> None:
+    def hear(self, message: Cede | GrantStarts | GrantMoney | GrantWorkers) -> None:
         match message:
+            case Cede(deal, money=True):
+                assert self.purse is not None
+                self._give(Ceded(self._number, 0, deal, money=self.purse.cede(half=not self.over)))
+            case GrantMoney(money):
+                assert self.purse is not None
+                self.purse.left += money
+                if not self.over:
+                    self.run.grant_money(money)
             case Cede(deal, due_ns) if due_ns is not None:
                 ceded, since_ns = self.run.cede_workers(due_ns)
                 self._give(Ceded(self._number, 0, deal, (), ceded, since_ns))
@@ -148,6 +166,9 @@ class Member:
 
     def lack_starts(self) -> None:
         self._ask(Lack(self._number, 0))
+
+    def lack_money(self) -> None:
+        self._ask(Lack(self._number, 0, money=True))
 
     def lack_worker(self, due_ns: int) -> None:
         self._ask(Lack(self._number, 0, due_ns))
@@ -498,3 +519,94 @@ def test_ranges_are_parted_and_shared_without_losing_a_number(ranges: Ranges, n:
     assert max(map(size, dealt)) - min(map(size, dealt)) <= 1
     assert united(*dealt) == ranges
     assert size(parted(ENDLESS, n)[0]) == n
+
+
+def billed(ms: int) -> Facts:
+    return Facts(Outcome.OK, "ok", 200, billed_duration_ns=ms * MS, memory_size_mb=1024)
+
+
+ONE_A_MS = PriceBook("test", "CNY", "2024-09", Decimal(0), Decimal(1000), MS)
+"""A millisecond with 1024 MB costs 1 CNY, and a request nothing."""
+CNY = 10**12
+
+
+def spending_phase(
+    crowd: Crowd,
+    cap: int,
+    bill: Callable[[int], int],
+    *,
+    closed: bool,
+    known: int = 1,
+    gap_ns: int = MS,
+    limit: int = 60,
+) -> int:
+    """Run a phase that may spend ``cap`` CNY, whose n-th call costs ``bill(n)``; what it spent."""
+    crowd.target.answers = lambda number: billed(bill(number))
+    n = len(crowd.agents)
+    for number, member in enumerate(crowd.agents):
+        tariff = Tariff(ONE_A_MS, size_mb=1024, timeout_ns=S)
+        tariff.learn(known * CNY)
+        member.purse = Purse(tariff)
+        member.purse.left = cap * CNY // n + (number < cap * CNY % n)
+    if closed:
+        closed_phase(crowd, limit, duration_ns=20 * S)
+    else:
+        open_phase(crowd, every(gap_ns, 3000), duration_ns=20 * S, limit=limit)
+    assert ended(crowd)
+    return sum(bill(number) for number in crowd.target.sent)
+
+
+@pytest.mark.parametrize("agents", [1, 2, 3, 7])
+@pytest.mark.parametrize("closed", [False, True])
+def test_money_is_spent_to_the_last_and_never_exceeded_however_many_agents_there_are(agents: int, closed: bool) -> None:
+    crowd = Crowd(agents, lambda _: 20 * MS)
+    assert spending_phase(crowd, 300, lambda _: 1, closed=closed) == 300
+    assert {member.run.budget_reached for member in crowd.agents} == {"cost"}
+
+
+@pytest.mark.parametrize("agents", [1, 3])
+def test_a_heap_of_starts_is_covered_one_by_one(agents: int) -> None:
+    """A burst of 300 with 100 CNY and a known price of 1: everything falls due in the same instant."""
+    crowd = Crowd(agents, lambda _: 50 * MS)
+    assert spending_phase(crowd, 100, lambda _: 1, closed=False, gap_ns=0, limit=1000) == 100
+
+
+def test_a_load_that_grows_does_not_outrun_its_budget() -> None:
+    """5/s, then 400/s, with 200 CNY at 1 each: E5."""
+    crowd = Crowd(1, lambda _: 30 * MS)
+    offsets = [*every(200 * MS, 50), *(10 * S + n * 2_500_000 for n in range(4000))]
+    crowd.target.answers = lambda _: billed(1)
+    (member,) = crowd.agents
+    tariff = Tariff(ONE_A_MS, size_mb=1024, timeout_ns=S)
+    member.purse = Purse(tariff)
+    member.purse.left = 200 * CNY
+    open_phase(crowd, offsets, duration_ns=20 * S, limit=1000)
+    assert len(crowd.target.sent) == 200
+
+
+@given(
+    agents=st.sampled_from([1, 2, 3, 7]),
+    cap=st.integers(1, 400),
+    dear=st.integers(1, 50),
+    every_th=st.integers(1, 40),
+    closed=st.booleans(),
+    limit=st.integers(7, 60),
+    seed=st.integers(0, 1000),
+)
+def test_a_budget_of_money_is_exceeded_by_nothing_but_what_was_in_flight(
+    agents: int, cap: int, dear: int, every_th: int, closed: bool, limit: int, seed: int
+) -> None:
+    """Every so many-th call turns out ``dear``; those of before may have been started next to it."""
+    crowd = Crowd(agents, lambda number: (1 + number % 30) * MS, seed=seed)
+    spent = spending_phase(
+        crowd, cap, lambda number: dear if number % every_th == every_th - 1 else 1, closed=closed, limit=limit
+    )
+    assert spent <= cap + max(0, crowd.target.most * dear - 1)
+    if dear == 1:
+        assert spent == cap
+
+
+def test_once_the_dear_call_is_known_nothing_is_exceeded() -> None:
+    crowd = Crowd(3, lambda _: 20 * MS)
+    spent = spending_phase(crowd, 400, lambda number: 1 + number % 9, closed=False, known=9)
+    assert 400 - 3 * 9 - 60 * 9 <= spent <= 400

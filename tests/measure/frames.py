@@ -36,7 +36,7 @@ def frame(
     summary_missing: int = 0,
     unbelieved: Mapping[str, int] | None = None,
     feeder_exhausted: bool = False,
-    budget_reached: bool = False,
+    budget_reached: str = "",
 ) -> Frame:
     """A frame of one second. ``latencies`` are µs by outcome; ``metrics`` more values by ``outcome/metric``."""
     recorded = {outcome: list(values) for outcome, values in (latencies or {}).items()}

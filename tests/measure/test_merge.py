@@ -241,7 +241,7 @@ def test_combining_phases_leaves_them_as_they_were() -> None:
 
 def test_notes_say_what_ended_a_phase_early() -> None:
     ran_out = msgspec.structs.replace(plan(), notes=("Said before.",))
-    phase = total(frame({"ok": [1, 2]}, feeder_exhausted=True, budget_reached=True))
+    phase = total(frame({"ok": [1, 2]}, feeder_exhausted=True, budget_reached="invocations"))
     assert phase_summary(ran_out, phase).notes == [
         "Said before.",
         "The feeder ran out of rows and ended the phase after 2 invocations.",

@@ -188,7 +188,7 @@ def test_the_starts_may_be_one_percent_off_the_drawn_schedule(drawn: int, status
 
 def test_a_schedule_that_was_cut_short_on_purpose_is_no_fault() -> None:
     assert judged(clean(), drawn=5000, stopped=True).status == "valid"
-    assert judged(clean(budget_reached=True), drawn=5000).status == "valid"
+    assert judged(clean(budget_reached="invocations"), drawn=5000).status == "valid"
     assert judged(clean(), drawn=None).status == "valid"
 
 
