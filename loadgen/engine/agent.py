@@ -104,6 +104,8 @@ class Agent:
         self._sized: dict[int, ConstantRequests | FedRequests] = {}
         self._pool = WorkerPool(partial(HttpInvoker, self._wire))
         tariff = tariff_of(scenario, plan.size_mb)
+        if tariff is not None:
+            tariff.learn(plan.dearest)
         self._purse = None if tariff is None else Purse(tariff)
         self.until_ns = monotonic_ns() + LEASE_NS
         self._cuts: Cuts | None = None

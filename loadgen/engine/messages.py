@@ -37,7 +37,8 @@ class Plan(Struct, frozen=True, tag="plan"):
     """The run.
 
     ``address`` is what the target's name was resolved to; ``origin_ns`` (monotonic) is when the run began. ``agent`` is
-    the agent's own number, from 0. ``size_mb`` is the memory of the calls, as far as it is known without them.
+    the agent's own number, from 0. ``size_mb`` is the memory of the calls and ``dearest`` the dearest bill, in
+    trillionths of the currency, as far as they are known before the load.
     """
 
     scenario: Scenario
@@ -45,6 +46,7 @@ class Plan(Struct, frozen=True, tag="plan"):
     agent: int
     origin_ns: int
     size_mb: int | None = None
+    dearest: int = 0
 
 
 class Phases(Struct, frozen=True, tag="phases"):

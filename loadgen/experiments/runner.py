@@ -380,9 +380,13 @@ class Runner:
         self._guard = Guard(scenario.budget)
         size_mb = forecast.size_mb(scenario, self._configured_mb)
         self._tariff = tariff_of(scenario, size_mb)
+        dearest = 0
         if self._tariff is not None:
             self._tariff.note(self._first)
-        plans = [Plan(scenario, address, agent, self._origin_ns, size_mb) for agent in range(self._agents.number)]
+            size_mb, dearest = self._tariff.known_mb or None, self._tariff.dearest
+        plans = [
+            Plan(scenario, address, agent, self._origin_ns, size_mb, dearest) for agent in range(self._agents.number)
+        ]
         try:
             await self._allow_changes(stack)
             fleet = await stack.enter_async_context(LocalFleet(plans))

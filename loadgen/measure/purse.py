@@ -31,12 +31,13 @@ class Tariff:
     """What calls cost, in trillionths of the book's currency, also where they do not tell.
 
     ``size_mb`` is the most memory that calls ask for, or that of their function where they leave it to that; None where
-    it is not known. ``timeout_ns`` is how long a call is waited for.
+    it is not known; ``known_mb`` is that or what an answer told, 0 where neither. ``timeout_ns`` is how long a call is
+    waited for.
     """
 
     def __init__(self, book: PriceBook, *, size_mb: int | None, timeout_ns: int) -> None:
         self._book = book
-        self._known_mb = size_mb or 0
+        self.known_mb = size_mb or 0
         self._timeout_ns = timeout_ns
         self._bill = lru_cache(4096)(self._exactly)
         self._request = self._exactly(0, 0)
@@ -48,7 +49,7 @@ class Tariff:
     @property
     def size_mb(self) -> int:
         """The memory at which calls are valued that did not tell it."""
-        return self._known_mb or MEMORY_SIZES_MB[-1]
+        return self.known_mb or MEMORY_SIZES_MB[-1]
 
     @property
     def silent(self) -> int:
@@ -58,7 +59,7 @@ class Tariff:
     def learn(self, dearest: int, sizes_mb: Iterable[int] = ()) -> None:
         """Take note of a dear bill, and of memory sizes that were told."""
         self.dearest = max(self.dearest, dearest)
-        self._known_mb = max(self._known_mb, *sizes_mb, 0)
+        self.known_mb = max(self.known_mb, *sizes_mb, 0)
 
     def bill(self, facts: Facts) -> int:
         """What an invocation costs; takes note of it."""

@@ -59,20 +59,20 @@ def gone(pids: list[int]) -> bool:
     return not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
-async def test_an_agent_that_stood_still_for_a_second_makes_the_run_invalid(tmp_path: Path) -> None:
+async def test_an_agent_that_stood_still_for_most_of_a_second_makes_the_run_invalid(tmp_path: Path) -> None:
     async with serving(answer_all) as server:
         scenario = LOAD.format(port=server.port, shape="rate: 100/s, duration: 4s")
         process = start(tmp_path, "--set", "thresholds=[latency.p50 < 10s]", "--agents", "1", scenario=scenario)
         await eventually(lambda: measured(tmp_path))
         (agent,) = agents_of(process.pid)
         os.kill(agent, signal.SIGSTOP)
-        await asyncio.sleep(1)
+        await asyncio.sleep(0.6)  # which can be made up for
         os.kill(agent, signal.SIGCONT)
         stdout, _, summary = await finished(process, tmp_path)
     assert process.returncode == 97
     stalled = reasons(summary)["generator_stalled"]
     assert stalled["severity"] == "invalid"
-    assert stalled["value"] >= 900 * MS > stalled["limit"]
+    assert stalled["value"] >= 500 * MS > stalled["limit"]
     assert summary["totals"]["planned"] == summary["totals"]["completed"] == 400
     assert summary["thresholds"][0]["passed"] is None
     assert "generator_stalled" in stdout

@@ -245,7 +245,7 @@ def test_notes_say_what_ended_a_phase_early() -> None:
     assert phase_summary(ran_out, phase).notes == [
         "Said before.",
         "The feeder ran out of rows and ended the phase after 2 invocations.",
-        "The budget was spent and ended the phase after 2 invocations.",
+        "The budget of invocations was spent and ended the phase after 2 invocations.",
     ]
 
 
