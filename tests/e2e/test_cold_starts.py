@@ -88,7 +88,7 @@ LOAD = """
 name: split
 target: {endpoint: emulator, function: hello}
 phases:
-  - {name: warm-up, burst: {size: 40, gap: 1500ms, repeat: 2}, warmup: true}
+  - {name: warm-up, burst: {size: 40, gap: 1500ms}, warmup: true}
   - {name: more-warm-up, workers: 4, duration: 2s, warmup: true}
   - {name: measured, burst: {size: 80, gap: 1s}}
 emulator: {keep_alive: 60s, functions: {hello: {memory: 1024MB, work: {median: 5ms}, cold_start: r2-php}}}
