@@ -116,6 +116,7 @@ class Agent:
         self._run: OpenRun | ClosedRun | None = None
         self._last_run: OpenRun | ClosedRun | None = None
         self._grants = self._began_ns = 0
+        self._abandoned = False
         self._opening: asyncio.Task[None] | None = None
         self._ticker: asyncio.TimerHandle | None = None
         self._probe: Alarm | None = None
@@ -305,8 +306,9 @@ class Agent:
         if self._run is not None:
             self._run.stop()
 
-    def cut(self) -> None:
-        """End the phase under way at once."""
+    def cut(self, *, abandoned: bool = False) -> None:
+        """End the phase under way at once; one that was ``abandoned`` has no last frame, as it is not complete."""
+        self._abandoned = abandoned
         if self._run is not None:
             self._run.cut()
 
@@ -418,7 +420,7 @@ class Agent:
         if self._purse is not None:
             frame.dearest = self._purse.tariff.dearest
         if ended is not None:
-            frame.final = True
+            frame.final = not self._abandoned
             frame.load_ns = ended.load_ns
             frame.feeder_exhausted = ended.feeder_exhausted
             frame.left = ended.left
@@ -518,7 +520,7 @@ async def serve() -> None:
     else:
         watching.cancel()
         obeying.result()
-    agent.cut()
+    agent.cut(abandoned=abandoned)
     agent.close()
     stdout.close()
     with suppress(TimeoutError):  # a parent that is stopped reads nothing, either

@@ -226,9 +226,8 @@ class LocalFleet:
         last_words = (await said).decode("utf-8", "replace")[-_STDERR_TAIL:].strip()
         code = await agent.wait()
         if code or last_words:
-            self._received.put_nowait(
-                FleetError(f"agent {number} died with exit code {code}: {last_words or 'silently'}")
-            )
+            end = f"died with exit code {code}" if code else "ended"
+            self._received.put_nowait(FleetError(f"agent {number} {end}: {last_words or 'silently'}"))
         else:
             self._received.put_nowait(FleetError(f"agent {number} stopped before the end of the phase"))
 

@@ -5,8 +5,12 @@ import os
 import re
 import signal
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import ClassVar
 
 import msgspec
 import pytest
@@ -296,3 +300,60 @@ async def test_agents_that_say_nothing_any_more_are_taken_for_dead() -> None:
             asyncio.get_running_loop().call_later(0.5, os.kill, pid_of(fleet), signal.SIGSTOP)
             with pytest.raises(FleetError, match="no agent has said anything for 3 s"):
                 await asyncio.wait_for(exhaust(fleet), 20)
+
+
+class Timed(BaseHTTPRequestHandler):
+    """Answers at once, from a thread that goes on when the loop of the test does not, and notes when."""
+
+    protocol_version = "HTTP/1.1"
+    calls: ClassVar[list[float]] = []
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.calls.append(time.monotonic())
+        self.wfile.write(ANSWER)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def timed() -> Iterator[ThreadingHTTPServer]:
+    Timed.calls.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Timed) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+async def test_while_the_loop_that_watches_is_kept_busy_no_agent_starts_anything(timed: ThreadingHTTPServer) -> None:
+    load = scenario(function(f"http://127.0.0.1:{timed.server_port}"), open_phase(100, 6))
+    total, busy_s = PhaseTotal("steady"), 0.0
+    async with LocalFleet([plan(load, agent) for agent in range(2)]) as fleet:
+        await fleet.prepare(0, 4)
+        async for frame in fleet.run(time.monotonic_ns() + 20_000_000):
+            total.add(frame)
+            if not busy_s:
+                busy_s = time.monotonic()
+                while time.monotonic() < busy_s + 3.5:
+                    pass
+    assert not [call for call in Timed.calls if busy_s + 2.1 < call < busy_s + 3.5]
+    assert [call for call in Timed.calls if call > busy_s + 3.5]
+    assert total.planned == total.started + total.reasons["dropped/paused"] == 600
+    assert 20 <= total.reasons["dropped/paused"] <= 150  # of some 1.5 s without a lease one second is made up for
+    assert list(total.faults()) == []
+    assert max(frames.paused_ns for frames in total.agents.values()) > S
+
+
+async def test_agents_end_by_themselves_when_nobody_renews_their_lease() -> None:
+    async with serving(answer) as server:
+        load = scenario(function(f"http://127.0.0.1:{server.port}"), closed_phase(2, 30))
+        async with LocalFleet([plan(load)]) as fleet:
+            await fleet.prepare(0, 2)
+            assert fleet._renewing is not None
+            fleet._renewing.cancel()
+            began = time.monotonic()
+            with pytest.raises(FleetError, match="agent 0 ended: its lease was not renewed for 5 s"):
+                async for _ in fleet.run(time.monotonic_ns()):
+                    pass
+            assert 4 < time.monotonic() - began < 7
