@@ -187,8 +187,8 @@ class Terms:
 class Run:
     """What a phase is in either model; ``recorder`` gets what happened.
 
-    ``budget_reached`` is the budget that ended it, empty for none; ``paused_ns`` for how long what
-    was to be started was held back, for want of a lease.
+    ``budget_reached`` is the budget that ended it, empty for none; ``paused_ns`` for how long what was to be started
+    was held back, for want of a lease.
     """
 
     def __init__(self, pool: WorkerPool, requests: Requests, recorder: Recorder, terms: Terms) -> None:
@@ -251,10 +251,10 @@ class Run:
     def extend(self, until_ns: int) -> None:
         """The lease lasts until then; what was held back goes on."""
         now, lapsed_ns = self._clock(), self._until_ns
-        if until_ns <= lapsed_ns:
-            return
+        if until_ns <= max(lapsed_ns, now):
+            return  # renewals of the past queue up while the process is suspended
         self._until_ns = until_ns
-        if lapsed_ns <= now < until_ns:
+        if lapsed_ns <= now:
             if self._holds(now):
                 self.paused_ns += now - lapsed_ns
             self._missed(lapsed_ns, now - self._catch_up_ns)
@@ -487,7 +487,7 @@ class OpenRun(Run):
             now = self._clock()
         if now >= self._end_ns:
             if self._until_ns < self._end_ns:
-                self.paused_ns += self._end_ns - max(self._until_ns, self._due_ns)
+                self.paused_ns += max(0, self._end_ns - max(self._until_ns, self._due_ns))
                 self._missed(self._until_ns, self._end_ns)
             self._stage = self._drop
             self._drop()

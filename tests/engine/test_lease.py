@@ -222,8 +222,11 @@ def test_a_renewal_of_the_past_changes_nothing() -> None:
     agent = Agent()
     agent.open(10 * MS, until_ns=2 * S)
     agent.time.at(5 * S, lambda: agent.run.extend(3 * S))
-    agent.time.at(6 * S, lambda: agent.run.extend(2 * S))
-    assert not starts(agent.samples(), 2 * S)
+    agent.time.at(5500 * MS, lambda: agent.run.extend(2 * S))
+    agent.renewed(6 * S, 7 * S, 8 * S, 9 * S)
+    samples = agent.samples()
+    assert not starts(samples, 2 * S, 6 * S)
+    assert agent.reasons == {"dropped/paused": 300}
 
 
 @given(
