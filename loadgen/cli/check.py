@@ -55,7 +55,7 @@ def check(file: Path, overrides: tuple[str, ...], offline: bool) -> None:
     scenario = with_credentials(loaded.scenario, quiet=False)
     unused = _unused(scenario.target) if "tls" in loaded.document["target"] else ()
     for line in (*plan(scenario), _agents(scenario), *unused, *_outlook(scenario, offline)):
-        click.echo(line)
+        click.echo(output.clean(line))
 
 
 def _agents(scenario: Scenario) -> str:

@@ -5,13 +5,20 @@ from __future__ import annotations
 import codecs
 import errno
 import os
+import re
 import shutil
 import sys
+from collections.abc import Callable
 from typing import TextIO
 
 import click
 
+from loadgen.scenario import foreign
+
 _PLAIN = str.maketrans({"\u202f": " ", "\xa0": " ", "µ": "u", "–": "-", "—": "-", "≥": ">=", "…": "...", "·": "*"})
+_COLOURS = re.compile(r"(\x1b\[(?:0|1|2|1;31|32|33)m)")
+"""Those that the report is painted in. What comes from outside has none left when it is."""
+_hide: Callable[[str], str] = str
 _GONE = (errno.EPIPE, errno.EIO)  # the reader left, the terminal was closed: nobody waits for this text
 
 
@@ -23,15 +30,27 @@ def prepare() -> None:
             stream.reconfigure(errors="loadgen.plain")
 
 
+def hide(secrets: Callable[[str], str]) -> None:
+    """Have ``secrets`` mask them in everything that is written from now on."""
+    global _hide
+    _hide = secrets
+
+
+def clean(text: str) -> str:
+    """Text as a terminal may have it: without secrets, and with nothing in it that commands the terminal."""
+    return foreign.lines(_hide(text))
+
+
 def show(text: str) -> str | None:
     """Write results to stdout. Gives why that failed, None when it did not or when nobody reads them any more."""
-    # click takes the colours out again where the output is no terminal
-    return _written(text, sys.stdout, err=False)
+    # the colours of the report stay; click takes them out again where the output is no terminal
+    shown = "".join(clean(part) if n % 2 == 0 else part for n, part in enumerate(_COLOURS.split(text)))
+    return _written(shown, sys.stdout, err=False)
 
 
 def say(text: str) -> None:
     """Write a message to stderr; one that cannot be written is not worth failing for."""
-    _written(f"{text}\n", sys.stderr, err=True)
+    _written(f"{clean(text)}\n", sys.stderr, err=True)
 
 
 def width() -> int:

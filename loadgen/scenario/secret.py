@@ -19,7 +19,8 @@ import msgspec
 
 from loadgen.scenario import yaml
 from loadgen.scenario.echo import occurrences
-from loadgen.scenario.fault import Path
+from loadgen.scenario.excerpt import secret_name
+from loadgen.scenario.fault import Path, Place
 from loadgen.scenario.model import (
     Auth,
     EnvironmentAuth,
@@ -35,14 +36,12 @@ from loadgen.scenario.model import (
 from loadgen.scenario.substitution import MASK, escaped, holds_literal, masked
 from loadgen.scenario.template import GAP, without_fields
 
-_USER = re.compile(r"://[^/?#\s]*@")
 _BACKSLASHED = re.compile(r"\\+(?:u(?P<code>[0-9a-fA-F]{4})|(?P<char>.))")
 _SHORTEST = 4
 _TELLING = 16
 """So many characters of a longer secret give it away."""
 _MODES = ("none", "environment")
 """What target.auth may be, other than a mapping of secrets."""
-_WORDS = ("authorization", "cookie", "token", "secret", "password", "passwd", "credential", "key", "signature")
 
 
 def is_secret(path: Path) -> bool:
@@ -54,21 +53,12 @@ def is_secret(path: Path) -> bool:
     return path[1:2] == ("auth",) or path[1:] == ("headers",) or secret_name(str(path[-1]))
 
 
-def lines(root: yaml.Node) -> Iterator[int]:
-    """The lines that hold a secret which is written out, not a ``${NAME}``."""
+def places(root: yaml.Node) -> Iterator[Place]:
+    """Where a secret is written, not a ``${NAME}``, and would be seen in a line as it is shown."""
     for path, value in yaml.scalars(root):
-        if is_secret(path) and value.value not in _MODES and holds_literal(value):
-            yield value.place.line
-
-
-def holds_user(line: str) -> bool:
-    """Whether a line of a scenario holds a URL with a user name and perhaps a password."""
-    return _USER.search(line) is not None
-
-
-def secret_name(header: str) -> bool:
-    """Whether a header field of this name holds a secret."""
-    return any(word in header.lower() for word in _WORDS)
+        written = is_secret(path) and value.value not in _MODES and holds_literal(value)
+        if written and any(word in value.place.text for word in value.raw.split()):
+            yield value.place
 
 
 def values(target: Target) -> tuple[str, ...]:
