@@ -144,6 +144,8 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
         aim = target.get("function") or target.get("url")
         endpoint = target.get("endpoint")
         listed.append(("target", " at ".join(str(part) for part in (aim, endpoint) if part)))
+        if isinstance(tls := target.get("tls"), dict) and tls.get("verify") is False:
+            listed.append(("certificate", "not checked (target.tls.verify: false)"))
     if summary.environment.address is not None:
         listed.append(("address", summary.environment.address))
     if summary.preflight is not None:

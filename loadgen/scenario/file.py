@@ -46,6 +46,11 @@ def read(path: str | Path) -> bytes:
         return file.read()
 
 
+def there(path: str | Path) -> bool:
+    """Whether there is anything of this name that can be looked at, whatever the name."""
+    return os.path.exists(path)  # noqa: PTH110  Path's raises OSError for a name that is too long
+
+
 def reason(error: OSError) -> str:
     """Why something could not be done with a file."""
     return error.strerror or str(error)

@@ -21,6 +21,7 @@ GAP = "\N{NO-BREAK SPACE}"
 LONGEST_QUOTE = 200
 """Characters quoted of what a server says."""
 
+_QUOTED = re.compile(r"""(['"]).*\1""", re.DOTALL)
 _BEYOND_ASCII = re.compile("[^\\x00-\\x7e]")
 _SPECIAL = re.compile(
     r"[\\`*\[\]#|~&$@]"
@@ -45,6 +46,11 @@ def quote(text: str, longest: int = LONGEST_QUOTE) -> str:
     """For a sentence that quotes it: one line, without needless blanks, of at most ``longest`` characters."""
     shown = line(" ".join(text.split()))
     return shown if len(shown) <= longest else shown[: longest - 1] + "…"
+
+
+def unquoted(message: str) -> str:
+    """A message about something that is not to be shown, without what it quotes of it."""
+    return _QUOTED.sub("…", message)
 
 
 def markdown(text: str) -> str:

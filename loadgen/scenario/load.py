@@ -61,7 +61,6 @@ _FREE = frozenset({("event",), ("tags",), ("target", "url"), ("target", "headers
 _Needed = tuple[KeyPath, feeder.Need]
 """What is taken from the feeder, and where that is written."""
 _PLAIN_WORD = re.compile("[a-z_]+")
-_QUOTED = re.compile(r"""'.*'|".*"|`.*`""", re.DOTALL)
 _STAND_IN_PHASES = [{"name": "x", "workers": 1, "duration": "1s"}]
 
 
@@ -282,7 +281,7 @@ class _Document:
 def _unquoted(message: str) -> str:
     """A message without what it quotes of the file."""
     got, _, expected = message.rpartition(", expected ")
-    return f"expected {expected}" if got.startswith("got ") else _QUOTED.sub("…", message)
+    return f"expected {expected}" if got.startswith("got ") else foreign.unquoted(message)
 
 
 def _read(path: Path) -> str:

@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from loadgen.scenario.excerpt import blanked
 from loadgen.scenario.fault import Fault, Path, Place, ScenarioError
+from loadgen.scenario.foreign import printable
 
 MAX_CHARACTERS = 1 << 20
 MAX_NODES = 20_000
@@ -201,7 +202,11 @@ def scalars(node: Node, path: Path = ()) -> Iterator[tuple[Path, Scalar]]:
 
 def dump(value: object) -> str:
     """Plain data as YAML text that ``parse`` reads back as the same data."""
-    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    for unicode in (True, False):
+        text = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=unicode, width=120)
+        if all(c == "\n" or printable(c) for c in text):
+            break  # else what turns the direction of text stands in it as it is
+    return text
 
 
 class _Dumper(yaml.SafeDumper):
