@@ -113,4 +113,4 @@ def _worst(audited: Audit) -> Cell:
 
 def _unit_ms(name: str) -> Decimal:
     number, _, unit = name.partition(" ")
-    return Decimal(number) * (1000 if unit == "s" else 1)
+    return Decimal(number) * (1000 if unit == "s" else 1) if number.isdecimal() else Decimal(0)

@@ -15,12 +15,15 @@ import re
 BLANK = "*"
 _WORDS = ("authorization", "cookie", "token", "secret", "password", "passwd", "credential", "key", "signature")
 
-_WORD = r"[\w.-]*(?:authorization|cookie|token|secret|password|passwd|credential|signature|[\w.-]key)[\w.-]*"
+_WORD = (
+    r"[\w.-]*(?:authorization|cookie|token|secret|password|passwd|credential|signature"
+    r"|(?:api|access|secret|private|[_.-])key)[\w.-]*"
+)
 _KEY = re.compile(rf"""(?<![\w.-])["']?(?:(?:[\w.-]*\.)?auth|{_WORD})["']?(?P<then>\s*[:=]|[ \t])""", re.IGNORECASE)
 _USER = re.compile(r"//(?P<user>[^\s\"'<>]*)@")
 _MODES = re.compile(r"[ \t]*(?:none|environment|emulator)\b[ \t]*(?=[,}\n#]|\Z)")
 """What target.auth may be, other than something secret."""
-_END = re.compile(r"[ \t]*(?=[,}\]\n#]|\Z)")
+_END = re.compile(r"[ \t]*(?=[,}\]\n]|\Z)|[ \t]+(?=#)")
 _OPEN, _CLOSE = "{[", "}]"
 AUTH_KEYS = (
     "token", "access_key", "secret_key", "security_token", "iam", "username", "password", "domain", "project", "url",
@@ -79,8 +82,13 @@ def _spans(text: str) -> list[tuple[int, int, bool]]:
             at = mode.end()
             continue
         at = max(begin, _end(text, key.start(), begin))
-        found.append((begin, at, not key["then"].isspace()))
+        found.append((begin, at, not key["then"].isspace() or _stands_as_key(text, key.start())))
     return found
+
+
+def _stands_as_key(text: str, at: int) -> bool:
+    before = text[text.rfind("\n", 0, at) + 1 : at].rstrip()
+    return not before or before[-1] in "{[,-"
 
 
 def _end(text: str, key: int, begin: int) -> int:

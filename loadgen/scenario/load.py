@@ -174,7 +174,7 @@ def load_price_book(name: str, directory: Path = Path()) -> PriceBook:
     else:
         source = str(directory / name)
         text = _price_book(Path(source))
-    read = _Document(text, source, {}, (), foreign=True)
+    read = _Document(text, source, {}, (), foreign=frozenset(document.PriceBook.__struct_encode_fields__))
     data = read.check(document.PriceBook, lambda _: iter(()))
     if read.faults:
         raise read.error()
@@ -184,7 +184,7 @@ def load_price_book(name: str, directory: Path = Path()) -> PriceBook:
 class _Document:
     """The tree of a text, and the faults found in it so far.
 
-    A ``foreign`` one is a file that a scenario names, which is not quoted.
+    One with ``foreign`` is a file that a scenario names: of it nothing is quoted but these names of fields.
     """
 
     def __init__(
@@ -194,7 +194,7 @@ class _Document:
         environment: Mapping[str, str],
         overrides: Sequence[str],
         *,
-        foreign: bool = False,
+        foreign: frozenset[str] | None = None,
     ) -> None:
         self._foreign = foreign
         self._literals = literals("\n".join((text, *overrides)))
@@ -206,7 +206,8 @@ class _Document:
         if not isinstance(root, yaml.Fields):
             seen = "nothing" if root is None or yaml.data(root) is None else "a single value or a list"
             place = Place(source, 1, 1) if root is None else root.place
-            raise ScenarioError([Fault(place, (), f"got {seen}, expected a mapping such as name: hello")])
+            self.faults.append(Fault(place, (), f"got {seen}, expected a mapping such as name: hello"))
+            raise self.error()
         tree: yaml.Node = root
         for option in overrides:
             tree = self.gather(lambda option=option, tree=tree: override(tree, option)) or tree  # type: ignore[misc]
@@ -232,7 +233,8 @@ class _Document:
         for word in words:
             path = tuple(step.replace(word, MASK) if isinstance(step, str) else step for step in path)
             message = message.replace(word, MASK)
-        if self._foreign:
+        if self._foreign is not None:
+            path = tuple(step for step in path if step in self._foreign)
             message, place = _unquoted(message), msgspec.structs.replace(place, text="")
         return Fault(place, path, message)
 
@@ -255,16 +257,15 @@ class _Document:
         """Add a fault of the value at ``path``, unless it is one that could not even be substituted."""
         if path not in self._unread:
             place = yaml.place_of(self.root, path)
-            self.faults.append(Fault(self._shown(place, path), path, message))
+            self.faults.append(Fault(self._shown(place), path, message))
 
     def report_key(self, path: KeyPath, message: str) -> None:
         """Add a fault of the key that ends ``path``."""
         parent = yaml.find(self.root, path[:-1])
         assert isinstance(parent, yaml.Fields)
-        shown = path[:-1] if self._foreign else path
-        self.faults.append(Fault(self._shown(parent.keys[str(path[-1])], path), shown, message))
+        self.faults.append(Fault(self._shown(parent.keys[str(path[-1])]), path, message))
 
-    def _shown(self, place: Place, path: KeyPath) -> Place:
+    def _shown(self, place: Place) -> Place:
         """The place, without its line where that holds a secret which is not blanked out."""
         hidden = place.line in self._secret_lines
         return msgspec.structs.replace(place, text="") if hidden else place
@@ -494,8 +495,9 @@ def _no_file(path: Path) -> str | None:
     try:
         file.opened(path).close()
     except OSError as error:
-        seen = "there is no file" if isinstance(error, FileNotFoundError) else f"cannot read, {file.reason(error)}:"
-        return f"{seen} {foreign.quote(str(path))}; expected a file, relative to the scenario's directory"
+        shown, missing = foreign.quote(str(path)), isinstance(error, FileNotFoundError)
+        seen = f"there is no file {shown}" if missing else f"cannot read {shown}: {file.reason(error)}"
+        return f"{seen}; expected a file, relative to the scenario's directory"
     return None
 
 

@@ -314,7 +314,7 @@ def _scalar(node: yaml.ScalarNode, path: Path, place: Place) -> Scalar:
         return Scalar(plain_value(text) if plain else text, text, text, plain, place)
     except ValueError as error:
         raise ScenarioError(
-            [Fault(place, path, f"got {text[:20]}{'…' if len(text) > 20 else ''}, expected {error}")]
+            [Fault(place, path, f"got a number of {len(text)} characters, expected {error}")]
         ) from error
 
 

@@ -352,4 +352,4 @@ def test_a_message_sends_no_commands_to_the_terminal() -> None:
 
 
 def test_an_event_file_that_never_ends_is_refused() -> None:
-    assert "cannot read, it is a device, no regular file: /dev/zero" in refused(MINIMAL + "event_file: /dev/zero\n")
+    assert "cannot read /dev/zero: it is a device, no regular file" in refused(MINIMAL + "event_file: /dev/zero\n")
