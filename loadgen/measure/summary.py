@@ -336,8 +336,12 @@ def texts(value: T, change: Callable[[str], str], *, keys: bool = False) -> T:
     if isinstance(value, str):
         return cast("T", change(value))
     if isinstance(value, Struct):
-        fields = {name: getattr(value, name) for name in value.__struct_fields__ if name not in _OURS}
-        changed = {name: texts(field, change, keys=name in _FOREIGN_KEYS) for name, field in fields.items()}
+        fields = {name: getattr(value, name) for name in value.__struct_fields__}
+        changed = {
+            name: texts(field, change, keys=name in _FOREIGN_KEYS)
+            for name, field in fields.items()
+            if not (isinstance(field, str) and name in _OURS)
+        }
         return msgspec.structs.replace(value, **changed)
     if isinstance(value, dict):
         pairs = ((change(key) if keys else key, texts(inner, change, keys=keys)) for key, inner in value.items())
