@@ -20,10 +20,11 @@ import msgspec
 
 from loadgen.scenario import yaml
 from loadgen.scenario.echo import likely, occurrences
-from loadgen.scenario.endpoint import encrypted
+from loadgen.scenario.endpoint import encrypted, loopback
 from loadgen.scenario.excerpt import secret_name
 from loadgen.scenario.fault import Path, Place
 from loadgen.scenario.model import (
+    Account,
     Auth,
     EnvironmentAuth,
     FunctionTarget,
@@ -45,6 +46,8 @@ _LONG = 8
 """Characters of one that is looked for in Base64, too."""
 _TELLING = 16
 """So many characters of a longer secret give it away."""
+_PUBLISHED = {Account().password, Account().access_key, Account().secret_key}
+"""What the emulator's user has unless told otherwise: it is in the documentation, and an ordinary word."""
 _MODES = ("none", "environment")
 """What target.auth may be, other than a mapping of secrets."""
 
@@ -73,7 +76,8 @@ def values(target: Target) -> tuple[str, ...]:
 
 def _sent(target: Target) -> set[str]:
     if isinstance(target, FunctionTarget):
-        return _credentials(target.auth)
+        found = _credentials(target.auth)
+        return found - _PUBLISHED if loopback(target.endpoint) else found
     secrets = [value for name, value in target.headers if secret_name(name)]
     # of one that a feeder fills, what is the same in all calls
     texts = [text.strip() for value in secrets for text in without_fields(value).split(GAP)]

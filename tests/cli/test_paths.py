@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -79,12 +80,12 @@ def test_the_scenario_that_init_writes(path: str) -> None:
 
 
 @every
-@pytest.mark.parametrize(
-    "key", ["feeder.file", "event_file", "prices", "phases.0.trace", "target.tls.ca"], ids=lambda key: key
-)
+@pytest.mark.parametrize("key", ["feeder.file", "event_file", "prices", "phases", "target.tls.ca"], ids=lambda key: key)
 def test_a_path_of_a_scenario(path: str, key: str) -> None:
-    value = f"{{file: {path!r}, format: azure-2021}}" if key == "phases.0.trace" else path
-    said = fault("check", "--offline", "scenario.yaml", "--set", f"{key}={value}")
+    written = json.dumps(path)
+    if key == "phases":
+        written = f"[{{name: s, trace: {{file: {written}, format: azure-2021}}, duration: 1s}}]"
+    said = fault("check", "--offline", "scenario.yaml", "--set", f"{key}={written}")
     assert said.stdout == ""
 
 
