@@ -17,8 +17,8 @@ from loadgen.scenario import foreign
 
 _PLAIN = str.maketrans({"\u202f": " ", "\xa0": " ", "µ": "u", "–": "-", "—": "-", "≥": ">=", "…": "...", "·": "*"})
 _COLOURS = re.compile(r"(\x1b\[(?:0|1|2|1;31|32|33)m)")
-"""Those that the report is painted in. What comes from outside has none left when it is."""
-_hide: Callable[[str], str] = str
+"""Those that the report is painted in."""
+_SECRETS = "loadgen.secrets"
 _GONE = (errno.EPIPE, errno.EIO)  # the reader left, the terminal was closed: nobody waits for this text
 
 
@@ -31,20 +31,26 @@ def prepare() -> None:
 
 
 def hide(secrets: Callable[[str], str]) -> None:
-    """Have ``secrets`` mask them in everything that is written from now on."""
-    global _hide
-    _hide = secrets
+    """Have ``secrets`` mask them in everything that the command writes from now on."""
+    if (context := click.get_current_context(silent=True)) is not None:
+        context.meta[_SECRETS] = secrets
 
 
 def clean(text: str) -> str:
     """Text as a terminal may have it: without secrets, and with nothing in it that commands the terminal."""
-    return foreign.lines(_hide(text))
+    context = click.get_current_context(silent=True)
+    mask: Callable[[str], str] = str if context is None else context.meta.get(_SECRETS, str)
+    return foreign.lines(mask(text))
 
 
-def show(text: str) -> str | None:
-    """Write results to stdout. Gives why that failed, None when it did not or when nobody reads them any more."""
-    # the colours of the report stay; click takes them out again where the output is no terminal
-    shown = "".join(clean(part) if n % 2 == 0 else part for n, part in enumerate(_COLOURS.split(text)))
+def show(text: str, *, painted: bool = False) -> str | None:
+    """Write results to stdout; colours are kept of a ``painted`` one, from which everything foreign is gone.
+
+    Gives why that failed, None when it did not or when nobody reads them any more.
+    """
+    # click takes the colours out again where the output is no terminal
+    parts = _COLOURS.split(text) if painted else [text]
+    shown = "".join(part if n % 2 else clean(part) for n, part in enumerate(parts))
     return _written(shown, sys.stdout, err=False)
 
 

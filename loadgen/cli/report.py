@@ -40,7 +40,7 @@ def report(run: Path) -> None:
         raise click.ClickException(
             f"cannot write the reports to {run}: {error.strerror}; check the directory"
         ) from error
-    unprinted = output.show(shown)
+    unprinted = output.show(shown, painted=True)
     output.say(f"written: {run / 'report.md'}, {run / 'report.html'}")
     if unprinted is not None:
         raise click.ClickException(f"cannot print the summary: {unprinted}")

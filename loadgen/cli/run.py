@@ -249,7 +249,7 @@ def _write(summary: Summary, directory: RunDirectory) -> bool:
         directory.write_summary(encode(summary))
     except RunDirectoryError as error:
         faults.append(str(error))
-    unprinted = output.show(terminal(summary, width=output.width(), colour=output.colour()))
+    unprinted = output.show(terminal(summary, width=output.width(), colour=output.colour()), painted=True)
     try:
         if not faults:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)

@@ -182,8 +182,7 @@ class Secrets:
     def hide_in_yaml(self, as_run: str) -> str:
         """What ``as_run`` wrote with every secret masked; it still loads."""
         root, _ = yaml.parse(as_run, "")
-        assert root is not None
-        return _dumped(self._hidden_values(yaml.data(root)))
+        return as_run if root is None else _dumped(self._hidden_values(yaml.data(root)))
 
     def _hidden_values(self, value: Any) -> Any:
         if isinstance(value, dict):
