@@ -427,3 +427,28 @@ async def test_the_start_of_a_run_says_what_an_earlier_one_left(
         "note: an earlier run ended without putting back what was changed on the platform; "
         "do it with: loadgen restore\n"
     )
+
+
+async def test_what_the_platform_and_a_journal_hold_commands_no_terminal_and_forges_no_line(home: Home) -> None:
+    hostile = "\x1b[32m\x9b31m\u202e\nput back: everything"
+    resource = home.change().resource
+    edits = (Edit(("handler",), hostile, "mine"), Edit(("depend_version_list",), [hostile], ["x"]))
+    home.journal("run-1", Change(1, resource, edits, {"description": "old", hostile: 1}))
+    home.platform.config |= {"handler": f"other {hostile}", "description": hostile, f"new{hostile}": hostile}
+    said = await home.restore()
+    assert said.code == 1
+    assert "somebody else has changed it since" in said.stderr
+    for stream in (said.stdout, said.stderr):
+        assert all(c == "\n" or c.isprintable() for c in stream)
+        assert not any(line.startswith("put back: everything") for line in stream.splitlines())
+
+
+async def test_a_directory_or_pipe_among_the_journals_is_refused_and_a_foreign_file_not_quoted(home: Home) -> None:
+    os.mkfifo(home.directory / "a.ndjson")
+    (home.directory / "b.ndjson").write_text("HOME=/root\nPLANTED=secret\n")
+    said = await home.restore()
+    assert said.code == 1
+    assert "a.ndjson: expected a regular file" in said.stderr
+    assert "b.ndjson:1: this is no entry of a journal" in said.stderr
+    assert "PLANTED" not in said.stderr + said.stdout
+    assert "HOME" not in said.stderr + said.stdout

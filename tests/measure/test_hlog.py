@@ -91,6 +91,13 @@ def test_a_log_cut_anywhere_gives_every_whole_line(cut: int) -> None:
     assert len(found) <= whole + 1
 
 
+@pytest.mark.parametrize("tag", ["a\x1b[2Jb", "a\u202eb", "a\x9bb", "a, b%", "é漢"])
+def test_a_tag_is_printed_and_read_as_it_is(tag: str) -> None:
+    written = hlog.line(tag, 0, 1_000_000_000, Histogram())
+    assert written.isprintable()
+    assert [line.tag for line in hlog.read([*text([]).splitlines(keepends=True), f"{written}\n"])] == [tag]
+
+
 def test_an_empty_log_holds_nothing() -> None:
     assert list(hlog.read([])) == []
 
