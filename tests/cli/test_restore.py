@@ -452,3 +452,15 @@ async def test_a_directory_or_pipe_among_the_journals_is_refused_and_a_foreign_f
     assert "b.ndjson:1: this is no entry of a journal" in said.stderr
     assert "PLANTED" not in said.stderr + said.stdout
     assert "HOME" not in said.stderr + said.stdout
+
+
+async def test_what_was_masked_in_the_journal_is_neither_compared_nor_shown(home: Home) -> None:
+    edits = (Edit(("memory_size",), 128, 512),)
+    home.journal(
+        "run-1", Change(1, home.change().resource, edits, {"description": "called with ***", "handler": "old"})
+    )
+    home.platform.config |= {"memory_size": 512, "description": "called with PLANTED", "handler": "new"}
+    said = await home.restore()
+    assert said.code == 0
+    assert "handler was" in said.stderr, "what is not masked is"
+    assert "PLANTED" not in said.stderr + said.stdout
