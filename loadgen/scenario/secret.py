@@ -48,6 +48,7 @@ _TELLING = 16
 """So many characters of a longer secret give it away."""
 _PUBLISHED = {Account().password, Account().access_key, Account().secret_key}
 """What the emulator's user has unless told otherwise: it is in the documentation, and an ordinary word."""
+_SCHEME = re.compile(r"\s*(?:bearer|basic|token)\s+", re.IGNORECASE)
 _MODES = ("none", "environment")
 """What target.auth may be, other than a mapping of secrets."""
 
@@ -86,19 +87,21 @@ def _sent(target: Target) -> set[str]:
 
 def doubts(target: Target) -> Iterator[str]:
     """What is unsafe about the credentials of a target, in words."""
-    sent = {value for value in _sent(target) if value}
     if isinstance(target, FunctionTarget):
         urls = [target.endpoint] + ([target.auth.url] if isinstance(target.auth, IamAuth) else [])
         holds = not isinstance(target.auth, NoAuth)
+        whole = _credentials(target.auth)
     else:
         urls = [target.url]
-        holds = any(secret_name(name) for name, _ in target.headers)
+        secrets = [value for name, value in target.headers if secret_name(name)]
+        holds = bool(secrets)
+        whole = {_SCHEME.sub("", value) for value in secrets}
     if holds and not target.tls.verify and any(map(encrypted, urls)):
         yield (
             "target.tls.verify is false and credentials are sent: whoever answers in the server's place gets them. Set "
             "target.tls.ca to the file of the authority that signed its certificate instead"
         )
-    if any(len(value) < SHORTEST for value in sent):
+    if any(0 < len(value) < SHORTEST for value in whole):
         yield (
             f"a secret of the target has fewer than {SHORTEST} characters: it is not looked for in what is written, as "
             "it would be found in other words. Where it is repeated, it can be read"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from base64 import b64encode, urlsafe_b64encode
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -132,3 +133,17 @@ def test_credentials_that_go_to_whoever_answers_are_doubtful(target: str, said: 
     text = f"name: x\ntarget: {target}\nphases: [{{name: steady, rate: 1/s, duration: 1s}}]\n"
     made = load(text, source="s.yaml", directory=Path(), environment={})
     assert any("target.tls.verify is false" in doubt for doubt in doubts(made.scenario.target)) is said
+
+
+@pytest.mark.parametrize(
+    ("header", "short"),
+    [("Bearer abc", True), ("abc", True), ("Bearer abcd", False), ("some words to", False), ("x-{{token}}", False)],
+)
+def test_a_header_is_short_without_the_word_for_its_scheme(header: str, short: bool) -> None:
+    target = f"{{url: 'https://h/', headers: {{Authorization: '{header}'}}}}"
+    rest = "feeder: {file: rows.csv}" if "{{" in header else ""
+    text = f"name: x\ntarget: {target}\nphases: [{{name: steady, rate: 1/s, duration: 1s}}]\n{rest}\n"
+    with TemporaryDirectory() as directory:
+        (Path(directory) / "rows.csv").write_text("token\nabcdef\n")
+        made = load(text, source="s.yaml", directory=Path(directory), environment={})
+    assert bool(list(doubts(made.scenario.target))) is short
