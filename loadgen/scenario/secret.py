@@ -82,7 +82,7 @@ def _sent(target: Target) -> set[str]:
     secrets = [value for name, value in target.headers if secret_name(name)]
     # of one that a feeder fills, what is the same in all calls
     texts = [text.strip() for value in secrets for text in without_fields(value).split(GAP)]
-    return {part for text in texts for part in (text, text.split(" ")[-1])}
+    return {part for text in texts for part in (text, text.split(" ")[-1]) if not _SCHEME.fullmatch(f"{part} ")}
 
 
 def doubts(target: Target) -> Iterator[str]:

@@ -147,3 +147,12 @@ def test_a_header_is_short_without_the_word_for_its_scheme(header: str, short: b
         (Path(directory) / "rows.csv").write_text("token\nabcdef\n")
         made = load(text, source="s.yaml", directory=Path(directory), environment={})
     assert bool(list(doubts(made.scenario.target))) is short
+
+
+def test_the_word_for_a_scheme_is_no_secret() -> None:
+    target = "{url: 'https://h/', headers: {Authorization: 'Bearer abcdef', Cookie: 'Bearer {{t}}'}}"
+    text = f"name: x\ntarget: {target}\nphases: [{{name: s, rate: 1/s, duration: 1s}}]\nfeeder: {{file: rows.csv}}\n"
+    with TemporaryDirectory() as directory:
+        (Path(directory) / "rows.csv").write_text("t\nx\n")
+        made = load(text, source="s.yaml", directory=Path(directory), environment={})
+    assert Secrets(made.scenario.target).hide("Bearer abcdef Bearer") == "*** Bearer"
