@@ -267,5 +267,4 @@ def test_only_regular_files_of_a_run_are_read(tmp_path: Path, name: str) -> None
     (tmp_path / name).unlink(missing_ok=True)
     os.mkfifo(tmp_path / name)
     with pytest.raises(RunDirectoryError, match="it is a pipe, no regular file"):
-        read_summary(tmp_path)
-        list(read_intervals(tmp_path))
+        _ = read_summary(tmp_path), list(read_intervals(tmp_path))
