@@ -41,7 +41,8 @@ class LazyGroup(click.Group):
             return super().main(*args, **extra)
         except OSError as error:
             if error.filename is not None:
-                raise
+                output.say(f"error: {error.filename}: {error.strerror}")
+                sys.exit(1)
             output.silence(sys.stdout)
             output.say(f"error: cannot write the output: {error.strerror or error}")
             sys.exit(1)
@@ -50,6 +51,10 @@ class LazyGroup(click.Group):
         """See click.Command."""
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            raise click.UsageError(output.clean(error.format_message()), error.ctx or ctx) from error
+        except click.ClickException as error:
+            raise click.ClickException(output.clean(error.format_message())) from error
         except KeyboardInterrupt:
             output.say("interrupted")
             sys.exit(INTERRUPTED)

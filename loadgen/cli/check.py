@@ -46,6 +46,7 @@ def check(file: Path, overrides: tuple[str, ...], offline: bool) -> None:
     """Validate a scenario and show what it would do and cost; nothing is invoked."""
     from loadgen.cli.credentials import with_credentials
     from loadgen.functiongraph.urn import check_target
+    from loadgen.scenario.secret import Secrets
 
     try:
         loaded = load_file(file, environment=os.environ, overrides=overrides, checks=[check_target])
@@ -53,9 +54,10 @@ def check(file: Path, overrides: tuple[str, ...], offline: bool) -> None:
         output.say(error.render())
         sys.exit(2)
     scenario = with_credentials(loaded.scenario, quiet=False)
+    output.hide(Secrets(scenario.target, loaded.fed_secrets).hide)
     unused = _unused(scenario.target) if "tls" in loaded.document["target"] else ()
     for line in (*plan(scenario), _agents(scenario), *unused, *_outlook(scenario, offline)):
-        click.echo(line)
+        click.echo(output.clean(line))
 
 
 def _agents(scenario: Scenario) -> str:

@@ -39,7 +39,7 @@ def confirm_invocations(scenario: Scenario) -> None:
         output.say(f"error: {much}. {_REMEDY}")
         sys.exit(2)
     try:
-        agreed = click.confirm(f"{_capital(much)}. Go on?", err=True)
+        agreed = click.confirm(output.clean(f"{_capital(much)}. Go on?"), err=True)
     except click.Abort:
         output.say("\ninterrupted")
         sys.exit(INTERRUPTED)
@@ -59,7 +59,7 @@ async def confirm(much: str) -> bool:
         raise DeclinedError(f"{much}. {_REMEDY}")
     loop = asyncio.get_running_loop()
     answered = asyncio.Event()
-    click.echo(f"{_capital(much)}. Go on? [y/N]: ", nl=False, err=True)
+    click.echo(output.clean(f"{_capital(much)}. Go on? [y/N]: "), nl=False, err=True)
     loop.add_reader(sys.stdin, answered.set)
     try:
         await answered.wait()

@@ -16,8 +16,18 @@ if TYPE_CHECKING:
 def with_credentials(scenario: Scenario, *, quiet: bool) -> Scenario:
     """The scenario with the credentials that ``target.auth: environment`` stands for; says where they come from.
 
-    Exits with 2 when there are none, or when what is there cannot be used.
+    Says, too, what is unsafe about credentials, whatever they are. Exits with 2 when there are none, or when what is
+    there cannot be used.
     """
+    from loadgen.scenario.secret import doubts
+
+    found = _with_found(scenario, quiet=quiet)
+    for doubt in () if quiet else doubts(found.target):
+        output.say(f"warning: {doubt}")
+    return found
+
+
+def _with_found(scenario: Scenario, *, quiet: bool) -> Scenario:
     from msgspec.structs import replace
 
     from loadgen.functiongraph.credential_files import CredentialsError

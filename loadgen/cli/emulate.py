@@ -29,8 +29,9 @@ def emulate(file: Path | None, port: int, seed: int | None, truth: Path | None) 
     """
     from loadgen.emulator import EmulatorError
     from loadgen.emulator.process import Setup, run
+    from loadgen.scenario.file import there
 
-    if file is not None and truth is not None and truth.exists() and truth.samefile(file):
+    if file is not None and truth is not None and there(truth) and truth.samefile(file):
         raise click.UsageError(f"--truth {truth} is the scenario itself, which would be replaced; name another file")
     settings = _settings(file, seed)
     try:

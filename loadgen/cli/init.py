@@ -69,4 +69,4 @@ def init(path: Path) -> None:
     except OSError as error:  # the scenario is complete without what editors use
         output.say(f"wrote {path}; cannot write {error.filename}: {error.strerror}")
         sys.exit(2)
-    click.echo(f"wrote {path} and {schema_path}; next: loadgen check {path}")
+    click.echo(output.clean(f"wrote {path} and {schema_path}; next: loadgen check {path}"))

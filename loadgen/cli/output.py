@@ -5,13 +5,20 @@ from __future__ import annotations
 import codecs
 import errno
 import os
+import re
 import shutil
 import sys
+from collections.abc import Callable
 from typing import TextIO
 
 import click
 
+from loadgen.scenario import foreign
+
 _PLAIN = str.maketrans({"\u202f": " ", "\xa0": " ", "µ": "u", "–": "-", "—": "-", "≥": ">=", "…": "...", "·": "*"})
+_COLOURS = re.compile(r"(\x1b\[(?:0|1|2|1;31|32|33)m)")
+"""Those that the report is painted in."""
+_SECRETS = "loadgen.secrets"
 _GONE = (errno.EPIPE, errno.EIO)  # the reader left, the terminal was closed: nobody waits for this text
 
 
@@ -23,15 +30,33 @@ def prepare() -> None:
             stream.reconfigure(errors="loadgen.plain")
 
 
-def show(text: str) -> str | None:
-    """Write results to stdout. Gives why that failed, None when it did not or when nobody reads them any more."""
+def hide(secrets: Callable[[str], str]) -> None:
+    """Have ``secrets`` mask them in everything that the command writes from now on."""
+    if (context := click.get_current_context(silent=True)) is not None:
+        context.meta[_SECRETS] = secrets
+
+
+def clean(text: str) -> str:
+    """Text as a terminal may have it: without secrets, and with nothing in it that commands the terminal."""
+    context = click.get_current_context(silent=True)
+    mask: Callable[[str], str] = str if context is None else context.meta.get(_SECRETS, str)
+    return foreign.lines(mask(text))
+
+
+def show(text: str, *, painted: bool = False) -> str | None:
+    """Write results to stdout; colours are kept of a ``painted`` one, from which everything foreign is gone.
+
+    Gives why that failed, None when it did not or when nobody reads them any more.
+    """
     # click takes the colours out again where the output is no terminal
-    return _written(text, sys.stdout, err=False)
+    parts = _COLOURS.split(text) if painted else [text]
+    shown = "".join(part if n % 2 else clean(part) for n, part in enumerate(parts))
+    return _written(shown, sys.stdout, err=False)
 
 
 def say(text: str) -> None:
     """Write a message to stderr; one that cannot be written is not worth failing for."""
-    _written(f"{text}\n", sys.stderr, err=True)
+    _written(f"{clean(text)}\n", sys.stderr, err=True)
 
 
 def width() -> int:

@@ -19,6 +19,7 @@ from loadgen.measure.interval import Frame
 from loadgen.measure.percentile import supported
 from loadgen.measure.summary import Preflight
 from loadgen.report import units
+from loadgen.scenario import foreign
 from loadgen.scenario.model import NS_PER_S, Metric, Scenario
 
 if TYPE_CHECKING:  # rich takes a tenth of a second to import; a run without a terminal never pays it
@@ -100,7 +101,7 @@ class Progress:
         """Write a line that stays."""
         if self._quiet:
             return
-        line = units.printable(text)
+        line = foreign.line(output.clean(text))
         with self._silenced_on_failure():
             if self._console is not None:
                 self._console.print(line, markup=False, soft_wrap=True)
@@ -214,7 +215,7 @@ def _table(phase: _Phase) -> Table:
         ProgressBar(total=phase.duration_ns, completed=min(phase.passed_ns, phase.duration_ns), width=30),
         Text(f"{units.span(_seconds(left))} left" if left else "waiting for the last invocations"),
     )
-    table.add_row(Text(units.printable(phase.name), style="bold"), bar)
+    table.add_row(Text(output.clean(phase.name), style="bold"), bar)
     table.add_row("rate", Text(f"planned {_rounded(planned)}, achieved {_rounded(started)} in the last second"))
     table.add_row("in flight", Text(units.count(phase.in_flight)))
     table.add_row("latency", Text(f"{phase.latency()} in the last second"))

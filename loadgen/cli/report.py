@@ -12,6 +12,7 @@ from loadgen.report.html import html
 from loadgen.report.markdown import markdown
 from loadgen.report.terminal import terminal
 from loadgen.report.timeline import timeline
+from loadgen.scenario import foreign
 
 
 @click.command()
@@ -25,18 +26,21 @@ def report(run: Path) -> None:
     try:
         summary = read_summary(run)
         page = html(summary, timeline(read_intervals(run)))
+        text = markdown(summary)
+        shown = terminal(summary, width=output.width(), colour=output.colour())
     except RunDirectoryError as error:
         raise click.UsageError(str(error)) from error
-    except ValueError as error:
-        raise click.UsageError(f"{run} holds a file that cannot be read: {error}") from error
+    except (ValueError, ArithmeticError, LookupError) as error:
+        why = foreign.unquoted(str(error))
+        raise click.UsageError(f"{run} holds a file with something that no loadgen writes: {why}") from error
     try:
-        replace(run / "report.md", markdown(summary).encode())
+        replace(run / "report.md", text.encode())
         replace(run / "report.html", page.encode())
     except OSError as error:
         raise click.ClickException(
             f"cannot write the reports to {run}: {error.strerror}; check the directory"
         ) from error
-    unprinted = output.show(terminal(summary, width=output.width(), colour=output.colour()))
+    unprinted = output.show(shown, painted=True)
     output.say(f"written: {run / 'report.md'}, {run / 'report.html'}")
     if unprinted is not None:
         raise click.ClickException(f"cannot print the summary: {unprinted}")

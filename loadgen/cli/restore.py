@@ -298,6 +298,7 @@ def _target(begun: Begun | None, named: Path | None) -> FunctionTarget | None:
     from loadgen.scenario.fault import ScenarioError
     from loadgen.scenario.load import load_file
     from loadgen.scenario.model import FunctionTarget
+    from loadgen.scenario.secret import Secrets
 
     file = named
     if file is None and begun is not None and begun.scenario is not None:
@@ -313,4 +314,5 @@ def _target(begun: Begun | None, named: Path | None) -> FunctionTarget | None:
         )
         sys.exit(USAGE)
     target = with_credentials(scenario, quiet=False).target
+    output.hide(Secrets(target).hide)
     return target if isinstance(target, FunctionTarget) else None

@@ -75,6 +75,7 @@ def run(
     from loadgen.cli.credentials import with_credentials
     from loadgen.cli.restore import say_what_is_left
     from loadgen.history.rundir import RunDirectory, RunDirectoryError, default_path
+    from loadgen.measure.summary import texts
     from loadgen.scenario.secret import Secrets
 
     if cluster is not None:
@@ -88,8 +89,9 @@ def run(
     if asks:
         confirm_invocations(loaded.scenario)
     secrets = Secrets(loaded.scenario.target, loaded.fed_secrets)
+    output.hide(secrets.hide)
     try:
-        path = out or default_path(loaded.scenario.name, datetime.now(UTC))
+        path = out or default_path(secrets.hide(loaded.scenario.name), datetime.now(UTC))
         directory = RunDirectory.create(path, secrets.hide)
     except RunDirectoryError as error:
         raise click.UsageError(str(error)) from error
@@ -99,7 +101,8 @@ def run(
     aside = None if sys.stderr is None else Aside(sys.stderr)
     try:
         finished = _run(file, loaded, directory, secrets, crew, aside, quiet=quiet, asks=asks, force=force)
-        written = _write(_masked(finished.summary, secrets), directory, aside)
+        shown = texts(finished.summary, secrets.hide)
+        written = _write(replace(shown, scenario=secrets.hide_in(shown.scenario)), directory, aside)
     finally:
         directory.close()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left that an interrupt could end sooner
@@ -233,35 +236,6 @@ def _journal(file: Path, run: str, *, emulated: bool) -> JournalFile:
     return JournalFile.create(state_directory() / DIRECTORY, begun(run, scenario=file, emulated=emulated))
 
 
-def _masked(summary: Summary, secrets: Secrets) -> Summary:
-    """The Summary without the secrets that a target put into its answers."""
-    from msgspec.structs import replace
-
-    from loadgen.measure.summary import PhaseSummary
-
-    def hide(text: str | None) -> str | None:
-        return None if text is None else secrets.hide(text)
-
-    def phase(each: PhaseSummary) -> PhaseSummary:
-        failures = [
-            replace(
-                failure,
-                error_code=hide(failure.error_code),
-                request_id=hide(failure.request_id),
-                body=hide(failure.body),
-            )
-            for failure in each.examples.failures
-        ]
-        slowest = [replace(slow, request_id=hide(slow.request_id)) for slow in each.examples.slowest]
-        return replace(each, examples=replace(each.examples, failures=failures, slowest=slowest))
-
-    first = summary.preflight and replace(
-        summary.preflight, request_id=hide(summary.preflight.request_id), remedy=hide(summary.preflight.remedy)
-    )
-    phases = [phase(each) for each in summary.phases]
-    return replace(summary, preflight=first, phases=phases, totals=phase(summary.totals))
-
-
 def _drain(aside: Aside | None) -> None:
     """Have everything written that was shown aside, before anything else is."""
     if aside is not None:
@@ -287,7 +261,7 @@ def _write(summary: Summary, directory: RunDirectory, aside: Aside | None) -> bo
     except RunDirectoryError as error:
         faults.append(str(error))
     _drain(aside)  # a terminal that is held keeps nobody from what is on the disk by now
-    unprinted = output.show(terminal(summary, width=output.width(), colour=output.colour()))
+    unprinted = output.show(terminal(summary, width=output.width(), colour=output.colour()), painted=True)
     try:
         if not faults:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)

@@ -47,8 +47,19 @@ class UndoError(Exception):
 class Changes:
     """What a run changes on the platform, for as long as the context lasts."""
 
-    def __init__(self, control: Control, journal: Callable[[], JournalFile], *, settle_s: float = SETTLE_S) -> None:
-        """``journal`` makes the journal of this run, when the first change is about to be made."""
+    def __init__(
+        self,
+        control: Control,
+        journal: Callable[[], JournalFile],
+        *,
+        settle_s: float = SETTLE_S,
+        hide_in: Callable[[Any], Any] = lambda data: data,
+    ) -> None:
+        """``journal`` makes the journal of this run, when the first change is about to be made.
+
+        ``hide_in`` masks the secrets of the run in what is written down beside what is to be put back.
+        """
+        self._hide_in = hide_in
         self._control = control
         self._create = journal
         self._journal: JournalFile | None = None
@@ -123,7 +134,7 @@ class Changes:
         if self._journal is None:
             self._journal = self._create()
         number = 1 + sum(isinstance(entry, Change) for entry in self._journal.entries)
-        self._journal.append(Change(number, resource, due, public(now)))
+        self._journal.append(Change(number, resource, due, self._hide_in(public(now))))
         after = await write(self._control, resource, now, due, self._settle_s)
         held = await settled(self._control, resource, due, self._settle_s)
         also = unasked(due, after, held)

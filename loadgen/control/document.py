@@ -17,7 +17,8 @@ from typing import Any
 
 from msgspec import UNSET, Struct
 
-from loadgen.scenario.secret import secret_name
+from loadgen.scenario import foreign
+from loadgen.scenario.excerpt import secret_name
 from loadgen.scenario.substitution import MASK
 
 Path = tuple[str, ...]
@@ -114,7 +115,7 @@ def parts(edit: Edit) -> tuple[Edit, ...]:
 
 def name(path: Path) -> str:
     """The path for people to read."""
-    return ".".join(path)
+    return foreign.line(".".join(path))
 
 
 def _edit(document: Document, path: Path, value: Any) -> Edit:

@@ -6,9 +6,7 @@ Sources: FunctionGraph API reference, Error Codes; API Gateway user guide, Error
 from __future__ import annotations
 
 from loadgen.functiongraph.codes import canonical
-
-LONGEST_QUOTE = 200
-"""Characters quoted of a server's message."""
+from loadgen.scenario import foreign
 
 _CODES = {
     "APIG.0101": "the gateway does not know this path. Check that the endpoint is FunctionGraph's",
@@ -68,8 +66,8 @@ class ControlError(Exception):
 
 def refused(what: str, status: int, code: str | None, message: str | None) -> ControlError:
     """The error for an answer that is no success. ``message`` has its secrets masked already."""
-    code = None if code is None else canonical(code)[:LONGEST_QUOTE]
-    said = "" if not message else f', "{_one_line(message)}"'
+    code = None if code is None else foreign.quote(canonical(code))
+    said = "" if not message else f', "{foreign.quote(message)}"'
     fallback = "the platform failed. Try again later" if status >= 500 else "the request was not accepted"
     advice = _CODES.get(code or "") or _STATUSES.get(status) or fallback
     number = f"{status} {code}" if code else str(status)
@@ -81,7 +79,8 @@ def unanswered(what: str, why: str, *, write: bool) -> ControlError:
     """The error for a request without an answer, which may have been carried out all the same if it writes."""
     unknown = "; whether it was carried out is not known" if write else ""
     return ControlError(
-        f"{what}: no answer ({why}){unknown}. Check the endpoint, this machine's network and any proxy on the way",
+        f"{what}: no answer ({foreign.quote(why)}){unknown}. "
+        "Check the endpoint, this machine's network and any proxy on the way",
         passing=True,
     )
 
@@ -89,8 +88,3 @@ def unanswered(what: str, why: str, *, write: bool) -> ControlError:
 def certificate_fault(error: Exception) -> str:
     """Why a certificate was refused, in OpenSSL's words."""
     return str(getattr(error, "verify_message", "") or error)
-
-
-def _one_line(message: str) -> str:
-    text = " ".join("".join(c if c.isprintable() else " " for c in message).split())
-    return text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 1] + "…"

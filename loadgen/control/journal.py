@@ -34,6 +34,7 @@ from msgspec.structs import replace
 from loadgen.control.document import Edit, Path
 from loadgen.functiongraph.request import origin_of
 from loadgen.functiongraph.urn import parse
+from loadgen.scenario import foreign
 
 VERSION = 1
 _DEEPEST = 64
@@ -144,7 +145,7 @@ class Journal(Struct, frozen=True):
 
 def line(entry: Entry) -> bytes:
     """An entry as it is written."""
-    return msgspec.json.encode(entry) + b"\n"
+    return foreign.json(msgspec.json.encode(entry)) + b"\n"
 
 
 def read(text: bytes) -> Journal:
@@ -208,7 +209,7 @@ def _entry(content: bytes) -> Entry:
             _check(entry)
             return entry
     except (ValueError, RecursionError) as error:  # MsgspecError is a ValueError
-        raise ValueError(f"got {_quote(content)}, which is no entry of a journal ({error})") from error
+        raise ValueError(f"this is no entry of a journal ({foreign.unquoted(str(error))})") from error
     raise ValueError(f"got an entry of version {version}, expected {VERSION}; use the loadgen that wrote it")
 
 
@@ -247,15 +248,13 @@ def _check_edit(kind: Kind, edit: Edit) -> None:
         case Kind.CONFIG | Kind.RESERVED_INSTANCES:
             fits = edit.path != ()
     if not fits:
-        raise ValueError(
-            f"got a change of {'.'.join(edit.path) or 'the whole'}, which cannot be part of a {kind.value}"
-        )
+        raise ValueError(f"got a change of something that cannot be part of a {kind.value}")
 
 
 def _printable(*texts: str) -> None:
     for text in texts:
         if not text.isprintable():
-            raise ValueError(f"got {text!r}, expected nothing but printable characters")
+            raise ValueError("got a character that cannot be printed in a name")
 
 
 def _check_depth(value: Any, levels: int) -> None:
@@ -263,11 +262,6 @@ def _check_depth(value: Any, levels: int) -> None:
         raise ValueError(f"more than {_DEEPEST} lists and objects are within each other")
     for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         _check_depth(inner, levels - 1)
-
-
-def _quote(content: bytes) -> str:
-    text = content[:40].decode("utf-8", "replace")
-    return repr(text if len(content) <= 40 else f"{text}…")
 
 
 def _spoilt(content: bytes, error: ValueError) -> str:
@@ -278,7 +272,7 @@ def _spoilt(content: bytes, error: ValueError) -> str:
 def _cut(content: bytes) -> str:
     """About a last line without its end; a write that broke off and a file that lost its end look the same."""
     return (
-        f"the last line is cut off, got {_quote(content)}: if it was so when its run ended, what it announces was "
+        "the last line is cut off: if it was so when its run ended, what it announces was "
         "never sent; if the file lost its end since, it may have been, and more after it. "
         f"Check {_named(content) or 'what the run may have changed'} in the console"
     )

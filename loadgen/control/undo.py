@@ -30,6 +30,7 @@ from loadgen.control.document import (
 from loadgen.control.fault import ControlError
 from loadgen.control.journal import Done, Entry, Resource, Step, Undone, Value, outstanding
 from loadgen.control.journalfile import JournalError
+from loadgen.scenario.substitution import MASK
 
 LOOKS_S = (0.0, 0.5, 2.0)
 """Pauses before looking whether the platform holds what was written; it may take a moment to say so."""
@@ -177,7 +178,7 @@ def _notes(step: Step, now: Document) -> Iterator[str]:
     """What differs from the time before a change that was not seen to arrive, and may be its doing."""
     ours = {value.path for value in step.values}
     for edit in differences(step.original, public(now)):
-        if edit.path not in ours:
+        if edit.path not in ours and MASK not in str(edit.before):
             yield (
                 f"{step.resource.text}: {name(edit.path)} was {shown(edit.path, edit.before)} and is now "
                 f"{shown(edit.path, edit.after)}; loadgen was not asked to change it, and leaves it as it is"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import heapq
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -106,7 +107,8 @@ class TruthLog:
         self._file: BinaryIO | None = None
         if path is not None:
             with self._naming_the_file():
-                self._file = path.open("wb", buffering=1 << 20)
+                fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+                self._file = os.fdopen(fd, "wb", 1 << 20)
 
     def write(self, call: Admitted | Rejected) -> None:
         """Add a line, in memory or in the file. A line that cannot be written makes the next `flush` raise, too."""

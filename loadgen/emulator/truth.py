@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from loadgen.emulator.model import Admitted, ColdStart, Rejected
+from loadgen.scenario import foreign
 
 
 class _Truth(Struct, frozen=True, gc=False):
@@ -45,7 +46,7 @@ def truth_line(call: Admitted | Rejected) -> bytes:
 
     ``status`` is that of the answer, 0 for none at all; ``code`` the error code in it, "0" for success.
     """
-    return _encode(_truth(call)) + b"\n"
+    return foreign.json(_encode(_truth(call))) + b"\n"
 
 
 def _truth(call: Admitted | Rejected) -> _Truth:

@@ -7,6 +7,7 @@ import socket
 import ssl
 
 from loadgen.functiongraph.request import Origin
+from loadgen.scenario import file
 from loadgen.scenario.model import Tls
 
 
@@ -48,6 +49,8 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
     See docs/decisions/011-one-strictness-for-certificates.md.
     """
     try:
+        if tls.ca is not None:
+            file.opened(tls.ca).close()  # else a pipe would be waited for
         context = ssl.create_default_context(cafile=tls.ca)
     except OSError as error:  # ssl.SSLError is one
         raise AddressError(

@@ -61,7 +61,7 @@ from loadgen.measure.guard import Guard
 from loadgen.measure.interval import Frame, Sample
 from loadgen.measure.merge import PhasePlan, PhaseTotal, generator, phase_summary, totals
 from loadgen.measure.purse import Tariff, tariff_of
-from loadgen.measure.summary import SCHEMA, Cost, Environment, Preflight, Run, Summary, Verdict
+from loadgen.measure.summary import SCHEMA, Cost, Environment, Preflight, Run, Summary, Verdict, texts
 from loadgen.measure.threshold import evaluate, named_percentiles
 from loadgen.measure.verdict import judge, of_experiment, of_generator
 from loadgen.pacing import expected, offsets, peak_rate, random_stream
@@ -216,9 +216,9 @@ class Runner:
         not even the first files could be written.
         """
         began = datetime.now(UTC)
-        self._id = f"{self._scenario.name}-{began:%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}"
+        self._id = f"{self._secrets.hide(self._scenario.name)}-{began:%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}"
         self._origin_ns = monotonic_ns()
-        self._directory.write_scenario(self._loaded.as_run)
+        self._directory.write_scenario(self._secrets.hide_in_yaml(self._loaded.as_run))
         self._directory.append_interval_lines(hlog.header(int(began.timestamp() * 1000)))
         machine = environment(
             agents=self._agents.number,
@@ -234,7 +234,7 @@ class Runner:
                     await self._start_emulator(stack)
                 answer, address = await self._reach(stack)
                 machine = msgspec.structs.replace(machine, address=address)
-                self._directory.write_environment(machine)
+                self._directory.write_environment(texts(machine, self._secrets.hide))
                 if address is not None:
                     await self._load(stack, address)
         except (EmulatorError, SettingsError) as error:  # it ended in the middle of the run, or stays changed
@@ -595,7 +595,7 @@ class Runner:
             frame, samples = kept
             try:
                 if self._unwritten is None:
-                    self._directory.append_interval_lines(list(interval_lines(frame)))
+                    self._directory.append_interval_lines(list(interval_lines(frame, self._secrets.hide)))
                     self._directory.append_samples(samples)
             except RunDirectoryError as error:
                 self._unwritten = str(error)
@@ -739,13 +739,17 @@ def _remedy(answer: Answer, scenario: Scenario) -> str:
     return remedy(facts, scenario.target, body=answer.body, ahead_s=answer.ahead_s)
 
 
-def interval_lines(frame: Frame) -> Iterator[str]:
-    """The lines of intervals.hlog for one frame: each metric of its ok invocations, and latency over all planned."""
+def interval_lines(frame: Frame, hide: Callable[[str], str] = str) -> Iterator[str]:
+    """The lines of intervals.hlog for one frame: each metric of its ok invocations, and latency over all planned.
+
+    ``hide`` masks the secrets in the phase's name.
+    """
+    phase = hide(frame.phase)
     total = PhaseTotal(frame.phase)
     total.add(frame)
     for metric, histogram in {**total.by_metric(), "latency_all": total.latency_all()}.items():
         if histogram.count:
-            yield hlog.line(f"{frame.phase}.{metric}", frame.from_ns, frame.to_ns - frame.from_ns, histogram)
+            yield hlog.line(f"{phase}.{metric}", frame.from_ns, frame.to_ns - frame.from_ns, histogram)
 
 
 def _drawn(phase: Phase, seed: int, given_up: Callable[[], bool]) -> int | None:

@@ -19,6 +19,7 @@ from loadgen.engine.address import AddressError, tls_context
 from loadgen.experiments.runner import SettingsError
 from loadgen.functiongraph.urn import function_urn
 from loadgen.scenario.model import FunctionTarget
+from loadgen.scenario.secret import Secrets
 
 _MEMORY: Final = ("memory_size",)
 _RUN: Final = ("user_data", "LOADGEN_RUN")
@@ -54,7 +55,9 @@ class Settings:
         except (AddressError, ControlError) as error:
             raise SettingsError(str(error)) from error
         await self._stack.enter_async_context(control)
-        self._changes = await self._stack.enter_async_context(Changes(control, self._journal))
+        self._changes = await self._stack.enter_async_context(
+            Changes(control, self._journal, hide_in=Secrets(target).hide_in)
+        )
         return self
 
     async def __aexit__(

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from loadgen.scenario import yaml
+from loadgen.scenario import file, yaml
 from loadgen.scenario.fault import Fault, Place, ScenarioError
 
 _LONGEST = 1 << 20
@@ -91,7 +91,7 @@ def cloud_of(path: Path, secure: Path | None, name: str | None) -> Section:
 
 def _first(directories: list[Path], names: tuple[str, ...]) -> Path | None:
     found = (directory / name for directory in directories for name in names)
-    return next((path for path in found if path.is_file()), None)
+    return next((path for path in found if file.there(path)), None)
 
 
 def _clouds(path: Path) -> yaml.Fields:
@@ -151,11 +151,10 @@ def _ini(text: str, source: str) -> dict[str, tuple[Place, dict[str, Entry]]]:
 
 def _text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            raw = file.read(_LONGEST + 1)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise _error(Place(str(path)), f"cannot read this file: {reason}") from error
+        with file.opened(path) as source:
+            raw = source.read(_LONGEST + 1)
+    except OSError as error:
+        raise _error(Place(str(path)), f"cannot read this file: {file.reason(error)}") from error
     if len(raw) > _LONGEST:
         raise _error(Place(str(path)), "the file is larger than 1 MiB, far more than credentials need")
     try:

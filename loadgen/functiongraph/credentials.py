@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from loadgen.functiongraph.credential_files import CredentialsError, Section, cloud, cloud_of, profile
+from loadgen.scenario import file
 from loadgen.scenario.endpoint import iam_of, iam_origin, in_clear
 from loadgen.scenario.model import Auth, FunctionTarget, IamAuth, KeyAuth, TokenAuth
 
@@ -106,7 +107,7 @@ def _user_variables(username: str, password: str, domains: tuple[str, ...], url:
 def _huawei_file(target: FunctionTarget, seen: Surroundings) -> Found | None:
     named = seen.environment.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE")
     path = Path(named) if named else seen.home / ".huaweicloud" / "credentials"
-    if not named and not path.exists():
+    if not named and not file.there(path):
         return None
     section = profile(path)
     if section.first("ak", "sk") is None and section.first("idp_id") is not None:

@@ -20,12 +20,10 @@ from loadgen.functiongraph.outcome import Outcome
 from loadgen.functiongraph.response import CONTRADICTING, REDIRECTING
 from loadgen.functiongraph.signature import MAX_SKEW_S
 from loadgen.functiongraph.urn import endpoint_region
+from loadgen.scenario import foreign
 from loadgen.scenario.model import FunctionTarget, IamAuth, KeyAuth, NoAuth, Target
 from loadgen.scenario.secret import hidden
 from loadgen.scenario.secret import values as sent_secrets
-
-LONGEST_QUOTE = 200
-"""Characters quoted of a server's message."""
 
 _LOCKS = "More than five wrong signatures in a row lock the key for five minutes, so nothing was tried again"
 
@@ -178,8 +176,7 @@ def _where(target: Target) -> str:
 
 
 def _quote(message: str, target: Target) -> str:
-    line = " ".join("".join(c if c.isprintable() else " " for c in _masked(message, target)).split())
-    return line if len(line) <= LONGEST_QUOTE else line[: LONGEST_QUOTE - 1] + "…"
+    return foreign.quote(_masked(message, target))
 
 
 def _masked(text: str, target: Target) -> str:

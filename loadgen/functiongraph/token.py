@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from loadgen.functiongraph.envelope import error_body
+from loadgen.scenario import foreign
 from loadgen.scenario.model import IamAuth, TokenAuth
 from loadgen.scenario.secret import hidden
 
@@ -28,7 +29,6 @@ LONGEST = 32 * 1024
 """Bytes of a token: the gateway accepts no longer header. Source: API Gateway user guide, Notes and Constraints."""
 
 _EARLY_S = 300.0
-_LONGEST_QUOTE = 200
 _ID = re.compile(r"[0-9a-f]{32}")
 
 _ADVICE = {
@@ -105,8 +105,7 @@ def _lifetime_s(body: bytes) -> float | None:
 
 def _refusal(status: int, body: bytes, iam: IamAuth) -> IamError:
     said = error_body(body)
-    words = " ".join("".join(c if c.isprintable() else " " for c in said.message or "").split())
-    shown = hidden(words, (iam.password,))[:_LONGEST_QUOTE]
+    shown = foreign.quote(hidden(said.message or "", (iam.password,)))
     quote = f', "{shown}"' if shown else ""
     default = "IAM failed. Try again later" if status >= 500 else "this is not how IAM answers. Check url"
     return IamError(

@@ -4,6 +4,8 @@ What grows during a run (intervals, samples) is appended and handed to the kerne
 fails is taken back, so a crash or a full disk at any moment leaves whole lines. What is written once is written beside
 its place, synced and renamed, so it is either there or not. Samples are a sequence of complete gzip members (RFC 1952,
 section 2.2), one per call, which every gzip reader takes as one file.
+
+What a target answers may be nobody else's business: the directory and its files are their owner's alone.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ import msgspec
 from loadgen.measure import summary
 from loadgen.measure.interval import Sample
 from loadgen.measure.summary import Environment, Summary
+from loadgen.scenario import file, foreign
 
 SCENARIO = "scenario.yaml"
 ENVIRONMENT = "environment.json"
@@ -48,7 +51,7 @@ def default_path(name: str, at: datetime) -> Path:
     instant = at.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     first = Path("reports") / f"{safe}-{instant}"
     numbered = (first.with_name(f"{first.name}-{n}") for n in count(2))
-    return next(path for path in chain([first], numbered) if not path.exists())
+    return next(path for path in chain([first], numbered) if not file.there(path))
 
 
 class RunDirectory:
@@ -82,11 +85,11 @@ class RunDirectory:
                 f"{path} already holds a run ({', '.join(held)}); give --out a new directory or remove this one"
             )
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            _make(path)
             probe = path / f".probe-{os.getpid()}"
             _write(probe, b"loadgen\n")
             probe.unlink()
-            intervals = (path / INTERVALS).open("xb", buffering=0)
+            intervals = _opened(path / INTERVALS, os.O_EXCL)
         except OSError as error:
             raise RunDirectoryError(
                 f"cannot write a run to {path}: {_cause(error)}; give --out a directory that can be written"
@@ -112,7 +115,8 @@ class RunDirectory:
 
     def write_environment(self, environment: Environment) -> None:
         """Write environment.json."""
-        self._replace(ENVIRONMENT, msgspec.json.format(msgspec.json.encode(environment), indent=1) + b"\n")
+        encoded = msgspec.json.format(msgspec.json.encode(environment), indent=1)
+        self._replace(ENVIRONMENT, foreign.json(encoded) + b"\n")
 
     def write_summary(self, encoded: bytes) -> None:
         """Write summary.json."""
@@ -132,18 +136,23 @@ class RunDirectory:
             return
         if self._samples is None:
             try:
-                self._samples = (self.path / SAMPLES).open("ab", buffering=0)
+                self._samples = _opened(self.path / SAMPLES, os.O_APPEND)
             except OSError as error:
                 raise self._failed(SAMPLES, error) from error
         assert self._samples is not None
+        phases = {name: self._hide(name) for name in {each.phase for each in samples}}
         shown = [
             msgspec.structs.replace(
-                each, error_code=self._hidden(each.error_code), request_id=self._hidden(each.request_id)
+                each,
+                phase=phases[each.phase],
+                error_code=self._hidden(each.error_code),
+                request_id=self._hidden(each.request_id),
+                instance=self._hidden(each.instance),
             )
             for each in samples
         ]
         # Level 1: the parent that writes shares the machine with the agents that measure.
-        self._append(SAMPLES, self._samples, gzip.compress(_LINES.encode_lines(shown), 1, mtime=0))
+        self._append(SAMPLES, self._samples, gzip.compress(foreign.json(_LINES.encode_lines(shown)), 1, mtime=0))
 
     def close(self) -> None:
         """Close the files that are appended to. Calling it again does nothing."""
@@ -151,13 +160,13 @@ class RunDirectory:
         if self._samples is not None:
             self._samples.close()
 
-    def _append(self, name: str, file: io.FileIO, data: bytes) -> None:
-        end = file.seek(0, os.SEEK_END)
+    def _append(self, name: str, to: io.FileIO, data: bytes) -> None:
+        end = to.seek(0, os.SEEK_END)
         try:
-            _write_all(file, data)
+            _write_all(to, data)
         except OSError as error:
             with contextlib.suppress(OSError):  # a device cannot be cut; then the torn line stays
-                file.truncate(end)
+                to.truncate(end)
             raise self._failed(name, error) from error
 
     def _hidden(self, text: str | None) -> str | None:
@@ -204,11 +213,13 @@ def read_summary(path: Path) -> Summary:
     Raises RunDirectoryError when there is none or it is not of this version.
     """
     try:
-        text = (path / SUMMARY).read_bytes()
+        text = file.read(path / SUMMARY)
     except OSError as error:
-        if not path.is_dir():
-            raise RunDirectoryError(f"{path} is not a directory; expected one that `loadgen run` wrote") from error
-        cut_short = isinstance(error, FileNotFoundError) and (path / INTERVALS).exists()
+        if not file.there(path / "."):
+            raise RunDirectoryError(
+                f"{foreign.quote(str(path))} is not a directory; expected one that `loadgen run` wrote"
+            ) from error
+        cut_short = isinstance(error, FileNotFoundError) and file.there(path / INTERVALS)
         hint = " (the run was cut short before its end)" if cut_short else ""
         raise RunDirectoryError(
             f"{path} is not the directory of a finished run: cannot read {SUMMARY}: {_cause(error)}{hint}"
@@ -217,7 +228,8 @@ def read_summary(path: Path) -> Summary:
         return summary.decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RunDirectoryError(
-            f"{path / SUMMARY} is not a {summary.SCHEMA} file: {error}; was it written by another version of loadgen?"
+            f"{path / SUMMARY} is not a {summary.SCHEMA} file: {foreign.unquoted(str(error))}; "
+            "was it written by another version of loadgen?"
         ) from error
 
 
@@ -228,15 +240,15 @@ def read_intervals(path: Path) -> Iterator[str]:
     read, or is not text.
     """
     try:
-        with (path / INTERVALS).open("rb") as file:
-            for line in file:
+        with file.opened(path / INTERVALS) as log:
+            for line in log:
                 yield line.decode()
     except FileNotFoundError:
         return
     except OSError as error:
         raise RunDirectoryError(f"cannot read {path / INTERVALS}: {_cause(error)}") from error
     except UnicodeDecodeError as error:
-        raise RunDirectoryError(f"{path / INTERVALS} is not a histogram log: {error}") from error
+        raise RunDirectoryError(f"{path / INTERVALS} is not a histogram log: it is not UTF-8 text") from error
 
 
 _LINES = msgspec.json.Encoder()
@@ -247,14 +259,29 @@ def _cause(error: OSError) -> str:
     return error.strerror or str(error)
 
 
+def _make(path: Path) -> None:
+    """Make a directory that nobody else can look into; one that is there already stays as it is."""
+    new = not file.there(path)
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if new:
+        path.chmod(0o700)  # whatever the umask took
+
+
+def _opened(path: Path, flags: int) -> io.FileIO:
+    """A file to write that nobody else can read, made if need be."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, 0o600)
+    os.fchmod(fd, 0o600)  # whatever the umask took
+    return io.FileIO(fd, "wb")
+
+
 def _write(path: Path, data: bytes) -> None:
-    with path.open("wb", buffering=0) as file:
-        _write_all(file, data)
-        os.fsync(file.fileno())
+    with _opened(path, os.O_TRUNC) as written:
+        _write_all(written, data)
+        os.fsync(written.fileno())
 
 
-def _write_all(file: io.FileIO, data: bytes) -> None:
+def _write_all(to: io.FileIO, data: bytes) -> None:
     """Write everything; an unbuffered file may take less than it is given."""
     rest = memoryview(data)
     while rest:
-        rest = rest[file.write(rest) :]
+        rest = rest[to.write(rest) :]

@@ -3,7 +3,8 @@
 A line is ``Tag=<tag>,<start>,<length>,<max>,<blob>``: start since StartTime and length in seconds with three digits,
 the maximum in ms, the blob in V2 compressed base64. The histograms count µs, so the maximum is the largest value
 divided by 1,000, rounded up as in the Summary; a comment in the header says so, as the format itself has no field for
-it. Tags are ours to choose; a character that would end the field early (a comma, white space) is percent-encoded.
+it. Tags are ours to choose; a character that would end the field early (a comma, white space), or cannot be printed, is
+percent-encoded.
 
 The Python library's own writer is not used: it cannot write a start time or a tag, and cuts the maximum to whole units.
 
@@ -28,7 +29,6 @@ LEGEND = '"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed
 
 _MS_PER_S = 1_000
 _US_PER_MS = 1_000
-_UNSAFE_IN_TAG = re.compile(r"[%,\s]")
 _NUMBER = r"(\d{1,15}(?:\.\d{1,15})?)"
 _LINE = re.compile(rf"Tag=([^,\s]+),{_NUMBER},{_NUMBER},{_NUMBER},([A-Za-z0-9+/]+={{0,2}})", re.ASCII)
 
@@ -61,7 +61,7 @@ def line(tag: str, start_ns: int, length_ns: int, histogram: Histogram) -> str:
     """
     if not tag:
         raise ValueError("an empty tag, expected the name of what the histogram is of")
-    safe = _UNSAFE_IN_TAG.sub(lambda match: quote(match[0], safe=""), tag)
+    safe = "".join(quote(c, safe="") if c in "%," or c.isspace() or not c.isprintable() else c for c in tag)
     longest = (histogram.ceiling_us or 0) / _US_PER_MS
     return f"Tag={safe},{start_ns / NS_PER_S:.3f},{length_ns / NS_PER_S:.3f},{longest:.3f},{histogram.encode()}"
 
@@ -87,12 +87,12 @@ def read(lines: Iterable[str]) -> Iterator[Line]:
 
 def _line(text: str, *, first: bool) -> Line | None:
     if first and text != VERSION:
-        raise ValueError(f"got {text[:60]!r}, expected {VERSION!r}")
+        raise ValueError(f"expected {VERSION}")
     if text.startswith("#") or text == LEGEND:
         return None
     match = _LINE.fullmatch(text)
     if match is None:
-        raise ValueError(f"got {text[:60]!r}, expected Tag=<tag>,<start>,<length>,<max>,<histogram>")
+        raise ValueError("expected Tag=<tag>,<start>,<length>,<max>,<histogram>")
     tag, start, length, _, blob = match.groups()
     return Line(unquote(tag), _ns(start), _ns(length), Histogram.decode(blob))
 

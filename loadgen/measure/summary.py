@@ -11,15 +11,17 @@ ok ranks above every ok call in ``latency_all``; before, it ranked by its time),
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from inspect import cleandoc
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
 
 from loadgen.measure.experiment import Experiment
 from loadgen.measure.interval import Connections, Failure, Misbilled, Slow
+from loadgen.scenario import foreign
 
 SCHEMA = "loadgen.summary/1"
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
@@ -312,9 +314,46 @@ class Summary(Struct, frozen=True):
     experiment: Experiment | None
 
 
+_OURS = frozenset(
+    {
+        "schema", "kind", "status", "severity", "model", "outcome", "unit", "histogram", "histogram_unit", "decided_by",
+        "verdict", "approach", "bound_by", "by", "policy", "version", "started_at", "ended_at", "currency", "dated",
+        "cost_unit", "withholds", "scenario_sha256",
+    }
+)  # fmt: skip
+"""Fields whose texts are words, figures and instants of this program, in which no text from outside can be."""
+
+_FOREIGN_KEYS = frozenset({"scenario", "reasons"})
+
+T = TypeVar("T")
+
+
+def texts(value: T, change: Callable[[str], str], *, keys: bool = False) -> T:
+    """A Summary, or a part of it, with ``change`` applied to every text in it that may be from outside.
+
+    Keys of mappings are such texts with ``keys`` only, and in the fields ``_FOREIGN_KEYS``.
+    """
+    if isinstance(value, str):
+        return cast("T", change(value))
+    if isinstance(value, Struct):
+        fields = {name: getattr(value, name) for name in value.__struct_fields__}
+        changed = {
+            name: texts(field, change, keys=name in _FOREIGN_KEYS)
+            for name, field in fields.items()
+            if not (isinstance(field, str) and name in _OURS)
+        }
+        return msgspec.structs.replace(value, **changed)
+    if isinstance(value, dict):
+        pairs = ((change(key) if keys else key, texts(inner, change, keys=keys)) for key, inner in value.items())
+        return cast("T", dict(pairs))
+    if isinstance(value, list | tuple):
+        return cast("T", type(value)([texts(inner, change, keys=keys) for inner in value]))
+    return value
+
+
 def encode(summary: Summary) -> bytes:
     """The text of summary.json, indented."""
-    return msgspec.json.format(_ENCODER.encode(summary), indent=1)
+    return foreign.json(msgspec.json.format(_ENCODER.encode(summary), indent=1))
 
 
 def decode(text: bytes) -> Summary:
@@ -324,7 +363,7 @@ def decode(text: bytes) -> Summary:
     """
     summary = msgspec.json.decode(text, type=Summary)
     if summary.schema != SCHEMA:
-        raise msgspec.ValidationError(f"schema {summary.schema!r}, expected {SCHEMA!r}")
+        raise msgspec.ValidationError(f"another schema, expected {SCHEMA}")
     return summary
 
 

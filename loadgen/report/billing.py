@@ -8,6 +8,7 @@ from loadgen.measure.summary import Audit, Billing, Cost, Summary
 from loadgen.report import units
 from loadgen.report.figures import DASH
 from loadgen.report.tables import Cell, Column, Table
+from loadgen.scenario import foreign
 
 
 def cost(summary: Summary) -> Table:
@@ -20,7 +21,7 @@ def cost(summary: Summary) -> Table:
         return Table("Cost", (), ())
     hidden = any(reason.withholds == "cost" for reason in summary.verdict.reasons)
     rows = [
-        (Cell(units.printable(phase.name), "warm-up" if phase.warmup else ""), *_charged(phase.billing, hidden=hidden))
+        (Cell(phase.name, "warm-up" if phase.warmup else ""), *_charged(phase.billing, hidden=hidden))
         for phase in summary.phases
         if phase.billing is not None and summary.run.kind == "load"
     ]
@@ -43,7 +44,7 @@ def audit(summary: Summary) -> Table:
     titles = (*(f"rounded up to {unit}" for unit in seen), "otherwise", "for less than it ran")
     rows = tuple(
         (
-            Cell(units.printable(name)),
+            Cell(name),
             *(Cell(units.count(each.units.get(unit, 0))) for unit in seen),
             Cell(units.count(each.misbilled), tone="warn" if each.misbilled else ""),
             Cell(units.count(each.underbilled), tone="warn" if each.underbilled else ""),
@@ -72,7 +73,7 @@ def _charged(billing: Billing | Cost, *, hidden: bool = False) -> tuple[Cell, ..
 
 def _sum(amount: Decimal, unmetered: int) -> str:
     """A sum over what told its bill: where some did not, the truth is more."""
-    return (f">{units.GAP}" if unmetered else "") + units.amount(amount)
+    return (f">{foreign.GAP}" if unmetered else "") + units.amount(amount)
 
 
 def _cost_notes(whole: Cost, *, hidden: bool) -> list[str]:
@@ -88,10 +89,7 @@ def _cost_notes(whole: Cost, *, hidden: bool) -> list[str]:
     else:
         per_million = None if hidden else whole.per_million
         each = "" if per_million is None else f"{_sum(per_million, whole.unmetered)} {whole.currency} per million. "
-        notes.append(
-            f"{each}Prices: {units.printable(whole.price_book)}, as listed in {whole.dated}; free tier and discounts "
-            "left out."
-        )
+        notes.append(f"{each}Prices: {whole.price_book}, as listed in {whole.dated}; free tier and discounts left out.")
     if whole.unmetered:
         notes.append(
             f"{units.count(whole.unmetered)} requests may have run and did not tell what they are billed (timed out, "
@@ -110,9 +108,9 @@ def _worst(audited: Audit) -> Cell:
     if worst is None:
         return Cell(DASH)
     ran, billed = units.duration(worst.duration_ns), units.duration(worst.billed_duration_ns)
-    return Cell(f"ran {ran}, billed {billed}", units.printable(worst.request_id or ""))
+    return Cell(f"ran {ran}, billed {billed}", worst.request_id or "")
 
 
 def _unit_ms(name: str) -> Decimal:
     number, _, unit = name.partition(" ")
-    return Decimal(number) * (1000 if unit == "s" else 1)
+    return Decimal(number) * (1000 if unit == "s" else 1) if number.isdecimal() else Decimal(0)

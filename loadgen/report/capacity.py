@@ -11,6 +11,7 @@ from loadgen.report import charts, units
 from loadgen.report.charts import Band, Chart
 from loadgen.report.figures import DASH, FAILED
 from loadgen.report.tables import Cell, Column, Table
+from loadgen.scenario import foreign
 
 _TONES = {"pass": "good", "fail": "bad", "undecided": "warn", "invalid": "muted"}
 _CAUSES = {
@@ -46,11 +47,8 @@ def answer(result: CapacityResult) -> Table:
     return Table(
         "Capacity",
         (Column("", False), Column(""), Column("", False)),
-        tuple(
-            (Cell(name), Cell(value, tone="muted" if value == DASH else ""), Cell(units.printable(why)))
-            for name, value, why in rows
-        ),
-        tuple(map(units.printable, _notes(result))),
+        tuple((Cell(name), Cell(value, tone="muted" if value == DASH else ""), Cell(why)) for name, value, why in rows),
+        tuple(_notes(result)),
     )
 
 
@@ -62,7 +60,7 @@ def probes(result: CapacityResult) -> Table:
         (Column("probe", False), Column("verdict", False), *(Column(title) for title in titles)),
         tuple(_probe(probe) for probe in result.probes),
         (
-            f"Broken: how many invocations break {', '.join(map(units.printable, result.rules))}. Latency is over all "
+            f"Broken: how many invocations break {', '.join(result.rules)}. Latency is over all "
             "invocations of the settled part, and what is not ok ranks above every ok one; a percentile of too few is "
             "not shown.",
             *(
@@ -91,7 +89,7 @@ def _estimate(result: CapacityResult) -> tuple[str, str]:
     if result.estimate_per_s is None or result.estimate_low_per_s is None or result.estimate_high_per_s is None:
         return DASH, "no rate was seen on one of its sides"
     between = f"{_rate(result.estimate_low_per_s)} to {_rate(result.estimate_high_per_s)}"
-    return _rate(result.estimate_per_s), f"{between}, 95{units.GAP}% interval: where the rules stop being met"
+    return _rate(result.estimate_per_s), f"{between}, 95{foreign.GAP}% interval: where the rules stop being met"
 
 
 def _prediction(result: CapacityResult) -> tuple[str, str]:

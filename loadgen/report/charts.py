@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from html import escape
 from itertools import groupby
 
 from msgspec import Struct
@@ -19,6 +18,7 @@ from loadgen.measure.percentile import BEYOND, CONFIDENCE
 from loadgen.report import units
 from loadgen.report.figures import View, withholding
 from loadgen.report.timeline import Timeline
+from loadgen.scenario import foreign
 
 Pairs = tuple[tuple[float, float | None], ...]
 """Positions and values; a None breaks the line."""
@@ -104,8 +104,8 @@ def svg(chart: Chart, size: Size, number: int) -> str:
     inner = [
         f'<svg class="chart {size.name}" viewBox="0 0 {size.width} {size.height}" role="img" '
         f'aria-labelledby="{ids}-title {ids}-desc">',
-        f'<title id="{ids}-title">{escape(chart.title)}</title>',
-        f'<desc id="{ids}-desc">{escape(chart.description)}</desc>',
+        f'<title id="{ids}-title">{foreign.html(chart.title)}</title>',
+        f'<desc id="{ids}-desc">{foreign.html(chart.description)}</desc>',
         *_bands(chart, size),
         *_y_axis(chart.y, size),
         *_x_axis(chart.x, size),
@@ -330,7 +330,7 @@ def _linear_ticks(high: float) -> list[float]:
 def _tick(ns: float) -> str:
     for unit, name in ((1e9, "s"), (1e6, "ms"), (1e3, "µs")):
         if ns >= unit:
-            return f"{ns / unit:g}{units.GAP}{name}"
+            return f"{ns / unit:g}{foreign.GAP}{name}"
     return "0"
 
 
@@ -356,7 +356,7 @@ def _bands(chart: Chart, size: Size) -> Iterable[str]:
         room = int((right - left) / 7) - 1
         if room >= 3:
             name = band.name if len(band.name) <= room else band.name[: room - 1] + "…"
-            yield f'<text class="band" x="{left + 4:.1f}" y="{_TOP - 10}">{escape(name)}</text>'
+            yield f'<text class="band" x="{left + 4:.1f}" y="{_TOP - 10}">{foreign.html(name)}</text>'
 
 
 def _y_axis(axis: Axis, size: Size) -> Iterable[str]:
@@ -364,7 +364,7 @@ def _y_axis(axis: Axis, size: Size) -> Iterable[str]:
     for value, label in axis.ticks:
         y = _y(axis, size, value)
         yield f'<line class="grid" x1="{_LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        yield f'<text class="tick" text-anchor="end" x="{_LEFT - 8}" y="{y + 4:.1f}">{escape(label)}</text>'
+        yield f'<text class="tick" text-anchor="end" x="{_LEFT - 8}" y="{y + 4:.1f}">{foreign.html(label)}</text>'
 
 
 def _x_axis(axis: Axis, size: Size) -> Iterable[str]:
@@ -378,11 +378,11 @@ def _x_axis(axis: Axis, size: Size) -> Iterable[str]:
         if x - half < last + 6:
             continue
         middle = min(x, size.width - half)
-        yield f'<text class="tick" text-anchor="middle" x="{middle:.1f}" y="{bottom + 18}">{escape(label)}</text>'
+        yield f'<text class="tick" text-anchor="middle" x="{middle:.1f}" y="{bottom + 18}">{foreign.html(label)}</text>'
         last = x + half
     middle = (_LEFT + size.width - _RIGHT) / 2
     place = f'x="{middle:.1f}" y="{size.height - 6}"'
-    yield f'<text class="axis-title" text-anchor="middle" {place}>{escape(axis.title)}</text>'
+    yield f'<text class="axis-title" text-anchor="middle" {place}>{foreign.html(axis.title)}</text>'
 
 
 def _series(series: Series, chart: Chart, size: Size) -> str:
@@ -391,7 +391,7 @@ def _series(series: Series, chart: Chart, size: Size) -> str:
         for known, run in groupby(series.points, key=lambda pair: pair[1] is not None)
         if known
     ]
-    style = escape(series.style)
+    style = foreign.html(series.style)
     if series.mark == "dots":
         radius = 2.2 if sum(map(len, runs)) <= 120 else 1.3
         return "".join(
@@ -413,7 +413,7 @@ def _series(series: Series, chart: Chart, size: Size) -> str:
 
 
 def _spot(spot: Spot, chart: Chart, size: Size) -> str:
-    x, y, style = _x(chart.x, size, spot.x), _y(chart.y, size, spot.y), escape(spot.style)
+    x, y, style = _x(chart.x, size, spot.x), _y(chart.y, size, spot.y), foreign.html(spot.style)
     parts = [f'<circle class="{style}" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>']
     if spot.x_range is not None:
         left, right = (_x(chart.x, size, value) for value in spot.x_range)
@@ -422,9 +422,8 @@ def _spot(spot: Spot, chart: Chart, size: Size) -> str:
         bottom, top = (_y(chart.y, size, value) for value in spot.y_range)
         parts.append(f'<path class="line {style}" d="M{x:.1f} {bottom:.1f}V{top:.1f}"/>')
     anchor, shift = ("end", -7) if x > size.width - _RIGHT - 60 else ("start", 7)
-    parts.append(
-        f'<text class="tick" text-anchor="{anchor}" x="{x + shift:.1f}" y="{y - 6:.1f}">{escape(spot.name)}</text>'
-    )
+    name = foreign.html(spot.name)
+    parts.append(f'<text class="tick" text-anchor="{anchor}" x="{x + shift:.1f}" y="{y - 6:.1f}">{name}</text>')
     return "".join(parts)
 
 

@@ -60,7 +60,7 @@ def answer(result: ColdStartsResult, without: Collection[str] = ()) -> Table:
         "Cold and warm starts",
         (Column("", False), Column("count"), *(Column(units.percentile(p)) for p in _PERCENTILES), Column("max")),
         tuple(rows),
-        tuple(map(units.printable, _notes(result, without))),
+        tuple(_notes(result, without)),
     )
 
 
@@ -80,7 +80,7 @@ def keep_alive(result: ColdStartsResult) -> Table:
     found = result.keep_alive
     rows: tuple[tuple[Cell, ...], ...] = ()
     if found is not None:
-        rows = ((Cell(_lives(found)), Cell(found.policy), Cell(units.printable(found.why))),)
+        rows = ((Cell(_lives(found)), Cell(found.policy), Cell(found.why)),)
         rows += tuple(
             (Cell(units.duration(ns)), Cell(f"p{percent}"), Cell("of the time that instances live", tone="muted"))
             for percent, ns in found.quantiles_ns.items()
@@ -95,7 +95,7 @@ def labelled(summary: Summary, result: LoadResult) -> Table:
     starts = summary.totals.by_start
     rows = tuple(
         (
-            Cell(units.printable(start)),
+            Cell(start),
             *_recorded(metrics.get("latency"), _held_back(summary, start, "latency")),
             _recorded(metrics.get("overhead"), _held_back(summary, start, "overhead"))[1],
         )
@@ -113,7 +113,7 @@ def labelled(summary: Summary, result: LoadResult) -> Table:
         rows,
         (
             *(["p50 to p99 are of latency, ok invocations of the measured phases."] if rows else []),
-            units.printable(_labelling(found)),
+            _labelling(found),
         ),
     )
 

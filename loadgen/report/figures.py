@@ -101,7 +101,7 @@ def shown(view: View, metric: str, statistic: float | str) -> Figure:
         return Withheld(f"{metric}: no invocation has one.", "none")
     reason = withholding(view, metric, statistic)
     if reason is not None:
-        return Withheld(_because(reason), units.printable(reason.rule))
+        return Withheld(_because(reason), reason.rule)
     failed = view.phase.planned - view.phase.outcomes.get(Outcome.OK.value, 0)
     if metric == "latency_all" and failed and not distribution.failed:
         return Withheld("An earlier version wrote this summary, in which what failed stands by its time.", "not ranked")
@@ -130,7 +130,7 @@ _INVALID = Reason("invalid", "invalid", "the run is invalid", None, None)
 
 def _because(reason: Reason) -> str:
     where = f" in phase {reason.phase}" if reason.phase is not None else ""
-    return units.printable(f"Withheld by {reason.rule}{where}: {reason.message}")
+    return f"Withheld by {reason.rule}{where}: {reason.message}"
 
 
 def _extreme(distribution: MetricSummary, metric: str, statistic: str, censored: bool) -> Figure:

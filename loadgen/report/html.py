@@ -1,6 +1,7 @@
 """The Summary as one HTML page that needs nothing else: no network, no script, no font.
 
-Names, bodies and request ids come from strangers: Jinja2 escapes everything but the drawings, which escape their own.
+Names, bodies and request ids come from strangers: ``foreign.html`` is applied to every text that the template is given,
+but to the drawings, which do so themselves.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ import msgspec
 from markupsafe import Markup
 
 from loadgen.measure.summary import Summary
-from loadgen.report import billing, charts, tables, units
+from loadgen.report import billing, charts, tables
 from loadgen.report.charts import Chart
 from loadgen.report.experiment import section
 from loadgen.report.figures import phases, totals
 from loadgen.report.timeline import Timeline
+from loadgen.scenario import foreign
 
 
 def html(summary: Summary, timeline: Timeline) -> str:
@@ -56,8 +58,7 @@ def html(summary: Summary, timeline: Timeline) -> str:
         slowest=tables.slowest(summary),
         generator=tables.generator(summary),
         environment=tables.environment(summary),
-        scenario=msgspec.json.format(msgspec.json.encode(summary.scenario), indent=2).decode(),
-        printable=units.printable,
+        scenario=msgspec.json.format(msgspec.json.encode(summary.scenario), indent=2).decode().split("\n"),
     )
 
 
@@ -66,12 +67,17 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("loadgen.report", "."),
         autoescape=True,
+        finalize=_written,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
     return environment.get_template("report.html.jinja")
+
+
+def _written(value: object) -> object:
+    return Markup(foreign.html(value)) if isinstance(value, str) and not isinstance(value, Markup) else value  # noqa: S704
 
 
 def _figure(chart: Chart, number: int) -> tuple[Chart, Markup]:

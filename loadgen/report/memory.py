@@ -10,6 +10,7 @@ from loadgen.report import charts, units
 from loadgen.report.charts import Chart, Spot
 from loadgen.report.figures import DASH, TOO_FEW
 from loadgen.report.tables import Cell, Column, Table
+from loadgen.scenario import foreign
 
 _PERCENTILES = (50.0, 95.0, 99.0)
 _RULE_TONES = {"met": "good", "broken": "bad", "open": "warn"}
@@ -22,7 +23,7 @@ def answer(result: MemoryResult) -> Table:
         "Memory size",
         (Column("size", False), *(Column(title) for title in titles)),
         tuple(_row(result, each) for each in result.sizes),
-        tuple(units.printable(note) for note in _notes(result)),
+        tuple(_notes(result)),
     )
 
 
@@ -30,7 +31,7 @@ def rules(result: MemoryResult) -> Table:
     """How each size fares with each rule; no rows without rules."""
     return Table(
         "Rules by memory size",
-        (Column("size", False), *(Column(units.printable(rule), False) for rule in result.rules)),
+        (Column("size", False), *(Column(rule, False) for rule in result.rules)),
         tuple((Cell(_name(each)), *(_rule(rule) for rule in each.rules)) for each in result.sizes if each.rules),
         (
             "Broken of the warm calls; one that is not ok ranks above every ok one, and breaks every rule. Each "
@@ -62,7 +63,7 @@ def colds(result: MemoryResult) -> Table:
 
 def link(result: MemoryResult) -> Table:
     """Where the sizes can be seen side by side; no rows where there is nothing to see."""
-    rows = () if result.share_url is None else ((Cell(units.printable(result.share_url)),),)
+    rows = () if result.share_url is None else ((Cell(result.share_url),),)
     unit = "" if result.cost_unit in ("CNY", "USD") else f"; what it shows as money is {result.cost_unit}"
     return Table(
         "Viewer of AWS Lambda Power Tuning",
@@ -169,7 +170,7 @@ def _range(figure: Figure, written: Callable[[float], str]) -> str:
 
 
 def _name(each: MemorySize) -> str:
-    return f"{each.memory_mb}{units.GAP}MB"
+    return f"{each.memory_mb}{foreign.GAP}MB"
 
 
 def _spot(result: MemoryResult, each: MemorySize) -> Spot:

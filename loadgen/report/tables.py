@@ -1,13 +1,13 @@
 """What a report says, as tables of text and plain sentences; the renderers only lay them out.
 
-All foreign text (names, bodies, request ids) passes through ``printable`` here, so that no renderer meets a control
-character. Escaping for its own format is each renderer's duty.
+Text from outside (names, bodies, request ids) is in them as it came. Each renderer applies the function of
+``scenario.foreign`` that is meant for its medium, to every text.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 
 from msgspec import Struct
@@ -19,6 +19,7 @@ from loadgen.measure.threshold import BOUNDS, VALUE
 from loadgen.measure.verdict import missed_starts
 from loadgen.report import units
 from loadgen.report.figures import DASH, FAILED, TOO_FEW, Shown, View, Withheld, phases, shown, totals
+from loadgen.scenario import foreign
 
 HEADLINE = (50.0, 90.0, 95.0, 99.0, 99.9)
 METRICS = (
@@ -69,6 +70,16 @@ class Table(Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
+def written(table: Table, write: Callable[[str], str]) -> Table:
+    """The table with ``write`` applied to every text in it."""
+    return Table(
+        write(table.title),
+        tuple(Column(write(column.title), column.numeric) for column in table.columns),
+        tuple(tuple(Cell(write(cell.text), write(cell.detail), cell.tone) for cell in row) for row in table.rows),
+        tuple(map(write, table.notes)),
+    )
+
+
 def preflight(summary: Summary) -> str:
     """What was not ok before the load, in one line; empty where nothing was."""
     first = summary.preflight
@@ -76,7 +87,7 @@ def preflight(summary: Summary) -> str:
         return ""
     parts = (first.outcome, None if first.status is None else f"status {first.status}", first.reason)
     seen = ", ".join(part for part in parts if part)
-    return units.printable(f"The pre-flight was not ok ({seen})" + (f": {first.remedy}" if first.remedy else "."))
+    return f"The pre-flight was not ok ({seen})" + (f": {first.remedy}" if first.remedy else ".")
 
 
 def standing(summary: Summary) -> str:
@@ -89,7 +100,7 @@ def standing(summary: Summary) -> str:
         return "degraded: " + ("some figures are withheld" if withheld else "read the numbers with these warnings")
     if status == "valid":
         return "valid: no rule about the measurement itself was broken"
-    return f"{units.printable(status).replace(':', ' ')}: not a verdict this version knows"
+    return f"{status.replace(':', ' ')}: not a verdict this version knows"
 
 
 def reasons(summary: Summary) -> list[tuple[Reason, str]]:
@@ -107,8 +118,8 @@ def reasons(summary: Summary) -> list[tuple[Reason, str]]:
 
 def _reason(reason: Reason, more: int) -> str:
     others = f" and {more} more" if more else ""
-    where = f"phase {units.printable(reason.phase)}{others}: " if reason.phase is not None else ""
-    return where + units.printable(reason.message)
+    where = f"phase {reason.phase}{others}: " if reason.phase is not None else ""
+    return where + reason.message
 
 
 def facts(summary: Summary) -> list[tuple[str, str]]:
@@ -117,9 +128,9 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
     total = summary.totals
     target = summary.scenario.get("target")
     listed = [
-        ("run", units.printable(run.id)),
-        ("started", units.printable(run.started_at)),
-        ("ended", units.printable(run.ended_at) + (" (interrupted)" if run.interrupted else "")),
+        ("run", run.id),
+        ("started", run.started_at),
+        ("ended", run.ended_at + (" (interrupted)" if run.interrupted else "")),
         (
             "measured",
             f"{units.span(total.duration_ns)} in {_plural(sum(not p.warmup for p in summary.phases), 'phase')}",
@@ -128,29 +139,29 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
     if summary.thresholds:
         listed.append(("thresholds", _together(summary.thresholds)))
     if run.stopped is not None:
-        listed.append(("ended early", units.printable(run.stopped)))
+        listed.append(("ended early", run.stopped))
     if isinstance(target, dict):
         aim = target.get("function") or target.get("url")
         endpoint = target.get("endpoint")
-        listed.append(("target", units.printable(" at ".join(str(part) for part in (aim, endpoint) if part))))
+        listed.append(("target", " at ".join(str(part) for part in (aim, endpoint) if part)))
+        if isinstance(tls := target.get("tls"), dict) and tls.get("verify") is False:
+            listed.append(("certificate", "not checked (target.tls.verify: false)"))
     if summary.environment.address is not None:
-        listed.append(("address", units.printable(summary.environment.address)))
+        listed.append(("address", summary.environment.address))
     if summary.preflight is not None:
         first = summary.preflight
         status = f" (status {first.status})" if first.status is not None else ""
         listed.append(
             (
                 "pre-flight",
-                f"{units.printable(first.outcome)}{status} after {units.duration(first.latency_ns)}, in no count",
+                f"{first.outcome}{status} after {units.duration(first.latency_ns)}, in no count",
             )
         )
     return listed
 
 
 def _together(thresholds: Sequence[ThresholdResult]) -> str:
-    ended = {
-        end: [units.printable(each.rule) for each in thresholds if each.passed is end] for end in (True, False, None)
-    }
+    ended = {end: [each.rule for each in thresholds if each.passed is end] for end in (True, False, None)}
     if len(ended[True]) == len(thresholds):
         return f"all {len(thresholds)} met" if len(thresholds) > 1 else "met"
     parts = [f"{len(ended[True])} of {len(thresholds)} met"]
@@ -174,7 +185,7 @@ def headline(summary: Summary) -> Table:
         if not rows
         else f"Times of the {_plural(_ok(view.phase), 'ok invocation')} of {units.count(view.phase.planned)} planned"
         + (f"; {_ALL_PLANNED}." if failing else ".")
-        + f" Ranges are 95{units.GAP}% confidence intervals."
+        + f" Ranges are 95{foreign.GAP}% confidence intervals."
     ]
     return Table(
         "Times",
@@ -198,7 +209,7 @@ def metrics(view: View) -> Table:
     rows = []
     for name in names:
         cells = [_figure(view, name, statistic) for statistic in statistics]
-        rows.append((Cell(units.printable(name)), Cell(units.count(view.phase.metrics[name].count)), *cells))
+        rows.append((Cell(name), Cell(units.count(view.phase.metrics[name].count)), *cells))
     return Table(
         "Metrics",
         tuple(
@@ -226,11 +237,7 @@ def counts(summary: Summary) -> Table:
         "Invocations",
         (Column("", False), Column("count"), Column("share of planned"), Column("rate")),
         tuple(rows),
-        tuple(
-            f"{units.printable(phase.name)}: {units.printable(note)}"
-            for phase in summary.phases
-            for note in phase.notes
-        ),
+        tuple(f"{phase.name}: {note}" for phase in summary.phases for note in phase.notes),
     )
 
 
@@ -240,11 +247,9 @@ def outcomes(phase: PhaseSummary) -> Table:
     for name, n in sorted(phase.outcomes.items(), key=lambda item: (-item[1], item[0])):
         if n:
             tone = "good" if name == Outcome.OK.value else "bad"
-            rows.append(
-                (Cell(units.printable(name), tone=tone), Cell(units.count(n)), Cell(units.share(n, phase.planned)))
-            )
+            rows.append((Cell(name, tone=tone), Cell(units.count(n)), Cell(units.share(n, phase.planned))))
     why = ", ".join(
-        f"{units.printable(slug)} {units.count(n)}"
+        f"{slug} {units.count(n)}"
         for slug, n in sorted(phase.reasons.items(), key=lambda item: (-item[1], item[0]))
         if n and not slug.startswith("ok")
     )
@@ -266,9 +271,7 @@ def by_phase(summary: Summary) -> Table:
         dropped = f"{units.count(phase.dropped)} dropped" if phase.dropped else ""
         rows.append(
             (
-                Cell(
-                    units.printable(phase.name), "not counted" if phase.warmup else "", "muted" if phase.warmup else ""
-                ),
+                Cell(phase.name, "not counted" if phase.warmup else "", "muted" if phase.warmup else ""),
                 Cell(phase.model, "warm-up" if phase.warmup else ""),
                 Cell(units.span(phase.duration_ns)),
                 Cell(units.count(phase.planned)),
@@ -300,13 +303,13 @@ def failures(summary: Summary) -> Table:
     """The first failures of every kind, by phase."""
     rows = [
         (
-            Cell(units.printable(phase.name)),
-            Cell(units.printable(failure.outcome), tone="bad"),
-            Cell(units.printable(failure.reason)),
+            Cell(phase.name),
+            Cell(failure.outcome, tone="bad"),
+            Cell(failure.reason),
             Cell(DASH if failure.status is None else str(failure.status)),
-            Cell(units.printable(failure.error_code or DASH)),
-            Cell(units.printable(failure.request_id or DASH)),
-            Cell(units.printable(failure.body) or DASH),
+            Cell(failure.error_code or DASH),
+            Cell(failure.request_id or DASH),
+            Cell(failure.body or DASH),
         )
         for phase in summary.phases
         for failure in phase.examples.failures
@@ -330,14 +333,14 @@ def failures(summary: Summary) -> Table:
 def slowest(summary: Summary) -> Table:
     """The slowest answered invocations of the measured phases; empty where the maximum is withheld."""
     measured = [view for view in phases(summary) if not view.phase.warmup and view.phase.examples.slowest]
-    hidden = [units.printable(view.phase.name) for view in measured if withheld_max(view)]
+    hidden = [view.phase.name for view in measured if withheld_max(view)]
     rows = [
         (
-            Cell(units.printable(view.phase.name)),
+            Cell(view.phase.name),
             Cell(units.duration(slow.latency_ns)),
             Cell(units.duration(slow.service_time_ns)),
-            Cell(units.printable(slow.outcome)),
-            Cell(units.printable(slow.request_id or DASH)),
+            Cell(slow.outcome),
+            Cell(slow.request_id or DASH),
         )
         for view in measured
         if not withheld_max(view)
@@ -425,7 +428,7 @@ def environment(summary: Summary) -> Table:
     return Table(
         "Environment",
         (Column("", False), Column("", False)),
-        tuple((Cell(name), Cell(units.printable(text))) for name, text in listed),
+        tuple((Cell(name), Cell(text)) for name, text in listed),
     )
 
 
@@ -461,10 +464,10 @@ def _threshold(result: ThresholdResult) -> tuple[Cell, ...]:
     measured = DASH if result.value is None else _measured(result.rule, result.value)
     of_money = re.match(r"(?:[^:]*:)?cost\b", result.rule) is not None
     if of_money and result.value is not None and (result.passed is None or result.decided_by == BOUNDS):
-        measured = f">{units.GAP}{measured}"  # not every call told its bill
+        measured = f">{foreign.GAP}{measured}"  # not every call told its bill
     if result.value is None and result.decided_by == VALUE:  # the figure is that of a call that is not ok
         measured = FAILED
-    return mark[result.passed], Cell(units.printable(result.rule)), Cell(measured), Cell(units.printable(result.why))
+    return mark[result.passed], Cell(result.rule), Cell(measured), Cell(result.why)
 
 
 def _measured(rule: str, value: float) -> str:
@@ -477,7 +480,7 @@ def _measured(rule: str, value: float) -> str:
     if re.fullmatch(r"[\d.]+\s*(ns|us|µs|ms|s|m|min|h)", limit):
         return units.duration(value)
     if money := re.fullmatch(r"[\d.]+ ([A-Z]{3})", limit):
-        return f"{units.amount(Decimal(value))}{units.GAP}{money[1]}"
+        return f"{units.amount(Decimal(value))}{foreign.GAP}{money[1]}"
     return f"{value:g}"
 
 
@@ -512,7 +515,7 @@ def _over(view: View) -> tuple[str, ...]:
 
 
 def _closed(listed: Iterable[PhaseSummary]) -> tuple[str, ...]:
-    names = [units.printable(phase.name) for phase in listed if phase.model == "closed"]
+    names = [phase.name for phase in listed if phase.model == "closed"]
     return (f"Closed ({', '.join(names)}): {CLOSED}.",) if names else ()
 
 

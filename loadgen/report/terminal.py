@@ -7,9 +7,10 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 
 from loadgen.measure.summary import Summary
-from loadgen.report import billing, tables, units
+from loadgen.report import billing, tables
 from loadgen.report.experiment import in_order, section
 from loadgen.report.tables import Cell, Table
+from loadgen.scenario import foreign
 
 _SGR = {"good": "32", "bad": "1;31", "warn": "33", "muted": "2", "heading": "1"}
 _STATUS = {"valid": "good", "degraded": "warn", "invalid": "bad"}
@@ -23,12 +24,12 @@ def terminal(summary: Summary, *, width: int = 100, colour: bool = False) -> str
     A table that is too wide is written as one block a row, so that no column is left out.
     """
     paint = _paint if colour else _plain
-    lines = [paint(units.printable(summary.run.name), "heading")]
-    lines += [paint(line, "warn") for line in textwrap.wrap(tables.preflight(summary), width)]
+    lines = [paint(foreign.line(summary.run.name), "heading")]
+    lines += [paint(line, "warn") for line in textwrap.wrap(foreign.line(tables.preflight(summary)), width)]
     lines += [*_verdict(summary, width, paint), ""]
     if summary.environment.synthetic:
         lines += [*_wrapped(tables.SYNTHETIC, width), ""]
-    lines += [line for label, text in tables.facts(summary) for line in _fact(label, text, width)]
+    lines += [line for label, text in tables.facts(summary) for line in _fact(label, foreign.line(text), width)]
     found = section(summary)
     sections = [
         *in_order(summary, found),
@@ -40,7 +41,7 @@ def terminal(summary: Summary, *, width: int = 100, colour: bool = False) -> str
     if len(summary.phases) > 1 and summary.run.kind == "load":  # an experiment's are many, and in the files
         sections.append(tables.by_phase(summary))
     sections.append(tables.thresholds(summary))
-    for table in sections:
+    for table in (tables.written(each, foreign.line) for each in sections):
         if table.rows or table.notes:
             lines += ["", paint(table.title, "heading"), *_table(table, width, paint)]
             lines += [line for note in table.notes for line in _wrapped(note, width)]
@@ -49,7 +50,7 @@ def terminal(summary: Summary, *, width: int = 100, colour: bool = False) -> str
 
 def _verdict(summary: Summary, width: int, paint: _Paint) -> Iterator[str]:
     tone = _STATUS.get(summary.verdict.status, "bad")
-    status, _, rest = tables.standing(summary).partition(":")
+    status, _, rest = foreign.line(tables.standing(summary)).partition(":")
     word = status if status == "valid" else status.upper()
     first, *more = textwrap.wrap(f"{word}:{rest}", width)
     yield paint(word, tone) + first.removeprefix(word)
@@ -57,7 +58,7 @@ def _verdict(summary: Summary, width: int, paint: _Paint) -> Iterator[str]:
     for reason, text in tables.reasons(summary):
         mark = "!" if reason.severity == "invalid" else "-"
         yield from textwrap.wrap(
-            f"{mark} {reason.rule}: {text}",
+            foreign.line(f"{mark} {reason.rule}: {text}"),
             width,
             initial_indent=_INDENT,
             subsequent_indent=_INDENT * 2,

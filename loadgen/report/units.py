@@ -9,11 +9,7 @@ from __future__ import annotations
 import math
 from decimal import Decimal
 
-THIN = "\N{NARROW NO-BREAK SPACE}"
-"""Between groups of three digits, as in 12 345."""
-
-GAP = "\N{NO-BREAK SPACE}"
-"""Between a number and its unit."""
+from loadgen.scenario.foreign import GAP, THIN
 
 _TIMES = ((1, "ns"), (1_000, "µs"), (1_000_000, "ms"), (1_000_000_000, "s"), (60_000_000_000, "min"))
 _LIMITS = (1_000, 1_000_000, 1_000_000_000, 600_000_000_000, math.inf)
@@ -99,11 +95,6 @@ def share(part: float, whole: float = 1) -> str:
         if float(text) not in (0, 100):
             return f"{text}{GAP}%"
     return f"{percent:.3g}{GAP}%"
-
-
-def printable(text: str) -> str:
-    r"""Foreign text as one line: control and formatting characters become escapes (``\x1b``, ``\n``)."""
-    return "".join(c if c.isprintable() or c in (THIN, GAP) else c.encode("unicode_escape").decode() for c in text)
 
 
 def percentile(p: float) -> str:

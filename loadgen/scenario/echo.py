@@ -19,6 +19,21 @@ _CONTROL = {"\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t"}
 _NAMED = {"&": "amp", '"': "quot", "'": "apos", "<": "lt", ">": "gt", "/": "sol", "+": "plus", "=": "equals"}
 _ALIKE = {"+": "- ", "/": "_", "-": "+", "_": "/", " ": "+"}
 """What base64url, and a form's encoding, write instead."""
+_FOLDED = str.maketrans("- _", "++/")
+"""One character for all that may stand for each other."""
+
+
+def likely(text: str, wanted: tuple[str, ...]) -> tuple[str, ...]:
+    """Those that a text may hold at all; in one without escapes, which most are, that is seen at once."""
+    if "\\" in text or "%" in text or "&" in text:
+        return wanted
+    folded = text.translate(_FOLDED)
+    return tuple(each for each, first in zip(wanted, _folded(wanted), strict=True) if first in folded)
+
+
+@lru_cache(maxsize=64)
+def _folded(wanted: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(each[:_FIRST].translate(_FOLDED) for each in wanted)
 
 
 def occurrences(text: str, wanted: str, least: int) -> Iterator[tuple[int, int]]:

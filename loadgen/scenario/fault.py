@@ -8,10 +8,12 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
+from loadgen.scenario import foreign
+
 Path = tuple[str | int, ...]
 """Where a value stands in a document: keys and list indices from the root."""
 
-_USER = re.compile(r"//[^/?#]*@")
+_USER = re.compile(r"//[^\s\"']*@")
 EXCERPT_WIDTH = 100
 GOT_WIDTH = 60
 
@@ -51,7 +53,7 @@ class Fault(Struct, frozen=True):
         place = self.place
         where = f"{place.source}:{place.line}:{place.column}" if place.line else place.source
         path = f"{written(self.path)}: " if self.path else ""
-        head = _printable(f"{where}: {path}{self.message}")
+        head = foreign.line(f"{where}: {path}{self.message}")
         return f"{head}\n{_excerpt(place)}" if place.line and place.text.strip() else head
 
 
@@ -82,11 +84,6 @@ def show(value: object) -> str:
         value = _USER.sub("//***@", value)
     text = json.dumps(value) if not isinstance(value, str) or not value.isprintable() else f'"{value}"'
     return text if len(text) <= GOT_WIDTH else text[: GOT_WIDTH - 1] + "…"
-
-
-def _printable(text: str) -> str:
-    """Text of which a terminal takes nothing for a command."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _excerpt(place: Place) -> str:

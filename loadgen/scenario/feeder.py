@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from loadgen.scenario import file
 from loadgen.scenario.fault import Fault, Place, ScenarioError
 from loadgen.scenario.model import FeederOrder
 from loadgen.scenario.template import Encode
@@ -77,7 +78,7 @@ def read_rows(path: str | Path, needs: Sequence[Need] = ()) -> list[Row]:
 def _hold(row: Row, need: Need, path: Path, line: int) -> None:
     """Hold a row to a need; a fault shows no value, which may be secret."""
     if need.field not in row:
-        message = f'no field "{need.field}", which {need.where} uses; fields: {", ".join(row) or "none"}'
+        message = f'no field "{need.field}", which {need.where} uses; the row has {len(row)} fields'
         raise ScenarioError([Fault(Place(path.name, line, 1), (), message)])
     try:
         need.encode(row[need.field])
@@ -92,11 +93,15 @@ def read_text(path: Path) -> str:
     Raises ScenarioError when the file cannot be read or decoded.
     """
     try:
-        raw = path.read_bytes()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise ScenarioError([Fault(Place(str(path)), (), f"cannot read this file: {reason}")]) from error
+        raw = file.read(path)
+    except OSError as error:
+        raise unreadable(path, error) from error
     return decoded(raw, path.name)
+
+
+def unreadable(path: Path, error: OSError) -> ScenarioError:
+    """What is wrong with a file that cannot be read."""
+    return ScenarioError([Fault(Place(str(path)), (), f"cannot read this file: {file.reason(error)}")])
 
 
 def decoded(raw: bytes, source: str) -> str:
@@ -115,7 +120,7 @@ def unique_object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found: dict[str, object] = {}
     for key, value in pairs:
         if key in found:
-            raise ValueError(f'duplicate key "{key}"')
+            raise ValueError("a key is written twice")
         found[key] = value
     return found
 
@@ -156,21 +161,22 @@ def _csv_rows(text: str, path: Path) -> Iterator[tuple[int, Row]]:
             if not cells:
                 continue
             if header is None:
-                header = _header(cells, path, text, line)
+                header = _header(cells, path, line)
             elif len(cells) != len(header):
-                raise _error(path, text, line, f"got {len(cells)} cells, expected {len(header)} as in the header")
+                raise _error(path, line, f"got {len(cells)} cells, expected {len(header)} as in the header")
             else:
                 yield line, dict(zip(header, cells, strict=True))
     except csv.Error as error:
-        raise _error(path, text, before + 1, f"this is not CSV: {error}") from error
+        raise _error(path, before + 1, f"this is not CSV: {error}") from error
 
 
-def _header(cells: list[str], path: Path, text: str, line: int) -> list[str]:
+def _header(cells: list[str], path: Path, line: int) -> list[str]:
     names = [cell.strip() for cell in cells]
     if "" in names:
-        raise _error(path, text, line, f"column {names.index('') + 1} of the header has no name")
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise _error(path, text, line, f'two columns are called "{twice}"')
+        raise _error(path, line, f"column {names.index('') + 1} of the header has no name")
+    if twice := next((at for at, name in enumerate(names) if name in names[:at]), None):
+        first = names.index(names[twice])
+        raise _error(path, line, f"columns {first + 1} and {twice + 1} of the header have the same name")
     return names
 
 
@@ -181,15 +187,19 @@ def _json_rows(text: str, path: Path) -> Iterator[tuple[int, Row]]:
         try:
             row = parse_json(row_text)
         except ValueError as error:
-            column = error.colno if isinstance(error, json.JSONDecodeError) else 1
-            raise _error(path, text, line, f"this is not JSON: {error}", column) from error
+            raise _error(path, line, *not_json(error)) from error
         if not isinstance(row, dict):
-            raise _error(path, text, line, "expected one JSON object per line, such as {...}")
+            raise _error(path, line, "expected one JSON object per line, such as {...}")
         yield line, row
 
 
-def _error(path: Path, text: str, line: int, message: str, column: int = 1) -> ScenarioError:
-    lines = text.split("\n")
-    return ScenarioError(
-        [Fault(Place(path.name, line, column, lines[line - 1] if line <= len(lines) else ""), (), message)]
-    )
+def not_json(error: ValueError) -> tuple[str, int]:
+    """What is wrong with JSON text, without any of it, and the column, 1 where it is not known."""
+    if isinstance(error, json.JSONDecodeError):
+        what = error.msg.partition(":")[0]  # some quote a character behind it
+        return f"this is not JSON: {what}", error.colno
+    return f"this is not JSON: {error}", 1
+
+
+def _error(path: Path, line: int, message: str, column: int = 1) -> ScenarioError:
+    return ScenarioError([Fault(Place(path.name, line, column), (), message)])

@@ -9,21 +9,37 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from loadgen.scenario import build, combination, document, event, feeder, rule, secret, shape, trace, units, yaml
+from loadgen.scenario import (
+    build,
+    combination,
+    document,
+    event,
+    feeder,
+    file,
+    foreign,
+    rule,
+    secret,
+    shape,
+    trace,
+    units,
+    yaml,
+)
+from loadgen.scenario.excerpt import literals, resembles_key, secret_name
 from loadgen.scenario.fault import Fault, Place, ScenarioError, written
 from loadgen.scenario.fault import Path as KeyPath
 from loadgen.scenario.model import CostRule, Emulator, Money, PriceBook, Scenario, Trace, TraceFormat
 from loadgen.scenario.override import override
-from loadgen.scenario.substitution import substitute
+from loadgen.scenario.substitution import MASK, substitute
 from loadgen.scenario.template import (
     PLACEHOLDER,
     Encode,
@@ -44,6 +60,7 @@ _FREE = frozenset({("event",), ("tags",), ("target", "url"), ("target", "headers
 """Where a placeholder is filled in, or means nothing: tags are anybody's."""
 _Needed = tuple[KeyPath, feeder.Need]
 """What is taken from the feeder, and where that is written."""
+_PLAIN_WORD = re.compile("[a-z_]+")
 _STAND_IN_PHASES = [{"name": "x", "workers": 1, "duration": "1s"}]
 
 
@@ -98,7 +115,7 @@ def load(
     elif stand_in := _stand_in(data, read, directory):
         read.judge(stand_in, checks)
     if scenario is None or read.faults:
-        raise ScenarioError(read.faults)
+        raise read.error()
     return Loaded(
         scenario,
         secret.masked_document(read.root, data),
@@ -132,7 +149,7 @@ def load_emulator(
     read = _Document(text, source, environment, overrides)
     data = read.check(document.EmulatorFile, combination.emulator)
     if read.faults:
-        raise ScenarioError(read.faults)
+        raise read.error()
     return build.emulator(msgspec.convert(data, document.EmulatorFile).emulator, seed=seed)
 
 
@@ -156,23 +173,41 @@ def load_price_book(name: str, directory: Path = Path()) -> PriceBook:
         text, source = (_SHIPPED / f"{name}.yaml").read_text(encoding="utf-8"), f"{name}.yaml"
     else:
         source = str(directory / name)
-        text = _read(Path(source))
-    read = _Document(text, source, {}, ())
+        text = _price_book(Path(source))
+    read = _Document(text, source, {}, (), foreign=frozenset(document.PriceBook.__struct_encode_fields__))
     data = read.check(document.PriceBook, lambda _: iter(()))
     if read.faults:
-        raise ScenarioError(read.faults)
+        raise read.error()
     return build.price_book(msgspec.convert(data, document.PriceBook), name)
 
 
 class _Document:
-    """The tree of a text, and the faults found in it so far."""
+    """The tree of a text, and the faults found in it so far.
 
-    def __init__(self, text: str, source: str, environment: Mapping[str, str], overrides: Sequence[str]) -> None:
-        root, self.faults = yaml.parse(text, source)
+    One with ``foreign`` is a file that a scenario names: of it nothing is quoted but these names of fields.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        source: str,
+        environment: Mapping[str, str],
+        overrides: Sequence[str],
+        *,
+        foreign: frozenset[str] | None = None,
+    ) -> None:
+        self._foreign = foreign
+        self._literals = literals("\n".join((text, *overrides)))
+        try:
+            root, self.faults = yaml.parse(text, source)
+        except ScenarioError as error:
+            self.faults = list(error.faults)
+            raise self.error(self._literals) from error
         if not isinstance(root, yaml.Fields):
             seen = "nothing" if root is None or yaml.data(root) is None else "a single value or a list"
             place = Place(source, 1, 1) if root is None else root.place
-            raise ScenarioError([Fault(place, (), f"got {seen}, expected a mapping such as name: hello")])
+            self.faults.append(Fault(place, (), f"got {seen}, expected a mapping such as name: hello"))
+            raise self.error()
         tree: yaml.Node = root
         for option in overrides:
             tree = self.gather(lambda option=option, tree=tree: override(tree, option)) or tree  # type: ignore[misc]
@@ -180,7 +215,28 @@ class _Document:
         self.root = substitute(tree, environment, unread)
         self._unread = {fault.path for fault in unread}
         self.faults.extend(unread)
-        self._secret_lines = set(secret.lines(self.root))
+        self._secret_lines = {place.line for place in secret.places(self.root)}
+
+    def error(self, words: Iterable[str] | None = None) -> ScenarioError:
+        """All faults, without secrets; ``words`` are what is masked in their messages.
+
+        What is in a place for secrets is looked for in messages as well, unless it is a plain word, as these are made
+        of such.
+        """
+        masked = [word for word in self._literals if not _PLAIN_WORD.fullmatch(word)] if words is None else words
+        return ScenarioError(self._told(fault, sorted(masked, key=len, reverse=True)) for fault in self.faults)
+
+    def _told(self, fault: Fault, words: Sequence[str]) -> Fault:
+        path, message, place = fault.path, fault.message, fault.place
+        if path[:2] == ("target", "auth"):
+            path = (*path[:2], *(step if resembles_key(str(step)) else MASK for step in path[2:]))
+        for word in words:
+            path = tuple(step.replace(word, MASK) if isinstance(step, str) else step for step in path)
+            message = message.replace(word, MASK)
+        if self._foreign is not None:
+            path = tuple(step for step in path if step in self._foreign)
+            message, place = _unquoted(message), msgspec.structs.replace(place, text="")
+        return Fault(place, path, message)
 
     def gather(self, step: Callable[[], T]) -> T | None:
         """The result of a step; None when it raised a ScenarioError, whose faults are kept."""
@@ -201,17 +257,17 @@ class _Document:
         """Add a fault of the value at ``path``, unless it is one that could not even be substituted."""
         if path not in self._unread:
             place = yaml.place_of(self.root, path)
-            self.faults.append(Fault(self._shown(place, path), path, message))
+            self.faults.append(Fault(self._shown(place), path, message))
 
     def report_key(self, path: KeyPath, message: str) -> None:
         """Add a fault of the key that ends ``path``."""
         parent = yaml.find(self.root, path[:-1])
         assert isinstance(parent, yaml.Fields)
-        self.faults.append(Fault(self._shown(parent.keys[str(path[-1])], path), path, message))
+        self.faults.append(Fault(self._shown(parent.keys[str(path[-1])]), path, message))
 
-    def _shown(self, place: Place, path: KeyPath) -> Place:
-        """The place, without its line where that holds a secret: a message is no place to show one."""
-        hidden = place.line in self._secret_lines or secret.is_secret(path) or secret.holds_user(place.text)
+    def _shown(self, place: Place) -> Place:
+        """The place, without its line where that holds a secret which is not blanked out."""
+        hidden = place.line in self._secret_lines
         return msgspec.structs.replace(place, text="") if hidden else place
 
     def judge(self, scenario: Scenario, checks: Sequence[Check]) -> None:
@@ -223,13 +279,28 @@ class _Document:
                     self.report(path, message)
 
 
+def _unquoted(message: str) -> str:
+    """A message without what it quotes of the file."""
+    got, _, expected = message.rpartition(", expected ")
+    return f"expected {expected}" if got.startswith("got ") else foreign.unquoted(message)
+
+
 def _read(path: Path) -> str:
-    """The text of a scenario file, of which no more is read than is needed to see that it is too large."""
+    """The text of a scenario file, which may be a pipe: the user names it, and no scenario does."""
+    return _text(path, lambda: path.open("rb"))
+
+
+def _price_book(path: Path) -> str:
+    return _text(path, lambda: file.opened(path))
+
+
+def _text(path: Path, opened: Callable[[], BinaryIO]) -> str:
+    """The text of a YAML file, of which no more is read than is needed to see that it is too large."""
     try:
-        with path.open("rb") as file:
-            raw = file.read(4 * yaml.MAX_CHARACTERS + 4)
+        with opened() as source:
+            raw = source.read(4 * yaml.MAX_CHARACTERS + 4)
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
+        reason = file.reason(error) if isinstance(error, OSError) else str(error)
         raise ScenarioError([Fault(Place(str(path)), (), f"cannot read this file: {reason}")]) from error
     if len(raw) > yaml.MAX_CHARACTERS:
         message = f"the file holds more than {yaml.MAX_CHARACTERS >> 20} MiB, far more than a scenario needs"
@@ -290,16 +361,16 @@ def _mapping(data: dict[str, Any], key: str) -> dict[str, Any]:
 def _event_file(name: str, directory: Path, read: _Document) -> str:
     """The JSON text of an event's file."""
     path = directory / name
-    if not path.is_file():
-        read.report(("event_file",), _no_file(path))
+    if fault := _no_file(path):
+        read.report(("event_file",), fault)
         return "{}"
     text = feeder.read_text(path)
     try:
         value = feeder.parse_json(text)
     except ValueError as error:
-        line, column = (error.lineno, error.colno) if isinstance(error, json.JSONDecodeError) else (1, 1)
-        place = Place(path.name, line, column, (text.splitlines() or [""])[line - 1] if text else "")
-        raise ScenarioError([Fault(place, (), f"this is not JSON: {error}")]) from error
+        message, column = feeder.not_json(error)
+        line = error.lineno if isinstance(error, json.JSONDecodeError) else 1
+        raise ScenarioError([Fault(Place(path.name, line, column), (), message)]) from error
     if not isinstance(value, dict):
         raise ScenarioError([Fault(Place(path.name, 1, 1), (), "expected a JSON object such as {...}")])
     return text
@@ -337,15 +408,15 @@ def _rows(needed: Sequence[_Needed], data: dict[str, Any], read: _Document, dire
     if not isinstance(name, str):
         return []
     path = directory / name
-    if not path.is_file():
-        read.report(("feeder", "file"), _no_file(path))
+    if fault := _no_file(path):
+        read.report(("feeder", "file"), fault)
         return []
     return feeder.read_rows(path, list(dict.fromkeys(need for _, need in needed)))
 
 
 def _fed_secrets(needed: Sequence[_Needed], rows: Sequence[feeder.Row]) -> frozenset[str]:
     """What the rows put into headers that are secret."""
-    fields = {need.field for path, need in needed if secret.is_secret(path) and secret.secret_name(str(path[-1]))}
+    fields = {need.field for path, need in needed if secret.is_secret(path) and secret_name(str(path[-1]))}
     return frozenset(header_text(row[field]).decode() for row in rows for field in fields)
 
 
@@ -364,8 +435,8 @@ def _unfilled(read: _Document) -> None:
 
 def _check_files(data: dict[str, Any], read: _Document, directory: Path) -> None:
     ca = data["target"].get("tls", {}).get("ca")
-    if ca is not None and not (directory / ca).is_file():
-        read.report(("target", "tls", "ca"), _no_file(directory / ca))
+    if ca is not None and (fault := _no_file(directory / ca)):
+        read.report(("target", "tls", "ca"), fault)
 
 
 def _traces(data: dict[str, Any], read: _Document, directory: Path) -> dict[int, Trace]:
@@ -376,8 +447,8 @@ def _traces(data: dict[str, Any], read: _Document, directory: Path) -> dict[int,
             continue
         asked = msgspec.convert(phase["trace"], document.Trace)
         path = directory / asked.file
-        if not path.is_file():
-            read.report(("phases", number, "trace", "file"), _no_file(path))
+        if fault := _no_file(path):
+            read.report(("phases", number, "trace", "file"), fault)
             continue
         wanted = trace.Wanted(
             format=TraceFormat(asked.format),
@@ -397,9 +468,9 @@ def _prices(data: dict[str, Any], read: _Document, directory: Path) -> PriceBook
     name = data.get("prices")
     if not isinstance(name, str):
         return None
-    if name not in shipped_price_books() and not (directory / name).is_file():
+    if name not in shipped_price_books() and (fault := _no_file(directory / name)):
         shipped = ", ".join(shipped_price_books())
-        read.report(("prices",), f"{_no_file(directory / name)}, or a price book that comes with loadgen: {shipped}")
+        read.report(("prices",), f"{fault}, or a price book that comes with loadgen: {shipped}")
         return None
     book = load_price_book(name, directory)
     for path, sum_ in _sums(data):
@@ -419,9 +490,15 @@ def _sums(data: dict[str, Any]) -> Iterator[tuple[KeyPath, Money]]:
             yield ("thresholds", index), parsed.limit
 
 
-def _no_file(path: Path) -> str:
-    what = "got a directory or device" if path.exists() else "there is no file"
-    return f"{what} {path}; expected a file, relative to the scenario's directory"
+def _no_file(path: Path) -> str | None:
+    """Why there is nothing to read at a path; None when there is."""
+    try:
+        file.opened(path).close()
+    except OSError as error:
+        shown, missing = foreign.quote(str(path)), isinstance(error, FileNotFoundError)
+        seen = f"there is no file {shown}" if missing else f"cannot read {shown}: {file.reason(error)}"
+        return f"{seen}; expected a file, relative to the scenario's directory"
+    return None
 
 
 def _stand_in(data: dict[str, Any], read: _Document, directory: Path) -> Scenario | None:
@@ -435,4 +512,4 @@ def _stand_in(data: dict[str, Any], read: _Document, directory: Path) -> Scenari
 
 def _rows_digest(scenario: Scenario) -> str:
     """The sha256 of the feeder's file; empty where there is none."""
-    return "" if scenario.feeder is None else hashlib.sha256(Path(scenario.feeder.path).read_bytes()).hexdigest()
+    return "" if scenario.feeder is None else hashlib.sha256(file.read(scenario.feeder.path)).hexdigest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from loadgen.scenario import yaml
+from loadgen.scenario.excerpt import blanked
 from loadgen.scenario.fault import Fault, Path, Place, ScenarioError, written
 from loadgen.scenario.yaml import Fields, Items, Node
 
@@ -21,11 +22,12 @@ def override(root: Node, option: str) -> Node:
     """
     key, equals, text = option.partition("=")
     key = _STEP.sub(r".\1", key.strip())
-    place = Place(f"{OPTION} {key}")
+    shown = blanked(key)
+    place = Place(f"{OPTION} {shown}")
     steps = key.split(".")
     if not equals or "" in steps:
         raise ScenarioError(
-            [Fault(Place(OPTION), (), f'got "{key}", expected key.path=value such as phases.1.rate=50/s')]
+            [Fault(Place(OPTION), (), f'got "{shown}", expected key.path=value such as phases.1.rate=50/s')]
         )
     if len(steps) > yaml.MAX_DEPTH:
         message = f"got {len(steps)} steps, expected at most {yaml.MAX_DEPTH}"

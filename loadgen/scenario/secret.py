@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from base64 import b64encode
 from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator
 from html import unescape
@@ -18,9 +19,12 @@ from urllib.parse import unquote
 import msgspec
 
 from loadgen.scenario import yaml
-from loadgen.scenario.echo import occurrences
-from loadgen.scenario.fault import Path
+from loadgen.scenario.echo import likely, occurrences
+from loadgen.scenario.endpoint import encrypted, loopback
+from loadgen.scenario.excerpt import secret_name
+from loadgen.scenario.fault import Path, Place
 from loadgen.scenario.model import (
+    Account,
     Auth,
     EnvironmentAuth,
     FunctionTarget,
@@ -32,17 +36,21 @@ from loadgen.scenario.model import (
     Target,
     TokenAuth,
 )
-from loadgen.scenario.substitution import MASK, escaped, holds_literal, masked
+from loadgen.scenario.substitution import MASK, escaped, holds_literal, masked, unescaped
 from loadgen.scenario.template import GAP, without_fields
 
-_USER = re.compile(r"://[^/?#\s]*@")
 _BACKSLASHED = re.compile(r"\\+(?:u(?P<code>[0-9a-fA-F]{4})|(?P<char>.))")
-_SHORTEST = 4
+SHORTEST = 4
+"""Characters of a secret that is looked for in what is written."""
+_LONG = 8
+"""Characters of one that is looked for in Base64, too."""
 _TELLING = 16
 """So many characters of a longer secret give it away."""
+_PUBLISHED = {Account().password, Account().access_key, Account().secret_key}
+"""What the emulator's user has unless told otherwise: it is in the documentation, and an ordinary word."""
+_SCHEME = re.compile(r"\s*(?:bearer|basic|token)\s+", re.IGNORECASE)
 _MODES = ("none", "environment")
 """What target.auth may be, other than a mapping of secrets."""
-_WORDS = ("authorization", "cookie", "token", "secret", "password", "passwd", "credential", "key", "signature")
 
 
 def is_secret(path: Path) -> bool:
@@ -54,37 +62,69 @@ def is_secret(path: Path) -> bool:
     return path[1:2] == ("auth",) or path[1:] == ("headers",) or secret_name(str(path[-1]))
 
 
-def lines(root: yaml.Node) -> Iterator[int]:
-    """The lines that hold a secret which is written out, not a ``${NAME}``."""
+def places(root: yaml.Node) -> Iterator[Place]:
+    """Where a secret is written, not a ``${NAME}``, and would be seen in a line as it is shown."""
     for path, value in yaml.scalars(root):
-        if is_secret(path) and value.value not in _MODES and holds_literal(value):
-            yield value.place.line
-
-
-def holds_user(line: str) -> bool:
-    """Whether a line of a scenario holds a URL with a user name and perhaps a password."""
-    return _USER.search(line) is not None
-
-
-def secret_name(header: str) -> bool:
-    """Whether a header field of this name holds a secret."""
-    return any(word in header.lower() for word in _WORDS)
+        written = is_secret(path) and value.value not in _MODES and holds_literal(value)
+        if written and any(word in value.place.text for word in value.raw.split()):
+            yield value.place
 
 
 def values(target: Target) -> tuple[str, ...]:
     """The secrets that are sent to a target, the longest first; what is shorter than any real one is left out."""
+    return _hideable(_sent(target))
+
+
+def _sent(target: Target) -> set[str]:
     if isinstance(target, FunctionTarget):
         found = _credentials(target.auth)
+        return found - _PUBLISHED if loopback(target.endpoint) else found
+    secrets = [value for name, value in target.headers if secret_name(name)]
+    # of one that a feeder fills, what is the same in all calls
+    texts = [text.strip() for value in secrets for text in without_fields(value).split(GAP)]
+    return {part for text in texts for part in (text, text.split(" ")[-1]) if not _SCHEME.fullmatch(f"{part} ")}
+
+
+def doubts(target: Target) -> Iterator[str]:
+    """What is unsafe about the credentials of a target, in words."""
+    if isinstance(target, FunctionTarget):
+        urls = [target.endpoint] + ([target.auth.url] if isinstance(target.auth, IamAuth) else [])
+        holds = not isinstance(target.auth, NoAuth)
+        whole = _credentials(target.auth)
     else:
+        urls = [target.url]
         secrets = [value for name, value in target.headers if secret_name(name)]
-        # of one that a feeder fills, what is the same in all calls
-        texts = [text.strip() for value in secrets for text in without_fields(value).split(GAP)]
-        found = {part for text in texts for part in (text, text.split(" ")[-1])}
-    return _hideable(found)
+        holds = bool(secrets)
+        whole = {_SCHEME.sub("", value) for value in secrets}
+    if holds and not target.tls.verify and any(map(encrypted, urls)):
+        yield (
+            "target.tls.verify is false and credentials are sent: whoever answers in the server's place gets them. Set "
+            "target.tls.ca to the file of the authority that signed its certificate instead"
+        )
+    if any(0 < len(value) < SHORTEST for value in whole):
+        yield (
+            f"a secret of the target has fewer than {SHORTEST} characters: it is not looked for in what is written, as "
+            "it would be found in other words. Where it is repeated, it can be read"
+        )
 
 
-def _hideable(found: set[str]) -> tuple[str, ...]:
-    return tuple(_longest_first(value for value in found if len(value) >= _SHORTEST))
+def _hideable(found: Iterable[str]) -> tuple[str, ...]:
+    """The secrets that are looked for, and what they are in Base64, the longest first."""
+    sought = _sought(found)
+    return tuple(_longest_first(sought.union(*map(_in_base64, sought))))
+
+
+def _sought(found: Iterable[str]) -> set[str]:
+    return {value for value in found if len(value) >= SHORTEST}
+
+
+def _in_base64(value: str) -> Iterator[str]:
+    """What is the same of it in every Base64 text that holds it, by where in a group of three bytes it begins."""
+    raw = value.encode("utf-8", "surrogatepass")
+    for before in range(3) if len(value) >= _LONG else ():
+        text = b64encode(b"\0" * before + raw).decode()
+        whole = (before + len(raw)) * 8 // 6  # of what follows, the rest depends on that
+        yield text[-(-before * 8 // 6) : whole]
 
 
 def _longest_first(found: Iterable[str]) -> list[str]:
@@ -114,26 +154,55 @@ class Secrets:
     """
 
     def __init__(self, target: Target, fed: Iterable[str] = ()) -> None:
-        self._values = values(target)
-        self._fed = sorted(_hideable(set(fed)))
+        self._known = _sent(target)
+        self._values = _hideable(self._known)
+        self._fed = sorted(_sought(fed))
         self._longest = max(map(len, self._fed), default=0)
-        self._starts = {value[:_SHORTEST] for value in self._fed}
+        self._starts = {value[:SHORTEST] for value in self._fed}
         self._brief = {value for value in self._fed if len(value) < _TELLING}
         self._lengths = {len(value) for value in self._brief}
 
     def add(self, auth: Auth) -> None:
         """Hide these credentials too, from now on."""
-        self._values = _hideable(_credentials(auth).union(self._values))
+        self._known |= _credentials(auth)
+        self._values = _hideable(self._known)
 
     def hide(self, text: str) -> str:
         """The text with every secret masked, see ``hidden``."""
         return hidden(text, (*self._values, *self._fed_in(text)) if self._fed else self._values)
 
+    def hide_in(self, value: Any) -> Any:
+        """Plain data with every secret in it masked, keys and whole numbers included."""
+        if isinstance(value, dict):
+            return {self.hide_in(key): self.hide_in(inner) for key, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.hide_in(inner) for inner in value]
+        if isinstance(value, str):
+            return self.hide(value)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return MASK if number and self.hide(str(value)) == MASK else value
+
+    def hide_in_yaml(self, as_run: str) -> str:
+        """What ``as_run`` wrote with every secret masked; it still loads."""
+        root, _ = yaml.parse(as_run, "")
+        return as_run if root is None else _dumped(self._hidden_values(yaml.data(root)))
+
+    def _hidden_values(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {self.hide(key): self._hidden_values(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [self._hidden_values(inner) for inner in value]
+        if not isinstance(value, str):
+            return self.hide_in(value)
+        meant = unescaped(value)
+        shown = self.hide(meant)
+        return value if shown == meant else escaped(shown)
+
     def _fed_in(self, text: str) -> list[str]:
         """Those of a feeder that a text may hold, found where its escapes are undone: of many, the most alike."""
         found = set()
         for each in {text, unquote(text), unescape(text), _BACKSLASHED.sub(_unbackslashed, text)}:
-            for at in (at for at in range(len(each)) if each[at : at + _SHORTEST] in self._starts):
+            for at in (at for at in range(len(each)) if each[at : at + SHORTEST] in self._starts):
                 found |= {each[at : at + length] for length in self._lengths} & self._brief
                 place = bisect(self._fed, each[at : at + self._longest])
                 found |= {v for v in self._fed[max(0, place - 1) : place + 1] if each.startswith(v[:_TELLING], at)}
@@ -145,7 +214,7 @@ def hidden(text: str, secrets: tuple[str, ...]) -> str:
 
     Of one that is not all there, whatever follows up to the next quote or blank is masked too.
     """
-    for secret in secrets:
+    for secret in likely(text, secrets):
         shown, seen = "", 0
         for begin, end in occurrences(text, secret, _TELLING):
             shown += text[seen:begin] + MASK
@@ -163,7 +232,11 @@ def masked_document(root: yaml.Node, data: Any) -> dict[str, Any]:
 def as_run(root: yaml.Node, data: Any) -> str:
     """The document as YAML text that loads again, with its secrets masked."""
     shown = _mapped(root, data, lambda value: escaped(value) if isinstance(value, str) else value)
-    return "# As run: options and variables resolved, secrets masked.\n" + yaml.dump(yaml.data(shown))
+    return _dumped(yaml.data(shown))
+
+
+def _dumped(data: Any) -> str:
+    return "# As run: options and variables resolved, secrets masked.\n" + yaml.dump(data)
 
 
 def fingerprint(scenario: Scenario, rows_digest: str) -> str:

@@ -91,6 +91,11 @@ def escaped(text: str) -> str:
     return text.replace("$", "$$")
 
 
+def unescaped(text: str) -> str:
+    """Text before ``escaped``."""
+    return text.replace("$$", "$")
+
+
 def _shown(part: _Part) -> str:
     if isinstance(part, str):
         return _literal(part)

@@ -29,13 +29,16 @@ import math
 from array import array
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
+from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from random import Random
 
 from msgspec import Struct
 
+from loadgen.scenario import file
 from loadgen.scenario.fault import Fault, Place, ScenarioError
+from loadgen.scenario.feeder import unreadable
 from loadgen.scenario.model import NS_PER_S, Trace, TraceFormat
 
 MOST_CALLS = 10_000_000
@@ -81,12 +84,12 @@ def read_trace(path: Path, wanted: Wanted) -> Trace:
     """
     reader = _Reader(path, wanted)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader.read(csv.reader(file, strict=True))
+        with TextIOWrapper(file.opened(path), encoding="utf-8-sig", newline="") as text:
+            reader.read(csv.reader(text, strict=True))
     except OSError as error:
-        raise ScenarioError([Fault(Place(str(path)), (), f"cannot read this file: {error.strerror}")]) from error
+        raise unreadable(path, error) from error
     except UnicodeDecodeError as error:
-        raise ScenarioError([Fault(Place(path.name), (), f"got bytes that are not UTF-8 text: {error}")]) from error
+        raise reader.fault(f"got bytes that are not UTF-8 text ({error.reason}) here or somewhat below") from error
     except csv.Error as error:
         raise reader.fault(f"this is not CSV: {error}") from error
     return reader.trace()
@@ -214,10 +217,7 @@ class _Reader:
     def _expect(self, header: list[str], keys: tuple[str, ...]) -> dict[str, int]:
         """Where the columns are. Raises ScenarioError when one is missing."""
         if missing := [key for key in keys if key not in header]:
-            seen = ", ".join(header[:6]) + (", …" if len(header) > 6 else "")
-            raise self.fault(
-                f"no column {missing[0]}, which {self._wanted.format.value} has; this file begins with {seen}"
-            )
+            raise self.fault(f"no column {missing[0]}, which {self._wanted.format.value} has")
         return {key: header.index(key) for key in keys}
 
     def _same(self, row: list[str], header: list[str]) -> None:
@@ -237,7 +237,7 @@ class _Reader:
         except ValueError:
             value = -1.0
         if not 0 <= value < 1e11:
-            raise self.fault(f'got "{row[at][:40]}" in column {at + 1}, expected a number of seconds')
+            raise self.fault(f"column {at + 1} holds something else, expected a number of seconds")
         return value
 
     def _count(self, text: str, at: int) -> int:
@@ -248,7 +248,7 @@ class _Reader:
         except ValueError:
             value = -1.0
         if not 0 <= value <= MOST_CALLS or value != int(value):
-            raise self.fault(f'got "{text[:40]}" in column {at + 1}, expected a number of calls')
+            raise self.fault(f"column {at + 1} holds something else, expected a number of calls")
         return int(value)
 
     def _add(self, number: int, count: int) -> None:

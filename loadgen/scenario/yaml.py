@@ -18,7 +18,9 @@ from typing import Any
 import yaml
 from msgspec import Struct
 
+from loadgen.scenario.excerpt import blanked
 from loadgen.scenario.fault import Fault, Path, Place, ScenarioError
+from loadgen.scenario.foreign import printable
 
 MAX_CHARACTERS = 1 << 20
 MAX_NODES = 20_000
@@ -99,9 +101,9 @@ def parse(text: str, source: str) -> tuple[Node | None, list[Fault]]:
         mark = error.problem_mark or error.context_mark
         reason = ", ".join(part for part in (error.context, error.problem) if part)
         place = lines.place(mark.line, mark.column) if mark else lines.place(0, 0)
-        if _BARE_REFERENCE.search(place.text):
+        if _BARE_REFERENCE.search(lines.written(place)):
             reason += '; inside { } and [ ] write "${NAME}" with quotes'
-        reason += _quoted(place)
+        reason += _quoted(lines.written(place))
         raise ScenarioError([Fault(place, (), f"this is not YAML: {reason}")]) from error
     except yaml.YAMLError as error:
         raise lines.error(0, 0, f"this is not YAML: {error}") from error
@@ -200,7 +202,11 @@ def scalars(node: Node, path: Path = ()) -> Iterator[tuple[Path, Scalar]]:
 
 def dump(value: object) -> str:
     """Plain data as YAML text that ``parse`` reads back as the same data."""
-    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    for unicode in (True, False):
+        text = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=unicode, width=120)
+        if all(c == "\n" or printable(c) for c in text):
+            break  # else what turns the direction of text stands in it as it is
+    return text
 
 
 class _Dumper(yaml.SafeDumper):
@@ -216,20 +222,25 @@ for _kind, _form, _first in _PLAIN:
     _Dumper.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", _form, ["" if c == "\0" else c for c in _first])
 
 
-def _quoted(place: Place) -> str:
-    return "; a value with {{field}} in it is written in quotes" if "{{" in place.text else ""
+def _quoted(written: str) -> str:
+    return "; a value with {{field}} in it is written in quotes" if "{{" in written else ""
 
 
 class _Lines:
-    """The text as lines, to say where something stands."""
+    """The text as lines, to say where something stands; secrets in them are shown to nobody."""
 
     def __init__(self, text: str, source: str) -> None:
-        self._lines = text.splitlines()
+        self._written = text.splitlines()
+        self._shown = blanked(text).splitlines()
         self._source = source
 
     def place(self, line: int, column: int) -> Place:
         """The place at a line and column counted from 0."""
-        return Place(self._source, line + 1, column + 1, self._lines[line] if line < len(self._lines) else "")
+        return Place(self._source, line + 1, column + 1, self._shown[line] if line < len(self._shown) else "")
+
+    def written(self, place: Place) -> str:
+        """The line of a place as it is written, with its secrets."""
+        return self._written[place.line - 1] if place.line <= len(self._written) else ""
 
     def error(self, line: int, column: int, message: str) -> ScenarioError:
         return ScenarioError([Fault(self.place(line, column), (), message)])
@@ -278,7 +289,13 @@ class _Tree:
             at = self._lines.place(key.start_mark.line, key.start_mark.column)
             if not isinstance(key, yaml.ScalarNode):
                 raise ScenarioError(
-                    [Fault(at, path, f"got a list or mapping as a key, expected plain text{_quoted(at)}")]
+                    [
+                        Fault(
+                            at,
+                            path,
+                            f"got a list or mapping as a key, expected plain text{_quoted(self._lines.written(at))}",
+                        )
+                    ]
                 )
             name = _text(key.value, path, at)
             if name in nodes:
@@ -297,7 +314,7 @@ def _scalar(node: yaml.ScalarNode, path: Path, place: Place) -> Scalar:
         return Scalar(plain_value(text) if plain else text, text, text, plain, place)
     except ValueError as error:
         raise ScenarioError(
-            [Fault(place, path, f"got {text[:20]}{'…' if len(text) > 20 else ''}, expected {error}")]
+            [Fault(place, path, f"got a number of {len(text)} characters, expected {error}")]
         ) from error
 
 

@@ -169,8 +169,8 @@ async def test_a_change_that_makes_no_sense_keeps_no_other_journal_from_being_pu
     home.platform.config["memory_size"] = 512
     said = await home.restore()
     assert said.code == 1
-    assert f'{path}:2: got \'{{"entry":"change"' in said.stderr
-    assert 'got "::::", with 5 fields: expected name' in said.stderr
+    assert f"{path}:2: this is no entry of a journal (" in said.stderr
+    assert "with 5 fields: expected name" in said.stderr
     assert home.platform.config["memory_size"] == 128
     assert Path(f"{path}.damaged").exists()
 
@@ -281,7 +281,7 @@ async def test_a_cut_line_is_named_kept_and_exit_code_1_and_everything_else_put_
     said = await home.restore()
     assert said.code == 1
     cut, kept = said.stderr.splitlines()
-    assert cut.startswith(f"error: {path}:4: the last line is cut off, got ")
+    assert cut.startswith(f"error: {path}:4: the last line is cut off: if")
     assert kept == f"note: the journal is kept as {path}.damaged"
     assert home.platform.config["memory_size"] == 128
     assert await home.restore() == Said(0, "nothing to put back\n", "")
@@ -295,7 +295,7 @@ async def test_a_spoilt_line_is_named_kept_and_exit_code_1(home: Home) -> None:
     said = await home.restore()
     assert said.code == 1
     assert said.stderr.splitlines()[:2] == [
-        f"error: {path}:2: got '%%%', which is no entry of a journal (JSON is malformed: invalid character (byte 0)): "
+        f"error: {path}:2: this is no entry of a journal (JSON is malformed: invalid character (byte 0)): "
         "what it says is lost",
         f"error: {path}: change 1 is not in it: what it changed cannot be put back from here",
     ]
@@ -427,3 +427,40 @@ async def test_the_start_of_a_run_says_what_an_earlier_one_left(
         "note: an earlier run ended without putting back what was changed on the platform; "
         "do it with: loadgen restore\n"
     )
+
+
+async def test_what_the_platform_and_a_journal_hold_commands_no_terminal_and_forges_no_line(home: Home) -> None:
+    hostile = "\x1b[32m\x9b31m\u202e\nput back: everything"
+    resource = home.change().resource
+    edits = (Edit(("handler",), hostile, "mine"), Edit(("depend_version_list",), [hostile], ["x"]))
+    home.journal("run-1", Change(1, resource, edits, {"description": "old", hostile: 1}))
+    home.platform.config |= {"handler": f"other {hostile}", "description": hostile, f"new{hostile}": hostile}
+    said = await home.restore()
+    assert said.code == 1
+    assert "somebody else has changed it since" in said.stderr
+    for stream in (said.stdout, said.stderr):
+        assert all(c == "\n" or c.isprintable() for c in stream)
+        assert not any(line.startswith("put back: everything") for line in stream.splitlines())
+
+
+async def test_a_directory_or_pipe_among_the_journals_is_refused_and_a_foreign_file_not_quoted(home: Home) -> None:
+    os.mkfifo(home.directory / "a.ndjson")
+    (home.directory / "b.ndjson").write_text("HOME=/root\nPLANTED=secret\n")
+    said = await home.restore()
+    assert said.code == 1
+    assert "a.ndjson: expected a regular file" in said.stderr
+    assert "b.ndjson:1: this is no entry of a journal" in said.stderr
+    assert "PLANTED" not in said.stderr + said.stdout
+    assert "HOME" not in said.stderr + said.stdout
+
+
+async def test_what_was_masked_in_the_journal_is_neither_compared_nor_shown(home: Home) -> None:
+    edits = (Edit(("memory_size",), 128, 512),)
+    home.journal(
+        "run-1", Change(1, home.change().resource, edits, {"description": "called with ***", "handler": "old"})
+    )
+    home.platform.config |= {"memory_size": 512, "description": "called with PLANTED", "handler": "new"}
+    said = await home.restore()
+    assert said.code == 0
+    assert "handler was" in said.stderr, "what is not masked is"
+    assert "PLANTED" not in said.stderr + said.stdout

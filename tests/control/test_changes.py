@@ -17,8 +17,11 @@ from loadgen.control.changes import Changes, UndoError
 from loadgen.control.client import Control
 from loadgen.control.fault import ControlError
 from loadgen.control.journalfile import JournalError, JournalFile, begun
+from loadgen.scenario.load import load
+from loadgen.scenario.secret import Secrets
 from tests.servers.management import HELLO, PROJECT, Management, Request, failure
 
+PHASE = "{name: s, workers: 1, duration: 1s}"
 RUN = begun("run-1", scenario=None, emulated=False)
 
 
@@ -417,3 +420,24 @@ async def test_without_a_journal_nothing_is_changed(platform: Management, tmp_pa
         async with changing(platform, tmp_path / "file") as changes:
             await changes.config(HELLO, {("memory_size",): 512})
     assert platform.writes == []
+
+
+async def test_the_journal_holds_no_secret_of_the_run_beside_what_is_to_be_put_back(
+    platform: Management, tmp_path: Path
+) -> None:
+    token = "PLANTED-token-1234"
+    platform.config["description"] = f"called with {token}"
+    before = platform.state()
+    text = f"name: x\ntarget: {{url: 'https://h/', headers: {{Authorization: {token}}}}}\nphases: [{PHASE}]\n"
+    target = load(text, source="s.yaml", directory=tmp_path, environment={}).scenario.target
+    async with (
+        Control(platform.url, PROJECT, Nobody()) as control,
+        Changes(
+            control, partial(JournalFile.create, tmp_path, RUN), settle_s=0.05, hide_in=Secrets(target).hide_in
+        ) as changes,
+    ):
+        await changes.config(HELLO, {("memory_size",): 512})
+        (path,) = tmp_path.iterdir()
+        assert token not in path.read_text()
+        assert "called with ***" in path.read_text()
+    assert platform.state() == before

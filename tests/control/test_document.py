@@ -15,6 +15,7 @@ from loadgen.control.document import (
     differences,
     edited,
     edits,
+    name,
     private,
     public,
     same,
@@ -122,3 +123,7 @@ def test_what_may_be_secret_is_neither_kept_nor_shown() -> None:
     assert shown(("extra",), nested["extra"]) == '{"a": 1}'
     assert private(("user_data", "PASSWORD"))
     assert not private(("user_data", "LOADGEN_RUN"))
+
+
+def test_a_name_from_the_platform_is_one_line() -> None:
+    assert name(("a\nb\x1b", "c\u202e")) == r"a\nb\x1b.c\u202e"

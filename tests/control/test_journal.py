@@ -72,7 +72,7 @@ def test_a_cut_line_is_not_said_to_be_harmless_and_its_function_is_named() -> No
     text = line(memory(1, 128, 256))
     (damage,) = read(text[:-20]).damage
     assert damage.message == (
-        'the last line is cut off, got \'{"entry":"change","number":1,"resource":…\': if it was so when its run ended, '
+        "the last line is cut off: if it was so when its run ended, "
         "what it announces was never sent; if the file lost its end since, it may have been, and more after it. "
         f"Check {CONFIG.function} in the console"
     )
@@ -141,7 +141,7 @@ def test_a_spoilt_line_costs_no_other_and_is_named() -> None:
     journal = read(b"".join(lines))
     assert list(journal.entries) == [ENTRIES[0], *ENTRIES[2:]]
     assert [damage.line for damage in journal.damage] == [2, 0]
-    assert journal.damage[0].message.startswith("got '\\x00garbage', which is no entry of a journal")
+    assert journal.damage[0].message.startswith("this is no entry of a journal (JSON is malformed")
     assert journal.damage[1].message == "change 1 is not in it: what it changed cannot be put back from here"
     assert [step.numbers for step in outstanding(journal.entries)] == [(2,)]
 

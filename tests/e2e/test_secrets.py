@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 import os
 import signal
+import ssl
 import sys
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote_from_bytes
 
 import pytest
+from click.testing import CliRunner
 
+from loadgen.cli import main
+from loadgen.scenario import yaml
 from tests.e2e.conftest import environment
 from tests.e2e.processes import agents_of
+from tests.servers.certificate import make_certificate
 from tests.servers.scripted import Peer, Play, serving
 
 TOKEN = "PLANTED-token-cd0f2b8f6a71"
@@ -88,13 +95,16 @@ def echoing(*statuses: int, escape: Escape = bytes) -> Play:
     return play
 
 
-async def run(tmp_path: Path, scenario: str, *, kill_agent: bool = False) -> tuple[int, str]:
+async def run(
+    tmp_path: Path, scenario: str, *options: str, kill_agent: bool = False, out: bool = True
+) -> tuple[int, str]:
     """The exit code of ``loadgen run`` and everything it printed; no process shows a literal secret to others."""
     file = tmp_path / "scenario.yaml"
     file.write_text(scenario)
     (tmp_path / "tokens.csv").write_text(TOKENS)
+    where = ("--out", str(tmp_path / "run")) if out else ()
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "loadgen", "run", str(file), "--out", str(tmp_path / "run"), "--agents", "2",
+        sys.executable, "-m", "loadgen", "run", str(file), *where, "--agents", "2", *options,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=tmp_path,
         env={**environment(), **VARIABLES, "XDG_STATE_HOME": str(tmp_path / "state"), "HOME": str(tmp_path)},
     )  # fmt: skip
@@ -207,3 +217,107 @@ async def test_the_emulator_and_its_truth_keep_them_too(tmp_path: Path, auth: st
     assert (code == 1) is refused, said
     assert refused or (tmp_path / "run" / "truth.ndjson").stat().st_size
     assert leaks(said, tmp_path / "run") == []
+
+
+SPREAD = {
+    "function": """
+name: planted
+tags: {{copy: {secret}, "{secret}": x, in base64: "{base64}", in a URL: "{percent}", words: "a {secret} b"}}
+target: {{endpoint: "{url}", project_id: p-{secret}, function: hello, auth: {{token: {secret}}}}}
+event: {{deep: [{{"{secret}": "<{secret}>"}}]}}
+phases: [{{name: steady-{secret}, rate: 20/s, duration: 1s, grace: 1s}}]
+samples: all
+thresholds: [errors < 1%]
+""",
+    "url": """
+name: planted-{secret}
+tags: {{copy: "{secret}"}}
+target:
+  url: "{url}/x/{secret}?copy={secret}"
+  headers: {{Authorization: "Bearer {secret}", X-Copy: "{secret}", X-Basic: "Basic {base64}"}}
+phases: [{{name: steady, rate: 20/s, duration: 1s, grace: 1s}}]
+samples: all
+""",
+}
+
+
+@pytest.mark.parametrize("kind", SPREAD)
+async def test_a_secret_that_is_written_elsewhere_too_is_masked_everywhere(tmp_path: Path, kind: str) -> None:
+    secret = "PLANTED-token-cd0f2b8f6a71"
+    in_base64 = b64encode(f"user:{secret}".encode()).decode()
+    async with serving(echoing(200, 200, 401, 500, 404, 200)) as server:
+        written = SPREAD[kind].format(
+            url=f"http://127.0.0.1:{server.port}", secret=secret, base64=in_base64, percent=secret.replace("-", "%2D")
+        )
+        code, said = await run(tmp_path, written, "--force", out=False)
+    assert code in (97, 99, 0), said
+    assert secret.encode() in b"".join(server.requests)
+    (directory,) = (tmp_path / "reports").iterdir()
+    assert "PLANTED" not in str(directory)
+    assert leaks(said, directory) == []
+    assert (
+        in_base64[8:-4]
+        not in said + (directory / "summary.json").read_text() + (directory / "scenario.yaml").read_text()
+    )
+    summary = json.loads((directory / "summary.json").read_text())
+    assert summary["scenario"]["tags"]["copy"] == "***"
+    as_run = (directory / "scenario.yaml").read_text()
+    root, _ = yaml.parse(as_run, "")
+    assert root is not None
+    assert yaml.data(root)["tags"]["copy"] == "***", "it is still YAML"
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o277])
+async def test_what_a_run_writes_is_its_owners_alone(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        async with serving(echoing(200)) as server:
+            text = scenario("token", f"http://127.0.0.1:{server.port}")
+            (tmp_path / "reports").mkdir(mode=0o755)
+            (tmp_path / "reports").chmod(0o755)
+            code, said = await run(tmp_path, text, out=False)
+        assert code in (0, 97, 99), said
+        (directory,) = (tmp_path / "reports").iterdir()
+        modes = {path.name: oct(path.stat().st_mode & 0o777) for path in directory.iterdir()}
+        assert set(modes.values()) == {"0o600"}, modes
+        assert len(modes) >= 7
+        assert directory.stat().st_mode & 0o777 == 0o700
+        assert (tmp_path / "reports").stat().st_mode & 0o777 == 0o755, "what is above is left as it is"
+    finally:
+        os.umask(before)
+
+
+async def test_the_emulators_truth_is_its_owners_alone_too(tmp_path: Path) -> None:
+    text = EMULATED.replace("AUTH", f"{{iam: {{username: demo, password: {PASSWORD}, domain: demo}}}}")
+    code, said = await run(tmp_path, text)
+    assert code in (0, 97), said
+    assert (tmp_path / "run" / "truth.ndjson").stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_directory_that_is_there_already_keeps_its_mode(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run").chmod(0o750)
+    async with serving(echoing(200)) as server:
+        await run(tmp_path, scenario("token", f"http://127.0.0.1:{server.port}"))
+    assert (tmp_path / "run").stat().st_mode & 0o777 == 0o750
+    assert (tmp_path / "run" / "summary.json").stat().st_mode & 0o777 == 0o600
+
+
+async def test_credentials_over_a_connection_that_nobody_checked_are_said_once_and_in_the_report(
+    tmp_path: Path,
+) -> None:
+    certificate, key = make_certificate(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    async with serving(echoing(200), tls=tls) as server:
+        text = scenario("header", f"https://127.0.0.1:{server.port}").replace(
+            "headers:", "tls: {verify: false}, headers:"
+        )
+        _, said = await run(tmp_path, text)
+    assert said.count("target.tls.verify is false and credentials are sent") == 1
+    assert "not checked (target.tls.verify: false)" in said
+    for name in ("report.md", "report.html"):
+        assert "not checked (target.tls.verify: false)" in (tmp_path / "run" / name).read_text()
+    checked = CliRunner().invoke(main, ["check", "--offline", str(tmp_path / "scenario.yaml")])
+    assert checked.exit_code == 0, checked.output
+    assert checked.stderr.count("target.tls.verify is false and credentials are sent") == 1

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from loadgen.functiongraph.facts import Facts
 from loadgen.functiongraph.outcome import Outcome
-from loadgen.functiongraph.remedy import LONGEST_QUOTE, clock_advice, remedy
+from loadgen.functiongraph.remedy import clock_advice, remedy
 from loadgen.functiongraph.response import classify_function, classify_http
+from loadgen.scenario.foreign import LONGEST_QUOTE
 from loadgen.scenario.model import (
     Auth,
     FunctionTarget,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import resource
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from hypothesis import strategies as st
 from loadgen.history import rundir
 from loadgen.history.rundir import KNOWN, RunDirectory, RunDirectoryError, default_path, read_intervals, read_summary
 from loadgen.measure.interval import Sample
+from loadgen.measure.summary import encode
+from tests.report.builders import valid
 
 
 def sample(index: int) -> Sample:
@@ -241,3 +244,27 @@ def test_a_second_run_within_a_second_gets_a_directory_of_its_own(
         paths.append(default_path("x", at))
         RunDirectory.create(paths[-1]).close()
     assert [path.name for path in paths] == ["x-20260102T030405Z", "x-20260102T030405Z-2", "x-20260102T030405Z-3"]
+
+
+def test_json_is_printable_and_secrets_are_masked_in_every_text_of_a_sample(tmp_path: Path) -> None:
+    hostile = "\x9b31m\u202e\x7f SECRET"
+    directory = RunDirectory.create(tmp_path / "run", lambda text: text.replace("SECRET", "***"))
+    directory.write_environment(msgspec.structs.replace(valid().environment, cpu_model=hostile))
+    texts = {"phase": hostile, "error_code": hostile, "request_id": hostile, "instance": hostile}
+    directory.append_samples([msgspec.structs.replace(sample(1), **texts)])
+    directory.close()
+    machine = (tmp_path / "run" / "environment.json").read_text()
+    written = gzip.decompress((tmp_path / "run" / "samples.ndjson.gz").read_bytes()).decode()
+    assert all(c == "\n" or c.isprintable() for c in machine + written)
+    assert msgspec.json.decode(machine)["cpu_model"] == hostile
+    assert set(texts.items()) <= {(k, v.replace("***", "SECRET")) for k, v in json.loads(written).items() if k in texts}
+    assert "SECRET" not in written
+
+
+@pytest.mark.parametrize("name", ["summary.json", "intervals.hlog"])
+def test_only_regular_files_of_a_run_are_read(tmp_path: Path, name: str) -> None:
+    (tmp_path / "summary.json").write_bytes(encode(valid()))
+    (tmp_path / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(RunDirectoryError, match="it is a pipe, no regular file"):
+        _ = read_summary(tmp_path), list(read_intervals(tmp_path))

@@ -84,7 +84,7 @@ def test_a_summary_comes_back_as_it_was_written() -> None:
 
 def test_a_summary_of_another_schema_is_refused() -> None:
     other = msgspec.structs.replace(made(), schema="loadgen.summary/2")
-    with pytest.raises(msgspec.ValidationError, match=r"schema 'loadgen.summary/2', expected 'loadgen.summary/1'"):
+    with pytest.raises(msgspec.ValidationError, match=r"another schema, expected loadgen.summary/1"):
         summary.decode(summary.encode(other))
 
 

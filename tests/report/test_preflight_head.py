@@ -37,7 +37,7 @@ def after(first: Preflight | None) -> Summary:
             Preflight("gateway", "status_502", 502, 1, None),
             "The pre-flight was not ok (gateway, status 502, status_502).",
         ),
-        (Preflight("\x1b[2J", "<b>", None, 1, None), "The pre-flight was not ok (\\x1b[2J, <b>)."),
+        (Preflight("\x1b[2J", "<b>", None, 1, None), "The pre-flight was not ok (\x1b[2J, <b>)."),
     ],
 )
 def test_the_line_says_outcome_status_reason_and_remedy(first: Preflight | None, line: str) -> None:

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.report import units
-from loadgen.report.units import GAP, THIN
+from loadgen.scenario import foreign
+from loadgen.scenario.foreign import GAP, THIN
 
 
 def plain(text: str) -> str:
@@ -78,7 +79,7 @@ def test_a_range_names_its_unit_only_where_it_differs_from_the_figure_beside_it(
 
 @given(st.text())
 def test_foreign_text_becomes_one_printable_line(text: str) -> None:
-    assert plain(units.printable(text)).isprintable()
+    assert plain(foreign.line(text)).isprintable()
 
 
 def test_a_length_that_was_measured_has_three_digits() -> None:

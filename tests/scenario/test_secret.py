@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from base64 import b64encode, urlsafe_b64encode
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from loadgen.scenario.load import Loaded, load
 from loadgen.scenario.model import Auth, EnvironmentAuth, FunctionTarget, IamAuth, KeyAuth, TokenAuth
-from loadgen.scenario.secret import Secrets
+from loadgen.scenario.secret import Secrets, doubts
 
 KEYS = "{access_key: PLANTED-ak, secret_key: PLANTED-sk, security_token: PLANTED-sts}"
 USER = "{iam: {username: PLANTED-user, password: PLANTED-pw, domain: D}}"
@@ -75,3 +77,82 @@ def test_a_token_obtained_on_the_way_is_hidden_from_then_on() -> None:
     assert secrets.hide("PLANTED-pw and PLANTED-obtained-token") == "*** and PLANTED-obtained-token"
     secrets.add(TokenAuth("PLANTED-obtained-token"))
     assert secrets.hide("PLANTED-pw and PLANTED-obtained-token") == "*** and ***"
+
+
+@pytest.mark.parametrize("before", ["", "u:", "us:", "use:"])
+def test_a_secret_in_base64_is_masked_wherever_it_begins_in_it(before: str) -> None:
+    secrets = Secrets(loaded("{token: PLANTED-token-1234}").scenario.target)
+    for encode in (b64encode, urlsafe_b64encode):
+        text = encode(f"{before}PLANTED-token-1234:rest".encode()).decode()
+        assert text[6:-8] not in secrets.hide(f"Basic {text}")
+        assert "***" in secrets.hide(f"Basic {text}")
+
+
+def test_a_short_secret_is_not_looked_for_and_that_is_said() -> None:
+    target = loaded("{token: abc}").scenario.target
+    assert Secrets(target).hide("abc in abcdef") == "abc in abcdef"
+    assert [doubt.partition(":")[0] for doubt in doubts(target)] == [
+        "a secret of the target has fewer than 4 characters"
+    ]
+    assert list(doubts(loaded("{token: abcd}").scenario.target)) == []
+    assert Secrets(loaded("{token: abcd}").scenario.target).hide("abcd") == "***"
+
+
+def test_plain_data_is_masked_with_its_keys_and_numbers() -> None:
+    secrets = Secrets(loaded("{token: '12345678'}").scenario.target)
+    held = {"12345678": [12345678, 1234, 123456789, 1.5, True, None, ("x12345678",)], "a": {"b": "12345678"}}
+    shown = {"***": ["***", 1234, 123456789, 1.5, True, None, ["x***"]], "a": {"b": "***"}}
+    assert secrets.hide_in(held) == shown
+
+
+def test_what_was_run_is_masked_where_a_secret_is_repeated_and_loads_again() -> None:
+    auth, again = "{token: PLANTED$1}", "tags: {a: PLANTED$$1, b: 'x PLANTED$$1', c: 'a$$b', d: '***', e: 5}"
+    made = loaded(auth, rest=again)
+    as_run = Secrets(made.scenario.target).hide_in_yaml(made.as_run)
+    assert "PLANTED" not in as_run
+    document = load(as_run, source="s.yaml", directory=Path(), environment={}).document
+    assert document["tags"] == {"a": "***", "b": "x ***", "c": "a$b", "d": "***", "e": "5"}
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("{endpoint: 'https://h', project_id: p, function: f, auth: {token: abcdef}, tls: {verify: false}}", True),
+        ("{endpoint: 'https://h', project_id: p, function: f, auth: environment, tls: {verify: false}}", True),
+        ("{url: 'https://h/', headers: {Cookie: abcdef}, tls: {verify: false}}", True),
+        ("{endpoint: 'https://h', project_id: p, function: f, auth: none, tls: {verify: false}}", False),
+        ("{url: 'https://h/', headers: {Accept: abcdef}, tls: {verify: false}}", False),
+        ("{endpoint: 'https://h', project_id: p, function: f, auth: {token: abcdef}}", False),
+        (
+            "{endpoint: 'http://127.0.0.1', project_id: p, function: f, auth: {token: abcdef}, tls: {verify: false}}",
+            False,
+        ),
+    ],
+)
+def test_credentials_that_go_to_whoever_answers_are_doubtful(target: str, said: bool) -> None:
+    text = f"name: x\ntarget: {target}\nphases: [{{name: steady, rate: 1/s, duration: 1s}}]\n"
+    made = load(text, source="s.yaml", directory=Path(), environment={})
+    assert any("target.tls.verify is false" in doubt for doubt in doubts(made.scenario.target)) is said
+
+
+@pytest.mark.parametrize(
+    ("header", "short"),
+    [("Bearer abc", True), ("abc", True), ("Bearer abcd", False), ("some words to", False), ("x-{{token}}", False)],
+)
+def test_a_header_is_short_without_the_word_for_its_scheme(header: str, short: bool) -> None:
+    target = f"{{url: 'https://h/', headers: {{Authorization: '{header}'}}}}"
+    rest = "feeder: {file: rows.csv}" if "{{" in header else ""
+    text = f"name: x\ntarget: {target}\nphases: [{{name: steady, rate: 1/s, duration: 1s}}]\n{rest}\n"
+    with TemporaryDirectory() as directory:
+        (Path(directory) / "rows.csv").write_text("token\nabcdef\n")
+        made = load(text, source="s.yaml", directory=Path(directory), environment={})
+    assert bool(list(doubts(made.scenario.target))) is short
+
+
+def test_the_word_for_a_scheme_is_no_secret() -> None:
+    target = "{url: 'https://h/', headers: {Authorization: 'Bearer abcdef', Cookie: 'Bearer {{t}}'}}"
+    text = f"name: x\ntarget: {target}\nphases: [{{name: s, rate: 1/s, duration: 1s}}]\nfeeder: {{file: rows.csv}}\n"
+    with TemporaryDirectory() as directory:
+        (Path(directory) / "rows.csv").write_text("t\nx\n")
+        made = load(text, source="s.yaml", directory=Path(directory), environment={})
+    assert Secrets(made.scenario.target).hide("Bearer abcdef Bearer") == "*** Bearer"
