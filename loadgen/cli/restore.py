@@ -33,6 +33,11 @@ _ALONE = (
     "everything is as it was"
 )
 
+_NEWER = (
+    "a newer loadgen wrote it (got an entry of version {}): what that says is not known here, so all of it is left as "
+    "it is. Restore it with that loadgen"
+)
+
 
 @click.command(epilog="Exit codes: 0 everything is as it was, 1 something is not, 2 usage error, 130 interrupted.")
 @click.argument("run", required=False)
@@ -97,7 +102,11 @@ def _take(directory: Path, run: str | None, held: ExitStack) -> tuple[list[Taken
             output.say(f"error: {error}")
             code = FAILED
             continue
-        if each is not None:
+        if each is not None and each[1].newer:
+            each[0].__exit__(None, None, None)
+            output.say(f"error: {path}: {_NEWER.format(each[1].newer)}")
+            code = FAILED
+        elif each is not None:
             held.enter_context(each[0])
             taken.append(each)
         elif path.exists():
@@ -205,24 +214,42 @@ def _tell(undone: list[Undoing]) -> None:
 
 
 async def _undo(journal: JournalFile, begun: Begun | None, target: FunctionTarget | None, force: bool) -> list[Undoing]:
-    from loadgen.control.again import SETTLE_S
+    from loadgen.control import journalfile
     from loadgen.control.fault import ControlError
     from loadgen.control.journal import outstanding
-    from loadgen.control.undo import Undoing, undo_step
+    from loadgen.control.lock import FunctionLock, HeldError
+    from loadgen.control.undo import Undoing
 
-    undone = []
+    me = journalfile.begun(journal.path.stem, scenario=None, emulated=False)
+    undone: list[Undoing] = []
     for step in outstanding(journal.entries):
         try:
-            if begun is not None and begun.emulated and await _gone(step):
-                undone.append(_ended(journal, step))
-                continue
-            place = _control(step, target, emulated=begun is not None and begun.emulated)
-        except ControlError as error:
-            undone.append(Undoing(step, (), str(error)))
-            continue
-        async with place as control:
-            undone.append(await undo_step(journal, step, control, force=force, settle_s=SETTLE_S))
+            with FunctionLock.take(journal.path.parent, step.resource, me):
+                if begun is not None and begun.emulated and await _gone(step):
+                    undone.append(_ended(journal, step))
+                    continue
+                place = _control(step, target, emulated=begun is not None and begun.emulated)
+                undone.append(await _undo_step(journal, step, place, undone, force))
+        except (ControlError, HeldError, journalfile.JournalError) as error:
+            undone.append(Undoing(step, (), str(error), ours=True))
     return undone
+
+
+async def _undo_step(journal: JournalFile, step: Step, place: Control, undone: list[Undoing], force: bool) -> Undoing:
+    """Put back one step, if its platform answers: where it does not, whoever asked for this can ask again."""
+    from loadgen.control import again
+    from loadgen.control.undo import undo_step
+
+    patience = again.Patience()
+    if not step.seen:
+        output.say(
+            f"{step.resource.text}: the last request was not seen to arrive; where it has not by now, it is looked for "
+            f"until it must have been lost, {patience.late_s:g} s"
+        )
+    async with place as control:
+        await again.read(control, step.resource, patience)
+        until_ns = patience.after_ns(patience.back_s)
+        return await undo_step(journal, step, control, undone, force=force, patience=patience, until_ns=until_ns)
 
 
 async def _gone(step: Step) -> bool:

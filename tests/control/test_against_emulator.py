@@ -24,6 +24,7 @@ from loadgen.control.limits import Limits, read_limits
 from loadgen.emulator.process import embedded
 from loadgen.scenario.build import default_emulator
 from loadgen.scenario.model import Injected
+from tests.control.entries import QUICK
 from tests.servers.management import HELLO, PROJECT
 
 CHANGES_WITHOUT = ("last_modified", "image_name")
@@ -51,7 +52,7 @@ async def test_within_it_is_as_asked_and_afterwards_as_it_was(control: Control, 
     before = await state(control)
     assert before["reserved"] == {"count": 1, "idle_mode": True}
     journal = partial(JournalFile.create, tmp_path, begun("run-1", scenario=None, emulated=True))
-    async with Changes(control, journal) as changes:
+    async with Changes(control, journal, patience=QUICK) as changes:
         await changes.config(HELLO, {("memory_size",): 512, ("user_data", "LOADGEN_RUN"): "1"})
         await changes.max_instances(HELLO, 7)
         await changes.version(HELLO, "lg-1")
@@ -75,11 +76,11 @@ async def test_one_request_in_three_that_fails_in_passing_changes_nothing_of_tha
         before = await state(control)
     journal = partial(JournalFile.create, tmp_path, begun("run-1", scenario=None, emulated=True))
     async with embedded(failing, PROJECT, None) as url, Control(url, PROJECT, Nobody()) as control:
-        async with Changes(control, journal, settle_s=0.01) as changes:
+        async with Changes(control, journal, patience=QUICK) as changes:
             await changes.config(HELLO, {("memory_size",): 512, ("user_data", "LOADGEN_RUN"): "1"})
             await changes.max_instances(HELLO, 7)
             await changes.config(HELLO, {("memory_size",): 1024})
-        held = await again.read(control, control.resource(Kind.CONFIG, HELLO), 0.01)
+        held = await again.read(control, control.resource(Kind.CONFIG, HELLO), QUICK)
     assert {key: held[key] for key in held if key in before["config"]} == {
         key: value for key, value in before["config"].items() if key in held
     }

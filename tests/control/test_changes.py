@@ -17,6 +17,7 @@ from loadgen.control.changes import Changes, UndoError
 from loadgen.control.client import Control
 from loadgen.control.fault import ControlError
 from loadgen.control.journalfile import JournalError, JournalFile, begun
+from tests.control.entries import QUICK
 from tests.servers.management import HELLO, PROJECT, Management, Request, failure
 
 RUN = begun("run-1", scenario=None, emulated=False)
@@ -26,7 +27,7 @@ RUN = begun("run-1", scenario=None, emulated=False)
 async def changing(platform: Management, directory: Path) -> AsyncIterator[Changes]:
     async with (
         Control(platform.url, PROJECT, Nobody()) as control,
-        Changes(control, partial(JournalFile.create, directory, RUN), settle_s=0.05) as changes,
+        Changes(control, partial(JournalFile.create, directory, RUN), patience=QUICK) as changes,
     ):
         yield changes
 
