@@ -15,6 +15,7 @@ import click
 from loadgen.cli import output
 
 if TYPE_CHECKING:
+    from loadgen.control.again import Patience
     from loadgen.control.client import Control
     from loadgen.control.document import Edit
     from loadgen.control.journal import Begun, Journal, Step
@@ -187,7 +188,7 @@ def _put_back(journal: JournalFile, begun: Begun | None, scenario: Path | None, 
         target = _target(begun, scenario)
     except SystemExit:  # it was said why; other journals may be of other scenarios
         return USAGE
-    undone = asyncio.run(_undo(journal, begun, target, force))
+    undone = asyncio.run(put_back(journal, begun, target, force=force))
     _tell(undone)
     if all(each.fault is None for each in undone):
         return 0
@@ -213,8 +214,17 @@ def _tell(undone: list[Undoing]) -> None:
             output.say(f"error: {each.fault}")
 
 
-async def _undo(journal: JournalFile, begun: Begun | None, target: FunctionTarget | None, force: bool) -> list[Undoing]:
+async def put_back(
+    journal: JournalFile,
+    begun: Begun | None,
+    target: FunctionTarget | None,
+    *,
+    force: bool = False,
+    patience: Patience | None = None,
+) -> list[Undoing]:
+    """Put back what a journal says, each step while no run holds its function."""
     from loadgen.control import journalfile
+    from loadgen.control.again import Patience
     from loadgen.control.fault import ControlError
     from loadgen.control.journal import outstanding
     from loadgen.control.lock import FunctionLock, HeldError
@@ -229,18 +239,19 @@ async def _undo(journal: JournalFile, begun: Begun | None, target: FunctionTarge
                     undone.append(_ended(journal, step))
                     continue
                 place = _control(step, target, emulated=begun is not None and begun.emulated)
-                undone.append(await _undo_step(journal, step, place, undone, force))
+                undone.append(await _undo_step(journal, step, place, undone, force, patience or Patience()))
         except (ControlError, HeldError, journalfile.JournalError) as error:
             undone.append(Undoing(step, (), str(error), ours=True))
     return undone
 
 
-async def _undo_step(journal: JournalFile, step: Step, place: Control, undone: list[Undoing], force: bool) -> Undoing:
+async def _undo_step(
+    journal: JournalFile, step: Step, place: Control, undone: list[Undoing], force: bool, patience: Patience
+) -> Undoing:
     """Put back one step, if its platform answers: where it does not, whoever asked for this can ask again."""
     from loadgen.control import again
     from loadgen.control.undo import undo_step
 
-    patience = again.Patience()
     if not step.seen:
         output.say(
             f"{step.resource.text}: the last request was not seen to arrive; where it has not by now, it is looked for "

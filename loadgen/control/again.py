@@ -92,8 +92,9 @@ async def write(
 ) -> dict[str, Any]:
     """Write these edits into what there is now; what the platform was told to hold.
 
-    Raises ControlError when it refuses, when it failed three times, and until ``until_ns``, and the setting is as it
-    was, or when that has become something else meanwhile.
+    Raises ControlError when it refuses, when it failed three times and the setting is as it was, or when that has
+    become something else meanwhile. With ``until_ns`` something is put back: it is tried until then, and what is
+    refused because it is back already, as a write of a killed process may bring about, is back.
     """
     wanted = edited(now, [(edit.path, edit.after) for edit in edits])
     pauses = _pauses(patience, until_ns)
@@ -104,7 +105,7 @@ async def write(
         try:
             await platform.write(resource, now, wanted)
         except ControlError as error:
-            if not error.passing and failed is None:
+            if not error.passing and failed is None and until_ns is None:
                 raise
             failed = error
         else:

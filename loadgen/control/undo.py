@@ -216,7 +216,8 @@ class _Work:
             raise
         self.back.extend(due)
         held = await settled(self._platform, step.resource, due, self._patience, self._until_ns)
-        if lost := [edit for edit in differences(wanted, held) if private(edit.path)]:
+        changed = (edit for edit in differences(wanted, held) if not same(at(now, edit.path), edit.after))
+        if lost := [edit for edit in changed if private(edit.path)]:
             raise ControlError(_lost(step, lost))
         self._decide(held)  # whatever cannot be written down of it
         also = unasked(due, wanted, held)  # is to be put back, too
