@@ -250,15 +250,14 @@ async def _undo_step(
 ) -> Undoing:
     """Put back one step, if its platform answers: where it does not, whoever asked for this can ask again."""
     from loadgen.control import again
-    from loadgen.control.undo import undo_step
+    from loadgen.control.undo import under_way, undo_step
 
-    if not step.seen:
-        output.say(
-            f"{step.resource.text}: the last request was not seen to arrive; where it has not by now, it is looked for "
-            f"until it must have been lost, {patience.late_s:g} s"
-        )
     async with place as control:
-        await again.read(control, step.resource, patience)
+        if under_way(step, await again.read(control, step.resource, patience)):
+            output.say(
+                f"note: {step.resource.text}: its last request was never seen to arrive; it is looked for until it "
+                f"must have been lost, {patience.late_s:g} s"
+            )
         until_ns = patience.after_ns(patience.back_s)
         return await undo_step(journal, step, control, undone, force=force, patience=patience, until_ns=until_ns)
 

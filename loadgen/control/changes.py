@@ -35,17 +35,18 @@ from loadgen.control.document import (
     shown,
 )
 from loadgen.control.fault import ControlError
-from loadgen.control.journal import Change, Done, Kind, Resource
+from loadgen.control.journal import Change, Done, Kind, Resource, outstanding
 from loadgen.control.journalfile import JournalError, JournalFile, open_journal
 from loadgen.control.lock import FunctionLock, HeldError
 from loadgen.control.mark import MARK, NAME, mark_text, marked, own_marks, quoted
-from loadgen.control.undo import Log, describe, settled, unasked, undo
+from loadgen.control.undo import Log, conflict, decide, describe, settled, unasked, undo
 from loadgen.functiongraph.urn import LATEST, Urn
 
 T = TypeVar("T")
 
 _FRESH_S = 5.0
 """What was read longer ago is read again before it is written upon."""
+_FRESH_TRIES = 3
 
 
 class UndoError(Exception):
@@ -184,13 +185,51 @@ async def change(
 
     Where ``log`` says that the function was marked, it must be so still. Raises as ``Changes.config`` does.
     """
-    asked_ns = patience.clock()
-    now = await read(platform, resource, patience)
-    if patience.clock() - asked_ns > _FRESH_S * 1e9:
-        now = await read(platform, resource, patience)
+    now = await _fresh(platform, resource, patience)
     if own := own_marks(log.entries, resource):
         config = resource.config
         check_mark(config, now if config == resource else await read(platform, config, patience), own)
+    for step in outstanding(log.entries):  # a value that somebody else has given it since is not ours to replace
+        if step.resource == resource and (conflicts := decide(step.values, now).conflicts):
+            raise ControlError(conflict(step, conflicts))
+    await _make(log, platform, resource, now, wanted, patience)
+
+
+async def set_mark(log: Log, platform: Platform, resource: Resource, mark: str, patience: Patience) -> None:
+    """Mark a function for the run of ``log``, unless it has a mark. Raises HeldError then, otherwise like ``change``.
+
+    Of runs that find no mark at the same moment the last to write has it; so nobody has, before ``patience.mark_s`` are
+    over and ``check_mark`` says so.
+    """
+    now = await _fresh(platform, resource, patience)
+    if (found := marked(now)) is not None:
+        raise HeldError(
+            f"{resource.text} is held by another run, whose journal is not on this machine: its {NAME} is "
+            f'"{quoted(found)}". Wait for that run to end. If it was killed, loadgen restore there puts everything '
+            f"back; if that machine is gone, see to the function's settings and remove {NAME} from its environment "
+            "variables in the console. This run has changed nothing"
+        )
+    await _make(log, platform, resource, now, {MARK: mark}, patience)
+
+
+async def _fresh(platform: Platform, resource: Resource, patience: Patience) -> dict[str, Any]:
+    """What there is now, and was not asked for long ago, where the platform is quick enough for that."""
+    for _ in range(_FRESH_TRIES):
+        asked_ns = patience.clock()
+        now = await read(platform, resource, patience)
+        if patience.clock() - asked_ns <= _FRESH_S * 1e9:
+            break
+    return now
+
+
+async def _make(
+    log: Log,
+    platform: Platform,
+    resource: Resource,
+    now: Mapping[str, Any],
+    wanted: Mapping[Path, Any],
+    patience: Patience,
+) -> None:
     due = _due(resource, now, wanted)
     if not due:
         return
@@ -205,24 +244,9 @@ async def change(
     held = await settled(platform, resource, due, patience)
     also = unasked(due, after, held)
     log.append(Done(number, also))
+    if MARK in wanted:
+        check_mark(resource, held, {wanted[MARK]})
     _check(resource, due, after, held)
-
-
-async def set_mark(log: Log, platform: Platform, resource: Resource, mark: str, patience: Patience) -> None:
-    """Mark a function for the run of ``log``, unless it has a mark. Raises HeldError then, otherwise like ``change``.
-
-    Of runs that find no mark at the same moment the last to write has it; so nobody has, before ``patience.mark_s`` are
-    over and ``check_mark`` says so.
-    """
-    found = marked(await read(platform, resource, patience))
-    if found is not None:
-        raise HeldError(
-            f"{resource.text} is held by another run, whose journal is not on this machine: its {NAME} is "
-            f'"{quoted(found)}". Wait for that run to end. If it was killed, loadgen restore there puts everything '
-            f"back; if that machine is gone, see to the function's settings and remove {NAME} from its environment "
-            "variables in the console. This run has changed nothing"
-        )
-    await change(log, platform, resource, {MARK: mark}, patience)
 
 
 def check_mark(resource: Resource, config: Document, own: Collection[str]) -> None:

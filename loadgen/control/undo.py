@@ -56,6 +56,16 @@ class Decision(Struct, frozen=True):
     conflicts: tuple[Edit, ...]
 
 
+def under_way(step: Step, now: Document) -> bool:
+    """Whether a request of a step may still arrive, given what the platform holds now.
+
+    One that changes has arrived where every part has its newest value; one that puts back may be any of several.
+    """
+    return not step.seen and (
+        step.returning or not all(same(at(now, value.path), value.ours[0]) for value in step.values)
+    )
+
+
 class Undoing(Struct, frozen=True):
     """How putting back one step went. ``fault`` is why it is not done, None when it is; ``notes`` what else differs.
 
@@ -165,14 +175,13 @@ class _Work:
         now = await self._read(step.resource)
         if step.seen and not step.returning and any(map(is_mark, step.values)):
             self.notes.extend(_gone(step, now, self._own))
-        sure = step.seen or (not step.returning and _newest(step, now))
-        late_ns = None if sure else self._patience.after_ns(self._patience.late_s)
+        late_ns = self._patience.after_ns(self._patience.late_s) if under_way(step, now) else None
         rounds = 0
         while True:
             decision = self._decide(now)
             due = decision.back + (decision.conflicts if self._force else ())
             if due and rounds < _ROUNDS:
-                if not self._force and (fault := await self._anothers()) is not None:
+                if not self._force and (fault := await self._anothers(now)) is not None:
                     return fault
                 now = await self._write(now, due)
                 rounds = rounds + 1 if self._decide(now).back else 0
@@ -188,7 +197,7 @@ class _Work:
     def _fault(self, decision: Decision) -> str | None:
         where = self._step.resource.text
         if decision.conflicts:
-            return _conflict(self._step, decision.conflicts)
+            return conflict(self._step, decision.conflicts)
         if decision.back:
             left = ", ".join(f"{name(edit.path)} is {shown(edit.path, edit.before)}" for edit in decision.back)
             return f"{where}: it was put back, and still {left}"
@@ -232,11 +241,12 @@ class _Work:
         for number in others:
             self._log.append(Done(number))
 
-    async def _anothers(self) -> str | None:
+    async def _anothers(self, now: Document) -> str | None:
         """Why nothing may be written, where another run holds the function."""
         if not self._own:  # an older journal, of a run that had no mark
             return None
-        mark = marked(await self._read(self._step.resource.config))
+        config = self._step.resource.config
+        mark = marked(now if config == self._step.resource else await self._read(config))
         if mark is None or mark in self._own:
             return None
         return (
@@ -294,11 +304,6 @@ def _inner(value: Value, now: Document) -> Iterator[Value]:
         yield Value((*value.path, key), UNSET, tuple(variables(ours).get(key, UNSET) for ours in value.ours))
 
 
-def _newest(step: Step, now: Document) -> bool:
-    """Whether the platform holds the newest value of every part, so that the last change of them has arrived."""
-    return all(same(at(now, value.path), value.ours[0]) for value in step.values)
-
-
 def _gone(step: Step, now: Document, own: frozenset[str]) -> Iterator[str]:
     """About a mark that is not there any more."""
     mark = marked(now)
@@ -314,7 +319,8 @@ def _gone(step: Step, now: Document, own: frozenset[str]) -> Iterator[str]:
         )
 
 
-def _conflict(step: Step, conflicts: Sequence[Edit]) -> str:
+def conflict(step: Step, conflicts: Sequence[Edit]) -> str:
+    """What is to be said of them."""
     parts = "; ".join(
         f"{name(edit.path) or 'it'} is {shown(edit.path, edit.before)}, was {shown(edit.path, edit.after)} "
         f"before loadgen changed it"
