@@ -143,7 +143,9 @@ class World:
         self.journals: dict[str, list[Journal]] = {machine: [] for machine in MACHINES}
         self.processes: dict[str, Process] = {}
         self.edits = 0
-        self.meant = {key: (Meant(value, sure=True),) for key, value in self.config.items()}
+        self.meant: dict[str, tuple[Meant, ...]] = {
+            key: (Meant(value, sure=True),) for key, value in self.config.items()
+        }
         self.tampered = False
         self.runs = 0
         self.patience = Patience(clock=lambda: self.now_ns, sleep=self._sleep)
