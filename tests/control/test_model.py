@@ -26,7 +26,7 @@ from loadgen.control.document import Document
 from loadgen.control.fault import ControlError, refused, unanswered
 from loadgen.control.journal import Begun, Change, Done, Entry, Resource, outstanding
 from loadgen.control.lock import HeldError
-from loadgen.control.mark import MARK, mark_text, marked
+from loadgen.control.mark import NAME, mark_text, marked, variables
 from loadgen.control.undo import undo
 from tests.control.entries import CONFIG
 
@@ -34,6 +34,8 @@ SLOWEST_S = 4.0
 """How long a request waits at most for the model to answer it; those that are late take longer."""
 EDITS = range(-1000, 0)
 """The values that somebody gives, each another."""
+KEYS = ("memory_size", "description", "V")
+"""What somebody edits: what runs change, what they do not, and a variable."""
 MACHINES = ("here", "there")
 
 
@@ -135,17 +137,16 @@ class Log:
 class World:
     """The platform, the machines and the time."""
 
-    def __init__(self, variables: str) -> None:
+    def __init__(self, variables_text: str) -> None:
         self.now_ns = 0
         self.day_s = 0
-        self.config: dict[str, Any] = {"memory_size": 128, "description": "", "user_data": variables}
+        self.config: dict[str, Any] = {"memory_size": 128, "description": "", "user_data": variables_text}
         self.late: list[tuple[int, dict[str, tuple[Meant, ...]], dict[str, Any]]] = []
         self.journals: dict[str, list[Journal]] = {machine: [] for machine in MACHINES}
         self.processes: dict[str, Process] = {}
         self.edits = 0
-        self.meant: dict[str, tuple[Meant, ...]] = {
-            key: (Meant(value, sure=True),) for key, value in self.config.items()
-        }
+        self.variables = variables(variables_text)
+        self.meant: dict[str, tuple[Meant, ...]] = {key: (Meant(self.held(key), sure=True),) for key in KEYS}
         self.tampered = False
         self.runs = 0
         self.patience = Patience(clock=lambda: self.now_ns, sleep=self._sleep)
@@ -158,9 +159,8 @@ class World:
         if not isinstance(entry, Change) or self.tampered:
             return
         others = [each for kept in self.journals.values() for each in kept if each is not journal]
-        written = {
-            value for each in others for step in outstanding(each.entries) for v in step.values for value in v.ours
-        }
+        steps = [step for each in others for step in outstanding(each.entries)]
+        written = {ours for step in steps for value in step.values for ours in value.ours if ours not in EDITS}
         assert not [edit for edit in entry.edits if edit.path == ("memory_size",) and edit.before in written]
 
     async def run(self, machine: str, journal: Journal) -> None:
@@ -204,10 +204,19 @@ class World:
         else:
             self.meant = dict(based_on)
 
-    def edit(self, key: str, value: Any) -> None:
-        """Somebody edits the function."""
+    def held(self, key: str) -> Any:
+        """What the platform has there; V is a variable."""
+        return variables(self.config["user_data"]).get(key) if key == "V" else self.config[key]
+
+    def edit(self, key: str) -> None:
+        """Somebody gives a value that nobody gave before."""
         self.edits += 1
-        self.config[key] = value
+        value: Any = EDITS[-self.edits]
+        if key == "V":
+            value = str(value)
+            self.config["user_data"] = json.dumps(variables(self.config["user_data"]) | {key: value})
+        else:
+            self.config[key] = value
         sure = not any(process.writing for process in self.processes.values())
         self.meant[key] += (Meant(value, sure),)
 
@@ -355,27 +364,16 @@ class Machines(RuleBasedStateMachine):
         del world.processes[process.machine]
         process.work.close()
 
-    @rule(key=st.sampled_from(["description", "memory_size"]))
+    @rule(key=st.sampled_from(KEYS))
     def edit(self, key: str) -> None:
-        self.world.edit(key, EDITS[-1 - self.world.edits])
-
-    @rule()
-    def add_a_variable(self) -> None:
-        world = self.world
-        held = json.loads(world.config["user_data"] or "{}")
-        meant = json.loads(world.meant["user_data"][-1].value or "{}")
-        added = {f"V{world.edits}": "x"}
-        world.edit("user_data", json.dumps(meant | added))
-        world.config["user_data"] = json.dumps(held | added)
+        self.world.edit(key)
 
     @precondition(lambda self: marked(self.world.config) is not None)
     @rule()
     def remove_the_mark(self) -> None:
         world = self.world
-        held = json.loads(world.config["user_data"])
-        del held[MARK[-1]]
-        world.config["user_data"] = json.dumps(held)
-        world.edits += 1
+        left = {key: value for key, value in variables(world.config["user_data"]).items() if key != NAME}
+        world.config["user_data"] = json.dumps(left)
         world.tampered = True  # whoever takes a mark away gives up what it is for
 
     @rule(seconds=st.integers(-100_000, 100_000))
@@ -405,14 +403,14 @@ class Machines(RuleBasedStateMachine):
             for step in outstanding(journal.entries)
             for value in step.values
         }
-        for key in world.meant:
-            held, meant = world.config[key], world.may_be(key)
-            if key == "user_data":
-                held, meant = json.loads(held or "{}"), [json.loads(text or "{}") for text in meant]
+        for key in KEYS:
+            held, meant = world.held(key), world.may_be(key)
             assert held in meant or (key in named and world.tampered), (key, held, meant)
+        left = variables(world.config["user_data"])
+        assert {key: value for key, value in left.items() if key != "V"} == world.variables or "user_data" in named
         if named:  # somebody set another value, which is theirs now
-            assert world.tampered or any(world.config[key] in EDITS for key in named), world.config
+            assert world.tampered or any(world.held(key) in EDITS for key in named - {"user_data"}), world.config
 
 
-Machines.TestCase.settings = settings(stateful_step_count=60, deadline=None, max_examples=3000)
+Machines.TestCase.settings = settings(stateful_step_count=60, max_examples=3 * settings().max_examples)
 test_whatever_happens_the_function_is_as_it_was_or_a_journal_says_so = Machines.TestCase
