@@ -14,6 +14,7 @@ from collections.abc import Coroutine, Generator, Sequence
 from types import coroutine
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -37,6 +38,8 @@ EDITS = range(-1000, 0)
 KEYS = ("memory_size", "description", "V")
 """What somebody edits: what runs change, what they do not, and a variable."""
 MACHINES = ("here", "there")
+MEMORY = ("memory_size",)
+VARIABLE = ("user_data", "LOADGEN_RUN")
 
 
 class Read(Struct, frozen=True):
@@ -161,10 +164,10 @@ class World:
         others = [each for kept in self.journals.values() for each in kept if each is not journal]
         steps = [step for each in others for step in outstanding(each.entries)]
         written = {ours for step in steps for value in step.values for ours in value.ours if ours not in EDITS}
-        assert not [edit for edit in entry.edits if edit.path == ("memory_size",) and edit.before in written]
+        assert not [edit for edit in entry.edits if edit.path == MEMORY and edit.before in written]
 
     async def run(self, machine: str, journal: Journal) -> None:
-        """What a run does: as ``Changes``, for two sizes."""
+        """What a run does: as ``Changes``, for two sizes and a variable."""
         log, platform, mark = Log(self, machine, journal), Remote(), mark_text(journal.begun)
         me = self.processes[machine]
         try:
@@ -172,9 +175,10 @@ class World:
             await self._sleep(self.patience.mark_s)
             check_mark(CONFIG, await read(platform, CONFIG, self.patience), {mark})
             me.holds = True
-            for size in (self.runs * 1000 + 1, self.runs * 1000 + 2):
-                await change(log, platform, CONFIG, {("memory_size",): size}, self.patience)
-                await self._sleep(10)
+            first, second = self.runs * 1000 + 1, self.runs * 1000 + 2
+            for path, value in ((MEMORY, first), (VARIABLE, journal.begun.run), (MEMORY, second)):
+                await change(log, platform, CONFIG, {path: value}, self.patience)
+                await self._sleep(1)
         except (ControlError, HeldError):
             pass
         me.holds = False
@@ -285,16 +289,24 @@ class World:
                 process.go_on(self.now_ns, error=error)
         self.reap()
 
+    def kill(self, process: Process, after_s: float | None) -> None:
+        """End a process; a write that it waits for is carried out after that time, or has not left."""
+        if isinstance(process.step, Write) and after_s is not None:
+            self.late.append((self.now_ns + round(after_s * 1e9), process.based_on, process.step.wanted))
+        del self.processes[process.machine]
+        process.work.close()
+
+    def on_with(self, process: Process | None) -> None:
+        """Let what is next happen, with nothing going wrong: to this process, if it waits for an answer."""
+        if process is not None and not isinstance(process.step, Sleep):
+            self.answer(process, "answered")
+        elif (then_ns := self.next_ns()) is not None:
+            self.pass_until(then_ns)
+
     def to_the_end(self) -> None:
         """Let everything end by itself, with nothing going wrong any more."""
         while self.processes or self.late:
-            waiting = [each for each in self.processes.values() if not isinstance(each.step, Sleep)]
-            if waiting:
-                self.answer(waiting[0], "answered")
-            else:
-                then_ns = self.next_ns()
-                assert then_ns is not None
-                self.pass_until(then_ns)
+            self.on_with(next((each for each in self.processes.values() if not isinstance(each.step, Sleep)), None))
 
 
 class Machines(RuleBasedStateMachine):
@@ -318,6 +330,9 @@ class Machines(RuleBasedStateMachine):
         world.start(machine, journal)
 
     @rule(machine=st.sampled_from(MACHINES))
+    def restore_here(self, machine: str) -> None:
+        self.restore(machine)
+
     def restore(self, machine: str) -> None:
         if machine not in self.world.processes and self.world.journals[machine]:
             self.world.start(machine, None)
@@ -325,7 +340,7 @@ class Machines(RuleBasedStateMachine):
     @precondition(lambda self: self.waiting())
     @rule(
         data=st.data(),
-        fate=st.sampled_from(["answered"] * 6 + ["done unseen", "late", "lost", "busy"]),
+        fate=st.sampled_from(["answered"] * 4 + ["done unseen", "late", "late", "lost", "busy"]),
         after_s=st.floats(0.1, LATE_S - 1),
     )
     def answer(self, data: st.DataObject, fate: str, after_s: float) -> None:
@@ -335,10 +350,7 @@ class Machines(RuleBasedStateMachine):
     @rule(count=st.integers(2, 12))
     def answer_many(self, count: int) -> None:
         for _ in range(count):
-            if waiting := self.waiting():
-                self.world.answer(waiting[0], "answered")
-            elif (then_ns := self.world.next_ns()) is not None:
-                self.world.pass_until(then_ns)
+            self.world.on_with(next(iter(self.waiting()), None))
 
     @rule(seconds=st.floats(0.1, 50))
     def wait(self, seconds: float) -> None:
@@ -354,15 +366,26 @@ class Machines(RuleBasedStateMachine):
             world.pass_until(then_ns if next_ns is None else min(then_ns, next_ns))
 
     @precondition(lambda self: self.world.processes)
-    @rule(data=st.data(), sent=st.sampled_from([None, 0.0, 0.5, 20.0, LATE_S - 1]))
+    @rule(data=st.data(), sent=st.sampled_from([None, 0.5, 20.0, LATE_S - 1]))
     def kill(self, data: st.DataObject, sent: float | None) -> None:
         """Kill a process, before the request that it waits for has left, or when that is still to be carried out."""
+        self.world.kill(data.draw(st.sampled_from(list(self.world.processes.values()))), sent)
+
+    @precondition(lambda self: not self.world.processes)
+    @rule(machine=st.sampled_from(MACHINES), writes=st.integers(1, 6), after_s=st.floats(0.1, LATE_S - 1))
+    def kill_at_a_write(self, machine: str, writes: int, after_s: float) -> None:
+        """Let a run come as far as a write that leaves when it is killed, and restore at once."""
         world = self.world
-        process = data.draw(st.sampled_from(list(world.processes.values())))
-        if isinstance(process.step, Write) and sent is not None:
-            world.late.append((world.now_ns + round(sent * 1e9), process.based_on, process.step.wanted))
-        del world.processes[process.machine]
-        process.work.close()
+        self.run(machine)
+        while machine in world.processes:
+            process = world.processes[machine]
+            if isinstance(process.step, Write):
+                writes -= 1
+                if writes == 0:
+                    world.kill(process, after_s)
+                    break
+            world.on_with(process)
+        self.restore(machine)
 
     @rule(key=st.sampled_from(KEYS))
     def edit(self, key: str) -> None:
@@ -391,6 +414,8 @@ class Machines(RuleBasedStateMachine):
         world = getattr(self, "world", None)
         if world is None:
             return
+        for machine in MACHINES:  # at once, while much is under way
+            self.restore(machine)
         world.to_the_end()
         for machine in MACHINES * 2:
             if world.journals[machine]:
@@ -412,5 +437,6 @@ class Machines(RuleBasedStateMachine):
             assert world.tampered or any(world.held(key) in EDITS for key in named - {"user_data"}), world.config
 
 
+Machines.TestCase.pytestmark = [pytest.mark.timeout(300)]  # to shrink what fails takes a while
 Machines.TestCase.settings = settings(stateful_step_count=60, max_examples=3 * settings().max_examples)
 test_whatever_happens_the_function_is_as_it_was_or_a_journal_says_so = Machines.TestCase
