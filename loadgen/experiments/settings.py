@@ -76,6 +76,10 @@ class Settings:
         patience = Patience(mark_s=_NEARBY_S) if loopback(target.endpoint) else Patience()
         changes = Changes(control, self._journal, note=self._note, patience=patience)
         self._changes = await self._stack.enter_async_context(changes)
+        if patience.mark_s > _NEARBY_S:
+            self._note(
+                f"Marking the function, so that no other run changes it; the load begins {patience.mark_s:g} s later."
+            )
         try:
             await self._changes.hold(function_urn(target))
         except BaseException as error:

@@ -105,6 +105,22 @@ async def test_a_run_on_another_machine_is_refused_before_it_writes_anything(
     assert platform.config["memory_size"] == 128
 
 
+async def test_cancelled_before_it_is_sure_a_run_takes_its_mark_away(platform: Management, tmp_path: Path) -> None:
+    before = platform.state()
+
+    async def work() -> None:
+        async with running(platform, tmp_path, patience=replace(QUICK, mark_s=30.0)) as (changes, _):
+            await changes.hold(HELLO)
+
+    task = asyncio.create_task(work())
+    while NAME not in variables(platform):
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (platform.state(), list(tmp_path.iterdir())) == (before, [])
+
+
 async def two_at_once(directory: Path, chance: random.Random, *, machines: int) -> tuple[int, int]:
     """Start two runs at nearly the same time; how many of them had the function, and were refused."""
     async with managing() as platform:

@@ -17,7 +17,14 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -437,6 +444,7 @@ class Machines(RuleBasedStateMachine):
             assert world.tampered or any(world.held(key) in EDITS for key in named - {"user_data"}), world.config
 
 
-Machines.TestCase.pytestmark = [pytest.mark.timeout(300)]  # to shrink what fails takes a while
-Machines.TestCase.settings = settings(stateful_step_count=60, max_examples=3 * settings().max_examples)
-test_whatever_happens_the_function_is_as_it_was_or_a_journal_says_so = Machines.TestCase
+@pytest.mark.timeout(300)  # to shrink what fails takes a while
+def test_whatever_happens_the_function_is_as_it_was_or_a_journal_says_what_is_not() -> None:
+    examples = 3 * settings().max_examples
+    run_state_machine_as_test(Machines, settings=settings(stateful_step_count=60, max_examples=examples))

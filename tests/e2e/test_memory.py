@@ -135,9 +135,9 @@ async def two_at_once(platform: Control, tmp_path: Path, apart_s: float, *, mach
     before = await settings(platform)
     tmp_path.mkdir()
     states = ("../state", "../state") if machines == 1 else ("state", "state")
-    first = start(platform, tmp_path / "a", 1, states[0])
+    first = start(platform, tmp_path / "a", 3, states[0])
     await asyncio.sleep(apart_s)
-    second = start(platform, tmp_path / "b", 1, states[1])
+    second = start(platform, tmp_path / "b", 3, states[1])
     said = [(await asyncio.to_thread(each.communicate, timeout=50))[1] for each in (first, second)]
     assert await settings(platform) == before
     codes = [first.returncode, second.returncode]
@@ -147,12 +147,25 @@ async def two_at_once(platform: Control, tmp_path: Path, apart_s: float, *, mach
     return sorted(codes)
 
 
-@pytest.mark.parametrize("machines", [1, 2])
-async def test_of_two_runs_of_one_function_at_once_the_second_is_refused(
-    platform: Control, tmp_path: Path, machines: int
+async def test_while_a_run_changes_a_function_others_are_refused_here_and_elsewhere(
+    platform: Control, tmp_path: Path
 ) -> None:
-    codes = await two_at_once(platform, tmp_path / "runs", 0.5, machines=machines)
-    assert codes in ([0, 1], [1, 97])  # 97 where this machine is busy
+    before = await settings(platform)
+    first = start(platform, tmp_path / "a", 2000, "../state")
+    deadline = time.monotonic() + 20
+    while (await settings(platform))["memory_size"] == before["memory_size"] and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+    here, elsewhere = start(platform, tmp_path / "b", 3, "../state"), start(platform, tmp_path / "c", 3, "state")
+    said = [(await asyncio.to_thread(each.communicate, timeout=30))[1] for each in (here, elsewhere)]
+    assert (here.returncode, elsewhere.returncode) == (1, 1), said
+    assert f"(process {first.pid} on this machine, since " in said[0]
+    assert f'its LOADGEN_HELD_BY is "loadgen run by-config-{time.gmtime().tm_year}' in said[1]
+    for run in ("b", "c"):  # before any load
+        assert json.loads((tmp_path / run / "run" / "summary.json").read_text())["totals"]["planned"] == 0
+    first.send_signal(signal.SIGINT)
+    await asyncio.to_thread(first.communicate, timeout=30)
+    assert (first.returncode, await settings(platform)) == (130, before)
+    assert list(tmp_path.rglob("*.ndjson")) == list(tmp_path.rglob("*.lock")) == []
 
 
 @pytest.mark.soak
