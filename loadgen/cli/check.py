@@ -155,6 +155,7 @@ def _experiment(scenario: Scenario) -> Iterator[str]:
     if scenario.changes_settings:
         what = "LOADGEN_RUN in its environment" if scenario.memory is None else "its memory size"
         yield f"  changes the function's settings, {what}, and puts them back"
+        yield "  marks the function with LOADGEN_HELD_BY in its environment, so that no other run changes it meanwhile"
     yield f"total: not known beforehand: kind: {scenario.kind} asks for its load as it goes; budget bounds it"
     if (rows := rows_allow(scenario)) is not None:
         yield f"note: the feeder has {rows} rows and is read once: after them nothing can be sent"

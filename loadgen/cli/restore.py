@@ -15,6 +15,7 @@ import click
 from loadgen.cli import output
 
 if TYPE_CHECKING:
+    from loadgen.control.again import Patience
     from loadgen.control.client import Control
     from loadgen.control.document import Edit
     from loadgen.control.journal import Begun, Journal, Step
@@ -31,6 +32,11 @@ USAGE = 2
 _ALONE = (
     "still going on, or being restored; left alone: it puts back itself what it changes, and until then not "
     "everything is as it was"
+)
+
+_NEWER = (
+    "a newer loadgen wrote it (got an entry of version {}): what that says is not known here, so all of it is left as "
+    "it is. Restore it with that loadgen"
 )
 
 
@@ -97,7 +103,11 @@ def _take(directory: Path, run: str | None, held: ExitStack) -> tuple[list[Taken
             output.say(f"error: {error}")
             code = FAILED
             continue
-        if each is not None:
+        if each is not None and each[1].newer:
+            each[0].__exit__(None, None, None)
+            output.say(f"error: {path}: {_NEWER.format(each[1].newer)}")
+            code = FAILED
+        elif each is not None:
             held.enter_context(each[0])
             taken.append(each)
         elif path.exists():
@@ -178,7 +188,7 @@ def _put_back(journal: JournalFile, begun: Begun | None, scenario: Path | None, 
         target = _target(begun, scenario)
     except SystemExit:  # it was said why; other journals may be of other scenarios
         return USAGE
-    undone = asyncio.run(_undo(journal, begun, target, force))
+    undone = asyncio.run(put_back(journal, begun, target, force=force))
     _tell(undone)
     if all(each.fault is None for each in undone):
         return 0
@@ -204,25 +214,52 @@ def _tell(undone: list[Undoing]) -> None:
             output.say(f"error: {each.fault}")
 
 
-async def _undo(journal: JournalFile, begun: Begun | None, target: FunctionTarget | None, force: bool) -> list[Undoing]:
-    from loadgen.control.again import SETTLE_S
+async def put_back(
+    journal: JournalFile,
+    begun: Begun | None,
+    target: FunctionTarget | None,
+    *,
+    force: bool = False,
+    patience: Patience | None = None,
+) -> list[Undoing]:
+    """Put back what a journal says, each step while no run holds its function."""
+    from loadgen.control import journalfile
+    from loadgen.control.again import Patience
     from loadgen.control.fault import ControlError
     from loadgen.control.journal import outstanding
-    from loadgen.control.undo import Undoing, undo_step
+    from loadgen.control.lock import FunctionLock, HeldError
+    from loadgen.control.undo import Undoing
 
-    undone = []
+    me = journalfile.begun(journal.path.stem, scenario=None, emulated=False)
+    undone: list[Undoing] = []
     for step in outstanding(journal.entries):
         try:
-            if begun is not None and begun.emulated and await _gone(step):
-                undone.append(_ended(journal, step))
-                continue
-            place = _control(step, target, emulated=begun is not None and begun.emulated)
-        except ControlError as error:
-            undone.append(Undoing(step, (), str(error)))
-            continue
-        async with place as control:
-            undone.append(await undo_step(journal, step, control, force=force, settle_s=SETTLE_S))
+            with FunctionLock.take(journal.path.parent, step.resource, me):
+                if begun is not None and begun.emulated and await _gone(step):
+                    undone.append(_ended(journal, step))
+                    continue
+                place = _control(step, target, emulated=begun is not None and begun.emulated)
+                undone.append(await _undo_step(journal, step, place, undone, force, patience or Patience()))
+        except (ControlError, HeldError, journalfile.JournalError) as error:
+            undone.append(Undoing(step, (), str(error), ours=True))
     return undone
+
+
+async def _undo_step(
+    journal: JournalFile, step: Step, place: Control, undone: list[Undoing], force: bool, patience: Patience
+) -> Undoing:
+    """Put back one step, if its platform answers: where it does not, whoever asked for this can ask again."""
+    from loadgen.control import again
+    from loadgen.control.undo import under_way, undo_step
+
+    async with place as control:
+        if under_way(step, await again.read(control, step.resource, patience)):
+            output.say(
+                f"note: {step.resource.text}: its last request was never seen to arrive; it is looked for until it "
+                f"must have been lost, {patience.late_s:g} s"
+            )
+        until_ns = patience.after_ns(patience.back_s)
+        return await undo_step(journal, step, control, undone, force=force, patience=patience, until_ns=until_ns)
 
 
 async def _gone(step: Step) -> bool:

@@ -47,21 +47,31 @@ _STATUSES = {
     429: _CODES["FSS.0429"],
 }
 
+_GATEWAYS = (502, 504)
+"""Answers of a gateway that had none itself: what is behind it may still be at work."""
+
 
 class ControlError(Exception):
     """The management API cannot be used as asked; the message is one line: what was seen and what to do.
 
     ``status`` and ``code`` are those of an answer, None when there was none or it had none. ``passing`` says that the
-    same request may succeed a little later.
+    same request may succeed a little later, ``unsure`` that it may still be carried out.
     """
 
     def __init__(
-        self, message: str, *, status: int | None = None, code: str | None = None, passing: bool = False
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        code: str | None = None,
+        passing: bool = False,
+        unsure: bool = False,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.passing = passing
+        self.unsure = unsure
 
 
 def refused(what: str, status: int, code: str | None, message: str | None) -> ControlError:
@@ -72,7 +82,13 @@ def refused(what: str, status: int, code: str | None, message: str | None) -> Co
     advice = _CODES.get(code or "") or _STATUSES.get(status) or fallback
     number = f"{status} {code}" if code else str(status)
     passing = (status >= 500 and status != 501) or status == 429
-    return ControlError(f"{what}: answered {number}{said}: {advice}", status=status, code=code, passing=passing)
+    return ControlError(
+        f"{what}: answered {number}{said}: {advice}",
+        status=status,
+        code=code,
+        passing=passing,
+        unsure=status in _GATEWAYS,
+    )
 
 
 def unanswered(what: str, why: str, *, write: bool) -> ControlError:
@@ -82,6 +98,7 @@ def unanswered(what: str, why: str, *, write: bool) -> ControlError:
         f"{what}: no answer ({foreign.quote(why)}){unknown}. "
         "Check the endpoint, this machine's network and any proxy on the way",
         passing=True,
+        unsure=write,
     )
 
 

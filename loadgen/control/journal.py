@@ -2,9 +2,13 @@
 
 Theory of operation. One file per run, one JSON object per line, appended to only, and each line is on the disk before
 what follows it happens. A ``change`` goes before the request that makes it, so whatever reached the platform is in the
-journal; a ``done`` follows once the platform was seen to hold the new value, an ``undone`` once it was seen to hold the
-old one again. A run that ends in any way leaves a file from which everything that may still be changed can be told:
-every change without its ``undone``. Whether a change without its ``done`` ever arrived, only the platform knows.
+journal; a ``done`` follows once the platform was seen to hold the new value, or refused it, an ``undone`` once it was
+seen to hold the old one again. A run that ends in any way leaves a file from which everything that may still be
+changed can be told: every change without its ``undone``. Whether a change without its ``done`` ever arrived, only the
+platform knows.
+
+So it is with a ``back``, which goes before each request that puts something back: whatever is the last of ``change``,
+``back`` and ``done`` for a number, a request of it may be under way unless that is a ``done``.
 
 Every ``change`` says by itself what was changed and where, so a line that cannot be read costs no other.
 
@@ -17,6 +21,7 @@ Entries, version 1 (``v``), told apart by ``entry``:
 - ``run``: run, pid, started_at, scenario (the path of its file), emulated (the platform ends with the run)
 - ``change``: number (from 1), resource, edits (path, before, after), original (everything else, but for secrets)
 - ``done``: number, also (what the platform changed on its own with it)
+- ``back``: numbers (of the changes that a request is about to put back)
 - ``undone``: number
 """
 
@@ -33,7 +38,7 @@ from msgspec.structs import replace
 
 from loadgen.control.document import Edit, Path
 from loadgen.functiongraph.request import origin_of
-from loadgen.functiongraph.urn import parse
+from loadgen.functiongraph.urn import LATEST, parse
 from loadgen.scenario import foreign
 
 VERSION = 1
@@ -66,6 +71,22 @@ class Resource(Struct, frozen=True):
         what = self.kind.value.replace("_", " ")
         return f"{what if self.name is None else f'{what} {self.name}'} of {self.function} at {self.endpoint}"
 
+    @property
+    def owner(self) -> tuple[str, str, str, str]:
+        """The function that it belongs to, however it was named: origin, project, package and name."""
+        urn = parse(self.function, project_id=self.project_id)
+        origin = origin_of(self.endpoint)
+        return f"{'https' if origin.tls else 'http'}://{origin.authority}", self.project_id, urn.package, urn.name
+
+    @property
+    def config(self) -> Resource:
+        """The config of its function, where the mark is."""
+        if self.kind is Kind.CONFIG:
+            return self
+        urn = parse(self.function, project_id=self.project_id)
+        function = urn if urn.qualifier == LATEST else replace(urn, qualifier=None)
+        return Resource(Kind.CONFIG, self.endpoint, self.project_id, function.text)
+
 
 class Begun(Struct, frozen=True, tag_field="entry", tag="run"):
     """Whose journal this is. ``started_at`` is an instant in RFC 3339."""
@@ -89,10 +110,20 @@ class Change(Struct, frozen=True, tag_field="entry", tag="change"):
 
 
 class Done(Struct, frozen=True, tag_field="entry", tag="done"):
-    """The platform was seen to hold the new values. ``also`` is what it changed on its own with them."""
+    """No request of this change is under way: it was seen to arrive, or is known not to.
+
+    ``also`` is what the platform changed on its own with it.
+    """
 
     number: int
     also: tuple[Edit, ...] = ()
+    v: int = VERSION
+
+
+class Back(Struct, frozen=True, tag_field="entry", tag="back"):
+    """A request that puts these changes back is about to leave."""
+
+    numbers: tuple[int, ...]
     v: int = VERSION
 
 
@@ -103,7 +134,7 @@ class Undone(Struct, frozen=True, tag_field="entry", tag="undone"):
     v: int = VERSION
 
 
-Entry = Begun | Change | Done | Undone
+Entry = Begun | Change | Done | Back | Undone
 
 
 class Damage(Struct, frozen=True):
@@ -122,20 +153,28 @@ class Value(Struct, frozen=True):
 
 
 class Step(Struct, frozen=True):
-    """Changes of one resource that are put back together. ``seen`` says whether all of them were seen to arrive."""
+    """Changes of one resource that are put back together.
+
+    ``seen`` says that every request of them was seen to arrive; ``returning`` that one to put them back was sent.
+    """
 
     numbers: tuple[int, ...]
     resource: Resource
     values: tuple[Value, ...]
     original: dict[str, Any]
     seen: bool
+    returning: bool = False
 
 
 class Journal(Struct, frozen=True):
-    """What a journal says, as far as it can be read."""
+    """What a journal says, as far as it can be read.
+
+    ``newer`` is the newest version of an entry that only a newer loadgen knows; 0 where there is none.
+    """
 
     entries: tuple[Entry, ...]
     damage: tuple[Damage, ...]
+    newer: int = 0
 
     @property
     def begun(self) -> Begun | None:
@@ -153,16 +192,18 @@ def read(text: bytes) -> Journal:
     *whole, last = text.split(b"\n")
     entries: dict[int, Entry] = {}
     damage: list[Damage] = []
+    newer = 0
     if not text:
         damage.append(Damage(0, "it is empty, and no journal begins so: what it said is lost"))
     for number, content in enumerate([*whole, last] if last else whole, 1):
         try:
             entries[number] = _entry(content)
         except ValueError as error:
+            newer = max(newer, error.version if isinstance(error, _NewerError) else 0)
             damage.append(Damage(number, _cut(content) if number > len(whole) else _spoilt(content, error)))
     damage.extend(_reused(entries))
     damage.extend(_lost(entries.values()))
-    return Journal(tuple(_told_apart(entries)), tuple(damage))
+    return Journal(tuple(_told_apart(entries)), tuple(damage), newer)
 
 
 def outstanding(entries: Sequence[Entry]) -> list[Step]:
@@ -171,15 +212,21 @@ def outstanding(entries: Sequence[Entry]) -> list[Step]:
     Changes of one resource that follow each other are put back at once, to what was there before the first of them.
     """
     undone = {entry.number for entry in entries if isinstance(entry, Undone)}
+    returning = {number for entry in entries if isinstance(entry, Back) for number in entry.numbers}
     also: dict[int, tuple[Edit, ...]] = {}
+    seen: set[int] = set()
     for entry in entries:
         if isinstance(entry, Done):
             also[entry.number] = also.get(entry.number, ()) + entry.also
+            seen.add(entry.number)
+        elif isinstance(entry, Back):
+            seen.difference_update(entry.numbers)
     steps: list[Step] = []
     for change in reversed([entry for entry in entries if isinstance(entry, Change)]):
-        if change.number in undone:
+        number = change.number
+        if number in undone:
             continue
-        step = _step(change, also.get(change.number))
+        step = _step(change, also.get(number, ()), seen=number in seen, returning=number in returning)
         if steps and _together(steps[-1], step):
             steps[-1] = _merged(steps[-1], step)
         else:
@@ -199,6 +246,14 @@ class _Version(Struct):
     v: int = 0
 
 
+class _NewerError(ValueError):
+    """An entry of a version that only a newer loadgen knows."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"got an entry of version {version}, expected {VERSION}; use the loadgen that wrote it")
+        self.version = version
+
+
 def _entry(content: bytes) -> Entry:
     """What a line says. Raises ValueError where that is nothing which could be acted upon."""
     try:
@@ -210,7 +265,9 @@ def _entry(content: bytes) -> Entry:
             return entry
     except (ValueError, RecursionError) as error:  # MsgspecError is a ValueError
         raise ValueError(f"this is no entry of a journal ({foreign.unquoted(str(error))})") from error
-    raise ValueError(f"got an entry of version {version}, expected {VERSION}; use the loadgen that wrote it")
+    if version > VERSION:
+        raise _NewerError(version)
+    raise ValueError(f"got an entry of version {version}, expected {VERSION}")
 
 
 _decode = msgspec.json.Decoder(Entry).decode
@@ -232,7 +289,7 @@ def _check(entry: Entry) -> None:
                 _check_edit(place.kind, edit)
         case Done():
             _printable(*(key for edit in entry.also for key in edit.path))
-        case Undone():
+        case Back() | Undone():
             pass
 
 
@@ -319,7 +376,7 @@ def _told_apart(entries: Mapping[int, Entry]) -> Iterator[Entry]:
 
 def _lost(entries: Iterable[Entry]) -> Iterator[Damage]:
     """Changes that are missing between others, or that only their done or undone tells of."""
-    numbered = [entry for entry in entries if not isinstance(entry, Begun) and entry.number > 0]
+    numbered = [entry for entry in entries if not isinstance(entry, Begun | Back) and entry.number > 0]
     known = {entry.number for entry in numbered if isinstance(entry, Change | Undone)}
     last = max((entry.number for entry in numbered), default=0)
     before = 0
@@ -333,16 +390,16 @@ def _lost(entries: Iterable[Entry]) -> Iterator[Damage]:
             )
 
 
-def _step(change: Change, also: tuple[Edit, ...] | None) -> Step:
+def _step(change: Change, also: tuple[Edit, ...], *, seen: bool, returning: bool) -> Step:
     values = [Value(edit.path, edit.before, (edit.after,)) for edit in change.edits]
-    for edit in also or ():
+    for edit in also:
         same_part = next((i for i, value in enumerate(values) if value.path == edit.path), None)
         if same_part is None:
             values.append(Value(edit.path, edit.before, (edit.after,)))
         else:
             held = values[same_part]
             values[same_part] = Value(held.path, held.before, (edit.after, *held.ours))
-    return Step((change.number,), change.resource, tuple(values), change.original, also is not None)
+    return Step((change.number,), change.resource, tuple(values), change.original, seen, returning)
 
 
 def _together(newer: Step, older: Step) -> bool:
@@ -368,4 +425,5 @@ def _merged(newer: Step, older: Step) -> Step:
         tuple(values.values()),
         older.original,
         newer.seen and older.seen,
+        newer.returning or older.returning,
     )

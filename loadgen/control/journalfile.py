@@ -14,6 +14,7 @@ Sources: flock(2); fsync(2), on new files and their directory.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -25,7 +26,7 @@ from types import TracebackType
 from typing import Self
 from uuid import uuid4
 
-from loadgen.control.journal import Begun, Entry, Journal, line, outstanding, read
+from loadgen.control.journal import Begun, Entry, Journal, Resource, line, outstanding, read
 
 DIRECTORY = "journal"
 """Below the directory of the user's in which loadgen keeps what outlives a run."""
@@ -57,7 +58,7 @@ class JournalFile:
         path = directory / f"{_safe(begun.run)}{SUFFIX}"
         unnamed = path.with_suffix(f".{uuid4().hex}.new")
         try:
-            _make(directory)
+            make_directory(directory)
             fd = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX)
@@ -69,13 +70,13 @@ class JournalFile:
                 raise
             finally:
                 unnamed.unlink()
-            _sync(directory)
+            sync_directory(directory)
         except FileExistsError as error:
             raise JournalError(
                 f"{error.filename2 or path} is there already; loadgen restore puts back what it says"
             ) from error
         except OSError as error:
-            raise _failed(path, error) from error
+            raise failed(path, error) from error
         return journal
 
     @classmethod
@@ -85,13 +86,13 @@ class JournalFile:
         Raises JournalError when it cannot be read.
         """
         try:
-            fd = _opened(path, os.O_RDWR | os.O_APPEND)
+            fd = opened(path, os.O_RDWR | os.O_APPEND)
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise JournalError(f"cannot read {path}: {error.strerror or error}") from error
+            raise JournalError(f"cannot read {path}: {error.strerror or error}{_remedy(error)}") from error
         try:
-            if not _locked(fd) or not _still(path, fd):
+            if not locked(fd) or not still(path, fd):
                 os.close(fd)
                 return None
             text = b"".join(iter(lambda: os.read(fd, 1 << 20), b""))
@@ -100,6 +101,11 @@ class JournalFile:
             raise JournalError(f"cannot read {path}: {error.strerror or error}") from error
         said = read(text)
         return cls(path, fd, list(said.entries)), said
+
+    @property
+    def begun(self) -> Begun:
+        """Whose journal it is, which one that was made here says."""
+        return next(entry for entry in self.entries if isinstance(entry, Begun))
 
     def append(self, entry: Entry) -> None:
         """Write an entry; it is on the disk when this returns."""
@@ -114,7 +120,7 @@ class JournalFile:
         except OSError as error:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._fd, end)
-            raise _failed(self.path, error) from error
+            raise failed(self.path, error) from error
         self.entries.append(entry)
 
     def finish(self, *, damaged: bool = False) -> Path | None:
@@ -127,9 +133,9 @@ class JournalFile:
                 self.path.unlink(missing_ok=True)
             else:
                 self.path.replace(kept)
-            _sync(self.path.parent)
+            sync_directory(self.path.parent)
         except OSError as error:
-            raise _failed(self.path, error) from error
+            raise failed(self.path, error) from error
         return kept
 
     def __enter__(self) -> Self:
@@ -155,6 +161,26 @@ def journals(directory: Path) -> list[Path]:
         raise JournalError(f"cannot read {directory}: {error.strerror or error}") from error
 
 
+def open_journal(directory: Path, resource: Resource, *, but: Path) -> Path | None:
+    """A journal that says that something of the resource's function may be changed still; ``but`` is left out.
+
+    One that cannot be read whole counts where it names the function. Raises JournalError for a directory that cannot
+    be read.
+    """
+    for path in journals(directory):
+        if path == but:
+            continue
+        with contextlib.suppress(OSError, JournalError):
+            with os.fdopen(opened(path, os.O_RDONLY), "rb") as file:
+                text = file.read()
+            said = read(text)
+            if any(step.resource.owner == resource.owner for step in outstanding(said.entries)):
+                return path
+            if said.damage and re.search(rb":%s[\":]" % re.escape(resource.owner[-1].encode()), text):
+                return path
+    return None
+
+
 def abandoned(directory: Path) -> list[str]:
     """The journals that belong to no living process, by name; those that cannot be looked at are left out."""
     with contextlib.suppress(JournalError):
@@ -162,9 +188,9 @@ def abandoned(directory: Path) -> list[str]:
     return []
 
 
-def _opened(path: Path, flags: int) -> int:
+def opened(path: Path, flags: int) -> int:
     """A journal's descriptor. Raises OSError, and JournalError for what cannot be a journal of this user's."""
-    fd = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK)  # a FIFO would be waited for
+    fd = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)  # a FIFO would be waited for
     found = os.fstat(fd)
     if (fault := _unlike_a_journal(found)) is not None:
         os.close(fd)
@@ -183,9 +209,15 @@ def _unlike_a_journal(found: os.stat_result) -> str | None:
     return None
 
 
+def _remedy(error: OSError) -> str:
+    if error.errno not in (errno.EROFS, errno.EACCES):
+        return ""
+    return ". What is put back is written down in it: have it writable, and restore again"
+
+
 def _nobodys(path: Path) -> bool:
     with contextlib.suppress(OSError, JournalError):
-        fd = _opened(path, os.O_RDONLY)
+        fd = opened(path, os.O_RDONLY)
         try:
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return True
@@ -194,7 +226,7 @@ def _nobodys(path: Path) -> bool:
     return False
 
 
-def _locked(fd: int) -> bool:
+def locked(fd: int) -> bool:
     """Whether the lock could be had, if need be after those who only look have gone."""
     until = time.monotonic() + _PATIENCE_S
     while True:
@@ -208,7 +240,7 @@ def _locked(fd: int) -> bool:
             return True
 
 
-def _still(path: Path, fd: int) -> bool:
+def still(path: Path, fd: int) -> bool:
     """Whether the file is still the one of that name, not one that was finished before it was locked."""
     try:
         return os.path.samestat(path.stat(), os.fstat(fd))
@@ -216,14 +248,16 @@ def _still(path: Path, fd: int) -> bool:
         return False
 
 
-def _make(directory: Path) -> None:
+def make_directory(directory: Path) -> None:
+    """Make it, and those it is in, if need be; for this user only. Raises OSError."""
     for missing in reversed([each for each in (directory, *directory.parents) if not each.exists()]):
         missing.mkdir(mode=0o700, exist_ok=True)
-        _sync(missing.parent)
+        sync_directory(missing.parent)
     directory.chmod(0o700)
 
 
-def _sync(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Have the names in it on the disk. Raises OSError."""
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)
@@ -231,7 +265,8 @@ def _sync(directory: Path) -> None:
         os.close(fd)
 
 
-def _failed(path: Path, error: OSError) -> JournalError:
+def failed(path: Path, error: OSError) -> JournalError:
+    """Why nothing can be written there, and what to do."""
     return JournalError(
         f"cannot write the journal {path}: {error.strerror or error}; nothing is changed on the platform without one. "
         "Free space on that disk, or have XDG_STATE_HOME name a directory that can be written"

@@ -388,7 +388,7 @@ class Runner:
             Plan(scenario, address, agent, self._origin_ns, size_mb, dearest) for agent in range(self._agents.number)
         ]
         try:
-            await self._allow_changes(stack)
+            await self._interruptible(self._allow_changes(stack))
             fleet = await stack.enter_async_context(LocalFleet(plans))
             self._fleet = fleet
             target = self._scenario.target  # its token may have been renewed while the agents were started
@@ -410,7 +410,7 @@ class Runner:
 
     async def _allow_changes(self, stack: AsyncExitStack) -> None:
         """Get ready to change the function's settings, where the experiment does."""
-        if not self._scenario.changes_settings:
+        if not self._scenario.changes_settings or self._ending():
             return
         # aiohttp takes a third of a second to import, which other runs need not spend
         from loadgen.experiments.settings import Settings
@@ -418,8 +418,8 @@ class Runner:
         target = self._scenario.target
         assert isinstance(target, FunctionTarget)
         assert self._journal is not None
-        self._settings = Settings(target, self._id, self._journal)
-        await stack.enter_async_context(self._settings)
+        settings = Settings(target, self._id, self._journal, self._note)
+        self._settings = await stack.enter_async_context(settings)
 
     async def _arrange(self, ask: Ask) -> Ask:
         """Change the function's settings as is asked; what is left for the agents to ask for. Raises SettingsError."""

@@ -9,19 +9,25 @@ from itertools import count
 from types import TracebackType
 from typing import Any, Final, Self
 
+from loadgen.control.again import Patience
 from loadgen.control.authorization import authorization
 from loadgen.control.changes import Changes, UndoError
 from loadgen.control.client import Control
 from loadgen.control.document import Path
 from loadgen.control.fault import ControlError
 from loadgen.control.journalfile import JournalError, JournalFile
+from loadgen.control.lock import HeldError
 from loadgen.engine.address import AddressError, tls_context
 from loadgen.experiments.runner import SettingsError
 from loadgen.functiongraph.urn import function_urn
+from loadgen.scenario.endpoint import loopback
 from loadgen.scenario.model import FunctionTarget
 from loadgen.scenario.secret import Secrets
 
 _MEMORY: Final = ("memory_size",)
+_NEARBY_S: Final = 1.0
+"""How long after marking a function on this machine to look at it again: what is sent to it arrives at once."""
+_FAULTS: Final = (ControlError, JournalError, HeldError)
 _RUN: Final = ("user_data", "LOADGEN_RUN")
 
 
@@ -31,9 +37,19 @@ class Settings:
     The error takes the place of whatever ended the context.
     """
 
-    def __init__(self, target: FunctionTarget, run: str, journal: Callable[[str], JournalFile]) -> None:
-        """``target`` has the credentials that are in use; ``journal`` opens the run's, before the first change."""
+    def __init__(
+        self,
+        target: FunctionTarget,
+        run: str,
+        journal: Callable[[str], JournalFile],
+        note: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        """``target`` has the credentials that are in use; ``journal`` opens the run's, before the first change.
+
+        ``note`` is told what is worth saying to the user.
+        """
         self._target = target
+        self._note = note
         self._run = run
         self._journal = partial(journal, run)
         self._stack = AsyncExitStack()
@@ -41,7 +57,10 @@ class Settings:
         self._numbers = count(1)
 
     async def __aenter__(self) -> Self:
-        """Get ready; changes nothing. Raises SettingsError."""
+        """Mark the function, so that no other run changes it. Raises SettingsError, also where another run has it.
+
+        Takes half a minute where runs on other machines may be about to mark it, too.
+        """
         target = self._target
         try:
             tls = tls_context(target.tls)
@@ -55,9 +74,20 @@ class Settings:
         except (AddressError, ControlError) as error:
             raise SettingsError(str(error)) from error
         await self._stack.enter_async_context(control)
-        self._changes = await self._stack.enter_async_context(
-            Changes(control, self._journal, hide_in=Secrets(target).hide_in)
-        )
+        patience = Patience(mark_s=_NEARBY_S) if loopback(target.endpoint) else Patience()
+        changes = Changes(control, self._journal, note=self._note, patience=patience, hide_in=Secrets(target).hide_in)
+        self._changes = await self._stack.enter_async_context(changes)
+        if patience.mark_s > _NEARBY_S:
+            self._note(
+                f"Marking the function, so that no other run changes it; the load begins {patience.mark_s:g} s later."
+            )
+        try:
+            await self._changes.hold(function_urn(target))
+        except BaseException as error:
+            await self.__aexit__(type(error), error, error.__traceback__)
+            if isinstance(error, _FAULTS):
+                raise SettingsError(f"the function's settings cannot be changed: {error}") from error
+            raise
         return self
 
     async def __aexit__(
@@ -84,5 +114,5 @@ class Settings:
         assert self._changes is not None
         try:
             await self._changes.config(function_urn(self._target), wanted)
-        except (ControlError, JournalError) as error:
+        except _FAULTS as error:
             raise SettingsError(f"{fault}: {error}") from error

@@ -30,6 +30,7 @@ def test_the_plan_of_each_example_goes_to_stdout(path: Path, snapshot: SnapshotA
 def test_that_settings_of_the_function_are_changed_is_said(example: str, option: str, what: str) -> None:
     result = CliRunner().invoke(check, [str(EXAMPLES / example), "--set", option])
     assert f"  changes the function's settings, {what}, and puts them back\n" in result.stdout
+    assert "  marks the function with LOADGEN_HELD_BY in its environment, so that no other run " in result.stdout
     assert "changes the function's" not in CliRunner().invoke(check, [str(EXAMPLES / example)]).stdout
 
 

@@ -18,7 +18,10 @@ from loadgen.cli.restore import restore, say_what_is_left
 from loadgen.control.document import Edit
 from loadgen.control.journal import Begun, Change, Done, Entry, Kind, Resource, Undone
 from loadgen.control.journalfile import DIRECTORY, JournalFile
+from loadgen.control.lock import FunctionLock
 from tests.control.entries import written
+from tests.servers import disk
+from tests.servers.disk import within
 from tests.servers.management import HELLO, PROJECT, Management, Request, failure, managing
 from tests.servers.ports import free_port
 
@@ -58,11 +61,13 @@ class Home:
         path.write_bytes(written(first, *entries) + torn)
         return path
 
-    async def restore(self, *arguments: str, stdin: int = asyncio.subprocess.DEVNULL, **environment: str) -> Said:
-        """Run the command."""
+    async def restore(
+        self, *arguments: str, stdin: int = asyncio.subprocess.DEVNULL, disk: str | None = None, **environment: str
+    ) -> Said:
+        """Run the command, with its journals on such a disk; see ``tests.servers.disk``."""
+        command = (sys.executable, "-m", "loadgen", "restore", *arguments)
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "loadgen", "restore", *arguments),
+            *(command if disk is None else within(disk, self.directory, *command)),
             env={**os.environ, "XDG_STATE_HOME": str(self.path), **environment},
             stdin=stdin,
             stdout=asyncio.subprocess.PIPE,
@@ -303,13 +308,56 @@ async def test_a_spoilt_line_is_named_kept_and_exit_code_1(home: Home) -> None:
     assert b"%%%\n" in Path(f"{path}.damaged").read_bytes()
 
 
-async def test_an_entry_of_another_version_is_named_and_the_rest_put_back(home: Home) -> None:
-    home.journal("run-1", replace(home.change(1), v=9), home.change(2), Done(2))
+async def test_a_journal_of_a_newer_version_is_left_whole_for_the_loadgen_that_wrote_it(home: Home) -> None:
+    path = home.journal("run-1", replace(home.change(1), v=9), home.change(2), Done(2))
+    text = path.read_bytes()
+    home.journal("run-2", home.change(), Done(1))
     home.platform.config["memory_size"] = 512
-    said = await home.restore()
+    said = await home.restore("run-1")
     assert said.code == 1
-    assert ":2: got an entry of version 9, expected 1" in said.stderr
+    assert said.stderr.startswith(f"error: {path}: a newer loadgen wrote it (got an entry of version 9): what that ")
+    assert (home.platform.requests, path.read_bytes()) == ([], text)
+    assert (await home.restore()).code == 1
+    assert home.platform.config["memory_size"] == 128  # as the other journal says
+    assert path.read_bytes() == text
+
+
+async def test_a_function_that_a_run_holds_is_left_alone(home: Home) -> None:
+    path = home.journal("run-1", home.change(), Done(1))
+    home.platform.config["memory_size"] = 512
+    alive = Begun("alive", os.getpid(), "2026-01-02T03:04:05Z")
+    with FunctionLock.take(home.directory, home.change().resource, alive):
+        said = await home.restore()
+    assert said.code == 1
+    assert f"is held by run alive (process {os.getpid()} on this machine, since 2026-01-02T03:04:05Z)" in said.stderr
+    assert (home.platform.writes, path.exists()) == ([], True)
+
+
+@pytest.mark.skipif(not disk.possible(), reason="needs a mount namespace")
+async def test_a_journal_that_cannot_be_written_is_said_with_what_to_do(home: Home) -> None:
+    path = home.journal("run-1", home.change(), Done(1))
+    home.platform.config["memory_size"] = 512
+    said = await home.restore(disk=disk.READ_ONLY)
+    assert said.code == 1
+    assert said.stderr == (
+        f"error: cannot read {path}: Read-only file system. What is put back is written down in it: have it writable, "
+        "and restore again\n"
+    )
+    assert (home.platform.writes, path.exists()) == ([], True)
+
+
+@pytest.mark.skipif(not disk.possible(), reason="needs a mount namespace")
+async def test_on_a_full_disk_everything_is_put_back_and_the_journal_stays(home: Home) -> None:
+    short = written(Begun("run-1", 1, ""), home.change(), Done(1))
+    filled = Begun("run-1", 1, "." * (disk.PAGE - 1 - len(short)))
+    path = home.journal("run-1", home.change(), Done(1), begun=filled)
+    home.platform.config["memory_size"] = 512
+    said = await home.restore(disk=disk.FULL)
+    assert said.code == 1
+    assert f"error: cannot write the journal {path}: No space left on device" in said.stderr
+    assert "Free space on that disk" in said.stderr
     assert home.platform.config["memory_size"] == 128
+    assert (await home.restore()).code == 0
 
 
 async def test_what_ended_with_its_emulator_needs_nothing(home: Home) -> None:

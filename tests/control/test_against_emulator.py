@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -19,11 +18,13 @@ from loadgen.control.authorization import Nobody
 from loadgen.control.changes import Changes
 from loadgen.control.client import Control
 from loadgen.control.journal import Kind
-from loadgen.control.journalfile import DIRECTORY, JournalFile, begun
+from loadgen.control.journalfile import JournalFile, begun
 from loadgen.control.limits import Limits, read_limits
 from loadgen.emulator.process import embedded
 from loadgen.scenario.build import default_emulator
 from loadgen.scenario.model import Injected
+from tests.control.entries import QUICK
+from tests.control.restorer import restore
 from tests.servers.management import HELLO, PROJECT
 
 CHANGES_WITHOUT = ("last_modified", "image_name")
@@ -51,7 +52,7 @@ async def test_within_it_is_as_asked_and_afterwards_as_it_was(control: Control, 
     before = await state(control)
     assert before["reserved"] == {"count": 1, "idle_mode": True}
     journal = partial(JournalFile.create, tmp_path, begun("run-1", scenario=None, emulated=True))
-    async with Changes(control, journal) as changes:
+    async with Changes(control, journal, patience=QUICK) as changes:
         await changes.config(HELLO, {("memory_size",): 512, ("user_data", "LOADGEN_RUN"): "1"})
         await changes.max_instances(HELLO, 7)
         await changes.version(HELLO, "lg-1")
@@ -75,11 +76,11 @@ async def test_one_request_in_three_that_fails_in_passing_changes_nothing_of_tha
         before = await state(control)
     journal = partial(JournalFile.create, tmp_path, begun("run-1", scenario=None, emulated=True))
     async with embedded(failing, PROJECT, None) as url, Control(url, PROJECT, Nobody()) as control:
-        async with Changes(control, journal, settle_s=0.01) as changes:
+        async with Changes(control, journal, patience=QUICK) as changes:
             await changes.config(HELLO, {("memory_size",): 512, ("user_data", "LOADGEN_RUN"): "1"})
             await changes.max_instances(HELLO, 7)
             await changes.config(HELLO, {("memory_size",): 1024})
-        held = await again.read(control, control.resource(Kind.CONFIG, HELLO), 0.01)
+        held = await again.read(control, control.resource(Kind.CONFIG, HELLO), QUICK)
     assert {key: held[key] for key in held if key in before["config"]} == {
         key: value for key, value in before["config"].items() if key in held
     }
@@ -88,19 +89,16 @@ async def test_one_request_in_three_that_fails_in_passing_changes_nothing_of_tha
 
 async def test_after_a_kill_restore_puts_everything_back(control: Control, tmp_path: Path) -> None:
     before = await state(control)
-    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
-    directory = str(tmp_path / "loadgen" / DIRECTORY)
-    run = partial(subprocess.run, env=environment, capture_output=True, text=True, timeout=30, check=False)
-    # step 63 of 117: everything is changed, and nothing put back yet
-    victim = run([sys.executable, "-m", "tests.control.victim", control.endpoint, directory, "63"])
+    # step 90 of 181: everything is changed, and nothing put back yet
+    arguments = ["-m", "tests.control.victim", control.endpoint, str(tmp_path), "90"]
+    victim = subprocess.run([sys.executable, *arguments], capture_output=True, timeout=30, check=False)
     assert victim.returncode == -signal.SIGKILL
     left = await state(control)
     assert left["config"]["strategy_config"]["concurrency"] == 7
     assert left["versions"] == ["latest", "lg-1"]
     assert left["alias"]["version"] == "lg-1"
     assert left["reserved"]["count"] == 2
-    restored = run([sys.executable, "-m", "loadgen", "restore"])
-    assert (restored.returncode, restored.stderr) == (0, "")
+    assert [each.fault for each in await restore(tmp_path) if each.fault is not None] == []
     assert await state(control) == before
 
 

@@ -19,6 +19,7 @@ from loadgen.control.fault import ControlError
 from loadgen.control.journalfile import JournalError, JournalFile, begun
 from loadgen.scenario.load import load
 from loadgen.scenario.secret import Secrets
+from tests.control.entries import QUICK
 from tests.servers.management import HELLO, PROJECT, Management, Request, failure
 
 PHASE = "{name: s, workers: 1, duration: 1s}"
@@ -26,11 +27,18 @@ RUN = begun("run-1", scenario=None, emulated=False)
 
 
 @asynccontextmanager
-async def changing(platform: Management, directory: Path) -> AsyncIterator[Changes]:
+async def changing(platform: Management, directory: Path, *, held: bool = True) -> AsyncIterator[Changes]:
+    """What is within sees the function held already, unless it says otherwise."""
     async with (
         Control(platform.url, PROJECT, Nobody()) as control,
-        Changes(control, partial(JournalFile.create, directory, RUN), settle_s=0.05) as changes,
+        Changes(control, partial(JournalFile.create, directory, RUN), patience=QUICK) as changes,
     ):
+        if held:
+            hooks = platform.before, platform.after
+            platform.before = platform.after = None
+            await changes.hold(HELLO)
+            platform.requests.clear()
+            platform.before, platform.after = hooks
         yield changes
 
 
@@ -58,13 +66,13 @@ async def test_within_it_is_as_asked_and_afterwards_as_it_was(platform: Manageme
             ["lg-1"],
             ["lg"],
         )
-        assert len(list(tmp_path.iterdir())) == 1
+        assert sorted(path.suffix for path in tmp_path.iterdir()) == [".lock", ".ndjson"]
     assert platform.state() == before
     assert list(tmp_path.iterdir()) == []
 
 
 async def test_without_a_change_there_is_no_journal(platform: Management, tmp_path: Path) -> None:
-    async with changing(platform, tmp_path) as changes:
+    async with changing(platform, tmp_path, held=False) as changes:
         await changes.config(HELLO, {("memory_size",): 128})
         assert list(tmp_path.iterdir()) == []
     assert platform.writes == []
@@ -75,7 +83,7 @@ async def test_the_journal_is_on_the_disk_before_the_request_leaves(platform: Ma
 
     async def look(request: Request) -> web.Response | None:
         if request.writes:
-            (path,) = tmp_path.iterdir()
+            (path,) = tmp_path.glob("*.ndjson")
             seen.append([json.loads(line) for line in path.read_bytes().splitlines()])
         return None
 
@@ -83,19 +91,20 @@ async def test_the_journal_is_on_the_disk_before_the_request_leaves(platform: Ma
     async with changing(platform, tmp_path) as changes:
         await changes.config(HELLO, {("memory_size",): 512})
         await changes.max_instances(HELLO, 7)
+    held = ["run", "change", "done"]
     assert [[entry["entry"] for entry in entries] for entries in seen] == [
-        ["run", "change"],
-        ["run", "change", "done", "change"],
-        ["run", "change", "done", "change", "done"],
-        ["run", "change", "done", "change", "done", "undone"],
+        [*held, "change"],
+        [*held, "change", "done", "change"],
+        [*held, "change", "done", "change", "done", "back"],
+        [*held, "change", "done", "change", "done", "back", "done", "undone", "back"],
     ]
-    assert seen[0][1]["edits"] == [{"path": ["memory_size"], "before": 128, "after": 512}]
+    assert seen[0][3]["edits"] == [{"path": ["memory_size"], "before": 128, "after": 512}]
 
 
 async def test_no_environment_variable_but_our_own_is_written_down(platform: Management, tmp_path: Path) -> None:
     async with changing(platform, tmp_path) as changes:
         await changes.config(HELLO, {("user_data", "LOADGEN_RUN"): "1"})
-        (path,) = tmp_path.iterdir()
+        (path,) = tmp_path.glob("*.ndjson")
         text = path.read_text()
     assert "LOADGEN_RUN" in text
     assert "hunter2" not in text
@@ -217,8 +226,11 @@ async def test_a_write_that_fails_in_passing_is_made_again_when_nothing_has_chan
     async with changing(platform, tmp_path) as changes:
         await changes.config(HELLO, {("memory_size",): 512})
         assert platform.config["memory_size"] == 512
-        (path,) = tmp_path.iterdir()
-        assert [json.loads(line)["entry"] for line in path.read_bytes().splitlines()] == ["run", "change", "done"]
+        (path,) = tmp_path.glob("*.ndjson")
+        assert [json.loads(line)["entry"] for line in path.read_bytes().splitlines()] == [
+            "run",
+            *["change", "done"] * 2,
+        ]
     assert len(platform.writes) == len(answers) + 2
     assert platform.state() == before
     assert list(tmp_path.iterdir()) == []
@@ -274,13 +286,13 @@ async def test_what_fails_for_ever_ends_after_three_tries_with_everything_put_ba
 
 async def test_what_the_platform_refuses_is_asked_for_once(platform: Management, tmp_path: Path) -> None:
     async def refuse(request: Request) -> web.Response | None:
-        return failure(400, "FSS.1007", "invalid") if request.writes else None
+        return failure(400, "FSS.1007", "invalid") if b'"memory_size":512' in request.body else None
 
     platform.before = refuse
     with pytest.raises(ControlError, match=r"FSS\.1007"):
         async with changing(platform, tmp_path) as changes:
             await changes.config(HELLO, {("memory_size",): 512})
-    assert len(platform.writes) == 1
+    assert [b'"memory_size":512' in request.body for request in platform.writes] == [True, False]
 
 
 async def test_a_read_that_fails_in_passing_is_made_again(platform: Management, tmp_path: Path) -> None:
@@ -308,7 +320,7 @@ async def test_a_write_that_did_half_of_it_is_not_made_again(platform: Managemen
     with pytest.raises(ControlError, match=r"answered 500 FSS\.0500"):
         async with changing(platform, tmp_path) as changes:
             await changes.config(HELLO, {("memory_size",): 512})
-    assert len(platform.writes) == 1
+    assert [b'"memory_size":512' in request.body for request in platform.writes] == [True, False]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -343,7 +355,7 @@ async def test_variables_that_the_platform_loses_end_the_change_without_their_va
 
 async def test_a_value_that_does_not_hold_is_an_error(platform: Management, tmp_path: Path) -> None:
     async def ignore(request: Request) -> web.Response | None:
-        return web.json_response({}) if request.writes else None
+        return web.json_response({}) if b'"memory_size":512' in request.body else None
 
     platform.before = ignore
     with pytest.raises(ControlError, match="memory_size 128 -> 512 was accepted, and still memory_size is 128"):
@@ -397,7 +409,7 @@ async def test_what_exists_is_neither_made_nor_deleted(platform: Management, tmp
 async def test_a_limit_that_cannot_be_read_is_not_changed(platform: Management, tmp_path: Path) -> None:
     platform.config["strategy_config"] = {}
     with pytest.raises(ControlError, match="cannot be read, so it could not be put back"):
-        async with changing(platform, tmp_path) as changes:
+        async with changing(platform, tmp_path, held=False) as changes:
             await changes.max_instances(HELLO, 7)
     assert platform.writes == []
 
@@ -405,7 +417,7 @@ async def test_a_limit_that_cannot_be_read_is_not_changed(platform: Management, 
 async def test_what_must_not_be_changed_is_refused_before_anything_is_sent(
     platform: Management, tmp_path: Path
 ) -> None:
-    async with changing(platform, tmp_path) as changes:
+    async with changing(platform, tmp_path, held=False) as changes:
         with pytest.raises(ControlError, match="only variables named LOADGEN_…"):
             await changes.config(HELLO, {("user_data", "HOST"): "x"})
         with pytest.raises(ControlError, match="stays as it is"):
@@ -417,7 +429,7 @@ async def test_what_must_not_be_changed_is_refused_before_anything_is_sent(
 async def test_without_a_journal_nothing_is_changed(platform: Management, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(JournalError):
-        async with changing(platform, tmp_path / "file") as changes:
+        async with changing(platform, tmp_path / "file", held=False) as changes:
             await changes.config(HELLO, {("memory_size",): 512})
     assert platform.writes == []
 
@@ -433,7 +445,7 @@ async def test_the_journal_holds_no_secret_of_the_run_beside_what_is_to_be_put_b
     async with (
         Control(platform.url, PROJECT, Nobody()) as control,
         Changes(
-            control, partial(JournalFile.create, tmp_path, RUN), settle_s=0.05, hide_in=Secrets(target).hide_in
+            control, partial(JournalFile.create, tmp_path, RUN), patience=QUICK, hide_in=Secrets(target).hide_in
         ) as changes,
     ):
         await changes.config(HELLO, {("memory_size",): 512})

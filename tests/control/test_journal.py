@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from loadgen.control.document import Edit
 from loadgen.control.journal import (
+    Back,
     Begun,
     Change,
     Done,
@@ -158,6 +159,30 @@ def test_an_entry_of_a_later_version_is_not_guessed_at() -> None:
         "got an entry of version 2, expected 1; use the loadgen that wrote it: what it says is lost. "
         f"Check {CONFIG.function} in the console"
     )
+
+
+def test_whether_a_request_may_be_under_way_is_told_by_the_last_of_change_back_and_done() -> None:
+    made: list[Entry] = [memory(1, 128, 256), Done(1), memory(2, 256, 512)]
+    told: list[tuple[list[Entry], tuple[bool, bool]]] = [
+        ([], (False, False)),
+        ([Done(2)], (True, False)),
+        ([Back((2, 1))], (False, True)),
+        ([Done(2), Back((2, 1))], (False, True)),
+        ([Back((2, 1)), Done(2)], (False, True)),
+        ([Back((2, 1)), Done(2), Done(1)], (True, True)),
+        ([Back((2, 1)), Done(2), Done(1), Back((2, 1))], (False, True)),
+    ]
+    for entries, expected in told:
+        journal = read(written(BEGUN, *made, *entries))
+        (step,) = outstanding(journal.entries)
+        assert (step.seen, step.returning) == expected, entries
+        assert journal.damage == ()
+
+
+def test_a_journal_of_a_newer_version_is_told_from_a_damaged_one() -> None:
+    newer, older = (replace(memory(1, 128, 256), v=version) for version in (3, 0))
+    assert read(written(BEGUN, newer, replace(newer, v=2))).newer == 3
+    assert (read(written(BEGUN, older)).newer, len(read(written(BEGUN, older)).damage)) == (0, 1)
 
 
 @given(st.binary(max_size=200))

@@ -7,10 +7,10 @@ import pytest
 
 from loadgen.control.document import Document, Edit
 from loadgen.control.fault import ControlError
-from loadgen.control.journal import Change, Done, Entry, Resource, Undone, Value
+from loadgen.control.journal import Back, Change, Done, Entry, Resource, Undone, Value
 from loadgen.control.journalfile import JournalError
 from loadgen.control.undo import decide, describe, undo
-from tests.control.entries import ALIAS, CONFIG, memory
+from tests.control.entries import ALIAS, CONFIG, QUICK, memory
 
 
 class Memory:
@@ -71,17 +71,17 @@ async def test_everything_is_put_back_and_written_down_newest_first() -> None:
     alias = Change(2, ALIAS, (Edit((), {}, {"name": "lg", "version": "1"}),), {})
     log = Memory(memory(1, 128, 256), Done(1), alias, Done(2))
     platform = Holding({CONFIG: {"memory_size": 256, "timeout": 30}, ALIAS: {"name": "lg", "version": "1"}})
-    undone = await undo(log, platform)
+    undone = await undo(log, platform, patience=QUICK)
     assert [each.fault for each in undone] == [None, None]
     assert platform.held == {CONFIG: {"memory_size": 128, "timeout": 30}, ALIAS: {}}
     assert platform.writes == [ALIAS, CONFIG]
-    assert log.kept[-2:] == [Undone(2), Undone(1)]
+    assert log.kept[-6:] == [Back((2,)), Done(2), Undone(2), Back((1,)), Done(1), Undone(1)]
 
 
 async def test_undoing_twice_changes_nothing_more() -> None:
     log = Memory(memory(1, 128, 256), Done(1))
     platform = Holding({CONFIG: {"memory_size": 128}})
-    assert [each.back for each in await undo(log, platform)] == [()]
+    assert [each.back for each in await undo(log, platform, patience=QUICK)] == [()]
     assert platform.writes == []
     assert await undo(log, platform) == []
 
@@ -89,13 +89,13 @@ async def test_undoing_twice_changes_nothing_more() -> None:
 async def test_somebody_elses_value_is_left_and_said_unless_forced() -> None:
     log = Memory(memory(1, 128, 256), Done(1))
     platform = Holding({CONFIG: {"memory_size": 512}})
-    (undone,) = await undo(log, platform)
+    (undone,) = await undo(log, platform, patience=QUICK)
     assert undone.fault == (
         f"{CONFIG.text}: somebody else has changed it since: memory_size is 512, was 128 before loadgen changed it. "
         "Left as it is"
     )
     assert platform.writes == []
-    (undone,) = await undo(log, platform, force=True)
+    (undone,) = await undo(log, platform, force=True, patience=QUICK)
     assert undone.fault is None
     assert platform.held[CONFIG] == {"memory_size": 128}
 
@@ -103,7 +103,7 @@ async def test_somebody_elses_value_is_left_and_said_unless_forced() -> None:
 async def test_beside_a_conflict_our_other_values_are_put_back() -> None:
     both = Change(1, CONFIG, (Edit(("memory_size",), 128, 256), Edit(("timeout",), 30, 60)), {})
     platform = Holding({CONFIG: {"memory_size": 512, "timeout": 60}})
-    (undone,) = await undo(Memory(both, Done(1)), platform)
+    (undone,) = await undo(Memory(both, Done(1)), platform, patience=QUICK)
     assert undone.fault is not None
     assert platform.held[CONFIG] == {"memory_size": 512, "timeout": 30}
 
@@ -113,7 +113,7 @@ async def test_what_cannot_be_undone_keeps_nothing_else_from_it() -> None:
     log = Memory(memory(1, 128, 256), Done(1), alias, Done(2))
     platform = Holding({CONFIG: {"memory_size": 256}, ALIAS: {"name": "lg"}})
     platform.broken = {ALIAS}
-    assert [each.fault for each in await undo(log, platform)] == ["no answer", None]
+    assert [each.fault for each in await undo(log, platform, patience=QUICK)] == ["no answer", None]
     assert platform.held[CONFIG] == {"memory_size": 128}
     assert log.kept[-1] == Undone(1)
 
@@ -122,7 +122,7 @@ async def test_a_value_that_fits_nowhere_keeps_nothing_else_from_being_put_back(
     spoilt = Done(2, (Edit((), 5, {"name": "lg"}),))
     log = Memory(memory(1, 128, 256), Done(1), Change(2, ALIAS, (), {}), spoilt)
     platform = Holding({CONFIG: {"memory_size": 256}, ALIAS: {"name": "lg"}})
-    faults = [each.fault for each in await undo(log, platform)]
+    faults = [each.fault for each in await undo(log, platform, patience=QUICK)]
     assert faults[1:] == [None]
     assert str(faults[0]).startswith(f"{ALIAS.text}: what the journal says of it cannot be put back (TypeError: ")
     assert platform.held[CONFIG] == {"memory_size": 128}
@@ -131,7 +131,7 @@ async def test_a_value_that_fits_nowhere_keeps_nothing_else_from_being_put_back(
 async def test_a_full_disk_keeps_nothing_from_being_put_back() -> None:
     alias = Change(2, ALIAS, (Edit((), {}, {"name": "lg"}),), {})
     platform = Holding({CONFIG: {"memory_size": 256}, ALIAS: {"name": "lg"}})
-    undone = await undo(Memory(memory(1, 128, 256), Done(1), alias, Done(2), full=True), platform)
+    undone = await undo(Memory(memory(1, 128, 256), Done(1), alias, Done(2), full=True), platform, patience=QUICK)
     assert [each.fault for each in undone] == ["no space left", "no space left"]
     assert platform.held == {CONFIG: {"memory_size": 128}, ALIAS: {}}
 
@@ -139,7 +139,7 @@ async def test_a_full_disk_keeps_nothing_from_being_put_back() -> None:
 async def test_variables_that_the_platform_loses_are_said_without_their_values() -> None:
     platform = Holding({CONFIG: {"memory_size": 256, "user_data": '{"P": "s3cret"}'}})
     platform.spoils = [("user_data", "")]
-    (undone,) = await undo(Memory(memory(1, 128, 256), Done(1)), platform)
+    (undone,) = await undo(Memory(memory(1, 128, 256), Done(1)), platform, patience=QUICK)
     assert undone.fault is not None
     assert "user_data became something else" in undone.fault
     assert "s3cret" not in undone.fault
@@ -148,7 +148,7 @@ async def test_variables_that_the_platform_loses_are_said_without_their_values()
 async def test_a_change_that_arrives_late_is_put_back_too() -> None:
     platform = Holding({CONFIG: {"memory_size": 128}})
     platform.arrives = [{"memory_size": 256}]
-    (undone,) = await undo(Memory(memory(1, 128, 256)), platform, settle_s=0.01)
+    (undone,) = await undo(Memory(memory(1, 128, 256)), platform, patience=QUICK)
     assert undone.back == (Edit(("memory_size",), 256, 128),)
     assert platform.held[CONFIG] == {"memory_size": 128}
 
@@ -157,7 +157,7 @@ async def test_what_the_platform_changes_while_undoing_is_undone_as_well() -> No
     log = Memory(memory(1, 128, 256), Done(1))
     platform = Holding({CONFIG: {"memory_size": 256, "timeout": 30}})
     platform.spoils = [("timeout", 3)]
-    (undone,) = await undo(log, platform)
+    (undone,) = await undo(log, platform, patience=QUICK)
     assert undone.fault is None
     assert platform.held[CONFIG] == {"memory_size": 128, "timeout": 30}
     assert Done(1, (Edit(("timeout",), 30, 3),)) in log.kept
@@ -165,7 +165,7 @@ async def test_what_the_platform_changes_while_undoing_is_undone_as_well() -> No
 
 async def test_after_a_crash_other_differences_are_noted_and_left() -> None:
     platform = Holding({CONFIG: {"memory_size": 256, "timeout": 60}})
-    (undone,) = await undo(Memory(memory(1, 128, 256)), platform)
+    (undone,) = await undo(Memory(memory(1, 128, 256)), platform, patience=QUICK)
     assert undone.notes == (
         f"{CONFIG.text}: timeout was 30 and is now 60; loadgen was not asked to change it, and leaves it as it is",
     )

@@ -18,6 +18,7 @@ from loadgen.control.changes import Changes
 from loadgen.control.client import Control
 from loadgen.control.journal import Begun, Entry
 from loadgen.control.journalfile import JournalFile, begun
+from tests.control.entries import QUICK
 from tests.servers.management import HELLO, PROJECT
 
 
@@ -71,7 +72,7 @@ async def main(url: str, directory: Path, step: int) -> None:
 
     control = DoomedControl(url, PROJECT, Nobody())
     control.fuse = fuse
-    async with control, Changes(control, journal, settle_s=0.1) as changes:
+    async with control, Changes(control, journal, patience=QUICK) as changes:
         await changes.config(HELLO, {("memory_size",): 512, ("user_data", "LOADGEN_RUN"): "1"})
         await changes.max_instances(HELLO, 7)
         await changes.version(HELLO, "lg-1")

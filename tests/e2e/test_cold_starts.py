@@ -167,7 +167,7 @@ def start(platform: Control, tmp_path: Path, block: str) -> subprocess.Popen[str
 
 
 def journals(tmp_path: Path) -> list[Path]:
-    return [*(tmp_path / "state" / "loadgen" / "journal").iterdir()]
+    return [*(tmp_path / "state" / "loadgen" / "journal").glob("*.ndjson")]
 
 
 async def known(tmp_path: Path, calls: int) -> list[dict[str, Any]]:
@@ -179,11 +179,11 @@ async def known(tmp_path: Path, calls: int) -> list[dict[str, Any]]:
 
 
 async def changed(platform: Control, before: dict[str, Any], times: int) -> None:
-    """Wait until the variable had so many values."""
+    """Wait until the variable had so many values, beside the mark."""
     seen, deadline = {before["user_data"]}, time.monotonic() + 20
-    while len(seen) <= times and time.monotonic() < deadline:
+    while len(seen) <= times + 1 and time.monotonic() < deadline:
         seen.add((await settings(platform))["user_data"])
-    assert len(seen) > times
+    assert len(seen) > times + 1
 
 
 async def test_changed_settings_and_other_versions_give_the_cold_starts_that_the_emulator_knows_of(
@@ -234,7 +234,7 @@ async def test_after_a_kill_restore_puts_the_variable_back(platform: Control, tm
     await asyncio.to_thread(process.communicate, timeout=20)
     assert await settings(platform) != before
     restored = command(tmp_path, "restore")
-    _, said = await asyncio.to_thread(restored.communicate, timeout=20)
-    assert (restored.returncode, said) == (0, "")
+    _, said = await asyncio.to_thread(restored.communicate, timeout=50)  # half a minute if killed while a request left
+    assert restored.returncode == 0, said
     assert await settings(platform) == before
     assert journals(tmp_path) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -101,12 +102,13 @@ async def platform() -> AsyncIterator[Control]:
         yield control
 
 
-def start(platform: Control, tmp_path: Path, blocks: int) -> subprocess.Popen[str]:
+def start(platform: Control, tmp_path: Path, blocks: int, state: str = "state") -> subprocess.Popen[str]:
+    tmp_path.mkdir(exist_ok=True)
     (tmp_path / "scenario.yaml").write_text(BY_CONFIG.format(url=platform.endpoint, blocks=blocks))
     return subprocess.Popen(
         [sys.executable, "-m", "loadgen", "run", "scenario.yaml", "--out", "run"],
         cwd=tmp_path,
-        env={**environment(), "XDG_STATE_HOME": str(tmp_path / "state")},
+        env={**environment(), "XDG_STATE_HOME": str(tmp_path / state)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -126,6 +128,56 @@ async def test_a_size_that_was_set_is_put_back_in_the_end(platform: Control, tmp
     found = json.loads((tmp_path / "run" / "summary.json").read_text())["experiment"]
     assert (found["by"], found["invocations"]) == ("config", 3 * 3 * 4)
     assert [*(tmp_path / "state" / "loadgen" / "journal").iterdir()] == []
+
+
+async def two_at_once(platform: Control, tmp_path: Path, apart_s: float, *, machines: int) -> list[int]:
+    """The exit codes of two runs, sorted; whoever is refused says why, and the function is as it was."""
+    before = await settings(platform)
+    tmp_path.mkdir()
+    states = ("../state", "../state") if machines == 1 else ("state", "state")
+    first = start(platform, tmp_path / "a", 3, states[0])
+    await asyncio.sleep(apart_s)
+    second = start(platform, tmp_path / "b", 3, states[1])
+    said = [(await asyncio.to_thread(each.communicate, timeout=50))[1] for each in (first, second)]
+    assert await settings(platform) == before
+    codes = [first.returncode, second.returncode]
+    for code, text in zip(codes, said, strict=True):
+        assert (code == 1) == ("held by" in text or "holds it now" in text), text
+    assert list(tmp_path.rglob("*.ndjson")) == list(tmp_path.rglob("*.lock")) == []
+    return sorted(codes)
+
+
+async def test_while_a_run_changes_a_function_others_are_refused_here_and_elsewhere(
+    platform: Control, tmp_path: Path
+) -> None:
+    before = await settings(platform)
+    first = start(platform, tmp_path / "a", 2000, "../state")
+    deadline = time.monotonic() + 20
+    while (await settings(platform))["memory_size"] == before["memory_size"] and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+    here, elsewhere = start(platform, tmp_path / "b", 3, "../state"), start(platform, tmp_path / "c", 3, "state")
+    said = [(await asyncio.to_thread(each.communicate, timeout=30))[1] for each in (here, elsewhere)]
+    assert (here.returncode, elsewhere.returncode) == (1, 1), said
+    assert f"(process {first.pid} on this machine, since " in said[0]
+    assert f'its LOADGEN_HELD_BY is "loadgen run by-config-{time.gmtime().tm_year}' in said[1]
+    for run in ("b", "c"):  # before any load
+        assert json.loads((tmp_path / run / "run" / "summary.json").read_text())["totals"]["planned"] == 0
+    first.send_signal(signal.SIGINT)
+    await asyncio.to_thread(first.communicate, timeout=30)
+    assert (first.returncode, await settings(platform)) == (130, before)
+    assert list(tmp_path.rglob("*.ndjson")) == list(tmp_path.rglob("*.lock")) == []
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+async def test_of_two_runs_of_one_function_at_once_one_is_refused_twenty_times(
+    platform: Control, tmp_path: Path
+) -> None:
+    tried = [
+        await two_at_once(platform, tmp_path / str(number), 0.13 * number, machines=1 + number % 2)
+        for number in range(20)
+    ]
+    assert [codes.count(1) for codes in tried] == [1] * 20, tried
 
 
 async def test_a_size_that_was_set_is_put_back_after_an_interrupt_and_what_is_known_is_reported(

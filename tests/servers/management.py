@@ -105,6 +105,10 @@ class Management:
             await self.after(seen)
         return answer
 
+    def carry_out(self, request: Request) -> None:
+        """Do what a request asks for, without an answer."""
+        self._answer(request, {})
+
     def _answer(self, request: Request, query: dict[str, str]) -> web.Response:
         head, *rest = request.path.partition("?")[0].removeprefix(f"/v2/{PROJECT}/fgs/").split("/")
         body = json.loads(request.body) if request.body else {}
