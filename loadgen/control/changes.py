@@ -222,8 +222,8 @@ async def set_mark(
     if (found := marked(now)) is not None:
         raise HeldError(
             f"{resource.text} is held by another run, whose journal is not on this machine: its {NAME} is "
-            f'"{foreign.quote(found)}". Wait for that run to end. If it was killed, loadgen restore there puts everything '
-            f"back; if that machine is gone, see to the function's settings and remove {NAME} from its environment "
+            f'"{foreign.quote(found)}". Wait for that run to end. If it was killed, loadgen restore there puts '
+            f"everything back; if that machine is gone, see to the function's settings and remove {NAME} from its environment "
             "variables in the console. This run has changed nothing"
         )
     await _make(log, platform, resource, now, {MARK: mark}, patience, hide_in)
@@ -277,8 +277,8 @@ def check_mark(resource: Resource, config: Document, own: Collection[str]) -> No
         )
     if found not in own:
         raise HeldError(
-            f'{resource.text}: another run holds it now: its {NAME} is "{foreign.quote(found)}". This run gives way; wait for '
-            "that one to end"
+            f'{resource.text}: another run holds it now: its {NAME} is "{foreign.quote(found)}". This run gives way; '
+            "wait for that one to end"
         )
 
 

@@ -449,7 +449,7 @@ async def test_the_journal_holds_no_secret_of_the_run_beside_what_is_to_be_put_b
         ) as changes,
     ):
         await changes.config(HELLO, {("memory_size",): 512})
-        (path,) = tmp_path.iterdir()
+        (path,) = tmp_path.glob("*.ndjson")
         assert token not in path.read_text()
         assert "called with ***" in path.read_text()
     assert platform.state() == before

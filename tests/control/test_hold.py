@@ -215,7 +215,7 @@ async def test_a_mark_that_is_another_runs_now_is_left_and_said(platform: Manage
         platform.config |= {"user_data": json.dumps({NAME: "run-2 \x1b[2J"}), "memory_size": 128}
     assert variables(platform) == {NAME: "run-2 \x1b[2J"}
     (note,) = notes
-    assert f"{NAME} was overwritten, by run-2  [2J" in note
+    assert f"{NAME} was overwritten, by run-2 \\x1b[2J" in note
 
 
 async def test_a_run_whose_mark_is_gone_changes_nothing_more(platform: Management, tmp_path: Path) -> None:
