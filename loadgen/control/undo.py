@@ -170,6 +170,7 @@ class _Work:
         self._force = force
         self._patience = patience
         self._until_ns = until_ns
+        self._late_ns: int | None = None
 
     async def put_back(self) -> str | None:
         """Why it is not done; None when it is."""
@@ -177,7 +178,7 @@ class _Work:
         now = await self._read(step.resource)
         if step.seen and not step.returning and any(map(is_mark, step.values)):
             self.notes.extend(_gone(step, now, self._own))
-        late_ns = self._patience.after_ns(self._patience.late_s) if under_way(step, now) else None
+        late_ns = self._late_ns = self._patience.after_ns(self._patience.late_s) if under_way(step, now) else None
         rounds = 0
         while True:
             decision = self._decide(now)
@@ -238,10 +239,15 @@ class _Work:
         return held
 
     def _arrived(self, also: tuple[Edit, ...] = ()) -> None:
+        """Write down that our request is under way no more; but where an older one may be, that one is, still."""
+        if self._late_ns is not None and not also:
+            return
         first, *others = self._step.numbers
         self._log.append(Done(first, also))
         for number in others:
             self._log.append(Done(number))
+        if self._late_ns is not None:
+            self._log.append(Back(self._step.numbers))
 
     async def _anothers(self, now: Document) -> str | None:
         """Why nothing may be written, where another run holds the function."""

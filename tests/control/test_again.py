@@ -157,6 +157,23 @@ async def test_what_a_killed_process_was_putting_back_is_looked_for_too() -> Non
     assert (platform.config, platform.late) == ({"memory_size": 128}, [])
 
 
+async def test_a_restore_that_is_killed_once_it_has_put_back_leaves_the_older_request_to_be_looked_for() -> None:
+    log = Memory(memory(1, 128, 256), Done(1), memory(2, 256, 512))
+    platform, patience = shaky(256)
+    killed = undo(log, platform, patience=replace(patience, sleep=_killed))
+    with pytest.raises(KeyboardInterrupt):
+        await killed
+    assert platform.config == {"memory_size": 128}
+    platform.late.append((round(20e9), {"memory_size": 512}))
+    (undone,) = await undo(log, platform, patience=patience)
+    assert (undone.fault, platform.config, platform.late) == (None, {"memory_size": 128}, [])
+
+
+async def _killed(seconds: float) -> None:
+    if seconds:
+        raise KeyboardInterrupt
+
+
 async def test_a_change_that_was_refused_is_under_way_no_more() -> None:
     from loadgen.control.changes import change
 

@@ -89,7 +89,7 @@ async def test_one_request_in_three_that_fails_in_passing_changes_nothing_of_tha
 
 async def test_after_a_kill_restore_puts_everything_back(control: Control, tmp_path: Path) -> None:
     before = await state(control)
-    # step 90 of 181: everything is changed, and nothing put back yet
+    # step 90 of 175: everything is changed, and nothing put back yet
     arguments = ["-m", "tests.control.victim", control.endpoint, str(tmp_path), "90"]
     victim = subprocess.run([sys.executable, *arguments], capture_output=True, timeout=30, check=False)
     assert victim.returncode == -signal.SIGKILL

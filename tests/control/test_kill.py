@@ -18,7 +18,7 @@ from tests.control.restorer import restore
 from tests.servers.management import Management, Request
 
 ROOT = Path(__file__).parents[2]
-STEPS = 181
+STEPS = 175
 """So many steps does the victim have; at the last one everything is undone already."""
 
 
@@ -87,7 +87,7 @@ async def kill_after(platform: Management, directory: Path, seed: int) -> None:
     assert platform.state() == before
 
 
-@pytest.mark.parametrize("step", range(5, STEPS, 24))
+@pytest.mark.parametrize("step", range(5, STEPS, 22))
 async def test_killed_between_any_two_steps_everything_is_put_back(
     platform: Management, tmp_path: Path, step: int
 ) -> None:
