@@ -223,8 +223,8 @@ async def set_mark(
         raise HeldError(
             f"{resource.text} is held by another run, whose journal is not on this machine: its {NAME} is "
             f'"{foreign.quote(found)}". Wait for that run to end. If it was killed, loadgen restore there puts '
-            f"everything back; if that machine is gone, see to the function's settings and remove {NAME} from its environment "
-            "variables in the console. This run has changed nothing"
+            f"everything back; if that machine is gone, see to the function's settings and remove {NAME} from its "
+            "environment variables in the console. This run has changed nothing"
         )
     await _make(log, platform, resource, now, {MARK: mark}, patience, hide_in)
 

@@ -258,8 +258,8 @@ class _Work:
         if mark is None or mark in self._own:
             return None
         return (
-            f"{self._step.resource.text}: the function is held by another run now ({foreign.quote(mark)}), which may need "
-            "it as it is. Left as it is; put it back once that run has ended"
+            f"{self._step.resource.text}: the function is held by another run now ({foreign.quote(mark)}), which may "
+            "need it as it is. Left as it is; put it back once that run has ended"
         )
 
     async def _read(self, resource: Resource) -> dict[str, Any]:
@@ -322,8 +322,8 @@ def _gone(step: Step, now: Document, own: frozenset[str]) -> Iterator[str]:
         )
     elif mark not in own:
         yield (
-            f"{step.resource.text}: {NAME} was overwritten, by {foreign.quote(mark)}: both runs may have met settings of "
-            "the other"
+            f"{step.resource.text}: {NAME} was overwritten, by {foreign.quote(mark)}: both runs may have met settings "
+            "of the other"
         )
 
 
