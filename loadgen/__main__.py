@@ -1,6 +1,79 @@
-"""``python -m loadgen``."""
+"""``loadgen`` and ``python -m loadgen``: what happens when a command ends before it has begun.
 
-from loadgen.cli import main
+Half a second of imports comes before a command's first line. An exception in the middle of them, such as the
+KeyboardInterrupt that an interrupt becomes, may be lost or turn into any other, so until there is something to clean up
+an interrupt ends the process at once. What has to be finished first is guarded where it is done (``interruptible`` in
+``loadgen.cli.output``, ``loadgen.cli.run``).
+
+A limit of memory shows anywhere: as a MemoryError, a library that cannot be loaded, a process or a thread that cannot
+be started. All of them are one sentence.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+
+INTERRUPTED = 130
+_SHORT = (errno.ENOMEM, errno.EAGAIN)  # of fork: no memory, or as many processes as the user may have
+
+
+def main() -> None:
+    """The command line, on the process's own arguments."""
+    signal.signal(signal.SIGINT, _end)
+    try:
+        from loadgen.cli import main as command
+
+        command(prog_name="loadgen")
+    except Exception as error:
+        if not any(map(_of_a_limit, _chain(error))):
+            raise
+        _say(f"error: the machine or a limit of this process allows no more {_what()}")
+        sys.exit(1)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # while the interpreter ends nobody handles it
+
+
+def _end(number: int, frame: object) -> None:
+    _say("interrupted")
+    os._exit(INTERRUPTED)
+
+
+def _say(text: str) -> None:
+    with suppress(OSError):
+        os.write(2, f"{text}\n".encode())
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what it comes of."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _of_a_limit(error: BaseException) -> bool:
+    return (
+        isinstance(error, MemoryError)
+        or (isinstance(error, OSError) and error.errno in _SHORT)
+        or (isinstance(error, ImportError) and "failed to map segment" in str(error))
+        or (isinstance(error, RuntimeError) and "can't start new thread" in str(error))
+    )
+
+
+def _what() -> str:
+    """Of what there is no more, as far as is known, and what to do."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if soft != resource.RLIM_INFINITY:
+        return f"memory: it may have {soft >> 20:,} MiB (ulimit -v), expected 500 MiB or more. Raise that limit"
+    return "memory, processes or threads. Free some, or raise the limit (ulimit -u, or that of the container)"
+
 
 if __name__ == "__main__":
-    main(prog_name="loadgen")
+    main()

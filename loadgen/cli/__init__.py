@@ -5,6 +5,7 @@ Commands are imported when they are run, so that ``loadgen --help`` costs little
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 from typing import Any
@@ -40,7 +41,7 @@ class LazyGroup(click.Group):
         try:
             return super().main(*args, **extra)
         except OSError as error:
-            if error.filename is not None:
+            if error.filename is not None or error.errno in (errno.ENOMEM, errno.EAGAIN):
                 raise
             output.silence(sys.stdout)
             output.say(f"error: cannot write the output: {error.strerror or error}")

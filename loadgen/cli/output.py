@@ -6,6 +6,7 @@ import codecs
 import errno
 import os
 import shutil
+import signal
 import sys
 from typing import TextIO
 
@@ -21,6 +22,14 @@ def prepare() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="loadgen.plain")
+
+
+def interruptible() -> None:
+    """From here on an interrupt is a KeyboardInterrupt, as there is something to finish or to clean up.
+
+    Before, it ends the process at once, see ``loadgen.__main__``.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def show(text: str) -> str | None:

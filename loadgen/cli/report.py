@@ -29,6 +29,7 @@ def report(run: Path) -> None:
         raise click.UsageError(str(error)) from error
     except ValueError as error:
         raise click.UsageError(f"{run} holds a file that cannot be read: {error}") from error
+    output.interruptible()
     try:
         replace(run / "report.md", markdown(summary).encode())
         replace(run / "report.html", page.encode())

@@ -178,6 +178,7 @@ def _put_back(journal: JournalFile, begun: Begun | None, scenario: Path | None, 
         target = _target(begun, scenario)
     except SystemExit:  # it was said why; other journals may be of other scenarios
         return USAGE
+    output.interruptible()
     undone = asyncio.run(_undo(journal, begun, target, force))
     _tell(undone)
     if all(each.fault is None for each in undone):

@@ -86,17 +86,20 @@ async def embedded(
     """
     setup = Setup(settings, project_id, None if truth is None else str(truth))
     with tempfile.TemporaryFile() as stderr:
-        process = await asyncio.create_subprocess_exec(
-            # -P: a random.py in the directory where loadgen is run is not to be imported in place of Python's
-            sys.executable,
-            "-P",
-            "-m",
-            __name__,
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=stderr,
-            start_new_session=True,
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                # -P: a random.py in the directory where loadgen is run is not to be imported in place of Python's
+                sys.executable,
+                "-P",
+                "-m",
+                __name__,
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=stderr,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise EmulatorError(f"the emulator did not start: {error.strerror or error}") from error
         watching: asyncio.Task[None] | None = None
         try:
             url = await _started(process, setup, stderr)

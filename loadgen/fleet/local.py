@@ -80,6 +80,9 @@ class LocalFleet:
                 self._agents.append(agent)
                 self._readers.append(asyncio.create_task(self._read(plan.agent, agent)))
                 self._tell(agent, plan)
+        except OSError as error:
+            await self._close()
+            raise FleetError(f"an agent could not be started: {error.strerror or error}") from error
         except BaseException:
             await self._close()
             raise

@@ -83,15 +83,23 @@ class RunDirectory:
             )
         try:
             path.mkdir(parents=True, exist_ok=True)
-            probe = path / f".probe-{os.getpid()}"
-            _write(probe, b"loadgen\n")
-            probe.unlink()
-            intervals = (path / INTERVALS).open("xb", buffering=0)
+            directory = cls(path, (path / INTERVALS).open("xb", buffering=0), hide)
+            try:
+                directory._try_to_write()
+            except OSError:
+                directory.discard()
+                raise
         except OSError as error:
             raise RunDirectoryError(
                 f"cannot write a run to {path}: {_cause(error)}; give --out a directory that can be written"
             ) from error
-        return cls(path, intervals, hide)
+        return directory
+
+    def _try_to_write(self) -> None:
+        """Raises OSError where the disk takes nothing, which a file can be made on all the same."""
+        _write_all(self._intervals, b"loadgen\n")
+        os.fsync(self._intervals.fileno())
+        self._intervals.truncate(0)
 
     def discard(self) -> None:
         """Remove what was written, for a run that did not begin; the directory too unless it holds something else."""
@@ -181,13 +189,13 @@ class RunDirectory:
 def replace(path: Path, data: bytes) -> None:
     """Write a file so that a crash leaves either what was there before or all of ``data``.
 
-    Raises OSError; the temporary file is then removed.
+    Raises OSError; the temporary file is then removed, as after an interrupt.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         _write(temporary, data)
         temporary.replace(path)
-    except OSError:
+    except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
