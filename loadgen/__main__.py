@@ -33,7 +33,7 @@ def main() -> None:
     except Exception as error:
         if not any(map(_of_a_limit, _chain(error))):
             raise
-        _say(f"error: the machine or a limit of this process allows no more {_what()}")
+        _say(f"error: {_what()}")
         sys.exit(1)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # while the interpreter ends nobody handles it
@@ -71,8 +71,8 @@ def _what() -> str:
     """Of what there is no more, as far as is known, and what to do."""
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     if soft != resource.RLIM_INFINITY:
-        return f"memory: it may have {soft >> 20:,} MiB (ulimit -v), expected 500 MiB or more. Raise that limit"
-    return "memory, processes or threads. Free some, or raise the limit (ulimit -u, or that of the container)"
+        return f"no more memory: this process may have {soft >> 20:,} MiB, expected 500. Raise the limit (ulimit -v)"
+    return "no more memory, processes or threads to be had. Free some, or raise the limit (of the container, ulimit -u)"
 
 
 if __name__ == "__main__":
