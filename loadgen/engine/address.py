@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
+import stat
+from pathlib import Path
 
 from loadgen.functiongraph.request import Origin
 from loadgen.scenario.model import Tls
+
+LARGEST_CA = 16 * 2**20
+"""Bytes of a CA file; those of operating systems, which hold every authority there is, have some 300 KB."""
 
 
 class AddressError(Exception):
@@ -42,12 +48,23 @@ async def resolve(origin: Origin) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
+def _check_file(ca: str | None) -> None:
+    """Raises OSError for what OpenSSL would read without end: a device, or what is far too large."""
+    if ca is not None:
+        found = Path(ca).stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "expected a regular file")
+        if found.st_size > LARGEST_CA:
+            raise OSError(errno.EFBIG, f"it is larger than {LARGEST_CA >> 20} MiB")
+
+
 def tls_context(tls: Tls) -> ssl.SSLContext:
     """How the server's certificate is checked, the same on every Python; raises AddressError for an unusable CA file.
 
     See docs/decisions/011-one-strictness-for-certificates.md.
     """
     try:
+        _check_file(tls.ca)
         context = ssl.create_default_context(cafile=tls.ca)
     except OSError as error:  # ssl.SSLError is one
         raise AddressError(

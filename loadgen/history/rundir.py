@@ -33,6 +33,10 @@ SAMPLES = "samples.ndjson.gz"
 TRUTH = "truth.ndjson"
 KNOWN = (SCENARIO, ENVIRONMENT, SUMMARY, INTERVALS, SAMPLES, "report.md", "report.html", "junit.xml", TRUTH)
 """Every file a run may leave."""
+LARGEST_SUMMARY = 64 * 2**20
+"""Bytes of a summary.json that is read."""
+LONGEST_LINE = 2**20
+"""Bytes of a line of intervals.hlog that is read: a packed histogram has some kilobytes."""
 
 
 class RunDirectoryError(Exception):
@@ -212,7 +216,8 @@ def read_summary(path: Path) -> Summary:
     Raises RunDirectoryError when there is none or it is not of this version.
     """
     try:
-        text = (path / SUMMARY).read_bytes()
+        with (path / SUMMARY).open("rb") as file:
+            text = file.read(LARGEST_SUMMARY + 1)
     except OSError as error:
         if not path.is_dir():
             raise RunDirectoryError(f"{path} is not a directory; expected one that `loadgen run` wrote") from error
@@ -221,6 +226,8 @@ def read_summary(path: Path) -> Summary:
         raise RunDirectoryError(
             f"{path} is not the directory of a finished run: cannot read {SUMMARY}: {_cause(error)}{hint}"
         ) from error
+    if len(text) > LARGEST_SUMMARY:
+        raise RunDirectoryError(f"{path / SUMMARY} is larger than {LARGEST_SUMMARY >> 20} MiB, as no summary is")
     try:
         return summary.decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -237,7 +244,9 @@ def read_intervals(path: Path) -> Iterator[str]:
     """
     try:
         with (path / INTERVALS).open("rb") as file:
-            for line in file:
+            while line := file.readline(LONGEST_LINE + 1):
+                if len(line) > LONGEST_LINE:
+                    raise RunDirectoryError(f"{path / INTERVALS} has a line of more than {LONGEST_LINE >> 20} MiB")
                 yield line.decode()
     except FileNotFoundError:
         return

@@ -20,6 +20,9 @@ from loadgen.scenario.template import Encode
 
 Row = dict[str, object]
 
+LARGEST = 256 * 2**20
+"""Bytes of a feeder, or of an event in a file of its own, that are read."""
+
 _MASK = (1 << 64) - 1
 
 
@@ -89,13 +92,17 @@ def _hold(row: Row, need: Need, path: Path, line: int) -> None:
 def read_text(path: Path) -> str:
     """The text of a UTF-8 file, with or without byte order mark.
 
-    Raises ScenarioError when the file cannot be read or decoded.
+    Raises ScenarioError when the file cannot be read or decoded, or is larger than ``LARGEST``.
     """
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read(LARGEST + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ScenarioError([Fault(Place(str(path)), (), f"cannot read this file: {reason}")]) from error
+    if len(raw) > LARGEST:
+        message = f"the file holds more than {LARGEST >> 20} MiB, expected at most that: every agent holds all of it"
+        raise ScenarioError([Fault(Place(str(path)), (), message)])
     return decoded(raw, path.name)
 
 

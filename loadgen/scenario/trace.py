@@ -32,6 +32,7 @@ from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from random import Random
+from typing import TextIO
 
 from msgspec import Struct
 
@@ -46,6 +47,10 @@ _KEYS_2019 = ("HashOwner", "HashApp", "HashFunction", "Trigger")
 _KEYS_2021 = ("app", "func", "end_timestamp", "duration")
 _KEYS_COUNTS = ("day", "time")
 _KEYS_REQUESTS = ("time_frontend", "funcName", "totalCost_frontend")
+
+
+LONGEST_LINE = 2**20
+"""Characters of a line: those of the widest layout, a column for each minute of a day, have some ten thousand."""
 
 
 class Wanted(Struct, frozen=True):
@@ -82,7 +87,7 @@ def read_trace(path: Path, wanted: Wanted) -> Trace:
     reader = _Reader(path, wanted)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader.read(csv.reader(file, strict=True))
+            reader.read(csv.reader(_lines(file), strict=True))
     except OSError as error:
         raise ScenarioError([Fault(Place(str(path)), (), f"cannot read this file: {error.strerror}")]) from error
     except UnicodeDecodeError as error:
@@ -90,6 +95,13 @@ def read_trace(path: Path, wanted: Wanted) -> Trace:
     except csv.Error as error:
         raise reader.fault(f"this is not CSV: {error}") from error
     return reader.trace()
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    while line := file.readline(LONGEST_LINE + 1):
+        if len(line) > LONGEST_LINE:
+            raise csv.Error(f"a line has more than {LONGEST_LINE:,} characters")
+        yield line
 
 
 class _Reader:
