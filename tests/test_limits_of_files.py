@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -103,3 +104,13 @@ async def test_a_frame_of_four_gigabytes_is_not_waited_for(size: int) -> None:
 
 def test_the_longest_line_of_a_trace_is_wider_than_any_layout() -> None:
     assert trace.LONGEST_LINE > 1440 * 20
+
+
+def test_every_limit_that_is_documented_names_the_tests_that_exceed_it() -> None:
+    root = Path(__file__).parents[1]
+    rows = [
+        row for row in (root / "docs" / "limits.md").read_text().splitlines() if row.count("|") > 4 and "**" not in row
+    ]
+    named = {name for row in rows for name in re.findall(r"tests/[\w/]+\.py", row)}
+    assert len(rows) > 35
+    assert {name for name in named if not (root / name).exists()} == set()
