@@ -13,6 +13,7 @@ import pytest
 
 from loadgen.engine import address, messages
 from loadgen.engine.address import AddressError, tls_context
+from loadgen.fleet.local import _end_of
 from loadgen.history import rundir
 from loadgen.history.rundir import RunDirectoryError, read_intervals, read_summary
 from loadgen.scenario import feeder, trace
@@ -100,6 +101,13 @@ async def test_a_frame_of_four_gigabytes_is_not_waited_for(size: int) -> None:
     stream.feed_data(size.to_bytes(4, "big") + b"x" * 1000)
     with pytest.raises(msgspec.DecodeError, match="expected at most 268,435,456"):
         await messages.read_body(stream)
+
+
+async def test_of_what_an_agent_says_on_stderr_the_end_is_kept() -> None:
+    stream = asyncio.StreamReader()
+    stream.feed_data(b"x" * MIB + b"the last words")
+    stream.feed_eof()
+    assert await _end_of(stream) == b"x" * 1986 + b"the last words"
 
 
 def test_the_longest_line_of_a_trace_is_wider_than_any_layout() -> None:
