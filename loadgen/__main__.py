@@ -11,21 +11,38 @@ be started. All of them are one sentence.
 
 from __future__ import annotations
 
-import errno
 import os
-import resource
-import signal
-import sys
-from collections.abc import Iterator
-from contextlib import suppress
+
+# what the module signal is made of; that one takes milliseconds to import
+from _signal import SIG_DFL, SIGINT, signal  # type: ignore[import-not-found]
 
 INTERRUPTED = 130
+
+
+def _end(number: int, frame: object) -> None:
+    _say("interrupted")
+    os._exit(INTERRUPTED)
+
+
+def _say(text: str) -> None:
+    try:  # noqa: SIM105 - no import before the interrupt is handled
+        os.write(2, f"{text}\n".encode())
+    except OSError:  # nobody hears it
+        pass
+
+
+signal(SIGINT, _end)
+
+import errno  # noqa: E402 - the rest can be interrupted
+import resource  # noqa: E402
+import sys  # noqa: E402
+from collections.abc import Iterator  # noqa: E402
+
 _SHORT = (errno.ENOMEM, errno.EAGAIN)  # of fork: no memory, or as many processes as the user may have
 
 
 def main() -> None:
     """The command line, on the process's own arguments."""
-    signal.signal(signal.SIGINT, _end)
     try:
         from loadgen.cli import main as command
 
@@ -36,17 +53,7 @@ def main() -> None:
         _say(f"error: {_what()}")
         sys.exit(1)
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # while the interpreter ends nobody handles it
-
-
-def _end(number: int, frame: object) -> None:
-    _say("interrupted")
-    os._exit(INTERRUPTED)
-
-
-def _say(text: str) -> None:
-    with suppress(OSError):
-        os.write(2, f"{text}\n".encode())
+        signal(SIGINT, SIG_DFL)  # while the interpreter ends nobody handles it
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
