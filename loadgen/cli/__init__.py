@@ -5,6 +5,7 @@ Commands are imported when they are run, so that ``loadgen --help`` costs little
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 from typing import Any
@@ -40,9 +41,8 @@ class LazyGroup(click.Group):
         try:
             return super().main(*args, **extra)
         except OSError as error:
-            if error.filename is not None:
-                output.say(f"error: {error.filename}: {error.strerror}")
-                sys.exit(1)
+            if error.filename is not None or error.errno in (errno.ENOMEM, errno.EAGAIN):
+                raise
             output.silence(sys.stdout)
             output.say(f"error: cannot write the output: {error.strerror or error}")
             sys.exit(1)

@@ -53,6 +53,7 @@ def _calibrate(directory: Path) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         output.say("calibrating: 1,000 invocations a second of a target that does nothing, then one worker; 15 s")
+        output.interruptible()
         store(asyncio.run(calibrate()), directory)
     except CalibrationError as error:
         output.say(f"error: {error}")

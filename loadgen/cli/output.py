@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from typing import TextIO
@@ -28,6 +29,14 @@ def prepare() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="loadgen.plain")
+
+
+def interruptible() -> None:
+    """From here on an interrupt is a KeyboardInterrupt, as there is something to finish or to clean up.
+
+    Before, it ends the process at once, see ``loadgen.__main__``.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def hide(secrets: Callable[[str], str]) -> None:

@@ -33,6 +33,7 @@ def report(run: Path) -> None:
     except (ValueError, ArithmeticError, LookupError) as error:
         why = foreign.unquoted(str(error))
         raise click.UsageError(f"{run} holds a file with something that no loadgen writes: {why}") from error
+    output.interruptible()
     try:
         replace(run / "report.md", text.encode())
         replace(run / "report.html", page.encode())

@@ -188,6 +188,7 @@ def _put_back(journal: JournalFile, begun: Begun | None, scenario: Path | None, 
         target = _target(begun, scenario)
     except SystemExit:  # it was said why; other journals may be of other scenarios
         return USAGE
+    output.interruptible()
     undone = asyncio.run(put_back(journal, begun, target, force=force))
     _tell(undone)
     if all(each.fault is None for each in undone):

@@ -74,6 +74,7 @@ def run(
     from loadgen.cli.confirm import confirm_invocations, never_asks
     from loadgen.cli.credentials import with_credentials
     from loadgen.cli.restore import say_what_is_left
+    from loadgen.experiments import runner  # noqa: F401 - half a second, in which an interrupt need not wait
     from loadgen.history.rundir import RunDirectory, RunDirectoryError, default_path
     from loadgen.measure.summary import texts
     from loadgen.scenario.secret import Secrets
@@ -90,10 +91,13 @@ def run(
         confirm_invocations(loaded.scenario)
     secrets = Secrets(loaded.scenario.target, loaded.fed_secrets)
     output.hide(secrets.hide)
+    # from the first file on a signal waits until the run can hear it, and end in good order
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         path = out or default_path(secrets.hide(loaded.scenario.name), datetime.now(UTC))
         directory = RunDirectory.create(path, secrets.hide)
     except RunDirectoryError as error:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         raise click.UsageError(str(error)) from error
     if not quiet:
         for name in sorted({name.lower() for name in _PROXIES if os.environ.get(name)}):
@@ -221,6 +225,7 @@ async def _drive(
     for number in _SIGNALS:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
             loop.add_signal_handler(number, runner.interrupt)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     try:
         return await runner.run()
     finally:

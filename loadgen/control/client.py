@@ -32,8 +32,9 @@ from msgspec.structs import replace
 from yarl import URL
 
 from loadgen import __version__
+from loadgen.control.answer import ASK_PLAIN, AnswerError, whole
 from loadgen.control.authorization import Authorization, Nobody
-from loadgen.control.document import Document
+from loadgen.control.document import DEEPEST, Document, too_deep
 from loadgen.control.fault import ControlError, certificate_fault, refused, unanswered
 from loadgen.control.journal import Kind, Resource
 from loadgen.functiongraph.envelope import error_body
@@ -99,7 +100,9 @@ class Control:
             connector=aiohttp.TCPConnector(ssl=True if self._tls is None else self._tls, force_close=True),
             timeout=aiohttp.ClientTimeout(total=TOTAL_S, sock_connect=CONNECT_S),
             cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+            skip_auto_headers=("User-Agent", "Accept", "Content-Type"),
+            headers=ASK_PLAIN,
+            auto_decompress=False,
             middlewares=(_never_again,),
         )
         return self
@@ -262,14 +265,16 @@ class Control:
     ) -> dict[str, Any]:
         answer = await self._exchange(method, path, body, query)
         try:
-            return msgspec.json.decode(answer, type=dict[str, Any])
+            said = msgspec.json.decode(answer, type=dict[str, Any])
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            if method != "GET":  # it is carried out, whatever the answer says; reading it back tells
-                return {}
-            raise ControlError(
-                f"{method} {path} at {self.endpoint}: got an answer that is no JSON object ({error}). "
-                "Check that the endpoint is FunctionGraph's"
-            ) from error
+            why = f"that is no JSON object ({error})"
+        else:
+            if not too_deep(said):
+                return said
+            why = f"whose JSON is nested more than {DEEPEST} deep"
+        if method != "GET":  # it is carried out, whatever the answer says; reading it back tells
+            return {}
+        raise _not_ours(f"{method} {path} at {self.endpoint}", why)
 
     async def _exchange(
         self, method: str, path: str, body: Document | None = None, query: Mapping[str, str] | None = None
@@ -302,8 +307,14 @@ class Control:
             headers={**headers, **authorising},
             allow_redirects=False,
         ) as response:
-            answer = await response.read()
-            if response.status // 100 == 2:
+            success = response.status // 100 == 2
+            try:
+                answer = await whole(response)
+            except AnswerError as error:
+                if success and method == "GET":
+                    raise _not_ours(what, f"that cannot be read: {error}") from error
+                answer = b""  # the status says enough
+            if success:
                 return answer
             said = error_body(answer)
             secrets = tuple(sorted(authorising.values(), key=len, reverse=True))
@@ -335,6 +346,11 @@ async def _never_again(request: aiohttp.ClientRequest, send: aiohttp.ClientHandl
 
 class _BrokenError(aiohttp.ClientConnectionError):
     """The connection broke after the request was sent, or while it was."""
+
+
+def _not_ours(what: str, why: str) -> ControlError:
+    """The error for an answer that the management API would not give."""
+    return ControlError(f"{what}: got an answer {why}. Check that the endpoint is FunctionGraph's")
 
 
 def _why(error: aiohttp.ClientError) -> str:

@@ -24,6 +24,9 @@ from loadgen.scenario.substitution import MASK
 Path = tuple[str, ...]
 Document = Mapping[str, Any]
 
+DEEPEST = 48
+"""Levels of objects and lists in a document; those of the API have five or six."""
+
 OWN_PREFIX = "LOADGEN_"
 _ENVIRONMENT = ("user_data", "encrypted_user_data")
 
@@ -38,6 +41,16 @@ class Edit(Struct, frozen=True):
     path: Path
     before: Any = UNSET
     after: Any = UNSET
+
+
+def too_deep(value: Any, levels: int = DEEPEST) -> bool:
+    """Whether more than so many objects and lists are within each other; nothing else here takes such a value."""
+    level = [value]
+    for _ in range(levels + 1):
+        level = [inner for each in level if isinstance(each, Mapping | list) for inner in _inner(each)]
+        if not level:
+            return False
+    return True
 
 
 def at(document: Document, path: Path) -> Any:
@@ -162,12 +175,18 @@ def _inside(held: Any, rest: Path, value: Any, path: Path) -> Any:
     )
 
 
+def _inner(value: Mapping[str, Any] | list[Any]) -> Iterable[Any]:
+    return value.values() if isinstance(value, Mapping) else value
+
+
 def _fields(value: Any) -> Mapping[str, Any] | None:
     """The fields of an object, or of the JSON text of one."""
     if isinstance(value, str) and value.lstrip()[:1] == "{":
         try:
             value = json.loads(value)
         except (ValueError, RecursionError):
+            return None
+        if too_deep(value):
             return None
     return value if isinstance(value, Mapping) else None
 

@@ -15,6 +15,7 @@ import aiohttp
 from yarl import URL
 
 from loadgen import __version__
+from loadgen.control.answer import ASK_PLAIN, AnswerError, whole
 from loadgen.control.fault import certificate_fault
 from loadgen.engine.clock import Clock, monotonic_ns
 from loadgen.functiongraph.token import LONGEST, PATH, IamError, Token, agency_request, password_request, read
@@ -35,7 +36,12 @@ async def obtain(iam: IamAuth, tls: ssl.SSLContext | None) -> Token:
         timeout=aiohttp.ClientTimeout(total=_TOTAL_S, sock_connect=_CONNECT_S),
         cookie_jar=aiohttp.DummyCookieJar(),
         max_field_size=2 * LONGEST,
-        headers={"Content-Type": "application/json;charset=utf8", "User-Agent": f"loadgen/{__version__}"},
+        headers={
+            "Content-Type": "application/json;charset=utf8",
+            "User-Agent": f"loadgen/{__version__}",
+            **ASK_PLAIN,
+        },
+        auto_decompress=False,
     ) as session:
         token = await _ask(session, iam, password_request(iam), {})
         if iam.agency is None:
@@ -47,7 +53,7 @@ async def _ask(session: aiohttp.ClientSession, iam: IamAuth, body: bytes, header
     url = URL(iam.url + PATH, encoded=True)
     try:
         async with session.post(url, data=body, headers=headers, allow_redirects=False) as answer:
-            return read(answer.status, answer.headers, await answer.read(), iam)
+            return read(answer.status, answer.headers, await _body(answer, iam), iam)
     except TimeoutError as error:
         raise _unanswered(iam, f"nothing within {_TOTAL_S:g} s") from error
     except aiohttp.ClientConnectorCertificateError as error:
@@ -57,6 +63,15 @@ async def _ask(session: aiohttp.ClientSession, iam: IamAuth, body: bytes, header
         raise _unanswered(iam, error.strerror or "no connection") from error
     except aiohttp.ClientError as error:
         raise _unanswered(iam, type(error).__name__) from error
+
+
+async def _body(answer: aiohttp.ClientResponse, iam: IamAuth) -> bytes:
+    try:
+        return await whole(answer)
+    except AnswerError as error:
+        if answer.status != 201:
+            return b""  # the status says enough
+        raise IamError(f"cannot read the answer of {iam.url}: {error}. Check that it is IAM", final=True) from error
 
 
 def _unanswered(iam: IamAuth, why: str) -> IamError:

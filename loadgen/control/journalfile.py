@@ -32,6 +32,8 @@ DIRECTORY = "journal"
 """Below the directory of the user's in which loadgen keeps what outlives a run."""
 SUFFIX = ".ndjson"
 DAMAGED = ".damaged"
+LARGEST = 256 * 2**20
+"""Bytes of a journal that is read: some fifty thousand changes."""
 _PATIENCE_S = 1.0
 """How long to wait for another process that only looks whether the journal is somebody's."""
 
@@ -206,6 +208,8 @@ def _unlike_a_journal(found: os.stat_result) -> str | None:
             f"it belongs to user {found.st_uid}, not to you, user {os.getuid()}, and what it says would be done in "
             "your name. Have its owner restore it, or move it elsewhere"
         )
+    if found.st_size > LARGEST:
+        return f"it has {found.st_size:,} bytes, and at most {LARGEST:,} are read. Move it elsewhere, and look at it"
     return None
 
 

@@ -18,7 +18,7 @@ import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -72,33 +72,51 @@ def run(
 
 
 @asynccontextmanager
-async def embedded(settings: Emulator | None, project_id: str, truth: Path | None) -> AsyncIterator[str]:
+async def embedded(
+    settings: Emulator | None,
+    project_id: str,
+    truth: Path | None,
+    died: Callable[[EmulatorError], None] = lambda error: None,
+) -> AsyncIterator[str]:
     """An emulator in a process of its own, for as long as the context lasts; gives its origin.
 
     ``settings`` are as in Setup. ``truth`` is the file of its truth log, complete when the context ends. A Ctrl-C at
-    the terminal does not reach the emulator: whoever is interrupted decides when to stop it. Raises EmulatorError when
-    it does not start, and at the end of the context when it ended before it was told to.
+    the terminal does not reach the emulator: whoever is interrupted decides when to stop it. ``died`` is told as soon
+    as it has ended before it was told to. Raises EmulatorError when it does not start, and at the end of the context,
+    whatever else ended that, when it ended before. One that is suspended is not told from one that is slow.
     """
     setup = Setup(settings, project_id, None if truth is None else str(truth))
     with tempfile.TemporaryFile() as stderr:
-        process = await asyncio.create_subprocess_exec(
-            # -P: a random.py in the directory where loadgen is run is not to be imported in place of Python's
-            sys.executable,
-            "-P",
-            "-m",
-            __name__,
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=stderr,
-            start_new_session=True,
-            env=child_environment(os.environ),
-        )
         try:
-            yield await _started(process, setup, stderr)
-            if process.returncode is not None:
-                raise EmulatorError(f"the emulator ended on its own: {_last_words(process.returncode, stderr)}")
+            process = await asyncio.create_subprocess_exec(
+                # -P: a random.py in the directory where loadgen is run is not to be imported in place of Python's
+                sys.executable,
+                "-P",
+                "-m",
+                __name__,
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=stderr,
+                start_new_session=True,
+                env=child_environment(os.environ),
+            )
+        except OSError as error:
+            raise EmulatorError(f"the emulator did not start: {error.strerror or error}") from error
+        watching: asyncio.Task[None] | None = None
+        try:
+            url = await _started(process, setup, stderr)
+            watching = asyncio.create_task(_watch(process, stderr, died))
+            yield url
         finally:
-            await _stop(process)
+            if watching is not None:
+                watching.cancel()
+                with suppress(asyncio.CancelledError):
+                    await watching
+            ended = process.returncode is not None
+            unforced = await _stop(process)
+            # whoever noticed its death by a broken connection was here before its exit code
+            if watching is not None and (ended or (unforced and process.returncode)):
+                raise _on_its_own(process, stderr)
 
 
 async def _serve_until_stopped(
@@ -156,18 +174,31 @@ async def _started(process: Process, setup: Setup, stderr: BinaryIO) -> str:
     raise EmulatorError(f"the emulator did not start: {_last_words(code, stderr)}")
 
 
-async def _stop(process: Process) -> None:
-    """End the process: by the end of its stdin, or else by signals."""
+async def _watch(process: Process, stderr: BinaryIO, died: Callable[[EmulatorError], None]) -> None:
+    await process.wait()
+    died(_on_its_own(process, stderr))
+
+
+def _on_its_own(process: Process, stderr: BinaryIO) -> EmulatorError:
+    assert process.returncode is not None
+    return EmulatorError(f"the emulator ended on its own: {_last_words(process.returncode, stderr)}")
+
+
+async def _stop(process: Process) -> bool:
+    """End the process: by the end of its stdin, or else by signals; whether the former was enough."""
     assert process.stdin is not None
     process.stdin.close()
+    unforced = True
     for insist in (process.terminate, process.kill):
         try:
             async with asyncio.timeout(STOP_TIMEOUT_S):
                 await process.wait()
-                return
+                return unforced
         except TimeoutError:
             insist()
+            unforced = False
     await process.wait()
+    return unforced
 
 
 def _last_words(code: int, stderr: BinaryIO) -> str:

@@ -105,20 +105,28 @@ class TruthLog:
         """Raises EmulatorError when the file cannot be opened."""
         self._path = path
         self._file: BinaryIO | None = None
+        self._failed: OSError | None = None
         if path is not None:
             with self._naming_the_file():
                 fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
                 self._file = os.fdopen(fd, "wb", 1 << 20)
 
     def write(self, call: Admitted | Rejected) -> None:
-        """Add a line, in memory or in the file. A line that cannot be written makes the next `flush` raise, too."""
+        """Add a line, in memory or in the file. A line that cannot be written makes the next `flush` raise."""
         if self._file is not None:
-            self._file.write(truth_line(call))
+            try:
+                self._file.write(truth_line(call))
+            except (
+                OSError
+            ) as error:  # the call is answered as it was decided; that it is not in the log ends everything
+                self._failed = error
 
     def flush(self) -> None:
         """Hand everything written to the operating system. Raises EmulatorError."""
         if self._file is not None:
             with self._naming_the_file():
+                if self._failed is not None:
+                    raise self._failed
                 self._file.flush()
 
     def __enter__(self) -> TruthLog:

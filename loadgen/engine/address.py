@@ -10,6 +10,9 @@ from loadgen.functiongraph.request import Origin
 from loadgen.scenario import file
 from loadgen.scenario.model import Tls
 
+LARGEST_CA = 16 * 2**20
+"""Bytes of a CA file; those of operating systems, which hold every authority there is, have some 300 KB."""
+
 
 class AddressError(Exception):
     """The target cannot be reached as written; the message says what to do."""
@@ -50,7 +53,7 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
     """
     try:
         if tls.ca is not None:
-            file.opened(tls.ca).close()  # else a pipe would be waited for
+            file.read(tls.ca, LARGEST_CA)  # a pipe or a device would be read without end
         context = ssl.create_default_context(cafile=tls.ca)
     except OSError as error:  # ssl.SSLError is one
         raise AddressError(

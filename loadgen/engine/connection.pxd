@@ -3,11 +3,12 @@ cimport cython
 from loadgen.engine.quick cimport Quick
 
 cdef class Wire:
-    cdef public object loop, connect, clock, address, timeout, classify, counts, view
+    cdef public object loop, connect, clock, address, timeout, classify, counts, view, pieces
     cdef public Quick quick
     cdef public bint fresh
     cdef object _names
     cdef Py_ssize_t _keep
+    cdef object _most
     cdef bint _bodiless
 
 cdef class Connection:
@@ -20,6 +21,7 @@ cdef class Connection:
 
     @cython.locals(now=cython.longlong, invoker=HttpInvoker, quick=Quick)
     cpdef object buffer_updated(self, Py_ssize_t nbytes)
+    cdef object _give_way(self)
     cdef object _answered(self, HttpInvoker invoker, long long now_ns, object response)
 
 cdef class HttpInvoker:

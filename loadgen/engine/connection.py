@@ -8,6 +8,10 @@ Reads go into one buffer shared by all connections of an agent. That is safe bec
 fills it and reports the bytes without running anything in between, and it makes an idle connection cost nothing but
 its objects. A ``BufferedProtocol`` matters most under TLS, where uvloop otherwise allocates 256 KiB for each read.
 
+An event loop reads from a socket for as long as it is full, so a server that sends without end could keep it from all
+else. Hence a read that fills the buffer and is no whole answer is a connection's last in that turn of the loop, and
+where each byte may be work, as in chunks, the buffer is smaller from then on.
+
 Timeouts cost one timer per worker, not per invocation: a timer that rings early for the invocation under way is set
 again for what is left.
 """
@@ -33,6 +37,8 @@ from loadgen.measure.interval import Connections
 from loadgen.scenario.model import Timeout
 
 READ_BUFFER = 256 * 1024
+READ_PIECES = 16 * 1024
+"""What is read at once where it may be tiny pieces: of chunks of one byte, some 5 ms of work."""
 
 Classify = Callable[[Response], Facts]
 
@@ -51,6 +57,7 @@ class Wire:
         *,
         wanted: frozenset[bytes],
         keep: int,
+        most: int | None = None,
         classify: Classify,
         fresh: bool,
         bodiless: bool,
@@ -66,14 +73,16 @@ class Wire:
         self.fresh = fresh
         self.counts = Connections()
         self.view = memoryview(bytearray(READ_BUFFER))
+        self.pieces = self.view[:READ_PIECES]
         self.quick = quick(self.view) if quick is not None else None
         self._names = HeaderNames(wanted)
         self._keep = keep
+        self._most = most
         self._bodiless = bodiless
 
     def reader(self) -> ResponseReader:
         """A reader for a new connection."""
-        return ResponseReader(self._names, self._keep, bodiless=self._bodiless)
+        return ResponseReader(self._names, self._keep, most=self._most, bodiless=self._bodiless)
 
 
 class Connection:
@@ -128,9 +137,22 @@ class Connection:
         self._midway = response is None
         if response is None:
             invoker.reading = True
+            if nbytes == len(self._view):
+                self._give_way()
+            if self._read.laborious:
+                self._view = self._wire.pieces
         else:
             self.used = True
             self._answered(invoker, now, response)
+
+    def _give_way(self) -> None:
+        """Read no more in this turn of the loop."""
+        self.transport.pause_reading()
+        self._wire.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        if self.open:
+            self.transport.resume_reading()
 
     def _answered(self, invoker: HttpInvoker, now_ns: int, response: Response) -> None:
         invoker.answered(now_ns, self._wire.classify(response), response.body, response.reusable)

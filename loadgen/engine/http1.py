@@ -9,6 +9,9 @@ both cases nobody can know where the next response begins. And lines end in CRLF
 as it is seen, since what it is part of can never become a response, and the server may be waiting for us.
 
 Whether bytes arrive at once or one by one changes not what they mean, and what they cost by a constant factor only.
+Everything that a server could send without end has a limit, so that neither memory nor the work for one read depends on
+what it sends: heads, header lines, headers that are read, interim responses, lines between chunks, trailers, and bodies
+as far as the caller says.
 
 Source: RFC 9110 §8.6, §15 and RFC 9112 §4–§7, §9.3.
 """
@@ -22,9 +25,25 @@ from msgspec import Struct
 MAX_HEAD = 256 * 1024
 """Largest head accepted; the platform's gateway allows 128 KB of headers."""
 
+MAX_LINES = 1024
+"""Most lines of a head, and most trailers; servers and proxies commonly take 100."""
+
+MAX_VALUE = 32 * 1024
+"""Longest value of a header that is read; the platform's gateway allows no longer one."""
+
+MAX_REPEATS = 64
+"""How often a header that is read may come at most: every hop may add one."""
+
+MAX_INTERIM = 100
+"""Most interim responses before one that counts; all together are at most ``MAX_HEAD`` long.
+
+A server that says every ten seconds that it is still at work sends 90 in the 15 minutes of the longest call.
+"""
+
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?")
+_CHUNK = re.compile(_CHUNK_SIZE.pattern + rb"\r\n")
 _TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\x00-\x08\x0a-\x1f\x7f]*")
 _CONTROLS = bytes([*range(9), *range(10, 32), 127])  # no header may hold them. Source: RFC 9110 §5.5
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [^\x00-\x08\x0a-\x1f\x7f]*)?")
@@ -79,8 +98,8 @@ class HeaderNames(dict[bytes, bytes]):
 class ResponseReader:
     """Reads one response after another from a connection.
 
-    ``names`` gives the wanted headers; ``keep`` is how much of a body is kept. ``bodiless`` is for answers to HEAD,
-    which have none whatever their headers say.
+    ``names`` gives the wanted headers; ``keep`` is how much of a body is kept, and ``most`` how long one may be, None
+    for any length. ``bodiless`` is for answers to HEAD, which have none whatever their headers say.
     """
 
     __slots__ = (
@@ -89,34 +108,45 @@ class ResponseReader:
         "_head",
         "_http11",
         "_interim",
+        "_interim_bytes",
         "_keep",
         "_left",
+        "_most",
         "_names",
         "_pending",
+        "_room",
         "_state",
         "_status",
         "_status_line",
         "_trailer_bytes",
+        "_trailers",
     )
 
-    def __init__(self, names: HeaderNames, keep: int, *, bodiless: bool = False) -> None:
+    def __init__(self, names: HeaderNames, keep: int, *, most: int | None = None, bodiless: bool = False) -> None:
         self._names = names
         self._keep = keep
+        self._most = 1 << 62 if most is None else most
         self._bodiless = bodiless
         # the last one seen: usually the next one too; at first one that no line can be
         self._status_line, self._status, self._http11 = b"\r\n", 0, False
         self._pending = bytearray()  # an unfinished head, or line between chunks
-        self._interim = False
+        self._interim = self._interim_bytes = 0
         self._state = _HEAD
         self._head: tuple[int, dict[bytes, bytes], bool] = (0, {}, False)
         self._body = bytearray()
         self._left = 0
-        self._trailer_bytes = 0
+        self._room = 0  # what the chunks to come, or the rest until the end, may still hold
+        self._trailer_bytes = self._trailers = 0
 
     @property
     def idle(self) -> bool:
         """Whether no byte of a response, interim ones included, has been read since the last complete one."""
         return self._state is _HEAD and not self._pending and not self._interim
+
+    @property
+    def laborious(self) -> bool:
+        """Whether what comes next may be tiny pieces, each of which is work."""
+        return self._state >= _CHUNK_HEAD
 
     def feed(self, data: bytes) -> Response | None:
         """Read more bytes; the response when it is complete.
@@ -153,13 +183,16 @@ class ResponseReader:
             and headers.get(b"connection", b"keep-alive") == b"keep-alive"
             and b"transfer-encoding" not in headers
             and not self._bodiless
+            and size <= self._most
         ):
             if seen:
                 self._pending = bytearray()
-            self._interim = False
+            self._interim = self._interim_bytes = 0
             body = data[end + 4 :]
             return Response(status, headers, body if size <= self._keep else body[: self._keep], True)
         self._pending = bytearray()
+        if status < 200:
+            return self._pass_over(status, data, end)
         return self._begin_body(status, headers, http11, data[end + 4 :])
 
     def end(self) -> Response | None:
@@ -184,6 +217,8 @@ class ResponseReader:
         if len(head) > MAX_HEAD:
             raise ProtocolError("head_too_large", head)
         lines = head.split(b"\r\n")
+        if len(lines) > MAX_LINES:
+            raise ProtocolError("head_too_large", head)
         if lines[0] != self._status_line:
             self._learn_status_line(lines[0])
         if len(head) - len(head.translate(None, _CONTROLS)) != 2 * (len(lines) - 1):  # more than the line ends
@@ -205,6 +240,8 @@ class ResponseReader:
                     repeated.setdefault(name, [headers[name]]).append(value)
         if repeated is not None:
             headers.update((name, _repeated(name, values)) for name, values in repeated.items())
+        if len(head) > MAX_VALUE and (long := next((each for each in headers.values() if len(each) > MAX_VALUE), None)):
+            raise ProtocolError("header_too_large", long)
         return self._status, headers, self._http11
 
     def _learn_status_line(self, line: bytes) -> None:
@@ -214,12 +251,6 @@ class ResponseReader:
         self._status_line, self._status, self._http11 = line, int(match[2]), match[1] == b"1"
 
     def _begin_body(self, status: int, headers: dict[bytes, bytes], http11: bool, rest: bytes) -> Response | None:
-        if status < 200:
-            if status == 101:
-                raise ProtocolError("upgraded", b"101 Switching Protocols")
-            rest = self._after_interim(rest)
-            self._interim = True
-            return self.feed(rest) if rest else None
         options = {option.strip().lower() for option in headers.get(b"connection", b"").split(b",")}
         reusable = b"close" not in options and (http11 or b"keep-alive" in options)
         self._head = (status, headers, reusable)
@@ -233,25 +264,34 @@ class ResponseReader:
         elif coding is not None:
             if coding.lower() != b"chunked":
                 raise ProtocolError("bad_transfer_encoding", coding)
-            self._state = _CHUNK_HEAD
+            self._state, self._room = _CHUNK_HEAD, self._most
             self._head = (status, headers, reusable and http11)  # HTTP/1.0 has no chunks: RFC 9112 §6.1
         elif length is not None:
             if _LENGTH.fullmatch(length) is None:
                 raise ProtocolError("bad_content_length", length)
             self._state, self._left = _LENGTH_BODY, int(length)
+            if self._left > self._most:
+                raise ProtocolError("body_too_large", length)
         else:
-            self._state = _UNTIL_CLOSE
+            self._state, self._room = _UNTIL_CLOSE, self._most
         return self._feed_body(rest)
 
-    def _after_interim(self, data: bytes) -> bytes:
-        """What follows the interim responses that the data begins with: a loop, as there may be thousands of them."""
+    def _pass_over(self, status: int, data: bytes, end: int) -> Response | None:
+        """Read on behind the interim responses that the data begins with, the first of whose heads ends at ``end``."""
         position = 0
-        while (end := data.find(b"\r\n\r\n", position)) >= 0:
-            status, _, _ = self._parse_head(data[position:end])
-            if status >= 200 or status == 101:
-                break
+        while end >= 0 and status < 200:
+            if status == 101:
+                raise ProtocolError("upgraded", b"101 Switching Protocols")
+            self._interim += 1
+            self._interim_bytes += end + 4 - position
+            if self._interim > MAX_INTERIM or self._interim_bytes > MAX_HEAD:
+                raise ProtocolError("too_many_interim", data[position:end])
             position = end + 4
-        return data[position:]
+            end = data.find(b"\r\n\r\n", position)
+            if end >= 0:
+                status, _, _ = self._parse_head(data[position:end])
+        rest = data[position:]
+        return self.feed(rest) if rest else None
 
     def _feed_body(self, data: bytes) -> Response | None:
         if self._state is _LENGTH_BODY:
@@ -261,6 +301,7 @@ class ResponseReader:
             self._left -= len(data)
             return self._complete(reusable=self._head[2]) if not self._left else None
         if self._state is _UNTIL_CLOSE:
+            self._take_room(len(data))
             self._keep_body(data)
             return None
         seen = len(self._pending)
@@ -274,7 +315,9 @@ class ResponseReader:
         """Read what follows the head; the first ``seen`` bytes are known not to end a line."""
         position = 0
         while True:
-            if self._state is _CHUNK_DATA:
+            if self._state is _CHUNK_HEAD and position >= seen:  # of a line that comes in pieces each is read once
+                position = self._take_chunks(data, position)
+            elif self._state is _CHUNK_DATA:
                 piece = data[position : position + self._left]
                 self._keep_body(piece)
                 position += len(piece)
@@ -299,16 +342,38 @@ class ResponseReader:
                 if match is None:
                     raise ProtocolError("bad_chunk", line)
                 self._left = int(match[1], 16)
+                self._take_room(self._left)
                 self._state = _CHUNK_DATA if self._left else _TRAILERS
-                self._trailer_bytes = 0
+                self._trailer_bytes = self._trailers = 0
             elif line:  # a trailer field: allowed, and of no use to us
                 self._trailer_bytes += len(line)
-                if self._trailer_bytes > MAX_HEAD or _TRAILER.fullmatch(line) is None:
+                self._trailers += 1
+                if self._trailer_bytes > MAX_HEAD or self._trailers > MAX_LINES or _TRAILER.fullmatch(line) is None:
                     raise ProtocolError("bad_trailer", line)
             elif position < len(data):
                 raise ProtocolError("trailing_data", data[position:])
             else:
                 return self._complete(reusable=self._head[2])
+
+    def _take_chunks(self, data: bytes | bytearray, position: int) -> int:
+        """Read the chunks from this position on that are here to their end; where the next one begins."""
+        body, keep = self._body, self._keep
+        while (match := _CHUNK.match(data, position)) is not None:
+            begin = match.end()
+            size = int(match[1], 16)
+            end = begin + size
+            if not size or data[end : end + 2] != b"\r\n" or begin - position > MAX_HEAD:
+                break
+            self._take_room(size)
+            if len(body) < keep:
+                self._keep_body(data[begin:end])
+            position = end + 2
+        return position
+
+    def _take_room(self, size: int) -> None:
+        self._room -= size
+        if self._room < 0:
+            raise ProtocolError("body_too_large", b"%d bytes more" % size)
 
     @property
     def _bad_line(self) -> str:
@@ -337,7 +402,7 @@ class ResponseReader:
         body = bytes(self._body)
         self._body = bytearray()
         self._pending = bytearray()
-        self._interim = False
+        self._interim = self._interim_bytes = 0
         self._state = _HEAD
         return Response(status, headers, body, reusable)
 
@@ -368,9 +433,11 @@ def _repeated(name: bytes, values: list[bytes]) -> bytes:
     """The value of a header that came several times."""
     if name in (b"connection", b"transfer-encoding"):
         return b", ".join(values)
+    if len(values) > MAX_REPEATS:
+        raise ProtocolError("header_too_large", name)
     if name == b"content-length" and len(set(values)) > 1:
         raise ProtocolError("two_lengths", b", ".join(values))
     return b"\n".join(dict.fromkeys(values))
 
 
-_HEAD, _LENGTH_BODY, _CHUNK_HEAD, _CHUNK_DATA, _CHUNK_END, _TRAILERS, _UNTIL_CLOSE = range(7)
+_HEAD, _LENGTH_BODY, _UNTIL_CLOSE, _CHUNK_HEAD, _CHUNK_DATA, _CHUNK_END, _TRAILERS = range(7)

@@ -111,12 +111,17 @@ def files_needed(phase: Phase, agents: int) -> int:
 def no_files(phase: Phase, agents: int, hard: int) -> str:
     """That the hard limit of open files is too low for a phase, and what to do."""
     needed = files_needed(phase, agents)
+    if hard <= _OTHER_FILES:
+        return (
+            f"an agent needs {_OTHER_FILES} open files for itself and one for each invocation in flight, but this "
+            f"machine allows {hard:,} (hard limit), which is enough for none. Raise it ({_raise_hard(needed)})"
+        )
     key = "workers" if phase.closed else "max_in_flight"
     return (
         f"phase {phase.name} may have {phase.max_workers:,} invocations in flight ({key}), for which "
         f"{'the agent' if agents == 1 else f'each of {agents} agents'} needs {needed:,} open files, but this machine "
         f"allows {hard:,} (hard limit). Raise it ({_raise_hard(needed)}), or set {key} to at most "
-        f"{max(0, hard - _OTHER_FILES) * (agents if phase.closed else 1):,}"
+        f"{(hard - _OTHER_FILES) * (agents if phase.closed else 1):,}"
     )
 
 
@@ -176,7 +181,9 @@ def _files(soft: int, hard: int) -> Finding:
         f"{soft:,} (hard limit {'none' if unlimited else f'{hard:,}'})",
         "as many connections as there is memory for; a run raises its limit itself"
         if unlimited
-        else f"{max(0, hard - _OTHER_FILES):,} connections for each agent; a run raises its limit itself",
+        else "no connection at all: an agent needs more than that for itself"
+        if hard <= _OTHER_FILES
+        else f"{hard - _OTHER_FILES:,} connections for each agent; a run raises its limit itself",
         f"for more in flight than that, raise the hard limit ({_raise_hard(65_536)})"
         if not unlimited and hard < FEW_FILES
         else None,

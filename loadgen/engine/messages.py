@@ -184,6 +184,9 @@ class Ceded(Struct, frozen=True, tag="ceded"):
 Report = Frame | Lack | Ceded
 """What an agent says."""
 
+LONGEST = 2**28
+"""Bytes of a message or frame: those of a second in which a million samples were kept."""
+
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
 _REPORT_DECODER: msgspec.msgpack.Decoder[Report] = msgspec.msgpack.Decoder(Report)
@@ -206,9 +209,14 @@ def decode_report(body: bytes) -> Report:
 
 
 async def read_body(stream: StreamReader) -> bytes | None:
-    """The next length-prefixed body of a stream, message or frame; None at its end, even in the middle of one."""
+    """The next length-prefixed body of a stream, message or frame; None at its end, even in the middle of one.
+
+    Raises msgspec.DecodeError for a length that none of them has.
+    """
     try:
         size = int.from_bytes(await stream.readexactly(4), "big")
+        if size > LONGEST:
+            raise msgspec.DecodeError(f"got a length of {size:,} bytes, expected at most {LONGEST:,}")
         return await stream.readexactly(size)
     except IncompleteReadError:
         return None

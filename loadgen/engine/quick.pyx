@@ -15,6 +15,7 @@ from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.math cimport llrint
 from libc.string cimport memchr, memcmp
 
+from loadgen.engine.http1 import MAX_LINES, MAX_VALUE
 from loadgen.functiongraph.facts import Facts
 from loadgen.functiongraph.metering import BYTES_PER_MB, LARGEST_MB, LONGEST_MS, NS_PER_MS
 from loadgen.functiongraph.outcome import Outcome
@@ -31,6 +32,8 @@ cdef double _BYTES_PER_MB = BYTES_PER_MB
 cdef double _LONGEST_MS = LONGEST_MS
 cdef double _LARGEST_MB = LARGEST_MB
 cdef Py_ssize_t _LONGEST_ID = LONGEST_ID
+cdef Py_ssize_t _MAX_VALUE = MAX_VALUE
+cdef int _MAX_LINES = MAX_LINES
 cdef double[16] _POWERS
 cdef bint[256] _TOKEN
 
@@ -63,6 +66,7 @@ cdef class Quick:
         cdef Text end = at + nbytes
         cdef Text stop, colon, value, request_id = NULL
         cdef Py_ssize_t name_length, length, id_length = 0, size = -1
+        cdef int lines = 1
         cdef bint summarised = False, billed = False
         cdef Summary summary
         if nbytes < 17 or memcmp(at, b"HTTP/1.1 200 OK\r\n", 17):
@@ -86,7 +90,8 @@ cdef class Quick:
             length = stop - value
             while length > 0 and value[length - 1] == 32:
                 length -= 1
-            if not _plain(value, stop):
+            lines += 1
+            if length > _MAX_VALUE or lines > _MAX_LINES or not _plain(value, stop):
                 return None
             if name_length == 14 and _is(at, b"content-length", 14):
                 if size >= 0:

@@ -17,10 +17,13 @@ from loadgen.functiongraph.start import with_probe
 from loadgen.scenario.model import FunctionTarget, Probe, ResponseVersion, Target
 
 _DATE = b"date"
-_KEEP_V0 = 64 * 1024
+_KEEP = 64 * 1024
 """What is kept of an answer whose body is the function's result: enough for error bodies and examples."""
-_KEEP_V1 = 16 * 1024 * 1024
-"""What is kept of a v1 answer, whose body must be read whole: 6 MB of result, escaped, and the log."""
+MOST = 16 * 1024 * 1024
+"""Bytes of a function's answer, which holds at most 6 MB of result, in v1 escaped, and the log.
+
+A v1 answer is kept whole, as it must be read whole. Other endpoints may answer at any length.
+"""
 
 
 def wire_to(
@@ -44,7 +47,8 @@ def wire_to(
         address,
         target.timeout,
         wanted=HEADERS if dated is None else HEADERS | {_DATE},
-        keep=_KEEP_V1 if v1 else _KEEP_V0,
+        keep=MOST if v1 else _KEEP,
+        most=MOST if isinstance(target, FunctionTarget) else None,
         classify=_classifier(target, probe) if dated is None else _dating(_classifier(target, probe), dated),
         fresh=target.fresh_connections,
         bodiless=template.method.upper() == "HEAD",

@@ -8,9 +8,9 @@ frames, writes each interval down as it comes, and judges the whole at the end. 
 A token that comes from IAM is obtained before anything is sent, and renewed beside the load; agents are told of each
 new one.
 
-A run can end early in four ways, and all of them write what was measured: an interrupt or a spent budget stops the
-load and waits for what is in flight, a second interrupt waits for nothing, and an agent that dies leaves a record
-that says so.
+A run can end early in five ways, and all of them write what was measured: an interrupt or a spent budget stops the
+load and waits for what is in flight, a second interrupt waits for nothing, as does the death of the embedded emulator,
+and an agent that dies leaves a record that says so.
 """
 
 from __future__ import annotations
@@ -179,6 +179,7 @@ class Runner:
         self._waiting: asyncio.Task[Any] | None = None
         self._interrupted = False
         self._budget_reached = False
+        self._unserved = False  # the embedded emulator is gone
         self._stopped: str | None = None
         self._first = Spent()
         self._configured_mb: int | None = None
@@ -252,7 +253,9 @@ class Runner:
         assert isinstance(target, FunctionTarget)
         assert settings is not None
         try:
-            url = await stack.enter_async_context(embedded(settings, target.project_id, self._directory.truth_path))
+            url = await stack.enter_async_context(
+                embedded(settings, target.project_id, self._directory.truth_path, self._emulator_died)
+            )
         except EmulatorError as error:
             raise RunFailedError(str(error)) from error
         auth = target.auth
@@ -260,6 +263,16 @@ class Runner:
             auth = msgspec.structs.replace(auth, url=url)
         target = msgspec.structs.replace(target, endpoint=url, auth=auth)
         self._scenario = msgspec.structs.replace(self._scenario, target=target)
+
+    def _emulator_died(self, error: EmulatorError) -> None:
+        """End the run at once: nobody answers any more, what is in flight included."""
+        self._unserved = True
+        self._failed = self._stopped = str(error)
+        if self._waiting is not None:
+            self._waiting.cancel()
+        self._stop()
+        if self._fleet is not None:
+            self._fleet.cut()
 
     async def _reach(self, stack: AsyncExitStack) -> tuple[Preflight | None, str | None]:
         """Make the pre-flight, or at least resolve the target's name; no address when interrupted."""
@@ -284,7 +297,7 @@ class Runner:
         try:
             return await task
         except asyncio.CancelledError:
-            if not self._interrupted:
+            if not self._ending():
                 raise
             return None
         finally:
@@ -404,7 +417,7 @@ class Runner:
             if timer is not None:
                 timer.cancel()
         except (FleetError, SettingsError) as error:
-            if not self._interrupted or isinstance(error, SettingsError):
+            if not (self._interrupted or self._unserved) or isinstance(error, SettingsError):
                 self._failed = self._secrets.hide(str(error))
             self._conclude()
 
@@ -623,7 +636,7 @@ class Runner:
         return self._scenario.target.fresh_connections
 
     def _ending(self) -> bool:
-        return self._interrupted or self._budget_reached
+        return self._interrupted or self._budget_reached or self._unserved
 
     def _connections(self, phase: Phase) -> int:
         """How many connections to open ahead: what is expected to be in flight (Little's law), and some to spare."""
@@ -643,7 +656,7 @@ class Runner:
             self._plans,
             self._totals,
             rules,
-            stopped=self._interrupted or self._budget_reached,
+            stopped=self._ending(),
             scenarios={machine.scenario_sha256},
             fresh_connections=self._fresh,
             overhead_floor_ns=floor_ns,

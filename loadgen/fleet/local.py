@@ -93,6 +93,9 @@ class LocalFleet:
                 self._agents.append(agent)
                 self._readers.append(asyncio.create_task(self._read(plan.agent, agent)))
                 self._tell(agent, plan)
+        except OSError as error:
+            await self._close()
+            raise FleetError(f"an agent could not be started: {error.strerror or error}") from error
         except BaseException:
             await self._close()
             raise
@@ -216,14 +219,14 @@ class LocalFleet:
     async def _read(self, number: int, agent: Process) -> None:
         assert agent.stdout is not None
         assert agent.stderr is not None
-        said = asyncio.create_task(agent.stderr.read())
+        said = asyncio.create_task(_end_of(agent.stderr))
         try:
             while (body := await read_body(agent.stdout)) is not None:
                 self._heard(decode_report(body))
         except msgspec.MsgspecError as error:
             self._received.put_nowait(FleetError(f"agent {number} sent what is not a frame: {error}"))
             return
-        last_words = (await said).decode("utf-8", "replace")[-_STDERR_TAIL:].strip()
+        last_words = (await said).decode("utf-8", "replace").strip()
         code = await agent.wait()
         if code or last_words:
             end = f"died with exit code {code}" if code else "ended"
@@ -237,6 +240,14 @@ class LocalFleet:
         self.cut()
         await asyncio.gather(*(agent.wait() for agent in self._agents))
         await asyncio.gather(*self._readers, return_exceptions=True)
+
+
+async def _end_of(stream: asyncio.StreamReader) -> bytes:
+    """The last bytes of a stream, once it has ended."""
+    end = b""
+    while piece := await stream.read(65_536):
+        end = (end + piece)[-_STDERR_TAIL:]
+    return end
 
 
 def _kill(agent: Process) -> None:

@@ -3,6 +3,8 @@
 Three sources, in this order: the header X-Cff-Invoke-Summary (JSON, in ms and MB); for the billed duration the header
 X-CFF-Billing-Duration, whose text is documented nowhere; and the Finish line at the end of the function's log.
 
+Each is short: what is longer than the platform can send is cut (a log, of which the end counts) or not read (a number).
+
 This is where it is decided what to believe. A number that is negative, not finite, a duration above ``LONGEST_MS`` or a
 memory above ``LARGEST_MB`` is nobody's measurement: it counts as absent, for figures and for money alike, and its name
 is in ``unbelieved``, so that whoever reads the figures can say how many are missing.
@@ -28,6 +30,11 @@ LONGEST_MS = 3_600_000
 """A duration above an hour is not believed: a synchronous call ends within 15 minutes. Nor can a histogram hold it."""
 LARGEST_MB = 1 << 16
 """A memory above this, more than six times the largest there is, is not believed."""
+
+LONGEST_LOG = 64 * 1024
+"""Characters kept of a log's end; the platform sends 2,000 bytes or 4 KB of it."""
+
+_LONGEST_NUMBER = 64
 
 _Milliseconds = Annotated[float, Meta(ge=0, le=LONGEST_MS)]
 _Megabytes = Annotated[float, Meta(ge=0, le=LARGEST_MB)]
@@ -117,7 +124,7 @@ def decode_tail(header: bytes | None) -> str | None:
     if not header:
         return None
     try:
-        return binascii.a2b_base64(header + b"==").decode("utf-8", "replace") or None
+        return binascii.a2b_base64(header + b"==").decode("utf-8", "replace")[-LONGEST_LOG:] or None
     except ValueError:
         return None
 
@@ -179,12 +186,15 @@ def _json(raw: bytes | str | None) -> object:
         return None
 
 
-_QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?)\s*(ms|s|MB)?\s*", re.ASCII | re.IGNORECASE)
+_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?)\s*(ms|s|MB)?", re.ASCII | re.IGNORECASE)
 
 
 def _quantity(value: object, units: dict[str, float], most: float) -> float | None:
     """A JSON number, or text with one, times the factor of its unit; ``_ODD`` unless it lies in 0 to ``most``."""
     if isinstance(value, str):
+        value = value.strip()
+        if len(value) > _LONGEST_NUMBER:
+            return None
         if (match := _QUANTITY.fullmatch(value)) is None or (unit := (match[2] or "").lower()) not in units:
             return None
         value = float(match[1]) * units[unit]

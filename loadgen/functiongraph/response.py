@@ -31,7 +31,14 @@ from collections.abc import Callable, Hashable, Mapping
 from loadgen.functiongraph.codes import KNOWN_FORM, canonical, engine_outcome, platform_outcome, status_outcome
 from loadgen.functiongraph.envelope import ErrorBody, V1Answer, error_body, v1_answer
 from loadgen.functiongraph.facts import Facts
-from loadgen.functiongraph.metering import billing_meaning, decode_tail, documented_summary, metering, summary_meaning
+from loadgen.functiongraph.metering import (
+    LONGEST_LOG,
+    billing_meaning,
+    decode_tail,
+    documented_summary,
+    metering,
+    summary_meaning,
+)
 from loadgen.functiongraph.outcome import Outcome
 from loadgen.functiongraph.start import cold_by_log
 from loadgen.scenario.model import ResponseVersion
@@ -56,6 +63,9 @@ LONGEST_ID = 128
 
 LONGEST_ENGINE_CODE = 6
 """Digits of a number that may be an engine code, and so a reason."""
+
+MOST_FOLDED = 64
+"""How many values a proxy may have folded into one line; what has more parts is one value, however it reads."""
 
 LONGEST_CODE = 32
 """Characters kept of an error code."""
@@ -133,7 +143,7 @@ def _classify(status: int, headers: Mapping[bytes, bytes], body: bytes, version:
     answer = v1_answer(body) if success and form is _V1 else None
     error = ErrorBody() if success else error_body(body)
     outcome, reason, code = _failure(status, headers, error, contradicting) or _judge_success(form, answer)
-    log = decode_tail(headers.get(_LOG)) or (answer.log if answer else None) or None
+    log = decode_tail(headers.get(_LOG)) or ((answer and answer.log) or "")[-LONGEST_LOG:] or None
     measured = metering(headers.get(_SUMMARY), headers.get(_BILLING), log)
     cold = log is not None and cold_by_log(log)
     return Facts(
@@ -299,7 +309,10 @@ def _values(
     """
     values: list[tuple[bytes, Hashable]] = []
     for line in filter(None, raw.split(b"\n")):  # a header without a value says nothing
-        folded = [(part, meaning(part)) for part in map(bytes.strip, parts(line)) if part]
+        apart = parts(line)
+        folded = (
+            [(part, meaning(part)) for part in map(bytes.strip, apart) if part] if len(apart) <= MOST_FOLDED else []
+        )
         if not folded or any(said is None for _, said in folded):  # then its commas are part of one value
             folded = [(line, meaning(line))]
         values += [(part, part if said is None else said) for part, said in folded]
@@ -319,14 +332,22 @@ def _json_values(line: bytes) -> list[bytes]:
         while True:
             _, end = _JSON.raw_decode(text, at)
             values.append(text[at:end].encode())
-            rest = text[end:].lstrip(" \t")
-            if not rest:
-                return values
-            if rest[0] != ",":
+            if len(values) > MOST_FOLDED:
                 return [line]
-            at = len(text) - len(rest[1:].lstrip(" \t"))
+            end = _behind_blanks(text, end)
+            if end == len(text):
+                return values
+            if text[end] != ",":
+                return [line]
+            at = _behind_blanks(text, end + 1)
     except (ValueError, RecursionError):
         return [line]
+
+
+def _behind_blanks(text: str, at: int) -> int:
+    while text[at : at + 1] in (" ", "\t"):
+        at += 1
+    return at
 
 
 _JSON = json.JSONDecoder(strict=False)

@@ -20,6 +20,9 @@ from loadgen.functiongraph.envelope import lenient_json
 from loadgen.functiongraph.facts import Facts
 from loadgen.scenario.model import Probe, ResponseVersion
 
+LONGEST_PROBED = 128 * 1024
+"""Bytes of a body in which a probe is looked for: a probe answers with little."""
+
 LONGEST_INSTANCE = 128
 """Characters kept of an instance's name."""
 
@@ -46,6 +49,8 @@ def with_probe(facts: Facts, body: bytes, probe: Probe, version: ResponseVersion
 
 def _result(body: bytes, version: ResponseVersion) -> Any:
     """What the function returned; in a v1 answer it may be JSON in a text."""
+    if len(body) > LONGEST_PROBED:
+        return None
     try:
         said = lenient_json(body)
         if version is ResponseVersion.V1 and isinstance(said, dict):

@@ -99,7 +99,7 @@ def _lifetime_s(body: bytes) -> float | None:
         times = msgspec.json.decode(body, type=_Body).token
         issued, expires = (datetime.fromisoformat(text or "") for text in (times.issued_at, times.expires_at))
         return max(0.0, (expires - issued).total_seconds())
-    except (msgspec.MsgspecError, ValueError, TypeError):  # of two times one has no zone
+    except (msgspec.MsgspecError, ValueError, TypeError, RecursionError):  # TypeError: of two times one has no zone
         return None
 
 

@@ -36,6 +36,10 @@ SAMPLES = "samples.ndjson.gz"
 TRUTH = "truth.ndjson"
 KNOWN = (SCENARIO, ENVIRONMENT, SUMMARY, INTERVALS, SAMPLES, "report.md", "report.html", "junit.xml", TRUTH)
 """Every file a run may leave."""
+LARGEST_SUMMARY = 64 * 2**20
+"""Bytes of a summary.json that is read."""
+LONGEST_LINE = 2**20
+"""Bytes of a line of intervals.hlog that is read: a packed histogram has some kilobytes."""
 
 
 class RunDirectoryError(Exception):
@@ -86,15 +90,23 @@ class RunDirectory:
             )
         try:
             _make(path)
-            probe = path / f".probe-{os.getpid()}"
-            _write(probe, b"loadgen\n")
-            probe.unlink()
-            intervals = _opened(path / INTERVALS, os.O_EXCL)
+            directory = cls(path, _opened(path / INTERVALS, os.O_EXCL), hide)
+            try:
+                directory._try_to_write()
+            except OSError:
+                directory.discard()
+                raise
         except OSError as error:
             raise RunDirectoryError(
                 f"cannot write a run to {path}: {_cause(error)}; give --out a directory that can be written"
             ) from error
-        return cls(path, intervals, hide)
+        return directory
+
+    def _try_to_write(self) -> None:
+        """Raises OSError where the disk takes nothing, which a file can be made on all the same."""
+        _write_all(self._intervals, b"loadgen\n")
+        os.fsync(self._intervals.fileno())
+        self._intervals.truncate(0)
 
     def discard(self) -> None:
         """Remove what was written, for a run that did not begin; the directory too unless it holds something else."""
@@ -190,13 +202,13 @@ class RunDirectory:
 def replace(path: Path, data: bytes) -> None:
     """Write a file so that a crash leaves either what was there before or all of ``data``.
 
-    Raises OSError; the temporary file is then removed.
+    Raises OSError; the temporary file is then removed, as after an interrupt.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         _write(temporary, data)
         temporary.replace(path)
-    except OSError:
+    except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
@@ -213,7 +225,7 @@ def read_summary(path: Path) -> Summary:
     Raises RunDirectoryError when there is none or it is not of this version.
     """
     try:
-        text = file.read(path / SUMMARY)
+        text = file.read(path / SUMMARY, LARGEST_SUMMARY)
     except OSError as error:
         if not file.there(path / "."):
             raise RunDirectoryError(
@@ -241,7 +253,9 @@ def read_intervals(path: Path) -> Iterator[str]:
     """
     try:
         with file.opened(path / INTERVALS) as log:
-            for line in log:
+            while line := log.readline(LONGEST_LINE + 1):
+                if len(line) > LONGEST_LINE:
+                    raise RunDirectoryError(f"{path / INTERVALS} has a line of more than {LONGEST_LINE >> 20} MiB")
                 yield line.decode()
     except FileNotFoundError:
         return

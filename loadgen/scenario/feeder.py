@@ -21,6 +21,9 @@ from loadgen.scenario.template import Encode
 
 Row = dict[str, object]
 
+LARGEST = 256 * 2**20
+"""Bytes of a feeder, or of an event in a file of its own, that are read."""
+
 _MASK = (1 << 64) - 1
 
 
@@ -90,10 +93,10 @@ def _hold(row: Row, need: Need, path: Path, line: int) -> None:
 def read_text(path: Path) -> str:
     """The text of a UTF-8 file, with or without byte order mark.
 
-    Raises ScenarioError when the file cannot be read or decoded.
+    Raises ScenarioError when the file cannot be read or decoded, or is larger than ``LARGEST``.
     """
     try:
-        raw = file.read(path)
+        raw = file.read(path, LARGEST)  # every agent holds all of it
     except OSError as error:
         raise unreadable(path, error) from error
     return decoded(raw, path.name)

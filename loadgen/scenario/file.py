@@ -40,10 +40,13 @@ def opened(path: str | Path) -> BinaryIO:
         raise
 
 
-def read(path: str | Path) -> bytes:
-    """All of a regular file. Raises OSError, see ``opened``."""
+def read(path: str | Path, most: int | None = None) -> bytes:
+    """All of a regular file. Raises OSError, see ``opened``, also for one of more than ``most`` bytes."""
     with opened(path) as file:
-        return file.read()
+        data = file.read() if most is None else file.read(most + 1)
+    if most is not None and len(data) > most:
+        raise OSError(errno.EFBIG, f"it holds more than {most >> 20} MiB, expected at most that", str(path))
+    return data
 
 
 def there(path: str | Path) -> bool:

@@ -33,6 +33,7 @@ from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from random import Random
+from typing import TextIO
 
 from msgspec import Struct
 
@@ -49,6 +50,10 @@ _KEYS_2019 = ("HashOwner", "HashApp", "HashFunction", "Trigger")
 _KEYS_2021 = ("app", "func", "end_timestamp", "duration")
 _KEYS_COUNTS = ("day", "time")
 _KEYS_REQUESTS = ("time_frontend", "funcName", "totalCost_frontend")
+
+
+LONGEST_LINE = 2**20
+"""Characters of a line: those of the widest layout, a column for each minute of a day, have some ten thousand."""
 
 
 class Wanted(Struct, frozen=True):
@@ -85,7 +90,7 @@ def read_trace(path: Path, wanted: Wanted) -> Trace:
     reader = _Reader(path, wanted)
     try:
         with TextIOWrapper(file.opened(path), encoding="utf-8-sig", newline="") as text:
-            reader.read(csv.reader(text, strict=True))
+            reader.read(csv.reader(_lines(text), strict=True))
     except OSError as error:
         raise unreadable(path, error) from error
     except UnicodeDecodeError as error:
@@ -93,6 +98,13 @@ def read_trace(path: Path, wanted: Wanted) -> Trace:
     except csv.Error as error:
         raise reader.fault(f"this is not CSV: {error}") from error
     return reader.trace()
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    while line := file.readline(LONGEST_LINE + 1):
+        if len(line) > LONGEST_LINE:
+            raise csv.Error(f"a line has more than {LONGEST_LINE:,} characters")
+        yield line
 
 
 class _Reader:

@@ -48,6 +48,7 @@ def finish(process: subprocess.Popen[str], tmp_path: Path) -> tuple[str, str, di
     """What the run printed on stdout and stderr, and its Summary."""
     stdout, stderr = process.communicate(timeout=30)
     assert "Traceback" not in stderr, stderr
+    assert (tmp_path / "run" / "summary.json").exists(), stderr
     return stdout, stderr, json.loads((tmp_path / "run" / "summary.json").read_text())
 
 

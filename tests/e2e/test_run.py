@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import os
@@ -20,6 +21,7 @@ from tests.e2e.processes import EMULATED, agents_of, children_of, finish, start
 from tests.servers.certificate import make_certificate
 from tests.servers.nginx import NGINX, Nginx
 from tests.servers.ports import free_port
+from tests.servers.scripted import answer_all, serving
 
 KEPT = {
     "scenario.yaml",
@@ -385,18 +387,31 @@ def test_quiet_leaves_stderr_empty(loadgen: Loadgen) -> None:
     assert "latency" in run.stdout
 
 
-def test_a_disk_that_fills_up_loses_files_and_not_the_figures_on_the_screen(tmp_path: Path) -> None:
-    """A limit on the size of files stands for a full disk: the same error path, without one."""
-    (tmp_path / "scenario.yaml").write_text(EMULATED)
-    done = subprocess.run(
-        ["sh", "-c", f'ulimit -f 16; exec "{sys.executable}" -m loadgen run scenario.yaml --out run'],
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
+SERVED = """
+name: short
+target: {{endpoint: "http://127.0.0.1:{port}", project_id: demo, function: hello}}
+phases: [{{name: steady, rate: 100/s, duration: 1500ms}}]
+samples: all
+"""
+
+
+async def test_a_disk_that_fills_up_loses_files_and_not_the_figures_on_the_screen(tmp_path: Path) -> None:
+    """A limit on the size of files stands for a full disk: the same error path, without one.
+
+    The target is none that needs the disk itself, as the embedded emulator does.
+    """
+    async with serving(answer_all) as server:
+        (tmp_path / "scenario.yaml").write_text(SERVED.format(port=server.port))
+        done = await asyncio.to_thread(
+            subprocess.run,
+            ["sh", "-c", f'ulimit -f 16; exec "{sys.executable}" -m loadgen run scenario.yaml --out run'],
+            cwd=tmp_path,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=50,
+            check=False,
+        )
     assert done.returncode == 1, done.stderr
     assert "cannot write" in done.stderr
     assert "Traceback" not in done.stderr

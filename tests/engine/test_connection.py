@@ -43,14 +43,17 @@ class Caller:
         fresh: bool = False,
         tls: Tls | None = None,
         connect: Connect = by_loop,
+        wanted: frozenset[bytes] = frozenset(),
+        most: int | None = None,
     ) -> None:
         self.wire = Wire(
             asyncio.get_running_loop(),
             monotonic_ns,
             Address("127.0.0.1", port, None if tls is None else tls_context(tls), "localhost"),
             timeout,
-            wanted=frozenset(),
+            wanted=wanted,
             keep=1 << 24,
+            most=most,
             classify=lambda response: Facts(Outcome.OK, "ok", response.status),
             fresh=fresh,
             bodiless=False,

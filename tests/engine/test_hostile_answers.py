@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 
+from loadgen.engine.wire import MOST
+from loadgen.functiongraph.response import HEADERS
 from loadgen.scenario.model import Timeout
 from tests.engine.test_connection import MS, Caller
 from tests.servers.hostile import ANSWERS, hostile
@@ -20,7 +22,7 @@ def request(name: str) -> bytes:
 
 async def test_every_bad_answer_ends_as_it_should_and_leaves_neither_task_nor_connection() -> None:
     async with serving(hostile) as server:
-        callers = [Caller(server.port, timeout=TIMEOUT, fresh=True) for _ in ANSWERS]
+        callers = [Caller(server.port, timeout=TIMEOUT, fresh=True, wanted=HEADERS, most=MOST) for _ in ANSWERS]
         before = asyncio.all_tasks()
         results = await asyncio.gather(
             *(caller.call(request(answer.name)) for caller, answer in zip(callers, ANSWERS, strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import pytest
@@ -287,3 +288,69 @@ def test_names_that_a_server_invents_without_end_do_not_fill_the_memory() -> Non
     for n in range(10_000):
         assert names[b"X-%d" % n] == b""
     assert len(names) <= 1024
+
+
+ONE_BYTE = b"1\r\nx\r\n"
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 1 << 20])
+@pytest.mark.parametrize(
+    ("within", "more"),
+    [
+        (OK_LINE + b"\r\n" + b"x" * 100, b"x"),
+        (OK_LINE, b"Content-Length: 101\r\n\r\n"),
+        (CHUNKS + ONE_BYTE * 100, ONE_BYTE),
+        (CHUNKS + b"2;extension=x\r\nxy\r\n" * 50, ONE_BYTE),
+        (CHUNKS, b"65\r\n"),
+    ],
+)
+def test_a_body_is_no_longer_than_it_may_be_however_it_is_cut(within: bytes, more: bytes, size: int) -> None:
+    under_test = ResponseReader(HeaderNames(WANTED), 1024, most=100)
+    for at in range(0, len(within), size):
+        assert under_test.feed(within[at : at + size]) is None
+    for at in range(0, len(more), size):
+        try:
+            assert under_test.feed(more[at : at + size]) is None
+        except ProtocolError as error:
+            assert error.reason == "body_too_large"  # noqa: PT017 - whichever piece it is that says so
+            return
+    pytest.fail("read")
+
+
+def test_a_body_of_the_longest_length_is_read_at_once_and_in_pieces() -> None:
+    message = OK_LINE + b"Content-Length: 100\r\n\r\n" + b"x" * 100
+    for size in (1, len(message)):
+        under_test = ResponseReader(HeaderNames(WANTED), 1024, most=100)
+        *_, response = [under_test.feed(message[at : at + size]) for at in range(0, len(message), size)]
+        assert response is not None
+        assert response.body == b"x" * 100
+
+
+@pytest.mark.parametrize("size", [1, 7, 1 << 20])
+def test_chunks_are_read_alike_however_they_are_cut(size: int) -> None:
+    """The same body as chunks of many sizes, with extensions and blanks, and a trailer at the end."""
+    body = bytes(range(256)) * 4
+    pieces, at = [], 0
+    for length in itertools.cycle((1, 1, 2, 16, 100)):
+        piece = body[at : at + length]
+        if not piece:
+            break
+        pieces.append(b"%x%b\r\n%b\r\n" % (len(piece), (b"", b" ", b";a=b", b"\t ;c")[at % 4], piece))
+        at += length
+    message = CHUNKS + b"".join(pieces) + b"0\r\nX: y\r\n\r\n"
+    under_test = ResponseReader(HeaderNames(WANTED), 2048)
+    *_, response = [under_test.feed(message[at : at + size]) for at in range(0, len(message), size)]
+    assert response is not None
+    assert response.body == body
+
+
+@pytest.mark.parametrize("endless", [ONE_BYTE, b"1;x=y\r\nx\r\n", b"f\r\n0123456789abcde\r\n"])
+def test_tiny_chunks_cost_in_proportion(endless: bytes) -> None:
+    """Some 0.25 s of CPU a megabyte for chunks of one byte; they would be minutes if each were searched for anew."""
+    data = endless * (2**21 // len(endless))
+    under_test = ResponseReader(HeaderNames(WANTED), 1024)
+    under_test.feed(CHUNKS)
+    began = time.process_time()
+    for at in range(0, len(data), 2**18):
+        assert under_test.feed(data[at : at + 2**18]) is None
+    assert time.process_time() - began < 5

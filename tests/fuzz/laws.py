@@ -43,7 +43,8 @@ LAXER = {
 STRICTER = {
     "not_http": "versions other than 1.0 and 1.1, and empty lines before the status line",
     "bad_status_line": "a status below 100, and control characters in the reason phrase",
-    "head_too_large": "more than MAX_HEAD",
+    "head_too_large": "more than MAX_HEAD or MAX_LINES",
+    "too_many_interim": "more than MAX_INTERIM",
     "bad_content_length": "more than 18 digits",
     "bad_transfer_encoding": "a coding other than chunked, beside it or instead of it",
     "bad_chunk": "a size of more than 15 digits, and control characters in extensions",

@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from loadgen.engine.http1 import MAX_HEAD
+from loadgen.engine.http1 import MAX_HEAD, MAX_INTERIM, MAX_LINES, MAX_REPEATS, MAX_VALUE
+from loadgen.engine.wire import MOST
 from tests.servers.scripted import OK, Peer, Play
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
+INTERIM = b"HTTP/1.1 102 Processing\r\n\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
@@ -83,6 +85,14 @@ ANSWERS = (
         "interim answers first", says(b"HTTP/1.1 100 Continue\r\n\r\n" * 3, b"HTTP/1.1 103 x\r\n\r\n" + OK), "ok/ok"
     ),
     Answer("chunks, extensions, trailers", says(CHUNKED + b"2;a=b;c\r\n{", b"}\r\n0;d\r\nX: y\r\n", b"\r\n"), "ok/ok"),
+    Answer("a hundred interim answers", says(INTERIM * MAX_INTERIM + OK), "ok/ok"),
+    Answer("chunks of one byte", says(CHUNKED + b"1\r\nx\r\n" * 40_000 + b"0\r\n\r\n"), "ok/ok"),
+    Answer("a head of many lines", says(HEAD + b"X:\r\n" * (MAX_LINES - 2) + b"Content-Length: 0\r\n\r\n"), "ok/ok"),
+    Answer(
+        "a number with many blanks in it",
+        says(HEAD + b"X-CFF-Billing-Duration: 1" + b" " * 30_000 + b"x\r\nContent-Length: 0\r\n\r\n"),
+        "ok/ok",
+    ),
     Answer("no content", says(b"HTTP/1.1 204 No Content\r\n\r\n"), "ok/ok"),
     Answer("the same length twice", says(HEAD + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}"), "ok/ok"),
     # not HTTP
@@ -105,6 +115,26 @@ ANSWERS = (
     Answer("a NUL in a header", says(HEAD + b"X: a\0b\r\nContent-Length: 2\r\n\r\n{}"), "protocol/bad_header"),
     Answer("a folded header", says(HEAD + b"X: a\r\n b\r\nContent-Length: 2\r\n\r\n{}"), "protocol/bad_header"),
     Answer("a head that is too large", says(HEAD + b"X: y\r\n" * (MAX_HEAD // 6) + b"\r\n"), "protocol/head_too_large"),
+    Answer(
+        "a head of too many lines",
+        says(HEAD + b"X:\r\n" * (MAX_LINES - 1) + b"Content-Length: 0\r\n\r\n"),
+        "protocol/head_too_large",
+    ),
+    Answer(
+        "a header that is too long",
+        says(HEAD + b"X-Cff-Function-Log: " + b"x" * (MAX_VALUE + 1) + b"\r\nContent-Length: 0\r\n\r\n"),
+        "protocol/header_too_large",
+    ),
+    Answer(
+        "a header that comes too often",
+        says(HEAD + b"X-Func-Err-Code: 0\r\n" * (MAX_REPEATS + 1) + b"Content-Length: 0\r\n\r\n"),
+        "protocol/header_too_large",
+    ),
+    Answer(
+        "many headers that are one that is too long",
+        says(HEAD + b"X-Cff-Function-Log: %b\r\n" * 60 % (*(b"%01000d" % i for i in range(60)),) + b"\r\n"),
+        "protocol/header_too_large",
+    ),
     Answer("endless headers", streams(HEAD, b"X-Endless: header\r\n"), "protocol/head_too_large"),
     Answer("one endless header", streams(HEAD + b"X: ", b"y"), "protocol/head_too_large"),
     Answer("an endless status line", streams(b"HTTP/1.1 200 ", b"x"), "protocol/head_too_large"),
@@ -144,7 +174,23 @@ ANSWERS = (
     Answer("a chunk larger than its size", says(CHUNKED + b"1\r\n{}\r\n0\r\n\r\n"), "protocol/bad_chunk"),
     Answer("an endless chunk extension", streams(CHUNKED + b"2;", b"x"), "protocol/bad_chunk"),
     Answer("a trailer without a colon", says(CHUNKED + b"0\r\nbad\r\n\r\n"), "protocol/bad_trailer"),
+    Answer("too many trailers", says(CHUNKED + b"0\r\n" + b"X:\r\n" * (MAX_LINES + 1)), "protocol/bad_trailer"),
     Answer("endless trailers", streams(CHUNKED + b"0\r\n", b"X-Endless: trailer\r\n"), "protocol/bad_trailer"),
+    Answer(
+        "a body of 18 digits",
+        says(HEAD + b"Content-Length: " + b"9" * 18 + b"\r\n\r\n"),
+        "protocol/body_too_large",
+    ),
+    Answer("a chunk of 15 digits", says(CHUNKED + b"F" * 15 + b"\r\nx"), "protocol/body_too_large"),
+    Answer("chunks of too much", says(CHUNKED + b"1\r\nx\r\n%x\r\nx" % MOST), "protocol/body_too_large"),
+    # interim answers
+    Answer("one interim answer too many", says(INTERIM * (MAX_INTERIM + 1) + OK), "protocol/too_many_interim"),
+    Answer("endless interim answers", streams(b"", INTERIM), "protocol/too_many_interim"),
+    Answer(
+        "endless large interim answers",
+        streams(b"", b"HTTP/1.1 103 Early Hints\r\nX-Padding: " + b"x" * 8000 + b"\r\n\r\n"),
+        "protocol/too_many_interim",
+    ),
     # closed without an answer
     Answer("a close", says_and_closes(b""), "connection/closed"),
     Answer("a reset", resets, "connection/reset"),
@@ -152,16 +198,8 @@ ANSWERS = (
     Answer("silence", says(b""), "timeout/first_byte"),
     Answer("half a head, then silence", says(HEAD), "timeout/total"),
     Answer("byte by byte, too slowly", drips(OK, 0.2), "timeout/total"),
-    Answer(
-        "a body of 18 digits that never comes",
-        says(HEAD + b"Content-Length: " + b"9" * 18 + b"\r\n\r\n"),
-        "timeout/total",
-    ),
-    Answer(
-        "endless interim answers",
-        streams(b"", b"HTTP/1.1 100 Continue\r\nX-Padding: " + b"x" * 8000 + b"\r\n\r\n"),
-        "timeout/total",
-    ),
+    Answer("a body that never comes", says(HEAD + b"Content-Length: %d\r\n\r\n" % MOST), "timeout/total"),
+    Answer("endless chunks of one byte", streams(CHUNKED, b"1\r\nx\r\n"), "timeout/total"),
     Answer("endless chunks", streams(CHUNKED, b"2;extension=value\r\n{}\r\n"), "timeout/total"),
     Answer("an endless body", streams(HEAD + b"\r\n", b"x"), "timeout/total"),
 )
