@@ -239,4 +239,4 @@ def test_a_price_book_of_ones_own_is_used_and_a_broken_one_is_a_located_error(lo
     run = loadgen(EMULATED, "--set", "prices=mine.yaml", "--out", str(tmp_path / "other"))
     assert run.code == 2
     assert f"{book}:1:1: currency is missing" in run.stderr
-    assert f"{book}:2:23: per_million_requests: got -1" in run.stderr
+    assert f"{book}:2:23: per_million_requests: expected a price" in run.stderr
