@@ -6,6 +6,7 @@ agents' leases must not stand still for that, so what is shown during a run is w
 
 from __future__ import annotations
 
+import time
 from queue import SimpleQueue
 from threading import Thread
 from typing import TextIO
@@ -57,9 +58,16 @@ class Aside:
         """Write nothing more; what was given is still written."""
         self._texts.put(None)
 
-    def drain(self) -> None:
-        """Wait until all is written, once it is closed."""
-        self._thread.join()
+    def drain(self, at_most_s: float | None = None) -> bool:
+        """Wait until all is written, once it is closed; whether it is. An interrupt ends that."""
+        self._thread.join(at_most_s)
+        return not self._thread.is_alive()
+
+    def settle(self, at_most_s: float = 1.0) -> None:
+        """Wait a moment, until what was given is written."""
+        end = time.monotonic() + at_most_s
+        while self._texts.qsize() and time.monotonic() < end:
+            time.sleep(0.01)
 
     def _work(self) -> None:
         while (text := self._texts.get()) is not None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from loadgen.cli.progress import Progress
     from loadgen.control.journalfile import JournalFile
     from loadgen.experiments.agents import Agents
-    from loadgen.experiments.runner import Finished
+    from loadgen.experiments.runner import Confirm, Finished
     from loadgen.history.rundir import RunDirectory
     from loadgen.measure.summary import Summary
     from loadgen.scenario.load import Loaded
@@ -32,6 +32,7 @@ BUDGET = 98
 THRESHOLD = 99
 UNDECIDED = 96
 
+_STUCK_S = 1.0  # for how long the results wait for messages that nobody reads
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
@@ -179,10 +180,12 @@ def _run(
     interactive = sys.stderr is not None and sys.stderr.isatty() and not os.environ.get("CI")
     progress = Progress(loaded.scenario, aside, interactive, quiet=quiet)
     try:
-        return asyncio.run(_drive(file, loaded, directory, secrets, agents, progress, asks=asks, force=force))
+        ask = partial(_ask, aside) if asks else None
+        return asyncio.run(_drive(file, loaded, directory, secrets, agents, progress, ask, force=force))
     except (RunFailedError, DeclinedError, RunDirectoryError) as error:
         progress.close()
         directory.discard()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         _drain(aside)
         output.say(f"error: {error}")
         sys.exit(2 if isinstance(error, DeclinedError) else FAILED)
@@ -197,11 +200,10 @@ async def _drive(
     secrets: Secrets,
     agents: Agents,
     progress: Progress,
+    ask: Confirm | None,
     *,
-    asks: bool,
     force: bool,
 ) -> Finished:
-    from loadgen.cli.confirm import confirm
     from loadgen.cli.state import state_directory
     from loadgen.experiments.calibration import stored
     from loadgen.experiments.kind import decision
@@ -217,7 +219,7 @@ async def _drive(
         agents=agents,
         floor=floor,
         secrets=secrets,
-        confirm=confirm if asks else None,
+        confirm=ask,
         journal=partial(_journal, file, emulated=loaded.scenario.target.emulated),
         force=force,
     )
@@ -233,6 +235,15 @@ async def _drive(
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
 
 
+async def _ask(aside: Aside | None, much: str) -> bool:
+    """Whether to go on, asked below all that was said before."""
+    from loadgen.cli.confirm import confirm
+
+    if aside is not None:
+        await asyncio.to_thread(aside.settle)
+    return await confirm(much)
+
+
 def _journal(file: Path, run: str, *, emulated: bool) -> JournalFile:
     """The journal of a run, in which it writes what it changes on the platform, before it does. Raises JournalError."""
     from loadgen.cli.state import state_directory
@@ -241,11 +252,15 @@ def _journal(file: Path, run: str, *, emulated: bool) -> JournalFile:
     return JournalFile.create(state_directory() / DIRECTORY, begun(run, scenario=file, emulated=emulated))
 
 
-def _drain(aside: Aside | None) -> None:
+def _drain(aside: Aside | None, at_most_s: float | None = None) -> None:
     """Have everything written that was shown aside, before anything else is."""
-    if aside is not None:
-        aside.close()
-        aside.drain()
+    if aside is None:
+        return
+    aside.close()
+    try:
+        aside.drain(at_most_s)
+    except KeyboardInterrupt:
+        os._exit(INTERRUPTED)  # nobody reads stderr, so there is nothing more to say there
 
 
 def _write(summary: Summary, directory: RunDirectory, aside: Aside | None) -> bool:
@@ -265,14 +280,18 @@ def _write(summary: Summary, directory: RunDirectory, aside: Aside | None) -> bo
         directory.write_summary(encode(summary))
     except RunDirectoryError as error:
         faults.append(str(error))
-    _drain(aside)  # a terminal that is held keeps nobody from what is on the disk by now
-    unprinted = output.show(terminal(summary, width=output.width(), colour=output.colour()), painted=True)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    unprinted = None
     try:
+        # a terminal that is held keeps nobody from what is on the disk by now, nor does a stderr that nobody reads keep
+        # the results from stdout
+        _drain(aside, None if sys.stdout is not None and sys.stdout.isatty() else _STUCK_S)
+        unprinted = output.show(terminal(summary, width=output.width(), colour=output.colour()), painted=True)
         if not faults:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             directory.write_report("report.md", markdown(summary))
             directory.write_report("report.html", html(summary, timeline(read_intervals(directory.path))))
             output.show(f"\nreport: {directory.path / 'report.html'}\n")
+        _drain(aside)
     except (RunDirectoryError, ValueError) as error:
         faults.append(f"{error}; the results are in {directory.path / 'summary.json'}")
     except KeyboardInterrupt:

@@ -12,6 +12,7 @@ it.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import gc
 import logging
 import os
@@ -39,6 +40,7 @@ from loadgen.engine.messages import (
     LEASE_NS,
     Cede,
     Ceded,
+    Dearer,
     Go,
     GrantMoney,
     GrantStarts,
@@ -76,6 +78,7 @@ _WATCH_S = 0.5  # how often the lease is looked at
 ABANDONED_NS = 5_000_000_000
 """How long after the last renewal of its lease an agent ends."""
 _LAST_WORDS_S = 0.5
+_PIPE_BYTES = 2**20  # the most that Linux gives to ordinary users
 _OPEN_AT_ONCE = 128  # a listening server's backlog is finite, often 128
 
 
@@ -106,7 +109,7 @@ class Agent:
         tariff = tariff_of(scenario, plan.size_mb)
         if tariff is not None:
             tariff.learn(plan.dearest)
-        self._purse = None if tariff is None else Purse(tariff)
+        self._purse = None if tariff is None else Purse(tariff, self._tell_dearer)
         self.until_ns = monotonic_ns() + LEASE_NS
         self._cuts: Cuts | None = None
         self._seq = 0
@@ -213,9 +216,12 @@ class Agent:
         """See Others."""
         self._send(messages.encode(Lack(self._plan.agent, self._began_ns)))
 
-    def lack_money(self) -> None:
+    def lack_money(self, each: int, rest: int) -> None:
         """See Others."""
-        self._send(messages.encode(Lack(self._plan.agent, self._began_ns, money=True)))
+        self._send(messages.encode(Lack(self._plan.agent, self._began_ns, money=each, rest=rest)))
+
+    def _tell_dearer(self, bill: int) -> None:
+        self._send(messages.encode(Dearer(self._plan.agent, bill)))
 
     def lack_worker(self, due_ns: int) -> None:
         """See Others."""
@@ -263,7 +269,7 @@ class Agent:
         """The lease lasts until then."""
         self.until_ns = max(self.until_ns, message.until_ns)
         if self._purse is not None:
-            self._purse.tariff.learn(message.dearest)
+            self._purse.tariff.learn(message.dearest, (message.size_mb,))
         if self._run is not None:
             self._run.extend(message.until_ns)
 
@@ -501,6 +507,7 @@ async def serve() -> None:
     loop.set_exception_handler(_die)
     stdin = asyncio.StreamReader(limit=2**26)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin.buffer)
+    _enlarge(1)
     stdout, output = await loop.connect_write_pipe(_Output, os.fdopen(os.dup(1), "wb"))
     body = await read_body(stdin)
     if body is None:
@@ -573,6 +580,13 @@ async def _abandoned(agent: Agent) -> None:
     while left:
         await asyncio.sleep(_WATCH_S)
         left = left - 1 if monotonic_ns() >= agent.until_ns else patience
+
+
+def _enlarge(pipe: int) -> None:
+    """Have it hold what is measured while the parent is stopped, as far as the system allows that."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
 def main() -> None:

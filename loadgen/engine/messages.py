@@ -92,11 +92,13 @@ class Go(Struct, frozen=True, tag="go"):
 class Lease(Struct, frozen=True, tag="lease"):
     """What you hold is yours until ``until_ns`` (monotonic); then start nothing until there is a new lease.
 
-    ``dearest`` is the dearest bill that any agent has told, in trillionths of the currency.
+    ``dearest`` is the dearest bill that any agent has told, in trillionths of the currency, and ``size_mb`` the largest
+    memory.
     """
 
     until_ns: int
     dearest: int = 0
+    size_mb: int = 0
 
 
 class Cede(Struct, frozen=True, tag="cede"):
@@ -156,13 +158,15 @@ Message = Plan | Phases | Prepare | Go | Lease | Cede | GrantStarts | GrantMoney
 class Lack(Struct, frozen=True, tag="lack"):
     """An agent has nothing more that it may start; or, with ``due_ns``, no worker for the start that fell due then.
 
-    With ``money`` it may start more, but has no money for it. ``at_ns`` is that of the phase's Go.
+    With ``money`` it may start more, but has not the money for it: one start takes that much, and ``rest`` is what it
+    had left, which it gives away. ``at_ns`` is that of the phase's Go.
     """
 
     agent: int
     at_ns: int
     due_ns: int | None = None
-    money: bool = False
+    money: int = 0
+    rest: int = 0
 
 
 class Ceded(Struct, frozen=True, tag="ceded"):
@@ -181,7 +185,14 @@ class Ceded(Struct, frozen=True, tag="ceded"):
     money: int = 0
 
 
-Report = Frame | Lack | Ceded
+class Dearer(Struct, frozen=True, tag="dearer"):
+    """A bill, in trillionths of the currency, that is dearer than any that this agent knew."""
+
+    agent: int
+    bill: int
+
+
+Report = Frame | Lack | Ceded | Dearer
 """What an agent says."""
 
 LONGEST = 2**28
@@ -192,7 +203,7 @@ _DECODER: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
 _REPORT_DECODER: msgspec.msgpack.Decoder[Report] = msgspec.msgpack.Decoder(Report)
 
 
-def encode(message: Message | Lack | Ceded) -> bytes:
+def encode(message: Message | Lack | Ceded | Dearer) -> bytes:
     """The message as it travels, length prefix included."""
     body = _ENCODER.encode(message)
     return len(body).to_bytes(4, "big") + body

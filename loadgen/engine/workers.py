@@ -148,8 +148,8 @@ class Others(Protocol):
     def lack_starts(self) -> None:
         """Ask for more to start; the answer is ``grant_starts``."""
 
-    def lack_money(self) -> None:
-        """Ask for money for another start; the answer is ``grant_money``."""
+    def lack_money(self, each: int, rest: int) -> None:
+        """Ask for money for another start, which takes ``each``, and give away the ``rest``: see ``grant_money``."""
 
     def lack_worker(self, due_ns: int) -> None:
         """Ask for a worker for the start that was due then; the answers are ``grant_workers``."""
@@ -255,16 +255,15 @@ class Run:
             return  # renewals of the past queue up while the process is suspended
         self._until_ns = until_ns
         if lapsed_ns <= now:
-            if self._holds(now):
-                self.paused_ns += now - lapsed_ns
+            self.paused_ns += self._held_ns(lapsed_ns, now)
             self._missed(lapsed_ns, now - self._catch_up_ns)
             self._go_on_all()
 
     def _missed(self, since_ns: int, until_ns: int) -> None:
         """Nothing could be started in that time, and what fell due in it is not made up for."""
 
-    def _holds(self, now_ns: int) -> bool:
-        """Whether anything would have been started by now."""
+    def _held_ns(self, lapsed_ns: int, now_ns: int) -> int:
+        """For how long until now something has been held back by a lease that ended at ``lapsed_ns``."""
         raise NotImplementedError
 
     def _go_on_all(self) -> None:
@@ -312,7 +311,8 @@ class Run:
         if what not in self._lacking:
             self._lacking.add(what)
             if what == COST:
-                self._others.lack_money()
+                assert self.purse is not None
+                self._others.lack_money(self.purse.tariff.dearest, self.purse.cede(half=False))
             else:
                 self._others.lack_starts()
         return True
@@ -425,6 +425,8 @@ class OpenRun(Run):
         """End the phase now."""
         if self._stage == self._dispatch:
             self._end(min(self._end_ns, self._clock()))
+            if self._lacking:  # nor is the start planned that waits for what other agents may have
+                self._end_ns = min(self._end_ns, self._due_ns)
             self._alarm.set(0)
 
     def _end(self, now_ns: int) -> None:
@@ -486,9 +488,7 @@ class OpenRun(Run):
             self._next()
             now = self._clock()
         if now >= self._end_ns:
-            if self._until_ns < self._end_ns:
-                self.paused_ns += max(0, self._end_ns - max(self._until_ns, self._due_ns))
-                self._missed(self._until_ns, self._end_ns)
+            self._lapse_ends_with_the_phase()
             self._stage = self._drop
             self._drop()
         elif asks or now >= self._until_ns:
@@ -501,8 +501,9 @@ class OpenRun(Run):
     def _missed(self, since_ns: int, until_ns: int) -> None:
         """Nothing could be started in that time, and what fell due in it is not made up for."""
         pauses = self._pauses
-        if pauses and since_ns <= pauses[-1][1]:
-            since_ns, until_ns = pauses[-1][0], max(until_ns, pauses.pop()[1])
+        while pauses and since_ns <= pauses[-1][1]:  # a suspension is noted before the lapse that it came into
+            since, until = pauses.pop()
+            since_ns, until_ns = min(since_ns, since), max(until_ns, until)
         if since_ns < until_ns:
             pauses.append((since_ns, until_ns))
             self._pause_from_ns = pauses[0][0]
@@ -515,8 +516,13 @@ class OpenRun(Run):
         self._pause_from_ns = pauses[0][0] if pauses else _NEVER_NS
         return self._due_ns >= self._pause_from_ns
 
-    def _holds(self, now_ns: int) -> bool:
-        return self._stage == self._dispatch and self._due_ns <= now_ns
+    def _held_ns(self, lapsed_ns: int, now_ns: int) -> int:
+        return max(0, now_ns - max(lapsed_ns, self._due_ns)) if self._stage == self._dispatch else 0
+
+    def _lapse_ends_with_the_phase(self) -> None:
+        if self._until_ns < self._end_ns:
+            self.paused_ns += self._held_ns(self._until_ns, self._end_ns)
+            self._missed(self._until_ns, self._end_ns)
 
     def _go_on_all(self) -> None:
         if self._stage == self._dispatch:
@@ -635,6 +641,8 @@ class OpenRun(Run):
     def cut(self) -> None:
         """End the phase now and give up whatever is in flight."""
         self.stop()
+        if self._stage == self._dispatch:
+            self._lapse_ends_with_the_phase()
         while self._due_ns < self._end_ns:
             self._drop_one()
         self._pool.free += self._give_up()
@@ -800,15 +808,15 @@ class ClosedRun(Run):
             self._alarm.set(min(self._to_start[-1][0], self._end_ns) if self._to_start else self._end_ns)
             return
         self._ended = True
-        if self._idle and self._until_ns < self._end_ns:
-            self.paused_ns += self._end_ns - self._until_ns
+        if self._until_ns < self._end_ns:
+            self.paused_ns += self._held_ns(self._until_ns, self._end_ns)
         if self._in_flight:
             self._alarm.set(self._end_ns + self._grace_ns)
         else:
             self._finish()
 
-    def _holds(self, now_ns: int) -> bool:
-        return bool(self._idle)
+    def _held_ns(self, lapsed_ns: int, now_ns: int) -> int:
+        return now_ns - lapsed_ns if self._idle else 0
 
     def _go_on_all(self) -> None:
         waiting, self._idle = self._idle, []

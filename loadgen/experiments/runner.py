@@ -177,8 +177,8 @@ class Runner:
         self._told_expired = False
         self._confirm = confirm
         self._waiting: asyncio.Task[Any] | None = None
-        self._interrupted = False
-        self._budget_reached = False
+        self._interrupted = self._cut = False
+        self._budget_reached = self._out_of_money = False
         self._unserved = False  # the embedded emulator is gone
         self._stopped: str | None = None
         self._first = Spent()
@@ -201,6 +201,7 @@ class Runner:
     def interrupt(self) -> None:
         """End the run: the first time what is in flight is waited for, the second time it is not."""
         if self._interrupted:
+            self._cut = True
             if self._fleet is not None:
                 self._fleet.cut()
             return
@@ -417,7 +418,7 @@ class Runner:
             if timer is not None:
                 timer.cancel()
         except (FleetError, SettingsError) as error:
-            if not (self._interrupted or self._unserved) or isinstance(error, SettingsError):
+            if not (self._cut or self._unserved) or isinstance(error, SettingsError):
                 self._failed = self._secrets.hide(str(error))
             self._conclude()
 
@@ -575,7 +576,10 @@ class Runner:
         if tariff is None or limit is None:
             return None
         tariff.learn(frame.dearest, frame.billed_ns)
-        return tariff.reached(limit, self._used()) if frame.budget_reached == COST else None
+        if frame.budget_reached != COST or self._out_of_money:
+            return None
+        self._out_of_money = not self._ending()
+        return tariff.reached(limit)
 
     def _add(self, total: PhaseTotal, frame: Frame) -> None:
         total.add(frame)
@@ -593,7 +597,7 @@ class Runner:
         """
         if self._unwritten is None and self._behind.qsize() > _MOST_BEHIND:
             self._unwritten = (
-                f"cannot write to {self._directory.path}: its disk has not taken in what was measured for minutes; "
+                f"cannot write to {self._directory.path}: its disk has not taken in the last {_MOST_BEHIND} intervals; "
                 "give --out a directory on another one"
             )
         if self._unwritten is None:
@@ -612,6 +616,8 @@ class Runner:
                     self._directory.append_samples(samples)
             except RunDirectoryError as error:
                 self._unwritten = str(error)
+            except Exception as error:  # whatever it is, the results have to be written
+                self._unwritten = f"what was measured cannot be written down ({type(error).__name__}: {error})"
 
     def _wanted(self, samples: list[Sample]) -> list[Sample]:
         """Those that the scenario wants written down; a decision may have asked for more of them."""
@@ -697,8 +703,10 @@ class Runner:
         )
 
     def _hold_against_budget(self, charged: Cost | None) -> None:
-        """Say by how much the run has cost more than it was allowed to."""
+        """Say what the run cost where that ended it, and by how much it has cost more than it was allowed to."""
         limit = self._scenario.budget.cost
+        if self._tariff is not None and self._out_of_money:
+            self._stopped = f"{self._stopped}; {self._tariff.spent(self._used())}"
         if charged is None or charged.amount is None or limit is None or charged.amount <= limit.amount:
             return
         least, more = "> " if charged.unmetered else "", charged.amount - limit.amount

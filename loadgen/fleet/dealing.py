@@ -49,6 +49,7 @@ class Dealer:
 
     def __init__(self, agents: int, at_ns: int) -> None:
         self._pool: Ranges = ()
+        self._money = 0
         self._at_ns = at_ns
         self._agents = agents
         self._waiting: dict[int, int] = {}
@@ -68,6 +69,7 @@ class Dealer:
         if lack.at_ns != self._at_ns:
             return []
         self._queue.append(lack)
+        self._money += lack.rest
         return self._next()
 
     def ceded(self, ceded: Ceded) -> list[Told]:
@@ -122,7 +124,7 @@ class Dealer:
         if deal.numbers or not deal.open:
             deal.open = set()
             return self._closed(deal)
-        return [(agent, Cede(deal.number, lack.due_ns, lack.money)) for agent in sorted(deal.open)]
+        return [(agent, Cede(deal.number, lack.due_ns, money=lack.money > 0)) for agent in sorted(deal.open)]
 
     def _closed(self, deal: _Deal) -> list[Told]:
         """Grant what a request brought, once everybody has answered, and serve the next one."""
@@ -134,7 +136,11 @@ class Dealer:
     def _granting(self, deal: _Deal) -> list[Told]:
         agent = deal.lack.agent
         if deal.lack.money:
-            return [(agent, GrantMoney(deal.money))]
+            # what covers no start helps nobody: it stays here, or agents would pass it to and fro for ever
+            money = self._money + deal.money
+            enough = money >= deal.lack.money
+            self._money = 0 if enough else money
+            return [(agent, GrantMoney(money if enough else 0))]
         due_ns = deal.lack.due_ns
         if due_ns is None:
             if agent in self._ended:

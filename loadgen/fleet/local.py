@@ -26,6 +26,7 @@ from loadgen.engine.clock import monotonic_ns
 from loadgen.engine.messages import (
     LEASE_NS,
     Ceded,
+    Dearer,
     Go,
     Lack,
     Lease,
@@ -73,7 +74,7 @@ class LocalFleet:
         self._received: asyncio.Queue[Frame | FleetError] = asyncio.Queue()
         self._dealer = Dealer(0, 0)
         self._renewing: asyncio.Task[None] | None = None
-        self._dearest = 0
+        self._dearest = self._size_mb = 0
 
     async def __aenter__(self) -> Self:
         try:
@@ -144,7 +145,6 @@ class LocalFleet:
         dealt = [None] * taking_part if allowance is None else shares(allowance, taking_part)
         for number, agent in enumerate(self._agents):
             own = dealt[number] if number < taking_part else None
-            # what is owed already is owed by one of them, not by each
             part = None if money is None else money // taking_part + (number < money % taking_part)
             self._tell(agent, Go(at_ns, taking_part, numbers, own, rows, part if number < taking_part else None))
         left = len(self._agents)
@@ -180,8 +180,11 @@ class LocalFleet:
     async def _renew(self) -> None:
         """Renew every agent's lease for as long as this loop goes round."""
         while True:
-            self._tell_all(Lease(monotonic_ns() + LEASE_NS, self._dearest))
+            self._tell_all(self._lease())
             await asyncio.sleep(_RENEWAL_S)
+
+    def _lease(self) -> Lease:
+        return Lease(monotonic_ns() + LEASE_NS, self._dearest, self._size_mb)
 
     async def _receive(self, patience_s: float) -> Frame:
         try:
@@ -209,8 +212,13 @@ class LocalFleet:
                 told = self._dealer.lack(report)
             case Ceded():
                 told = self._dealer.ceded(report)
+            case Dearer():
+                self._dearest = max(self._dearest, report.bill)
+                self._tell_all(self._lease())  # at once, as the others go on starting meanwhile
+                return
             case _:
                 self._dearest = max(self._dearest, report.dearest)
+                self._size_mb = max(self._size_mb, *report.billed_ns, 0)
                 self._received.put_nowait(report)
                 told = self._dealer.ended(report.agent, report.left, report.grants) if report.final else []
         for agent, message in told:

@@ -17,7 +17,7 @@ travel in a message.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from functools import lru_cache
 
@@ -78,19 +78,22 @@ class Tariff:
         for size_mb, billed_ns in used.billed_ns.items():
             self.learn(self._bill(size_mb, billed_ns), (size_mb,))
 
-    def reached(self, limit: Money, used: Spent) -> str:
+    def reached(self, limit: Money) -> str:
         """Why nothing more is started."""
+        return (
+            f"budget.cost: what was left of {limit} did not cover another call, at {_words(self.dearest)} "
+            f"{limit.currency}, the dearest known, beside those in flight"
+        )
+
+    def spent(self, used: Spent) -> str:
+        """What was spent in the end."""
         known = price(self._book, used.gb_seconds, used.requests)
         silent = used.unmetered * self.silent
         unknown = (
             f", {_words(silent)} for {used.unmetered} that did not tell their bill (each taken as "
             f"{self._timeout_ns / NS_PER_S:g} s with {self.size_mb} MB)"
         )
-        return (
-            f"budget.cost: what was left of {limit} did not cover another call, at {_words(self.dearest)} "
-            f"{limit.currency}, the dearest known, beside those in flight; {'> ' if used.unmetered else ''}"
-            f"{_short(known)} are spent{unknown if used.unmetered else ''}"
-        )
+        return f"{'> ' if used.unmetered else ''}{_short(known)} are spent{unknown if used.unmetered else ''}"
 
     def left(self, budget: Decimal, used: Spent) -> int:
         """What is left of a budget."""
@@ -99,10 +102,14 @@ class Tariff:
 
 
 class Purse:
-    """What one agent may spend. ``in_flight`` counts what was started and has no bill yet."""
+    """What one agent may spend. ``in_flight`` counts what was started and has no bill yet.
 
-    def __init__(self, tariff: Tariff) -> None:
+    ``dearer`` is told of a bill that is dearer than any before it.
+    """
+
+    def __init__(self, tariff: Tariff, dearer: Callable[[int], None] = lambda bill: None) -> None:
         self.tariff = tariff
+        self._dearer = dearer
         self.left = 0
         self.in_flight = 0
 
@@ -118,8 +125,11 @@ class Purse:
 
     def settle(self, facts: Facts) -> None:
         """An invocation has ended."""
+        known = self.tariff.dearest
         self.in_flight -= 1
         self.left -= self.tariff.bill(facts)
+        if self.tariff.dearest > known:
+            self._dearer(self.tariff.dearest)
 
     def give_up(self) -> None:
         """An invocation is not waited for any more; it may cost whatever it does."""

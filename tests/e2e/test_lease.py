@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import pty
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,18 +42,20 @@ BILLED = (
 
 
 class Target:
-    """A function that costs 1 CNY a call, and when it was called."""
+    """A function that costs 1 CNY a call, or ``bill`` after the first, and when it was called."""
 
-    def __init__(self, delay_s: float = 0.0) -> None:
+    def __init__(self, delay_s: float = 0.0, bill: int = 1) -> None:
         self.calls: list[float] = []
         self._delay_s = delay_s
+        self._bill = bill
 
     async def play(self, peer: Peer) -> None:
         while await peer.request() is not None:
             self.calls.append(time.monotonic())
             if self._delay_s:
                 await asyncio.sleep(self._delay_s)
-            await peer.send(BILLED)
+            bill = b'"billingDuration":%d' % (self._bill if len(self.calls) > 1 else 1)
+            await peer.send(BILLED.replace(b'"billingDuration":1', bill))
 
     def since(self, at_s: float) -> list[float]:
         return [call for call in self.calls if call > at_s]
@@ -187,6 +190,29 @@ async def test_a_load_that_grows_spends_no_more_than_it_may(tmp_path: Path, agen
     assert "budget.cost: what was left of 200 CNY did not cover another call, at 1 CNY" in summary["run"]["stopped"]
 
 
+async def test_a_bill_that_is_dearer_than_any_before_is_told_to_all_agents_at_once(tmp_path: Path) -> None:
+    """The pre-flight costs 1 CNY and every call 50: there is money for three, or four where two were under way."""
+    target = Target(bill=50)
+    async with serving(target.play) as server:
+        scenario = prepared(tmp_path, server.port, "rate: 20/s, duration: 4s", cost=200)
+        process = start(tmp_path, "--agents", "2", scenario=scenario)
+        _, _, summary = await ended(process, tmp_path)
+    assert process.returncode == 98
+    assert summary["cost"]["amount"] == 1 + 50 * (len(target.calls) - 1) <= 201
+    assert f"{summary['cost']['amount']} are spent" in summary["run"]["stopped"]
+
+
+async def test_agents_that_both_lack_money_end_the_run(tmp_path: Path) -> None:
+    """100.5 CNY at 2 CNY a call: the rest is no whole call, and no agent waits for what others have of it."""
+    target = Target(0.02, bill=2)
+    async with serving(target.play) as server:
+        scenario = prepared(tmp_path, server.port, "workers: 6, duration: 10s", cost=100)
+        process = start(tmp_path, "--agents", "3", "--set", "budget.cost=100.5 CNY", scenario=scenario)
+        _, _, summary = await ended(process, tmp_path)
+    assert (process.returncode, summary["cost"]["amount"]) == (98, 99)
+    assert summary["phases"][0]["duration_ns"] < 5e9
+
+
 async def test_a_burst_is_covered_call_by_call(tmp_path: Path) -> None:
     target = Target(0.05)
     async with serving(target.play) as server:
@@ -237,6 +263,37 @@ def read_all(terminal: int) -> str:
         pass
     os.close(terminal)
     return text.decode()
+
+
+async def test_a_stderr_that_nobody_reads_keeps_no_result_back_and_a_signal_ends_the_wait(tmp_path: Path) -> None:
+    target = Target()
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    os.set_blocking(writing, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x" * 512)
+    os.set_blocking(writing, True)
+    async with serving(target.play) as server:
+        (tmp_path / "scenario.yaml").write_text(prepared(tmp_path, server.port, "rate: 50/s, duration: 1s"))
+        with (tmp_path / "stdout").open("w") as stdout:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "loadgen", "run", "scenario.yaml", "--out", "run"],
+                cwd=tmp_path,
+                env=environment(),
+                stdout=stdout,
+                stderr=writing,
+                start_new_session=True,
+            )
+        os.close(writing)
+        async with asyncio.timeout(20):
+            while "report:" not in (tmp_path / "stdout").read_text():
+                await asyncio.sleep(0.05)
+        assert process.poll() is None
+        process.terminate()
+        assert await asyncio.to_thread(process.wait, 5) == -signal.SIGTERM
+    os.close(reading)
+    assert (tmp_path / "run" / "report.html").exists()
 
 
 async def test_agents_inherit_nothing_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from itertools import count, islice
 
 import pytest
@@ -40,13 +41,17 @@ class Target:
     most: int = 0
     answers: Callable[[int], Facts] = lambda number: OK
 
-    def invoker(self, ended: Ended) -> Called:
-        return Called(self, ended)
+    of: dict[int, int] = field(default_factory=dict)
+    most_of: dict[int, int] = field(default_factory=dict)
+
+    def invoker(self, agent: int, ended: Ended) -> Called:
+        return Called(self, agent, ended)
 
 
 class Called:
-    def __init__(self, target: Target, ended: Ended) -> None:
+    def __init__(self, target: Target, agent: int, ended: Ended) -> None:
         self._target = target
+        self._agent = agent
         self._ended = ended
         self._call = self._number = 0
 
@@ -56,6 +61,8 @@ class Called:
         target.sent.append(number)
         target.in_flight += 1
         target.most = max(target.most, target.in_flight)
+        target.of[self._agent] = target.of.get(self._agent, 0) + 1
+        target.most_of[self._agent] = max(target.most_of.get(self._agent, 0), target.of[self._agent])
         self._call += 1
         call = self._call
         target.time.at(started_ns + target.delay(number), lambda: self._end(call))
@@ -63,11 +70,13 @@ class Called:
     def _end(self, call: int) -> None:
         if call == self._call:
             self._target.in_flight -= 1
+            self._target.of[self._agent] -= 1
             self._ended(self._target.time.now, self._target.answers(self._number), 0, b"")
 
     def abandon(self) -> None:
         self._call += 1
         self._target.in_flight -= 1
+        self._target.of[self._agent] -= 1
 
 
 class Crowd:
@@ -117,12 +126,13 @@ class Member:
     def __init__(self, crowd: Crowd, number: int) -> None:
         self._crowd = crowd
         self._number = number
-        self.pool = WorkerPool(crowd.target.invoker)
+        self.pool = WorkerPool(partial(crowd.target.invoker, number))
         self.run: OpenRun | ClosedRun
         self.over = False
         self.grants = 0
         self.samples: list[Sample] = []
         self.purse: Purse | None = None
+        self.asked = 0
 
     def terms(self, duration_ns: int, allowance: Ranges | None, *, rows: bool) -> Terms:
         crowd = self._crowd
@@ -167,8 +177,23 @@ class Member:
     def lack_starts(self) -> None:
         self._ask(Lack(self._number, 0))
 
-    def lack_money(self) -> None:
-        self._ask(Lack(self._number, 0, money=True))
+    def lack_money(self, each: int, rest: int) -> None:
+        self.asked += 1
+        self._ask(Lack(self._number, 0, money=each, rest=rest))
+
+    def dearer(self, bill: int) -> None:
+        """A bill is told to all, at the end of two ways."""
+        crowd = self._crowd
+
+        def learn(member: Member) -> None:
+            assert member.purse is not None
+            member.purse.tariff.learn(bill)
+
+        def tell() -> None:
+            for number, member in enumerate(crowd.agents):
+                crowd.post("to", number, partial(learn, member))
+
+        crowd.post("from", self._number, tell)
 
     def lack_worker(self, due_ns: int) -> None:
         self._ask(Lack(self._number, 0, due_ns))
@@ -546,7 +571,7 @@ def spending_phase(
     for number, member in enumerate(crowd.agents):
         tariff = Tariff(ONE_A_MS, size_mb=1024, timeout_ns=S)
         tariff.learn(known * CNY)
-        member.purse = Purse(tariff)
+        member.purse = Purse(tariff, member.dearer)
         member.purse.left = cap * CNY // n + (number < cap * CNY % n)
     if closed:
         closed_phase(crowd, limit, duration_ns=20 * S)
@@ -601,9 +626,22 @@ def test_a_budget_of_money_is_exceeded_by_nothing_but_what_was_in_flight(
     spent = spending_phase(
         crowd, cap, lambda number: dear if number % every_th == every_th - 1 else 1, closed=closed, limit=limit
     )
-    assert spent <= cap + max(0, crowd.target.most * dear - 1)
+    assert spent <= cap + sum(crowd.target.most_of.values()) * (dear - 1)
+    reached = {member.run.budget_reached for member in crowd.agents}
+    assert reached <= ({"", "cost"} if spent + dear <= cap else {"cost"}), reached
+    assert sum(member.asked for member in crowd.agents) <= 50 * agents
     if dear == 1:
         assert spent == cap
+
+
+@pytest.mark.parametrize("agents", [2, 3, 7])
+@pytest.mark.parametrize("closed", [False, True])
+def test_what_covers_no_call_is_not_passed_to_and_fro(agents: int, closed: bool) -> None:
+    """101 CNY and bills of 2: what is left in the end is no whole call, and every agent has to learn that."""
+    crowd = Crowd(agents, lambda _: 20 * MS)
+    assert spending_phase(crowd, 101, lambda _: 2, closed=closed, known=2, gap_ns=MS // 10) == 100
+    assert {member.run.budget_reached for member in crowd.agents} == {"cost"}
+    assert sum(member.asked for member in crowd.agents) < 20 * agents
 
 
 def test_once_the_dear_call_is_known_nothing_is_exceeded() -> None:

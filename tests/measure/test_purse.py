@@ -104,9 +104,22 @@ def test_the_preflight_says_what_a_call_costs() -> None:
 def test_the_sentence_tells_what_is_spent_what_is_not_known_and_what_a_call_may_cost() -> None:
     known = tariff(size_mb=512)
     known.note(spent_on(metered(1000)))
-    said = known.reached(Money(Decimal("0.02"), "CNY"), Spent({1024: 100 * S}, 102, 100))
+    said = known.reached(Money(Decimal("0.02"), "CNY"))
     assert said.startswith("budget.cost: what was left of 0.02 CNY did not cover another call, at 0.0001124 CNY, the")
-    assert "> 0.01124 are spent, 0.02222 for 2 that did not tell their bill (each taken as 100 s with 1024 MB)" in said
+    assert known.spent(Spent({1024: 100 * S}, 102, 100)) == (
+        "> 0.01124 are spent, 0.02222 for 2 that did not tell their bill (each taken as 100 s with 1024 MB)"
+    )
+    assert known.spent(Spent({1024: 100 * S}, 100, 100)) == "0.01124 are spent"
+
+
+def test_a_bill_that_is_dearer_than_all_before_it_is_told_at_once() -> None:
+    told: list[int] = []
+    held = Purse(tariff(), told.append)
+    held.in_flight = 4
+    for ms in (1000, 10, 1000, 2000):
+        held.settle(metered(ms))
+    assert len(told) == 2
+    assert told[-1] == held.tariff.dearest > told[0]
 
 
 @given(
