@@ -139,11 +139,10 @@ class Connection:
             invoker.reading = True
             if nbytes == len(self._view):
                 self._give_way()
-            if self._read.laborious:
-                self._view = self._wire.pieces
         else:
             self.used = True
             self._answered(invoker, now, response)
+        self._view = self._wire.pieces if self._read.laborious(nbytes) else self._wire.view
 
     def _give_way(self) -> None:
         """Read no more in this turn of the loop."""

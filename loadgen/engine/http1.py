@@ -43,6 +43,7 @@ A server that says every ten seconds that it is still at work sends 90 in the 15
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?")
+_SMALL_CHUNK = 512
 _CHUNK = re.compile(_CHUNK_SIZE.pattern + rb"\r\n")
 _TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\x00-\x08\x0a-\x1f\x7f]*")
 _CONTROLS = bytes([*range(9), *range(10, 32), 127])  # no header may hold them. Source: RFC 9110 §5.5
@@ -114,6 +115,7 @@ class ResponseReader:
         "_most",
         "_names",
         "_pending",
+        "_pieces",
         "_room",
         "_state",
         "_status",
@@ -137,16 +139,16 @@ class ResponseReader:
         self._left = 0
         self._room = 0  # what the chunks to come, or the rest until the end, may still hold
         self._trailer_bytes = self._trailers = 0
+        self._pieces = 0  # chunks in what was fed last
 
     @property
     def idle(self) -> bool:
         """Whether no byte of a response, interim ones included, has been read since the last complete one."""
         return self._state is _HEAD and not self._pending and not self._interim
 
-    @property
-    def laborious(self) -> bool:
-        """Whether what comes next may be tiny pieces, each of which is work."""
-        return self._state >= _CHUNK_HEAD
+    def laborious(self, read: int) -> bool:
+        """Whether what was ``read`` last was so many small chunks that as much of them again would be too much work."""
+        return self._pieces * _SMALL_CHUNK > read
 
     def feed(self, data: bytes) -> Response | None:
         """Read more bytes; the response when it is complete.
@@ -313,7 +315,7 @@ class ResponseReader:
 
     def _feed_chunks(self, data: bytes | bytearray, seen: int) -> Response | None:
         """Read what follows the head; the first ``seen`` bytes are known not to end a line."""
-        position = 0
+        position = self._pieces = 0
         while True:
             if self._state is _CHUNK_HEAD and position >= seen:  # of a line that comes in pieces each is read once
                 position = self._take_chunks(data, position)
@@ -357,7 +359,7 @@ class ResponseReader:
 
     def _take_chunks(self, data: bytes | bytearray, position: int) -> int:
         """Read the chunks from this position on that are here to their end; where the next one begins."""
-        body, keep = self._body, self._keep
+        body, keep, pieces = self._body, self._keep, 0
         while (match := _CHUNK.match(data, position)) is not None:
             begin = match.end()
             size = int(match[1], 16)
@@ -368,6 +370,8 @@ class ResponseReader:
             if len(body) < keep:
                 self._keep_body(data[begin:end])
             position = end + 2
+            pieces += 1
+        self._pieces += pieces
         return position
 
     def _take_room(self, size: int) -> None:
