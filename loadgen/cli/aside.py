@@ -11,7 +11,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import TextIO
 
-from loadgen.cli import output
+from loadgen.cli import output, signals
 
 _BEHIND = 4  # writes: a redraw is two of them
 
@@ -70,6 +70,7 @@ class Aside:
             time.sleep(0.01)
 
     def _work(self) -> None:
+        signals.put_off()
         while (text := self._texts.get()) is not None:
             if self._error is None:
                 try:

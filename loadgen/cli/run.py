@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from loadgen.cli import INTERRUPTED, output
+from loadgen.cli import INTERRUPTED, output, signals
 from loadgen.cli.aside import Aside
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ THRESHOLD = 99
 UNDECIDED = 96
 
 _STUCK_S = 1.0  # for how long the results wait for messages that nobody reads
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
@@ -83,7 +83,9 @@ def run(
     if cluster is not None:
         raise click.UsageError("--cluster: running on a cluster is not built yet; leave it out")
     loaded = _load(file, overrides)
+    signals.put_off()  # the threads that numpy starts, which some kinds import here, inherit that
     crew = _agents(loaded, agents)
+    signals.heed()
     if not quiet:
         say_what_is_left()
     loaded = replace(loaded, scenario=with_credentials(loaded.scenario, quiet=quiet))
@@ -93,12 +95,12 @@ def run(
     secrets = Secrets(loaded.scenario.target, loaded.fed_secrets)
     output.hide(secrets.hide)
     # from the first file on a signal waits until the run can hear it, and end in good order
-    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    signals.put_off()
     try:
         path = out or default_path(secrets.hide(loaded.scenario.name), datetime.now(UTC))
         directory = RunDirectory.create(path, secrets.hide)
     except RunDirectoryError as error:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        signals.heed()
         raise click.UsageError(str(error)) from error
     if not quiet:
         for name in sorted({name.lower() for name in _PROXIES if os.environ.get(name)}):
@@ -111,7 +113,7 @@ def run(
     finally:
         directory.close()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left that an interrupt could end sooner
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        signals.heed()
     if finished.failed is not None:
         output.say(f"error: {finished.failed}")
     sys.exit(exit_code(finished) if written else FAILED)
@@ -185,7 +187,7 @@ def _run(
     except (RunFailedError, DeclinedError, RunDirectoryError) as error:
         progress.close()
         directory.discard()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        signals.heed()
         _drain(aside)
         output.say(f"error: {error}")
         sys.exit(2 if isinstance(error, DeclinedError) else FAILED)
@@ -224,15 +226,16 @@ async def _drive(
         force=force,
     )
     loop = asyncio.get_running_loop()
-    for number in _SIGNALS:
+    loop.set_default_executor(ThreadPoolExecutor(initializer=signals.put_off))
+    for number in signals.ENDING:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
             loop.add_signal_handler(number, runner.interrupt)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    signals.heed()
     try:
         return await runner.run()
     finally:
         # From here on the loop hears no signal: one that comes now must wait until what was measured is safe.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        signals.put_off()
 
 
 async def _ask(aside: Aside | None, much: str) -> bool:
@@ -280,7 +283,7 @@ def _write(summary: Summary, directory: RunDirectory, aside: Aside | None) -> bo
         directory.write_summary(encode(summary))
     except RunDirectoryError as error:
         faults.append(str(error))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    signals.heed()
     unprinted = None
     try:
         # a terminal that is held keeps nobody from what is on the disk by now, nor does a stderr that nobody reads keep

@@ -82,3 +82,56 @@ def test_every_other_command_ends_clean(tmp_path: Path, command: str) -> None:
         _, stderr = process.communicate(timeout=30)
         assert by_python_itself(stderr) or not ("Traceback" in stderr or "Exception ignored" in stderr), stderr
         assert not any(path.name.endswith(".tmp") for path in tmp_path.rglob("*"))
+
+
+AT_THE_END = """
+import os, signal, sys, time
+import loadgen.__main__ as program
+from loadgen.history.rundir import RunDirectory
+number, write = signal.Signals(int(sys.argv.pop(1))), RunDirectory.{method}
+
+def signalled(self, *given, **named):
+    done = {before}
+    os.kill(os.getpid(), number)
+    time.sleep(0.1)
+    return {after}
+
+RunDirectory.{method} = {wrapped}
+program.main()
+"""
+BEFORE_THE_SUMMARY = AT_THE_END.format(
+    method="write_summary", before="None", after="write(self, *given, **named)", wrapped="signalled"
+)
+BEHIND_THE_FIRST_FILE = AT_THE_END.format(
+    method="create", before="write.__func__(self, *given, **named)", after="done", wrapped="classmethod(signalled)"
+)
+KIND = EMULATED.replace("name: short", "name: short\nkind: capacity").partition("event:")[0] + (
+    "capacity: {slo: [latency.p99 < 500ms], from: 5/s, to: 20/s, confirm: 1s}\nbudget: {duration: 2s}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("number", "scenario"),
+    [(signal.SIGTERM, EMULATED), (signal.SIGINT, KIND), (signal.SIGTERM, KIND)],
+    ids=["load", "interrupted with numpy's threads", "terminated with numpy's threads"],
+)
+def test_no_signal_keeps_what_was_measured_from_the_disk(tmp_path: Path, number: signal.Signals, scenario: str) -> None:
+    """It may be delivered to any thread: those of numpy and of the loop's executor have to be deaf."""
+    (tmp_path / "scenario.yaml").write_text(scenario)
+    command = [sys.executable, "-c", BEFORE_THE_SUMMARY, str(int(number)), *RUN]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=50, check=False
+    )
+    assert (tmp_path / "out" / "summary.json").exists(), done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.returncode in {130, -number}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_behind_the_first_file_waits_for_the_run_to_hear_it(tmp_path: Path, number: signal.Signals) -> None:
+    (tmp_path / "scenario.yaml").write_text(EMULATED)
+    command = [sys.executable, "-c", BEHIND_THE_FIRST_FILE, str(int(number)), *RUN]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=50, check=False
+    )
+    assert (done.returncode, {path.name for path in (tmp_path / "out").iterdir()} >= WHOLE) == (130, True), done.stderr
