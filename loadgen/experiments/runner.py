@@ -403,6 +403,9 @@ class Runner:
         ]
         try:
             await self._interruptible(self._allow_changes(stack))
+        except SettingsError as error:
+            raise RunFailedError(self._secrets.hide(str(error))) from error
+        try:
             fleet = await stack.enter_async_context(LocalFleet(plans))
             self._fleet = fleet
             target = self._scenario.target  # its token may have been renewed while the agents were started

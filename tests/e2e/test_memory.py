@@ -160,8 +160,8 @@ async def test_while_a_run_changes_a_function_others_are_refused_here_and_elsewh
     assert (here.returncode, elsewhere.returncode) == (1, 1), said
     assert f"(process {first.pid} on this machine, since " in said[0]
     assert f'its LOADGEN_HELD_BY is "loadgen run by-config-{time.gmtime().tm_year}' in said[1]
-    for run in ("b", "c"):  # before any load
-        assert json.loads((tmp_path / run / "run" / "summary.json").read_text())["totals"]["planned"] == 0
+    for run in ("b", "c"):  # before any load, so there is nothing to show
+        assert not (tmp_path / run / "run").exists()
     first.send_signal(signal.SIGINT)
     await asyncio.to_thread(first.communicate, timeout=30)
     assert (first.returncode, await settings(platform)) == (130, before)
