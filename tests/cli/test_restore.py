@@ -481,7 +481,7 @@ async def test_what_the_platform_and_a_journal_hold_commands_no_terminal_and_for
     hostile = "\x1b[32m\x9b31m\u202e\nput back: everything"
     resource = home.change().resource
     edits = (Edit(("handler",), hostile, "mine"), Edit(("depend_version_list",), [hostile], ["x"]))
-    home.journal("run-1", Change(1, resource, edits, {"description": "old", hostile: 1}))
+    home.journal("run-1", Change(1, resource, edits, {"description": "old", hostile: 1}), Done(1))
     home.platform.config |= {"handler": f"other {hostile}", "description": hostile, f"new{hostile}": hostile}
     said = await home.restore()
     assert said.code == 1
