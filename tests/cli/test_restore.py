@@ -261,7 +261,8 @@ async def test_somebody_elses_change_is_exit_code_1_until_it_is_forced(home: Hom
     said = await home.restore()
     assert said.code == 1
     assert "somebody else has changed it since: memory_size is 1024, was 128" in said.stderr
-    assert f"The journal stays at {path}; try again with: loadgen restore run-1 (--force " in said.stderr
+    assert f"The journal stays at {path}; try again with: loadgen restore run-1. What somebody else " in said.stderr
+    assert "kept for good with --keep, and overwritten with --force" in said.stderr
     assert home.platform.config["memory_size"] == 1024
     assert (await home.restore("--force")).code == 0
     assert home.platform.config["memory_size"] == 128

@@ -99,7 +99,10 @@ async def test_a_run_on_another_machine_is_refused_before_it_writes_anything(
         await changes.config(HELLO, {("memory_size",): 512})
         writes = len(platform.writes)
         said = await resized(platform, tmp_path / "there", "run-2", 1024)
-        assert f'is held by another run, whose journal is not on this machine: its {NAME} is "loadgen run run-1' in said
+        assert (
+            f'is held by another run, whose journal is not in this state directory: its {NAME} is "loadgen run run-1'
+            in said
+        )
         assert f"remove {NAME} from its environment variables in the console" in said
         assert len(platform.writes) == writes
     assert platform.config["memory_size"] == 128
