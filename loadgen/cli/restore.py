@@ -52,8 +52,8 @@ def restore(run: str | None, scenario: Path | None, force: bool, keep: bool, yes
     """Put back what RUN, or every run that ended too early, changed on the platform.
 
     It first shows what it will put back. Runs that are still going on are left alone, with exit code 1, as they put it
-    back later; and so is what somebody else has changed since, unless --keep or --force says what to do with it. Doing it
-    twice does no harm.
+    back later; and so is what somebody else has changed since, unless --keep or --force says what to do with it.
+    Doing it twice does no harm.
     """
     from loadgen.cli.state import state_directory
     from loadgen.control.journalfile import DIRECTORY, JournalError

@@ -72,8 +72,8 @@ def under_way(step: Step, now: Document) -> bool:
 class Undoing(Struct, frozen=True):
     """How putting back one step went. ``fault`` is why it is not done, None when it is; ``notes`` what else differs.
 
-    ``ours`` says that the platform may still hold values of ours; with a fault it need not. ``theirs`` says that it holds
-    values of somebody else's: left, where there is a fault, and kept for good where there is none.
+    ``ours`` says that the platform may still hold values of ours; with a fault it need not. ``theirs`` says that it
+    holds values of somebody else's: left, where there is a fault, and kept for good where there is none.
     """
 
     step: Step
