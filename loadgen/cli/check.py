@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from loadgen.cli import output
-from loadgen.scenario.endpoint import encrypted
+from loadgen.scenario.endpoint import encrypted, loopback
 from loadgen.scenario.fault import ScenarioError
 from loadgen.scenario.load import load_file
 from loadgen.scenario.model import (
@@ -156,6 +156,11 @@ def _experiment(scenario: Scenario) -> Iterator[str]:
         what = "LOADGEN_RUN in its environment" if scenario.memory is None else "its memory size"
         yield f"  changes the function's settings, {what}, and puts them back"
         yield "  marks the function with LOADGEN_HELD_BY in its environment, so that no other run changes it meanwhile"
+        target = scenario.target
+        if isinstance(target, FunctionTarget) and not target.emulated and not loopback(target.endpoint):
+            from loadgen.control.again import Patience
+
+            yield f"  the load begins {Patience().mark_s:g} s after that, once no other run can have marked it, too"
     yield f"total: not known beforehand: kind: {scenario.kind} asks for its load as it goes; budget bounds it"
     if (rows := rows_allow(scenario)) is not None:
         yield f"note: the feeder has {rows} rows and is read once: after them nothing can be sent"

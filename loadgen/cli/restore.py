@@ -46,16 +46,20 @@ _NEWER = (
     "--scenario", type=click.Path(path_type=Path), help="Take target.auth of this scenario file, not of the run's."
 )
 @click.option("--force", is_flag=True, help="Put back old values even where somebody else has set new ones since.")
+@click.option("--keep", is_flag=True, help="Keep for good what somebody else has set since, and put back the rest.")
 @click.option("--yes", is_flag=True, help="Do not ask before changing anything on another machine.")
-def restore(run: str | None, scenario: Path | None, force: bool, yes: bool) -> None:
+def restore(run: str | None, scenario: Path | None, force: bool, keep: bool, yes: bool) -> None:
     """Put back what RUN, or every run that ended too early, changed on the platform.
 
     It first shows what it will put back. Runs that are still going on are left alone, with exit code 1, as they put it
-    back later; and so is what somebody else has changed since. Doing it twice does no harm.
+    back later; and so is what somebody else has changed since, unless --keep or --force says what to do with it.
+    Doing it twice does no harm.
     """
     from loadgen.cli.state import state_directory
     from loadgen.control.journalfile import DIRECTORY, JournalError
 
+    if force and keep:
+        raise click.UsageError("--keep keeps what somebody else has set, --force overwrites it: give one of them")
     with ExitStack() as held:
         try:
             taken, code = _take(state_directory() / DIRECTORY, run, held)
@@ -64,7 +68,7 @@ def restore(run: str | None, scenario: Path | None, force: bool, yes: bool) -> N
             if not _allowed(taken, yes):
                 sys.exit(FAILED)
             for journal, said in taken:
-                code = max(code, _restore(journal, said, scenario, force))
+                code = max(code, _restore(journal, said, scenario, force, keep))
         except JournalError as error:
             output.say(f"error: {error}")
             sys.exit(FAILED)
@@ -166,13 +170,13 @@ def _allowed(taken: list[Taken], yes: bool) -> bool:
     return click.confirm("Put this back?", err=True)
 
 
-def _restore(journal: JournalFile, said: Journal, scenario: Path | None, force: bool) -> int:
+def _restore(journal: JournalFile, said: Journal, scenario: Path | None, force: bool, keep: bool) -> int:
     """Put back what one journal says; the exit code. Nothing about it keeps other journals from being worked on."""
     from loadgen.control.journal import outstanding
     from loadgen.control.journalfile import JournalError
 
     try:
-        if outstanding(journal.entries) and (code := _put_back(journal, said.begun, scenario, force)):
+        if outstanding(journal.entries) and (code := _put_back(journal, said.begun, scenario, force, keep)):
             return code
         kept = journal.finish(damaged=bool(said.damage))
     except JournalError as error:
@@ -183,20 +187,20 @@ def _restore(journal: JournalFile, said: Journal, scenario: Path | None, force: 
     return FAILED if said.damage else 0
 
 
-def _put_back(journal: JournalFile, begun: Begun | None, scenario: Path | None, force: bool) -> int:
+def _put_back(journal: JournalFile, begun: Begun | None, scenario: Path | None, force: bool, keep: bool) -> int:
+    from loadgen.control.undo import CHOICE
+
     try:
         target = _target(begun, scenario)
     except SystemExit:  # it was said why; other journals may be of other scenarios
         return USAGE
     output.interruptible()
-    undone = asyncio.run(put_back(journal, begun, target, force=force))
+    undone = asyncio.run(put_back(journal, begun, target, force=force, keep=keep))
     _tell(undone)
     if all(each.fault is None for each in undone):
         return 0
-    output.say(
-        f"The journal stays at {journal.path}; try again with: loadgen restore {journal.path.stem} "
-        "(--force overwrites what somebody else has set)"
-    )
+    choice = f". {CHOICE}" if any(each.theirs for each in undone) else ""
+    output.say(f"The journal stays at {journal.path}; try again with: loadgen restore {journal.path.stem}{choice}")
     return FAILED
 
 
@@ -204,7 +208,7 @@ def _tell(undone: list[Undoing]) -> None:
     back = _by_resource((each.step, edit) for each in undone for edit in each.back)
     for where, text in back.items():
         output.show(f"put back: {where}: {text}\n")
-    same = dict.fromkeys(each.step.resource.text for each in undone if each.fault is None)
+    same = dict.fromkeys(each.step.resource.text for each in undone if each.fault is None and not each.theirs)
     for where in same:
         if where not in back:
             output.show(f"as it was: {where}\n")
@@ -221,6 +225,7 @@ async def put_back(
     target: FunctionTarget | None,
     *,
     force: bool = False,
+    keep: bool = False,
     patience: Patience | None = None,
 ) -> list[Undoing]:
     """Put back what a journal says, each step while no run holds its function."""
@@ -240,14 +245,20 @@ async def put_back(
                     undone.append(_ended(journal, step))
                     continue
                 place = _control(step, target, emulated=begun is not None and begun.emulated)
-                undone.append(await _undo_step(journal, step, place, undone, force, patience or Patience()))
+                undone.append(await _undo_step(journal, step, place, undone, force, keep, patience or Patience()))
         except (ControlError, HeldError, journalfile.JournalError) as error:
             undone.append(Undoing(step, (), str(error), ours=True))
     return undone
 
 
 async def _undo_step(
-    journal: JournalFile, step: Step, place: Control, undone: list[Undoing], force: bool, patience: Patience
+    journal: JournalFile,
+    step: Step,
+    place: Control,
+    undone: list[Undoing],
+    force: bool,
+    keep: bool,
+    patience: Patience,
 ) -> Undoing:
     """Put back one step, if its platform answers: where it does not, whoever asked for this can ask again."""
     from loadgen.control import again
@@ -260,7 +271,9 @@ async def _undo_step(
                 f"must have been lost, {patience.late_s:g} s"
             )
         until_ns = patience.after_ns(patience.back_s)
-        return await undo_step(journal, step, control, undone, force=force, patience=patience, until_ns=until_ns)
+        return await undo_step(
+            journal, step, control, undone, force=force, keep=keep, patience=patience, until_ns=until_ns
+        )
 
 
 async def _gone(step: Step) -> bool:

@@ -40,15 +40,38 @@ class Patience(Struct, frozen=True):
     ``settle_s``: before the second try, and between looks. ``late_s``: for a write that was not seen to arrive.
     ``back_s``: how long putting back is tried where it fails in passing. ``mark_s``: between marking a function and
     looking whose mark it has; a run that looked before that one was there may have written its own for as long as
-    a request takes, see ``hold``.
+    a request takes, see ``hold``. ``note_s``: how long putting back may take before the user is told. Once ``hurry`` is
+    set, nothing is tried again or waited for any more; a request that is under way is, to its own end.
     """
 
     settle_s: float = 1.0
     late_s: float = LATE_S
     back_s: float = 60.0
     mark_s: float = LATE_S + 6.0
+    note_s: float = 2.0
     clock: Clock = monotonic_ns
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    hurry: asyncio.Event | None = None
+
+    @property
+    def hurried(self) -> bool:
+        """Whether nothing is to be waited for any more."""
+        return self.hurry is not None and self.hurry.is_set()
+
+    async def pause(self, seconds: float) -> bool:
+        """Wait before something is done again; False, and at once, where it is not to be: there is a hurry."""
+        if self.hurry is None:
+            await self.sleep(seconds)
+            return True
+        if self.hurry.is_set():
+            return False
+        ends = [asyncio.ensure_future(self.sleep(seconds)), asyncio.ensure_future(self.hurry.wait())]
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for end in ends:
+                end.cancel()
+        return not self.hurry.is_set()
 
     def after_ns(self, seconds: float) -> int:
         """The instant so many seconds from now."""
@@ -70,15 +93,15 @@ async def read(
 ) -> dict[str, Any]:
     """What there is now.
 
-    Raises ControlError when it cannot be read three times in a row, and not until ``until_ns`` either.
+    Raises ControlError when it cannot be read three times in a row, and not until ``until_ns`` either, or once and
+    there is a hurry.
     """
     for pause_s in _pauses(patience, until_ns):
         try:
             return await platform.read(resource)
         except ControlError as error:
-            if not error.passing:
+            if not error.passing or not await patience.pause(pause_s):
                 raise
-        await patience.sleep(pause_s)
     return await platform.read(resource)
 
 
@@ -94,7 +117,8 @@ async def write(
 
     Raises ControlError when it refuses, when it failed three times and the setting is as it was, or when that has
     become something else meanwhile. With ``until_ns`` something is put back: it is tried until then, and what is
-    refused because it is back already, as a write of a killed process may bring about, is back.
+    refused because it is back already, as a write of a killed process may bring about, is back. Where there is a hurry
+    the first failure stands, ``unsure`` as it may be.
     """
     wanted = edited(now, [(edit.path, edit.after) for edit in edits])
     pauses = _pauses(patience, until_ns)
@@ -111,13 +135,16 @@ async def write(
         else:
             return wanted
         pause_s = next(pauses, None)
-        await patience.sleep(patience.settle_s if pause_s is None else pause_s)
+        if not await patience.pause(patience.settle_s if pause_s is None else pause_s):
+            raise failed
         for_s = patience.late_s if failed.unsure else 0.0
         try:
             held = await _looked(platform, resource, now, edits, patience, for_s, until_ns)
         except ControlError as error:
             error.unsure = error.unsure or failed.unsure
             raise
+        if held is None:
+            raise failed
         if all(_holds(held, edit) for edit in edits):
             return wanted
         if not failed.passing or any(differences(now, held)):
@@ -140,8 +167,11 @@ async def _looked(
     patience: Patience,
     for_s: float,
     until_ns: int | None,
-) -> dict[str, Any]:
-    """What there is now, looked at until it holds the edits or is otherwise than it was, or for so long."""
+) -> dict[str, Any] | None:
+    """What there is now, looked at until it holds the edits or is otherwise than it was, or for so long.
+
+    None where there was a hurry before that.
+    """
     lost_ns = patience.after_ns(for_s)
     while True:
         held = await read(platform, resource, patience, until_ns)
@@ -150,7 +180,8 @@ async def _looked(
         left_s = (lost_ns - patience.clock()) / 1e9
         if left_s <= 0:
             return held
-        await patience.sleep(min(patience.settle_s, left_s))
+        if not await patience.pause(min(patience.settle_s, left_s)):
+            return None
 
 
 def _pauses(patience: Patience, until_ns: int | None) -> Iterator[float]:

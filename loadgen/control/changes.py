@@ -1,8 +1,9 @@
 """Changes for the time of an experiment: every one is journaled before it is made, and undone in the end.
 
 ``async with Changes(…) as changes`` undoes what was changed within, the newest first, however it is left: at its end,
-by an error, by cancellation (Ctrl-C). Undoing is not itself cancelled; it ends by its own time limits. What cannot be
-undone raises UndoError, and its journal stays for ``loadgen restore``.
+by an error, by cancellation (Ctrl-C). Undoing is not itself cancelled; it ends by its own time limits, or with the
+request that is under way once ``Changes.hurry`` was called. What cannot be undone raises UndoError, and its journal
+stays for ``loadgen restore``.
 
 Before its first change a run makes sure that no other run changes the function: see ``Changes.hold``.
 """
@@ -39,7 +40,7 @@ from loadgen.control.journal import Change, Done, Kind, Resource, outstanding
 from loadgen.control.journalfile import JournalError, JournalFile, open_journal
 from loadgen.control.lock import FunctionLock, HeldError
 from loadgen.control.mark import MARK, NAME, mark_text, marked, own_marks
-from loadgen.control.undo import Log, conflict, decide, describe, settled, unasked, undo
+from loadgen.control.undo import CHOICE, Log, conflict, decide, describe, settled, unasked, undo
 from loadgen.functiongraph.urn import LATEST, Urn
 from loadgen.scenario import foreign
 
@@ -50,6 +51,7 @@ HideIn = Callable[[Any], Any]
 _FRESH_S = 5.0
 """What was read longer ago is read again before it is written upon."""
 _FRESH_TRIES = 3
+_HURRIED = "Putting back: waiting for the request under way, 30 s at most; what fails is left to loadgen restore."
 
 
 def _as_it_is(data: Any) -> Any:
@@ -85,10 +87,21 @@ class Changes:
         self._create = journal
         self._journal: JournalFile | None = None
         self._note = note
-        self._patience = patience
+        self._hurry = asyncio.Event()
+        self._patience = replace(patience, hurry=self._hurry)
+        self._undoing = False
         self._stack = ExitStack()
         self._locked: set[tuple[str, ...]] = set()
         self._held: set[tuple[str, ...]] = set()
+
+    def hurry(self) -> None:
+        """Try nothing again and wait for nothing any more, but for a request that is under way.
+
+        What could not be put back by then is left to ``loadgen restore``.
+        """
+        if self._undoing and not self._hurry.is_set():
+            self._note(_HURRIED)
+        self._hurry.set()
 
     async def hold(self, function: Urn) -> None:
         """Keep every other run from changing this function: on this machine by a lock, elsewhere by the mark.
@@ -135,15 +148,33 @@ class Changes:
                 await _to_its_end(self._undo(self._journal))
 
     async def _undo(self, journal: JournalFile) -> None:
+        self._undoing = True
+        telling = asyncio.get_running_loop().call_later(self._patience.note_s, self._tell)
         try:
             undone = await undo(journal, self._control, patience=self._patience)
             journal.finish()
         except JournalError as error:
             raise UndoError(f"not everything could be put back: {error}. {_remedy(journal)}") from error
+        finally:
+            telling.cancel()
+            self._undoing = False
         for note in (note for each in undone for note in each.notes):
             self._note(note)
         if faults := [each.fault for each in undone if each.fault is not None]:
-            raise UndoError(f"not everything could be put back: {'; '.join(faults)}. {_remedy(journal)}")
+            theirs = any(each.theirs for each in undone)
+            raise UndoError(
+                f"not everything could be put back: {'; '.join(faults)}. {_remedy(journal)}"
+                + (f". {CHOICE}" if theirs else "")
+            )
+
+    def _tell(self) -> None:
+        """That putting back takes its time, whatever the platform does meanwhile."""
+        self._note(
+            _HURRIED
+            if self._hurry.is_set()
+            else f"Putting back: not done yet at {self._control.endpoint}, tried for a minute; interrupt again to "
+            "leave it to loadgen restore."
+        )
 
     async def _hold(self, resource: Resource) -> JournalFile:
         """The journal, once the function is held."""
@@ -170,7 +201,7 @@ class Changes:
             raise HeldError(
                 f"{resource.text}: run {other.stem} ended without putting back what it had changed, and what is there "
                 f"now would be taken for the original. Put it back with: loadgen restore {other.stem} (its journal is "
-                f"{other}); this run has changed nothing"
+                f"{other}). {CHOICE}. This run has changed nothing"
             )
 
     async def _make(self, resource: Resource, wanted: Mapping[str, Any]) -> None:
@@ -206,7 +237,7 @@ async def change(
         check_mark(config, now if config == resource else await read(platform, config, patience), own)
     for step in outstanding(log.entries):  # a value that somebody else has given it since is not ours to replace
         if step.resource == resource and (conflicts := decide(step.values, now).conflicts):
-            raise ControlError(conflict(step, conflicts))
+            raise ControlError(f"{conflict(step, conflicts)}. Left as it is")
     await _make(log, platform, resource, now, wanted, patience, hide_in)
 
 
@@ -221,7 +252,7 @@ async def set_mark(
     now = await _fresh(platform, resource, patience)
     if (found := marked(now)) is not None:
         raise HeldError(
-            f"{resource.text} is held by another run, whose journal is not on this machine: its {NAME} is "
+            f"{resource.text} is held by another run, whose journal is not in this state directory: its {NAME} is "
             f'"{foreign.quote(found)}". Wait for that run to end. If it was killed, loadgen restore there puts '
             f"everything back; if that machine is gone, see to the function's settings and remove {NAME} from its "
             "environment variables in the console. This run has changed nothing"

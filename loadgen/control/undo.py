@@ -38,6 +38,7 @@ LOOKS = (0.0, 0.5, 2.0)
 """How many times ``settle_s`` to wait before looking whether the platform holds what was written; it may take a moment.
 """
 _ROUNDS = 3
+CHOICE = "What somebody else has set since is kept for good with --keep, and overwritten with --force"
 
 
 class Log(Protocol):
@@ -71,7 +72,8 @@ def under_way(step: Step, now: Document) -> bool:
 class Undoing(Struct, frozen=True):
     """How putting back one step went. ``fault`` is why it is not done, None when it is; ``notes`` what else differs.
 
-    ``ours`` says that the platform may still hold values of ours; with a fault it need not.
+    ``ours`` says that the platform may still hold values of ours; with a fault it need not. ``theirs`` says that it
+    holds values of somebody else's: left, where there is a fault, and kept for good where there is none.
     """
 
     step: Step
@@ -79,6 +81,7 @@ class Undoing(Struct, frozen=True):
     fault: str | None
     notes: tuple[str, ...] = ()
     ours: bool = False
+    theirs: bool = False
 
 
 def decide(values: Sequence[Value], now: Document) -> Decision:
@@ -107,11 +110,15 @@ async def undo(
 ) -> list[Undoing]:
     """Put back everything that ``log`` says is still changed, the newest change first, and write down what was.
 
-    What cannot be put back, or not be written down, is in the result and does not keep the rest from it.
+    What cannot be put back, or not be written down, is in the result and does not keep the rest from it, unless there
+    is a hurry.
     """
     until_ns = patience.after_ns(patience.back_s)
     undone: list[Undoing] = []
     for step in outstanding(log.entries):
+        if patience.hurried and any(each.fault is not None for each in undone):
+            undone.append(Undoing(step, (), f"{step.resource.text}: not tried, as that was interrupted", ours=True))
+            continue
         undone.append(await undo_step(log, step, platform, undone, force=force, patience=patience, until_ns=until_ns))
     return undone
 
@@ -123,16 +130,19 @@ async def undo_step(
     others: Sequence[Undoing],
     *,
     force: bool,
+    keep: bool = False,
     patience: Patience,
     until_ns: int,
 ) -> Undoing:
     """Put back one step, after those ``others``; see ``undo``. What fails in passing is tried until that instant.
 
+    What somebody else has set since is overwritten with ``force``, and is settled as it is with ``keep``.
+
     A request of it that was never seen to arrive is waited for, and what it brings is put back, before the step is
     done. The mark goes last: where anything else of ours may be left, it stays.
     """
     stays = any(each.ours and each.step.resource.owner == step.resource.owner for each in others)
-    work = _Work(log, step, platform, stays, force, patience, until_ns)
+    work = _Work(log, step, platform, stays, force, keep, patience, until_ns)
     fault: str | None
     try:
         fault = await work.put_back()
@@ -143,7 +153,7 @@ async def undo_step(
         fault = str(error)
     except (ValueError, TypeError, LookupError, RecursionError) as error:  # values that no loadgen writes down
         fault = _impossible(step, error)
-    return Undoing(step, tuple(work.back), fault, tuple(work.notes), work.ours)
+    return Undoing(step, tuple(work.back), fault, tuple(work.notes), work.ours, work.theirs)
 
 
 class _Work:
@@ -156,18 +166,21 @@ class _Work:
         platform: Platform,
         stays: bool,
         force: bool,
+        keep: bool,
         patience: Patience,
         until_ns: int,
     ) -> None:
         self.back: list[Edit] = []
         self.notes: list[str] = []
         self.ours = True
+        self.theirs = False
         self._log = log
         self._step = step
         self._platform = platform
         self._own = own_marks(log.entries, step.resource)
         self._stays = stays
         self._force = force
+        self._keep = keep
         self._patience = patience
         self._until_ns = until_ns
         self._late_ns: int | None = None
@@ -190,23 +203,30 @@ class _Work:
                 rounds = rounds + 1 if self._decide(now).back else 0
             elif late_ns is None or self._patience.clock() >= late_ns:
                 break
+            elif not await self._patience.pause(self._patience.settle_s):
+                self.ours = True
+                return f"{step.resource.text}: a request of it was never seen to arrive, and may do so yet"
             else:
-                await self._patience.sleep(self._patience.settle_s)
                 now = await self._read(step.resource)
         if not step.seen:
             self.notes.extend(_notes(step, now))
+        self.theirs = bool(decision.conflicts)
+        if self.theirs and self._keep and (fault := await self._anothers(now)) is not None:
+            return fault
         return self._fault(decision)
 
     def _fault(self, decision: Decision) -> str | None:
         where = self._step.resource.text
-        if decision.conflicts:
-            return conflict(self._step, decision.conflicts)
+        if decision.conflicts and not self._keep:
+            return f"{conflict(self._step, decision.conflicts)}. Left as it is"
         if decision.back:
             left = ", ".join(f"{name(edit.path)} is {shown(edit.path, edit.before)}" for edit in decision.back)
             return f"{where}: it was put back, and still {left}"
         if self._stays and any(map(is_mark, self._step.values)):
             self.ours = True
             return f"{where}: {NAME} stays until the rest is put back"
+        if decision.conflicts:
+            self.notes.append(f"{conflict(self._step, decision.conflicts)}. Kept as it is")
         return None
 
     def _decide(self, now: Document) -> Decision:
@@ -334,7 +354,7 @@ def conflict(step: Step, conflicts: Sequence[Edit]) -> str:
         f"before loadgen changed it"
         for edit in conflicts
     )
-    return f"{step.resource.text}: somebody else has changed it since: {parts}. Left as it is"
+    return f"{step.resource.text}: somebody else has changed it since: {parts}"
 
 
 def _impossible(step: Step, error: Exception) -> str:

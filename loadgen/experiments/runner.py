@@ -199,11 +199,16 @@ class Runner:
         self._numbers = ENDLESS  # of the arrivals to come
 
     def interrupt(self) -> None:
-        """End the run: the first time what is in flight is waited for, the second time it is not."""
+        """End the run: the first time what is in flight is waited for, the second time it is not.
+
+        Nor is then tried again to put settings back that were changed.
+        """
         if self._interrupted:
             self._cut = True
             if self._fleet is not None:
                 self._fleet.cut()
+            if self._settings is not None:
+                self._settings.hurry()
             return
         self._interrupted = True
         self._observer.note("Stopping: waiting for what is in flight. Interrupt again to stop at once.")
@@ -435,8 +440,8 @@ class Runner:
         target = self._scenario.target
         assert isinstance(target, FunctionTarget)
         assert self._journal is not None
-        settings = Settings(target, self._id, self._journal, self._note)
-        self._settings = await stack.enter_async_context(settings)
+        self._settings = Settings(target, self._id, self._journal, self._note)
+        await stack.enter_async_context(self._settings)
 
     async def _arrange(self, ask: Ask) -> Ask:
         """Change the function's settings as is asked; what is left for the agents to ask for. Raises SettingsError."""

@@ -98,6 +98,11 @@ class Settings:
         except UndoError as fault:
             raise SettingsError(str(fault)) from fault
 
+    def hurry(self) -> None:
+        """Try nothing again and wait for nothing any more, but for a request that is under way."""
+        if self._changes is not None:
+            self._changes.hurry()
+
     async def resize(self, memory_mb: int) -> None:
         """Give the function this memory size; new calls run on new instances of it. Raises SettingsError."""
         await self._change({_MEMORY: memory_mb}, f"the function's memory size cannot be set to {memory_mb} MB")

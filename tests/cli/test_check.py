@@ -31,7 +31,18 @@ def test_that_settings_of_the_function_are_changed_is_said(example: str, option:
     result = CliRunner().invoke(check, [str(EXAMPLES / example), "--set", option])
     assert f"  changes the function's settings, {what}, and puts them back\n" in result.stdout
     assert "  marks the function with LOADGEN_HELD_BY in its environment, so that no other run " in result.stdout
+    assert "the load begins" not in result.stdout  # at once, as no other machine can have marked it
     assert "changes the function's" not in CliRunner().invoke(check, [str(EXAMPLES / example)]).stdout
+
+
+def test_that_the_load_begins_later_on_a_cloud_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(
+        "name: x\nkind: memory\nmemory: {sizes: [128MB, 256MB], by: config}\ntarget:\n  {endpoint: "
+        "'https://functiongraph.eu-de.example.invalid', project_id: demo, function: hello, auth: {token: t0ken}}\n"
+    )
+    result = CliRunner().invoke(check, [str(path), "--offline"], env=ENVIRONMENT)
+    assert "  the load begins 36 s after that, " in result.stdout, result.output
 
 
 def test_faults_go_to_stderr_with_exit_code_2(tmp_path: Path) -> None:

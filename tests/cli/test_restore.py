@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -12,6 +13,7 @@ from typing import NamedTuple
 import pytest
 from aiohttp import web
 from click.testing import CliRunner
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from loadgen.cli.restore import restore, say_what_is_left
@@ -19,6 +21,7 @@ from loadgen.control.document import Edit
 from loadgen.control.journal import Begun, Change, Done, Entry, Kind, Resource, Undone
 from loadgen.control.journalfile import DIRECTORY, JournalFile
 from loadgen.control.lock import FunctionLock
+from loadgen.control.mark import MARK, NAME
 from tests.control.entries import written
 from tests.servers import disk
 from tests.servers.disk import within
@@ -261,10 +264,55 @@ async def test_somebody_elses_change_is_exit_code_1_until_it_is_forced(home: Hom
     said = await home.restore()
     assert said.code == 1
     assert "somebody else has changed it since: memory_size is 1024, was 128" in said.stderr
-    assert f"The journal stays at {path}; try again with: loadgen restore run-1 (--force " in said.stderr
+    assert f"The journal stays at {path}; try again with: loadgen restore run-1. What somebody else " in said.stderr
+    assert "kept for good with --keep, and overwritten with --force" in said.stderr
     assert home.platform.config["memory_size"] == 1024
     assert (await home.restore("--force")).code == 0
     assert home.platform.config["memory_size"] == 128
+
+
+async def test_somebody_elses_change_can_be_kept_and_the_rest_is_put_back(home: Home) -> None:
+    resource = replace(home.change().resource, kind=Kind.MAX_INSTANCES)
+    other = Change(2, resource, (Edit(("max_instance_num",), 100, 7),), {})
+    path = home.journal("run-1", home.change(), Done(1), other, Done(2))
+    home.platform.config["memory_size"] = 768
+    home.platform.config["strategy_config"]["concurrency"] = 7
+    said = await home.restore("--keep", "run-1")
+    assert (said.code, path.exists()) == (0, False)
+    assert said.stderr == (
+        f"note: {home.change().resource.text}: somebody else has changed it since: memory_size is 768, was 128 before "
+        "loadgen changed it. Kept as it is\n"
+    )
+    assert f"put back: {resource.text}: max_instance_num 7 -> 100\n" in said.stdout
+    assert "as it was" not in said.stdout
+    assert home.platform.config["memory_size"] == 768
+    assert home.platform.config["strategy_config"]["concurrency"] == 100
+    assert await home.restore() == Said(0, "nothing to put back\n", "")
+
+
+async def test_of_one_config_somebody_elses_part_is_kept_and_ours_put_back(home: Home) -> None:
+    edits = (Edit(("memory_size",), 128, 512), Edit(("timeout",), 30, 60))
+    home.journal("run-1", Change(1, home.change().resource, edits, {}), Done(1))
+    home.platform.config |= {"memory_size": 768, "timeout": 60}
+    assert (await home.restore("--keep")).code == 0
+    assert (home.platform.config["memory_size"], home.platform.config["timeout"]) == (768, 30)
+
+
+async def test_what_another_run_has_set_is_not_kept_for_good_while_it_holds_the_function(home: Home) -> None:
+    resource = home.change().resource
+    mark = Change(1, resource, (Edit(MARK, UNSET, "run-1"),), {})
+    path = home.journal("run-1", mark, Done(1), home.change(2), Done(2))
+    home.platform.config |= {"memory_size": 768, "user_data": json.dumps({NAME: "run-2"})}
+    said = await home.restore("--keep")
+    assert (said.code, path.exists(), home.platform.writes) == (1, True, [])
+    assert "the function is held by another run now (run-2)" in said.stderr
+
+
+async def test_keeping_and_forcing_exclude_each_other(home: Home) -> None:
+    path = home.journal("run-1", home.change(), Done(1))
+    said = await home.restore("--keep", "--force")
+    assert (said.code, path.exists(), home.platform.requests) == (2, True, [])
+    assert "give one of them" in said.stderr
 
 
 async def test_a_platform_that_does_not_answer_is_exit_code_1_and_the_journal_stays(home: Home) -> None:
@@ -330,6 +378,7 @@ async def test_a_function_that_a_run_holds_is_left_alone(home: Home) -> None:
         said = await home.restore()
     assert said.code == 1
     assert f"is held by run alive (process {os.getpid()} on this machine, since 2026-01-02T03:04:05Z)" in said.stderr
+    assert "--force" not in said.stderr  # it would not help
     assert (home.platform.writes, path.exists()) == ([], True)
 
 

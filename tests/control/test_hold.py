@@ -99,7 +99,10 @@ async def test_a_run_on_another_machine_is_refused_before_it_writes_anything(
         await changes.config(HELLO, {("memory_size",): 512})
         writes = len(platform.writes)
         said = await resized(platform, tmp_path / "there", "run-2", 1024)
-        assert f'is held by another run, whose journal is not on this machine: its {NAME} is "loadgen run run-1' in said
+        assert (
+            f'is held by another run, whose journal is not in this state directory: its {NAME} is "loadgen run run-1'
+            in said
+        )
         assert f"remove {NAME} from its environment variables in the console" in said
         assert len(platform.writes) == writes
     assert platform.config["memory_size"] == 128
@@ -160,6 +163,7 @@ async def test_what_a_killed_run_left_is_never_taken_for_the_original(platform: 
     said = await resized(platform, tmp_path, "run-2", 1024)
     assert "run dead ended without putting back what it had changed" in said
     assert "Put it back with: loadgen restore dead (its journal is " in said
+    assert "kept for good with --keep, and overwritten with --force. This run has changed nothing" in said
     assert platform.requests == []
     await restore(tmp_path)
     assert await resized(platform, tmp_path, "run-2", 1024) == "ended"
@@ -287,6 +291,7 @@ async def test_a_value_that_somebody_gave_it_meanwhile_is_not_replaced(platform:
     with pytest.raises(UndoError, match="memory_size is 2048, was 128 before") as raised:
         await work()
     assert isinstance(raised.value.__context__, ControlError)
+    assert "kept for good with --keep" in str(raised.value)
     assert (platform.config["memory_size"], variables(platform).get(NAME)) == (2048, None)
 
 

@@ -195,3 +195,35 @@ async def test_a_size_that_was_set_is_put_back_after_an_interrupt_and_what_is_kn
     found = json.loads((tmp_path / "run" / "summary.json").read_text())["experiment"]
     assert found["recommended_mb"] is None
     assert found["why"].startswith("Nothing can be compared")
+
+
+async def test_putting_back_on_a_platform_that_died_is_said_and_ends_with_a_second_interrupt(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "loadgen", "emulate", "--port", "0"]
+    emulator = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert emulator.stdout is not None
+        url = emulator.stdout.readline().strip()
+        async with Control(url, "demo", Nobody()) as platform:
+            before = await settings(platform)
+            process = start(platform, tmp_path, 2000)
+            deadline = time.monotonic() + 20
+            while (await settings(platform))["memory_size"] == before["memory_size"] and time.monotonic() < deadline:
+                await asyncio.sleep(0.1)
+    finally:
+        emulator.kill()
+        emulator.communicate()
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    said = ""
+    while "Putting back: not done yet" not in said:
+        said = await asyncio.to_thread(process.stderr.readline)
+        assert said, "it ended without a word"
+    assert f"at {url}, tried for a minute; interrupt again to leave it to loadgen restore." in said
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, said = await asyncio.to_thread(process.communicate, timeout=30)
+    assert time.monotonic() - began < 5, said
+    assert process.returncode == 1
+    assert "not everything could be put back" in said
+    (journal,) = (tmp_path / "state").rglob("*.ndjson")
+    assert f"Put it back with: loadgen restore {journal.stem}" in said
