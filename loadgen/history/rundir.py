@@ -293,7 +293,7 @@ def _opened(path: Path, flags: int) -> io.FileIO:
 
 @contextlib.contextmanager
 def _modes_refused() -> Iterator[None]:
-    """Go on where the file system keeps no modes, as FAT and some shares do: files were made with what was asked for."""
+    """Go on where the file system keeps no modes, as FAT and some shares do: what was made is as it was asked for."""
     try:
         yield
     except OSError as error:
