@@ -96,6 +96,7 @@ def run(
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         path = out or default_path(secrets.hide(loaded.scenario.name), datetime.now(UTC))
+        secrets.spare(str(path))
         directory = RunDirectory.create(path, secrets.hide)
     except RunDirectoryError as error:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
