@@ -98,6 +98,7 @@ def run(
     signals.put_off()
     try:
         path = out or default_path(secrets.hide(loaded.scenario.name), datetime.now(UTC))
+        secrets.spare(str(path))
         directory = RunDirectory.create(path, secrets.hide)
     except RunDirectoryError as error:
         signals.heed()

@@ -266,6 +266,7 @@ def read_intervals(path: Path) -> Iterator[str]:
 
 
 _LINES = msgspec.json.Encoder()
+_NO_MODES = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -278,14 +279,26 @@ def _make(path: Path) -> None:
     new = not file.there(path)
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     if new:
-        path.chmod(0o700)  # whatever the umask took
+        with _modes_refused():
+            path.chmod(0o700)  # whatever the umask took
 
 
 def _opened(path: Path, flags: int) -> io.FileIO:
     """A file to write that nobody else can read, made if need be."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, 0o600)
-    os.fchmod(fd, 0o600)  # whatever the umask took
+    with _modes_refused():
+        os.fchmod(fd, 0o600)  # whatever the umask took
     return io.FileIO(fd, "wb")
+
+
+@contextlib.contextmanager
+def _modes_refused() -> Iterator[None]:
+    """Go on where the file system keeps no modes, as FAT and some shares do: what was made is as it was asked for."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_MODES:
+            raise
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -11,16 +11,20 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterator
 
 BLANK = "*"
 _WORDS = ("authorization", "cookie", "token", "secret", "password", "passwd", "credential", "key", "signature")
 
-_WORD = (
-    r"[\w.-]*(?:authorization|cookie|token|secret|password|passwd|credential|signature"
-    r"|(?:api|access|secret|private|[_.-])key)[\w.-]*"
+# Nothing below is tried from within a run of characters that it cannot begin in, so the time is linear in the text.
+_KEY = re.compile(r"""(?<![\w.-])["']?(?P<name>[\w.-]++)["']?(?P<then>\s*+[:=]|[ \t])""")
+_TELLS = re.compile(
+    r"(?:\A|\.)auth\Z|authorization|cookie|token|secret|password|passwd|credential|signature"
+    r"|(?:api|access|secret|private|[_.-])key",
+    re.IGNORECASE,
 )
-_KEY = re.compile(rf"""(?<![\w.-])["']?(?:(?:[\w.-]*\.)?auth|{_WORD})["']?(?P<then>\s*[:=]|[ \t])""", re.IGNORECASE)
-_USER = re.compile(r"//(?P<user>[^\s\"'<>]*)@")
+"""What the name of a key has in it that says it is secret."""
+_URL = re.compile(r"//(?P<rest>[^\s\"'<>]*+)")
 _MODES = re.compile(r"[ \t]*(?:none|environment|emulator)\b[ \t]*(?=[,}\n#]|\Z)")
 """What target.auth may be, other than something secret."""
 _END = re.compile(r"[ \t]*(?=[,}\]\n]|\Z)|[ \t]+(?=#)")
@@ -31,7 +35,7 @@ AUTH_KEYS = (
 )  # fmt: skip
 """The keys below target.auth, which are no secrets themselves."""
 _KEPT = re.compile(rf"\$\{{[A-Za-z_]\w*\}}|\s+|\b(?:{'|'.join(AUTH_KEYS)})\s*:[ \t]*[\[{{\"']*")
-_AT_FIRST, _AT_LAST = re.compile(r"""\A\s*["'{\[]*"""), re.compile(r"""["'}\]\s]*\Z""")
+_AT_FIRST, _AT_LAST = re.compile(r"""\A\s*["'{\[]*"""), re.compile(r"""(?<!["'}\]\s])["'}\]\s]*+\Z""")
 _BETWEEN = re.compile(r"""\$\{\w*:-|[\s"'{}\[\],:=]+""")
 _SCHEMES = ("bearer", "basic", "token")
 _SHORTEST = 4
@@ -74,9 +78,12 @@ def resembles_key(name: str) -> bool:
 
 def _spans(text: str) -> list[tuple[int, int, bool]]:
     """Where secrets may stand, from the beginning to the end of each; and whether it was a key that said so."""
-    found = [(*match.span("user"), True) for match in _USER.finditer(text)]
+    found = [(begin, end, True) for begin, end in _users(text)]
     at = 0
     while (key := _KEY.search(text, at)) is not None:
+        if not _TELLS.search(key["name"]):
+            at = key.end("name")
+            continue
         at = begin = key.end()
         if mode := _MODES.match(text, begin):
             at = mode.end()
@@ -86,9 +93,19 @@ def _spans(text: str) -> list[tuple[int, int, bool]]:
     return found
 
 
+def _users(text: str) -> Iterator[tuple[int, int]]:
+    """Where the user of each URL stands, which may have an @ in it."""
+    for url in _URL.finditer(text):
+        if (last := url["rest"].rfind("@")) >= 0:
+            yield url.start("rest"), url.start("rest") + last
+
+
 def _stands_as_key(text: str, at: int) -> bool:
-    before = text[text.rfind("\n", 0, at) + 1 : at].rstrip()
-    return not before or before[-1] in "{[,-"
+    while at and text[at - 1].isspace():
+        at -= 1
+        if text[at] == "\n":
+            return True
+    return not at or text[at - 1] in "{[,-"
 
 
 def _end(text: str, key: int, begin: int) -> int:
@@ -109,7 +126,7 @@ def _properly(text: str, end: int) -> int:
 
 def _quoted(text: str, begin: int) -> int:
     """The end of what a quote begins; that of the text where it never ends."""
-    end = r'"(?:[^"\\]|\\.)*"' if text[begin] == '"' else r"'(?:[^']|'')*'"
+    end = r'"(?:[^"\\]|\\.)*+"' if text[begin] == '"' else r"'(?:[^']|'')*'"
     found = re.compile(end, re.DOTALL).match(text, begin)
     return len(text) if found is None else found.end()
 
@@ -130,7 +147,7 @@ def _bracketed(text: str, begin: int) -> int:
 
 def _block(text: str, key: int, end: int) -> int:
     """The end of a value without quotes: that of its line, or of the last line below that is indented more."""
-    indent = _indent(text[text.rfind("\n", 0, key) + 1 :])
+    indent = _indent(text[text.rfind("\n", 0, key) + 1 : key + 1])
     while end < len(text):
         after = _line_end(text, end + 1)
         line = text[end + 1 : after]

@@ -10,7 +10,7 @@ from syrupy.assertion import SnapshotAssertion
 from loadgen.cli.check import check
 
 EXAMPLES = Path(__file__).parents[2] / "scenarios"
-ENVIRONMENT = {"FG_PROJECT_ID": "0123456789abcdef", "FG_TOKEN": "s3cret"}
+ENVIRONMENT = {"FG_PROJECT_ID": "0123456789abcdef", "FG_TOKEN": "s3cret-token"}
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)

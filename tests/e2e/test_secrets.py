@@ -19,6 +19,7 @@ from click.testing import CliRunner
 
 from loadgen.cli import main
 from loadgen.scenario import yaml
+from loadgen.scenario.load import load_file
 from tests.e2e.conftest import environment
 from tests.e2e.processes import agents_of
 from tests.servers.certificate import make_certificate
@@ -265,6 +266,35 @@ async def test_a_secret_that_is_written_elsewhere_too_is_masked_everywhere(tmp_p
     root, _ = yaml.parse(as_run, "")
     assert root is not None
     assert yaml.data(root)["tags"]["copy"] == "***", "it is still YAML"
+
+
+ORDINARY = """
+name: test
+target: {url: "URL/test", headers: {X-Api-Key: "test", Cookie: "session=PLANTED-abcd1234; theme=dark"}}
+tags: {note: "a test"}
+phases: [{name: latest-test, rate: 20/s, duration: 1000ms, grace: 1s}]
+thresholds: ["latest-test:errors < 100%"]
+"""
+
+
+async def test_a_secret_that_is_an_ordinary_word_leaves_a_run_readable(tmp_path: Path) -> None:
+    warning = "the secret of headers.X-Api-Key is a short or common word: it is masked wherever it stands by itself"
+    async with serving(echoing(200)) as server:
+        text = ORDINARY.replace("URL", f"http://127.0.0.1:{server.port}")
+        code, said = await run(tmp_path, text, "--out", "test/run1", out=False)
+    directory = tmp_path / "test" / "run1"
+    assert code in (0, 97), said
+    assert said.count(warning) == 1
+    assert "report: test/run1/report.html\n" in said
+    assert "latest-***" in said
+    assert leaks(said, directory) == []
+    again = load_file(directory / "scenario.yaml", environment={})
+    assert again.scenario.name == "test"
+    assert [phase.name for phase in again.scenario.phases] == ["latest-test"]
+    assert again.document["tags"] == {"note": "a ***"}
+    checked = CliRunner().invoke(main, ["check", "--offline", str(tmp_path / "scenario.yaml")])
+    assert checked.exit_code == 0, checked.output
+    assert checked.stderr.count(warning) == 1
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o277])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import os
@@ -54,6 +55,33 @@ def largest_file(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP, errno.ENOSYS])
+def test_a_file_system_that_keeps_no_modes_takes_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fchmod", refuse)
+    monkeypatch.setattr(os, "chmod", refuse)
+    directory = RunDirectory.create(tmp_path / "run")
+    directory.write_summary(encode(valid()))
+    directory.append_samples([sample(0)])
+    directory.close()
+    assert read_summary(tmp_path / "run") == valid()
+    modes = {path.stat().st_mode & 0o077 for path in (tmp_path / "run", *(tmp_path / "run").iterdir())}
+    assert modes == {0}, "they were made so"
+
+
+def test_another_fault_of_the_modes_is_still_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fchmod", refuse)
+    with pytest.raises(RunDirectoryError, match="cannot write a run"):
+        RunDirectory.create(tmp_path / "run")
 
 
 def test_create_makes_parents_and_leaves_no_probe(tmp_path: Path) -> None:

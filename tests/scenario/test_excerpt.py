@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.scenario.excerpt import blanked, resembles_key
+from loadgen.scenario.excerpt import blanked, literals, resembles_key
 from loadgen.scenario.fault import ScenarioError
 from loadgen.scenario.load import load, load_emulator
 
@@ -159,3 +160,47 @@ def test_every_character_that_is_shown_stands_where_it_stood(text: str) -> None:
 )
 def test_no_part_of_a_secret_on_one_line_is_shown_whatever_is_in_it(form: str, secret: str) -> None:
     assert not set("ABCDEFGH") & set(blanked(form.format(secret)))
+
+
+DENSE = {
+    "one run": "token",
+    "runs": "token ",
+    "keys": "token: x\n",
+    "keys without values": "token:\n",
+    "keys on one line": 'token "a", ',
+    "quotes": "\"'",
+    "quotes that do not end": "token: '\"",
+    "slashes": "/",
+    "users": "//a@",
+    "references": "${a",
+    "brackets": "token: {a: [",
+    "blanks": " ",
+    "lines": "token: |\n  ",
+    "dots": "auth.",
+}
+
+
+@pytest.mark.parametrize("before", ["", "token: x", "token: {a: '", 'x: "'])
+@pytest.mark.parametrize("part", DENSE.values(), ids=DENSE)
+def test_the_time_is_linear_whatever_the_text(part: str, before: str) -> None:
+    text = (before + part * (1 << 18))[: 1 << 18]
+    began = time.process_time()
+    shown = blanked(text)
+    literals(text)
+    assert time.process_time() - began < 2, "a quarter of a second; what is quadratic takes minutes"
+    assert len(shown) == len(text)
+
+
+def test_the_largest_scenario_of_one_word_takes_no_time() -> None:
+    text = "token" * ((1 << 20) // 5)
+    began = time.process_time()
+    assert blanked(text) == text
+    assert literals(text) == set()
+    assert time.process_time() - began < 0.5
+
+
+def test_a_right_scenario_with_such_a_text_is_read_at_once() -> None:
+    text = HEAD + "target: {endpoint: emulator, function: f}\ntags: {note: '" + "token" * 20_000 + "'}\n"
+    began = time.process_time()
+    load(text, source="s.yaml", directory=Path(), environment={})
+    assert time.process_time() - began < 1
