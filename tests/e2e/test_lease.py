@@ -24,6 +24,8 @@ from tests.e2e.processes import agents_of, finish, start
 from tests.servers.scripted import Peer, serving
 
 LEASE_S = LEASE_NS / 1e9
+SLOW_S = 0.5
+"""How late a busy machine may notice a call."""
 MS_PRICE = '{currency: CNY, dated: "2024-09", per_million_requests: 0, per_gb_second: 1000}'
 """A millisecond with 1024 MB costs 1 CNY."""
 LOAD = """
@@ -105,10 +107,12 @@ async def test_a_run_that_is_stopped_for_long_starts_nothing_more_and_leaves_no_
         assert len(pids) == agents
         with stopped(process.pid):
             at = time.monotonic()
-            await asyncio.sleep(6.5)
-            assert not target.since(at + LEASE_S + 0.1)
+            await asyncio.sleep(5)
+            async with asyncio.timeout(5):
+                while any(map(alive, pids)):
+                    await asyncio.sleep(0.1)
+            assert not target.since(at + LEASE_S + SLOW_S)
             assert target.since(at)  # the lease was still good
-            assert not any(map(alive, pids))
         _, stderr, summary = await ended(process, tmp_path)
     assert process.returncode == 1
     assert "its lease was not renewed for 5 s: was loadgen stopped" in stderr
@@ -124,14 +128,14 @@ async def test_a_run_that_is_stopped_for_a_moment_goes_on_and_says_what_it_misse
         with stopped(process.pid):
             at = time.monotonic()
             await asyncio.sleep(4)
-            assert not target.since(at + LEASE_S + 0.1)
+            assert not target.since(at + LEASE_S + SLOW_S)
         back = time.monotonic()
         _, _, summary = await ended(process, tmp_path)
     assert process.returncode == 97
     totals = summary["totals"]
     missed = totals["reasons"]["dropped/paused"]
     assert totals["planned"] == totals["started"] + missed == 700
-    assert 50 <= missed <= 200  # some two seconds without a lease, of which the last one was made up for
+    assert 50 <= missed <= 300  # some two seconds without a lease, of which the last one was made up for
     assert len([call for call in target.calls if back < call < back + 0.2]) <= 140
     assert {"paused", "rate_missed"} <= {reason["rule"] for reason in summary["verdict"]["reasons"]}
 

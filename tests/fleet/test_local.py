@@ -337,10 +337,10 @@ async def test_while_the_loop_that_watches_is_kept_busy_no_agent_starts_anything
                 busy_s = time.monotonic()
                 while time.monotonic() < busy_s + 3.5:
                     pass
-    assert not [call for call in Timed.calls if busy_s + 2.1 < call < busy_s + 3.5]
+    assert not [call for call in Timed.calls if busy_s + 2.4 < call < busy_s + 3.5]
     assert [call for call in Timed.calls if call > busy_s + 3.5]
     assert total.planned == total.started + total.reasons["dropped/paused"] == 600
-    assert 20 <= total.reasons["dropped/paused"] <= 150  # of some 1.5 s without a lease one second is made up for
+    assert 20 <= total.reasons["dropped/paused"] <= 300  # of some 1.5 s without a lease one second is made up for
     assert list(total.faults()) == []
     assert max(frames.paused_ns for frames in total.agents.values()) > S
 
