@@ -8,7 +8,7 @@ from loadgen.control.again import Patience
 from loadgen.control.document import Edit
 from loadgen.control.journal import Begun, Change, Entry, Kind, Resource, line
 
-QUICK = Patience(settle_s=0.05, late_s=0.3, back_s=0.5, mark_s=0.05, note_s=0.1)
+QUICK = Patience(settle_s=0.05, late_s=0.3, back_s=0.5, mark_s=0.05, note_s=60.0)
 """For servers on this machine, whose requests take milliseconds."""
 
 CONFIG = Resource(Kind.CONFIG, "http://127.0.0.1:9", "demo", "urn:fss:local:demo:function:default:hello")
