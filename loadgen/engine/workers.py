@@ -246,7 +246,7 @@ class Run:
         since_ns = self._alive_ns
         self._alive_ns = now_ns
         if now_ns - since_ns > self._catch_up_ns:
-            self._missed(since_ns, now_ns - self._catch_up_ns)
+            self._missed(since_ns, now_ns)
 
     def extend(self, until_ns: int) -> None:
         """The lease lasts until then; what was held back goes on."""
@@ -256,11 +256,11 @@ class Run:
         self._until_ns = until_ns
         if lapsed_ns <= now:
             self.paused_ns += self._held_ns(lapsed_ns, now)
-            self._missed(lapsed_ns, now - self._catch_up_ns)
+            self._missed(lapsed_ns, now)
             self._go_on_all()
 
     def _missed(self, since_ns: int, until_ns: int) -> None:
-        """Nothing could be started in that time, and what fell due in it is not made up for."""
+        """Nothing could be started in that time; of what fell due in it only the end is made up for."""
 
     def _held_ns(self, lapsed_ns: int, now_ns: int) -> int:
         """For how long until now something has been held back by a lease that ended at ``lapsed_ns``."""
@@ -499,7 +499,7 @@ class OpenRun(Run):
             self._alarm.set(self._end_ns)
 
     def _missed(self, since_ns: int, until_ns: int) -> None:
-        """Nothing could be started in that time, and what fell due in it is not made up for."""
+        """Nothing could be started in that time; of what fell due in it only the end is made up for."""
         pauses = self._pauses
         while pauses and since_ns <= pauses[-1][1]:  # a suspension is noted before the lapse that it came into
             since, until = pauses.pop()
@@ -511,7 +511,7 @@ class OpenRun(Run):
     def _fell_due_in_a_pause(self) -> bool:
         """Whether the next start did."""
         pauses = self._pauses
-        while pauses and pauses[0][1] <= self._due_ns:
+        while pauses and pauses[0][1] - self._catch_up_ns <= self._due_ns:
             pauses.popleft()
         self._pause_from_ns = pauses[0][0] if pauses else _NEVER_NS
         return self._due_ns >= self._pause_from_ns
@@ -522,7 +522,7 @@ class OpenRun(Run):
     def _lapse_ends_with_the_phase(self) -> None:
         if self._until_ns < self._end_ns:
             self.paused_ns += self._held_ns(self._until_ns, self._end_ns)
-            self._missed(self._until_ns, self._end_ns)
+            self._missed(self._until_ns, self._end_ns + self._catch_up_ns)
 
     def _go_on_all(self) -> None:
         if self._stage == self._dispatch:

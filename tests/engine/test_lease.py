@@ -184,6 +184,16 @@ def test_a_sleep_in_a_lapse_makes_one_pause_of_both() -> None:
     assert len(starts(samples, 12 * S, 12 * S + 20 * MS)) <= 103
 
 
+def test_between_a_sleep_and_the_lapse_that_it_hides_there_is_no_hole() -> None:
+    """Asleep from 1.3 to 3.5 s, the lease over at 3 s, renewed at 4 s: what fell due at 2.96 s is too old by then."""
+    agent = Agent()
+    agent.open(10 * MS, until_ns=2965 * MS, catch_up_ns=600 * MS)
+    agent.suspended(1300 * MS, 3500 * MS)
+    agent.renewed(4 * S, 5 * S, 6 * S, 7 * S, 8 * S, 9 * S)
+    for each in starts(agent.samples()):
+        assert (each.started_ns or 0) - each.intended_ns <= 600 * MS + BEAT_NS
+
+
 def test_a_stall_at_the_end_of_a_lapse_makes_one_pause_of_both() -> None:
     agent = Agent()
     agent.open(10 * MS, until_ns=2 * S, catch_up_ns=100 * MS)
