@@ -54,6 +54,7 @@ _LAST_STARTS_NS = 100_000_000  # a wake-up is never punctual to the µs; starts 
 _PUNCTUAL_NS = 1_000_000  # a start less late than this has cost no other start its turn
 _DROPS_AT_ONCE = 500  # some 200 µs: starts never reached are counted in slices, so that answers are still read on time
 _FAIR_NS = 5_000_000  # a start that has waited longer by this and a quarter at another agent gets the next worker
+_GAP_NS = 100_000_000  # longer than any beat is late that was only late
 _NEVER_NS = 1 << 61
 _UNLIMITED = -1
 
@@ -245,7 +246,7 @@ class Run:
         """Show that the process is alive; it was suspended where that is longer ago than can be made up for."""
         since_ns = self._alive_ns
         self._alive_ns = now_ns
-        if now_ns - since_ns > self._catch_up_ns:
+        if now_ns - since_ns > _GAP_NS:  # a short one counts together with a lapse that follows
             self._missed(since_ns, now_ns)
 
     def extend(self, until_ns: int) -> None:
