@@ -10,7 +10,7 @@ its objects. A ``BufferedProtocol`` matters most under TLS, where uvloop otherwi
 
 An event loop reads from a socket for as long as it is full, so a server that sends without end could keep it from all
 else. Hence a read that fills the buffer and is no whole answer is a connection's last in that turn of the loop, and
-where each byte may be work, as in chunks, the buffer is smaller from then on.
+where each byte may be work, as in tiny chunks, the buffer is smaller as long as they come.
 
 Timeouts cost one timer per worker, not per invocation: a timer that rings early for the invocation under way is set
 again for what is left.

@@ -43,7 +43,7 @@ A server that says every ten seconds that it is still at work sends 90 in the 15
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?")
-_SMALL_CHUNK = 512
+_FEW_CHUNKS, _SMALL_CHUNK = 32, 512
 _CHUNK = re.compile(_CHUNK_SIZE.pattern + rb"\r\n")
 _TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\x00-\x08\x0a-\x1f\x7f]*")
 _CONTROLS = bytes([*range(9), *range(10, 32), 127])  # no header may hold them. Source: RFC 9110 §5.5
@@ -148,7 +148,8 @@ class ResponseReader:
 
     def laborious(self, read: int) -> bool:
         """Whether what was ``read`` last was so many small chunks that as much of them again would be too much work."""
-        return self._pieces * _SMALL_CHUNK > read
+        pieces, self._pieces = self._pieces, 0
+        return pieces > _FEW_CHUNKS and pieces * _SMALL_CHUNK > read
 
     def feed(self, data: bytes) -> Response | None:
         """Read more bytes; the response when it is complete.
