@@ -24,8 +24,8 @@ from urllib.parse import urlsplit
 
 import uvloop
 
-from loadgen.emulator.process import embedded
-from loadgen.scenario.model import CredentialCheck, EmulatedFunction, Emulator, Work
+from loadgen.targets.functiongraph.emulator.process import embedded
+from loadgen.targets.functiongraph.protocol.platform import CredentialCheck, EmulatedFunction, Emulator, Work
 
 Load = Callable[[str, dict[bytes, int]], Coroutine[None, None, None]]
 

@@ -19,10 +19,11 @@ from benchmarks import process
 from benchmarks.tool import BODY, PATH, Closed, Endpoint, Freeze, Load, Measured, Open, Report, ToolError, Usage
 from loadgen.engine.messages import Plan
 from loadgen.fleet.local import FleetError, LocalFleet
+from loadgen.load.phase import Arrivals
 from loadgen.measure.summary import Summary, decode
 from loadgen.report.figures import Shown, shown, totals
 from loadgen.report.units import percentile
-from loadgen.scenario.model import Arrivals, Tls
+from loadgen.targets.port import Tls
 from tests.scenarios import closed_phase, function, open_phase, scenario
 
 PURE = {"LOADGEN_PURE": "1"}

@@ -27,9 +27,9 @@ from benchmarks.ours import CALL_LATER, Agent, build
 from benchmarks.peers import peers
 from benchmarks.recording_server import RecordingServer
 from benchmarks.tool import Endpoint, Open, Tool, ToolError
+from loadgen.load.pacing import offsets
+from loadgen.load.phase import Arrivals
 from loadgen.measure.histogram import rank
-from loadgen.pacing import offsets
-from loadgen.scenario.model import Arrivals
 from tests.scenarios import open_phase
 
 RATES = (1000, 5000)

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from loadgen.scenario.model import (
-    Arrivals,
-    Budget,
-    ConstantRate,
-    FunctionTarget,
-    HttpTarget,
-    NoAuth,
-    Phase,
-    Rate,
-    ResponseVersion,
-    Scenario,
-    Shape,
-    Target,
-    Timeout,
-    Tls,
-    Workers,
-)
+from loadgen.load.budget import Budget
+from loadgen.load.phase import Arrivals, ConstantRate, Phase, Shape, Workers
+from loadgen.scenario.model import Scenario
+from loadgen.targets.functiongraph.protocol.target import FunctionTarget, NoAuth, ResponseVersion
+from loadgen.targets.http import HttpTarget
+from loadgen.targets.port import Timeout, Tls
+from loadgen.targets.target import Target
+from loadgen.text.units import Rate
 
 S = 1_000_000_000
 TIMEOUT = Timeout(connect_ns=5 * S, first_byte_ns=10 * S, total_ns=10 * S)

@@ -16,7 +16,7 @@ import pytest
 from loadgen import __version__
 from loadgen.cli import COMMANDS, INTERRUPTED, LazyGroup, main
 from loadgen.cli import run as run_module
-from loadgen.functiongraph.outcome import LASTING, Outcome
+from loadgen.invocation.outcome import LASTING, Outcome
 from loadgen.measure import summary
 
 ROOT = Path(__file__).parents[1]

@@ -16,10 +16,11 @@ from loadgen.engine.address import AddressError, tls_context
 from loadgen.fleet.local import _end_of
 from loadgen.history import rundir
 from loadgen.history.rundir import RunDirectoryError, read_intervals, read_summary
-from loadgen.scenario import feeder, trace
-from loadgen.scenario.fault import ScenarioError
+from loadgen.load import trace
+from loadgen.scenario import feeder
 from loadgen.scenario.load import load_file
-from loadgen.scenario.model import Tls
+from loadgen.targets.port import Tls
+from loadgen.text.fault import ScenarioError
 
 MIB = 2**20
 

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kstest
 
-from loadgen.pacing import expected, offsets, peak_rate, worker_spans
-from loadgen.scenario.model import Arrivals, Bursts, ConstantRate, Phase, RampRate, Rate, Shape, StepRates, Workers
+from loadgen.load.pacing import expected, offsets, peak_rate, worker_spans
+from loadgen.load.phase import Arrivals, Bursts, ConstantRate, Phase, RampRate, Shape, StepRates, Workers
+from loadgen.text.units import Rate
 
 S = 1_000_000_000
 

@@ -11,10 +11,10 @@ from types import ModuleType
 
 import pytest
 
-from loadgen.functiongraph.facts import Facts
-from loadgen.functiongraph.outcome import Outcome
-from loadgen.functiongraph.start import with_probe
-from loadgen.scenario.model import Probe, ResponseVersion
+from loadgen.invocation.facts import Facts
+from loadgen.invocation.outcome import Outcome
+from loadgen.targets.functiongraph.protocol.probe import with_probe
+from loadgen.targets.functiongraph.protocol.target import Probe, ResponseVersion
 
 PROBES = Path(__file__).parents[1] / "docs" / "probe"
 

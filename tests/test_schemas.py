@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from loadgen.measure import summary
-from loadgen.scenario import yaml
 from loadgen.scenario.schema import scenario_schema
+from loadgen.text import yaml
 
 ROOT = Path(__file__).parents[1]
 NPM, NODE = shutil.which("npm"), shutil.which("node")

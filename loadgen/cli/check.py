@@ -11,31 +11,18 @@ from typing import TYPE_CHECKING
 import click
 
 from loadgen.cli import output
-from loadgen.scenario.endpoint import encrypted, loopback
-from loadgen.scenario.fault import ScenarioError
+from loadgen.load.phase import Arrivals, Bursts, ConstantRate, Phase, RampRate, Shape, StepRates, Trace, Workers
+from loadgen.measure.rule import MetricRule, RateRule
 from loadgen.scenario.load import load_file
-from loadgen.scenario.model import (
-    NS_PER_S,
-    Arrivals,
-    Bursts,
-    ConstantRate,
-    FunctionTarget,
-    IamAuth,
-    MetricRule,
-    Phase,
-    RampRate,
-    Rate,
-    RateRule,
-    Scenario,
-    Shape,
-    StepRates,
-    Target,
-    Trace,
-    Workers,
-)
+from loadgen.scenario.model import Scenario
+from loadgen.targets.endpoint import encrypted, loopback
+from loadgen.targets.functiongraph.protocol.target import FunctionTarget, IamAuth
+from loadgen.targets.target import Target
+from loadgen.text.fault import ScenarioError
+from loadgen.text.units import NS_PER_S, Rate
 
 if TYPE_CHECKING:
-    from loadgen.experiments.forecast import Starts
+    from loadgen.run.forecast import Starts
 
 
 @click.command()
@@ -45,8 +32,8 @@ if TYPE_CHECKING:
 def check(file: Path, overrides: tuple[str, ...], offline: bool) -> None:
     """Validate a scenario and show what it would do and cost; nothing is invoked."""
     from loadgen.cli.credentials import with_credentials
-    from loadgen.functiongraph.urn import check_target
-    from loadgen.scenario.secret import Secrets
+    from loadgen.run.function_names import check_target
+    from loadgen.targets.secret import Secrets
 
     try:
         loaded = load_file(file, environment=os.environ, overrides=overrides, checks=[check_target])
@@ -63,7 +50,7 @@ def check(file: Path, overrides: tuple[str, ...], offline: bool) -> None:
 def _agents(scenario: Scenario) -> str:
     """How many processes would make the load on this machine, unless --agents says otherwise."""
     from loadgen.engine.environment import usable_cores
-    from loadgen.experiments.agents import agents_of
+    from loadgen.run.agents import agents_of
 
     agents = agents_of(scenario, None, usable_cores())
     return f"agents: {agents.number} ({agents.why})"
@@ -82,9 +69,9 @@ def _outlook(scenario: Scenario, offline: bool) -> Iterator[str]:
     """What a run would cost, and what the platform would not allow, as far as it may be asked."""
     import asyncio
 
-    from loadgen.control.limits import unreachable
-    from loadgen.experiments.forecast import before, size_mb
-    from loadgen.experiments.quota import limits_of
+    from loadgen.run.forecast import before, size_mb
+    from loadgen.run.quota import limits_of
+    from loadgen.targets.functiongraph.settings.limits import unreachable
 
     asked = scenario.emulator is not None or not offline
     limits = asyncio.run(limits_of(scenario, scenario.target)) if asked else None
@@ -99,7 +86,7 @@ def _outlook(scenario: Scenario, offline: bool) -> Iterator[str]:
 
 def plan(scenario: Scenario) -> Iterator[str]:
     """What a run of the scenario would do, as lines of plain text."""
-    from loadgen.experiments.forecast import starts
+    from loadgen.run.forecast import starts
 
     yield f"{scenario.name}: {describe_target(scenario.target)}"
     counts = starts(scenario)
@@ -117,7 +104,7 @@ def plan(scenario: Scenario) -> Iterator[str]:
 
 
 def _total(scenario: Scenario, counts: list[Starts]) -> str:
-    from loadgen.experiments.forecast import rows_allow
+    from loadgen.run.forecast import rows_allow
 
     known = sum(count.fed for count in counts if count.fed is not None)
     closed = any(count.fed is None for count in counts)
@@ -134,7 +121,7 @@ def _total(scenario: Scenario, counts: list[Starts]) -> str:
 
 def _experiment(scenario: Scenario) -> Iterator[str]:
     """What is known beforehand of a run that asks for its load as it goes."""
-    from loadgen.experiments.forecast import rows_allow
+    from loadgen.run.forecast import rows_allow
 
     if scenario.capacity is not None:
         asked = scenario.capacity
@@ -158,7 +145,7 @@ def _experiment(scenario: Scenario) -> Iterator[str]:
         yield "  marks the function with LOADGEN_HELD_BY in its environment, so that no other run changes it meanwhile"
         target = scenario.target
         if isinstance(target, FunctionTarget) and not target.emulated and not loopback(target.endpoint):
-            from loadgen.control.again import Patience
+            from loadgen.targets.functiongraph.settings.again import Patience
 
             yield f"  the load begins {Patience().mark_s:g} s after that, once no other run can have marked it, too"
     yield f"total: not known beforehand: kind: {scenario.kind} asks for its load as it goes; budget bounds it"
@@ -169,8 +156,8 @@ def _experiment(scenario: Scenario) -> Iterator[str]:
 
 def _doubts(scenario: Scenario, counts: list[Starts]) -> Iterator[str]:
     """What is legal and will not go as hoped."""
-    from loadgen.experiments.forecast import rows_allow
     from loadgen.measure.percentile import needed, needed_for_a_limit
+    from loadgen.run.forecast import rows_allow
 
     by_phase = dict(zip((phase.name for phase in scenario.phases), counts, strict=True))
     measured = [phase.name for phase in scenario.phases if not phase.warmup]
@@ -205,7 +192,7 @@ def _fastest(rule: RateRule, scenario: Scenario) -> float | None:
         return None
     if any(each.arrivals is not Arrivals.CONSTANT for each in about):
         return None
-    from loadgen.pacing import expected
+    from loadgen.load.pacing import expected
 
     planned = sum(expected(each) or 0 for each in about) * NS_PER_S / sum(each.duration_ns for each in about)
     return planned if planned <= rule.limit.per_s else None

@@ -11,13 +11,14 @@ import click
 from loadgen.cli import INTERRUPTED, output
 
 if TYPE_CHECKING:
-    from loadgen.scenario.model import Scenario, Target
+    from loadgen.scenario.model import Scenario
+    from loadgen.targets.target import Target
 
 
 def never_asks(target: Target) -> bool:
     """Whether what is called is on this machine, so that it costs nobody anything."""
-    from loadgen.scenario.endpoint import loopback
-    from loadgen.scenario.model import FunctionTarget
+    from loadgen.targets.endpoint import loopback
+    from loadgen.targets.functiongraph.protocol.target import FunctionTarget
 
     return loopback(target.endpoint if isinstance(target, FunctionTarget) else target.url)
 
@@ -27,7 +28,7 @@ def confirm_invocations(scenario: Scenario) -> None:
 
     Exits with 2 when the answer is no, or when there is no terminal to ask on.
     """
-    from loadgen.experiments.forecast import forecast
+    from loadgen.run.forecast import forecast
 
     planned, limit = forecast(scenario), scenario.confirm.invocations
     if planned.at_most is not None and planned.at_most <= limit:
@@ -53,7 +54,7 @@ async def confirm(much: str) -> bool:
 
     Raises DeclinedError when there is no terminal to ask on.
     """
-    from loadgen.experiments.runner import DeclinedError
+    from loadgen.run.runner import DeclinedError
 
     if not _terminal():
         raise DeclinedError(f"{much}. {_REMEDY}")

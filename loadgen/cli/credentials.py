@@ -19,7 +19,7 @@ def with_credentials(scenario: Scenario, *, quiet: bool) -> Scenario:
     Says, too, what is unsafe about credentials, whatever they are. Exits with 2 when there are none, or when what is
     there cannot be used.
     """
-    from loadgen.scenario.secret import doubts
+    from loadgen.targets.secret import doubts
 
     found = _with_found(scenario, quiet=quiet)
     for doubt in () if quiet else doubts(found.target):
@@ -30,9 +30,9 @@ def with_credentials(scenario: Scenario, *, quiet: bool) -> Scenario:
 def _with_found(scenario: Scenario, *, quiet: bool) -> Scenario:
     from msgspec.structs import replace
 
-    from loadgen.functiongraph.credential_files import CredentialsError
-    from loadgen.functiongraph.credentials import Surroundings, resolve
-    from loadgen.scenario.model import EnvironmentAuth, FunctionTarget
+    from loadgen.targets.functiongraph.protocol.credential_files import CredentialsError
+    from loadgen.targets.functiongraph.protocol.credentials import Surroundings, resolve
+    from loadgen.targets.functiongraph.protocol.target import EnvironmentAuth, FunctionTarget
 
     target = scenario.target
     if not isinstance(target, FunctionTarget) or not isinstance(target.auth, EnvironmentAuth):

@@ -48,7 +48,7 @@ def doctor(calibrate: bool) -> None:
 
 
 def _calibrate(directory: Path) -> None:
-    from loadgen.experiments.calibration import CalibrationError, calibrate, store
+    from loadgen.run.calibration import CalibrationError, calibrate, store
 
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -65,8 +65,8 @@ def _calibrate(directory: Path) -> None:
 
 def _floor(directory: Path, environment: Environment) -> Finding:
     from loadgen.engine.limits import Finding
-    from loadgen.experiments.calibration import stored
     from loadgen.measure.floor import differences
+    from loadgen.run.calibration import stored
 
     what, remedy = "overhead floor", "loadgen doctor --calibrate measures it"
     floor = stored(directory)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from loadgen.scenario.model import Emulator
+    from loadgen.targets.functiongraph.protocol.platform import Emulator
 
 PROJECT_ID = "demo"
 
@@ -27,9 +27,9 @@ def emulate(file: Path | None, port: int, seed: int | None, truth: Path | None) 
     FILE holds an `emulator:` block. Without it one function is served, urn:fss:local:demo:function:default:hello.
     The project is always demo. The URL is printed once calls are answered; Ctrl-C stops the emulator.
     """
-    from loadgen.emulator import EmulatorError
-    from loadgen.emulator.process import Setup, run
-    from loadgen.scenario.file import there
+    from loadgen.targets.functiongraph.emulator import EmulatorError
+    from loadgen.targets.functiongraph.emulator.process import Setup, run
+    from loadgen.text.file import there
 
     if file is not None and truth is not None and there(truth) and truth.samefile(file):
         raise click.UsageError(f"--truth {truth} is the scenario itself, which would be replaced; name another file")
@@ -44,8 +44,8 @@ def _settings(file: Path | None, seed: int | None) -> Emulator:
     import msgspec
 
     from loadgen.scenario.build import default_emulator
-    from loadgen.scenario.fault import ScenarioError
     from loadgen.scenario.load import load_emulator_file
+    from loadgen.text.fault import ScenarioError
 
     try:
         settings = default_emulator() if file is None else load_emulator_file(file, environment=os.environ)

@@ -14,7 +14,7 @@ from typing import TextIO
 
 import click
 
-from loadgen.scenario import foreign
+from loadgen.text import foreign
 
 _PLAIN = str.maketrans({"\u202f": " ", "\xa0": " ", "µ": "u", "–": "-", "—": "-", "≥": ">=", "…": "...", "·": "*"})
 _COLOURS = re.compile(r"(\x1b\[(?:0|1|2|1;31|32|33)m)")

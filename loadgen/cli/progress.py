@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, TextIO, cast
 
 from loadgen.cli import output
 from loadgen.cli.aside import Aside
-from loadgen.functiongraph.outcome import Outcome
+from loadgen.invocation.metric import Metric
+from loadgen.invocation.outcome import Outcome
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Frame
 from loadgen.measure.percentile import supported
 from loadgen.measure.summary import Preflight
 from loadgen.report import units
-from loadgen.scenario import foreign
-from loadgen.scenario.model import NS_PER_S, Metric, Scenario
+from loadgen.scenario.model import Scenario
+from loadgen.text import foreign
+from loadgen.text.units import NS_PER_S
 
 if TYPE_CHECKING:  # rich takes a tenth of a second to import; a run without a terminal never pays it
     from rich.console import Console

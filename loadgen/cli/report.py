@@ -12,7 +12,7 @@ from loadgen.report.html import html
 from loadgen.report.markdown import markdown
 from loadgen.report.terminal import terminal
 from loadgen.report.timeline import timeline
-from loadgen.scenario import foreign
+from loadgen.text import foreign
 
 
 @click.command()

@@ -15,13 +15,13 @@ import click
 from loadgen.cli import output
 
 if TYPE_CHECKING:
-    from loadgen.control.again import Patience
-    from loadgen.control.client import Control
-    from loadgen.control.document import Edit
-    from loadgen.control.journal import Begun, Journal, Step
-    from loadgen.control.journalfile import JournalFile
-    from loadgen.control.undo import Undoing
-    from loadgen.scenario.model import FunctionTarget
+    from loadgen.targets.functiongraph.protocol.target import FunctionTarget
+    from loadgen.targets.functiongraph.settings.again import Patience
+    from loadgen.targets.functiongraph.settings.client import Control
+    from loadgen.targets.functiongraph.settings.document import Edit
+    from loadgen.targets.functiongraph.settings.journal import Begun, Journal, Step
+    from loadgen.targets.functiongraph.settings.journalfile import JournalFile
+    from loadgen.targets.functiongraph.settings.undo import Undoing
 
     Taken = tuple[JournalFile, Journal]
 
@@ -56,7 +56,7 @@ def restore(run: str | None, scenario: Path | None, force: bool, keep: bool, yes
     Doing it twice does no harm.
     """
     from loadgen.cli.state import state_directory
-    from loadgen.control.journalfile import DIRECTORY, JournalError
+    from loadgen.targets.functiongraph.settings.journalfile import DIRECTORY, JournalError
 
     if force and keep:
         raise click.UsageError("--keep keeps what somebody else has set, --force overwrites it: give one of them")
@@ -78,8 +78,8 @@ def restore(run: str | None, scenario: Path | None, force: bool, keep: bool, yes
 def say_what_is_left() -> None:
     """One line on stderr where an earlier run ended without putting back what it changed; for the start of a run."""
     from loadgen.cli.state import state_directory
-    from loadgen.control.journal import notice
-    from loadgen.control.journalfile import DIRECTORY, abandoned
+    from loadgen.targets.functiongraph.settings.journal import notice
+    from loadgen.targets.functiongraph.settings.journalfile import DIRECTORY, abandoned
 
     if (text := notice(abandoned(state_directory() / DIRECTORY))) is not None:
         output.say(text)
@@ -87,7 +87,7 @@ def say_what_is_left() -> None:
 
 def _take(directory: Path, run: str | None, held: ExitStack) -> tuple[list[Taken], int]:
     """The journals to work on, the newest first, and the exit code so far."""
-    from loadgen.control.journalfile import JournalError, JournalFile, journals
+    from loadgen.targets.functiongraph.settings.journalfile import JournalError, JournalFile, journals
 
     paths = journals(directory)
     if run is not None:
@@ -127,8 +127,8 @@ def _started(said: Journal) -> str:
 
 
 def _show(journal: JournalFile, said: Journal) -> None:
-    from loadgen.control.document import Edit
-    from loadgen.control.journal import outstanding
+    from loadgen.targets.functiongraph.settings.document import Edit
+    from loadgen.targets.functiongraph.settings.journal import outstanding
 
     begun = f", begun {_started(said)}" if said.begun is not None else ""
     output.show(f"{journal.path.stem}{begun}\n")
@@ -143,8 +143,8 @@ def _show(journal: JournalFile, said: Journal) -> None:
 
 def _by_resource(edits: Iterable[tuple[Step, Edit]]) -> dict[str, str]:
     """What becomes of each resource, for people to read: one text for each value, however often it changes."""
-    from loadgen.control.document import Edit, parts
-    from loadgen.control.undo import describe
+    from loadgen.targets.functiongraph.settings.document import Edit, parts
+    from loadgen.targets.functiongraph.settings.undo import describe
 
     resources: dict[str, dict[tuple[str, ...], Edit]] = {}
     for step, whole in edits:
@@ -157,8 +157,8 @@ def _by_resource(edits: Iterable[tuple[Step, Edit]]) -> dict[str, str]:
 
 def _allowed(taken: list[Taken], yes: bool) -> bool:
     """Whether to go on; asks where something on another machine is to be changed."""
-    from loadgen.control.journal import outstanding
-    from loadgen.scenario.endpoint import loopback
+    from loadgen.targets.endpoint import loopback
+    from loadgen.targets.functiongraph.settings.journal import outstanding
 
     steps = [step for _, said in taken for step in outstanding(said.entries)]
     if yes or all(loopback(step.resource.endpoint) for step in steps):
@@ -172,8 +172,8 @@ def _allowed(taken: list[Taken], yes: bool) -> bool:
 
 def _restore(journal: JournalFile, said: Journal, scenario: Path | None, force: bool, keep: bool) -> int:
     """Put back what one journal says; the exit code. Nothing about it keeps other journals from being worked on."""
-    from loadgen.control.journal import outstanding
-    from loadgen.control.journalfile import JournalError
+    from loadgen.targets.functiongraph.settings.journal import outstanding
+    from loadgen.targets.functiongraph.settings.journalfile import JournalError
 
     try:
         if outstanding(journal.entries) and (code := _put_back(journal, said.begun, scenario, force, keep)):
@@ -188,7 +188,7 @@ def _restore(journal: JournalFile, said: Journal, scenario: Path | None, force: 
 
 
 def _put_back(journal: JournalFile, begun: Begun | None, scenario: Path | None, force: bool, keep: bool) -> int:
-    from loadgen.control.undo import CHOICE
+    from loadgen.targets.functiongraph.settings.undo import CHOICE
 
     try:
         target = _target(begun, scenario)
@@ -229,12 +229,12 @@ async def put_back(
     patience: Patience | None = None,
 ) -> list[Undoing]:
     """Put back what a journal says, each step while no run holds its function."""
-    from loadgen.control import journalfile
-    from loadgen.control.again import Patience
-    from loadgen.control.fault import ControlError
-    from loadgen.control.journal import outstanding
-    from loadgen.control.lock import FunctionLock, HeldError
-    from loadgen.control.undo import Undoing
+    from loadgen.targets.functiongraph.settings import journalfile
+    from loadgen.targets.functiongraph.settings.again import Patience
+    from loadgen.targets.functiongraph.settings.fault import ControlError
+    from loadgen.targets.functiongraph.settings.journal import outstanding
+    from loadgen.targets.functiongraph.settings.lock import FunctionLock, HeldError
+    from loadgen.targets.functiongraph.settings.undo import Undoing
 
     me = journalfile.begun(journal.path.stem, scenario=None, emulated=False)
     undone: list[Undoing] = []
@@ -261,8 +261,8 @@ async def _undo_step(
     patience: Patience,
 ) -> Undoing:
     """Put back one step, if its platform answers: where it does not, whoever asked for this can ask again."""
-    from loadgen.control import again
-    from loadgen.control.undo import under_way, undo_step
+    from loadgen.targets.functiongraph.settings import again
+    from loadgen.targets.functiongraph.settings.undo import under_way, undo_step
 
     async with place as control:
         if under_way(step, await again.read(control, step.resource, patience)):
@@ -278,10 +278,10 @@ async def _undo_step(
 
 async def _gone(step: Step) -> bool:
     """Whether nothing answers any more where the emulator of a run was; asks without credentials."""
-    from loadgen.control.authorization import Nobody
-    from loadgen.control.client import Control
-    from loadgen.control.fault import ControlError
-    from loadgen.scenario.endpoint import loopback
+    from loadgen.targets.endpoint import loopback
+    from loadgen.targets.functiongraph.settings.authorization import Nobody
+    from loadgen.targets.functiongraph.settings.client import Control
+    from loadgen.targets.functiongraph.settings.fault import ControlError
 
     place = step.resource
     if not loopback(place.endpoint):
@@ -295,8 +295,8 @@ async def _gone(step: Step) -> bool:
 
 
 def _ended(journal: JournalFile, step: Step) -> Undoing:
-    from loadgen.control.journal import Undone
-    from loadgen.control.undo import Undoing
+    from loadgen.targets.functiongraph.settings.journal import Undone
+    from loadgen.targets.functiongraph.settings.undo import Undoing
 
     for number in step.numbers:
         journal.append(Undone(number))
@@ -308,10 +308,10 @@ def _control(step: Step, target: FunctionTarget | None, *, emulated: bool) -> Co
 
     A journal names an endpoint, a scenario has credentials: these are for the scenario's endpoint and project alone.
     """
-    from loadgen.control.authorization import Nobody, authorization
-    from loadgen.control.client import Control
-    from loadgen.control.fault import ControlError
     from loadgen.engine.address import AddressError, tls_context
+    from loadgen.targets.functiongraph.settings.authorization import Nobody, authorization
+    from loadgen.targets.functiongraph.settings.client import Control
+    from loadgen.targets.functiongraph.settings.fault import ControlError
 
     place = step.resource
     if target is None:
@@ -332,8 +332,8 @@ def _control(step: Step, target: FunctionTarget | None, *, emulated: bool) -> Co
 
 def _meant(step: Step, target: FunctionTarget, *, emulated: bool) -> bool:
     """Whether the target's credentials are for where the change was made. An emulator has another port in each run."""
-    from loadgen.functiongraph.request import origin_of
-    from loadgen.scenario.endpoint import loopback
+    from loadgen.targets.endpoint import loopback
+    from loadgen.targets.functiongraph.protocol.request import origin_of
 
     place = step.resource
     if place.project_id != target.project_id:
@@ -346,10 +346,10 @@ def _meant(step: Step, target: FunctionTarget, *, emulated: bool) -> bool:
 def _target(begun: Begun | None, named: Path | None) -> FunctionTarget | None:
     """The target of the scenario, for its credentials and certificates; None where the run had no scenario file."""
     from loadgen.cli.credentials import with_credentials
-    from loadgen.scenario.fault import ScenarioError
     from loadgen.scenario.load import load_file
-    from loadgen.scenario.model import FunctionTarget
-    from loadgen.scenario.secret import Secrets
+    from loadgen.targets.functiongraph.protocol.target import FunctionTarget
+    from loadgen.targets.secret import Secrets
+    from loadgen.text.fault import ScenarioError
 
     file = named
     if file is None and begun is not None and begun.scenario is not None:

@@ -19,13 +19,13 @@ from loadgen.cli.aside import Aside
 
 if TYPE_CHECKING:
     from loadgen.cli.progress import Progress
-    from loadgen.control.journalfile import JournalFile
-    from loadgen.experiments.agents import Agents
-    from loadgen.experiments.runner import Confirm, Finished
     from loadgen.history.rundir import RunDirectory
     from loadgen.measure.summary import Summary
+    from loadgen.run.agents import Agents
+    from loadgen.run.runner import Confirm, Finished
     from loadgen.scenario.load import Loaded
-    from loadgen.scenario.secret import Secrets
+    from loadgen.targets.functiongraph.settings.journalfile import JournalFile
+    from loadgen.targets.secret import Secrets
 
 FAILED = 1
 INVALID = 97
@@ -75,10 +75,10 @@ def run(
     from loadgen.cli.confirm import confirm_invocations, never_asks
     from loadgen.cli.credentials import with_credentials
     from loadgen.cli.restore import say_what_is_left
-    from loadgen.experiments import runner  # noqa: F401 - half a second, in which an interrupt need not wait
     from loadgen.history.rundir import RunDirectory, RunDirectoryError, default_path
     from loadgen.measure.summary import texts
-    from loadgen.scenario.secret import Secrets
+    from loadgen.run import runner  # noqa: F401 - half a second, in which an interrupt need not wait
+    from loadgen.targets.secret import Secrets
 
     if cluster is not None:
         raise click.UsageError("--cluster: running on a cluster is not built yet; leave it out")
@@ -137,9 +137,9 @@ def exit_code(finished: Finished) -> int:
 
 
 def _load(file: Path, overrides: tuple[str, ...]) -> Loaded:
-    from loadgen.functiongraph.urn import check_target
-    from loadgen.scenario.fault import ScenarioError
+    from loadgen.run.function_names import check_target
     from loadgen.scenario.load import load_file
+    from loadgen.text.fault import ScenarioError
 
     try:
         return load_file(file, environment=os.environ, overrides=overrides, checks=[check_target])
@@ -152,8 +152,8 @@ def _agents(loaded: Loaded, asked: int | None) -> Agents:
     """The agents to use, once this machine is known to allow them the files that they may need."""
     from loadgen.engine.environment import usable_cores
     from loadgen.engine.limits import LimitError, allow_files
-    from loadgen.experiments.agents import agents_of
-    from loadgen.experiments.kind import widest
+    from loadgen.run.agents import agents_of
+    from loadgen.run.kinds import widest
 
     agents = agents_of(loaded.scenario, asked, usable_cores())
     try:
@@ -177,8 +177,8 @@ def _run(
     force: bool,
 ) -> Finished:
     from loadgen.cli.progress import Progress
-    from loadgen.experiments.runner import DeclinedError, RunFailedError
     from loadgen.history.rundir import RunDirectoryError
+    from loadgen.run.runner import DeclinedError, RunFailedError
 
     interactive = sys.stderr is not None and sys.stderr.isatty() and not os.environ.get("CI")
     progress = Progress(loaded.scenario, aside, interactive, quiet=quiet)
@@ -208,9 +208,9 @@ async def _drive(
     force: bool,
 ) -> Finished:
     from loadgen.cli.state import state_directory
-    from loadgen.experiments.calibration import stored
-    from loadgen.experiments.kind import decision
-    from loadgen.experiments.runner import Runner
+    from loadgen.run.calibration import stored
+    from loadgen.run.kinds import decision
+    from loadgen.run.runner import Runner
 
     decided_by = decision(loaded.scenario)
     floor = stored(state_directory())
@@ -251,7 +251,7 @@ async def _ask(aside: Aside | None, much: str) -> bool:
 def _journal(file: Path, run: str, *, emulated: bool) -> JournalFile:
     """The journal of a run, in which it writes what it changes on the platform, before it does. Raises JournalError."""
     from loadgen.cli.state import state_directory
-    from loadgen.control.journalfile import DIRECTORY, JournalFile, begun
+    from loadgen.targets.functiongraph.settings.journalfile import DIRECTORY, JournalFile, begun
 
     return JournalFile.create(state_directory() / DIRECTORY, begun(run, scenario=file, emulated=emulated))
 

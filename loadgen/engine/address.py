@@ -6,9 +6,9 @@ import asyncio
 import socket
 import ssl
 
-from loadgen.functiongraph.request import Origin
-from loadgen.scenario import file
-from loadgen.scenario.model import Tls
+from loadgen.targets.functiongraph.protocol.request import Origin
+from loadgen.targets.port import Tls
+from loadgen.text import file
 
 LARGEST_CA = 16 * 2**20
 """Bytes of a CA file; those of operating systems, which hold every authority there is, have some 300 KB."""

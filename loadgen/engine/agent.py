@@ -61,15 +61,16 @@ from loadgen.engine.requests import ConstantRequests, FedRequests, TurnedRequest
 from loadgen.engine.timer import ALARM, Alarm
 from loadgen.engine.wire import wire_to
 from loadgen.engine.workers import ClosedRun, OpenRun, Terms, WorkerPool
-from loadgen.functiongraph.pricing import BILLING_UNITS_NS
-from loadgen.functiongraph.request import request_template
-from loadgen.functiongraph.urn import of_version
+from loadgen.invocation.bill import BILLING_UNITS_NS
+from loadgen.invocation.start import Cuts
+from loadgen.load.pacing import offsets, random_stream, worker_spans
+from loadgen.load.phase import Bursts, Phase
 from loadgen.measure.interval import VERSION, Connections, Frame, Health, encode
 from loadgen.measure.purse import Purse, tariff_of
 from loadgen.measure.recorder import Recorder, Taken
-from loadgen.measure.start import Cuts
-from loadgen.pacing import offsets, random_stream, worker_spans
-from loadgen.scenario.model import Bursts, FunctionTarget, MemoryTurns, Phase
+from loadgen.targets.functiongraph.protocol.request import request_template
+from loadgen.targets.functiongraph.protocol.target import FunctionTarget, MemoryTurns
+from loadgen.targets.functiongraph.protocol.urn import of_version
 
 INTERVAL_S = 1.0
 _PROBE_NS = 20_000_000  # how often the loop is asked to show that it is alive
@@ -106,7 +107,9 @@ class Agent:
         self._turns: tuple[int, ...] = ()
         self._sized: dict[int, ConstantRequests | FedRequests] = {}
         self._pool = WorkerPool(partial(HttpInvoker, self._wire))
-        tariff = tariff_of(scenario, plan.size_mb)
+        tariff = tariff_of(
+            scenario.budget, scenario.prices, size_mb=plan.size_mb, timeout_ns=scenario.target.timeout.total_ns
+        )
         if tariff is not None:
             tariff.learn(plan.dearest)
         self._purse = None if tariff is None else Purse(tariff, self._tell_dearer)

@@ -31,10 +31,10 @@ from loadgen.engine.http1 import HeaderNames, ProtocolError, Response, ResponseR
 from loadgen.engine.quick import Quick
 from loadgen.engine.transport import CONNECT, Connect
 from loadgen.engine.workers import Ended
-from loadgen.functiongraph.facts import Facts
-from loadgen.functiongraph.outcome import Outcome
+from loadgen.invocation.facts import Facts
+from loadgen.invocation.outcome import Outcome
 from loadgen.measure.interval import Connections
-from loadgen.scenario.model import Timeout
+from loadgen.targets.port import Timeout
 
 READ_BUFFER = 256 * 1024
 READ_PIECES = 16 * 1024

@@ -17,8 +17,8 @@ from loadgen.engine.clock import monotonic_ns
 from loadgen.engine.environment import environment, local_ports, read
 from loadgen.engine.loop import new_event_loop
 from loadgen.engine.timer import ALARM
+from loadgen.load.phase import Phase
 from loadgen.measure.summary import Environment
-from loadgen.scenario.model import Phase
 
 _CLOCK = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
 _WAKE_UPS = 50

@@ -25,9 +25,11 @@ import msgspec
 from msgspec import Struct
 
 from loadgen.engine.numbers import Ranges
+from loadgen.invocation.start import Cuts
+from loadgen.load.phase import Phase
 from loadgen.measure.interval import Frame, checked
-from loadgen.measure.start import Cuts
-from loadgen.scenario.model import MemoryTurns, Phase, Scenario, TokenAuth
+from loadgen.scenario.model import Scenario
+from loadgen.targets.functiongraph.protocol.target import MemoryTurns, TokenAuth
 
 LEASE_NS = 2_000_000_000
 """How long a lease is good for from when it is given; it is renewed at least each second."""

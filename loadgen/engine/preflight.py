@@ -12,10 +12,10 @@ from loadgen.engine.clock import monotonic_ns, unix_s
 from loadgen.engine.connection import HttpInvoker
 from loadgen.engine.requests import requests
 from loadgen.engine.wire import wire_to
-from loadgen.functiongraph.facts import Facts
-from loadgen.functiongraph.outcome import Outcome
-from loadgen.functiongraph.request import request_template
+from loadgen.invocation.facts import Facts
+from loadgen.invocation.outcome import Outcome
 from loadgen.scenario.model import Scenario
+from loadgen.targets.functiongraph.protocol.request import request_template
 
 _NEXT_ADDRESS = {"refused", "unreachable", "connect", "timed_out"}
 

@@ -5,7 +5,7 @@ In pure Python nothing reads a common answer faster than the reader itself, so h
 
 from __future__ import annotations
 
-from loadgen.functiongraph.facts import Facts
+from loadgen.invocation.facts import Facts
 
 
 class Quick:

@@ -16,10 +16,10 @@ from libc.math cimport llrint
 from libc.string cimport memchr, memcmp
 
 from loadgen.engine.http1 import MAX_LINES, MAX_VALUE
-from loadgen.functiongraph.facts import Facts
-from loadgen.functiongraph.metering import BYTES_PER_MB, LARGEST_MB, LONGEST_MS, NS_PER_MS
-from loadgen.functiongraph.outcome import Outcome
-from loadgen.functiongraph.response import LONGEST_ID
+from loadgen.invocation.facts import LARGEST_MB, LONGEST_MS, NS_PER_MS, Facts
+from loadgen.targets.functiongraph.protocol.metering import BYTES_PER_MB
+from loadgen.invocation.outcome import Outcome
+from loadgen.targets.functiongraph.protocol.response import LONGEST_ID
 
 cdef extern from "<string.h>" nogil:
     int strncasecmp(const char*, const char*, size_t)

@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from loadgen.engine.clock import unix_s
-from loadgen.functiongraph.request import RequestTemplate
-from loadgen.pacing import random_stream
+from loadgen.load.pacing import random_stream
 from loadgen.scenario.event import compile_event
 from loadgen.scenario.feeder import read_rows, row_index
-from loadgen.scenario.model import Feeder, FunctionTarget, Scenario
-from loadgen.scenario.template import Template
+from loadgen.scenario.model import Feeder, Scenario
+from loadgen.targets.functiongraph.protocol.request import RequestTemplate
+from loadgen.targets.functiongraph.protocol.target import FunctionTarget
+from loadgen.text.template import Template
 
 Seconds = Callable[[], int]
 """The time, in whole seconds since 1970."""

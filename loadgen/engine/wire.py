@@ -10,11 +10,12 @@ from loadgen.engine.clock import Clock
 from loadgen.engine.connection import Classify, Wire
 from loadgen.engine.http1 import Response
 from loadgen.engine.quick import Quick
-from loadgen.functiongraph.facts import Facts
-from loadgen.functiongraph.request import RequestTemplate
-from loadgen.functiongraph.response import HEADERS, classify_function, classify_http
-from loadgen.functiongraph.start import with_probe
-from loadgen.scenario.model import FunctionTarget, Probe, ResponseVersion, Target
+from loadgen.invocation.facts import Facts
+from loadgen.targets.functiongraph.protocol.probe import with_probe
+from loadgen.targets.functiongraph.protocol.request import RequestTemplate
+from loadgen.targets.functiongraph.protocol.response import HEADERS, classify_function, classify_http
+from loadgen.targets.functiongraph.protocol.target import FunctionTarget, Probe, ResponseVersion
+from loadgen.targets.target import Target
 
 _DATE = b"date"
 _KEEP = 64 * 1024

@@ -41,7 +41,7 @@ from typing import Protocol
 from loadgen.engine.clock import Clock
 from loadgen.engine.numbers import Ranges, each, parted, size
 from loadgen.engine.timer import AlarmFactory
-from loadgen.functiongraph.facts import Facts
+from loadgen.invocation.facts import Facts
 from loadgen.measure.purse import Purse
 from loadgen.measure.recorder import Recorder
 

@@ -44,9 +44,9 @@ from loadgen.engine.messages import (
 )
 from loadgen.engine.numbers import ENDLESS, Ranges, shares
 from loadgen.fleet.dealing import Dealer
+from loadgen.invocation.start import Cuts
 from loadgen.measure.interval import Frame
-from loadgen.measure.start import Cuts
-from loadgen.scenario.model import TokenAuth
+from loadgen.targets.functiongraph.protocol.target import TokenAuth
 
 _EXIT_S = 5
 _RENEWAL_S = 0.5

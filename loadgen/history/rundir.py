@@ -26,7 +26,7 @@ import msgspec
 from loadgen.measure import summary
 from loadgen.measure.interval import Sample
 from loadgen.measure.summary import Environment, Summary
-from loadgen.scenario import file, foreign
+from loadgen.text import file, foreign
 
 SCENARIO = "scenario.yaml"
 ENVIRONMENT = "environment.json"

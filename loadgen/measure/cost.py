@@ -14,11 +14,11 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from loadgen.functiongraph.facts import Facts
-from loadgen.functiongraph.pricing import Charge, charge, gb_seconds, price
+from loadgen.invocation.bill import Charge, PriceBook, charge, gb_seconds, price
+from loadgen.invocation.facts import Facts
 from loadgen.measure.merge import PhaseTotal
 from loadgen.measure.summary import Audit, Billing, Cost
-from loadgen.scenario.model import NS_PER_S, PriceBook
+from loadgen.text.units import NS_PER_S
 
 _MILLION = 1_000_000
 _DIGITS = Context(prec=12)

@@ -29,7 +29,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from loadgen.measure.histogram import Histogram, slot
-from loadgen.scenario.model import NS_PER_S
+from loadgen.text.units import NS_PER_S
 
 EFFECTIVE_SHARE = 0.3
 """Below this share of independent invocations intervals are made wider, and rule dependent_samples fires."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from loadgen.measure.start import Cuts
+from loadgen.invocation.start import Cuts
 
 
 class CapacityProbe(Struct, frozen=True):

@@ -16,12 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
+from loadgen.invocation.start import COLD, LOG, NONE, PROBE, UNKNOWN, WARM
 from loadgen.measure.experiment import ColdStartsResult, Experiment, Labelling, LoadResult, MemoryResult, PoolCheck
 from loadgen.measure.merge import OK, PhaseTotal
 from loadgen.measure.percentile import supported
-from loadgen.measure.start import COLD, LOG, NONE, PROBE, UNKNOWN, WARM
 from loadgen.measure.summary import Reason
-from loadgen.scenario.model import LEAST_CALIBRATION, LEAST_COLD
 
 COLD_AMONG_WARM, WARM_AMONG_COLD = 0.001, 0.01
 """Rule mixed_starts: how many of a figure's invocations may be of the other kind."""
@@ -144,3 +143,11 @@ def _few_instances(result: MemoryResult) -> Iterator[Reason]:
             value=size.cold,
             limit=LEAST_INSTANCES,
         )
+
+
+LEAST_CALIBRATION = 200
+"""Calls that are known to be warm, which it takes to tell cold ones from warm ones by the platform's overhead."""
+
+
+LEAST_COLD = 30
+"""Cold calls that it takes."""

@@ -12,9 +12,11 @@ from collections import deque
 
 from msgspec import Struct
 
-from loadgen.functiongraph.outcome import Outcome
+from loadgen.invocation.outcome import Outcome
+from loadgen.load.budget import Budget
+from loadgen.load.phase import Phase
 from loadgen.measure.interval import Frame
-from loadgen.scenario.model import NS_PER_S, Budget, Phase
+from loadgen.text.units import NS_PER_S
 
 FEWEST = 50
 """Invocations that must have ended before a share of them is judged."""

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from loadgen.measure.merge import NS_PER_US, OK, PhasePlan, PhaseTotal, least, most
 from loadgen.measure.percentile import supported
 from loadgen.measure.summary import Reason
-from loadgen.scenario.model import NS_PER_S
+from loadgen.text.units import NS_PER_S
 
 STALL_NS = 100_000_000
 """A loop that stood still for longer makes the run invalid."""

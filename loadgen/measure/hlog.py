@@ -22,7 +22,7 @@ from urllib.parse import quote, unquote
 from msgspec import Struct
 
 from loadgen.measure.histogram import Histogram
-from loadgen.scenario.model import NS_PER_S
+from loadgen.text.units import NS_PER_S
 
 VERSION = "#[Histogram log format version 1.3]"
 LEGEND = '"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"'

@@ -35,8 +35,8 @@ class Key(NamedTuple):
 class Sample(Struct, frozen=True, gc=False, omit_defaults=False):
     """One invocation, kept when the scenario asks for samples; a line of samples.ndjson.
 
-    Instants are ns since the run began. ``start`` and ``start_source`` are of ``loadgen.measure.start``, ``instance``
-    is what the function calls its instance, null where it does not tell.
+    Instants are ns since the run began. ``start`` and ``start_source`` are of ``loadgen.invocation.start``,
+    ``instance`` is what the function calls its instance, null where it does not tell.
     """
 
     intended_ns: int

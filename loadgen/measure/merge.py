@@ -19,14 +19,15 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from loadgen.functiongraph.outcome import CENSORED, Outcome
+from loadgen.invocation.metric import Metric
+from loadgen.invocation.outcome import CENSORED, Outcome
 from loadgen.measure.dependence import Batches, widening
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Connections, Failure, Frame, Health, Host, Key, Misbilled, Slow, worse
 from loadgen.measure.percentile import LISTED, percentiles
 from loadgen.measure.recorder import EXAMPLES, RESIDUAL, SLOWEST
 from loadgen.measure.summary import AgentHealth, Billing, Examples, Generator, MetricSummary, PhaseSummary
-from loadgen.scenario.model import NS_PER_S, Metric
+from loadgen.text.units import NS_PER_S
 
 ALWAYS = ("latency", "latency_all", "service_time", "lag", "waited", "late", "connect")
 """Metrics every phase has, if need be with a count of 0. The others exist where an answer told them."""

@@ -21,10 +21,12 @@ from collections.abc import Callable, Iterable
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from functools import lru_cache
 
-from loadgen.functiongraph.facts import Facts
-from loadgen.functiongraph.pricing import Charge, charge, gb_seconds, price
+from loadgen.invocation.bill import Charge, PriceBook, charge, gb_seconds, price
+from loadgen.invocation.facts import Facts
+from loadgen.load.budget import Budget
 from loadgen.measure.cost import Spent
-from loadgen.scenario.model import MEMORY_SIZES_MB, NS_PER_S, Money, PriceBook, Scenario
+from loadgen.targets.functiongraph.protocol.target import MEMORY_SIZES_MB
+from loadgen.text.units import NS_PER_S, Money
 
 
 class Tariff:
@@ -144,11 +146,9 @@ class Purse:
         return given
 
 
-def tariff_of(scenario: Scenario, size_mb: int | None) -> Tariff | None:
-    """The tariff of a scenario with a budget of money, None of any other; ``size_mb`` as in Tariff."""
-    if scenario.budget.cost is None or scenario.prices is None:
-        return None
-    return Tariff(scenario.prices, size_mb=size_mb, timeout_ns=scenario.target.timeout.total_ns)
+def tariff_of(budget: Budget, prices: PriceBook | None, *, size_mb: int | None, timeout_ns: int) -> Tariff | None:
+    """The tariff of a run with a budget of money, None of any other; the rest as in Tariff."""
+    return None if budget.cost is None or prices is None else Tariff(prices, size_mb=size_mb, timeout_ns=timeout_ns)
 
 
 def _words(trillionths: int) -> str:

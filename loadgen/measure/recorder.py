@@ -26,12 +26,12 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator
 
-from loadgen.functiongraph.facts import Facts
-from loadgen.functiongraph.outcome import Outcome
-from loadgen.functiongraph.pricing import BILLING_UNITS_NS, LARGEST_MB, LONGEST_NS, Charge, billing_unit, charge
+from loadgen.invocation.bill import BILLING_UNITS_NS, LONGEST_NS, Charge, billing_unit, charge
+from loadgen.invocation.facts import LARGEST_MB, Facts
+from loadgen.invocation.outcome import Outcome
+from loadgen.invocation.start import MIXTURE, NONE, UNKNOWN, Cuts
 from loadgen.measure.counts import Counts
 from loadgen.measure.interval import Failure, Key, Misbilled, Sample, Slow, worse
-from loadgen.measure.start import MIXTURE, NONE, UNKNOWN, Cuts
 
 EXAMPLES = 3
 """Examples kept of each failing outcome."""

@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from loadgen.measure.experiment import Experiment
 from loadgen.measure.interval import Connections, Failure, Misbilled, Slow
-from loadgen.scenario import foreign
+from loadgen.text import foreign
 
 SCHEMA = "loadgen.summary/1"
 _ENCODER = msgspec.json.Encoder(decimal_format="number")

@@ -21,15 +21,16 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from loadgen.functiongraph.outcome import Outcome
+from loadgen.invocation.metric import Metric
+from loadgen.invocation.outcome import Outcome
 from loadgen.measure.health import LOCAL_LIMIT, words
 from loadgen.measure.histogram import Histogram, ceiling, lowest, rank, slot
 from loadgen.measure.merge import NS_PER_US
 from loadgen.measure.percentile import needed
 from loadgen.measure.ranking import is_ok
+from loadgen.measure.rule import CostRule, MetricRule, RateRule, Rule, ShareRule
 from loadgen.measure.summary import MetricSummary, Percentile, PhaseSummary, Reason, ThresholdResult, Verdict
 from loadgen.measure.verdict import TAIL, missed_starts, withheld
-from loadgen.scenario.model import CostRule, Metric, MetricRule, RateRule, Rule, ShareRule
 
 VALUE, BOUNDS = "value", "bounds"
 """What decided a rule: the figure, or that every value which it may have agrees."""

@@ -23,18 +23,19 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
 
-from loadgen.functiongraph.metering import LARGEST_MB
-from loadgen.functiongraph.outcome import Outcome
-from loadgen.functiongraph.response import REDIRECT
+from loadgen.invocation.facts import LARGEST_MB
+from loadgen.invocation.metric import Metric
+from loadgen.invocation.outcome import Outcome
 from loadgen.measure.dependence import EFFECTIVE_SHARE, widening
 from loadgen.measure.experiment import ColdStartsResult, Experiment, LoadResult
-from loadgen.measure.findings import UNKNOWN_SHARE, findings, unknown_starts
+from loadgen.measure.findings import LEAST_CALIBRATION, LEAST_COLD, UNKNOWN_SHARE, findings, unknown_starts
 from loadgen.measure.health import LOCAL_LIMIT, generator_faults, local_limits, words
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.merge import NS_PER_US, OK, PhasePlan, PhaseTotal, combined, missing_frames
 from loadgen.measure.percentile import LISTED, bounded, needed, supported
+from loadgen.measure.rule import MetricRule, Rule
 from loadgen.measure.summary import Reason, Verdict
-from loadgen.scenario.model import LEAST_CALIBRATION, LEAST_COLD, Metric, MetricRule, Rule
+from loadgen.targets.functiongraph.protocol.response import REDIRECT
 
 ISSUED_SHARE = 0.999
 """Rule rate_missed: the share of the planned starts the generator has to make."""

@@ -8,7 +8,7 @@ from loadgen.measure.summary import Audit, Billing, Cost, Summary
 from loadgen.report import units
 from loadgen.report.figures import DASH
 from loadgen.report.tables import Cell, Column, Table
-from loadgen.scenario import foreign
+from loadgen.text import foreign
 
 
 def cost(summary: Summary) -> Table:

@@ -11,7 +11,7 @@ from loadgen.report import charts, units
 from loadgen.report.charts import Band, Chart
 from loadgen.report.figures import DASH, FAILED
 from loadgen.report.tables import Cell, Column, Table
-from loadgen.scenario import foreign
+from loadgen.text import foreign
 
 _TONES = {"pass": "good", "fail": "bad", "undecided": "warn", "invalid": "muted"}
 _CAUSES = {

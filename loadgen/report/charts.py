@@ -12,13 +12,13 @@ from itertools import groupby
 
 from msgspec import Struct
 
-from loadgen.functiongraph.outcome import Outcome
+from loadgen.invocation.outcome import Outcome
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.percentile import BEYOND, CONFIDENCE
 from loadgen.report import units
 from loadgen.report.figures import View, withholding
 from loadgen.report.timeline import Timeline
-from loadgen.scenario import foreign
+from loadgen.text import foreign
 
 Pairs = tuple[tuple[float, float | None], ...]
 """Positions and values; a None breaks the line."""

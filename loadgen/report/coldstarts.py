@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from loadgen.invocation.start import COLD, WARM
 from loadgen.measure.experiment import (
     ColdStartsResult,
     Figure,
@@ -16,7 +17,6 @@ from loadgen.measure.experiment import (
     Spread,
 )
 from loadgen.measure.percentile import needed
-from loadgen.measure.start import COLD, WARM
 from loadgen.measure.summary import MetricSummary, Summary, Verdict
 from loadgen.measure.verdict import withheld
 from loadgen.report import units

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from loadgen.functiongraph.outcome import CENSORED, Outcome
+from loadgen.invocation.outcome import CENSORED, Outcome
 from loadgen.measure.percentile import needed
 from loadgen.measure.summary import MetricSummary, Percentile, PhaseSummary, Reason, Summary, Verdict
 from loadgen.measure.verdict import withheld

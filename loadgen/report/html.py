@@ -18,7 +18,7 @@ from loadgen.report.charts import Chart
 from loadgen.report.experiment import section
 from loadgen.report.figures import phases, totals
 from loadgen.report.timeline import Timeline
-from loadgen.scenario import foreign
+from loadgen.text import foreign
 
 
 def html(summary: Summary, timeline: Timeline) -> str:

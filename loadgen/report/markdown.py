@@ -9,7 +9,7 @@ from loadgen.report import billing, tables
 from loadgen.report.experiment import in_order, section
 from loadgen.report.figures import phases, totals
 from loadgen.report.tables import Cell, Table
-from loadgen.scenario import foreign
+from loadgen.text import foreign
 
 
 def markdown(summary: Summary) -> str:

@@ -10,7 +10,7 @@ from loadgen.report import charts, units
 from loadgen.report.charts import Chart, Spot
 from loadgen.report.figures import DASH, TOO_FEW
 from loadgen.report.tables import Cell, Column, Table
-from loadgen.scenario import foreign
+from loadgen.text import foreign
 
 _PERCENTILES = (50.0, 95.0, 99.0)
 _RULE_TONES = {"met": "good", "broken": "bad", "open": "warn"}

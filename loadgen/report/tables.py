@@ -12,14 +12,14 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from loadgen.functiongraph.outcome import Outcome
+from loadgen.invocation.outcome import Outcome
 from loadgen.measure.ranking import percentile_fails
 from loadgen.measure.summary import PhaseSummary, Reason, Summary, ThresholdResult
 from loadgen.measure.threshold import BOUNDS, VALUE
 from loadgen.measure.verdict import missed_starts
 from loadgen.report import units
 from loadgen.report.figures import DASH, FAILED, TOO_FEW, Shown, View, Withheld, phases, shown, totals
-from loadgen.scenario import foreign
+from loadgen.text import foreign
 
 HEADLINE = (50.0, 90.0, 95.0, 99.0, 99.9)
 METRICS = (

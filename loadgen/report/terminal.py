@@ -10,7 +10,7 @@ from loadgen.measure.summary import Summary
 from loadgen.report import billing, tables
 from loadgen.report.experiment import in_order, section
 from loadgen.report.tables import Cell, Table
-from loadgen.scenario import foreign
+from loadgen.text import foreign
 
 _SGR = {"good": "32", "bad": "1;31", "warn": "33", "muted": "2", "heading": "1"}
 _STATUS = {"valid": "good", "degraded": "warn", "invalid": "bad"}

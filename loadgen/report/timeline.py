@@ -18,7 +18,7 @@ from msgspec import Struct
 from loadgen.measure import hlog
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.percentile import needed, supported
-from loadgen.scenario.model import NS_PER_S
+from loadgen.text.units import NS_PER_S
 
 MOST_POINTS = 600
 FEWEST_POINTS = 12

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from decimal import Decimal
 
-from loadgen.scenario.foreign import GAP, THIN
+from loadgen.text.foreign import GAP, THIN
 
 _TIMES = ((1, "ns"), (1_000, "µs"), (1_000_000, "ms"), (1_000_000_000, "s"), (60_000_000_000, "min"))
 _LIMITS = (1_000, 1_000_000, 1_000_000_000, 600_000_000_000, math.inf)

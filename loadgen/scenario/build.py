@@ -8,11 +8,49 @@ from typing import TypeVar
 
 from msgspec import UNSET, UnsetType
 
+from loadgen.experiments.capacity.block import Capacity
+from loadgen.experiments.coldstarts.block import ColdStarts, Induce
+from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
+from loadgen.invocation.bill import PriceBook
+from loadgen.load.budget import Budget, Confirm
+from loadgen.load.phase import Arrivals, Bursts, ConstantRate, Phase, RampRate, Shape, StepRates, Trace, Workers
+from loadgen.measure import rule
+from loadgen.measure.rule import MetricRule, ShareRule
 from loadgen.scenario import document as written
-from loadgen.scenario import model, rule, units
 from loadgen.scenario.combination import DEFAULT_FUNCTION, only_function
-from loadgen.scenario.endpoint import iam_of, iam_origin
-from loadgen.scenario.function import named
+from loadgen.scenario.model import Feeder, FeederOrder, Scenario
+from loadgen.targets.endpoint import iam_of, iam_origin
+from loadgen.targets.functiongraph.protocol.function import named
+from loadgen.targets.functiongraph.protocol.platform import (
+    Account,
+    CredentialCheck,
+    EmulatedFunction,
+    Emulator,
+    InitBilling,
+    Initializer,
+    Injected,
+    Instances,
+    Management,
+    Routing,
+    Throttle,
+    Work,
+)
+from loadgen.targets.functiongraph.protocol.target import (
+    MEMORY_SIZES_MB,
+    Auth,
+    EnvironmentAuth,
+    FunctionTarget,
+    IamAuth,
+    KeyAuth,
+    NoAuth,
+    Probe,
+    ResponseVersion,
+    TokenAuth,
+)
+from loadgen.targets.http import HttpTarget
+from loadgen.targets.port import Timeout, Tls
+from loadgen.targets.target import Target
+from loadgen.text import units
 
 T = TypeVar("T")
 
@@ -28,17 +66,17 @@ def scenario(
     doc: written.Scenario,
     event: str,
     directory: Path,
-    prices: model.PriceBook | None = None,
-    traces: Mapping[int, model.Trace] = {},
+    prices: PriceBook | None = None,
+    traces: Mapping[int, Trace] = {},
     rows: int = 0,
-) -> model.Scenario:
+) -> Scenario:
     """The Scenario of a document without faults; ``sha256`` is left empty. Relative paths start at ``directory``.
 
     ``rows`` is how many the feeder's file has.
     """
     target = _target(doc, directory)
-    emulated = isinstance(target, model.FunctionTarget) and target.emulated
-    return model.Scenario(
+    emulated = isinstance(target, FunctionTarget) and target.emulated
+    return Scenario(
         name=doc.name,
         kind=doc.kind,
         seed=doc.seed,
@@ -58,14 +96,14 @@ def scenario(
         memory=_memory(_or(doc.memory, written.MemoryComparison())) if doc.kind == "memory" else None,
         capacity=_capacity(doc, target) if doc.kind == "capacity" and doc.capacity is not UNSET else None,
         prices=prices,
-        confirm=model.Confirm(doc.confirm.invocations, doc.confirm.gb_seconds),
+        confirm=Confirm(doc.confirm.invocations, doc.confirm.gb_seconds),
         catch_up_ns=units.duration(doc.catch_up),
     )
 
 
-def price_book(book: written.PriceBook, name: str) -> model.PriceBook:
+def price_book(book: written.PriceBook, name: str) -> PriceBook:
     """The PriceBook of a document without faults, as the scenario names it."""
-    return model.PriceBook(
+    return PriceBook(
         name,
         book.currency,
         book.dated,
@@ -75,30 +113,30 @@ def price_book(book: written.PriceBook, name: str) -> model.PriceBook:
     )
 
 
-def emulator(block: written.Emulator, *, seed: int = 1, function: str = DEFAULT_FUNCTION) -> model.Emulator:
+def emulator(block: written.Emulator, *, seed: int = 1, function: str = DEFAULT_FUNCTION) -> Emulator:
     """The Emulator of a block; ``seed`` and the one ``function`` are the defaults where it names none."""
     named = {function: written.EmulatedFunction()} if block.functions is UNSET else block.functions
     functions = tuple(_emulated(name, each) for name, each in named.items())
-    return model.Emulator(
+    return Emulator(
         seed=_or(block.seed, seed),
         keep_alive_ns=units.duration(block.keep_alive),
         functions=functions,
-        auth=model.CredentialCheck(block.auth),
+        auth=CredentialCheck(block.auth),
         region=_or(block.region, None),
         account=_account(block.account),
         token_lifetime_ns=units.duration(block.token_lifetime),
-        routing=model.Routing(block.routing),
-        throttle=model.Throttle(block.throttle),
+        routing=Routing(block.routing),
+        throttle=Throttle(block.throttle),
         queue_timeout_ns=units.duration(block.queue_timeout),
         max_instances=_or(block.max_instances, max(DEFAULT_MAX_INSTANCES, *(each.max_instances for each in functions))),
         gateway_timeout_ns=units.duration(block.gateway_timeout),
         idle_timeout_ns=units.duration(block.idle_timeout),
         error_status=block.error_status,
         billing_ns=units.duration(block.billing),
-        init_billing=model.InitBilling(block.init_billing),
+        init_billing=InitBilling(block.init_billing),
         start_lines=block.log_lines == "all",
         log_tail_bytes=_LOG_TAIL_BYTES[block.log_tail],
-        management=model.Management(
+        management=Management(
             block.management.omitted == "reset",
             block.management.with_reserved == "refuse",
             _injected(block.management.faults),
@@ -106,13 +144,13 @@ def emulator(block: written.Emulator, *, seed: int = 1, function: str = DEFAULT_
     )
 
 
-def default_emulator(*, seed: int = 1) -> model.Emulator:
+def default_emulator(*, seed: int = 1) -> Emulator:
     """The Emulator that serves when no file says otherwise: one function, ``hello``."""
     return emulator(written.Emulator(), seed=seed)
 
 
-def _budget(budget: written.Budget) -> model.Budget:
-    return model.Budget(
+def _budget(budget: written.Budget) -> Budget:
+    return Budget(
         _or(budget.invocations, None),
         _duration(budget.duration),
         None if budget.cost is UNSET else units.money(budget.cost),
@@ -128,7 +166,7 @@ def function_name(function: str) -> str:
     return found.name if found is not None and found.name else DEFAULT_FUNCTION
 
 
-def _scenario_emulator(doc: written.Scenario) -> model.Emulator:
+def _scenario_emulator(doc: written.Scenario) -> Emulator:
     block = written.Emulator() if doc.emulator is UNSET else doc.emulator
     return emulator(block, seed=doc.seed, function=function_name(_function(doc)))
 
@@ -141,11 +179,11 @@ def _function(doc: written.Scenario) -> str:
     return only_function({"functions": functions} if functions is not UNSET else {}) or DEFAULT_FUNCTION
 
 
-def _emulated(name: str, function: written.EmulatedFunction) -> model.EmulatedFunction:
-    return model.EmulatedFunction(
+def _emulated(name: str, function: written.EmulatedFunction) -> EmulatedFunction:
+    return EmulatedFunction(
         name=name,
         memory_mb=units.megabytes(function.memory),
-        work=model.Work(units.duration(function.work.median), function.work.sigma),
+        work=Work(units.duration(function.work.median), function.work.sigma),
         cold_start=function.cold_start,
         max_instances=function.max_instances,
         dynamic_memory=function.dynamic_memory,
@@ -157,21 +195,21 @@ def _emulated(name: str, function: written.EmulatedFunction) -> model.EmulatedFu
         memory_used_mb=None if function.memory_used is UNSET else units.megabytes(function.memory_used),
         faults=_injected(function.faults),
         probe=function.probe,
-        instances=model.Instances(function.instances.sigma, units.share(function.instances.slow)),
+        instances=Instances(function.instances.sigma, units.share(function.instances.slow)),
         log_bytes=units.log_size(function.log),
     )
 
 
-def _initializer(initializer: written.Initializer) -> model.Initializer:
-    return model.Initializer(units.duration(initializer.median), initializer.sigma, units.duration(initializer.timeout))
+def _initializer(initializer: written.Initializer) -> Initializer:
+    return Initializer(units.duration(initializer.median), initializer.sigma, units.duration(initializer.timeout))
 
 
-def _injected(faults: written.Faults) -> tuple[model.Injected, ...]:
-    return tuple(model.Injected(code, units.share(share)) for code, share in faults.items())
+def _injected(faults: written.Faults) -> tuple[Injected, ...]:
+    return tuple(Injected(code, units.share(share)) for code, share in faults.items())
 
 
-def _account(account: written.Account) -> model.Account:
-    return model.Account(
+def _account(account: written.Account) -> Account:
+    return Account(
         account.domain,
         account.username,
         account.password,
@@ -182,30 +220,30 @@ def _account(account: written.Account) -> model.Account:
     )
 
 
-def _target(doc: written.Scenario, directory: Path) -> model.Target:
+def _target(doc: written.Scenario, directory: Path) -> Target:
     target, has_event = doc.target, doc.event is not UNSET or doc.event_file is not UNSET
-    timeout = model.Timeout(
+    timeout = Timeout(
         units.duration(target.timeout.connect),
         units.duration(target.timeout.first_byte),
         units.duration(target.timeout.total),
     )
     ca = None if target.tls.ca is UNSET else str((directory / target.tls.ca).absolute())
-    tls = model.Tls(target.tls.verify, ca)
+    tls = Tls(target.tls.verify, ca)
     fresh = target.connections == "fresh"
     if target.url is not UNSET:
         method = _or(target.method, "POST" if has_event else "GET")
         headers = tuple(_or(target.headers, {}).items())
-        return model.HttpTarget(target.url, method, headers, fresh, timeout, tls, target.preflight)
+        return HttpTarget(target.url, method, headers, fresh, timeout, tls, target.preflight)
     function = _function(doc)
     endpoint = _or(target.endpoint, "").rstrip("/")
     found = named(function)
     project_id = _or(target.project_id, (found and found.project) or DEFAULT_PROJECT)
-    return model.FunctionTarget(
+    return FunctionTarget(
         endpoint=endpoint,
         project_id=project_id,
         function=function,
         auth=_auth(target.auth, endpoint, project_id),
-        response=model.ResponseVersion(_or(target.response, "v0")),
+        response=ResponseVersion(_or(target.response, "v0")),
         tail_share=_tail_share(target.log),
         memory_mb=None if target.memory is UNSET else units.megabytes(target.memory),
         fresh_connections=fresh,
@@ -216,20 +254,20 @@ def _target(doc: written.Scenario, directory: Path) -> model.Target:
     )
 
 
-def _auth(auth: str | written.Auth, endpoint: str, project_id: str) -> model.Auth:
+def _auth(auth: str | written.Auth, endpoint: str, project_id: str) -> Auth:
     if isinstance(auth, str):
-        return model.EnvironmentAuth() if auth == "environment" else model.NoAuth()
+        return EnvironmentAuth() if auth == "environment" else NoAuth()
     if auth.token is not UNSET:
-        return model.TokenAuth(auth.token)
+        return TokenAuth(auth.token)
     if auth.iam is not UNSET:
         return _iam(auth.iam, endpoint, project_id)
-    return model.KeyAuth(_or(auth.access_key, ""), _or(auth.secret_key, ""), _or(auth.security_token, None))
+    return KeyAuth(_or(auth.access_key, ""), _or(auth.secret_key, ""), _or(auth.security_token, None))
 
 
-def _iam(iam: written.Iam, endpoint: str, project_id: str) -> model.IamAuth:
+def _iam(iam: written.Iam, endpoint: str, project_id: str) -> IamAuth:
     domain = _or(iam.domain, "")
     agency = _or(iam.agency, None)
-    return model.IamAuth(
+    return IamAuth(
         url=iam_origin(_or(iam.url, iam_of(endpoint) or "")),
         username=_or(iam.username, ""),
         password=_or(iam.password, ""),
@@ -244,67 +282,64 @@ def _tail_share(log: str | written.LogTail | UnsetType) -> float:
     return units.share(log.tail) if isinstance(log, written.LogTail) else float(log == "tail")
 
 
-def _feeder(feeder: written.Feeder, directory: Path, rows: int) -> model.Feeder:
-    return model.Feeder(str((directory / feeder.file).absolute()), model.FeederOrder(feeder.order), rows)
+def _feeder(feeder: written.Feeder, directory: Path, rows: int) -> Feeder:
+    return Feeder(str((directory / feeder.file).absolute()), FeederOrder(feeder.order), rows)
 
 
-def _phase(phase: written.Phase, timeout_ns: int, trace: model.Trace | None) -> model.Phase:
+def _phase(phase: written.Phase, timeout_ns: int, trace: Trace | None) -> Phase:
     shape = _shape(phase) if trace is None else trace
-    if isinstance(shape, model.Bursts):
-        duration_ns = shape.repeat * shape.gap_ns
-    else:
-        duration_ns = units.duration(_or(phase.duration, ""))
-    return model.Phase(
+    duration_ns = shape.repeat * shape.gap_ns if isinstance(shape, Bursts) else units.duration(_or(phase.duration, ""))
+    return Phase(
         name=phase.name,
         shape=shape,
         duration_ns=duration_ns,
         warmup=phase.warmup,
-        arrivals=model.Arrivals(_or(phase.arrivals, "constant")),
+        arrivals=Arrivals(_or(phase.arrivals, "constant")),
         max_in_flight=_or(phase.max_in_flight, DEFAULT_MAX_IN_FLIGHT),
         max_lag_ns=_duration(phase.max_lag),
         grace_ns=timeout_ns if phase.grace is UNSET else units.duration(phase.grace),
     )
 
 
-def _shape(phase: written.Phase) -> model.Shape:
+def _shape(phase: written.Phase) -> Shape:
     if phase.burst is not UNSET:
-        return model.Bursts(phase.burst.size, units.duration(phase.burst.gap), phase.burst.repeat)
+        return Bursts(phase.burst.size, units.duration(phase.burst.gap), phase.burst.repeat)
     if phase.workers is not UNSET:
         ramp = phase.workers
-        return model.Workers(ramp, ramp) if isinstance(ramp, int) else model.Workers(ramp.from_, ramp.to)
+        return Workers(ramp, ramp) if isinstance(ramp, int) else Workers(ramp.from_, ramp.to)
     rate = phase.rate
     if isinstance(rate, str):
-        return model.ConstantRate(units.rate(rate))
+        return ConstantRate(units.rate(rate))
     assert rate is not UNSET, "a phase has one of rate, burst and workers; combination checks it"
     if rate.steps is not UNSET:
-        return model.StepRates(tuple(units.rate(step) for step in rate.steps))
-    return model.RampRate(units.rate(_or(rate.from_, "")), units.rate(_or(rate.to, "")))
+        return StepRates(tuple(units.rate(step) for step in rate.steps))
+    return RampRate(units.rate(_or(rate.from_, "")), units.rate(_or(rate.to, "")))
 
 
-def _cold_starts(doc: written.Scenario) -> model.ColdStarts:
+def _cold_starts(doc: written.Scenario) -> ColdStarts:
     block = written.ColdStarts() if doc.cold_starts is UNSET else doc.cold_starts
     within = block.keep_alive
     own = None if doc.target.memory is UNSET else doc.target.memory
-    sizes = [f"{size}MB" for size in model.MEMORY_SIZES_MB] if block.sizes is UNSET else block.sizes
-    return model.ColdStarts(
-        induce=tuple(model.Induce(each) for each in dict.fromkeys(block.induce)),
+    sizes = [f"{size}MB" for size in MEMORY_SIZES_MB] if block.sizes is UNSET else block.sizes
+    return ColdStarts(
+        induce=tuple(Induce(each) for each in dict.fromkeys(block.induce)),
         gap_ns=units.duration(block.gap),
         burst=block.burst,
         cold=block.cold,
         warm=block.warm,
         keep_alive_ns=None if isinstance(within, str) else (units.duration(within.from_), units.duration(within.to)),
         sizes_mb=tuple(units.megabytes(size) for size in sizes if size != own),
-        probe=None if block.probe is UNSET else model.Probe(block.probe.cold, block.probe.instance, block.probe.count),
+        probe=None if block.probe is UNSET else Probe(block.probe.cold, block.probe.instance, block.probe.count),
         versions=tuple(_or(block.versions, [])),
     )
 
 
-def _capacity(doc: written.Scenario, target: model.Target) -> model.Capacity:
+def _capacity(doc: written.Scenario, target: Target) -> Capacity:
     block = doc.capacity
     assert block is not UNSET
     rules = (rule.parse(text) for text in block.slo)
-    return model.Capacity(
-        slo=tuple(each for each in rules if isinstance(each, model.MetricRule | model.ShareRule)),
+    return Capacity(
+        slo=tuple(each for each in rules if isinstance(each, MetricRule | ShareRule)),
         from_rate=units.rate(block.from_),
         to_rate=units.rate(block.to),
         confirm_ns=units.duration(block.confirm),
@@ -315,23 +350,23 @@ def _capacity(doc: written.Scenario, target: model.Target) -> model.Capacity:
     )
 
 
-def _memory(block: written.MemoryComparison) -> model.MemoryComparison:
-    sizes = model.MEMORY_SIZES_MB if block.sizes is UNSET else tuple(units.megabytes(size) for size in block.sizes)
+def _memory(block: written.MemoryComparison) -> MemoryComparison:
+    sizes = MEMORY_SIZES_MB if block.sizes is UNSET else tuple(units.megabytes(size) for size in block.sizes)
     rules = (rule.parse(text) for text in block.slo)
-    return model.MemoryComparison(
+    return MemoryComparison(
         sizes_mb=tuple(sorted(sizes)),
-        by=model.MemoryBy(block.by),
+        by=MemoryBy(block.by),
         blocks=block.blocks,
         rounds=block.rounds,
-        slo=tuple(each for each in rules if isinstance(each, model.MetricRule | model.ShareRule)),
+        slo=tuple(each for each in rules if isinstance(each, MetricRule | ShareRule)),
         tie=units.share(block.tie),
         gap_ns=units.duration(block.gap),
     )
 
 
-def _limit_of(doc: written.Scenario, target: model.Target) -> int | None:
+def _limit_of(doc: written.Scenario, target: Target) -> int | None:
     """How many invocations may run at once: the emulator's setting, else a platform's default, which is a guess."""
-    if not isinstance(target, model.FunctionTarget):
+    if not isinstance(target, FunctionTarget):
         return None
     if not target.emulated:
         return DEFAULT_LIMIT

@@ -11,22 +11,17 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from loadgen.scenario import rule, units
-from loadgen.scenario.endpoint import iam_of, iam_origin, in_clear
-from loadgen.scenario.fault import Path, show
-from loadgen.scenario.function import named
-from loadgen.scenario.model import (
-    LEAST_CALIBRATION,
-    LEAST_CATCH_UP_NS,
-    LEAST_COLD,
-    CostRule,
-    Metric,
-    MetricRule,
-    Rule,
-    ShareRule,
-)
-from loadgen.scenario.platform_codes import is_fault
-from loadgen.scenario.template import GAP, PLACEHOLDER, without_fields
+from loadgen.invocation.metric import Metric
+from loadgen.measure import rule
+from loadgen.measure.findings import LEAST_CALIBRATION, LEAST_COLD
+from loadgen.measure.rule import CostRule, MetricRule, Rule, ShareRule
+from loadgen.scenario.model import LEAST_CATCH_UP_NS
+from loadgen.targets.endpoint import iam_of, iam_origin, in_clear
+from loadgen.targets.functiongraph.protocol.function import named
+from loadgen.targets.functiongraph.protocol.platform_codes import is_fault
+from loadgen.text import units
+from loadgen.text.fault import Path, show
+from loadgen.text.template import GAP, PLACEHOLDER, without_fields
 
 Found = Iterator[tuple[Path, str]]
 

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from loadgen.scenario import rule, units
+from loadgen.measure import rule
+from loadgen.text import units
 
 Duration = Annotated[
     str,

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterator
 
-from loadgen.scenario.template import PLACEHOLDER, Slot, Template, json_text, json_value, pieces, placeholders
+from loadgen.text.template import PLACEHOLDER, Slot, Template, json_text, json_value, pieces, placeholders
 
 _STRING = re.compile(r'("(?:[^"\\]|\\.)*")')
 _MAY_HOLD = re.compile(r"[{\\]")

@@ -14,10 +14,11 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from loadgen.scenario import file
-from loadgen.scenario.fault import Fault, Place, ScenarioError
 from loadgen.scenario.model import FeederOrder
-from loadgen.scenario.template import Encode
+from loadgen.text import file
+from loadgen.text.fault import Fault, Place, ScenarioError
+from loadgen.text.file import unreadable
+from loadgen.text.template import Encode
 
 Row = dict[str, object]
 
@@ -100,11 +101,6 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise unreadable(path, error) from error
     return decoded(raw, path.name)
-
-
-def unreadable(path: Path, error: OSError) -> ScenarioError:
-    """What is wrong with a file that cannot be read."""
-    return ScenarioError([Fault(Place(str(path)), (), f"cannot read this file: {file.reason(error)}")])
 
 
 def decoded(raw: bytes, source: str) -> str:

@@ -19,36 +19,24 @@ from typing import Any, BinaryIO, TypeVar
 import msgspec
 from msgspec import Struct
 
-from loadgen.scenario import (
-    build,
-    combination,
-    document,
-    event,
-    feeder,
-    file,
-    foreign,
-    rule,
-    secret,
-    shape,
-    trace,
-    units,
-    yaml,
-)
-from loadgen.scenario.excerpt import literals, resembles_key, secret_name
-from loadgen.scenario.fault import Fault, Place, ScenarioError, written
-from loadgen.scenario.fault import Path as KeyPath
-from loadgen.scenario.model import CostRule, Emulator, Money, PriceBook, Scenario, Trace, TraceFormat
-from loadgen.scenario.override import override
-from loadgen.scenario.substitution import MASK, substitute
-from loadgen.scenario.template import (
-    PLACEHOLDER,
-    Encode,
-    header_text,
-    json_text,
-    json_value,
-    placeholders,
-    url_text,
-)
+from loadgen.invocation.bill import PriceBook
+from loadgen.load import trace
+from loadgen.load.phase import Trace, TraceFormat
+from loadgen.measure import rule
+from loadgen.measure.rule import CostRule
+from loadgen.scenario import build, combination, document, event, feeder, shape
+from loadgen.scenario.fingerprint import fingerprint
+from loadgen.scenario.model import Scenario
+from loadgen.targets import secret
+from loadgen.targets.functiongraph.protocol.platform import Emulator
+from loadgen.text import file, foreign, units, yaml
+from loadgen.text.excerpt import literals, resembles_key, secret_name
+from loadgen.text.fault import Fault, Place, ScenarioError, written
+from loadgen.text.fault import Path as KeyPath
+from loadgen.text.override import override
+from loadgen.text.substitution import MASK, substitute
+from loadgen.text.template import PLACEHOLDER, Encode, header_text, json_text, json_value, placeholders, url_text
+from loadgen.text.units import Money
 
 Check = Callable[[Scenario], Iterable[tuple[KeyPath, str]]]
 """A rule of an upper layer: what is wrong with a Scenario, as (path in the document, message)."""
@@ -110,7 +98,7 @@ def load(
     if not read.faults:
         doc = msgspec.convert(data, document.Scenario)
         scenario = build.scenario(doc, event_json, directory, prices, traces, len(rows))
-        scenario = msgspec.structs.replace(scenario, sha256=secret.fingerprint(scenario, _rows_digest(scenario)))
+        scenario = msgspec.structs.replace(scenario, sha256=fingerprint(scenario, _rows_digest(scenario)))
         read.judge(scenario, checks)
     elif stand_in := _stand_in(data, read, directory):
         read.judge(stand_in, checks)

@@ -14,9 +14,9 @@ from typing import Any
 
 import msgspec.inspect as mi
 
-from loadgen.scenario.fault import Path, show
-from loadgen.scenario.substitution import refers
-from loadgen.scenario.yaml import Fields, Items, Node, Scalar, Value, data, plain_value
+from loadgen.text.fault import Path, show
+from loadgen.text.substitution import refers
+from loadgen.text.yaml import Fields, Items, Node, Scalar, Value, data, plain_value
 
 INVALID: Any = object()
 """Stands for a value that is written but does not fit."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from loadgen.scenario.model import PriceBook
+from loadgen.invocation.bill import PriceBook
 
 
 class Rates(Struct, frozen=True):

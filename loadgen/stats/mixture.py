@@ -33,10 +33,10 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from loadgen.invocation.start import Cuts
 from loadgen.measure.experiment import Labelling
+from loadgen.measure.findings import LEAST_CALIBRATION, LEAST_COLD
 from loadgen.measure.histogram import Histogram, middle
-from loadgen.measure.start import Cuts
-from loadgen.scenario.model import LEAST_CALIBRATION, LEAST_COLD
 
 Floats = NDArray[np.float64]
 

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from loadgen.cli.doctor import doctor
-from loadgen.experiments.calibration import store, stored
+from loadgen.run.calibration import store, stored
 from tests.measure.test_floor import FLOOR
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from loadgen.cli import INTERRUPTED
 from loadgen.cli.run import BUDGET, FAILED, INVALID, THRESHOLD, UNDECIDED, exit_code, run
-from loadgen.experiments.runner import Finished
 from loadgen.measure.summary import Summary, ThresholdResult, Verdict
+from loadgen.run.runner import Finished
 from tests.report.builders import valid
 
 

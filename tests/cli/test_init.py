@@ -10,10 +10,10 @@ from click.testing import CliRunner
 
 from loadgen.cli.check import check
 from loadgen.cli.init import init
+from loadgen.load.pacing import expected
 from loadgen.measure.percentile import supported
-from loadgen.pacing import expected
+from loadgen.measure.rule import MetricRule
 from loadgen.scenario.load import load_file
-from loadgen.scenario.model import MetricRule
 from loadgen.scenario.schema import scenario_schema
 
 

@@ -7,20 +7,15 @@ import sys
 import pytest
 
 from loadgen.cli.progress import Progress
+from loadgen.load.budget import Budget
+from loadgen.load.phase import Arrivals, ConstantRate, Phase
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import VERSION, Connections, Frame, Health
 from loadgen.measure.summary import Preflight
-from loadgen.scenario.model import (
-    Arrivals,
-    Budget,
-    ConstantRate,
-    HttpTarget,
-    Phase,
-    Rate,
-    Scenario,
-    Timeout,
-    Tls,
-)
+from loadgen.scenario.model import Scenario
+from loadgen.targets.http import HttpTarget
+from loadgen.targets.port import Timeout, Tls
+from loadgen.text.units import Rate
 from tests.report.builders import histogram, spread
 
 S = 1_000_000_000

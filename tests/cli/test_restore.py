@@ -17,11 +17,11 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from loadgen.cli.restore import restore, say_what_is_left
-from loadgen.control.document import Edit
-from loadgen.control.journal import Begun, Change, Done, Entry, Kind, Resource, Undone
-from loadgen.control.journalfile import DIRECTORY, JournalFile
-from loadgen.control.lock import FunctionLock
-from loadgen.control.mark import MARK, NAME
+from loadgen.targets.functiongraph.settings.document import Edit
+from loadgen.targets.functiongraph.settings.journal import Begun, Change, Done, Entry, Kind, Resource, Undone
+from loadgen.targets.functiongraph.settings.journalfile import DIRECTORY, JournalFile
+from loadgen.targets.functiongraph.settings.lock import FunctionLock
+from loadgen.targets.functiongraph.settings.mark import MARK, NAME
 from tests.control.entries import written
 from tests.servers import disk
 from tests.servers.disk import within

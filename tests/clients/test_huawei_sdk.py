@@ -51,9 +51,9 @@ from huaweicloudsdkfunctiongraph.v2 import (
     UpdateVersionAliasRequestBody,
 )
 
-from loadgen.functiongraph.outcome import Outcome
-from loadgen.functiongraph.response import classify_function
-from loadgen.scenario.model import ResponseVersion
+from loadgen.invocation.outcome import Outcome
+from loadgen.targets.functiongraph.protocol.response import classify_function
+from loadgen.targets.functiongraph.protocol.target import ResponseVersion
 from tests.clients.conftest import Emulate
 
 # the SDK asks Python for the time in a way that Python gave up in 3.12

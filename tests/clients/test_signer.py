@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from multidict import CIMultiDict
 
-from loadgen.emulator.iam import Credentials, Iam
 from loadgen.engine.clock import unix_s
 from loadgen.engine.preflight import preflight
-from loadgen.functiongraph.request import request_template
-from loadgen.functiongraph.signature import sdk_date, sign
-from loadgen.scenario.model import MEMORY_SIZES_MB, Account, CredentialCheck, Emulator, KeyAuth, ResponseVersion
+from loadgen.targets.functiongraph.emulator.iam import Credentials, Iam
+from loadgen.targets.functiongraph.protocol.platform import Account, CredentialCheck, Emulator
+from loadgen.targets.functiongraph.protocol.request import request_template
+from loadgen.targets.functiongraph.protocol.signature import sdk_date, sign
+from loadgen.targets.functiongraph.protocol.target import MEMORY_SIZES_MB, KeyAuth, ResponseVersion
 from tests.scenarios import function, open_phase, scenario
 from tests.servers.scripted import OK, Peer, serving
 

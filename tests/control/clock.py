@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loadgen.control.again import Patience
+from loadgen.targets.functiongraph.settings.again import Patience
 
 
 class Hours:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from loadgen.control.again import Patience
-from loadgen.control.document import Edit
-from loadgen.control.journal import Begun, Change, Entry, Kind, Resource, line
+from loadgen.targets.functiongraph.settings.again import Patience
+from loadgen.targets.functiongraph.settings.document import Edit
+from loadgen.targets.functiongraph.settings.journal import Begun, Change, Entry, Kind, Resource, line
 
 QUICK = Patience(settle_s=0.05, late_s=0.3, back_s=0.5, mark_s=0.05, note_s=60.0)
 """For servers on this machine, whose requests take milliseconds."""

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from loadgen.cli.restore import put_back
-from loadgen.control.journalfile import JournalFile, journals
-from loadgen.control.undo import Undoing
+from loadgen.targets.functiongraph.settings.journalfile import JournalFile, journals
+from loadgen.targets.functiongraph.settings.undo import Undoing
 from tests.control.entries import QUICK
 
 

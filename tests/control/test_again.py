@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from loadgen.control.again import LATE_S, Patience, read, write
-from loadgen.control.document import Document, Edit
-from loadgen.control.fault import ControlError, refused, unanswered
-from loadgen.control.journal import Back, Change, Done, Resource, Undone
-from loadgen.control.undo import undo
+from loadgen.targets.functiongraph.settings.again import LATE_S, Patience, read, write
+from loadgen.targets.functiongraph.settings.document import Document, Edit
+from loadgen.targets.functiongraph.settings.fault import ControlError, refused, unanswered
+from loadgen.targets.functiongraph.settings.journal import Back, Change, Done, Resource, Undone
+from loadgen.targets.functiongraph.settings.undo import undo
 from tests.control.clock import Hours
 from tests.control.entries import CONFIG, memory
 from tests.control.test_undo import Memory
@@ -175,7 +175,7 @@ async def _killed(seconds: float) -> None:
 
 
 async def test_a_change_that_was_refused_is_under_way_no_more() -> None:
-    from loadgen.control.changes import change
+    from loadgen.targets.functiongraph.settings.changes import change
 
     log = Memory()
     platform, patience = shaky(128, (refused("PUT", 400, "FSS.1007", None), None))

@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from loadgen.control import again
-from loadgen.control.authorization import Nobody
-from loadgen.control.changes import Changes
-from loadgen.control.client import Control
-from loadgen.control.journal import Kind
-from loadgen.control.journalfile import JournalFile, begun
-from loadgen.control.limits import Limits, read_limits
-from loadgen.emulator.process import embedded
 from loadgen.scenario.build import default_emulator
-from loadgen.scenario.model import Injected
+from loadgen.targets.functiongraph.emulator.process import embedded
+from loadgen.targets.functiongraph.protocol.platform import Injected
+from loadgen.targets.functiongraph.settings import again
+from loadgen.targets.functiongraph.settings.authorization import Nobody
+from loadgen.targets.functiongraph.settings.changes import Changes
+from loadgen.targets.functiongraph.settings.client import Control
+from loadgen.targets.functiongraph.settings.journal import Kind
+from loadgen.targets.functiongraph.settings.journalfile import JournalFile, begun
+from loadgen.targets.functiongraph.settings.limits import Limits, read_limits
 from tests.control.entries import QUICK
 from tests.control.restorer import restore
 from tests.servers.management import HELLO, PROJECT

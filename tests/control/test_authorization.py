@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from loadgen.control.authorization import Key, Nobody, User, authorization
-from loadgen.control.client import Control
-from loadgen.control.fault import ControlError
-from loadgen.functiongraph.signature import sign
-from loadgen.scenario.model import Auth, EnvironmentAuth, IamAuth, KeyAuth, NoAuth, TokenAuth
+from loadgen.targets.functiongraph.protocol.signature import sign
+from loadgen.targets.functiongraph.protocol.target import Auth, EnvironmentAuth, IamAuth, KeyAuth, NoAuth, TokenAuth
+from loadgen.targets.functiongraph.settings.authorization import Key, Nobody, User, authorization
+from loadgen.targets.functiongraph.settings.client import Control
+from loadgen.targets.functiongraph.settings.fault import ControlError
 from tests.servers.management import HELLO, PROJECT, Management, Request
 
 KEY = KeyAuth("AKDUMMY", "SKDUMMY", "STSTOKEN")

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.control.answer import LARGEST
-from loadgen.control.authorization import Nobody
-from loadgen.control.client import Control
-from loadgen.control.document import DEEPEST, same, too_deep
-from loadgen.control.fault import ControlError
-from loadgen.control.iam import obtain
-from loadgen.control.journalfile import JournalError, JournalFile
-from loadgen.functiongraph.token import IamError
-from loadgen.scenario.model import IamAuth
+from loadgen.targets.functiongraph.protocol.target import IamAuth
+from loadgen.targets.functiongraph.protocol.token import IamError
+from loadgen.targets.functiongraph.settings.answer import LARGEST
+from loadgen.targets.functiongraph.settings.authorization import Nobody
+from loadgen.targets.functiongraph.settings.client import Control
+from loadgen.targets.functiongraph.settings.document import DEEPEST, same, too_deep
+from loadgen.targets.functiongraph.settings.fault import ControlError
+from loadgen.targets.functiongraph.settings.iam import obtain
+from loadgen.targets.functiongraph.settings.journalfile import JournalError, JournalFile
 from tests.servers.endless import HEADS, NESTED, TOKEN, UNREADABLE, Flood, flooding, sized
 from tests.servers.management import HELLO, PROJECT
 

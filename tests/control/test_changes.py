@@ -12,13 +12,13 @@ import pytest
 from aiohttp import web
 from msgspec.structs import replace
 
-from loadgen.control.authorization import Nobody
-from loadgen.control.changes import Changes, UndoError
-from loadgen.control.client import Control
-from loadgen.control.fault import ControlError
-from loadgen.control.journalfile import JournalError, JournalFile, begun
 from loadgen.scenario.load import load
-from loadgen.scenario.secret import Secrets
+from loadgen.targets.functiongraph.settings.authorization import Nobody
+from loadgen.targets.functiongraph.settings.changes import Changes, UndoError
+from loadgen.targets.functiongraph.settings.client import Control
+from loadgen.targets.functiongraph.settings.fault import ControlError
+from loadgen.targets.functiongraph.settings.journalfile import JournalError, JournalFile, begun
+from loadgen.targets.secret import Secrets
 from tests.control.entries import QUICK
 from tests.servers.management import HELLO, PROJECT, Management, Request, failure
 

@@ -10,14 +10,15 @@ import pytest
 from aiohttp import web
 from msgspec.structs import replace
 
-from loadgen.control.authorization import Bearer, Nobody
-from loadgen.control.client import DERIVED, Control
-from loadgen.control.fault import ControlError
-from loadgen.control.iam import obtain
-from loadgen.control.journal import Kind
 from loadgen.engine.address import tls_context
-from loadgen.functiongraph.token import IamError
-from loadgen.scenario.model import IamAuth, Tls, TokenAuth
+from loadgen.targets.functiongraph.protocol.target import IamAuth, TokenAuth
+from loadgen.targets.functiongraph.protocol.token import IamError
+from loadgen.targets.functiongraph.settings.authorization import Bearer, Nobody
+from loadgen.targets.functiongraph.settings.client import DERIVED, Control
+from loadgen.targets.functiongraph.settings.fault import ControlError
+from loadgen.targets.functiongraph.settings.iam import obtain
+from loadgen.targets.functiongraph.settings.journal import Kind
+from loadgen.targets.port import Tls
 from tests.servers.certificate import make_chain
 from tests.servers.management import CONFIG, HELLO, PROJECT, Management, Request, failure
 from tests.servers.ports import free_port

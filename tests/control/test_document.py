@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from loadgen.control.document import (
+from loadgen.targets.functiongraph.settings.document import (
     DocumentError,
     Edit,
     at,

@@ -14,15 +14,15 @@ import pytest
 from aiohttp import web
 from msgspec.structs import replace
 
-from loadgen.control.again import Patience
-from loadgen.control.authorization import Nobody
-from loadgen.control.changes import Changes, UndoError
-from loadgen.control.client import Control
-from loadgen.control.fault import ControlError
-from loadgen.control.journal import Kind
-from loadgen.control.journalfile import JournalFile, journals
-from loadgen.control.lock import FunctionLock, HeldError
-from loadgen.control.mark import MARK, NAME, mark_text
+from loadgen.targets.functiongraph.settings.again import Patience
+from loadgen.targets.functiongraph.settings.authorization import Nobody
+from loadgen.targets.functiongraph.settings.changes import Changes, UndoError
+from loadgen.targets.functiongraph.settings.client import Control
+from loadgen.targets.functiongraph.settings.fault import ControlError
+from loadgen.targets.functiongraph.settings.journal import Kind
+from loadgen.targets.functiongraph.settings.journalfile import JournalFile, journals
+from loadgen.targets.functiongraph.settings.lock import FunctionLock, HeldError
+from loadgen.targets.functiongraph.settings.mark import MARK, NAME, mark_text
 from tests.control.entries import BEGUN, QUICK, memory, written
 from tests.control.restorer import restore
 from tests.servers.management import CONFIG, HELLO, PROJECT, Management, Request, managing

@@ -11,9 +11,9 @@ import pytest
 from aiohttp import web
 from msgspec.structs import replace
 
-from loadgen.control.again import Patience
-from loadgen.control.changes import UndoError
-from loadgen.control.journalfile import journals
+from loadgen.targets.functiongraph.settings.again import Patience
+from loadgen.targets.functiongraph.settings.changes import UndoError
+from loadgen.targets.functiongraph.settings.journalfile import journals
 from tests.control.entries import QUICK
 from tests.control.restorer import restore
 from tests.control.test_hold import running

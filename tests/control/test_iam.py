@@ -5,9 +5,9 @@ from contextlib import suppress
 
 import pytest
 
-from loadgen.control.iam import Renewal, obtain
-from loadgen.functiongraph.token import IamError, Token
-from loadgen.scenario.model import IamAuth, TokenAuth
+from loadgen.targets.functiongraph.protocol.target import IamAuth, TokenAuth
+from loadgen.targets.functiongraph.protocol.token import IamError, Token
+from loadgen.targets.functiongraph.settings.iam import Renewal, obtain
 from tests.servers.iam import keystone, platform
 from tests.servers.ports import free_port
 

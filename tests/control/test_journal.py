@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from loadgen.control.document import Edit
-from loadgen.control.journal import (
+from loadgen.targets.functiongraph.settings.document import Edit
+from loadgen.targets.functiongraph.settings.journal import (
     Back,
     Begun,
     Change,

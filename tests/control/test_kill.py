@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from loadgen.control.journalfile import journals
+from loadgen.targets.functiongraph.settings.journalfile import journals
 from tests.control.restorer import restore
 from tests.servers.management import Management, Request
 

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from loadgen.control.journal import Kind
-from loadgen.control.journalfile import JournalError
-from loadgen.control.lock import FunctionLock, HeldError, Holder
+from loadgen.targets.functiongraph.settings.journal import Kind
+from loadgen.targets.functiongraph.settings.journalfile import JournalError
+from loadgen.targets.functiongraph.settings.lock import FunctionLock, HeldError, Holder
 from tests.control.entries import ALIAS, BEGUN, CONFIG
 from tests.servers import disk
 
 HOLD = """
 import sys
 from pathlib import Path
-from loadgen.control.lock import FunctionLock
+from loadgen.targets.functiongraph.settings.lock import FunctionLock
 from tests.control.entries import BEGUN, CONFIG
 with FunctionLock.take(Path(sys.argv[1]), CONFIG, BEGUN):
     print("ready", flush=True)

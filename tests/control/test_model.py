@@ -28,14 +28,14 @@ from hypothesis.stateful import (
 from msgspec import Struct
 from msgspec.structs import replace
 
-from loadgen.control.again import LATE_S, Patience, read
-from loadgen.control.changes import change, check_mark, set_mark
-from loadgen.control.document import Document
-from loadgen.control.fault import ControlError, refused, unanswered
-from loadgen.control.journal import Begun, Change, Done, Entry, Resource, outstanding
-from loadgen.control.lock import HeldError
-from loadgen.control.mark import NAME, mark_text, marked, variables
-from loadgen.control.undo import undo
+from loadgen.targets.functiongraph.settings.again import LATE_S, Patience, read
+from loadgen.targets.functiongraph.settings.changes import change, check_mark, set_mark
+from loadgen.targets.functiongraph.settings.document import Document
+from loadgen.targets.functiongraph.settings.fault import ControlError, refused, unanswered
+from loadgen.targets.functiongraph.settings.journal import Begun, Change, Done, Entry, Resource, outstanding
+from loadgen.targets.functiongraph.settings.lock import HeldError
+from loadgen.targets.functiongraph.settings.mark import NAME, mark_text, marked, variables
+from loadgen.targets.functiongraph.settings.undo import undo
 from tests.control.entries import CONFIG
 
 SLOWEST_S = 4.0

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from loadgen.control.document import Document, Edit
-from loadgen.control.fault import ControlError
-from loadgen.control.journal import Back, Change, Done, Entry, Resource, Undone, Value
-from loadgen.control.journalfile import JournalError
-from loadgen.control.undo import decide, describe, undo
+from loadgen.targets.functiongraph.settings.document import Document, Edit
+from loadgen.targets.functiongraph.settings.fault import ControlError
+from loadgen.targets.functiongraph.settings.journal import Back, Change, Done, Entry, Resource, Undone, Value
+from loadgen.targets.functiongraph.settings.journalfile import JournalError
+from loadgen.targets.functiongraph.settings.undo import decide, describe, undo
 from tests.control.entries import ALIAS, CONFIG, QUICK, memory
 
 

@@ -13,11 +13,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from loadgen.control.authorization import Nobody
-from loadgen.control.changes import Changes
-from loadgen.control.client import Control
-from loadgen.control.journal import Begun, Entry
-from loadgen.control.journalfile import JournalFile, begun
+from loadgen.targets.functiongraph.settings.authorization import Nobody
+from loadgen.targets.functiongraph.settings.changes import Changes
+from loadgen.targets.functiongraph.settings.client import Control
+from loadgen.targets.functiongraph.settings.journal import Begun, Entry
+from loadgen.targets.functiongraph.settings.journalfile import JournalFile, begun
 from tests.control.entries import QUICK
 from tests.servers.management import HELLO, PROJECT
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from loadgen.stats.erlang import offered
+from loadgen.experiments.capacity.erlang import offered
 from tests.e2e.conftest import ROOT, Command, Loadgen
 
 EXAMPLE = ROOT / "scenarios" / "capacity.yaml"

@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from loadgen.control.authorization import authorization
-from loadgen.control.client import Control
-from loadgen.emulator.process import embedded
-from loadgen.functiongraph.urn import Urn, function_urn
-from loadgen.scenario.model import CredentialCheck, EmulatedFunction, Emulator, KeyAuth, Work
+from loadgen.targets.functiongraph.emulator.process import embedded
+from loadgen.targets.functiongraph.protocol.platform import CredentialCheck, EmulatedFunction, Emulator, Work
+from loadgen.targets.functiongraph.protocol.target import KeyAuth
+from loadgen.targets.functiongraph.protocol.urn import Urn, function_urn
+from loadgen.targets.functiongraph.settings.authorization import authorization
+from loadgen.targets.functiongraph.settings.client import Control
 from tests.e2e.conftest import ROOT, Command, Loadgen, environment
 from tests.scenarios import S, function
 

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from loadgen.control.authorization import Nobody
-from loadgen.control.client import Control
-from loadgen.emulator.process import embedded
-from loadgen.functiongraph.urn import Urn, function_urn
 from loadgen.scenario.build import default_emulator
+from loadgen.targets.functiongraph.emulator.process import embedded
+from loadgen.targets.functiongraph.protocol.urn import Urn, function_urn
+from loadgen.targets.functiongraph.settings.authorization import Nobody
+from loadgen.targets.functiongraph.settings.client import Control
 from tests.e2e.conftest import ROOT, Command, Loadgen, environment
 from tests.scenarios import function
 

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import pytest
 
-from loadgen.control.document import Edit
-from loadgen.control.journal import Begun, Change, Kind, Resource
-from loadgen.control.journalfile import DIRECTORY
+from loadgen.targets.functiongraph.settings.document import Edit
+from loadgen.targets.functiongraph.settings.journal import Begun, Change, Kind, Resource
+from loadgen.targets.functiongraph.settings.journalfile import DIRECTORY
 from tests.control.entries import written
 from tests.e2e.conftest import environment
 from tests.servers.endless import HEADS, NESTED, TOKEN, UNREADABLE, Flood, flooding

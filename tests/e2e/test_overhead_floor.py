@@ -5,8 +5,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from loadgen.experiments.calibration import store
 from loadgen.measure.floor import Floor, Quantiles
+from loadgen.run.calibration import store
 from tests.e2e.conftest import Loadgen
 from tests.measure.test_floor import FLOOR
 

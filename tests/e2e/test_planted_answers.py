@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.control.fault import refused, unanswered
-from loadgen.functiongraph.token import IamError, read
-from loadgen.scenario.foreign import printable
-from loadgen.scenario.model import IamAuth
+from loadgen.targets.functiongraph.protocol.target import IamAuth
+from loadgen.targets.functiongraph.protocol.token import IamError, read
+from loadgen.targets.functiongraph.settings.fault import refused, unanswered
+from loadgen.text.foreign import printable
 from tests.e2e.test_secrets import run
 from tests.servers.scripted import Peer, Play, serving
 

@@ -18,8 +18,8 @@ import pytest
 from click.testing import CliRunner
 
 from loadgen.cli import main
-from loadgen.scenario import yaml
 from loadgen.scenario.load import load_file
+from loadgen.text import yaml
 from tests.e2e.conftest import environment
 from tests.e2e.processes import agents_of
 from tests.servers.certificate import make_certificate

@@ -10,14 +10,22 @@ import pytest
 from msgspec.structs import replace
 from syrupy.assertion import SnapshotAssertion
 
-from loadgen.emulator.answer import Answer, Refusal, call_log, message, refused, rejection, result_answer
-from loadgen.emulator.model import Admitted, ColdStart, Rejected
-from loadgen.functiongraph.metering import metering
-from loadgen.functiongraph.outcome import Outcome
-from loadgen.functiongraph.response import classify_function
-from loadgen.functiongraph.start import cold_by_log
-from loadgen.scenario.model import ResponseVersion
-from loadgen.scenario.platform_codes import ENGINE, STATUS
+from loadgen.invocation.outcome import Outcome
+from loadgen.targets.functiongraph.emulator.answer import (
+    Answer,
+    Refusal,
+    call_log,
+    message,
+    refused,
+    rejection,
+    result_answer,
+)
+from loadgen.targets.functiongraph.emulator.model import Admitted, ColdStart, Rejected
+from loadgen.targets.functiongraph.protocol.metering import metering
+from loadgen.targets.functiongraph.protocol.platform_codes import ENGINE, STATUS
+from loadgen.targets.functiongraph.protocol.probe import cold_by_log
+from loadgen.targets.functiongraph.protocol.response import classify_function
+from loadgen.targets.functiongraph.protocol.target import ResponseVersion
 
 CALL = Admitted(
     request_id="1cbe80f3-3c65-475e-ad88-76ac518d386a",

@@ -18,21 +18,20 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from yarl import URL
 
-from loadgen.emulator.server import serve
-from loadgen.functiongraph.remedy import remedy
-from loadgen.functiongraph.request import request_template
-from loadgen.functiongraph.response import classify_function
-from loadgen.functiongraph.signature import sign
-from loadgen.scenario.model import (
+from loadgen.targets.functiongraph.emulator.server import serve
+from loadgen.targets.functiongraph.protocol.platform import (
     CredentialCheck,
     EmulatedFunction,
     Emulator,
     Injected,
-    KeyAuth,
-    ResponseVersion,
     Throttle,
     Work,
 )
+from loadgen.targets.functiongraph.protocol.remedy import remedy
+from loadgen.targets.functiongraph.protocol.request import request_template
+from loadgen.targets.functiongraph.protocol.response import classify_function
+from loadgen.targets.functiongraph.protocol.signature import sign
+from loadgen.targets.functiongraph.protocol.target import KeyAuth, ResponseVersion
 from tests.scenarios import function
 
 MS = 1_000_000

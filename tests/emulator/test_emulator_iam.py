@@ -12,10 +12,11 @@ from hypothesis import settings as checking
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from loadgen.emulator.answer import Answer, Refusal
-from loadgen.emulator.iam import LOCK_AFTER, LOCK_S, Credentials, Iam
-from loadgen.functiongraph.signature import sdk_date, sign
-from loadgen.scenario.model import Account, CredentialCheck, Emulator, KeyAuth
+from loadgen.targets.functiongraph.emulator.answer import Answer, Refusal
+from loadgen.targets.functiongraph.emulator.iam import LOCK_AFTER, LOCK_S, Credentials, Iam
+from loadgen.targets.functiongraph.protocol.platform import Account, CredentialCheck, Emulator
+from loadgen.targets.functiongraph.protocol.signature import sdk_date, sign
+from loadgen.targets.functiongraph.protocol.target import KeyAuth
 
 NOW = 1_767_323_045.0  # 2026-01-02T03:04:05Z
 PROJECT = "0123456789abcdef0123456789abcdef"

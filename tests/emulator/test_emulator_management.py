@@ -12,13 +12,13 @@ from hypothesis import settings as checking
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from loadgen.emulator.answer import Answer, Refusal
-from loadgen.emulator.management import Call, Management
-from loadgen.emulator.model import Admitted, Platform, Rejected
-from loadgen.emulator.request import Route, read_path
-from loadgen.functiongraph.urn import parse
-from loadgen.scenario import model as scenario
-from loadgen.scenario.model import EmulatedFunction, Emulator, Initializer, Injected, Work
+from loadgen.targets.functiongraph.emulator.answer import Answer, Refusal
+from loadgen.targets.functiongraph.emulator.management import Call, Management
+from loadgen.targets.functiongraph.emulator.model import Admitted, Platform, Rejected
+from loadgen.targets.functiongraph.emulator.request import Route, read_path
+from loadgen.targets.functiongraph.protocol import platform
+from loadgen.targets.functiongraph.protocol.platform import EmulatedFunction, Emulator, Initializer, Injected, Work
+from loadgen.targets.functiongraph.protocol.urn import parse
 
 S = 1_000_000_000
 NOW_S = 1_767_323_045.0  # 2026-01-02T03:04:05Z
@@ -36,7 +36,7 @@ class Emulated:
     """A platform and its management API, in virtual time: each call is a second after the one before."""
 
     def __init__(self, *functions: EmulatedFunction, **switches: Any) -> None:
-        settings = Emulator(1, 60 * S, functions or (HELLO,), management=scenario.Management(**switches))
+        settings = Emulator(1, 60 * S, functions or (HELLO,), management=platform.Management(**switches))
         self.platform = Platform(settings)
         self.management = Management(self.platform, "demo")
         self.now_ns = 0

@@ -19,13 +19,13 @@ import msgspec
 import pytest
 from aiohttp import ClientError, ClientSession
 
-from loadgen.emulator import EmulatorError
-from loadgen.emulator.process import Ready, Setup, embedded
-from loadgen.scenario.model import EmulatedFunction, Emulator, Work
+from loadgen.targets.functiongraph.emulator import EmulatorError
+from loadgen.targets.functiongraph.emulator.process import Ready, Setup, embedded
+from loadgen.targets.functiongraph.protocol.platform import EmulatedFunction, Emulator, Work
 
 MS = 1_000_000
 SETTINGS = Emulator(1, 60_000 * MS, (EmulatedFunction("hello", 128, Work(1 * MS, 0.3), "none", 100, True, 0.0),))
-COMMAND = [sys.executable, "-m", "loadgen.emulator.process"]
+COMMAND = [sys.executable, "-m", "loadgen.targets.functiongraph.emulator.process"]
 
 
 class Child:
@@ -70,7 +70,7 @@ def test_sigterm_ends_it_and_sigint_does_not() -> None:
 def test_a_killed_parent_leaves_no_child(tmp_path: Path) -> None:
     parent_code = textwrap.dedent("""
         import asyncio, os, sys
-        from loadgen.emulator.process import embedded
+        from loadgen.targets.functiongraph.emulator.process import embedded
         from tests_settings import SETTINGS
 
         async def main():
@@ -208,5 +208,5 @@ async def test_an_emulator_that_ends_early_is_an_error() -> None:
 def _terminate_children() -> None:
     for task in Path("/proc/self/task").iterdir():
         for pid in (task / "children").read_text().split():
-            if b"loadgen.emulator.process" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            if b"loadgen.targets.functiongraph.emulator.process" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 os.kill(int(pid), signal.SIGTERM)

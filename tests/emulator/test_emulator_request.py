@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from loadgen.emulator.answer import Refusal, refused
-from loadgen.emulator.request import (
+from loadgen.targets.functiongraph.emulator.answer import Refusal, refused
+from loadgen.targets.functiongraph.emulator.request import (
     MAX_BODY_BYTES,
     MAX_EVENT_BYTES,
     MAX_HEADER_BYTES,
@@ -25,7 +25,7 @@ from loadgen.emulator.request import (
     read_invocation,
     read_path,
 )
-from loadgen.scenario.model import MEMORY_SIZES_MB, ResponseVersion
+from loadgen.targets.functiongraph.protocol.target import MEMORY_SIZES_MB, ResponseVersion
 
 URN = "urn:fss:local:demo:function:default:hello"
 

@@ -18,11 +18,11 @@ from aiohttp import ClientResponse, ClientSession
 from msgspec.structs import replace
 from yarl import URL
 
-from loadgen.emulator import EmulatorError
-from loadgen.emulator.model import Platform
-from loadgen.emulator.server import DueAnswers, TruthLog, serve
 from loadgen.scenario.load import load_emulator
-from loadgen.scenario.model import EmulatedFunction, Emulator, Work
+from loadgen.targets.functiongraph.emulator import EmulatorError
+from loadgen.targets.functiongraph.emulator.model import Platform
+from loadgen.targets.functiongraph.emulator.server import DueAnswers, TruthLog, serve
+from loadgen.targets.functiongraph.protocol.platform import EmulatedFunction, Emulator, Work
 
 MS = 1_000_000
 HELLO = EmulatedFunction("hello", 128, Work(1 * MS, 0.3), "none", 100, True, 0.0)

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from scipy.stats import kstest, lognorm
 
-from loadgen.emulator.model import Admitted, Platform, Rejected, billed_duration_ns, cpu_share
-from loadgen.emulator.pool import Instance, Pool
-from loadgen.emulator.truth import truth_line
-from loadgen.scenario.model import EmulatedFunction, Emulator, Instances, Routing, Work
+from loadgen.targets.functiongraph.emulator.model import Admitted, Platform, Rejected, billed_duration_ns, cpu_share
+from loadgen.targets.functiongraph.emulator.pool import Instance, Pool
+from loadgen.targets.functiongraph.emulator.truth import truth_line
+from loadgen.targets.functiongraph.protocol.platform import EmulatedFunction, Emulator, Instances, Routing, Work
 
 S = 1_000_000_000
 MS = 1_000_000

@@ -14,9 +14,9 @@ from hypothesis import settings as checking
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from loadgen.emulator.model import Admitted, Platform, Rejected
-from loadgen.emulator.truth import truth_line
-from loadgen.scenario.model import (
+from loadgen.targets.functiongraph.emulator.model import Admitted, Platform, Rejected
+from loadgen.targets.functiongraph.emulator.truth import truth_line
+from loadgen.targets.functiongraph.protocol.platform import (
     EmulatedFunction,
     Emulator,
     InitBilling,
@@ -25,7 +25,7 @@ from loadgen.scenario.model import (
     Throttle,
     Work,
 )
-from loadgen.scenario.platform_codes import ENGINE, STATUS
+from loadgen.targets.functiongraph.protocol.platform_codes import ENGINE, STATUS
 
 S = 1_000_000_000
 MS = 1_000_000

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.interpolate import PchipInterpolator
 from scipy.stats import kstest, norm
 
-from loadgen.emulator.profiles import (
+from loadgen.targets.functiongraph.emulator.profiles import (
     MAX_SLOPE_ABOVE,
     MAX_SLOPE_BELOW,
     NO_COLD_START,
@@ -23,7 +23,7 @@ from loadgen.emulator.profiles import (
     cold_start_law,
     standard_normal,
 )
-from loadgen.scenario import model as scenario
+from loadgen.targets.functiongraph.protocol.platform import COLD_START_PROFILES
 
 KNOTS = norm.ppf(PROBABILITIES)
 
@@ -44,7 +44,7 @@ def oracle(profile: str, deviates: np.ndarray) -> np.ndarray:
 
 
 def test_there_is_a_table_for_exactly_the_names_a_scenario_may_use() -> None:
-    assert set(PROFILES) == set(scenario.COLD_START_PROFILES)
+    assert set(PROFILES) == set(COLD_START_PROFILES)
 
 
 def test_the_profile_none_has_no_law() -> None:

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from loadgen.emulator import stub
-from loadgen.emulator.process import embedded
-from loadgen.emulator.stub import ANSWER
-from loadgen.functiongraph.outcome import Outcome
-from loadgen.functiongraph.response import HEADERS, classify_function
-from loadgen.scenario.model import ResponseVersion
+from loadgen.invocation.outcome import Outcome
+from loadgen.targets.functiongraph.emulator import stub
+from loadgen.targets.functiongraph.emulator.process import embedded
+from loadgen.targets.functiongraph.emulator.stub import ANSWER
+from loadgen.targets.functiongraph.protocol.response import HEADERS, classify_function
+from loadgen.targets.functiongraph.protocol.target import ResponseVersion
 
 REQUEST = b"POST /v2/p/fgs/functions/f/invocations HTTP/1.1\r\nHost: x\r\nContent-Length: 7\r\n\r\n" + b'{"a":1}'
 

@@ -19,10 +19,10 @@ from loadgen.engine.address import Address, tls_context
 from loadgen.engine.clock import monotonic_ns
 from loadgen.engine.connection import BufferedConnection, HttpInvoker, Wire
 from loadgen.engine.transport import Connect, by_aiofastnet, by_loop
-from loadgen.functiongraph.facts import Facts
-from loadgen.functiongraph.outcome import Outcome
-from loadgen.functiongraph.pricing import UNSENT
-from loadgen.scenario.model import Timeout, Tls
+from loadgen.invocation.bill import UNSENT
+from loadgen.invocation.facts import Facts
+from loadgen.invocation.outcome import Outcome
+from loadgen.targets.port import Timeout, Tls
 from tests.servers.certificate import make_certificate, make_chain
 from tests.servers.ports import free_port
 from tests.servers.scripted import OK, Peer, Server, answer_all, serving

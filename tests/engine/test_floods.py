@@ -12,7 +12,7 @@ import pytest
 
 from loadgen.engine.clock import monotonic_ns
 from loadgen.engine.wire import MOST
-from loadgen.scenario.model import Timeout
+from loadgen.targets.port import Timeout
 from tests.engine.test_connection import MS, Caller
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -6,8 +6,8 @@ import asyncio
 import json
 
 from loadgen.engine.wire import MOST
-from loadgen.functiongraph.response import HEADERS
-from loadgen.scenario.model import Timeout
+from loadgen.targets.functiongraph.protocol.response import HEADERS
+from loadgen.targets.port import Timeout
 from tests.engine.test_connection import MS, Caller
 from tests.servers.hostile import ANSWERS, hostile
 from tests.servers.scripted import serving

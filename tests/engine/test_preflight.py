@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from loadgen.engine.preflight import clock_ahead_s, preflight
-from loadgen.scenario.model import KeyAuth
+from loadgen.targets.functiongraph.protocol.target import KeyAuth
 from tests.scenarios import function, open_phase, scenario
 from tests.servers.scripted import Peer, serving
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from loadgen.build import build
 from loadgen.engine.http1 import HeaderNames, ProtocolError, ResponseReader
 from loadgen.engine.quick import Quick
-from loadgen.functiongraph.facts import Facts
-from loadgen.functiongraph.outcome import Outcome
-from loadgen.functiongraph.response import HEADERS, classify_function
-from loadgen.scenario.model import ResponseVersion
+from loadgen.invocation.facts import Facts
+from loadgen.invocation.outcome import Outcome
+from loadgen.targets.functiongraph.protocol.response import HEADERS, classify_function
+from loadgen.targets.functiongraph.protocol.target import ResponseVersion
 
 HEAD = [
     b"HTTP/1.1 200 OK",

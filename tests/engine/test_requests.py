@@ -6,9 +6,10 @@ from pathlib import Path
 import msgspec
 
 from loadgen.engine.requests import ConstantRequests, FedRequests, TurnedRequests, requests
-from loadgen.functiongraph.request import RequestTemplate, request_template
-from loadgen.functiongraph.signature import sdk_date
-from loadgen.scenario.model import Auth, Feeder, FeederOrder, KeyAuth, Scenario, TokenAuth
+from loadgen.scenario.model import Feeder, FeederOrder, Scenario
+from loadgen.targets.functiongraph.protocol.request import RequestTemplate, request_template
+from loadgen.targets.functiongraph.protocol.signature import sdk_date
+from loadgen.targets.functiongraph.protocol.target import Auth, KeyAuth, TokenAuth
 from tests.scenarios import function, open_phase, scenario
 
 KEY = KeyAuth("AKDUMMY", "SKDUMMY")

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from loadgen.engine.numbers import ENDLESS, parted, size
 from loadgen.engine.workers import ClosedRun, OpenRun, Terms, WorkerPool
-from loadgen.functiongraph.facts import Facts
-from loadgen.functiongraph.outcome import Outcome
+from loadgen.invocation.facts import Facts
+from loadgen.invocation.outcome import Outcome
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.recorder import Recorder, Taken
 from tests.engine.virtual import MS, OK, S, VirtualTime, scripted

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from itertools import count
 
 from loadgen.engine.workers import Ended, Invoker
-from loadgen.functiongraph.facts import Facts
-from loadgen.functiongraph.outcome import Outcome
+from loadgen.invocation.facts import Facts
+from loadgen.invocation.outcome import Outcome
 
 MS = 1_000_000
 S = 1000 * MS

@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from loadgen.experiments import agents
-from loadgen.experiments.agents import Agents, agents_of
-from loadgen.scenario.model import Budget, Bursts, Phase
+from loadgen.load.budget import Budget
+from loadgen.load.phase import Bursts, Phase
+from loadgen.run import agents
+from loadgen.run.agents import Agents, agents_of
 from tests.scenarios import closed_phase, function, http, open_phase, phase, scenario
 
 TARGET = function("http://127.0.0.1:1")
@@ -68,7 +69,8 @@ def test_tls_and_the_pure_build_take_more_of_them(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_search_for_capacity_takes_what_its_largest_rate_needs() -> None:
-    from loadgen.scenario.model import Capacity, Rate
+    from loadgen.experiments.capacity.block import Capacity
+    from loadgen.text.units import Rate
 
     searched = Capacity((), Rate(1, 10**9), Rate(30_000, 10**9), 10**9, 0.05, 0, None, 1000)
     load = msgspec.structs.replace(scenario(TARGET), kind="capacity", capacity=searched)

@@ -9,11 +9,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from loadgen.emulator.stub import ANSWER
 from loadgen.engine.environment import environment
-from loadgen.experiments.calibration import CalibrationError, Measured, against_stub, floor_of, store, stored
 from loadgen.measure.floor import Quantiles
 from loadgen.measure.interval import Frame
+from loadgen.run.calibration import CalibrationError, Measured, against_stub, floor_of, store, stored
+from loadgen.targets.functiongraph.emulator.stub import ANSWER
 from tests.measure.frames import frame, plan, total
 
 HERE = environment(agents=1, scenario_sha256="", synthetic=True)

@@ -8,12 +8,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from loadgen.experiments.agents import Agents
-from loadgen.experiments.load import load
-from loadgen.experiments.runner import Confirm, DeclinedError, Runner
+from loadgen.experiments.load.decision import load
 from loadgen.history.rundir import RunDirectory
+from loadgen.load.budget import Confirm as Limits
+from loadgen.run.agents import Agents
+from loadgen.run.runner import Confirm, DeclinedError, Runner
 from loadgen.scenario.load import Loaded
-from loadgen.scenario.model import Confirm as Limits
 from tests.experiments.test_load import Quiet
 from tests.scenarios import function, open_phase, scenario
 from tests.servers.scripted import Peer, serving
@@ -32,7 +32,14 @@ async def _answers(peer: Peer) -> None:
 def runner(port: int, directory: RunDirectory, confirm: Confirm, gb_seconds: int) -> Runner:
     made = scenario(function(f"http://127.0.0.1:{port}"), open_phase(100, 1))  # 101 calls of 0.1 GB-s
     made = msgspec.structs.replace(made, confirm=Limits(gb_seconds=gb_seconds))
-    return Runner(Loaded(made, {}, ""), load(made), directory, Quiet(), agents=Agents(1, "asked"), confirm=confirm)
+    return Runner(
+        Loaded(made, {}, ""),
+        load(made.phases, told=True),
+        directory,
+        Quiet(),
+        agents=Agents(1, "asked"),
+        confirm=confirm,
+    )
 
 
 @pytest.mark.parametrize(("gb_seconds", "asked"), [(10, True), (11, False)])

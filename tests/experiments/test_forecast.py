@@ -5,25 +5,17 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from loadgen.experiments.forecast import after, before, forecast, gb_seconds_expected, in_flight, size_mb
-from loadgen.experiments.forecast import starts as starts_of
-from loadgen.functiongraph.facts import Facts
-from loadgen.functiongraph.outcome import Outcome
+from loadgen.experiments.coldstarts.block import ColdStarts, Induce
+from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
+from loadgen.invocation.facts import Facts
+from loadgen.invocation.outcome import Outcome
+from loadgen.load.budget import Budget
+from loadgen.load.phase import Bursts, Phase
+from loadgen.run.forecast import after, before, forecast, gb_seconds_expected, in_flight, size_mb
+from loadgen.run.forecast import starts as starts_of
 from loadgen.scenario.load import load_price_book
-from loadgen.scenario.model import (
-    Budget,
-    Bursts,
-    ColdStarts,
-    Feeder,
-    FeederOrder,
-    Induce,
-    MemoryBy,
-    MemoryComparison,
-    Money,
-    Phase,
-    Scenario,
-)
-from loadgen.scenario.units import money
+from loadgen.scenario.model import Feeder, FeederOrder, Scenario
+from loadgen.text.units import Money, money
 from tests.scenarios import S, closed_phase, function, http, open_phase, phase, scenario
 
 MS = 1_000_000

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from loadgen.engine.numbers import ENDLESS
-from loadgen.experiments.agents import Agents
-from loadgen.experiments.load import load
-from loadgen.experiments.runner import Runner, _to_come, interval_lines
+from loadgen.experiments.load.decision import load
 from loadgen.history.rundir import RunDirectory
 from loadgen.measure import hlog
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import VERSION, Connections, Frame, Health
 from loadgen.measure.merge import PhaseTotal
 from loadgen.measure.summary import Preflight
+from loadgen.run.agents import Agents
+from loadgen.run.runner import Runner, _to_come, interval_lines
 from loadgen.scenario.load import Loaded
 from tests.scenarios import http, open_phase, scenario
 from tests.servers.scripted import Peer, serving
@@ -110,7 +110,7 @@ async def test_an_interrupt_before_or_during_the_preflight_ends_the_run_at_once(
     async with serving(_silent) as server:
         loaded = Loaded(scenario(http(f"http://127.0.0.1:{server.port}/"), open_phase(10, 1)), {}, "")
         directory = RunDirectory.create(tmp_path / "run")
-        run = Runner(loaded, load(loaded.scenario), directory, Quiet(), agents=Agents(1, "asked"))
+        run = Runner(loaded, load(loaded.scenario.phases, told=True), directory, Quiet(), agents=Agents(1, "asked"))
         if after_s:
             asyncio.get_running_loop().call_later(after_s, run.interrupt)
         else:

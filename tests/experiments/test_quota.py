@@ -5,11 +5,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from loadgen.control.limits import Limits
-from loadgen.experiments import quota
-from loadgen.experiments.quota import limits_of, read
+from loadgen.run import quota
+from loadgen.run.quota import limits_of, read
 from loadgen.scenario.load import load
-from loadgen.scenario.model import Target, TokenAuth
+from loadgen.targets.functiongraph.protocol.target import TokenAuth
+from loadgen.targets.functiongraph.settings.limits import Limits
+from loadgen.targets.target import Target
 from tests.scenarios import function, http, open_phase, scenario
 from tests.servers.management import managing
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import msgspec
 
-from loadgen.experiments.agents import Agents
-from loadgen.experiments.load import load as load_phases
-from loadgen.experiments.runner import Finished, Runner
+from loadgen.experiments.load.decision import load as load_phases
 from loadgen.history.rundir import RunDirectory
 from loadgen.measure.interval import Frame
 from loadgen.measure.summary import Preflight
+from loadgen.run.agents import Agents
+from loadgen.run.runner import Finished, Runner
 from loadgen.scenario.load import Loaded
-from loadgen.scenario.model import Auth, IamAuth, TokenAuth
-from loadgen.scenario.secret import Secrets
+from loadgen.targets.functiongraph.protocol.target import Auth, IamAuth, TokenAuth
+from loadgen.targets.secret import Secrets
 from tests.scenarios import function, open_phase, scenario
 from tests.servers.iam import Platform, keystone, platform
 
@@ -48,7 +48,12 @@ async def load(served: Platform, auth: Auth, tmp_path: Path, *, rate: int, secon
     directory = RunDirectory.create(tmp_path / "run", secrets.hide)
     try:
         return await Runner(
-            loaded, load_phases(loaded.scenario), directory, notes, agents=Agents(2, "asked"), secrets=secrets
+            loaded,
+            load_phases(loaded.scenario.phases, told=True),
+            directory,
+            notes,
+            agents=Agents(2, "asked"),
+            secrets=secrets,
         ).run(), notes
     finally:
         directory.close()

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import msgspec
 
-from loadgen.experiments.agents import Agents
-from loadgen.experiments.runner import Finished, Runner
+from loadgen.experiments.decision import Ask, Decision, Seen
 from loadgen.history.rundir import RunDirectory
+from loadgen.load.budget import Budget
+from loadgen.load.phase import Phase
 from loadgen.measure.experiment import Experiment
 from loadgen.measure.interval import Frame, Sample
 from loadgen.measure.summary import Preflight
+from loadgen.run.agents import Agents
+from loadgen.run.runner import Finished, Runner
 from loadgen.scenario.load import Loaded
-from loadgen.scenario.model import Budget, Phase
-from loadgen.stats.decision import Ask, Decision, Seen
 from tests.fleet.test_local import answer
 from tests.scenarios import function, open_phase, scenario
 from tests.servers.scripted import serving

@@ -17,13 +17,13 @@ from loadgen.engine.messages import Cede, Ceded, GrantMoney, GrantStarts, GrantW
 from loadgen.engine.numbers import ENDLESS, Ranges, each, parted, shares, size, united
 from loadgen.engine.workers import ClosedRun, Ended, OpenRun, Terms, WorkerPool
 from loadgen.fleet.dealing import Dealer, Told
-from loadgen.functiongraph.facts import Facts
-from loadgen.functiongraph.outcome import Outcome
+from loadgen.invocation.bill import PriceBook
+from loadgen.invocation.facts import Facts
+from loadgen.invocation.outcome import Outcome
 from loadgen.measure.histogram import Histogram, slot
 from loadgen.measure.interval import Sample
 from loadgen.measure.purse import Purse, Tariff
 from loadgen.measure.recorder import Recorder
-from loadgen.scenario.model import PriceBook
 from tests.engine.virtual import MS, OK, S, VirtualTime
 
 Delay = Callable[[int], int]

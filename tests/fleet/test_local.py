@@ -18,10 +18,13 @@ import pytest
 from loadgen.engine.messages import Phases, Plan
 from loadgen.engine.numbers import Ranges
 from loadgen.fleet.local import FleetError, LocalFleet
-from loadgen.functiongraph.request import request_template
+from loadgen.load.phase import Bursts, Phase
 from loadgen.measure.interval import Frame
 from loadgen.measure.merge import PhaseTotal
-from loadgen.scenario.model import Bursts, Feeder, FeederOrder, KeyAuth, Phase, Scenario, Timeout, Tls
+from loadgen.scenario.model import Feeder, FeederOrder, Scenario
+from loadgen.targets.functiongraph.protocol.request import request_template
+from loadgen.targets.functiongraph.protocol.target import KeyAuth
+from loadgen.targets.port import Timeout, Tls
 from tests.scenarios import S, closed_phase, function, open_phase, phase, scenario
 from tests.servers.scripted import OK, Peer, answer_all, serving
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from loadgen.functiongraph.codes import canonical, engine_outcome, platform_outcome, status_outcome
-from loadgen.functiongraph.outcome import Outcome
+from loadgen.invocation.outcome import Outcome
+from loadgen.targets.functiongraph.protocol.codes import canonical, engine_outcome, platform_outcome, status_outcome
 
 
 @pytest.mark.parametrize(

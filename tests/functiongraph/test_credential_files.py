@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.functiongraph.credential_files import CredentialsError, Section, cloud, cloud_of, profile
+from loadgen.targets.functiongraph.protocol.credential_files import CredentialsError, Section, cloud, cloud_of, profile
 
 
 def write(path: Path, text: str | bytes, mode: int = 0o600) -> Path:

@@ -5,9 +5,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from loadgen.functiongraph.credential_files import CredentialsError
-from loadgen.functiongraph.credentials import Found, Surroundings, resolve
-from loadgen.scenario.model import Auth, EnvironmentAuth, FunctionTarget, IamAuth, KeyAuth, TokenAuth
+from loadgen.targets.functiongraph.protocol.credential_files import CredentialsError
+from loadgen.targets.functiongraph.protocol.credentials import Found, Surroundings, resolve
+from loadgen.targets.functiongraph.protocol.target import (
+    Auth,
+    EnvironmentAuth,
+    FunctionTarget,
+    IamAuth,
+    KeyAuth,
+    TokenAuth,
+)
 from tests.scenarios import function
 
 HUAWEI = "https://functiongraph.cn-north-4.myhuaweicloud.com"

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.functiongraph.envelope import LONGEST_ERROR, ErrorBody, V1Answer, error_body, lenient_json, v1_answer
+from loadgen.targets.functiongraph.protocol.envelope import (
+    LONGEST_ERROR,
+    ErrorBody,
+    V1Answer,
+    error_body,
+    lenient_json,
+    v1_answer,
+)
 
 DEEP = b"[" * 100_000
 

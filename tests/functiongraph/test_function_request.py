@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen import __version__
-from loadgen.functiongraph.request import Origin, origin_of, request_template
-from loadgen.functiongraph.signature import canonical_request, payload_hash, signature, string_to_sign
-from loadgen.functiongraph.urn import UrnError
-from loadgen.scenario.model import FunctionTarget, HttpTarget, KeyAuth, NoAuth, ResponseVersion, Timeout, Tls, TokenAuth
+from loadgen.targets.functiongraph.protocol.request import Origin, origin_of, request_template
+from loadgen.targets.functiongraph.protocol.signature import canonical_request, payload_hash, signature, string_to_sign
+from loadgen.targets.functiongraph.protocol.target import FunctionTarget, KeyAuth, NoAuth, ResponseVersion, TokenAuth
+from loadgen.targets.functiongraph.protocol.urn import UrnError
+from loadgen.targets.http import HttpTarget
+from loadgen.targets.port import Timeout, Tls
 
 HUAWEI_PROJECT = "7aad83af3e8d42e99ac194e8419e2c9b"
 FUNCTION = FunctionTarget(

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from loadgen.functiongraph.facts import Facts
-from loadgen.functiongraph.outcome import Outcome
-from loadgen.functiongraph.response import HEADERS, LONGEST_ID, classify_function, classify_http
-from loadgen.scenario.model import ResponseVersion
+from loadgen.invocation.facts import Facts
+from loadgen.invocation.outcome import Outcome
+from loadgen.targets.functiongraph.protocol.response import HEADERS, LONGEST_ID, classify_function, classify_http
+from loadgen.targets.functiongraph.protocol.target import ResponseVersion
 
 V0, V1 = ResponseVersion.V0, ResponseVersion.V1
 MS = 1_000_000

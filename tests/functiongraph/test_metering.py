@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.functiongraph.metering import LARGEST_MB, LONGEST_MS, Metering, decode_tail, documented_summary, metering
+from loadgen.invocation.facts import LARGEST_MB, LONGEST_MS
+from loadgen.targets.functiongraph.protocol.metering import Metering, decode_tail, documented_summary, metering
 
 MS = 1_000_000
 MB = 1_048_576

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.functiongraph.outcome import Outcome
-from loadgen.functiongraph.pricing import BILLING_UNITS_NS, REFUSED, Charge, billing_unit, charge, gb_seconds, price
-from loadgen.functiongraph.response import classify_function
+from loadgen.invocation.bill import BILLING_UNITS_NS, REFUSED, Charge, billing_unit, charge, gb_seconds, price
+from loadgen.invocation.outcome import Outcome
 from loadgen.scenario.load import load_price_book
-from loadgen.scenario.model import MEMORY_SIZES_MB, ResponseVersion
+from loadgen.targets.functiongraph.protocol.response import classify_function
+from loadgen.targets.functiongraph.protocol.target import MEMORY_SIZES_MB, ResponseVersion
 
 MS = 1_000_000
 BOOK = load_price_book("huawei-cny-2024-09")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.functiongraph.response import HEADERS
+from loadgen.targets.functiongraph.protocol.response import HEADERS
 
 ROOT = Path(__file__).parents[2]
 HEADING = "## Every row of both reference pages"
@@ -68,9 +68,9 @@ def rows(document: str) -> list[list[str]]:
 def table(document: str) -> list[tuple[str, list[Path], list[str]]]:
     """By row: the item, the modules that handle it, and the tests as file and name."""
     if document == "functiongraph.md":
-        package, tests = ROOT / "loadgen" / "functiongraph", "tests/functiongraph/"
+        package, tests = ROOT / "loadgen/targets/functiongraph/protocol", "tests/functiongraph/"
     else:
-        package, tests = ROOT / "loadgen" / "emulator", "tests/"
+        package, tests = ROOT / "loadgen/targets/functiongraph/emulator", "tests/"
     return [
         (item, [package / name for name in quoted(modules)], [tests + name for name in quoted(proofs)])
         for item, *_, modules, proofs in rows(document)

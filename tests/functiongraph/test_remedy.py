@@ -7,23 +7,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.functiongraph.facts import Facts
-from loadgen.functiongraph.outcome import Outcome
-from loadgen.functiongraph.remedy import clock_advice, remedy
-from loadgen.functiongraph.response import classify_function, classify_http
-from loadgen.scenario.foreign import LONGEST_QUOTE
-from loadgen.scenario.model import (
+from loadgen.invocation.facts import Facts
+from loadgen.invocation.outcome import Outcome
+from loadgen.targets.functiongraph.protocol.remedy import clock_advice, remedy
+from loadgen.targets.functiongraph.protocol.response import classify_function, classify_http
+from loadgen.targets.functiongraph.protocol.target import (
     Auth,
     FunctionTarget,
-    HttpTarget,
     IamAuth,
     KeyAuth,
     NoAuth,
     ResponseVersion,
-    Timeout,
-    Tls,
     TokenAuth,
 )
+from loadgen.targets.http import HttpTarget
+from loadgen.targets.port import Timeout, Tls
+from loadgen.text.foreign import LONGEST_QUOTE
 
 LIMITS = Timeout(10_000_000_000, 90_000_000_000, 100_000_000_000)
 TLS = Tls(True, None)

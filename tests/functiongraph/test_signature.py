@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.functiongraph.signature import (
+from loadgen.targets.functiongraph.protocol.signature import (
     Signer,
     canonical_path,
     canonical_query,
@@ -18,7 +18,7 @@ from loadgen.functiongraph.signature import (
     sign,
     signed_names,
 )
-from loadgen.scenario.model import KeyAuth
+from loadgen.targets.functiongraph.protocol.target import KeyAuth
 
 PROJECT = "0123456789abcdef0123456789abcdef"
 AT = int(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC).timestamp())

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.functiongraph.facts import Facts
-from loadgen.functiongraph.outcome import Outcome
-from loadgen.functiongraph.response import classify_function
-from loadgen.functiongraph.start import cold_by_log, with_probe
-from loadgen.scenario.model import Probe, ResponseVersion
+from loadgen.invocation.facts import Facts
+from loadgen.invocation.outcome import Outcome
+from loadgen.targets.functiongraph.protocol.probe import cold_by_log, with_probe
+from loadgen.targets.functiongraph.protocol.response import classify_function
+from loadgen.targets.functiongraph.protocol.target import Probe, ResponseVersion
 
 OK = Facts(Outcome.OK, "ok", 200)
 INVOKE = (

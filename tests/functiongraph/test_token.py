@@ -7,8 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.functiongraph.token import LONGEST, IamError, Token, agency_request, password_request, read
-from loadgen.scenario.model import IamAuth, TokenAuth
+from loadgen.targets.functiongraph.protocol.target import IamAuth, TokenAuth
+from loadgen.targets.functiongraph.protocol.token import (
+    LONGEST,
+    IamError,
+    Token,
+    agency_request,
+    password_request,
+    read,
+)
 
 ID = "0123456789abcdef0123456789abcdef"
 USER = IamAuth("https://iam.example", "u", "pass-word", "ACCOUNT", ID)

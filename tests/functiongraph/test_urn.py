@@ -7,24 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.functiongraph.request import request_template
-from loadgen.functiongraph.urn import Urn, UrnError, build, check_target, endpoint_region, of_version, parse
+from loadgen.experiments.coldstarts.block import ColdStarts, Induce
+from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
+from loadgen.load.budget import Budget
+from loadgen.run.function_names import check_target
 from loadgen.scenario.build import default_emulator
-from loadgen.scenario.model import (
-    Budget,
-    ColdStarts,
-    FunctionTarget,
-    HttpTarget,
-    Induce,
-    MemoryBy,
-    MemoryComparison,
-    NoAuth,
-    ResponseVersion,
-    Scenario,
-    Target,
-    Timeout,
-    Tls,
-)
+from loadgen.scenario.model import Scenario
+from loadgen.targets.functiongraph.protocol.request import request_template
+from loadgen.targets.functiongraph.protocol.target import FunctionTarget, NoAuth, ResponseVersion
+from loadgen.targets.functiongraph.protocol.urn import Urn, UrnError, build, endpoint_region, of_version, parse
+from loadgen.targets.http import HttpTarget
+from loadgen.targets.port import Timeout, Tls
+from loadgen.targets.target import Target
 
 PROJECT = "7aad83af3e8d42e99ac194e8419e2c9b"
 

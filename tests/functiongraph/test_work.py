@@ -9,11 +9,11 @@ import pytest
 
 from loadgen.engine.http1 import MAX_REPEATS, MAX_VALUE
 from loadgen.engine.wire import MOST
-from loadgen.functiongraph.envelope import LONGEST_ODD
-from loadgen.functiongraph.metering import LONGEST_LOG
-from loadgen.functiongraph.response import classify_function
-from loadgen.functiongraph.start import LONGEST_PROBED, with_probe
-from loadgen.scenario.model import Probe, ResponseVersion
+from loadgen.targets.functiongraph.protocol.envelope import LONGEST_ODD
+from loadgen.targets.functiongraph.protocol.metering import LONGEST_LOG
+from loadgen.targets.functiongraph.protocol.probe import LONGEST_PROBED, with_probe
+from loadgen.targets.functiongraph.protocol.response import classify_function
+from loadgen.targets.functiongraph.protocol.target import Probe, ResponseVersion
 
 FINISH = "Finish invoke request 'r', duration: 12.5ms, billing duration: 13ms, memory used: 40MB, billing memory: 128MB"
 

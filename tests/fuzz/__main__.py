@@ -17,7 +17,7 @@ BUILD = Path("build/fuzz")
 
 def fuzz(name: str, arguments: list[str]) -> None:
     """Run a target in this process until libFuzzer ends it."""
-    with atheris.instrument_imports(include=["loadgen.engine", "loadgen.functiongraph", "loadgen.measure.interval"]):
+    with atheris.instrument_imports(include=["loadgen.engine", "loadgen.targets", "loadgen.measure.interval"]):
         from tests.fuzz.targets import TARGETS
     check = TARGETS[name].check
     atheris.Setup([sys.argv[0], *arguments], check)

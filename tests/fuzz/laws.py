@@ -14,8 +14,8 @@ from msgspec import Struct
 
 from loadgen.engine.http1 import MAX_HEAD, HeaderNames, ProtocolError, Response, ResponseReader
 from loadgen.engine.quick import Quick
-from loadgen.functiongraph.response import HEADERS, classify_function
-from loadgen.scenario.model import ResponseVersion
+from loadgen.targets.functiongraph.protocol.response import HEADERS, classify_function
+from loadgen.targets.functiongraph.protocol.target import ResponseVersion
 
 KEEP = 1 << 20
 WANTED = HEADERS | {b"content-type", b"x-a", b"etag"}

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.functiongraph.facts import Facts
-from loadgen.functiongraph.response import HEADERS, classify_function
+from loadgen.invocation.facts import Facts
 from loadgen.measure.interval import decode, encode
-from loadgen.scenario.model import ResponseVersion
+from loadgen.targets.functiongraph.protocol.response import HEADERS, classify_function
+from loadgen.targets.functiongraph.protocol.target import ResponseVersion
 from tests.fuzz.laws import check_memory, check_oracle, check_pieces, check_quick, read
 from tests.fuzz.seeds import SEEDS, TOKENS
 from tests.measure.frames import frame

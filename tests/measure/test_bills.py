@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from loadgen.functiongraph.facts import Facts
-from loadgen.functiongraph.outcome import Outcome
+from loadgen.invocation.facts import Facts
+from loadgen.invocation.outcome import Outcome
 from loadgen.measure.cost import Spent, billing, cost, spent, spent_on
 from loadgen.measure.interval import VERSION, Connections, Frame, Health, decode, encode
 from loadgen.measure.merge import PhaseTotal, combined

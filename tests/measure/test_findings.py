@@ -3,6 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from loadgen.invocation.start import Cuts
 from loadgen.measure.experiment import (
     ColdStartsResult,
     Labelling,
@@ -14,7 +15,6 @@ from loadgen.measure.experiment import (
 )
 from loadgen.measure.findings import findings, mixture_of, unknown_starts
 from loadgen.measure.merge import PhaseTotal
-from loadgen.measure.start import Cuts
 from loadgen.measure.summary import Reason
 from tests.measure.frames import frame, total
 

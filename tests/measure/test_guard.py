@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from loadgen.load.budget import Budget
+from loadgen.load.phase import Phase
 from loadgen.measure.guard import FEWEST, Guard
 from loadgen.measure.interval import Frame
-from loadgen.scenario.model import Budget, Phase
 from tests.measure.frames import frame
 from tests.scenarios import closed_phase, open_phase
 

@@ -9,7 +9,7 @@ from loadgen.measure.interval import Frame, Host
 from loadgen.measure.merge import generator
 from loadgen.measure.summary import Reason, Verdict
 from loadgen.measure.verdict import judge
-from loadgen.scenario.model import NS_PER_S
+from loadgen.text.units import NS_PER_S
 from tests.measure.frames import clean, only, plan, total
 
 QUIET = Host(cores=2, observed_ns=NS_PER_S, least_idle_ns=600_000_000)

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.functiongraph.facts import Facts
-from loadgen.functiongraph.outcome import Outcome
-from loadgen.functiongraph.pricing import gb_seconds, price
+from loadgen.invocation.bill import PriceBook, gb_seconds, price
+from loadgen.invocation.facts import Facts
+from loadgen.invocation.outcome import Outcome
 from loadgen.measure.cost import Spent, spent_on
 from loadgen.measure.purse import Purse, Tariff
 from loadgen.scenario.load import load_price_book
-from loadgen.scenario.model import Money, PriceBook
+from loadgen.text.units import Money
 from tests.scenarios import S
 
 BOOK = load_price_book("huawei-cny-2024-09")

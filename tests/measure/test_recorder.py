@@ -3,12 +3,12 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.functiongraph.facts import Facts
-from loadgen.functiongraph.outcome import Outcome
+from loadgen.invocation.facts import Facts
+from loadgen.invocation.outcome import Outcome
+from loadgen.invocation.start import Cuts
 from loadgen.measure.histogram import HIGHEST, Histogram
 from loadgen.measure.interval import Misbilled
 from loadgen.measure.recorder import EXAMPLES, SLOWEST, Recorder, Taken
-from loadgen.measure.start import Cuts
 
 MS = 1_000_000
 CUTS = Cuts(warm_below_ns=10 * MS, cold_from_ns=20 * MS)

@@ -8,9 +8,11 @@ import msgspec
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
+from loadgen.invocation.metric import Metric
 from loadgen.measure import summary
 from loadgen.measure.interval import Failure, Slow
 from loadgen.measure.merge import generator, phase_summary, totals
+from loadgen.measure.rule import MetricRule, Rule, ShareRule
 from loadgen.measure.summary import Environment, Preflight, Run, Summary
 from loadgen.measure.threshold import evaluate, named_percentiles
 from loadgen.measure.verdict import judge
@@ -18,7 +20,6 @@ from loadgen.report.html import html
 from loadgen.report.markdown import markdown
 from loadgen.report.terminal import terminal
 from loadgen.report.timeline import timeline
-from loadgen.scenario.model import Metric, MetricRule, Rule, ShareRule
 from tests.measure.frames import frame, plan, total
 
 

@@ -10,13 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from loadgen.invocation.bill import PriceBook
+from loadgen.invocation.metric import Metric
 from loadgen.measure.cost import billing
 from loadgen.measure.interval import Frame
 from loadgen.measure.merge import phase_summary, totals
+from loadgen.measure.rule import CostRule, MetricRule, RateRule, Rule, ShareRule, parse
 from loadgen.measure.summary import Reason, ThresholdResult, Verdict
 from loadgen.measure.threshold import evaluate, named_percentiles
-from loadgen.scenario.model import CostRule, Metric, MetricRule, Money, PriceBook, Rate, RateRule, Rule, ShareRule
-from loadgen.scenario.rule import parse
+from loadgen.text.units import Money, Rate
 from tests.measure.frames import frame, plan, total
 
 VALID = Verdict("valid", [])

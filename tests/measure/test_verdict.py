@@ -7,15 +7,17 @@ from collections.abc import Iterable
 import msgspec
 import pytest
 
+from loadgen.invocation.metric import Metric
 from loadgen.measure.experiment import Labelling, LoadResult
 from loadgen.measure.histogram import HIGHEST
 from loadgen.measure.interval import Frame, Misbilled
 from loadgen.measure.merge import phase_summary
+from loadgen.measure.rule import MetricRule, Rule
 from loadgen.measure.summary import Reason, Verdict
 from loadgen.measure.threshold import evaluate
 from loadgen.measure.verdict import judge, of_experiment, of_generator, withheld
 from loadgen.report.tables import why_dropped
-from loadgen.scenario.model import NS_PER_S, Metric, MetricRule, Rule
+from loadgen.text.units import NS_PER_S
 from tests.measure.frames import PUNCTUAL, clean, only, plan, total
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
+from loadgen.invocation.start import Cuts
 from loadgen.measure.experiment import (
     ColdStartsResult,
     Experiment,
@@ -18,7 +19,6 @@ from loadgen.measure.experiment import (
     Population,
     Spread,
 )
-from loadgen.measure.start import Cuts
 from loadgen.measure.summary import Reason, Summary, Verdict, decode, encode
 from loadgen.report.coldstarts import labelled
 from loadgen.report.html import html

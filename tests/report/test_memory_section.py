@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import msgspec
 
+from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
+from loadgen.experiments.memory.decision import compare
+from loadgen.invocation.metric import Metric
 from loadgen.measure.experiment import Figure, MemoryResult
+from loadgen.measure.rule import MetricRule
 from loadgen.measure.summary import decode, encode
 from loadgen.report import memory
 from loadgen.report.html import html
 from loadgen.report.markdown import markdown
 from loadgen.report.terminal import terminal
 from loadgen.report.timeline import Timeline
-from loadgen.scenario.model import NS_PER_S, MemoryBy, MemoryComparison, Metric, MetricRule
 from loadgen.stats.cost import GB_SECONDS, Rates
-from loadgen.stats.memory import compare
+from loadgen.text.units import NS_PER_S
 from tests.report.builders import valid
 from tests.simulate.memory import Function, FunctionWorld
 from tests.simulate.world import play

@@ -23,7 +23,7 @@ from loadgen.report.html import html
 from loadgen.report.markdown import markdown
 from loadgen.report.terminal import terminal
 from loadgen.report.timeline import timeline
-from loadgen.scenario.foreign import printable
+from loadgen.text.foreign import printable
 from tests.report.builders import intervals, valid
 
 HOSTILE = (

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.report import units
-from loadgen.scenario import foreign
-from loadgen.scenario.foreign import GAP, THIN
+from loadgen.text import foreign
+from loadgen.text.foreign import GAP, THIN
 
 
 def plain(text: str) -> str:

@@ -4,29 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from loadgen.load.budget import Budget
+from loadgen.load.phase import Arrivals, Bursts, ConstantRate, Phase, RampRate, StepRates, Workers
 from loadgen.scenario.build import default_emulator, function_name
 from loadgen.scenario.load import load
-from loadgen.scenario.model import (
-    Arrivals,
-    Budget,
-    Bursts,
-    ConstantRate,
-    EmulatedFunction,
-    Emulator,
-    FunctionTarget,
-    HttpTarget,
-    NoAuth,
-    Phase,
-    RampRate,
-    Rate,
-    ResponseVersion,
-    Scenario,
-    StepRates,
-    Timeout,
-    Tls,
-    Work,
-    Workers,
-)
+from loadgen.scenario.model import Scenario
+from loadgen.targets.functiongraph.protocol.platform import EmulatedFunction, Emulator, Work
+from loadgen.targets.functiongraph.protocol.target import FunctionTarget, NoAuth, ResponseVersion
+from loadgen.targets.http import HttpTarget
+from loadgen.targets.port import Timeout, Tls
+from loadgen.text.units import Rate
 
 S = 10**9
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from loadgen.measure.findings import LEAST_COLD
 from loadgen.measure.histogram import Histogram
-from loadgen.scenario.fault import ScenarioError
 from loadgen.scenario.load import load
-from loadgen.scenario.model import LEAST_COLD
 from loadgen.stats.mixture import Abstained, Mixture, fit
+from loadgen.text.fault import ScenarioError
 
 
 def faults(text: str) -> list[str]:

@@ -9,7 +9,8 @@ import pytest
 
 from loadgen.scenario import document
 from loadgen.scenario.load import load_file
-from loadgen.scenario.model import COLD_START_PROFILES, MEMORY_SIZES_MB
+from loadgen.targets.functiongraph.protocol.platform import COLD_START_PROFILES
+from loadgen.targets.functiongraph.protocol.target import MEMORY_SIZES_MB
 
 ROOT = Path(__file__).parents[2]
 STRUCTS = (

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from loadgen.scenario.endpoint import iam_of, iam_origin, in_clear, loopback
+from loadgen.targets.endpoint import iam_of, iam_origin, in_clear, loopback
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from loadgen.scenario.event import compile_event
 from loadgen.scenario.feeder import parse_json
-from loadgen.scenario.template import placeholders
+from loadgen.text.template import placeholders
 
 
 def test_an_event_without_placeholders_is_constant_and_compact() -> None:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.scenario.excerpt import blanked, literals, resembles_key
-from loadgen.scenario.fault import ScenarioError
 from loadgen.scenario.load import load, load_emulator
+from loadgen.text.excerpt import blanked, literals, resembles_key
+from loadgen.text.fault import ScenarioError
 
 SECRET = "PLANTED"
 HEAD = "name: x\nphases: [{name: s, workers: 1, duration: 1s}]\n"

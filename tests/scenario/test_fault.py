@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from loadgen.scenario.fault import Fault, Place, ScenarioError, show, written
+from loadgen.text.fault import Fault, Place, ScenarioError, show, written
 
 
 def test_a_fault_shows_where_it_is_what_was_seen_and_a_caret() -> None:

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.scenario.fault import ScenarioError
 from loadgen.scenario.feeder import Need, read_rows, row_index
 from loadgen.scenario.model import FeederOrder
-from loadgen.scenario.template import json_value
+from loadgen.text.fault import ScenarioError
+from loadgen.text.template import json_value
 
 
 def file(directory: Path, name: str, text: str | bytes) -> Path:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.scenario import file
-from loadgen.scenario.fault import ScenarioError
 from loadgen.scenario.load import load, load_price_book
+from loadgen.text import file
+from loadgen.text.fault import ScenarioError
 
 SECRET = "PLANTED-content-6b1f"
 

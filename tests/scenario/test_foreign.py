@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from loadgen.scenario import foreign
+from loadgen.text import foreign
 
 HOSTILE = {
     "ESC": ("\x1b[2J", r"\x1b[2J"),

@@ -9,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
-from loadgen.scenario import yaml
-from loadgen.scenario.fault import Fault, ScenarioError
 from loadgen.scenario.load import Loaded, load, load_emulator, load_emulator_file, load_file
-from loadgen.scenario.model import FunctionTarget, HttpTarget, Scenario, TokenAuth
+from loadgen.scenario.model import Scenario
+from loadgen.targets.functiongraph.protocol.target import FunctionTarget, TokenAuth
+from loadgen.targets.http import HttpTarget
+from loadgen.text import yaml
+from loadgen.text.fault import Fault, ScenarioError
 
 MINIMAL = """\
 name: minimal

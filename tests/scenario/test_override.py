@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from loadgen.scenario import yaml
-from loadgen.scenario.fault import ScenarioError
-from loadgen.scenario.override import override
+from loadgen.text import yaml
+from loadgen.text.fault import ScenarioError
+from loadgen.text.override import override
 
 
 def tree() -> yaml.Node:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.scenario.fault import ScenarioError
 from loadgen.scenario.load import Loaded, load
-from loadgen.scenario.model import HttpTarget
-from loadgen.scenario.secret import Secrets
+from loadgen.targets.http import HttpTarget
+from loadgen.targets.secret import Secrets
+from loadgen.text.fault import ScenarioError
 
 ROWS = "id,token\n1,PLANTED-row-1\n2,PLANTED-row-2\n"
 TARGET = "{url: http://h/}"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.scenario.fault import ScenarioError
+from loadgen.invocation.bill import PriceBook
 from loadgen.scenario.load import load_price_book, shipped_price_books
-from loadgen.scenario.model import PriceBook
+from loadgen.text.fault import ScenarioError
 
 ROOT = Path(__file__).parents[2]
 GOOD = {"currency": "EUR", "dated": "2026-01-31", "per_million_requests": "0.2", "per_gb_second": "0.0000166667"}

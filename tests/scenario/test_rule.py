@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.scenario.model import CostRule, Metric, MetricRule, Money, Rate, RateRule, Rule, ShareRule
-from loadgen.scenario.rule import parse
+from loadgen.invocation.metric import Metric
+from loadgen.measure.rule import CostRule, MetricRule, RateRule, Rule, ShareRule, parse
+from loadgen.text.units import Money, Rate
 
 MS = 1_000_000
 

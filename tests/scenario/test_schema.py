@@ -8,11 +8,12 @@ from typing import Any
 import jsonschema
 import pytest
 
-from loadgen.scenario import yaml
-from loadgen.scenario.fault import ScenarioError
+from loadgen.load.phase import Workers
 from loadgen.scenario.load import load
-from loadgen.scenario.model import FunctionTarget, TokenAuth, Workers
 from loadgen.scenario.schema import scenario_schema
+from loadgen.targets.functiongraph.protocol.target import FunctionTarget, TokenAuth
+from loadgen.text import yaml
+from loadgen.text.fault import ScenarioError
 
 EXAMPLES = Path(__file__).parents[2] / "scenarios"
 

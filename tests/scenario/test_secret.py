@@ -7,8 +7,15 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from loadgen.scenario.load import Loaded, load
-from loadgen.scenario.model import Auth, EnvironmentAuth, FunctionTarget, IamAuth, KeyAuth, TokenAuth
-from loadgen.scenario.secret import Secrets, doubts
+from loadgen.targets.functiongraph.protocol.target import (
+    Auth,
+    EnvironmentAuth,
+    FunctionTarget,
+    IamAuth,
+    KeyAuth,
+    TokenAuth,
+)
+from loadgen.targets.secret import Secrets, doubts
 
 KEYS = "{access_key: PLANTED-ak, secret_key: PLANTED-sk, security_token: PLANTED-sts}"
 USER = "{iam: {username: PLANTED-user, password: PLANTED-pw, domain: D}}"

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.scenario import yaml
-from loadgen.scenario.fault import Fault
-from loadgen.scenario.substitution import escaped, holds_literal, masked, substitute
+from loadgen.text import yaml
+from loadgen.text.fault import Fault
+from loadgen.text.substitution import escaped, holds_literal, masked, substitute
 
 
 def resolve(text: str, **environment: str) -> tuple[Any, list[Fault]]:

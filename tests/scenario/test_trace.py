@@ -9,10 +9,10 @@ import msgspec
 import pytest
 from scipy.stats import kstest
 
-from loadgen.pacing import expected, offsets, peak_rate
-from loadgen.scenario.fault import ScenarioError
-from loadgen.scenario.model import Arrivals, Phase, Trace, TraceFormat
-from loadgen.scenario.trace import Wanted, chance_of, read_trace
+from loadgen.load.pacing import expected, offsets, peak_rate
+from loadgen.load.phase import Arrivals, Phase, Trace, TraceFormat
+from loadgen.load.trace import Wanted, chance_of, read_trace
+from loadgen.text.fault import ScenarioError
 
 S = 1_000_000_000
 MINUTES = [str(minute) for minute in range(1, 1441)]

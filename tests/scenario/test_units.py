@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.scenario import units
-from loadgen.scenario.model import Money, Rate
+from loadgen.text import units
+from loadgen.text.units import Money, Rate
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.scenario import yaml
-from loadgen.scenario.fault import ScenarioError
+from loadgen.text import yaml
+from loadgen.text.fault import ScenarioError
 
 
 def read(text: str) -> Any:

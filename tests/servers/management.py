@@ -15,7 +15,7 @@ from typing import Any
 
 from aiohttp import web
 
-from loadgen.functiongraph.urn import Urn, parse
+from loadgen.targets.functiongraph.protocol.urn import Urn, parse
 
 PROJECT = "demo"
 HELLO = parse("urn:fss:local:demo:function:default:hello", project_id=PROJECT)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from loadgen.experiments.decision import Ask, Decision
+from loadgen.load.phase import Arrivals, ConstantRate, Phase, Workers
 from loadgen.measure.interval import Sample
-from loadgen.scenario.model import NS_PER_S, Arrivals, ConstantRate, Phase, Rate, Workers
-from loadgen.stats.decision import Ask, Decision
+from loadgen.text.units import NS_PER_S, Rate
 
 Violates = Callable[[Sample], bool]
 

@@ -12,11 +12,11 @@ from statistics import median
 
 from msgspec import Struct
 
-from loadgen.experiments.capacity import criterion
+from loadgen.experiments.capacity.decision import Plan, capacity
+from loadgen.experiments.capacity.kind import criterion
 from loadgen.measure.experiment import CapacityResult
-from loadgen.scenario.model import NS_PER_S, MetricRule
-from loadgen.scenario.rule import parse
-from loadgen.stats.capacity import Plan, capacity
+from loadgen.measure.rule import MetricRule, parse
+from loadgen.text.units import NS_PER_S
 from tests.simulate.baselines import mutilate, nighthawk
 from tests.simulate.parallel import all_of
 from tests.simulate.systems import FUNCTION, System, Truth, known, violations

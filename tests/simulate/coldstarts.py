@@ -16,26 +16,19 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from loadgen.emulator.profiles import QUANTILES_S, cold_start_law
+from loadgen.experiments.coldstarts.block import ColdStarts, Induce
+from loadgen.experiments.coldstarts.decision import cold_starts
+from loadgen.experiments.coldstarts.keepalive import estimate, next_gap
+from loadgen.experiments.decision import Ask
+from loadgen.invocation.start import COLD, WARM
+from loadgen.load.phase import Arrivals, Bursts, Phase
 from loadgen.measure.experiment import Figure, GapProbe
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.start import COLD, WARM
-from loadgen.scenario.model import (
-    NS_PER_S,
-    Arrivals,
-    Bursts,
-    ColdStarts,
-    EmulatedFunction,
-    Emulator,
-    Induce,
-    Phase,
-    Work,
-)
-from loadgen.stats.coldstarts import cold_starts
-from loadgen.stats.decision import Ask
-from loadgen.stats.keepalive import estimate, next_gap
 from loadgen.stats.mixture import Abstained, fit
 from loadgen.stats.prevalence import share_estimated
+from loadgen.targets.functiongraph.emulator.profiles import QUANTILES_S, cold_start_law
+from loadgen.targets.functiongraph.protocol.platform import EmulatedFunction, Emulator, Work
+from loadgen.text.units import NS_PER_S
 from tests.simulate.parallel import all_of
 from tests.simulate.table import Row
 from tests.simulate.world import World, play

@@ -18,7 +18,7 @@ from scipy.stats import binom, norm
 from loadgen.measure.dependence import Batches, widening
 from loadgen.measure.histogram import Histogram, slot
 from loadgen.measure.percentile import percentiles, ranks
-from loadgen.scenario.model import NS_PER_S
+from loadgen.text.units import NS_PER_S
 from tests.simulate.table import Row
 
 Floats = NDArray[np.float64]

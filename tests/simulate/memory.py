@@ -17,21 +17,18 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from loadgen.experiments.decision import Ask, Decision, Seen
+from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
+from loadgen.experiments.memory.decision import compare, phase
+from loadgen.invocation.metric import Metric
+from loadgen.load.phase import Bursts
 from loadgen.measure.experiment import MemoryResult
 from loadgen.measure.interval import Sample
+from loadgen.measure.rule import MetricRule
 from loadgen.measure.summary import Verdict
-from loadgen.scenario.model import (
-    MEMORY_SIZES_MB,
-    NS_PER_S,
-    Bursts,
-    MemoryBy,
-    MemoryComparison,
-    Metric,
-    MetricRule,
-)
 from loadgen.stats.cost import Rates
-from loadgen.stats.decision import Ask, Decision, Seen
-from loadgen.stats.memory import compare, phase
+from loadgen.targets.functiongraph.protocol.target import MEMORY_SIZES_MB
+from loadgen.text.units import NS_PER_S
 from tests.simulate.parallel import all_of
 from tests.simulate.table import Row
 from tests.simulate.world import play

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from loadgen.emulator.profiles import QUANTILES_S
+from loadgen.targets.functiongraph.emulator.profiles import QUANTILES_S
 from tests.emulator.test_platform_model import admitted, erlang_b, function, platform, poisson, rejected_share, simfaas
 from tests.emulator.test_profiles import draws_pvalue
 from tests.simulate.parallel import all_of

@@ -20,18 +20,22 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from loadgen.emulator.profiles import cold_start_law
+from loadgen.experiments.coldstarts.block import ColdStarts, Induce
+from loadgen.experiments.coldstarts.decision import cold_starts
+from loadgen.experiments.decision import Ask, Seen
+from loadgen.invocation.metric import Metric
+from loadgen.load.trace import chance_of
 from loadgen.measure.experiment import ColdStartsResult, Experiment, LoadResult
 from loadgen.measure.histogram import Histogram, slot
 from loadgen.measure.interval import VERSION, Connections, Frame, Health, Host, Key, Misbilled
 from loadgen.measure.merge import PhasePlan, PhaseTotal
+from loadgen.measure.rule import MetricRule
 from loadgen.measure.verdict import judge, of_generator
-from loadgen.scenario.model import NS_PER_S, ColdStarts, EmulatedFunction, Emulator, Induce, Metric, MetricRule, Work
-from loadgen.scenario.trace import chance_of
 from loadgen.stats import sequential
-from loadgen.stats.coldstarts import cold_starts
-from loadgen.stats.decision import Ask, Seen
 from loadgen.stats.mixture import Mixture, fit, labelling
+from loadgen.targets.functiongraph.emulator.profiles import cold_start_law
+from loadgen.targets.functiongraph.protocol.platform import EmulatedFunction, Emulator, Work
+from loadgen.text.units import NS_PER_S
 from tests.simulate import capacity, memory
 from tests.simulate.coldstarts import KEEP_ALIVE_NS
 from tests.simulate.intervals import histogram

@@ -16,12 +16,14 @@ from random import Random
 import msgspec
 from msgspec import Struct
 
-from loadgen.emulator.model import Admitted, Platform, cpu_share
-from loadgen.emulator.profiles import QUANTILES_S
-from loadgen.pacing import random_stream
-from loadgen.scenario.model import MEMORY_SIZES_MB, NS_PER_S, EmulatedFunction, Emulator, Throttle, Work
-from loadgen.stats.attribution import COLD, EXECUTION, QUOTA, excess
-from loadgen.stats.capacity import CONFIRM_LIFETIMES, CONFIRM_NS
+from loadgen.experiments.capacity.attribution import COLD, EXECUTION, QUOTA, excess
+from loadgen.experiments.capacity.decision import CONFIRM_LIFETIMES, CONFIRM_NS
+from loadgen.load.pacing import random_stream
+from loadgen.targets.functiongraph.emulator.model import Admitted, Platform, cpu_share
+from loadgen.targets.functiongraph.emulator.profiles import QUANTILES_S
+from loadgen.targets.functiongraph.protocol.platform import EmulatedFunction, Emulator, Throttle, Work
+from loadgen.targets.functiongraph.protocol.target import MEMORY_SIZES_MB
+from loadgen.text.units import NS_PER_S
 from tests.simulate.parallel import all_of
 
 TRUTHS = Path(__file__).with_name("capacity.json")

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from loadgen.scenario.model import MEMORY_SIZES_MB
+from loadgen.targets.functiongraph.protocol.target import MEMORY_SIZES_MB
 from tests.simulate.memory import UNSTEADY, Case, case
 
 

@@ -14,15 +14,17 @@ from collections.abc import Iterator, Sequence
 from itertools import count, cycle
 from typing import Protocol, TypeVar
 
-from loadgen.emulator.model import LATEST, Admitted, Platform, Rejected
+from loadgen.experiments.decision import Ask, Decision, Seen
+from loadgen.invocation.start import MIXTURE, NONE, UNKNOWN, Cuts
+from loadgen.load.pacing import offsets, worker_spans
+from loadgen.load.phase import Phase
 from loadgen.measure.histogram import HIGHEST, Histogram, slot
 from loadgen.measure.interval import VERSION, Connections, Frame, Health, Key, Sample
 from loadgen.measure.merge import PhaseTotal
-from loadgen.measure.start import MIXTURE, NONE, UNKNOWN, Cuts
 from loadgen.measure.summary import Verdict
-from loadgen.pacing import offsets, worker_spans
-from loadgen.scenario.model import NS_PER_S, Emulator, Phase
-from loadgen.stats.decision import Ask, Decision, Seen
+from loadgen.targets.functiongraph.emulator.model import LATEST, Admitted, Platform, Rejected
+from loadgen.targets.functiongraph.protocol.platform import Emulator
+from loadgen.text.units import NS_PER_S
 
 Result = TypeVar("Result")
 

@@ -3,8 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from loadgen.measure.interval import Sample
-from loadgen.stats.attribution import (
+from loadgen.experiments.capacity.attribution import (
     COLD,
     EXECUTION,
     GENERATOR,
@@ -15,6 +14,7 @@ from loadgen.stats.attribution import (
     excess,
     full,
 )
+from loadgen.measure.interval import Sample
 
 MS = 1_000_000
 WARM = Sample(

@@ -8,14 +8,15 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from loadgen.experiments.capacity import criterion
+from loadgen.experiments.capacity.decision import Plan, capacity
+from loadgen.experiments.capacity.kind import criterion
+from loadgen.experiments.decision import Ask, Seen
 from loadgen.measure.experiment import CapacityResult
 from loadgen.measure.interval import Sample
+from loadgen.measure.rule import MetricRule, ShareRule, parse
 from loadgen.measure.summary import Reason, Verdict
-from loadgen.scenario.model import NS_PER_S, EmulatedFunction, Emulator, MetricRule, ShareRule, Throttle, Work
-from loadgen.scenario.rule import parse
-from loadgen.stats.capacity import Plan, capacity
-from loadgen.stats.decision import Ask, Seen
+from loadgen.targets.functiongraph.protocol.platform import EmulatedFunction, Emulator, Throttle, Work
+from loadgen.text.units import NS_PER_S
 from tests.simulate.world import World, play
 
 MS = 1_000_000

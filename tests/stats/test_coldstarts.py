@@ -3,29 +3,22 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from loadgen.emulator.model import Admitted
+from loadgen.experiments.coldstarts.block import ColdStarts, Induce
+from loadgen.experiments.coldstarts.decision import cold_starts, widest
+from loadgen.experiments.decision import Ask, Seen
+from loadgen.invocation.metric import Metric
+from loadgen.invocation.start import COLD, PROBE, WARM
 from loadgen.measure.experiment import ColdStartsResult
 from loadgen.measure.interval import Sample
 from loadgen.measure.merge import PhasePlan, totals
 from loadgen.measure.relabel import relabel
-from loadgen.measure.start import COLD, PROBE, WARM
+from loadgen.measure.rule import MetricRule
 from loadgen.measure.summary import PhaseSummary, Verdict
 from loadgen.measure.threshold import evaluate
 from loadgen.measure.verdict import judge
-from loadgen.scenario.model import (
-    ColdStarts,
-    EmulatedFunction,
-    Emulator,
-    Induce,
-    InitBilling,
-    Initializer,
-    Metric,
-    MetricRule,
-    Work,
-)
-from loadgen.stats.coldstarts import cold_starts, widest
 from loadgen.stats.cost import Rates
-from loadgen.stats.decision import Ask, Seen
+from loadgen.targets.functiongraph.emulator.model import Admitted
+from loadgen.targets.functiongraph.protocol.platform import EmulatedFunction, Emulator, InitBilling, Initializer, Work
 from tests.simulate.world import World, play
 
 S = 1_000_000_000

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from loadgen.stats.crossing import Ceiling, Crossing, Evidence
+from loadgen.experiments.capacity.crossing import Ceiling, Crossing, Evidence
 
 LIMIT = 0.05
 

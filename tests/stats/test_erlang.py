@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import poisson
 
-from loadgen.stats.erlang import blocking, offered
+from loadgen.experiments.capacity.erlang import blocking, offered
 
 
 @given(st.integers(1, 400), st.floats(0.1, 600))  # beyond that scipy's own cdf is 0

@@ -6,13 +6,16 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from loadgen.experiments.decision import Ask, Seen
+from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
+from loadgen.experiments.memory.decision import compare
+from loadgen.invocation.metric import Metric
 from loadgen.measure.experiment import MemoryResult
 from loadgen.measure.interval import Sample
+from loadgen.measure.rule import MetricRule, ShareRule
 from loadgen.measure.summary import Reason, Verdict
-from loadgen.scenario.model import NS_PER_S, MemoryBy, MemoryComparison, Metric, MetricRule, ShareRule
 from loadgen.stats.cost import GB_SECONDS, Rates
-from loadgen.stats.decision import Ask, Seen
-from loadgen.stats.memory import compare
+from loadgen.text.units import NS_PER_S
 from tests.simulate.memory import Function, FunctionWorld
 from tests.simulate.world import play
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from loadgen.invocation.start import AMBIGUOUS, COLD, WARM
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.start import AMBIGUOUS, COLD, WARM
 from loadgen.stats.mixture import Abstained, Floats, Mixture, Warm, fit, labelling, posterior, t_quantile
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.stats.rounds import fit, holm
+from loadgen.experiments.memory.rounds import fit, holm
 
 Cells = dict[tuple[int, int], list[float]]
 

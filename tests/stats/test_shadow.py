@@ -4,9 +4,9 @@ from random import Random
 
 import pytest
 
-from loadgen.emulator.model import Admitted, Platform
-from loadgen.scenario.model import EmulatedFunction, Emulator, Routing, Work
-from loadgen.stats.shadow import Call, Flags, replay
+from loadgen.experiments.coldstarts.shadow import Call, Flags, replay
+from loadgen.targets.functiongraph.emulator.model import Admitted, Platform
+from loadgen.targets.functiongraph.protocol.platform import EmulatedFunction, Emulator, Routing, Work
 
 S = 1_000_000_000
 

@@ -4,7 +4,7 @@ import base64
 
 import numpy as np
 
-from loadgen.stats.share_url import VIEWER, share_url
+from loadgen.experiments.memory.share_url import VIEWER, share_url
 
 KNOWN = [(128, 36555.39, 7.612e-5), (256, 18441.58, 7.696e-5), (512, 8539.34, 7.155e-5), (1024, 3870.76, 6.489e-5)]
 

@@ -1,0 +1,45 @@
+"""Kind ``load``: the scenario's phases, one after another.
+
+After a warm-up phase the parent fits the overheads seen so far, and if warm and cold can be told apart by them, every
+later invocation is labelled as it ends. So memory stays constant, and what was judged did not help to judge itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from loadgen.experiments.decision import Ask, Decision, Seen
+from loadgen.load.phase import Phase
+from loadgen.measure.experiment import Labelling, LoadResult
+from loadgen.measure.histogram import Histogram
+from loadgen.measure.recorder import RESIDUAL
+
+
+def load(phases: Iterable[Phase], *, told: bool) -> Decision[LoadResult | None]:
+    """Ask for the phases; None where nothing could tell cold invocations from warm ones.
+
+    ``told`` says that the target tells its durations, without which there are no overheads.
+    """
+    labelling: Labelling | None = None
+    seen_warm = Histogram()
+    waiting = list(phases)
+    while waiting:
+        phase = waiting.pop(0)
+        asked = [phase]
+        learns = told and (labelling is None or labelling.cuts is None)
+        while waiting and not (learns and asked[-1].warmup):
+            asked.append(waiting.pop(0))
+        seen: Seen = yield Ask(tuple(asked), cuts=labelling.cuts if labelling is not None else None)
+        if seen.stopped:
+            break
+        if learns and asked[-1].warmup and waiting:
+            seen_warm.add(seen.totals[-1].merged(RESIDUAL))
+            labelling = _labelling(asked[-1].name, seen_warm)
+    return None if labelling is None else LoadResult(labelling)
+
+
+def _labelling(phase: str, overhead: Histogram) -> Labelling:
+    # numpy takes a tenth of a second to import, which runs without a warm-up need not spend
+    from loadgen.stats.mixture import fit, labelling
+
+    return labelling(phase, overhead.count, fit(overhead))

@@ -1,0 +1,134 @@
+"""What the platform charges for invocations: exact sums, and nothing guessed.
+
+An invocation costs a request and, for as long as it is billed, the memory of its instance in GB-seconds: MB / 1024 ×
+s. The memory is the configured one (or the one asked for with X-Cff-Instance-Memory), not what was used.
+
+What an answer says about its bill decides, before what it says about its success: whatever carries a bill ran and is
+billed, also when it failed, ran into its timeout or was answered with a 4xx. What tells none ran or not (``charge``):
+answers that refuse a call before any code runs (throttled, no permission, no such function) are no requests here, as
+whether the platform counts them is not documented, and neither are calls that never got a connection. Everything else
+may have run (a timeout, a lost connection, a gateway's answer, what is unfinished) and is a request, but what it is
+billed is unknown, so a sum over such calls is a lower bound. A bill of nothing, without a memory size, or beyond belief
+is none: the time that anything ran is rounded up.
+
+An account's monthly free tier, discounts and packages are left out: what else the account used is not known here.
+
+Source: FunctionGraph price details, billing items (functiongraph_00_0010: durations are rounded up to 1 ms today, older
+pages say 100 ms and 1 s) and examples (functiongraph_00_0011).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Context, Decimal
+from enum import Enum
+
+from msgspec import Struct
+
+from loadgen.invocation.facts import LARGEST_MB, LONGEST_MS, NS_PER_MS, Facts
+from loadgen.invocation.outcome import Outcome
+from loadgen.text.units import NS_PER_S
+
+BILLING_UNITS_NS = (1_000_000, 100_000_000, 1_000_000_000)
+"""What durations are, or once were, rounded up to."""
+RESOLUTION_NS = 1_000
+"""Durations are told in ms with three decimals, so the true one may be that much longer or shorter."""
+LONGEST_NS = LONGEST_MS * NS_PER_MS
+"""What is believed of a bill, as of any figure: no answer that was read tells more."""
+
+REFUSED = frozenset(
+    {
+        Outcome.THROTTLED.value,
+        Outcome.DISABLED.value,
+        Outcome.AUTH.value,
+        Outcome.NOT_FOUND.value,
+        Outcome.BAD_REQUEST.value,
+        Outcome.TOO_LARGE.value,
+    }
+)
+"""Outcomes of calls that were answered before any code ran, unless the answer tells of a run."""
+UNSENT = frozenset(
+    {
+        "connection/refused",
+        "connection/unreachable",
+        "connection/local_limit",
+        "connection/name_not_found",
+        "connection/tls_certificate",
+        "connection/tls",
+        "timeout/connect",
+    }
+)
+"""Outcomes and reasons of calls that never left this machine, or never got a connection."""
+
+
+class Charge(Enum):
+    """What is known of an invocation's bill."""
+
+    METERED = "metered"
+    """It ran, and the answer tells for how long it is billed, and with how much memory."""
+    UNMETERED = "unmetered"
+    """It may have run: its bill is not known."""
+    REFUSED = "refused"
+    """It was answered before any code ran."""
+    NONE = "none"
+    """It never left this machine: there is nothing to bill."""
+
+
+_EXACT = Context(prec=60)
+_MB_NS_PER_GB_S = 1024 * NS_PER_S
+
+
+def charge(facts: Facts) -> Charge:
+    """What is known of the bill of an invocation that was planned, from how it ended."""
+    billed_ns, size = facts.billed_duration_ns, facts.memory_size_mb
+    if billed_ns and size and billed_ns <= LONGEST_NS and size <= LARGEST_MB:
+        return Charge.METERED
+    if billed_ns or facts.duration_ns or facts.unbelieved:
+        return Charge.UNMETERED
+    if facts.outcome.value in REFUSED:
+        return Charge.REFUSED
+    unsent = facts.outcome is Outcome.DROPPED or f"{facts.outcome.value}/{facts.reason}" in UNSENT
+    return Charge.NONE if unsent else Charge.UNMETERED
+
+
+def gb_seconds(billed_ns: Mapping[int, int]) -> Decimal:
+    """The exact GB-seconds of billed durations (ns) by memory size (MB)."""
+    return _EXACT.divide(Decimal(sum(mb * ns for mb, ns in billed_ns.items())), Decimal(_MB_NS_PER_GB_S))
+
+
+def price(book: PriceBook, used: Decimal, requests: int) -> Decimal:
+    """The exact price, in the book's currency, of ``used`` GB-seconds and so many requests."""
+    duration = _EXACT.multiply(used, book.per_gb_second)
+    return _EXACT.add(duration, _EXACT.multiply(Decimal(requests).scaleb(-6), book.per_million_requests))
+
+
+def billing_unit(duration_ns: int, billed_ns: int, units_ns: Iterable[int] = BILLING_UNITS_NS) -> int | None:
+    """The first unit to which rounding the duration up gives what was billed, at least one; None if there is none."""
+    for unit in units_ns:
+        whole, rest = divmod(billed_ns, unit)
+        if (
+            not rest
+            and whole
+            and _steps(duration_ns - RESOLUTION_NS, unit) <= whole <= _steps(duration_ns + RESOLUTION_NS, unit)
+        ):
+            return unit
+    return None
+
+
+def _steps(duration_ns: int, unit: int) -> int:
+    return max(1, -(-duration_ns // unit))
+
+
+class PriceBook(Struct, frozen=True):
+    """What the platform charges, as listed on the date ``dated``; ``name`` is what the scenario calls it.
+
+    Prices are exact, per million requests and per GB-second (1024 MB for a second). Durations are billed in multiples
+    of ``granularity_ns``.
+    """
+
+    name: str
+    currency: str
+    dated: str
+    per_million_requests: Decimal
+    per_gb_second: Decimal
+    granularity_ns: int

@@ -1,0 +1,165 @@
+"""Threshold rules: one line of text to a Rule.
+
+Grammar (blanks around the comparison are free)::
+
+    [phase:][cold.|warm.]metric.(min|max|mean|pN) < duration
+    [phase:](errors|throttled|timeouts|dropped) < N%      (or <=)
+    [phase:](errors|throttled|timeouts|dropped) == 0      (a count)
+    [phase:]achieved_rate > N/s
+    [phase:]cost < N CUR
+
+A rule that nothing can meet, or that everything meets, is refused.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+from msgspec import Struct
+
+from loadgen.invocation.metric import Metric
+from loadgen.text import units
+from loadgen.text.units import Money, Rate
+
+T = TypeVar("T")
+
+SHARES = ("errors", "throttled", "timeouts", "dropped")
+TIMES = tuple(metric.value for metric in Metric if metric is not Metric.MEMORY_USED)
+
+_FORM = re.compile(
+    r"(?:(?P<phase>[A-Za-z0-9][A-Za-z0-9_-]*):)?(?P<subject>[a-z0-9_.]+)\s*(?P<sign>[<>]=?|==?)\s*(?P<limit>.*\S)"
+)
+_PERCENTILE = re.compile(r"p([0-9]{1,2}(?:\.[0-9]{1,6})?)\Z")
+_RESOLUTION_NS = 1_000
+_EXAMPLES = "a rule such as latency.p99 < 250ms, errors < 0.1% or achieved_rate > 100/s"
+
+
+def parse(text: str) -> Rule:
+    """The Rule that the text states.
+
+    Raises ValueError with a text that completes "got …, expected …".
+    """
+    found = _FORM.fullmatch(text.strip())
+    if not found:
+        raise ValueError(_EXAMPLES)
+    phase, subject, sign, limit = found["phase"], found["subject"], found["sign"], found["limit"]
+    text = text.strip()
+    if subject == "achieved_rate":
+        _expect_sign(subject, sign, ">")
+        return RateRule(text, phase, _limit(units.rate, limit))
+    if subject == "cost":
+        _expect_sign(subject, sign, "<")
+        return CostRule(text, phase, _limit(_positive_money, limit))
+    if subject in SHARES:
+        return ShareRule(text, phase, subject, _share(subject, sign, limit), sign)
+    start, metric, statistic, percentile = _metric(subject)
+    _expect_sign(subject, sign, "<")
+    return MetricRule(text, phase, start, metric, statistic, percentile, _limit(_measurable, limit))
+
+
+def _share(subject: str, sign: str, limit: str) -> float:
+    """The limit of a share, as a part of 1."""
+    if sign == "==":
+        if not re.fullmatch(r"0+", limit):
+            raise ValueError(f"a count of zero, {subject} == 0, or a share such as {subject} <= 1%")
+        return 0.0
+    if sign not in ("<", "<="):
+        raise ValueError(f"{subject} compared with <, <= or ==")
+    share = _limit(units.share, limit)
+    if share == 0 and sign == "<":
+        raise ValueError(f"a limit that can be met: nothing is below 0%; as a threshold, write {subject} <= 0%")
+    if share == 1 and sign == "<=":
+        raise ValueError(f"a limit below 100%: {subject} <= 100% always holds")
+    return share
+
+
+def _positive_money(text: str) -> Money:
+    money = units.money(text)
+    if not money.amount:
+        raise ValueError("an amount above zero, as nothing costs less")
+    return money
+
+
+def _measurable(text: str) -> int:
+    ns = units.positive_duration(text)
+    if ns < _RESOLUTION_NS:
+        raise ValueError("a time of at least 1us, in which times are counted,")
+    return ns
+
+
+def _limit(read: Callable[[str], T], limit: str) -> T:
+    try:
+        return read(limit)
+    except ValueError as error:
+        raise ValueError(f"{error} after the comparison") from error
+
+
+def _expect_sign(subject: str, sign: str, expected: str) -> None:
+    if sign != expected:
+        raise ValueError(f"{subject} compared with {expected}")
+
+
+def _metric(subject: str) -> tuple[str | None, Metric, str, float | None]:
+    """Start label, metric, statistic and percentile of ``cold.latency.p99``."""
+    start, dot, rest = subject.partition(".")
+    if start not in ("cold", "warm") or not dot:
+        start, rest = "", subject
+    name, _, statistic = rest.partition(".")
+    if name == Metric.MEMORY_USED.value:
+        raise ValueError("a metric that is a time: memory_used cannot be judged")
+    if name not in TIMES:
+        near = difflib.get_close_matches(name, (*TIMES, *SHARES, "achieved_rate", "cost"), 1)
+        raise ValueError(f"a known metric, did you mean {near[0]}?" if near else f"one of {', '.join(TIMES + SHARES)}")
+    if statistic in ("min", "max", "mean"):
+        return start or None, Metric(name), statistic, None
+    percentile = _PERCENTILE.match(statistic)
+    if not percentile or float(percentile[1]) == 0:
+        raise ValueError(f"{name}.min, .max, .mean or a percentile between p0 and p100 such as {name}.p99")
+    return start or None, Metric(name), "p", float(percentile[1])
+
+
+class MetricRule(Struct, frozen=True, tag="metric"):
+    """``[phase:][cold.|warm.]metric.(min|max|mean|pN) < limit``; ``percentile``, in percent, only with p."""
+
+    text: str
+    phase: str | None
+    start: str | None
+    metric: Metric
+    statistic: str  # "min", "max", "mean" or "p"
+    percentile: float | None
+    limit_ns: int
+
+
+class ShareRule(Struct, frozen=True, tag="share"):
+    """``[phase:](errors|throttled|timeouts|dropped) < limit`` as a share of the planned invocations.
+
+    ``sign`` is ``<``, ``<=``, or ``==``, of which the limit is 0.
+    """
+
+    text: str
+    phase: str | None
+    what: str
+    limit: float
+    sign: str = "<"
+
+
+class RateRule(Struct, frozen=True, tag="rate"):
+    """``[phase:]achieved_rate > limit``."""
+
+    text: str
+    phase: str | None
+    limit: Rate
+
+
+class CostRule(Struct, frozen=True, tag="cost"):
+    """``[phase:]cost < limit``."""
+
+    text: str
+    phase: str | None
+    limit: Money
+
+
+Rule = MetricRule | ShareRule | RateRule | CostRule

@@ -1,0 +1,204 @@
+"""What a run will take, as far as that can be known before it: invocations, GB-seconds, money, calls in flight.
+
+How many invocations open phases make follows from their schedules, and from the rows of a feeder that is read once.
+Closed phases and experiments make as many as the target lets them, so of those only the budget and such a feeder say
+anything. What a call is billed is known once one has been: the pre-flight's own bill stands for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from math import ceil
+
+from msgspec import Struct
+
+from loadgen.experiments.coldstarts.block import Induce
+from loadgen.invocation.bill import Charge, PriceBook, charge, gb_seconds, price
+from loadgen.invocation.facts import Facts
+from loadgen.load.pacing import expected, peak_rate
+from loadgen.load.phase import Bursts, Phase
+from loadgen.report import units
+from loadgen.scenario.build import function_name
+from loadgen.scenario.model import FeederOrder, Scenario
+from loadgen.targets.functiongraph.protocol.target import FunctionTarget
+from loadgen.text.units import NS_PER_S
+
+_EXAMPLE_NS = 100_000_000
+
+
+class Forecast(Struct, frozen=True):
+    """Invocations of a run, pre-flight included.
+
+    ``scheduled`` are those of the schedules (on average where they are Poisson) and of bursts. ``open_ended`` says that
+    closed phases or an experiment make more. ``allowed`` is what the budget and the feeder allow, None for any number.
+    """
+
+    scheduled: int
+    open_ended: bool
+    allowed: int | None
+
+    @property
+    def at_most(self) -> int | None:
+        """The most there can be, None if there is no telling."""
+        if self.open_ended:
+            return self.allowed
+        return self.scheduled if self.allowed is None else min(self.scheduled, self.allowed)
+
+    @property
+    def invocations(self) -> int:
+        """What to expect: all that may be, or where there is no telling what is scheduled at least."""
+        return self.scheduled if self.at_most is None else self.at_most
+
+    def __str__(self) -> str:
+        if self.at_most is None and self.scheduled <= 1:
+            return "as many invocations as the target lets it make"
+        if self.at_most is None:
+            return f"{self.scheduled} invocations and as many as the target lets it make"
+        return f"at most {self.at_most} invocations" if self.open_ended else f"{self.at_most} invocations"
+
+
+class Starts(Struct, frozen=True):
+    """The starts of a phase: ``planned`` by its schedule, None for a closed one; of those there are rows for ``fed``.
+
+    ``uncertain`` says that there may be fewer, as a closed phase before takes rows, too.
+    """
+
+    planned: int | None
+    fed: int | None
+    uncertain: bool = False
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether the feeder ends the phase before its schedule does."""
+        return self.fed != self.planned
+
+
+def rows_allow(scenario: Scenario) -> int | None:
+    """How many starts there are rows for; None for any number. The pre-flight takes none: it sends the first one."""
+    feeder = scenario.feeder
+    return feeder.rows if feeder is not None and feeder.order is FeederOrder.ONCE else None
+
+
+def starts(scenario: Scenario) -> list[Starts]:
+    """How many starts each phase has; phases take the rows of a feeder that is read once in turns."""
+    left, uncertain = rows_allow(scenario), False
+    found = []
+    for phase in scenario.phases:
+        planned = expected(phase)
+        fed = planned if planned is None or left is None else min(planned, left)
+        found.append(Starts(planned, fed, uncertain))
+        left = left if left is None or fed is None else left - fed
+        uncertain |= planned is None and left is not None
+    return found
+
+
+def forecast(scenario: Scenario) -> Forecast:
+    """What the scenario's phases, feeder and budget say."""
+    counts = [each.fed for each in starts(scenario)]
+    rows, first = rows_allow(scenario), int(scenario.target.preflight)
+    limits = [scenario.budget.invocations, None if rows is None else rows + first]
+    return Forecast(
+        scheduled=sum(count for count in counts if count is not None) + first,
+        open_ended=None in counts or scenario.kind != "load",
+        allowed=min((limit for limit in limits if limit is not None), default=None),
+    )
+
+
+def size_mb(scenario: Scenario, configured_mb: int | None = None) -> int | None:
+    """The memory of each call: what it asks for, else what its function is configured with; None if that is unknown.
+
+    Where an experiment asks for several sizes, the largest.
+    """
+    target = scenario.target
+    if not isinstance(target, FunctionTarget):
+        return None
+    own = target.memory_mb or configured_mb
+    if scenario.emulator is not None:
+        named = [each for each in scenario.emulator.functions if each.name == function_name(target.function)]
+        if named and not (target.memory_mb and named[0].dynamic_memory):
+            own = named[0].memory_mb
+    return max([own or 0, *_sizes_mb(scenario)]) or None
+
+
+def _sizes_mb(scenario: Scenario) -> tuple[int, ...]:
+    """The memory sizes that an experiment asks for by itself."""
+    if scenario.memory is not None:
+        return scenario.memory.sizes_mb
+    starts = scenario.cold_starts
+    return starts.sizes_mb if starts is not None and Induce.MEMORY in starts.induce else ()
+
+
+def _largest_mb(scenario: Scenario, facts: Facts) -> int:
+    """The largest memory size of a call, the pre-flight with these facts included."""
+    return max((facts.memory_size_mb or 0, *_sizes_mb(scenario)))
+
+
+def before(scenario: Scenario, size: int | None) -> Iterator[str]:
+    """What can be said of the cost before any call was made, as lines of plain text; nothing of a plain URL."""
+    if not isinstance(scenario.target, FunctionTarget):
+        return
+    book, seen = scenario.prices, forecast(scenario)
+    count = seen.invocations
+    requests = f", {units.amount(price(book, Decimal(0), count))} {book.currency} as requests" if book else ""
+    yield f"cost: {seen}{requests}"
+    if size is None:
+        yield "  duration: unknown, and so is the function's memory; the pre-flight will tell"
+    else:
+        used = gb_seconds({size: count * _EXAMPLE_NS})
+        yield (
+            f"  duration: unknown until the pre-flight; for every 100 ms billed with {size} MB, "
+            f"{'at least ' if seen.at_most is None else ''}{units.amount(used)} GB-s{_price(book, used)}"
+        )
+    yield f"  prices: {_listed(book)}"
+
+
+def after(scenario: Scenario, facts: Facts, service_ns: int) -> Iterator[str]:
+    """What the pre-flight's answer says of the run, as lines; nothing where it told no bill."""
+    used = gb_seconds_expected(scenario, facts)
+    if used is None or facts.billed_duration_ns is None:
+        return
+    book, seen = scenario.prices, forecast(scenario)
+    total = _price(book, used, seen.invocations)
+    least = "at least " if seen.at_most is None else ""
+    left_out = ", free tier left out" if book else ""
+    sizes = f", and all at the largest size, {_largest_mb(scenario, facts)} MB" if _sizes_mb(scenario) else ""
+    yield (
+        f"expected: {seen}, {least}{units.amount(used)} GB-s{total} if all are billed like the pre-flight, "
+        f"{facts.billed_duration_ns / 1e6:g} ms with {facts.memory_size_mb} MB{sizes}{left_out}"
+    )
+    if (flying := in_flight(scenario, service_ns)) is not None:
+        yield f"expected: at most {flying} in flight, if all take {units.duration(service_ns)} like the pre-flight"
+    limit = scenario.budget.cost
+    if book is not None and limit is not None and price(book, used, seen.invocations) >= limit.amount:
+        yield f"warning: that is more than budget.cost, {limit}, which will end the run"
+
+
+def gb_seconds_expected(scenario: Scenario, facts: Facts) -> Decimal | None:
+    """GB-seconds of all invocations if each is billed like the one with these facts; None where that is not known."""
+    if charge(facts) is not Charge.METERED or facts.billed_duration_ns is None:
+        return None
+    return gb_seconds({_largest_mb(scenario, facts): forecast(scenario).invocations * facts.billed_duration_ns})
+
+
+def in_flight(scenario: Scenario, service_ns: int) -> int | None:
+    """The most invocations in flight at once if each takes so long (Little's law); None for an experiment."""
+    return max((_phase_in_flight(phase, service_ns) for phase in scenario.phases), default=None)
+
+
+def _phase_in_flight(phase: Phase, service_ns: int) -> int:
+    if phase.closed:
+        return phase.max_workers
+    if isinstance(phase.shape, Bursts):
+        return min(phase.shape.size, phase.max_in_flight)
+    return min(max(1, ceil(peak_rate(phase) * service_ns / NS_PER_S)), phase.max_in_flight)
+
+
+def _price(book: PriceBook | None, used: Decimal, requests: int = 0) -> str:
+    return "" if book is None else f", {units.amount(price(book, used, requests))} {book.currency}"
+
+
+def _listed(book: PriceBook | None) -> str:
+    if book is None:
+        return "none, so money is not known; write prices: huawei-cny-2024-09, or a file of your own"
+    return f"{book.name}, as listed in {book.dated}; free tier and discounts left out"

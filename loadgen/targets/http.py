@@ -1,0 +1,27 @@
+"""Any HTTP endpoint as what is invoked."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from loadgen.targets.port import Timeout, Tls
+
+
+class HttpTarget(Struct, frozen=True, tag="http"):
+    """Any HTTP endpoint. ``headers`` are sent as written, in order."""
+
+    url: str
+    method: str
+    headers: tuple[tuple[str, str], ...]
+    fresh_connections: bool
+    timeout: Timeout
+    tls: Tls
+    preflight: bool
+
+    @property
+    def emulated(self) -> bool:
+        """Never: the emulator serves functions."""
+        return False
+
+    def __repr__(self) -> str:
+        return f"HttpTarget({self.method} ***)"
