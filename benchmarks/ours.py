@@ -19,7 +19,7 @@ from benchmarks import process
 from benchmarks.tool import BODY, PATH, Closed, Endpoint, Freeze, Load, Measured, Open, Report, ToolError, Usage
 from loadgen.engine.messages import Plan
 from loadgen.fleet.local import FleetError, LocalFleet
-from loadgen.load.phase import Arrivals
+from loadgen.load.law import Arrivals
 from loadgen.measure.summary import Summary, decode
 from loadgen.report.figures import Shown, shown, totals
 from loadgen.report.units import percentile

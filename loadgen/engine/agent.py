@@ -63,8 +63,8 @@ from loadgen.engine.wire import wire_to
 from loadgen.engine.workers import ClosedRun, OpenRun, Terms, WorkerPool
 from loadgen.invocation.bill import BILLING_UNITS_NS
 from loadgen.invocation.start import Cuts
-from loadgen.load.pacing import offsets, random_stream, worker_spans
-from loadgen.load.phase import Bursts, Phase
+from loadgen.load.law import random_stream
+from loadgen.load.phase import Phase
 from loadgen.measure.interval import VERSION, Connections, Frame, Health, encode
 from loadgen.measure.purse import Purse, tariff_of
 from loadgen.measure.recorder import Recorder, Taken
@@ -192,11 +192,11 @@ class Agent:
             self._purse.left, self._purse.in_flight = message.money, 0
         wanted = TurnedRequests(self._turns, self._sized, first) if self._turns else self._requests
         if phase.closed:
-            spans = worker_spans(phase)[plan.agent :: step] if takes_part else []
+            spans = phase.spans()[plan.agent :: step] if takes_part else []
             indices = count(first + plan.agent, step)
             self._run = ClosedRun(self._pool, spans, indices, wanted, recorder, terms)
         else:
-            schedule = zip(each(message.numbers), offsets(phase, plan.scenario.seed), strict=False)
+            schedule = zip(each(message.numbers), phase.offsets(plan.scenario.seed), strict=False)
             share, rest = divmod(phase.max_in_flight, step)
             self._run = OpenRun(
                 self._pool,
@@ -206,7 +206,7 @@ class Agent:
                 terms,
                 limit=share + (plan.agent < rest) if takes_part else 0,
                 max_lag_ns=phase.max_lag_ns,
-                until_idle=isinstance(phase.shape, Bursts),
+                until_idle=phase.shape.until_idle,
             )
         self._last_run = self._run
         self._interval_ns = message.at_ns

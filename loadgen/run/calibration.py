@@ -20,8 +20,9 @@ from loadgen.engine.environment import environment
 from loadgen.engine.messages import Plan
 from loadgen.fleet.local import FleetError, LocalFleet
 from loadgen.load.budget import Budget
-from loadgen.load.pacing import expected
-from loadgen.load.phase import Arrivals, ConstantRate, Phase, Workers
+from loadgen.load.constant import ConstantRate
+from loadgen.load.phase import Phase
+from loadgen.load.workers import Workers
 from loadgen.measure import floor
 from loadgen.measure.floor import Floor, quantiles
 from loadgen.measure.merge import OK, PhasePlan, PhaseTotal
@@ -66,7 +67,7 @@ async def against_stub(seconds: int = SECONDS) -> Measured:
                         total.add(frame)
                     async for frame in fleet.run(monotonic_ns() + _LEAD_NS):
                         total.add(frame)
-                    plan = PhasePlan(phase.name, phase.warmup, phase.closed, phase.duration_ns, expected(phase))
+                    plan = PhasePlan(phase.name, phase.warmup, phase.closed, phase.duration_ns, phase.expected())
                     measured.append((plan, total))
             return measured
     except (EmulatorError, FleetError) as error:
@@ -126,16 +127,7 @@ def stored(directory: Path) -> Floor | None:
 
 def _scenario(url: str, seconds: int) -> Scenario:
     def phase(name: str, shape: ConstantRate | Workers, duration_ns: int) -> Phase:
-        return Phase(
-            name,
-            shape,
-            duration_ns,
-            name == _WARM_UP,
-            Arrivals.CONSTANT,
-            _IN_FLIGHT,
-            max_lag_ns=None,
-            grace_ns=_GRACE_NS,
-        )
+        return Phase(name, shape, duration_ns, name == _WARM_UP, max_in_flight=_IN_FLIGHT, grace_ns=_GRACE_NS)
 
     return Scenario(
         name="calibration",

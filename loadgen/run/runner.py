@@ -23,7 +23,6 @@ from datetime import UTC, datetime
 from functools import partial
 from inspect import GEN_SUSPENDED, getgeneratorstate
 from itertools import takewhile
-from math import ceil
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from uuid import uuid4
@@ -43,8 +42,8 @@ from loadgen.experiments.decision import Ask, Decision, Enough, Seen
 from loadgen.fleet.local import FleetError, LocalFleet
 from loadgen.history.rundir import RunDirectory, RunDirectoryError
 from loadgen.invocation.outcome import LASTING, Outcome
-from loadgen.load.pacing import expected, offsets, peak_rate, random_stream
-from loadgen.load.phase import Arrivals, Bursts, Phase, Trace, Workers
+from loadgen.load.law import Arrivals, random_stream
+from loadgen.load.phase import Phase
 from loadgen.measure import hlog
 from loadgen.measure.cost import Spent, billing, cost, spent, spent_on
 from loadgen.measure.experiment import Experiment
@@ -508,7 +507,7 @@ class Runner:
             return
         begin_ns = monotonic_ns() + _LEAD_NS
         self._totals.append(total)
-        locked = phase.shape.locked if isinstance(phase.shape, Trace) else None
+        locked = phase.shape.lockstep()
         planned = PhasePlan(phase.name, phase.warmup, phase.closed, phase.duration_ns, drawn, locked=locked)
         self._plans.append(planned)
         self._observer.phase_started(phase.name, phase.duration_ns, drawn)
@@ -646,11 +645,8 @@ class Runner:
 
     def _connections(self, phase: Phase) -> int:
         """How many connections to open ahead: what is expected to be in flight (Little's law), and some to spare."""
-        if phase.closed:
-            return phase.max_workers
-        if isinstance(phase.shape, Bursts):
-            return min(phase.shape.size, phase.max_in_flight)
-        return min(ceil(peak_rate(phase) * self._service_ns / 1e9 * _SPARE) + 1, phase.max_in_flight)
+        expected = phase.in_flight(self._service_ns * _SPARE)
+        return expected if phase.shape.at_once() else min(expected + 1, phase.max_in_flight)
 
     def _summary(self, began: datetime, machine: Environment, answer: Preflight | None) -> Summary:
         rules = self._scenario.thresholds
@@ -726,12 +722,7 @@ def _asked_mb(scenario: Scenario) -> int | None:
 def _capped(phase: Phase, scenario: Scenario) -> Phase:
     """A phase that never has more in flight than the budget allows."""
     most = scenario.budget.in_flight
-    if most is None:
-        return phase
-    if isinstance(phase.shape, Workers):
-        shape = Workers(min(phase.shape.start, most), min(phase.shape.end, most))
-        return msgspec.structs.replace(phase, shape=shape)
-    return msgspec.structs.replace(phase, max_in_flight=min(phase.max_in_flight, most))
+    return phase if most is None else phase.capped(most)
 
 
 @asynccontextmanager
@@ -776,8 +767,8 @@ def interval_lines(frame: Frame, hide: Callable[[str], str] = str) -> Iterator[s
 def _drawn(phase: Phase, seed: int, given_up: Callable[[], bool]) -> int | None:
     """How many starts the schedule of a phase has; drawing a Poisson schedule is the only way to count it."""
     if phase.closed or phase.arrivals is Arrivals.CONSTANT:
-        return expected(phase)
-    return sum(1 for _ in takewhile(lambda _: not given_up(), offsets(phase, seed)))
+        return phase.expected()
+    return sum(1 for _ in takewhile(lambda _: not given_up(), phase.offsets(seed)))
 
 
 def _to_come(numbers: Ranges, total: PhaseTotal, agents: int, dealt: Ranges | None, left: Ranges) -> Ranges:

@@ -29,6 +29,11 @@ FASTEST_PER_S = 10_000_000
 LARGEST_LOG_KB = 64
 
 
+def seconds(ns: int) -> str:
+    """A time in seconds with as many digits as it needs."""
+    return f"{ns / NS_PER_S:.9f}".rstrip("0").rstrip(".") + " s"
+
+
 def duration(text: str) -> int:
     """Whole ns of ``500us``, ``10ms``, ``1.5s``, ``5m`` or ``1h``; zero is allowed."""
     found = re.match(rf"({NUMBER})([a-z]+)\Z", text)
@@ -133,6 +138,9 @@ class Rate(Struct, frozen=True):
     def per_s(self) -> float:
         """Events per second."""
         return self.events * NS_PER_S / self.per_ns
+
+    def __str__(self) -> str:
+        return f"{self.per_s:.6g}/s"
 
 
 class Money(Struct, frozen=True):

@@ -8,7 +8,9 @@ import pytest
 
 from loadgen.cli.progress import Progress
 from loadgen.load.budget import Budget
-from loadgen.load.phase import Arrivals, ConstantRate, Phase
+from loadgen.load.constant import ConstantRate
+from loadgen.load.law import Arrivals
+from loadgen.load.phase import Phase
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import VERSION, Connections, Frame, Health
 from loadgen.measure.summary import Preflight

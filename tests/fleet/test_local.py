@@ -18,7 +18,8 @@ import pytest
 from loadgen.engine.messages import Phases, Plan
 from loadgen.engine.numbers import Ranges
 from loadgen.fleet.local import FleetError, LocalFleet
-from loadgen.load.phase import Bursts, Phase
+from loadgen.load.bursts import Bursts
+from loadgen.load.phase import Phase
 from loadgen.measure.interval import Frame
 from loadgen.measure.merge import PhaseTotal
 from loadgen.scenario.model import Feeder, FeederOrder, Scenario

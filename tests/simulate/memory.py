@@ -21,7 +21,7 @@ from loadgen.experiments.decision import Ask, Decision, Seen
 from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
 from loadgen.experiments.memory.decision import compare, phase
 from loadgen.invocation.metric import Metric
-from loadgen.load.phase import Bursts
+from loadgen.load.bursts import Bursts
 from loadgen.measure.experiment import MemoryResult
 from loadgen.measure.interval import Sample
 from loadgen.measure.rule import MetricRule

@@ -16,7 +16,6 @@ from typing import Protocol, TypeVar
 
 from loadgen.experiments.decision import Ask, Decision, Seen
 from loadgen.invocation.start import MIXTURE, NONE, UNKNOWN, Cuts
-from loadgen.load.pacing import offsets, worker_spans
 from loadgen.load.phase import Phase
 from loadgen.measure.histogram import HIGHEST, Histogram, slot
 from loadgen.measure.interval import VERSION, Connections, Frame, Health, Key, Sample
@@ -119,8 +118,8 @@ class World:
         """Intended and actual instants of the starts; each is made before the next one is asked for."""
         ends: list[int] = []  # of invocations that hold a worker
         if phase.closed:
-            free = [(begin_ns + start, number) for number, (start, _) in enumerate(worker_spans(phase))]
-            stops = [begin_ns + stop for _, stop in worker_spans(phase)]
+            free = [(begin_ns + start, number) for number, (start, _) in enumerate(phase.spans())]
+            stops = [begin_ns + stop for _, stop in phase.spans()]
             heapq.heapify(free)
             while free:
                 at_ns, worker = heapq.heappop(free)
@@ -129,7 +128,7 @@ class World:
                 yield at_ns, at_ns
                 heapq.heappush(free, (max(at_ns + 1, self._last_end_ns), worker))
             return
-        for offset_ns in offsets(phase, self._seed):
+        for offset_ns in phase.offsets(self._seed):
             intended_ns = begin_ns + offset_ns
             started_ns = intended_ns
             while ends and ends[0] <= intended_ns:

@@ -35,7 +35,10 @@ from loadgen.experiments.capacity.attribution import (
 from loadgen.experiments.capacity.crossing import Ceiling, Crossing, Evidence
 from loadgen.experiments.decision import Ask, Decision, Seen
 from loadgen.invocation.outcome import Outcome
-from loadgen.load.phase import Arrivals, Phase, StepRates, Workers
+from loadgen.load.law import Arrivals
+from loadgen.load.phase import Phase
+from loadgen.load.steps import StepRates
+from loadgen.load.workers import Workers
 from loadgen.measure.experiment import CapacityProbe, CapacityResult
 from loadgen.measure.histogram import rank
 from loadgen.measure.interval import Sample
@@ -216,11 +219,8 @@ class _Search:
             "warm-lane",
             Workers(LANE_WORKERS, LANE_WORKERS),
             LANE_S * NS_PER_S,
-            True,
-            Arrivals.CONSTANT,
-            LANE_WORKERS,
-            None,
-            self._plan.grace_ns,
+            warmup=True,
+            grace_ns=self._plan.grace_ns,
         )
         seen = yield Ask((lane,), samples=1.0, enough=lambda samples: len(samples) >= LANE_CALLS)
         self._check(seen)
@@ -429,10 +429,8 @@ class _Search:
             name=f"{'confirm' if approach == 'cold' else 'probe'}-{self._numbers:02}",
             shape=StepRates(tuple(_rate(step) for step in steps)),
             duration_ns=len(steps) * NS_PER_S,
-            warmup=False,
             arrivals=Arrivals.POISSON,
             max_in_flight=plan.max_in_flight,
-            max_lag_ns=None,
             grace_ns=plan.grace_ns,
         )
         watch = _Watch(plan, wanted, self._cold, len(ramp) * NS_PER_S, batch_ns, settle_ns)
@@ -464,11 +462,8 @@ class _Search:
             f"recovery-{self._numbers:02}",
             Workers(1, 1),
             RECOVERY_S * NS_PER_S,
-            True,
-            Arrivals.CONSTANT,
-            1,
-            None,
-            self._plan.grace_ns,
+            warmup=True,
+            grace_ns=self._plan.grace_ns,
         )
         seen = yield Ask((lane,), samples=1.0, enough=calm)
         self._check(seen)

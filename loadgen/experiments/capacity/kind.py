@@ -8,7 +8,8 @@ from loadgen.experiments.capacity.block import Capacity
 from loadgen.experiments.capacity.decision import Criterion, Plan, capacity
 from loadgen.experiments.decision import Decision
 from loadgen.invocation.outcome import Outcome
-from loadgen.load.phase import Arrivals, Phase, Workers
+from loadgen.load.phase import Phase
+from loadgen.load.workers import Workers
 from loadgen.measure.experiment import CapacityResult
 from loadgen.measure.interval import Sample
 from loadgen.measure.ranking import breaks
@@ -37,7 +38,7 @@ def decision(block: Capacity, timeout_ns: int) -> Decision[CapacityResult]:
 def widest(block: Capacity) -> Phase:
     """A phase with as many invocations in flight as any that it asks for."""
     n = block.max_in_flight
-    return Phase("probe", Workers(n, n), 0, False, Arrivals.POISSON, n, None, 0)
+    return Phase("probe", Workers(n, n), 0)
 
 
 def criterion(rule: MetricRule | ShareRule) -> Criterion:

@@ -29,7 +29,9 @@ from loadgen.experiments.coldstarts.shadow import Call, replay
 from loadgen.experiments.decision import Ask, Decision, Seen
 from loadgen.invocation.outcome import Outcome
 from loadgen.invocation.start import AMBIGUOUS, APART, COLD, MIXTURE, NONE, PROBE, UNKNOWN, WARM, Cuts
-from loadgen.load.phase import Arrivals, Bursts, Phase, Shape, Workers
+from loadgen.load.bursts import Bursts
+from loadgen.load.phase import Phase, Shape
+from loadgen.load.workers import Workers
 from loadgen.measure.experiment import (
     ColdStartsResult,
     Figure,
@@ -464,7 +466,7 @@ def _burst(name: str, size: int, grace_ns: int) -> Phase:
 
 
 def _phase(name: str, shape: Shape, duration_ns: int, grace_ns: int, workers: int) -> Phase:
-    return Phase(name, shape, duration_ns, False, Arrivals.CONSTANT, workers, None, grace_ns)
+    return Phase(name, shape, duration_ns, max_in_flight=workers, grace_ns=grace_ns)
 
 
 def _means(sample: Sample) -> str:
