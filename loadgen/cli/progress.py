@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TextIO, cast
 from loadgen.cli import output
 from loadgen.cli.aside import Aside
 from loadgen.invocation.metric import Metric
-from loadgen.invocation.outcome import Outcome
+from loadgen.invocation.outcome import OK
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Frame
 from loadgen.measure.percentile import supported
@@ -174,7 +174,7 @@ class _Phase:
         merged = Histogram()
         for frame in self.last.values():
             for key, packed in frame.histograms():
-                if (key.outcome, key.metric) == (Outcome.OK.value, Metric.LATENCY.value):
+                if (key.outcome, key.metric) == (OK, Metric.LATENCY.value):
                     merged.add_packed(packed)
         if not merged.count:
             return "no ok invocation"
@@ -187,8 +187,8 @@ class _Phase:
 
     def counts(self) -> str:
         """Every outcome so far, ok first, the frequent ones next."""
-        order = sorted(self.outcomes.items(), key=lambda item: (item[0] != "ok", -item[1], item[0]))
-        return ", ".join(f"{name} {units.count(n)}" for name, n in order if n or name == "ok") or "none yet"
+        order = sorted(self.outcomes.items(), key=lambda item: (item[0] != OK, -item[1], item[0]))
+        return ", ".join(f"{name} {units.count(n)}" for name, n in order if n or name == OK) or "none yet"
 
     def line(self) -> str:
         """The state of the phase in one line."""

@@ -26,7 +26,7 @@ from enum import Enum
 from msgspec import Struct
 
 from loadgen.invocation.facts import LARGEST_MB, LONGEST_MS, NS_PER_MS, Facts
-from loadgen.invocation.outcome import Outcome
+from loadgen.invocation.outcome import UNSENT, Outcome
 from loadgen.text.units import NS_PER_S
 
 BILLING_UNITS_NS = (1_000_000, 100_000_000, 1_000_000_000)
@@ -35,30 +35,6 @@ RESOLUTION_NS = 1_000
 """Durations are told in ms with three decimals, so the true one may be that much longer or shorter."""
 LONGEST_NS = LONGEST_MS * NS_PER_MS
 """What is believed of a bill, as of any figure: no answer that was read tells more."""
-
-REFUSED = frozenset(
-    {
-        Outcome.THROTTLED.value,
-        Outcome.DISABLED.value,
-        Outcome.AUTH.value,
-        Outcome.NOT_FOUND.value,
-        Outcome.BAD_REQUEST.value,
-        Outcome.TOO_LARGE.value,
-    }
-)
-"""Outcomes of calls that were answered before any code ran, unless the answer tells of a run."""
-UNSENT = frozenset(
-    {
-        "connection/refused",
-        "connection/unreachable",
-        "connection/local_limit",
-        "connection/name_not_found",
-        "connection/tls_certificate",
-        "connection/tls",
-        "timeout/connect",
-    }
-)
-"""Outcomes and reasons of calls that never left this machine, or never got a connection."""
 
 
 class Charge(Enum):
@@ -85,7 +61,7 @@ def charge(facts: Facts) -> Charge:
         return Charge.METERED
     if billed_ns or facts.duration_ns or facts.unbelieved:
         return Charge.UNMETERED
-    if facts.outcome.value in REFUSED:
+    if facts.outcome.traits.refused:
         return Charge.REFUSED
     unsent = facts.outcome is Outcome.DROPPED or f"{facts.outcome.value}/{facts.reason}" in UNSENT
     return Charge.NONE if unsent else Charge.UNMETERED

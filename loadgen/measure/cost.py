@@ -1,6 +1,6 @@
 """What a run is charged: the sums that its answers tell, and their price.
 
-Theory of operation. The agents charge each invocation by itself (``pricing.charge``) and add up billed durations by
+Theory of operation. The agents charge each invocation by itself (``bill.charge``) and add up billed durations by
 memory size, in whole ns, so that neither rounding nor histograms come between the answers and the bill, and no bill of
 one invocation stands for another; multiplication by prices is done once, in decimals, at the end.
 """

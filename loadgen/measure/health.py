@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from loadgen.measure.merge import NS_PER_US, OK, PhasePlan, PhaseTotal, least, most
+from loadgen.invocation.outcome import LOCAL_LIMIT, OK
+from loadgen.measure.merge import NS_PER_US, PhasePlan, PhaseTotal, least, most
 from loadgen.measure.percentile import supported
 from loadgen.measure.summary import Reason
 from loadgen.text.units import NS_PER_S
@@ -35,8 +36,6 @@ STOLEN_SHARE = 0.01
 """Rule cpu_stolen: from here on the p99 of what is measured can feel it."""
 FLOOR_FACTOR = 10
 """Rule overhead_floor: how far above it a p99 has to be."""
-LOCAL_LIMIT = "connection/local_limit"
-"""The outcome and reason of an invocation that found no file, port or memory on this machine for its connection."""
 
 
 def generator_faults(plan: PhasePlan, total: PhaseTotal, overhead_floor_ns: int | None) -> Iterator[Reason]:

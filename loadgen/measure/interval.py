@@ -194,7 +194,7 @@ class Frame(Struct, tag="frame"):
     more. ``paused_ns`` is for how long it held back what was to be started, because its lease was not renewed.
 
     ``billed_ns`` is what the ``metered`` invocations were billed, by memory size (MB). The ``unmetered`` ones may have
-    run and told no bill to go by, the ``refused`` ones were answered before any code ran (``pricing.charge``); all are
+    run and told no bill to go by, the ``refused`` ones were answered before any code ran (``bill.charge``); all are
     0 of a target that is no function. ``billing_units`` counts invocations by the unit (ns) that their duration was
     rounded up to, ``misbilled`` those without one, of which ``underbilled`` were billed for less than they ran.
     ``dearest`` is the dearest bill known to the agent (``measure.purse``), 0 where nothing limits what may be spent.

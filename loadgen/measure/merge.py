@@ -20,7 +20,7 @@ from typing import TypeVar
 from msgspec import Struct
 
 from loadgen.invocation.metric import Metric
-from loadgen.invocation.outcome import CENSORED, Outcome
+from loadgen.invocation.outcome import CENSORED, FAILED, OK
 from loadgen.measure.dependence import Batches, widening
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Connections, Failure, Frame, Health, Host, Key, Misbilled, Slow, worse
@@ -33,10 +33,6 @@ ALWAYS = ("latency", "latency_all", "service_time", "lag", "waited", "late", "co
 """Metrics every phase has, if need be with a count of 0. The others exist where an answer told them."""
 NS_PER_US = 1_000
 BYTES_PER_KIB = 1_024
-
-OK = Outcome.OK.value
-FAILED = frozenset(outcome.value for outcome in Outcome) - {OK}
-CENSORED_NAMES = frozenset(outcome.value for outcome in CENSORED)
 
 _Number = TypeVar("_Number", int, float)
 
@@ -190,9 +186,7 @@ class PhaseTotal:
 
     def all_planned(self, ps: Iterable[float], inflation: float) -> MetricSummary:
         """The Summary of ``latency_all`` with the percentiles ``ps``, in which what is not ok ranks above what is."""
-        ok, failed, censored = (
-            self.merged("latency", outcomes=outcomes) for outcomes in ((OK,), FAILED, CENSORED_NAMES)
-        )
+        ok, failed, censored = (self.merged("latency", outcomes=outcomes) for outcomes in ((OK,), FAILED, CENSORED))
         return metric_summary("latency_all", ok, ps, failed=failed, censored=censored, inflation=inflation)
 
     def inflation(self, load_ns: int) -> float | None:

@@ -18,7 +18,7 @@ is recorded as 0, and counted when it exceeds the resolution of 1 µs. A time of
 hour and counted; of the platform's figures those that cannot be are in no histogram, and counted by name.
 
 What is billed is summed exactly, by memory size, whatever the outcome: histograms are for distributions, not for money.
-Of a function, every started invocation is counted once by what is known of its bill; see ``pricing.charge``.
+Of a function, every started invocation is counted once by what is known of its bill; see ``bill.charge``.
 """
 
 from __future__ import annotations

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from loadgen.invocation.outcome import OK
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Key, Sample
-from loadgen.measure.merge import BYTES_PER_KIB, NS_PER_US, OK, PhaseTotal
+from loadgen.measure.merge import BYTES_PER_KIB, NS_PER_US, PhaseTotal
 
 _KIB = "memory_used"
 _METRICS = ("latency", "service_time", "lag", "connect", "duration", "billed_duration", "overhead", _KIB)

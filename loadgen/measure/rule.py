@@ -21,12 +21,15 @@ from typing import TypeVar
 from msgspec import Struct
 
 from loadgen.invocation.metric import Metric
+from loadgen.invocation.outcome import Outcome
 from loadgen.text import units
 from loadgen.text.units import Money, Rate
 
 T = TypeVar("T")
 
-SHARES = ("errors", "throttled", "timeouts", "dropped")
+COUNTED = {"throttled": Outcome.THROTTLED, "timeouts": Outcome.TIMEOUT, "dropped": Outcome.DROPPED}
+"""What rules about one outcome call it; ``errors`` are all that are not ok."""
+SHARES = ("errors", *COUNTED)
 TIMES = tuple(metric.value for metric in Metric if metric is not Metric.MEMORY_USED)
 
 _FORM = re.compile(

@@ -19,19 +19,19 @@ Sources: the README of wrk2 (latency from the intended start) and of Lancet (sel
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 
 from loadgen.invocation.facts import LARGEST_MB
 from loadgen.invocation.metric import Metric
-from loadgen.invocation.outcome import Outcome
+from loadgen.invocation.outcome import LOCAL_LIMIT, OK, Outcome, missed_starts
 from loadgen.measure.dependence import EFFECTIVE_SHARE, widening
 from loadgen.measure.experiment import ColdStartsResult, Experiment, LoadResult
 from loadgen.measure.findings import LEAST_CALIBRATION, LEAST_COLD, UNKNOWN_SHARE, findings, unknown_starts
-from loadgen.measure.health import LOCAL_LIMIT, generator_faults, local_limits, words
+from loadgen.measure.health import generator_faults, local_limits, words
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.merge import NS_PER_US, OK, PhasePlan, PhaseTotal, combined, missing_frames
+from loadgen.measure.merge import NS_PER_US, PhasePlan, PhaseTotal, combined, missing_frames
 from loadgen.measure.percentile import LISTED, bounded, needed, supported
 from loadgen.measure.rule import MetricRule, Rule
 from loadgen.measure.summary import Reason, Verdict
@@ -58,8 +58,6 @@ CONNECT_SHARE = 0.02
 """Rule connects_in_latency: the share of the ok invocations that may have had to open their connection."""
 LOCKED_BELOW = 0.001
 """Rule phase_locked: so improbable is it that functions which are not locked to the minute look as if they were."""
-GENERATOR_FAULTS = ("dropped/phase_end_late", "dropped/max_lag_late", "dropped/paused")
-"""The reasons of a start that fell due and would have had a free worker, had the generator been on time, or awake."""
 
 OF_THE_TARGET = frozenset(
     {
@@ -287,11 +285,6 @@ def _feeder_exhausted(plan: PhasePlan, total: PhaseTotal) -> Iterator[Reason]:
         )
 
 
-def missed_starts(reasons: Mapping[str, int]) -> int:
-    """Starts that were not made for reasons of the generator; the other dropped ones lacked a free worker."""
-    return sum(reasons.get(reason, 0) for reason in GENERATOR_FAULTS)
-
-
 def _late_starts(total: PhaseTotal) -> Iterator[Reason]:
     late = total.merged("late")
     if not late.counts:
@@ -359,7 +352,7 @@ def _clipped(total: PhaseTotal) -> Iterator[Reason]:
 
 def _outcomes(total: PhaseTotal) -> Iterator[Reason]:
     failed = total.outcomes - Counter(connection=total.reasons[LOCAL_LIMIT])  # those are ours
-    del failed[OK], failed["dropped"]
+    del failed[OK], failed[Outcome.DROPPED.value]
     count, throttled = failed.total(), failed[Outcome.THROTTLED.value]
     many = bool(total.planned) and count / total.planned > FAILED_SHARE
     if many:

@@ -12,11 +12,10 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from loadgen.invocation.outcome import Outcome
+from loadgen.invocation.outcome import OK, missed_starts
 from loadgen.measure.ranking import percentile_fails
 from loadgen.measure.summary import PhaseSummary, Reason, Summary, ThresholdResult
 from loadgen.measure.threshold import BOUNDS, VALUE
-from loadgen.measure.verdict import missed_starts
 from loadgen.report import units
 from loadgen.report.figures import DASH, FAILED, TOO_FEW, Shown, View, Withheld, phases, shown, totals
 from loadgen.text import foreign
@@ -83,7 +82,7 @@ def written(table: Table, write: Callable[[str], str]) -> Table:
 def preflight(summary: Summary) -> str:
     """What was not ok before the load, in one line; empty where nothing was."""
     first = summary.preflight
-    if first is None or first.outcome == Outcome.OK.value:
+    if first is None or first.outcome == OK:
         return ""
     parts = (first.outcome, None if first.status is None else f"status {first.status}", first.reason)
     seen = ", ".join(part for part in parts if part)
@@ -246,7 +245,7 @@ def outcomes(phase: PhaseSummary) -> Table:
     rows = []
     for name, n in sorted(phase.outcomes.items(), key=lambda item: (-item[1], item[0])):
         if n:
-            tone = "good" if name == Outcome.OK.value else "bad"
+            tone = "good" if name == OK else "bad"
             rows.append((Cell(name, tone=tone), Cell(units.count(n)), Cell(units.share(n, phase.planned))))
     why = ", ".join(
         f"{slug} {units.count(n)}"
@@ -489,7 +488,7 @@ def _reported(phase: PhaseSummary, name: str) -> bool:
 
 
 def _ok(phase: PhaseSummary) -> int:
-    return phase.outcomes.get(Outcome.OK.value, 0)
+    return phase.outcomes.get(OK, 0)
 
 
 def _successful_only(view: View, columns: Iterable[float]) -> tuple[str, ...]:

@@ -19,12 +19,13 @@ from loadgen.engine.clock import monotonic_ns
 from loadgen.engine.environment import environment
 from loadgen.engine.messages import Plan
 from loadgen.fleet.local import FleetError, LocalFleet
+from loadgen.invocation.outcome import OK
 from loadgen.load.budget import Budget
 from loadgen.load.pacing import expected
 from loadgen.load.phase import Arrivals, ConstantRate, Phase, Workers
 from loadgen.measure import floor
 from loadgen.measure.floor import Floor, quantiles
-from loadgen.measure.merge import OK, PhasePlan, PhaseTotal
+from loadgen.measure.merge import PhasePlan, PhaseTotal
 from loadgen.measure.summary import Environment
 from loadgen.measure.verdict import judge
 from loadgen.scenario.model import Scenario

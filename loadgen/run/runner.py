@@ -42,7 +42,7 @@ from loadgen.engine.workers import COST, INVOCATIONS
 from loadgen.experiments.decision import Ask, Decision, Enough, Seen
 from loadgen.fleet.local import FleetError, LocalFleet
 from loadgen.history.rundir import RunDirectory, RunDirectoryError
-from loadgen.invocation.outcome import LASTING, Outcome
+from loadgen.invocation.outcome import OK, Again, Outcome
 from loadgen.load.pacing import expected, offsets, peak_rate, random_stream
 from loadgen.load.phase import Arrivals, Bursts, Phase, Trace, Workers
 from loadgen.measure import hlog
@@ -307,7 +307,7 @@ class Runner:
             facts.outcome.value, facts.reason, facts.status or None, answer.latency_ns, facts.request_id, advice
         )
         self._observer.preflight(result)
-        if (facts.outcome in LASTING or facts.status in REDIRECTING) and not self._force and advice is not None:
+        if (facts.outcome.traits.lasting or facts.status in REDIRECTING) and not self._force and advice is not None:
             raise RunFailedError(f"pre-flight: {advice} {_no_load(facts.outcome)}")
         if advice is not None:
             self._note(f"warning: pre-flight: {advice} The run goes on.")
@@ -539,7 +539,7 @@ class Runner:
                 load_ns = min(phase.duration_ns, max(1, monotonic_ns() - begin_ns))
             self._plans[-1] = msgspec.structs.replace(self._plans[-1], duration_ns=load_ns)
         self._numbers = _to_come(self._numbers, total, agents, allowance if phase.closed else None, fleet.left)
-        served = total.merged("service_time", outcomes=("ok",))
+        served = total.merged("service_time", outcomes=(OK,))
         if served.mean_us is not None:
             self._service_ns = round(served.mean_us * 1000)
 
@@ -748,7 +748,7 @@ async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
 
 def _no_load(outcome: Outcome) -> str:
     """Why no load follows such a pre-flight, which was one call, and on an instance that was not there yet."""
-    if outcome in (Outcome.TIMEOUT, Outcome.FUNCTION_ERROR):
+    if outcome.traits.again is Again.MIXED:
         return "No load was sent, as it would hardly fare better; if one call in some does this, --force sends it."
     return "No load was sent, as it would fare no better; --force sends it."
 

@@ -16,15 +16,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
 
-from loadgen.invocation.outcome import Outcome
+from loadgen.invocation.outcome import Fault, Outcome, names
 from loadgen.measure.interval import Sample
 
 QUOTA, COLD, EXECUTION, QUEUEING, GENERATOR = "quota", "cold starts", "execution", "queueing", "generator"
 
-_OWN_FAULTS = frozenset(
-    outcome.value
-    for outcome in (Outcome.FUNCTION_ERROR, Outcome.FUNCTION_TIMEOUT, Outcome.OUT_OF_MEMORY, Outcome.INIT_ERROR)
-)
+_OWN_FAULTS = names(lambda traits: traits.fault is Fault.FUNCTION)
 
 _CUT = 504
 

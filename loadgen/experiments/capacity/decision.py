@@ -34,7 +34,7 @@ from loadgen.experiments.capacity.attribution import (
 )
 from loadgen.experiments.capacity.crossing import Ceiling, Crossing, Evidence
 from loadgen.experiments.decision import Ask, Decision, Seen
-from loadgen.invocation.outcome import Outcome
+from loadgen.invocation.outcome import OK, Outcome, names
 from loadgen.load.phase import Arrivals, Phase, StepRates, Workers
 from loadgen.measure.experiment import CapacityProbe, CapacityResult
 from loadgen.measure.histogram import rank
@@ -86,8 +86,7 @@ FAR_BELOW = 0.7
 """What part of the last rate the next one is below, where what the last one left behind would spoil it."""
 RECOVERY_S, RECOVERED = 120, 5
 """After a rate that was far too high: so many usual calls in a row show that it is over, looked for so long."""
-_HELD_UP = frozenset(outcome.value for outcome in (Outcome.THROTTLED, Outcome.TIMEOUT, Outcome.GATEWAY))
-_OK = Outcome.OK.value
+_HELD_UP = names(lambda traits: traits.overload)
 _TINY = 0.01
 
 
@@ -224,7 +223,7 @@ class _Search:
         )
         seen = yield Ask((lane,), samples=1.0, enough=lambda samples: len(samples) >= LANE_CALLS)
         self._check(seen)
-        ok = [sample for sample in seen.samples if sample.outcome == _OK]
+        ok = [sample for sample in seen.samples if sample.outcome == OK]
         if not ok:
             outcomes = sorted({sample.outcome for sample in seen.samples})
             return f"No invocation succeeded, even without load ({', '.join(outcomes) or 'there was none'})."
@@ -235,7 +234,7 @@ class _Search:
         self._usual_ns = 4 * sorted(sample.service_ns for sample in warm)[int(0.9 * len(warm))]
         self._overhead_ns = sorted(overhead_ns(sample) or 0 for sample in warm)[len(warm) // 2]
         # those that failed break rules, too
-        judged = [sample for sample in seen.samples[LANE_WORKERS:] if sample.outcome != _OK or not self._cold(sample)]
+        judged = [sample for sample in seen.samples[LANE_WORKERS:] if sample.outcome != OK or not self._cold(sample)]
         judged = judged or warm
         alone = {criterion: sum(map(criterion.broken, judged)) / len(judged) for criterion in self._plan.criteria}
         if self._plan.limit is not None and self._busy_ns and all(share < 0.5 for share in alone.values()):
@@ -531,7 +530,7 @@ class _Search:
             invocations=n,
             broken=list(k),
             throttled=sum(sample.outcome == Outcome.THROTTLED.value for sample in measured),
-            failed=sum(sample.outcome != _OK for sample in measured),
+            failed=sum(sample.outcome != OK for sample in measured),
             colds=sum(colds[begin:]),
             inflation=max(inflation, default=1.0),
             measured_ns=length_ns,
@@ -541,7 +540,7 @@ class _Search:
             p95_ns=p95,
             p99_ns=p99,
         )
-        ok_per_s = sum(sample.outcome == _OK for sample in measured) / n * rate if n else 0.0
+        ok_per_s = sum(sample.outcome == OK for sample in measured) / n * rate if n else 0.0
         served_per_s = min(ok_per_s, whole.ended_per_s(start) / share)
         if verdict == FAIL and settled is None:  # a backlog grows: what ends is what can be served
             ok_per_s = served_per_s
@@ -898,5 +897,5 @@ def _percentile(samples: Sequence[Sample], p: float) -> int | None:
     """A percentile of latency over all samples; None where one that failed or too few of them are in the way."""
     if not samples or len(samples) < (needed(p) or 0):
         return None
-    ok = sorted(sample.ended_ns - sample.intended_ns for sample in samples if sample.outcome == _OK)
+    ok = sorted(sample.ended_ns - sample.intended_ns for sample in samples if sample.outcome == OK)
     return None if percentile_fails(p, len(ok), len(samples)) else ok[rank(p, len(samples)) - 1]

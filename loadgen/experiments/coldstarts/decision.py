@@ -27,7 +27,7 @@ from loadgen.experiments.coldstarts.block import ColdStarts, Induce
 from loadgen.experiments.coldstarts.keepalive import estimate, next_gap
 from loadgen.experiments.coldstarts.shadow import Call, replay
 from loadgen.experiments.decision import Ask, Decision, Seen
-from loadgen.invocation.outcome import Outcome
+from loadgen.invocation.outcome import OK, Outcome
 from loadgen.invocation.start import AMBIGUOUS, APART, COLD, MIXTURE, NONE, PROBE, UNKNOWN, WARM, Cuts
 from loadgen.load.phase import Arrivals, Bursts, Phase, Shape, Workers
 from loadgen.measure.experiment import (
@@ -171,7 +171,7 @@ class _Found:
         if self.samples and self.fitted is None:
             self.fit()
         self._relabel()
-        labelled = [(sample, *self.label(sample)) for sample in self.samples if sample.outcome == Outcome.OK.value]
+        labelled = [(sample, *self.label(sample)) for sample in self.samples if sample.outcome == OK]
         cold, warm = (
             [sample for sample, start, _ in labelled if start == kind and _means(sample) not in _APART]
             for kind in (COLD, WARM)
@@ -219,12 +219,12 @@ class _Found:
 
     def _means(self, name: str) -> Means:
         samples = self.of(name)
-        starts = [self.label(sample)[0] for sample in samples if sample.outcome == Outcome.OK.value]
+        starts = [self.label(sample)[0] for sample in samples if sample.outcome == OK]
         count = Counter(starts)
         trust = (1.0, 1.0) if self.mixture is None else (self.mixture.sensitivity, self.mixture.specificity)
         if all(sample.start_source not in (NONE, MIXTURE) for sample in samples):
             trust = (1.0, 1.0)
-        cold = [sample for sample in samples if self.label(sample)[0] == COLD and sample.outcome == Outcome.OK.value]
+        cold = [sample for sample in samples if self.label(sample)[0] == COLD and sample.outcome == OK]
         return Means(
             name=name,
             rounds=self.rounds[name],
@@ -318,7 +318,7 @@ class _Found:
         if self.rounds and set(self.rounds) <= _APART.keys():
             others = " and ".join(_APART[means] for means in self.rounds)
             yield f"Cold starts {others} are not compared with warm ones, as handlers may run at another speed."
-        if self.samples and all(sample.outcome != Outcome.OK.value for sample in self.samples):
+        if self.samples and all(sample.outcome != OK for sample in self.samples):
             yield "No invocation succeeded; see the failure examples."
 
     def _why_warm(self, means: str) -> str:
@@ -348,7 +348,7 @@ def _lanes(found: _Found) -> Decision[bool]:
         phase = _phase(f"{_WARM_LANE}-{number}", Workers(1, 1), length_ns, found.grace_ns, 1)
         if not found.add((yield Ask((phase,), samples=1.0))):
             return False
-        ok = [sample for sample in found.of(_WARM_LANE) if sample.outcome == Outcome.OK.value]
+        ok = [sample for sample in found.of(_WARM_LANE) if sample.outcome == OK]
         if not ok:
             found.notes.append("The warm lane had no invocation that succeeded.")
             return False
@@ -473,7 +473,7 @@ def _means(sample: Sample) -> str:
 
 def _residual_ns(sample: Sample) -> int | None:
     """Overhead without connecting; None where it is not known, or the call did not succeed."""
-    if sample.outcome != Outcome.OK.value or sample.duration_ns is None:
+    if sample.outcome != OK or sample.duration_ns is None:
         return None
     return max(0, sample.service_ns - sample.duration_ns - (sample.connect_ns or 0))
 
