@@ -63,9 +63,10 @@ from loadgen.engine.wire import wire_to
 from loadgen.engine.workers import ClosedRun, OpenRun, Terms, WorkerPool
 from loadgen.invocation.bill import BILLING_UNITS_NS
 from loadgen.invocation.start import Cuts
+from loadgen.invocation.tally import Connections
 from loadgen.load.pacing import offsets, random_stream, worker_spans
 from loadgen.load.phase import Bursts, Phase
-from loadgen.measure.interval import VERSION, Connections, Frame, Health, encode
+from loadgen.measure.interval import VERSION, Frame, Health, encode
 from loadgen.measure.purse import Purse, tariff_of
 from loadgen.measure.recorder import Recorder, Taken
 from loadgen.targets.functiongraph.protocol.request import request_template

@@ -95,6 +95,22 @@ def _steps(duration_ns: int, unit: int) -> int:
     return max(1, -(-duration_ns // unit))
 
 
+class Misbilled(Struct, frozen=True):
+    """An invocation that was billed for other than its duration rounded up to any known unit."""
+
+    duration_ns: int
+    billed_duration_ns: int
+    request_id: str | None
+
+
+def worse(known: Misbilled | None, other: Misbilled | None) -> Misbilled | None:
+    """The one whose bill is further from its duration, the first of equals."""
+    if known is None or other is None:
+        return known or other
+    off, known_off = (abs(each.billed_duration_ns - each.duration_ns) for each in (other, known))
+    return other if off > known_off else known
+
+
 class PriceBook(Struct, frozen=True):
     """What the platform charges, as listed on the date ``dated``; ``name`` is what the scenario calls it.
 

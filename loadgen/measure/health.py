@@ -17,10 +17,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from loadgen.invocation.outcome import LOCAL_LIMIT, OK
-from loadgen.measure.merge import NS_PER_US, PhasePlan, PhaseTotal, least, most
+from loadgen.measure.merge import PhasePlan, PhaseTotal, least, most
 from loadgen.measure.percentile import supported
 from loadgen.measure.summary import Reason
-from loadgen.text.units import NS_PER_S
+from loadgen.text.units import NS_PER_S, NS_PER_US
 
 STALL_NS = 100_000_000
 """A loop that stood still for longer makes the run invalid."""

@@ -17,6 +17,10 @@ from typing import NamedTuple, TypeVar
 import msgspec
 from msgspec import Struct
 
+from loadgen.invocation.bill import Misbilled
+from loadgen.invocation.sample import Failure, Sample, Slow
+from loadgen.invocation.tally import Connections
+
 VERSION = 1
 
 
@@ -30,96 +34,6 @@ class Key(NamedTuple):
     def within(self, phase: str) -> str:
         """Its name in the frames of a phase."""
         return f"{phase}/{self.start}/{self.outcome}/{self.metric}"
-
-
-class Sample(Struct, frozen=True, gc=False, omit_defaults=False):
-    """One invocation, kept when the scenario asks for samples; a line of samples.ndjson.
-
-    Instants are ns since the run began. ``start`` and ``start_source`` are of ``loadgen.invocation.start``,
-    ``instance`` is what the function calls its instance, null where it does not tell.
-    """
-
-    intended_ns: int
-    started_ns: int | None
-    ended_ns: int
-    phase: str
-    agent: int
-    index: int
-    outcome: str
-    reason: str
-    status: int | None
-    error_code: str | None
-    duration_ns: int | None
-    billed_duration_ns: int | None
-    memory_size_mb: int | None
-    memory_used_bytes: int | None
-    connect_ns: int | None
-    start: str
-    start_source: str
-    start_posterior: float | None
-    request_id: str | None
-    instance: str | None = None
-
-    @property
-    def service_ns(self) -> int:
-        """The service time; of a call that never started, how long it waited to."""
-        return self.ended_ns - (self.intended_ns if self.started_ns is None else self.started_ns)
-
-
-class Failure(Struct, frozen=True):
-    """An example of a failing outcome.
-
-    ``body`` holds at most the first 512 bytes of the answer, decoded leniently; of a connection that could not be made
-    what OpenSSL says, if anything.
-    """
-
-    outcome: str
-    reason: str
-    status: int | None
-    error_code: str | None
-    request_id: str | None
-    body: str
-
-
-class Slow(Struct, frozen=True):
-    """One of the slowest answered invocations of a phase."""
-
-    latency_ns: int
-    service_time_ns: int
-    outcome: str
-    request_id: str | None
-
-
-class Misbilled(Struct, frozen=True):
-    """An invocation that was billed for other than its duration rounded up to any known unit."""
-
-    duration_ns: int
-    billed_duration_ns: int
-    request_id: str | None
-
-
-def worse(known: Misbilled | None, other: Misbilled | None) -> Misbilled | None:
-    """The one whose bill is further from its duration, the first of equals."""
-    if known is None or other is None:
-        return known or other
-    off, known_off = (abs(each.billed_duration_ns - each.duration_ns) for each in (other, known))
-    return other if off > known_off else known
-
-
-class Connections(Struct):
-    """Connection events of an interval. ``reused`` counts invocations on a connection that had answered before."""
-
-    opened: int = 0
-    reused: int = 0
-    closed_idle: int = 0
-    failed: int = 0
-
-    def add(self, other: Connections) -> None:
-        """Add the counts of another interval."""
-        self.opened += other.opened
-        self.reused += other.reused
-        self.closed_idle += other.closed_idle
-        self.failed += other.failed
 
 
 class Host(Struct):

@@ -19,20 +19,18 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from loadgen.invocation.metric import Metric
+from loadgen.invocation.bill import Misbilled, worse
+from loadgen.invocation.metric import ALWAYS, Metric
 from loadgen.invocation.outcome import CENSORED, FAILED, OK
+from loadgen.invocation.sample import Failure, Slow
+from loadgen.invocation.tally import Connections
 from loadgen.measure.dependence import Batches, widening
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.interval import Connections, Failure, Frame, Health, Host, Key, Misbilled, Slow, worse
+from loadgen.measure.interval import Frame, Health, Host, Key
 from loadgen.measure.percentile import LISTED, percentiles
-from loadgen.measure.recorder import EXAMPLES, RESIDUAL, SLOWEST
+from loadgen.measure.recorder import EXAMPLES, SLOWEST
 from loadgen.measure.summary import AgentHealth, Billing, Examples, Generator, MetricSummary, PhaseSummary
 from loadgen.text.units import NS_PER_S
-
-ALWAYS = ("latency", "latency_all", "service_time", "lag", "waited", "late", "connect")
-"""Metrics every phase has, if need be with a count of 0. The others exist where an answer told them."""
-NS_PER_US = 1_000
-BYTES_PER_KIB = 1_024
 
 _Number = TypeVar("_Number", int, float)
 
@@ -175,7 +173,7 @@ class PhaseTotal:
             {
                 key.metric
                 for key in self.histograms
-                if key.outcome == outcome and start in (None, key.start) and key.metric != RESIDUAL
+                if key.outcome == outcome and start in (None, key.start) and Metric(key.metric).kind.listed
             }
         )
         return {metric: self.merged(metric, outcomes=(outcome,), start=start) for metric in metrics}
@@ -448,20 +446,19 @@ def metric_summary(
     ``min`` and ``max`` are the outer edges of the slots of the first and the last in order, ``mean`` is rounded to
     whole ns or bytes, over all as recorded.
     """
-    memory = metric == Metric.MEMORY_USED.value
-    unit = BYTES_PER_KIB if memory else NS_PER_US
+    unit = Metric(metric).kind.unit
     histogram = Histogram(dict(ok.counts))
     if failed is not None:
         histogram.add(failed)
     least, most, mean = (ok if ok.counts else histogram).min_us, histogram.ceiling_us, histogram.mean_us
     return MetricSummary(
-        unit="bytes" if memory else "ns",
+        unit=unit.name,
         count=histogram.count,
-        min=None if least is None else least * unit,
-        max=None if most is None else most * unit,
-        mean=None if mean is None else round(mean * unit),
-        percentiles=percentiles(ok, ps, unit, failed=failed, censored=censored, inflation=inflation),
+        min=None if least is None else least * unit.size,
+        max=None if most is None else most * unit.size,
+        mean=None if mean is None else round(mean * unit.size),
+        percentiles=percentiles(ok, ps, unit.size, failed=failed, censored=censored, inflation=inflation),
         histogram=histogram.encode(),
-        histogram_unit="KiB" if memory else "us",
+        histogram_unit=unit.counted,
         failed=0 if failed is None else failed.count,
     )

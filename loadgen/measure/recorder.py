@@ -26,12 +26,14 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator
 
-from loadgen.invocation.bill import BILLING_UNITS_NS, LONGEST_NS, Charge, billing_unit, charge
+from loadgen.invocation.bill import BILLING_UNITS_NS, LONGEST_NS, Charge, Misbilled, billing_unit, charge, worse
 from loadgen.invocation.facts import LARGEST_MB, Facts
+from loadgen.invocation.metric import LISTED, RECORDED
 from loadgen.invocation.outcome import Outcome
+from loadgen.invocation.sample import Failure, Sample, Slow
 from loadgen.invocation.start import MIXTURE, NONE, UNKNOWN, Cuts
 from loadgen.measure.counts import Counts
-from loadgen.measure.interval import Failure, Key, Misbilled, Sample, Slow, worse
+from loadgen.measure.interval import Key
 
 EXAMPLES = 3
 """Examples kept of each failing outcome."""
@@ -41,28 +43,14 @@ EXCERPT = 512
 """Bytes of a failing answer's body that are kept."""
 
 _OK = Outcome.OK
-
-
-METRICS = (
-    "latency",
-    "service_time",
-    "lag",
-    "waited",
-    "late",
-    "connect",
-    "duration",
-    "billed_duration",
-    "overhead",
-    "memory_used",
-)
-RESIDUAL = "residual"
-"""Overhead without connecting, what ``Cuts`` are about: recorded on demand, for a fit to it, and in no Summary."""
+_COUNTED = tuple(metric for metric in RECORDED if metric in LISTED)
+"""What is not a part of another metric, so that a value is clipped once."""
 
 
 class Series:
     """The counts of one outcome in one interval; ``started`` of its ``n`` invocations had been started."""
 
-    __slots__ = ("n", "reasons", "residual", "started", *METRICS)
+    __slots__ = ("n", "reasons", "started", *RECORDED)
 
     def __init__(self) -> None:
         self.n = 0
@@ -82,7 +70,9 @@ class Series:
 
     def packed(self, metric: str, *, closed: bool) -> bytes:
         """The counts of a metric as they travel, what was left out of them filled in."""
-        counts: Counts = getattr(self, "service_time" if closed and metric == "latency" else metric)
+        counts: Counts | None = getattr(self, "service_time" if closed and metric == "latency" else metric)
+        if counts is None:
+            return b""
         if metric in ("lag", "waited"):
             return counts.pack(zeros=self.n - counts.total)
         if metric in ("late", "connect"):
@@ -92,7 +82,7 @@ class Series:
     @property
     def clipped(self) -> int:
         """Values above the largest one that counts hold."""
-        return sum(getattr(self, metric).clipped for metric in METRICS)
+        return sum(getattr(self, metric).clipped for metric in _COUNTED)
 
 
 class Taken:
@@ -165,11 +155,9 @@ class Taken:
     def packed(self) -> Iterator[tuple[str, bytes]]:
         """The histograms as they travel, by ``phase/start/outcome/metric``; a few µs of work for each."""
         for start, outcome, series in self._all():
-            for metric in METRICS:
+            for metric in RECORDED:
                 if packed := series.packed(metric, closed=self._closed):
                     yield Key(start, outcome, metric).within(self._phase), packed
-        if self.ok.residual is not None and (packed := self.ok.residual.pack()):
-            yield Key(UNKNOWN, _OK.value, RESIDUAL).within(self._phase), packed
 
 
 class Recorder:
@@ -445,7 +433,6 @@ class Recorder:
                 connect_ns=connect_ns,
                 start=start,
                 start_source=NONE if start == UNKNOWN else facts.start_source or MIXTURE,
-                start_posterior=None,
                 request_id=facts.request_id,
                 instance=facts.instance,
             )

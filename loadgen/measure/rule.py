@@ -30,7 +30,7 @@ T = TypeVar("T")
 COUNTED = {"throttled": Outcome.THROTTLED, "timeouts": Outcome.TIMEOUT, "dropped": Outcome.DROPPED}
 """What rules about one outcome call it; ``errors`` are all that are not ok."""
 SHARES = ("errors", *COUNTED)
-TIMES = tuple(metric.value for metric in Metric if metric is not Metric.MEMORY_USED)
+TIMES = tuple(metric.value for metric in Metric if metric.kind.ruled)
 
 _FORM = re.compile(
     r"(?:(?P<phase>[A-Za-z0-9][A-Za-z0-9_-]*):)?(?P<subject>[a-z0-9_.]+)\s*(?P<sign>[<>]=?|==?)\s*(?P<limit>.*\S)"

@@ -25,12 +25,12 @@ from loadgen.invocation.metric import Metric
 from loadgen.invocation.outcome import LOCAL_LIMIT, OK, missed_starts
 from loadgen.measure.health import words
 from loadgen.measure.histogram import Histogram, ceiling, lowest, rank, slot
-from loadgen.measure.merge import NS_PER_US
 from loadgen.measure.percentile import needed
 from loadgen.measure.ranking import is_ok
 from loadgen.measure.rule import COUNTED, CostRule, MetricRule, RateRule, Rule, ShareRule
 from loadgen.measure.summary import MetricSummary, Percentile, PhaseSummary, Reason, ThresholdResult, Verdict
 from loadgen.measure.verdict import TAIL, withheld
+from loadgen.text.units import NS_PER_US
 
 VALUE, BOUNDS = "value", "bounds"
 """What decided a rule: the figure, or that every value which it may have agrees."""

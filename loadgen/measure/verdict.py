@@ -24,18 +24,19 @@ from collections.abc import Collection, Iterator, Sequence
 import msgspec
 
 from loadgen.invocation.facts import LARGEST_MB
-from loadgen.invocation.metric import Metric
+from loadgen.invocation.metric import Clock, Metric
 from loadgen.invocation.outcome import LOCAL_LIMIT, OK, Outcome, missed_starts
 from loadgen.measure.dependence import EFFECTIVE_SHARE, widening
 from loadgen.measure.experiment import ColdStartsResult, Experiment, LoadResult
 from loadgen.measure.findings import LEAST_CALIBRATION, LEAST_COLD, UNKNOWN_SHARE, findings, unknown_starts
 from loadgen.measure.health import generator_faults, local_limits, words
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.merge import NS_PER_US, PhasePlan, PhaseTotal, combined, missing_frames
+from loadgen.measure.merge import PhasePlan, PhaseTotal, combined, missing_frames
 from loadgen.measure.percentile import LISTED, bounded, needed, supported
 from loadgen.measure.rule import MetricRule, Rule
 from loadgen.measure.summary import Reason, Verdict
 from loadgen.targets.functiongraph.protocol.response import REDIRECT
+from loadgen.text.units import NS_PER_US
 
 ISSUED_SHARE = 0.999
 """Rule rate_missed: the share of the planned starts the generator has to make."""
@@ -86,7 +87,9 @@ _HANGING_ON = {
     "memory_used": ("memory_used",),
 }
 """The metrics that lack an answer which tells a figure that cannot be. Costs are lower bounds by themselves."""
-_ON_OUR_CLOCK = frozenset({"latency", "latency_all", "service_time", "overhead", "connect"})
+_LATE_WITH_STARTS = frozenset(
+    metric.value for metric in Metric if metric.kind.clock is not Clock.PLATFORM and not metric.kind.of_start
+)
 
 
 def judge(
@@ -158,7 +161,7 @@ def withheld(
             continue
         if reason.withholds == "all" or reason.withholds in {metric, start} - {None}:
             return reason
-        if reason.withholds == "tails" and metric in _ON_OUR_CLOCK and p is not None and p >= TAIL:
+        if reason.withholds == "tails" and metric in _LATE_WITH_STARTS and p is not None and p >= TAIL:
             return reason
     return None
 

@@ -43,6 +43,7 @@ from loadgen.experiments.decision import Ask, Decision, Enough, Seen
 from loadgen.fleet.local import FleetError, LocalFleet
 from loadgen.history.rundir import RunDirectory, RunDirectoryError
 from loadgen.invocation.outcome import OK, Again, Outcome
+from loadgen.invocation.sample import Sample
 from loadgen.load.pacing import expected, offsets, peak_rate, random_stream
 from loadgen.load.phase import Arrivals, Bursts, Phase, Trace, Workers
 from loadgen.measure import hlog
@@ -50,7 +51,7 @@ from loadgen.measure.cost import Spent, billing, cost, spent, spent_on
 from loadgen.measure.experiment import Experiment
 from loadgen.measure.floor import Floor, differences
 from loadgen.measure.guard import Guard
-from loadgen.measure.interval import Frame, Sample
+from loadgen.measure.interval import Frame
 from loadgen.measure.merge import PhasePlan, PhaseTotal, generator, phase_summary, totals
 from loadgen.measure.purse import Tariff, tariff_of
 from loadgen.measure.summary import SCHEMA, Cost, Environment, Preflight, Run, Summary, Verdict, texts

@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from loadgen.invocation.outcome import OK, Instance, Outcome, names
-from loadgen.measure.interval import Sample
+from loadgen.invocation.sample import Sample
 
 COLD, WARM, UNSURE, REFUSED = "cold", "warm", "unsure", "refused"
 """How a call found its instance; ``refused`` is one that reached none."""

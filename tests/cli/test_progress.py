@@ -7,10 +7,11 @@ import sys
 import pytest
 
 from loadgen.cli.progress import Progress
+from loadgen.invocation.tally import Connections
 from loadgen.load.budget import Budget
 from loadgen.load.phase import Arrivals, ConstantRate, Phase
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.interval import VERSION, Connections, Frame, Health
+from loadgen.measure.interval import VERSION, Frame, Health
 from loadgen.measure.summary import Preflight
 from loadgen.scenario.model import Scenario
 from loadgen.targets.http import HttpTarget

@@ -9,9 +9,10 @@ import pytest
 from loadgen.engine.numbers import ENDLESS
 from loadgen.experiments.load.decision import load
 from loadgen.history.rundir import RunDirectory
+from loadgen.invocation.tally import Connections
 from loadgen.measure import hlog
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.interval import VERSION, Connections, Frame, Health
+from loadgen.measure.interval import VERSION, Frame, Health
 from loadgen.measure.merge import PhaseTotal
 from loadgen.measure.summary import Preflight
 from loadgen.run.agents import Agents

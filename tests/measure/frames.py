@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from loadgen.invocation.sample import Failure, Slow
+from loadgen.invocation.tally import Connections
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.interval import VERSION, Connections, Failure, Frame, Health, Slow
+from loadgen.measure.interval import VERSION, Frame, Health
 from loadgen.measure.merge import PhasePlan, PhaseTotal
 from loadgen.measure.summary import Reason, Verdict
 

@@ -13,8 +13,9 @@ from hypothesis.strategies import SearchStrategy
 
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
+from loadgen.invocation.tally import Connections
 from loadgen.measure.cost import Spent, billing, cost, spent, spent_on
-from loadgen.measure.interval import VERSION, Connections, Frame, Health, decode, encode
+from loadgen.measure.interval import VERSION, Frame, Health, decode, encode
 from loadgen.measure.merge import PhaseTotal, combined
 from loadgen.measure.recorder import Recorder
 from loadgen.scenario.load import load_price_book

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadgen.invocation.bill import Misbilled
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import UNSENT, Outcome
 from loadgen.measure.cost import Spent, billing, cost, plain, spent_on, unit_name
-from loadgen.measure.interval import Misbilled
 from loadgen.measure.summary import Cost
 from loadgen.scenario.load import load_price_book
 from tests.measure.frames import frame, total

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from loadgen.invocation.sample import Failure, Slow
+from loadgen.invocation.tally import Connections
 from loadgen.measure import interval
-from loadgen.measure.interval import Connections, Failure, Slow
 from tests.measure.frames import frame
 
 

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from loadgen.invocation.sample import Failure, Slow
+from loadgen.invocation.tally import Connections
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.interval import Connections, Failure, Slow
 from loadgen.measure.merge import PhaseTotal, combined, generator, missing_frames, phase_summary, totals
 from loadgen.measure.summary import MetricSummary, Percentile, PhaseSummary
 from tests.measure.frames import frame, histogram, plan, total

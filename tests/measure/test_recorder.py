@@ -3,11 +3,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadgen.invocation.bill import Misbilled
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
 from loadgen.invocation.start import Cuts
 from loadgen.measure.histogram import HIGHEST, Histogram
-from loadgen.measure.interval import Misbilled
 from loadgen.measure.recorder import EXAMPLES, SLOWEST, Recorder, Taken
 
 MS = 1_000_000

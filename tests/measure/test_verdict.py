@@ -7,10 +7,11 @@ from collections.abc import Iterable
 import msgspec
 import pytest
 
+from loadgen.invocation.bill import Misbilled
 from loadgen.invocation.metric import Metric
 from loadgen.measure.experiment import Labelling, LoadResult
 from loadgen.measure.histogram import HIGHEST
-from loadgen.measure.interval import Frame, Misbilled
+from loadgen.measure.interval import Frame
 from loadgen.measure.merge import phase_summary
 from loadgen.measure.rule import MetricRule, Rule
 from loadgen.measure.summary import Reason, Verdict

@@ -21,9 +21,9 @@ from loadgen.experiments.decision import Ask, Decision, Seen
 from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
 from loadgen.experiments.memory.decision import compare, phase
 from loadgen.invocation.metric import Metric
+from loadgen.invocation.sample import Sample
 from loadgen.load.phase import Bursts
 from loadgen.measure.experiment import MemoryResult
-from loadgen.measure.interval import Sample
 from loadgen.measure.rule import MetricRule
 from loadgen.measure.summary import Verdict
 from loadgen.stats.cost import Rates
@@ -192,7 +192,6 @@ class FunctionWorld:
             connect_ns=0,
             start="unknown",
             start_source="none",
-            start_posterior=None,
             request_id=None,
         )
 

@@ -23,11 +23,13 @@ from numpy.typing import NDArray
 from loadgen.experiments.coldstarts.block import ColdStarts, Induce
 from loadgen.experiments.coldstarts.decision import cold_starts
 from loadgen.experiments.decision import Ask, Seen
+from loadgen.invocation.bill import Misbilled
 from loadgen.invocation.metric import Metric
+from loadgen.invocation.tally import Connections
 from loadgen.load.trace import chance_of
 from loadgen.measure.experiment import ColdStartsResult, Experiment, LoadResult
 from loadgen.measure.histogram import Histogram, slot
-from loadgen.measure.interval import VERSION, Connections, Frame, Health, Host, Key, Misbilled
+from loadgen.measure.interval import VERSION, Frame, Health, Host, Key
 from loadgen.measure.merge import PhasePlan, PhaseTotal
 from loadgen.measure.rule import MetricRule
 from loadgen.measure.verdict import judge, of_generator

@@ -15,11 +15,13 @@ from itertools import count, cycle
 from typing import Protocol, TypeVar
 
 from loadgen.experiments.decision import Ask, Decision, Seen
+from loadgen.invocation.sample import Sample
 from loadgen.invocation.start import MIXTURE, NONE, UNKNOWN, Cuts
+from loadgen.invocation.tally import Connections
 from loadgen.load.pacing import offsets, worker_spans
 from loadgen.load.phase import Phase
 from loadgen.measure.histogram import HIGHEST, Histogram, slot
-from loadgen.measure.interval import VERSION, Connections, Frame, Health, Key, Sample
+from loadgen.measure.interval import VERSION, Frame, Health, Key
 from loadgen.measure.merge import PhaseTotal
 from loadgen.measure.summary import Verdict
 from loadgen.targets.functiongraph.emulator.model import LATEST, Admitted, Platform, Rejected
@@ -182,7 +184,6 @@ class World:
             connect_ns=0,
             start=start,
             start_source=source,
-            start_posterior=None,
             request_id=call.request_id,
         )
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from loadgen.measure.interval import Sample
+from loadgen.invocation.sample import Sample
 from loadgen.stats.calls import Calls
 
 MS = 1_000_000
@@ -28,7 +28,6 @@ def sample(index: int, started_ms: int, ended_ms: int, *, outcome: str = "ok", s
         connect_ns=0,
         start=start,
         start_source="none" if start == "unknown" else "probe",
-        start_posterior=None,
         request_id=None,
     )
 

@@ -7,9 +7,9 @@ from loadgen.experiments.coldstarts.block import ColdStarts, Induce
 from loadgen.experiments.coldstarts.decision import cold_starts, widest
 from loadgen.experiments.decision import Ask, Seen
 from loadgen.invocation.metric import Metric
+from loadgen.invocation.sample import Sample
 from loadgen.invocation.start import COLD, PROBE, WARM
 from loadgen.measure.experiment import ColdStartsResult
-from loadgen.measure.interval import Sample
 from loadgen.measure.merge import PhasePlan, totals
 from loadgen.measure.relabel import relabel
 from loadgen.measure.rule import MetricRule

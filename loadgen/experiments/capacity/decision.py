@@ -30,15 +30,14 @@ from loadgen.experiments.capacity.attribution import (
     cold_test,
     excess,
     full,
-    overhead_ns,
 )
 from loadgen.experiments.capacity.crossing import Ceiling, Crossing, Evidence
 from loadgen.experiments.decision import Ask, Decision, Seen
 from loadgen.invocation.outcome import OK, Outcome, names
+from loadgen.invocation.sample import Sample
 from loadgen.load.phase import Arrivals, Phase, StepRates, Workers
 from loadgen.measure.experiment import CapacityProbe, CapacityResult
 from loadgen.measure.histogram import rank
-from loadgen.measure.interval import Sample
 from loadgen.measure.percentile import needed
 from loadgen.measure.ranking import percentile_fails
 from loadgen.stats import sequential
@@ -231,8 +230,8 @@ class _Search:
         self._cold = cold_test(warm)
         warm = [sample for sample in warm if not self._cold(sample)] or warm
         self._busy_ns = round(sum(map(_busy_ns, warm)) / len(warm))
-        self._usual_ns = 4 * sorted(sample.service_ns for sample in warm)[int(0.9 * len(warm))]
-        self._overhead_ns = sorted(overhead_ns(sample) or 0 for sample in warm)[len(warm) // 2]
+        self._usual_ns = 4 * sorted(sample.service_time_ns for sample in warm)[int(0.9 * len(warm))]
+        self._overhead_ns = sorted(sample.overhead_ns or 0 for sample in warm)[len(warm) // 2]
         # those that failed break rules, too
         judged = [sample for sample in seen.samples[LANE_WORKERS:] if sample.outcome != OK or not self._cold(sample)]
         judged = judged or warm
@@ -456,7 +455,7 @@ class _Search:
         def calm(samples: Sequence[Sample]) -> bool:
             last = samples[-RECOVERED:]
             return len(last) == RECOVERED and all(
-                sample.outcome not in _HELD_UP and sample.service_ns <= usual_ns for sample in last
+                sample.outcome not in _HELD_UP and sample.service_time_ns <= usual_ns for sample in last
             )
 
         lane = Phase(
@@ -666,11 +665,11 @@ class _Batches:
                 counts.append(0)
         while len(self.ends) <= end:
             self.ends.append(0)
-        self.slowest_ns = max(self.slowest_ns, sample.ended_ns - sample.intended_ns)
+        self.slowest_ns = max(self.slowest_ns, sample.latency_ns)
         self.n[at] += 1
         self.ends[end] += 1
         self.colds[at] += cold
-        self.latency_ns[at] += sample.ended_ns - sample.intended_ns
+        self.latency_ns[at] += sample.latency_ns
         for counts, is_broken in zip(self.broken, broken, strict=True):
             counts[at] += is_broken
 
@@ -863,7 +862,7 @@ def _grows(measured: Sequence[Sample], fulls: Sequence[bool], busy_ns: int) -> s
     if 2 * sum(fulls[late:]) > len(fulls[late:]):
         return QUOTA
     told = [
-        (sample.duration_ns, overhead_ns(sample) or 0) for sample in measured[late:] if sample.duration_ns is not None
+        (sample.duration_ns, sample.overhead_ns or 0) for sample in measured[late:] if sample.duration_ns is not None
     ]
     slower_ns = sum(duration_ns - busy_ns for duration_ns, _ in told)
     return EXECUTION if told and 2 * slower_ns > slower_ns + sum(over for _, over in told) else QUEUEING
@@ -871,7 +870,7 @@ def _grows(measured: Sequence[Sample], fulls: Sequence[bool], busy_ns: int) -> s
 
 def _busy_ns(sample: Sample) -> int:
     """How long a call held its instance: the duration, or all of the service time where that is not told."""
-    return sample.service_ns if sample.duration_ns is None else sample.duration_ns
+    return sample.service_time_ns if sample.duration_ns is None else sample.duration_ns
 
 
 def _interval(crossing: Crossing) -> tuple[float, float]:
@@ -897,5 +896,5 @@ def _percentile(samples: Sequence[Sample], p: float) -> int | None:
     """A percentile of latency over all samples; None where one that failed or too few of them are in the way."""
     if not samples or len(samples) < (needed(p) or 0):
         return None
-    ok = sorted(sample.ended_ns - sample.intended_ns for sample in samples if sample.outcome == OK)
+    ok = sorted(sample.latency_ns for sample in samples if sample.outcome == OK)
     return None if percentile_fails(p, len(ok), len(samples)) else ok[rank(p, len(samples)) - 1]

@@ -8,9 +8,9 @@ from loadgen.experiments.capacity.block import Capacity
 from loadgen.experiments.capacity.decision import Criterion, Plan, capacity
 from loadgen.experiments.decision import Decision
 from loadgen.invocation.outcome import OK
+from loadgen.invocation.sample import Sample
 from loadgen.load.phase import Arrivals, Phase, Workers
 from loadgen.measure.experiment import CapacityResult
-from loadgen.measure.interval import Sample
 from loadgen.measure.ranking import breaks
 from loadgen.measure.rule import COUNTED, MetricRule, ShareRule
 
@@ -50,7 +50,7 @@ def criterion(rule: MetricRule | ShareRule) -> Criterion:
 
 
 def _slower(limit_ns: int) -> Callable[[Sample], bool]:
-    return lambda sample: breaks(sample.outcome == OK, sample.ended_ns - sample.intended_ns, limit_ns)
+    return lambda sample: breaks(sample.outcome == OK, sample.latency_ns, limit_ns)
 
 
 def _ended_as(what: str) -> Callable[[Sample], bool]:

@@ -27,7 +27,9 @@ from loadgen.experiments.coldstarts.block import ColdStarts, Induce
 from loadgen.experiments.coldstarts.keepalive import estimate, next_gap
 from loadgen.experiments.coldstarts.shadow import Call, replay
 from loadgen.experiments.decision import Ask, Decision, Seen
+from loadgen.invocation.metric import Metric
 from loadgen.invocation.outcome import OK, Outcome
+from loadgen.invocation.sample import Sample
 from loadgen.invocation.start import AMBIGUOUS, APART, COLD, MIXTURE, NONE, PROBE, UNKNOWN, WARM, Cuts
 from loadgen.load.phase import Arrivals, Bursts, Phase, Shape, Workers
 from loadgen.measure.experiment import (
@@ -43,10 +45,9 @@ from loadgen.measure.experiment import (
 )
 from loadgen.measure.findings import LEAST_CALIBRATION, LEAST_COLD
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.interval import Sample
 from loadgen.measure.merge import PhaseTotal
 from loadgen.measure.percentile import ranks, supported
-from loadgen.measure.relabel import relabel, value_of
+from loadgen.measure.relabel import relabel
 from loadgen.stats.cost import GB_SECONDS, Rates
 from loadgen.stats.mixture import Mixture, fit, labelling
 from loadgen.stats.prevalence import share
@@ -65,7 +66,7 @@ _ALWAYS_THERE = (
     "single calls met an instance after every silence, but calls at once after shorter ones had to wait for more: some "
     "instances are always there (reserved ones), or someone else calls the function"
 )
-_TIMES = ("latency", "service_time", "overhead", "duration", "billed_duration")
+_TIMES = (Metric.LATENCY, Metric.SERVICE_TIME, Metric.OVERHEAD, Metric.DURATION, Metric.BILLED_DURATION)
 _WARM_LANE = "warm"
 _AGAIN = "again"
 _KEEP_ALIVE = "keep-alive"
@@ -354,7 +355,7 @@ def _lanes(found: _Found) -> Decision[bool]:
             return False
         if len(ok) >= wanted + number - 1:
             break
-        mean_ns = sum(sample.service_ns for sample in ok) / len(ok)
+        mean_ns = sum(sample.service_time_ns for sample in ok) / len(ok)
         length_ns = min(max(math.ceil((wanted + number - len(ok)) * mean_ns * 1.1), _NS_PER_S), _LONGEST_LANE_NS)
     if len(ok) < LEAST_CALIBRATION:
         found.notes.append(f"The warm lane had {len(ok)} calls; {LEAST_CALIBRATION} calibrate the classifier.")
@@ -473,25 +474,23 @@ def _means(sample: Sample) -> str:
 
 def _residual_ns(sample: Sample) -> int | None:
     """Overhead without connecting; None where it is not known, or the call did not succeed."""
-    if sample.outcome != OK or sample.duration_ns is None:
-        return None
-    return max(0, sample.service_ns - sample.duration_ns - (sample.connect_ns or 0))
+    return sample.residual_ns if sample.outcome == OK else None
 
 
 def _overheads(samples: Iterable[Sample]) -> Histogram:
     histogram = Histogram()
     for sample in samples:
         if (residual_ns := _residual_ns(sample)) is not None:
-            histogram.record(residual_ns // 1000)
+            histogram.record(residual_ns // Metric.RESIDUAL.kind.unit.size)
     return histogram
 
 
-def _times_ns(samples: Iterable[Sample], metric: str) -> list[int]:
-    return sorted(ns for sample in samples if (ns := value_of(sample, metric)) is not None)
+def _times_ns(samples: Iterable[Sample], metric: Metric) -> list[int]:
+    return sorted(ns for sample in samples if (ns := sample.value(metric)) is not None)
 
 
 def _population(samples: Sequence[Sample]) -> Population:
-    return Population(len(samples), {metric: _spread(_times_ns(samples, metric)) for metric in _TIMES})
+    return Population(len(samples), {metric.value: _spread(_times_ns(samples, metric)) for metric in _TIMES})
 
 
 def _spread(times: Sequence[int]) -> Spread:
@@ -514,7 +513,7 @@ def _quantile(times: Sequence[int], p: float) -> Figure | None:
 
 def _difference_of_medians(cold: Sequence[Sample], warm: Sequence[Sample], seed: int) -> Figure | None:
     """By how much the median service time of cold calls is longer, with a percentile bootstrap interval."""
-    slow, fast = (np.array(_times_ns(samples, "service_time")) for samples in (cold, warm))
+    slow, fast = (np.array(_times_ns(samples, Metric.SERVICE_TIME)) for samples in (cold, warm))
     if min(len(slow), len(fast)) == 0:
         return None
     value = float(np.median(slow) - np.median(fast))
@@ -532,7 +531,7 @@ def _difference_of_medians(cold: Sequence[Sample], warm: Sequence[Sample], seed:
 
 def _difference_of_means(cold: Sequence[Sample], warm: Sequence[Sample]) -> Figure | None:
     """By how much the mean billed duration of cold calls is longer, with a normal interval."""
-    slow, fast = (np.array(_times_ns(samples, "billed_duration")) for samples in (cold, warm))
+    slow, fast = (np.array(_times_ns(samples, Metric.BILLED_DURATION)) for samples in (cold, warm))
     if min(len(slow), len(fast)) == 0:
         return None
     value = float(slow.mean() - fast.mean())
