@@ -35,24 +35,24 @@ class Kind(Struct, frozen=True):
 
     ``of_start``: about the start itself, so that a late one is what it tells. ``ranked``: over every planned
     invocation, what is not ok above what is; not recorded, but made of the latencies of all. The others are over the
-    ok ones in a Summary, but for those that are not ``listed``, which are in none.
+    ok ones in a Summary, but for those that are not ``reported``, which are in none.
     """
 
     clock: Clock = Clock.OURS
     unit: Unit = TIME
     of_start: bool = False
     ranked: bool = False
-    listed: bool = True
+    reported: bool = True
 
     @property
     def always(self) -> bool:
         """Whether every phase has it, if need be with a count of 0."""
-        return self.listed and self.clock is Clock.OURS
+        return self.reported and self.clock is Clock.OURS
 
     @property
     def ruled(self) -> bool:
         """Whether thresholds may be about it."""
-        return self.listed and self.unit is TIME
+        return self.reported and self.unit is TIME
 
 
 class Metric(Enum):
@@ -95,9 +95,9 @@ _KINDS = {
     Metric.OVERHEAD: Kind(Clock.BOTH),
     Metric.CONNECT: Kind(),
     Metric.MEMORY_USED: Kind(Clock.PLATFORM, MEMORY),
-    Metric.RESIDUAL: Kind(Clock.BOTH, listed=False),
+    Metric.RESIDUAL: Kind(Clock.BOTH, reported=False),
 }
 
 ALWAYS = tuple(metric.value for metric in Metric if metric.kind.always)
-LISTED = tuple(metric.value for metric in Metric if metric.kind.listed)
+REPORTED = tuple(metric.value for metric in Metric if metric.kind.reported)
 RECORDED = tuple(metric.value for metric in Metric if not metric.kind.ranked)

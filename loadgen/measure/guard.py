@@ -52,9 +52,9 @@ class Guard:
         budget, ended = self._budget, self._ended
         if budget.errors is None and budget.throttled is None:
             return None
-        outcomes = frame.outcomes
-        count = frame.completed + frame.unfinished
-        ok, throttled = outcomes.get(OK, 0), outcomes.get(Outcome.THROTTLED.value, 0)
+        tally = frame.tally
+        count = tally.completed + tally.unfinished
+        ok, throttled = tally.outcomes.get(OK, 0), tally.outcomes.get(Outcome.THROTTLED.value, 0)
         ended.append(_Ended(frame.to_ns, count, count - ok, throttled))
         total = sum(each.count for each in ended)
         while total - ended[0].count >= FEWEST and frame.to_ns - ended[0].at_ns >= WINDOW_NS:

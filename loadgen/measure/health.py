@@ -174,13 +174,14 @@ def _collected(total: PhaseTotal) -> Iterator[Reason]:
 
 def local_limits(total: PhaseTotal, issued_share: float) -> Iterator[Reason]:
     """Invocations that this machine had no connection for; ``issued_share`` of all have to get as far as that."""
-    refused = total.reasons[LOCAL_LIMIT]
+    tally = total.tally
+    refused = tally.reasons.get(LOCAL_LIMIT, 0)
     if refused:
-        many = refused / total.planned > 1 - issued_share
+        many = refused / tally.planned > 1 - issued_share
         yield Reason(
             rule="generator_limits",
             severity="invalid" if many else "warning",
-            message=f"{refused} of {total.planned} invocations found no open file, local port or memory left on this "
+            message=f"{refused} of {tally.planned} invocations found no open file, local port or memory left on this "
             "machine for a connection, expected none: see what loadgen doctor says it allows. Raise the limit, or "
             "lower max_in_flight or the rate.",
             value=refused,

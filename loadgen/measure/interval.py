@@ -6,34 +6,22 @@ most once.
 Frames of one agent and phase are deltas: adding them up gives the phase.
 
 History of ``v``: 1, first version; ``type``, ``left``, ``grants``, ``paused_ns`` and ``dearest`` were added to it, and
-``budget_reached`` became a name.
+``budget_reached`` became a name. 2, counts are in ``tally``, and histograms have a ``Cell`` instead of a name with
+slashes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from loadgen.invocation.bill import Misbilled
+from loadgen.invocation.cell import Cell
 from loadgen.invocation.sample import Failure, Sample, Slow
-from loadgen.invocation.tally import Connections
+from loadgen.invocation.tally import Tally
 
-VERSION = 1
-
-
-class Key(NamedTuple):
-    """What a histogram is of: a start label, an outcome and a metric, by the names used in files."""
-
-    start: str
-    outcome: str
-    metric: str
-
-    def within(self, phase: str) -> str:
-        """Its name in the frames of a phase."""
-        return f"{phase}/{self.start}/{self.outcome}/{self.metric}"
+VERSION = 2
 
 
 class Host(Struct):
@@ -94,23 +82,15 @@ class Health(Struct, frozen=True):
 
 
 class Frame(Struct, tag="frame"):
-    """One interval of one agent in one phase. Instants are ns since the run began; counts are of this interval only.
+    """One interval of one agent in one phase. Instants are ns since the run began; ``tally`` is of this interval only.
 
-    ``seq`` numbers an agent's frames from 0, over the run or over each phase. ``reasons`` counts failing invocations by
-    ``outcome/reason``. ``hist`` maps ``phase/start/outcome/metric`` to a packed histogram; ``clipped`` counts values
-    above the largest one a histogram holds (they are recorded as that one); ``negative_overhead`` those recorded as 0;
-    ``unbelieved`` answers by the figure of the platform's that cannot be and so is in no histogram
-    (``metering.UNBELIEVABLE``).
+    ``seq`` numbers an agent's frames from 0, over the run or over each phase. ``hist`` are packed histograms, each of a
+    cell of this phase.
     ``feeder_exhausted`` says that a feeder read ``once`` ran out and ended the phase, ``budget_reached`` which budget
     did (``invocations``, ``cost``, empty for none), ``short_of_workers`` that a start found all workers of all agents
     busy. ``final`` marks the last frame of the phase, which says in ``load_ns`` how long the phase sent load, in
     ``left`` what of its allowance the agent did not use (ranges of numbers), and in ``grants`` how often it was given
     more. ``paused_ns`` is for how long it held back what was to be started, because its lease was not renewed.
-
-    ``billed_ns`` is what the ``metered`` invocations were billed, by memory size (MB). The ``unmetered`` ones may have
-    run and told no bill to go by, the ``refused`` ones were answered before any code ran (``bill.charge``); all are
-    0 of a target that is no function. ``billing_units`` counts invocations by the unit (ns) that their duration was
-    rounded up to, ``misbilled`` those without one, of which ``underbilled`` were billed for less than they ran.
     ``dearest`` is the dearest bill known to the agent (``measure.purse``), 0 where nothing limits what may be spent.
     """
 
@@ -120,20 +100,9 @@ class Frame(Struct, tag="frame"):
     phase: str
     from_ns: int
     to_ns: int
-    planned: int
-    started: int
-    completed: int
-    dropped: int
-    unfinished: int
-    outcomes: dict[str, int]
-    reasons: dict[str, int]
-    connections: Connections
-    hist: dict[str, bytes]
+    tally: Tally
+    hist: dict[Cell, bytes]
     health: Health
-    clipped: int = 0
-    negative_overhead: int = 0
-    summary_missing: int = 0
-    unbelieved: dict[str, int] = {}
     samples: list[Sample] = []
     failures: list[Failure] = []
     slowest: list[Slow] = []
@@ -141,27 +110,11 @@ class Frame(Struct, tag="frame"):
     budget_reached: str = ""
     final: bool = False
     load_ns: int = 0
-    billed_ns: dict[int, int] = {}
-    metered: int = 0
-    unmetered: int = 0
-    refused: int = 0
-    billing_units: dict[int, int] = {}
-    misbilled: int = 0
-    underbilled: int = 0
-    worst_bill: Misbilled | None = None
     short_of_workers: bool = False
     left: tuple[tuple[int, int], ...] = ()
     grants: int = 0
     paused_ns: int = 0
     dearest: int = 0
-
-    def histograms(self) -> Iterator[tuple[Key, bytes]]:
-        """The packed histograms and what each is of. Raises ValueError for the name of one of another phase."""
-        for name, packed in self.hist.items():
-            phase, *parts = name.rsplit("/", 3)
-            if phase != self.phase or len(parts) != 3:
-                raise ValueError(f"histogram {name!r}, expected {self.phase}/start/outcome/metric")
-            yield Key(*parts), packed
 
 
 _ENCODER = msgspec.msgpack.Encoder()

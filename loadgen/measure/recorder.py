@@ -27,13 +27,14 @@ import heapq
 from collections.abc import Callable, Iterator
 
 from loadgen.invocation.bill import BILLING_UNITS_NS, LONGEST_NS, Charge, Misbilled, billing_unit, charge, worse
+from loadgen.invocation.cell import CALL, Cell
 from loadgen.invocation.facts import LARGEST_MB, Facts
-from loadgen.invocation.metric import LISTED, RECORDED
+from loadgen.invocation.metric import RECORDED, REPORTED
 from loadgen.invocation.outcome import Outcome
 from loadgen.invocation.sample import Failure, Sample, Slow
 from loadgen.invocation.start import MIXTURE, NONE, UNKNOWN, Cuts
+from loadgen.invocation.tally import Connections, Tally
 from loadgen.measure.counts import Counts
-from loadgen.measure.interval import Key
 
 EXAMPLES = 3
 """Examples kept of each failing outcome."""
@@ -43,7 +44,7 @@ EXCERPT = 512
 """Bytes of a failing answer's body that are kept."""
 
 _OK = Outcome.OK
-_COUNTED = tuple(metric for metric in RECORDED if metric in LISTED)
+_COUNTED = tuple(metric for metric in RECORDED if metric in REPORTED)
 """What is not a part of another metric, so that a value is clipped once."""
 
 
@@ -118,17 +119,37 @@ class Taken:
         """The slowest answered invocations that are among the slowest of the phase so far, in no order."""
         return [slow for _, _, slow in self.slow_heap]
 
-    @property
-    def billing_units(self) -> dict[int, int]:
-        """Invocations by the unit (ns) that their billed duration is explained by."""
+    def tally(self, connections: Connections) -> Tally:
+        """What was counted; ``connections`` were counted elsewhere."""
+        outcomes = self.outcomes()
+        dropped, unfinished = (outcomes.get(each.value, 0) for each in (Outcome.DROPPED, Outcome.UNFINISHED))
+        return Tally(
+            planned=self.starts + dropped,
+            started=self.starts,
+            completed=sum(outcomes.values()) - dropped - unfinished,
+            dropped=dropped,
+            unfinished=unfinished,
+            outcomes=outcomes,
+            reasons=self.reasons(),
+            clipped=sum(series.clipped for _, _, series in self._all()),
+            negative_overhead=self.negative_overhead,
+            summary_missing=self.summary_missing,
+            unbelieved=self.unbelieved,
+            billed_ns=self.billed_ns,
+            metered=self.metered,
+            unmetered=self.unmetered,
+            refused=self.refused,
+            billing_units=self._billing_units(),
+            misbilled=self.misbilled,
+            underbilled=self.underbilled,
+            worst_bill=self.worst_bill,
+            connections=connections,
+        )
+
+    def _billing_units(self) -> dict[int, int]:
         ms = BILLING_UNITS_NS[0]
         to_ms = self.billed_to_ms + self.billed_to.get(ms, 0)
         return {**self.billed_to, ms: to_ms} if to_ms else self.billed_to
-
-    @property
-    def clipped(self) -> int:
-        """Values above the largest one that a histogram holds; each was counted as that one."""
-        return sum(series.clipped for _, _, series in self._all())
 
     def outcomes(self) -> dict[str, int]:
         """Invocations by outcome."""
@@ -152,12 +173,12 @@ class Taken:
         for outcome, series in self.series.items():
             yield UNKNOWN, outcome, series
 
-    def packed(self) -> Iterator[tuple[str, bytes]]:
-        """The histograms as they travel, by ``phase/start/outcome/metric``; a few µs of work for each."""
+    def packed(self) -> Iterator[tuple[Cell, bytes]]:
+        """The histograms as they travel, and what each is of; a few µs of work for each."""
         for start, outcome, series in self._all():
             for metric in RECORDED:
                 if packed := series.packed(metric, closed=self._closed):
-                    yield Key(start, outcome, metric).within(self._phase), packed
+                    yield Cell(self._phase, CALL, start, outcome, metric), packed
 
 
 class Recorder:

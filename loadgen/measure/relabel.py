@@ -12,19 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from loadgen.invocation.cell import CALL, Cell, chosen
 from loadgen.invocation.metric import Metric
 from loadgen.invocation.outcome import OK
 from loadgen.invocation.sample import Sample
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.interval import Key
 from loadgen.measure.merge import PhaseTotal
 
-_METRICS = tuple(metric for metric in Metric if metric.kind.listed and hasattr(Sample, metric.field))
+_METRICS = tuple(metric for metric in Metric if metric.kind.reported and hasattr(Sample, metric.field))
 
 
 def relabel(total: PhaseTotal, labelled: Iterable[tuple[Sample, str]]) -> bool:
     """Label the ok invocations of a phase anew; False, and nothing is changed, where these are not all of them."""
-    found: dict[Key, Histogram] = {}
+    found: dict[Cell, Histogram] = {}
     whole = {metric.value: Histogram() for metric in _METRICS}
     for sample, start in labelled:
         if sample.phase != total.name or sample.outcome != OK:
@@ -33,13 +33,13 @@ def relabel(total: PhaseTotal, labelled: Iterable[tuple[Sample, str]]) -> bool:
             value = sample.value(metric)
             if value is not None:
                 counted = value // metric.kind.unit.size
-                found.setdefault(Key(start, OK, metric.value), Histogram()).record(counted)
+                found.setdefault(Cell(total.name, CALL, start, OK, metric.value), Histogram()).record(counted)
                 whole[metric.value].record(counted)
-    replaced = [key for key in total.histograms if key.outcome == OK and key.metric in whole]
-    metrics = {key.metric for key in replaced}
+    replaced = [cell for cell in chosen(total.histograms, outcomes=(OK,)) if cell.metric in whole]
+    metrics = {cell.metric for cell in replaced}
     if any(whole[metric] != total.merged(metric, outcomes=(OK,)) for metric in metrics):
         return False
-    for key in replaced:
-        del total.histograms[key]
-    total.histograms.update({key: histogram for key, histogram in found.items() if key.metric in metrics})
+    for cell in replaced:
+        del total.histograms[cell]
+    total.histograms.update({cell: histogram for cell, histogram in found.items() if cell.metric in metrics})
     return True

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from loadgen.invocation.metric import LISTED
+from loadgen.invocation.metric import REPORTED
 from loadgen.invocation.outcome import OK, missed_starts
 from loadgen.measure.ranking import percentile_fails
 from loadgen.measure.summary import PhaseSummary, Reason, Summary, ThresholdResult
@@ -159,7 +159,7 @@ def _together(thresholds: Sequence[ThresholdResult]) -> str:
 def headline(summary: Summary) -> Table:
     """The times of all measured phases together."""
     view = totals(summary)
-    names = [name for name in LISTED if name in {"latency", "service_time", "lag"} or _reported(view.phase, name)]
+    names = [name for name in REPORTED if name in {"latency", "service_time", "lag"} or _reported(view.phase, name)]
     failing = view.phase.planned - _ok(view.phase)
     left_out = {"waited", "late", "connect", "memory_used"} | (set() if failing else {"latency_all"})
     names = [name for name in names if name not in left_out]
@@ -188,8 +188,8 @@ def headline(summary: Summary) -> Table:
 
 def metrics(view: View) -> Table:
     """Every metric of a stretch of load with every percentile that it lists."""
-    names = [name for name in LISTED if _reported(view.phase, name)]
-    names += sorted(name for name in view.phase.metrics if name not in LISTED and _reported(view.phase, name))
+    names = [name for name in REPORTED if _reported(view.phase, name)]
+    names += sorted(name for name in view.phase.metrics if name not in REPORTED and _reported(view.phase, name))
     listed = sorted({item.p for name in names for item in view.phase.metrics[name].percentiles})
     statistics: tuple[float | str, ...] = ("min", "mean", *listed, "max")
     rows = []

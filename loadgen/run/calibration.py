@@ -86,7 +86,7 @@ def floor_of(measured: Measured, machine: Environment, at: datetime) -> Floor:
         for reason in judge(plans, totals).reasons
         if reason.withholds in ("all", "tails") and (reason.rule, reason.phase) != ("generator_cpu", _CLOSED)
     ]
-    failed = sum((total.outcomes for total in totals), Counter[str]())
+    failed = sum((Counter(total.tally.outcomes) for total in totals), Counter[str]())
     del failed[OK]
     if failed:
         reasons.append(f"The stub did not answer {failed.total()} invocations: {', '.join(sorted(failed))}.")

@@ -552,7 +552,7 @@ class Runner:
         """
         scenario = self._scenario
         budget, feeder = scenario.budget.invocations, scenario.feeder
-        spent = scenario.target.preflight + sum(total.started for total in self._totals)
+        spent = scenario.target.preflight + sum(total.tally.started for total in self._totals)
         left = None if budget is None else max(0, budget - spent)
         if not phase.closed:
             return (None if left is None else parted(ENDLESS, left)[0]), False
@@ -564,7 +564,7 @@ class Runner:
 
     def _used(self) -> Spent:
         """What has been used so far, the pre-flight included."""
-        return sum(map(spent, self._totals), self._first)
+        return sum((spent(total.tally) for total in self._totals), self._first)
 
     def _money(self) -> int | None:
         """What the next phase may spend, None for any amount."""
@@ -576,7 +576,7 @@ class Runner:
         tariff, limit = self._tariff, self._scenario.budget.cost
         if tariff is None or limit is None:
             return None
-        tariff.learn(frame.dearest, frame.billed_ns)
+        tariff.learn(frame.dearest, frame.tally.billed_ns)
         if frame.budget_reached != COST or self._out_of_money:
             return None
         self._out_of_money = not self._ending()
@@ -587,7 +587,7 @@ class Runner:
         self._observer.frame(frame)
         if self._keeps:
             self._samples += frame.samples
-        if any(canonical(reason.rpartition("/")[2]) == TOKEN_EXPIRED for reason in frame.reasons):
+        if any(canonical(reason.rpartition("/")[2]) == TOKEN_EXPIRED for reason in frame.tally.reasons):
             self._token_refused()
         self._keep(frame)
 
@@ -677,7 +677,7 @@ class Runner:
             bill = partial(billing, book=self._scenario.prices)
         phases = [phase_summary(plan, total, ps, bill) for plan, total in zip(self._plans, self._totals, strict=True)]
         together = totals(self._plans, self._totals, ps, bill)
-        charged = None if bill is None else cost([self._first, *map(spent, self._totals)], self._scenario.prices)
+        charged = None if bill is None else cost([self._used()], self._scenario.prices)
         self._hold_against_budget(charged)
         return Summary(
             schema=SCHEMA,

@@ -20,7 +20,7 @@ from loadgen.report.html import html
 from loadgen.report.markdown import markdown
 from loadgen.report.terminal import terminal
 from loadgen.report.timeline import timeline
-from tests.measure.frames import frame, plan, total
+from tests.frames import frame, plan, total
 
 
 def made() -> Summary:
