@@ -124,3 +124,30 @@ class PriceBook(Struct, frozen=True):
     per_million_requests: Decimal
     per_gb_second: Decimal
     granularity_ns: int
+
+
+class Rates(Struct, frozen=True):
+    """Prices as statistics use them, in floats: ``per_gb_s`` for each GB-second and ``per_call``, in ``unit``."""
+
+    unit: str
+    per_gb_s: float
+    per_call: float
+
+    def cost(self, memory_mb: int, billed_ns: float) -> float:
+        """The cost of one call; of the mean of several, the mean cost."""
+        return self.per_call + self.more(memory_mb, billed_ns)
+
+    def more(self, memory_mb: int, billed_ns: float) -> float:
+        """What it costs that a call is billed for so much longer."""
+        return self.per_gb_s * (memory_mb * billed_ns / _MB_NS_PER_GB_S)
+
+
+GB_SECONDS = Rates("GB-s", 1.0, 0.0)
+"""The rates where there are no prices."""
+
+
+def rates(book: PriceBook | None) -> Rates:
+    """The exact prices of a book, if there is one, as rates."""
+    if book is None:
+        return GB_SECONDS
+    return Rates(book.currency, float(price(book, Decimal(1), 0)), float(price(book, Decimal(0), 1)))

@@ -38,7 +38,7 @@ class PhasePlan(Struct, frozen=True):
     """What a phase was meant to be.
 
     ``duration_ns`` is how long it sent load: its own duration, or less when it was cut short. ``drawn`` is the number
-    of starts in the schedule that was drawn for it, None in a closed phase. ``notes`` are sentences for the Summary.
+    of starts in the schedule that was drawn for it, None in a closed phase.
     ``locked`` is how probable it is that the functions of a replayed trace agree by chance as much as they do on the
     second of the minute; None where there is nothing to tell.
     """
@@ -48,7 +48,6 @@ class PhasePlan(Struct, frozen=True):
     closed: bool
     duration_ns: int
     drawn: int | None
-    notes: tuple[str, ...] = ()
     locked: float | None = None
 
 
@@ -360,7 +359,7 @@ def _summary(
             for outcome in sorted(FAILED & tally.outcomes.keys())
         },
         by_start={start: _summaries(total.by_metric(start=start), ps, inflation) for start in starts},
-        notes=[*plan.notes, *_notes(total)],
+        notes=list(_notes(total)),
         billing=None if billing is None else billing(total),
     )
 

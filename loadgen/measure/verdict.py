@@ -98,7 +98,6 @@ def judge(
     rules: Sequence[Rule] = (),
     *,
     stopped: bool = False,
-    scenarios: Collection[str] = (),
     fresh_connections: bool = False,
     overhead_floor_ns: int | None = None,
     memory_mb: int | None = None,
@@ -108,14 +107,14 @@ def judge(
 
     ``plans`` and ``phases`` are in the order they ran; a phase that never began is in neither. ``rules`` are the run's
     thresholds. ``stopped`` says that the run was interrupted or reached its budget, so that a schedule cut short is no
-    fault. ``scenarios`` are the hashes of the scenarios the merged records came from. ``fresh_connections`` says that
-    every invocation was meant to open one. ``overhead_floor_ns`` is the p99 of service_time of this generator on this
-    machine against a target that does nothing, None when that is not known. ``memory_mb`` is the memory size that
-    every invocation asked for, None where they asked for none; ``experiment`` is what the run found out.
+    fault. ``fresh_connections`` says that every invocation was meant to open one. ``overhead_floor_ns`` is the p99 of
+    service_time of this generator on this machine against a target that does nothing, None when that is not known.
+    ``memory_mb`` is the memory size that every invocation asked for, None where they asked for none; ``experiment`` is
+    what the run found out.
     """
     pairs = list(zip(plans, phases, strict=True))
     measured = [(plan, total) for plan, total in pairs if not plan.warmup]
-    reasons = [*_scenario_mismatch(scenarios), *_record_incomplete(phases), *_nothing_measured(measured)]
+    reasons = [*_record_incomplete(phases), *_nothing_measured(measured)]
     for plan, total in measured:
         reasons += _rate_missed(plan, total, stopped)
         reasons += _feeder_exhausted(plan, total)
@@ -195,20 +194,6 @@ def _status(reasons: Sequence[Reason]) -> str:
     if any(reason.severity == "invalid" for reason in reasons):
         return "invalid"
     return "degraded" if reasons else "valid"
-
-
-def _scenario_mismatch(scenarios: Collection[str]) -> Iterator[Reason]:
-    distinct = len(set(scenarios))
-    if distinct > 1:
-        yield Reason(
-            rule="scenario_mismatch",
-            severity="invalid",
-            message=f"The merged records come from {distinct} different scenarios, expected one: run every agent with "
-            "the same file.",
-            value=distinct,
-            limit=1,
-            withholds="all",
-        )
 
 
 def _record_incomplete(phases: Sequence[PhaseTotal]) -> Iterator[Reason]:

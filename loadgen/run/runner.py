@@ -664,7 +664,6 @@ class Runner:
             self._totals,
             rules,
             stopped=self._ending(),
-            scenarios={machine.scenario_sha256},
             fresh_connections=self._fresh,
             overhead_floor_ns=floor_ns,
             memory_mb=_asked_mb(self._scenario),

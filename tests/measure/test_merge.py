@@ -241,10 +241,8 @@ def test_combining_phases_leaves_them_as_they_were() -> None:
 
 
 def test_notes_say_what_ended_a_phase_early() -> None:
-    ran_out = msgspec.structs.replace(plan(), notes=("Said before.",))
     phase = total(frame({"ok": [1, 2]}, feeder_exhausted=True, budget_reached="invocations"))
-    assert phase_summary(ran_out, phase).notes == [
-        "Said before.",
+    assert phase_summary(plan(), phase).notes == [
         "The feeder ran out of rows and ended the phase after 2 invocations.",
         "The budget of invocations was spent and ended the phase after 2 invocations.",
     ]

@@ -369,13 +369,6 @@ def test_clipped_values_make_the_run_invalid() -> None:
     assert (only(verdict).rule, only(verdict).withholds) == ("clipped", "all")
 
 
-def test_records_of_different_scenarios_make_the_run_invalid() -> None:
-    verdict = judge([plan(drawn=1000)], [total(clean())], scenarios=["a", "b", "a"])
-    assert verdict.status == "invalid"
-    assert (only(verdict).rule, only(verdict).value) == ("scenario_mismatch", 2)
-    assert judge([plan(drawn=1000)], [total(clean())], scenarios=["a", "a"]).status == "valid"
-
-
 def test_a_missing_frame_withholds_everything() -> None:
     half = {"ok": range(10_000, 30_000, 40)}
     verdict = judged(clean(latencies=half, final=False), clean(latencies=half, seq=2))

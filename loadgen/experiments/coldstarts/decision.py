@@ -27,6 +27,7 @@ from loadgen.experiments.coldstarts.block import ColdStarts, Induce
 from loadgen.experiments.coldstarts.keepalive import estimate, next_gap
 from loadgen.experiments.coldstarts.shadow import Call, replay
 from loadgen.experiments.decision import Ask, Decision, Seen
+from loadgen.invocation.bill import GB_SECONDS, Rates
 from loadgen.invocation.metric import Metric
 from loadgen.invocation.outcome import OK, Outcome
 from loadgen.invocation.sample import Sample
@@ -48,7 +49,6 @@ from loadgen.measure.histogram import Histogram
 from loadgen.measure.merge import PhaseTotal
 from loadgen.measure.percentile import ranks, supported
 from loadgen.measure.relabel import relabel
-from loadgen.stats.cost import GB_SECONDS, Rates
 from loadgen.stats.mixture import Mixture, fit, labelling
 from loadgen.stats.prevalence import share
 
