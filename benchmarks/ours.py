@@ -82,8 +82,8 @@ class Agent:
             await fleet.prepare(0, connections)
             begin_ns = time.monotonic_ns() + _LEAD_NS
             async for frame in fleet.run(begin_ns):
-                completed += frame.completed
-                failed += frame.completed - frame.outcomes.get("ok", 0)
+                completed += frame.tally.completed
+                failed += frame.tally.completed - frame.tally.outcomes.get("ok", 0)
                 rss_bytes = max(rss_bytes, frame.health.rss_bytes)
         return Report(completed, failed, completed / load.seconds, begin_ns=begin_ns), rss_bytes
 

@@ -19,13 +19,14 @@ from loadgen.engine.clock import monotonic_ns
 from loadgen.engine.environment import environment
 from loadgen.engine.messages import Plan
 from loadgen.fleet.local import FleetError, LocalFleet
+from loadgen.invocation.outcome import OK
 from loadgen.load.budget import Budget
 from loadgen.load.constant import ConstantRate
 from loadgen.load.phase import Phase
 from loadgen.load.workers import Workers
 from loadgen.measure import floor
 from loadgen.measure.floor import Floor, quantiles
-from loadgen.measure.merge import OK, PhasePlan, PhaseTotal
+from loadgen.measure.merge import PhasePlan, PhaseTotal
 from loadgen.measure.summary import Environment
 from loadgen.measure.verdict import judge
 from loadgen.scenario.model import Scenario
@@ -86,7 +87,7 @@ def floor_of(measured: Measured, machine: Environment, at: datetime) -> Floor:
         for reason in judge(plans, totals).reasons
         if reason.withholds in ("all", "tails") and (reason.rule, reason.phase) != ("generator_cpu", _CLOSED)
     ]
-    failed = sum((total.outcomes for total in totals), Counter[str]())
+    failed = sum((Counter(total.tally.outcomes) for total in totals), Counter[str]())
     del failed[OK]
     if failed:
         reasons.append(f"The stub did not answer {failed.total()} invocations: {', '.join(sorted(failed))}.")

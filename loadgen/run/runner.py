@@ -41,7 +41,8 @@ from loadgen.engine.workers import COST, INVOCATIONS
 from loadgen.experiments.decision import Ask, Decision, Enough, Seen
 from loadgen.fleet.local import FleetError, LocalFleet
 from loadgen.history.rundir import RunDirectory, RunDirectoryError
-from loadgen.invocation.outcome import LASTING, Outcome
+from loadgen.invocation.outcome import OK, Again, Outcome
+from loadgen.invocation.sample import Sample
 from loadgen.load.law import Arrivals, random_stream
 from loadgen.load.phase import Phase
 from loadgen.measure import hlog
@@ -49,7 +50,7 @@ from loadgen.measure.cost import Spent, billing, cost, spent, spent_on
 from loadgen.measure.experiment import Experiment
 from loadgen.measure.floor import Floor, differences
 from loadgen.measure.guard import Guard
-from loadgen.measure.interval import Frame, Sample
+from loadgen.measure.interval import Frame
 from loadgen.measure.merge import PhasePlan, PhaseTotal, generator, phase_summary, totals
 from loadgen.measure.purse import Tariff, tariff_of
 from loadgen.measure.summary import SCHEMA, Cost, Environment, Preflight, Run, Summary, Verdict, texts
@@ -306,7 +307,7 @@ class Runner:
             facts.outcome.value, facts.reason, facts.status or None, answer.latency_ns, facts.request_id, advice
         )
         self._observer.preflight(result)
-        if (facts.outcome in LASTING or facts.status in REDIRECTING) and not self._force and advice is not None:
+        if (facts.outcome.traits.lasting or facts.status in REDIRECTING) and not self._force and advice is not None:
             raise RunFailedError(f"pre-flight: {advice} {_no_load(facts.outcome)}")
         if advice is not None:
             self._note(f"warning: pre-flight: {advice} The run goes on.")
@@ -538,7 +539,7 @@ class Runner:
                 load_ns = min(phase.duration_ns, max(1, monotonic_ns() - begin_ns))
             self._plans[-1] = msgspec.structs.replace(self._plans[-1], duration_ns=load_ns)
         self._numbers = _to_come(self._numbers, total, agents, allowance if phase.closed else None, fleet.left)
-        served = total.merged("service_time", outcomes=("ok",))
+        served = total.merged("service_time", outcomes=(OK,))
         if served.mean_us is not None:
             self._service_ns = round(served.mean_us * 1000)
 
@@ -550,7 +551,7 @@ class Runner:
         """
         scenario = self._scenario
         budget, feeder = scenario.budget.invocations, scenario.feeder
-        spent = scenario.target.preflight + sum(total.started for total in self._totals)
+        spent = scenario.target.preflight + sum(total.tally.started for total in self._totals)
         left = None if budget is None else max(0, budget - spent)
         if not phase.closed:
             return (None if left is None else parted(ENDLESS, left)[0]), False
@@ -562,7 +563,7 @@ class Runner:
 
     def _used(self) -> Spent:
         """What has been used so far, the pre-flight included."""
-        return sum(map(spent, self._totals), self._first)
+        return sum((spent(total.tally) for total in self._totals), self._first)
 
     def _money(self) -> int | None:
         """What the next phase may spend, None for any amount."""
@@ -574,7 +575,7 @@ class Runner:
         tariff, limit = self._tariff, self._scenario.budget.cost
         if tariff is None or limit is None:
             return None
-        tariff.learn(frame.dearest, frame.billed_ns)
+        tariff.learn(frame.dearest, frame.tally.billed_ns)
         if frame.budget_reached != COST or self._out_of_money:
             return None
         self._out_of_money = not self._ending()
@@ -585,7 +586,7 @@ class Runner:
         self._observer.frame(frame)
         if self._keeps:
             self._samples += frame.samples
-        if any(canonical(reason.rpartition("/")[2]) == TOKEN_EXPIRED for reason in frame.reasons):
+        if any(canonical(reason.rpartition("/")[2]) == TOKEN_EXPIRED for reason in frame.tally.reasons):
             self._token_refused()
         self._keep(frame)
 
@@ -659,7 +660,6 @@ class Runner:
             self._totals,
             rules,
             stopped=self._ending(),
-            scenarios={machine.scenario_sha256},
             fresh_connections=self._fresh,
             overhead_floor_ns=floor_ns,
             memory_mb=_asked_mb(self._scenario),
@@ -672,7 +672,7 @@ class Runner:
             bill = partial(billing, book=self._scenario.prices)
         phases = [phase_summary(plan, total, ps, bill) for plan, total in zip(self._plans, self._totals, strict=True)]
         together = totals(self._plans, self._totals, ps, bill)
-        charged = None if bill is None else cost([self._first, *map(spent, self._totals)], self._scenario.prices)
+        charged = None if bill is None else cost([self._used()], self._scenario.prices)
         self._hold_against_budget(charged)
         return Summary(
             schema=SCHEMA,
@@ -739,7 +739,7 @@ async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
 
 def _no_load(outcome: Outcome) -> str:
     """Why no load follows such a pre-flight, which was one call, and on an instance that was not there yet."""
-    if outcome in (Outcome.TIMEOUT, Outcome.FUNCTION_ERROR):
+    if outcome.traits.again is Again.MIXED:
         return "No load was sent, as it would hardly fare better; if one call in some does this, --force sends it."
     return "No load was sent, as it would fare no better; --force sends it."
 
