@@ -34,11 +34,6 @@ _ALONE = (
     "everything is as it was"
 )
 
-_NEWER = (
-    "a newer loadgen wrote it (got an entry of version {}): what that says is not known here, so all of it is left as "
-    "it is. Restore it with that loadgen"
-)
-
 
 @click.command(epilog="Exit codes: 0 everything is as it was, 1 something is not, 2 usage error, 130 interrupted.")
 @click.argument("run", required=False)
@@ -78,11 +73,13 @@ def restore(run: str | None, scenario: Path | None, force: bool, keep: bool, yes
 def say_what_is_left() -> None:
     """One line on stderr where an earlier run ended without putting back what it changed; for the start of a run."""
     from loadgen.cli.state import state_directory
-    from loadgen.targets.functiongraph.settings.journal import notice
     from loadgen.targets.functiongraph.settings.journalfile import DIRECTORY, abandoned
 
-    if (text := notice(abandoned(state_directory() / DIRECTORY))) is not None:
-        output.say(text)
+    if left := abandoned(state_directory() / DIRECTORY):
+        runs = "an earlier run" if len(left) == 1 else f"{len(left)} earlier runs"
+        output.say(
+            f"note: {runs} ended without putting back what was changed on the platform; do it with: loadgen restore"
+        )
 
 
 def _take(directory: Path, run: str | None, held: ExitStack) -> tuple[list[Taken], int]:
@@ -107,9 +104,9 @@ def _take(directory: Path, run: str | None, held: ExitStack) -> tuple[list[Taken
             output.say(f"error: {error}")
             code = FAILED
             continue
-        if each is not None and each[1].newer:
+        if each is not None and each[1].unclear is not None:
             each[0].__exit__(None, None, None)
-            output.say(f"error: {path}: {_NEWER.format(each[1].newer)}")
+            output.say(f"error: {path}: {each[1].unclear}")
             code = FAILED
         elif each is not None:
             held.enter_context(each[0])

@@ -12,7 +12,7 @@ from loadgen.targets.functiongraph.settings.fault import ControlError, refused, 
 from loadgen.targets.functiongraph.settings.journal import Back, Change, Done, Resource, Undone
 from loadgen.targets.functiongraph.settings.undo import undo
 from tests.control.clock import Hours
-from tests.control.entries import CONFIG, memory
+from tests.control.entries import CONFIG, OTHER, memory
 from tests.control.test_undo import Memory
 
 BUSY = refused("PUT", 429, "FSS.0429", None)
@@ -40,7 +40,7 @@ class Shaky:
                 self.config = dict(wanted)
         return dict(self.config)
 
-    async def write(self, resource: Resource, now: Document, wanted: Document) -> None:
+    async def write(self, resource: Resource, wanted: Document) -> None:
         self.written.append((self.hours.now_ns / 1e9, wanted["memory_size"]))
         failure = next(self.failures, None)
         if failure is None:
@@ -107,8 +107,7 @@ async def test_and_then_it_is_said_and_what_is_left_stays_in_the_journal() -> No
 
 
 async def test_many_steps_share_the_minute() -> None:
-    place = replace(CONFIG, function=CONFIG.function.replace("hello", "other"))
-    log = Memory(memory(1, 128, 512), Done(1), memory(2, 128, 512, place), Done(2))
+    log = Memory(memory(1, 128, 512), Done(1), memory(2, 128, 512, OTHER), Done(2))
     platform, patience = shaky(512, *[(BUSY, None)] * 99)
     assert None not in [each.fault for each in await undo(log, platform, patience=patience)]
     assert patience.clock() / 1e9 < 80
@@ -149,7 +148,7 @@ async def test_one_that_has_arrived_is_put_back_without_a_wait() -> None:
 
 async def test_what_a_killed_process_was_putting_back_is_looked_for_too() -> None:
     """Its write brings back what was there before the newest change, which is not what is to be there in the end."""
-    other = Change(2, replace(CONFIG, function=CONFIG.function.replace("hello", "other")), (), {})
+    other = Change(2, OTHER, (), {})
     log = Memory(memory(1, 128, 512), Done(1), other, Done(2), memory(3, 512, 1024), Done(3), Back((3,)))
     platform, patience = shaky(1024)
     platform.late.append((round(20e9), {"memory_size": 512}))
@@ -187,6 +186,6 @@ async def test_a_change_that_was_refused_is_under_way_no_more() -> None:
 
 async def test_a_refusal_while_putting_back_is_none_where_it_is_back_already() -> None:
     """As a write of the process that was killed may have brought about in the meantime."""
-    platform, patience = shaky(512, (refused("DELETE", 404, "FSS.1052", None), 0.0))
+    platform, patience = shaky(512, (refused("PUT", 400, "FSS.1007", None), 0.0))
     (undone,) = await undo(Memory(memory(1, 128, 512), Done(1)), platform, patience=patience)
     assert (undone.fault, platform.config, len(platform.written)) == (None, {"memory_size": 128}, 1)

@@ -20,7 +20,6 @@ from loadgen.targets.functiongraph.settings import again
 from loadgen.targets.functiongraph.settings.authorization import Nobody
 from loadgen.targets.functiongraph.settings.changes import Changes
 from loadgen.targets.functiongraph.settings.client import Control
-from loadgen.targets.functiongraph.settings.journal import Kind
 from loadgen.targets.functiongraph.settings.journalfile import JournalFile, begun
 from loadgen.targets.functiongraph.settings.limits import Limits, read_limits
 from tests.control.entries import QUICK
@@ -41,30 +40,17 @@ async def state(control: Control) -> dict[str, Any]:
     config = await control.config(HELLO)
     return {
         "config": {key: value for key, value in config.items() if key not in CHANGES_WITHOUT},
-        "reserved": await control.reserved_instances(HELLO),
-        "versions": [version["version"] for version in await control.versions(HELLO)],
-        "alias": await control.alias(HELLO, "lg"),
     }
 
 
 async def test_within_it_is_as_asked_and_afterwards_as_it_was(control: Control, tmp_path: Path) -> None:
-    await control.set_reserved_instances(HELLO, {"count": 1, "idle_mode": True})
     before = await state(control)
-    assert before["reserved"] == {"count": 1, "idle_mode": True}
     journal = partial(JournalFile.create, tmp_path, begun("run-1", scenario=None, emulated=True))
     async with Changes(control, journal, patience=QUICK) as changes:
         await changes.config(HELLO, {("memory_size",): 512, ("user_data", "LOADGEN_RUN"): "1"})
-        await changes.max_instances(HELLO, 7)
-        await changes.version(HELLO, "lg-1")
-        await changes.alias(HELLO, "lg", "lg-1")
-        await changes.reserved_instances(HELLO, 2)
         await changes.config(HELLO, {("memory_size",): 1024, ("timeout",): 60})
         within = await state(control)
         assert (within["config"]["memory_size"], within["config"]["timeout"]) == (1024, 60)
-        assert within["config"]["strategy_config"]["concurrency"] == 7
-        assert within["reserved"] == {"count": 2, "idle_mode": True}
-        assert within["versions"] == ["latest", "lg-1"]
-        assert within["alias"]["version"] == "lg-1"
     assert await state(control) == before
 
 
@@ -78,9 +64,8 @@ async def test_one_request_in_three_that_fails_in_passing_changes_nothing_of_tha
     async with embedded(failing, PROJECT, None) as url, Control(url, PROJECT, Nobody()) as control:
         async with Changes(control, journal, patience=QUICK) as changes:
             await changes.config(HELLO, {("memory_size",): 512, ("user_data", "LOADGEN_RUN"): "1"})
-            await changes.max_instances(HELLO, 7)
             await changes.config(HELLO, {("memory_size",): 1024})
-        held = await again.read(control, control.resource(Kind.CONFIG, HELLO), QUICK)
+        held = await again.read(control, control.resource(HELLO), QUICK)
     assert {key: held[key] for key in held if key in before["config"]} == {
         key: value for key, value in before["config"].items() if key in held
     }
@@ -89,15 +74,12 @@ async def test_one_request_in_three_that_fails_in_passing_changes_nothing_of_tha
 
 async def test_after_a_kill_restore_puts_everything_back(control: Control, tmp_path: Path) -> None:
     before = await state(control)
-    # step 90 of 175: everything is changed, and nothing put back yet
-    arguments = ["-m", "tests.control.victim", control.endpoint, str(tmp_path), "90"]
+    # step 58 of 90: everything is changed, and nothing put back yet
+    arguments = ["-m", "tests.control.victim", control.endpoint, str(tmp_path), "58"]
     victim = subprocess.run([sys.executable, *arguments], capture_output=True, timeout=30, check=False)
     assert victim.returncode == -signal.SIGKILL
     left = await state(control)
-    assert left["config"]["strategy_config"]["concurrency"] == 7
-    assert left["versions"] == ["latest", "lg-1"]
-    assert left["alias"]["version"] == "lg-1"
-    assert left["reserved"]["count"] == 2
+    assert left["config"]["strategy_config"]["concurrent_num"] == 5
     assert [each.fault for each in await restore(tmp_path) if each.fault is not None] == []
     assert await state(control) == before
 

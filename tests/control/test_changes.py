@@ -20,7 +20,7 @@ from loadgen.targets.functiongraph.settings.fault import ControlError
 from loadgen.targets.functiongraph.settings.journalfile import JournalError, JournalFile, begun
 from loadgen.targets.secret import Secrets
 from tests.control.entries import QUICK
-from tests.servers.management import HELLO, PROJECT, Management, Request, failure
+from tests.servers.management import CONFIG, HELLO, PROJECT, Management, Request, failure
 
 PHASE = "{name: s, workers: 1, duration: 1s}"
 RUN = begun("run-1", scenario=None, emulated=False)
@@ -45,27 +45,19 @@ async def changing(platform: Management, directory: Path, *, held: bool = True) 
 async def change_everything(changes: Changes) -> None:
     await changes.config(HELLO, {("memory_size",): 512, ("user_data", "LOADGEN_RUN"): "1"})
     await changes.config(HELLO, {("memory_size",): 1024, ("strategy_config", "concurrent_num"): 5})
-    await changes.max_instances(HELLO, 7)
-    await changes.reserved_instances(HELLO, 2)
-    await changes.version(HELLO, "lg-1")
-    await changes.alias(HELLO, "lg", "lg-1")
+    await changes.config(HELLO, {("user_data", "LOADGEN_RUN"): "2", ("timeout",): 60})
     await changes.config(HELLO, {("memory_size",): 2048})
 
 
 async def test_within_it_is_as_asked_and_afterwards_as_it_was(platform: Management, tmp_path: Path) -> None:
-    platform.reserved = {"count": 1, "idle_mode": True}
     before = platform.state()
     async with changing(platform, tmp_path) as changes:
         await change_everything(changes)
         config = platform.config
-        assert (config["memory_size"], config["strategy_config"]) == (2048, {"concurrency": 7, "concurrent_num": 5})
-        assert json.loads(config["user_data"])["LOADGEN_RUN"] == "1"
-        assert config["not_documented_yet"] == before["config"]["not_documented_yet"]
-        assert (platform.reserved, list(platform.versions), list(platform.aliases)) == (
-            {"count": 2, "idle_mode": True},
-            ["lg-1"],
-            ["lg"],
-        )
+        assert (config["memory_size"], config["timeout"]) == (2048, 60)
+        assert config["strategy_config"] == {"concurrency": 100, "concurrent_num": 5}
+        assert json.loads(config["user_data"])["LOADGEN_RUN"] == "2"
+        assert config["not_documented_yet"] == CONFIG["not_documented_yet"]
         assert sorted(path.suffix for path in tmp_path.iterdir()) == [".lock", ".ndjson"]
     assert platform.state() == before
     assert list(tmp_path.iterdir()) == []
@@ -90,13 +82,12 @@ async def test_the_journal_is_on_the_disk_before_the_request_leaves(platform: Ma
     platform.before = look
     async with changing(platform, tmp_path) as changes:
         await changes.config(HELLO, {("memory_size",): 512})
-        await changes.max_instances(HELLO, 7)
+        await changes.config(HELLO, {("timeout",): 60})
     held = ["run", "change", "done"]
     assert [[entry["entry"] for entry in entries] for entries in seen] == [
         [*held, "change"],
         [*held, "change", "done", "change"],
         [*held, "change", "done", "change", "done", "back"],
-        [*held, "change", "done", "change", "done", "back", "done", "undone", "back"],
     ]
     assert seen[0][3]["edits"] == [{"path": ["memory_size"], "before": 128, "after": 512}]
 
@@ -160,15 +151,15 @@ async def test_a_change_that_is_refused_undoes_those_before_it(platform: Managem
     before = platform.state()
 
     async def refuse(request: Request) -> web.Response | None:
-        return failure(400, "FSS.1026", "invalid") if request.path.endswith("config-max-instance") else None
+        return failure(400, "FSS.1008", "invalid") if b'"timeout":60' in request.body else None
 
     async def work() -> None:
         async with changing(platform, tmp_path) as changes:
             await changes.config(HELLO, {("memory_size",): 512})
-            await changes.max_instances(HELLO, 7)
+            await changes.config(HELLO, {("timeout",): 60})
 
     platform.before = refuse
-    with pytest.raises(ControlError, match=r"FSS\.1026"):
+    with pytest.raises(ControlError, match=r"FSS\.1008"):
         await work()
     assert platform.state() == before
     assert list(tmp_path.iterdir()) == []
@@ -239,7 +230,6 @@ async def test_a_write_that_fails_in_passing_is_made_again_when_nothing_has_chan
 async def test_everything_that_is_changed_survives_a_failure_of_each_of_its_writes(
     platform: Management, tmp_path: Path
 ) -> None:
-    """Versions and aliases, which are made, as well as settings; and putting all of it back."""
     before = platform.state()
     failed: set[tuple[str, bytes]] = set()
 
@@ -253,11 +243,7 @@ async def test_everything_that_is_changed_survives_a_failure_of_each_of_its_writ
     platform.before = fail_once
     async with changing(platform, tmp_path) as changes:
         await change_everything(changes)
-        assert (list(platform.versions), list(platform.aliases), platform.config["memory_size"]) == (
-            ["lg-1"],
-            ["lg"],
-            2048,
-        )
+        assert (platform.config["memory_size"], platform.config["timeout"]) == (2048, 60)
     assert platform.state() == before
     assert list(tmp_path.iterdir()) == []
 
@@ -268,18 +254,18 @@ async def test_what_fails_for_ever_ends_after_three_tries_with_everything_put_ba
     before = platform.state()
 
     async def fail(request: Request) -> web.Response | None:
-        return failure(500, "FSS.0500", "no") if request.path.endswith("config-max-instance") else None
+        return failure(500, "FSS.0500", "no") if b'"timeout":60' in request.body else None
 
     platform.before = fail
 
     async def work() -> None:
         async with changing(platform, tmp_path) as changes:
             await changes.config(HELLO, {("memory_size",): 512})
-            await changes.max_instances(HELLO, 7)
+            await changes.config(HELLO, {("timeout",): 60})
 
     with pytest.raises(ControlError, match=r"failed\. Try again later\. It was tried 3 times, and nothing has changed"):
         await work()
-    assert sum(request.path.endswith("config-max-instance") for request in platform.writes) == 3
+    assert sum(b'"timeout":60' in request.body for request in platform.writes) == 3
     assert platform.state() == before
     assert list(tmp_path.iterdir()) == []
 
@@ -396,22 +382,6 @@ async def test_somebody_elses_variable_stays_when_ours_goes(platform: Management
         await changes.config(HELLO, {("user_data", "LOADGEN_RUN"): "1"})
         platform.config["user_data"] = '{"HOST": "10.0.0.2", "LOADGEN_RUN": "1", "NEW": "x"}'
     assert platform.config["user_data"] == '{"HOST": "10.0.0.2", "NEW": "x"}'
-
-
-async def test_what_exists_is_neither_made_nor_deleted(platform: Management, tmp_path: Path) -> None:
-    platform.versions["lg-1"] = "theirs"
-    with pytest.raises(ControlError, match="exists already"):
-        async with changing(platform, tmp_path) as changes:
-            await changes.version(HELLO, "lg-1")
-    assert platform.versions == {"lg-1": "theirs"}
-
-
-async def test_a_limit_that_cannot_be_read_is_not_changed(platform: Management, tmp_path: Path) -> None:
-    platform.config["strategy_config"] = {}
-    with pytest.raises(ControlError, match="cannot be read, so it could not be put back"):
-        async with changing(platform, tmp_path, held=False) as changes:
-            await changes.max_instances(HELLO, 7)
-    assert platform.writes == []
 
 
 async def test_what_must_not_be_changed_is_refused_before_anything_is_sent(

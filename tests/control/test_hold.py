@@ -19,7 +19,6 @@ from loadgen.targets.functiongraph.settings.authorization import Nobody
 from loadgen.targets.functiongraph.settings.changes import Changes, UndoError
 from loadgen.targets.functiongraph.settings.client import Control
 from loadgen.targets.functiongraph.settings.fault import ControlError
-from loadgen.targets.functiongraph.settings.journal import Kind
 from loadgen.targets.functiongraph.settings.journalfile import JournalFile, journals
 from loadgen.targets.functiongraph.settings.lock import FunctionLock, HeldError
 from loadgen.targets.functiongraph.settings.mark import MARK, NAME, mark_text
@@ -63,20 +62,20 @@ async def resized(platform: Management, directory: Path, run: str, size: int, pa
     return "ended"
 
 
+@pytest.mark.parametrize("user_data", [CONFIG["user_data"], ""])
 async def test_a_function_is_marked_before_it_is_changed_and_its_mark_goes_last(
-    platform: Management, tmp_path: Path
+    platform: Management, tmp_path: Path, user_data: str
 ) -> None:
+    platform.config["user_data"] = user_data
     before = platform.state()
     async with running(platform, tmp_path) as (changes, notes):
-        await changes.max_instances(HELLO, 7)
-        assert variables(platform)[NAME] == mark_text(BEGUN)
         await changes.config(HELLO, {("memory_size",): 512})
-        await changes.version(HELLO, "lg-1")
-    assert NAME in json.loads(platform.writes[0].body)["user_data"]
-    assert platform.writes[0].path.endswith("/config")
-    marked = [NAME.encode() in request.body for request in platform.writes if request.path.endswith("/config")]
-    assert marked == [True, True, True, False]  # it is there until all else is back
-    assert platform.writes[-1].path.endswith("/config")
+        assert variables(platform)[NAME] == mark_text(BEGUN)
+        await changes.config(HELLO, {("user_data", "LOADGEN_RUN"): "1"})
+    first, *between, last = [json.loads(request.body) for request in platform.writes]
+    assert (NAME in first["user_data"], first["memory_size"]) == (True, 128)
+    assert [NAME in each["user_data"] for each in between] == [True] * len(between)
+    assert (NAME in last["user_data"], last["memory_size"]) == (False, 128)
     assert (platform.state(), notes, list(tmp_path.iterdir())) == (before, [], [])
 
 
@@ -157,7 +156,7 @@ async def test_of_two_runs_at_once_one_is_refused_twenty_times(tmp_path: Path) -
 
 
 async def test_what_a_killed_run_left_is_never_taken_for_the_original(platform: Management, tmp_path: Path) -> None:
-    resource = Control(platform.url, PROJECT, Nobody()).resource(Kind.CONFIG, HELLO)
+    resource = Control(platform.url, PROJECT, Nobody()).resource(HELLO)
     (tmp_path / "dead.ndjson").write_bytes(written(replace(BEGUN, run="dead"), memory(1, 128, 512, resource)))
     platform.config["memory_size"] = 512
     said = await resized(platform, tmp_path, "run-2", 1024)
@@ -174,7 +173,7 @@ async def test_what_a_killed_run_left_is_never_taken_for_the_original(platform: 
 async def test_a_journal_that_cannot_be_read_whole_counts_where_it_names_the_function(
     platform: Management, tmp_path: Path, spoilt: str
 ) -> None:
-    resource = Control(platform.url, PROJECT, Nobody()).resource(Kind.CONFIG, HELLO)
+    resource = Control(platform.url, PROJECT, Nobody()).resource(HELLO)
     change = memory(1, 128, 512, resource)
     text = written(BEGUN, replace(change, v=9)) if spoilt == "newer" else written(BEGUN, change)[:-20]
     (tmp_path / "dead.ndjson").write_bytes(text)
@@ -185,7 +184,7 @@ async def test_a_journal_that_cannot_be_read_whole_counts_where_it_names_the_fun
 
 
 async def test_a_lock_that_a_killed_run_left_is_taken_over_and_said(platform: Management, tmp_path: Path) -> None:
-    resource = Control(platform.url, PROJECT, Nobody()).resource(Kind.CONFIG, HELLO)
+    resource = Control(platform.url, PROJECT, Nobody()).resource(HELLO)
     with FunctionLock.take(tmp_path, resource, replace(BEGUN, run="dead")) as lock:
         text = lock.path.read_bytes()
     lock.path.write_bytes(text)
@@ -255,11 +254,11 @@ async def test_while_another_run_has_it_nothing_is_put_back_and_the_journal_stay
 
 async def test_the_mark_stays_until_all_else_is_back(platform: Management, tmp_path: Path) -> None:
     async def stuck(request: Request) -> web.Response | None:
-        return web.json_response({}, status=403) if request.method == "DELETE" else None
+        return web.json_response({}, status=403) if request.writes else None
 
     async def work() -> None:
         async with running(platform, tmp_path) as (changes, _):
-            await changes.version(HELLO, "lg-1")
+            await changes.config(HELLO, {("user_data", "LOADGEN_RUN"): "1"})
             platform.before = stuck
 
     platform.config["user_data"] = ""
@@ -268,7 +267,7 @@ async def test_the_mark_stays_until_all_else_is_back(platform: Management, tmp_p
     assert NAME in variables(platform)
     platform.before = None
     assert [each.fault for each in await restore(tmp_path)] == [None, None]
-    assert (platform.config["user_data"], platform.versions) == ("", {})
+    assert platform.config["user_data"] == ""
 
 
 async def test_a_variable_that_somebody_adds_to_a_function_that_had_none_stays(

@@ -51,7 +51,7 @@ async def test_a_hurry_ends_what_is_tried_again_and_its_journal_stays_until_it_i
     async def work() -> None:
         async with running(platform, tmp_path, patience=PRODUCTION) as (changes, notes):
             await changes.config(HELLO, {("memory_size",): 512})
-            await changes.max_instances(HELLO, 7)
+            await changes.config(HELLO, {("user_data", "LOADGEN_RUN"): "1"})
             platform.before = platform_is
             asyncio.get_running_loop().call_later(0.5, changes.hurry)
             nonlocal told
@@ -101,16 +101,18 @@ async def test_in_a_hurry_a_platform_that_answers_is_put_back_whole_and_nothing_
     before = platform.state()
     async with running(platform, tmp_path, patience=replace(QUICK, note_s=5.0)) as (changes, notes):
         await changes.config(HELLO, {("memory_size",): 512})
-        await changes.max_instances(HELLO, 7)
+        await changes.config(HELLO, {("user_data", "LOADGEN_RUN"): "1"})
         changes.hurry()
     assert (platform.state(), notes, list(tmp_path.iterdir())) == (before, [], [])
 
 
 async def test_in_a_hurry_what_comes_after_a_failure_is_not_asked_for(platform: Management, tmp_path: Path) -> None:
+    platform.config["user_data"] = ""  # so that it takes two steps to put it back
+
     async def work() -> None:
         async with running(platform, tmp_path, patience=PRODUCTION) as (changes, _):
             await changes.config(HELLO, {("memory_size",): 512})
-            await changes.max_instances(HELLO, 7)
+            await changes.config(HELLO, {("user_data", "LOADGEN_RUN"): "1"})
             changes.hurry()
             platform.requests.clear()
             platform.before = down

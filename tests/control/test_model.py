@@ -81,7 +81,7 @@ class Remote:
         found: dict[str, Any] = await ask(Read())
         return found
 
-    async def write(self, resource: Resource, now: Document, wanted: Document) -> None:
+    async def write(self, resource: Resource, wanted: Document) -> None:
         await ask(Write(dict(wanted)))
 
 

@@ -10,7 +10,7 @@ from loadgen.targets.functiongraph.settings.fault import ControlError
 from loadgen.targets.functiongraph.settings.journal import Back, Change, Done, Entry, Resource, Undone, Value
 from loadgen.targets.functiongraph.settings.journalfile import JournalError
 from loadgen.targets.functiongraph.settings.undo import decide, describe, undo
-from tests.control.entries import ALIAS, CONFIG, QUICK, memory
+from tests.control.entries import CONFIG, OTHER, QUICK, memory
 
 
 class Memory:
@@ -48,7 +48,7 @@ class Holding:
             self.held[resource] |= self.arrives.pop()
         return now
 
-    async def write(self, resource: Resource, now: Document, wanted: Document) -> None:
+    async def write(self, resource: Resource, wanted: Document) -> None:
         self.writes.append(resource)
         self.held[resource] = dict(wanted) | dict([self.spoils.pop()] if self.spoils else [])
 
@@ -68,13 +68,12 @@ def test_only_our_own_value_is_put_back(now: int, back: int, conflicts: int) -> 
 
 
 async def test_everything_is_put_back_and_written_down_newest_first() -> None:
-    alias = Change(2, ALIAS, (Edit((), {}, {"name": "lg", "version": "1"}),), {})
-    log = Memory(memory(1, 128, 256), Done(1), alias, Done(2))
-    platform = Holding({CONFIG: {"memory_size": 256, "timeout": 30}, ALIAS: {"name": "lg", "version": "1"}})
+    log = Memory(memory(1, 128, 256), Done(1), memory(2, 512, 1024, OTHER), Done(2))
+    platform = Holding({CONFIG: {"memory_size": 256, "timeout": 30}, OTHER: {"memory_size": 1024}})
     undone = await undo(log, platform, patience=QUICK)
     assert [each.fault for each in undone] == [None, None]
-    assert platform.held == {CONFIG: {"memory_size": 128, "timeout": 30}, ALIAS: {}}
-    assert platform.writes == [ALIAS, CONFIG]
+    assert platform.held == {CONFIG: {"memory_size": 128, "timeout": 30}, OTHER: {"memory_size": 512}}
+    assert platform.writes == [OTHER, CONFIG]
     assert log.kept[-6:] == [Back((2,)), Done(2), Undone(2), Back((1,)), Done(1), Undone(1)]
 
 
@@ -109,31 +108,30 @@ async def test_beside_a_conflict_our_other_values_are_put_back() -> None:
 
 
 async def test_what_cannot_be_undone_keeps_nothing_else_from_it() -> None:
-    alias = Change(2, ALIAS, (Edit((), {}, {"name": "lg"}),), {})
-    log = Memory(memory(1, 128, 256), Done(1), alias, Done(2))
-    platform = Holding({CONFIG: {"memory_size": 256}, ALIAS: {"name": "lg"}})
-    platform.broken = {ALIAS}
+    log = Memory(memory(1, 128, 256), Done(1), memory(2, 128, 256, OTHER), Done(2))
+    platform = Holding({CONFIG: {"memory_size": 256}, OTHER: {"memory_size": 256}})
+    platform.broken = {OTHER}
     assert [each.fault for each in await undo(log, platform, patience=QUICK)] == ["no answer", None]
     assert platform.held[CONFIG] == {"memory_size": 128}
     assert log.kept[-1] == Undone(1)
 
 
 async def test_a_value_that_fits_nowhere_keeps_nothing_else_from_being_put_back() -> None:
-    spoilt = Done(2, (Edit((), 5, {"name": "lg"}),))
-    log = Memory(memory(1, 128, 256), Done(1), Change(2, ALIAS, (), {}), spoilt)
-    platform = Holding({CONFIG: {"memory_size": 256}, ALIAS: {"name": "lg"}})
+    spoilt = Done(2, (Edit((), 5, {"memory_size": 256}),))
+    log = Memory(memory(1, 128, 256), Done(1), Change(2, OTHER, (), {}), spoilt)
+    platform = Holding({CONFIG: {"memory_size": 256}, OTHER: {"memory_size": 256}})
     faults = [each.fault for each in await undo(log, platform, patience=QUICK)]
     assert faults[1:] == [None]
-    assert str(faults[0]).startswith(f"{ALIAS.text}: what the journal says of it cannot be put back (TypeError: ")
+    assert str(faults[0]).startswith(f"{OTHER.text}: what the journal says of it cannot be put back (IndexError: ")
     assert platform.held[CONFIG] == {"memory_size": 128}
 
 
 async def test_a_full_disk_keeps_nothing_from_being_put_back() -> None:
-    alias = Change(2, ALIAS, (Edit((), {}, {"name": "lg"}),), {})
-    platform = Holding({CONFIG: {"memory_size": 256}, ALIAS: {"name": "lg"}})
-    undone = await undo(Memory(memory(1, 128, 256), Done(1), alias, Done(2), full=True), platform, patience=QUICK)
+    log = Memory(memory(1, 128, 256), Done(1), memory(2, 128, 256, OTHER), Done(2), full=True)
+    platform = Holding({CONFIG: {"memory_size": 256}, OTHER: {"memory_size": 256}})
+    undone = await undo(log, platform, patience=QUICK)
     assert [each.fault for each in undone] == ["no space left", "no space left"]
-    assert platform.held == {CONFIG: {"memory_size": 128}, ALIAS: {}}
+    assert platform.held == {CONFIG: {"memory_size": 128}, OTHER: {"memory_size": 128}}
 
 
 async def test_variables_that_the_platform_loses_are_said_without_their_values() -> None:
@@ -174,4 +172,4 @@ async def test_after_a_crash_other_differences_are_noted_and_left() -> None:
 
 def test_an_edit_is_shown_without_secrets() -> None:
     assert describe(Edit(("user_data",), "{}", '{"A": "s3cret"}')) == "user_data *** -> ***"
-    assert describe(Edit((), {}, {"name": "lg"})) == '{} -> {"name": "lg"}'
+    assert describe(Edit(("memory_size",), 128, 256)) == "memory_size 128 -> 256"

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from loadgen.engine.clock import Clock, monotonic_ns
-from loadgen.targets.functiongraph.settings.document import Document, Edit, at, differences, edited, same
+from loadgen.targets.functiongraph.settings.document import Document, Edit, differences, edited, holds
 from loadgen.targets.functiongraph.settings.fault import ControlError
 from loadgen.targets.functiongraph.settings.journal import Resource
 
@@ -82,10 +82,10 @@ class Platform(Protocol):
     """What can be read and written of a platform; see ``client.Control``."""
 
     async def read(self, resource: Resource) -> dict[str, Any]:
-        """What there is now, without what the platform derives; empty when there is none. Raises ControlError."""
+        """What there is now, without what the platform derives. Raises ControlError."""
 
-    async def write(self, resource: Resource, now: Document, wanted: Document) -> None:
-        """Make it so, given what there is now. Raises ControlError."""
+    async def write(self, resource: Resource, wanted: Document) -> None:
+        """Make it so. Raises ControlError."""
 
 
 async def read(
@@ -127,7 +127,7 @@ async def write(
     while True:
         tries += 1
         try:
-            await platform.write(resource, now, wanted)
+            await platform.write(resource, wanted)
         except ControlError as error:
             if not error.passing and failed is None and until_ns is None:
                 raise
@@ -145,7 +145,7 @@ async def write(
             raise
         if held is None:
             raise failed
-        if all(_holds(held, edit) for edit in edits):
+        if holds(held, edits):
             return wanted
         if not failed.passing or any(differences(now, held)):
             raise failed
@@ -175,7 +175,7 @@ async def _looked(
     lost_ns = patience.after_ns(for_s)
     while True:
         held = await read(platform, resource, patience, until_ns)
-        if all(_holds(held, edit) for edit in edits) or any(differences(now, held)):
+        if holds(held, edits) or any(differences(now, held)):
             return held
         left_s = (lost_ns - patience.clock()) / 1e9
         if left_s <= 0:
@@ -191,11 +191,3 @@ def _pauses(patience: Patience, until_ns: int | None) -> Iterator[float]:
     more = iter(_MORE_PAUSES)
     while until_ns is not None and patience.clock() < until_ns:
         yield next(more, _MORE_PAUSES[-1]) * patience.settle_s
-
-
-def _holds(now: Document, edit: Edit) -> bool:
-    """Whether an edit has arrived; something that was made may hold more than was asked for."""
-    found = at(now, edit.path)
-    if not edit.path and isinstance(edit.after, dict) and edit.after:
-        return all(same(found.get(key), value) for key, value in edit.after.items())
-    return same(found, edit.after)

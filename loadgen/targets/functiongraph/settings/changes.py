@@ -37,7 +37,7 @@ from loadgen.targets.functiongraph.settings.document import (
     shown,
 )
 from loadgen.targets.functiongraph.settings.fault import ControlError
-from loadgen.targets.functiongraph.settings.journal import Change, Done, Kind, Resource, outstanding
+from loadgen.targets.functiongraph.settings.journal import Change, Done, Resource, outstanding
 from loadgen.targets.functiongraph.settings.journalfile import JournalError, JournalFile, open_journal
 from loadgen.targets.functiongraph.settings.lock import FunctionLock, HeldError
 from loadgen.targets.functiongraph.settings.mark import MARK, NAME, mark_text, marked, own_marks
@@ -110,7 +110,7 @@ class Changes:
         does this first; it may be done before, as it takes ``patience.mark_s``.
         """
         latest = function if function.qualifier == LATEST else replace(function, qualifier=None)
-        await self._hold(self._control.resource(Kind.CONFIG, latest))
+        await self._hold(self._control.resource(latest))
 
     async def config(self, function: Urn, wanted: Mapping[Path, Any]) -> None:
         """Give parts of a function's config these values: ``{("memory_size",): 512}``.
@@ -119,23 +119,12 @@ class Changes:
         Raises ControlError when it cannot be done or does not hold, JournalError when it cannot be written down,
         HeldError when another run holds the function; what was changed by then is undone in the end.
         """
-        await self._change(self._control.resource(Kind.CONFIG, function), wanted)
-
-    async def max_instances(self, function: Urn, count: int) -> None:
-        """Set how many instances of a function may run at once, -1 for no limit of its own; raises like ``config``."""
-        await self._change(self._control.resource(Kind.MAX_INSTANCES, function), {("max_instance_num",): count})
-
-    async def reserved_instances(self, function: Urn, count: int) -> None:
-        """Keep this many instances of a version or alias ready; raises like ``config``."""
-        await self._change(self._control.resource(Kind.RESERVED_INSTANCES, function), {("count",): count})
-
-    async def version(self, function: Urn, version: str) -> None:
-        """Publish a version, which is deleted in the end; raises like ``config``, also when there is one already."""
-        await self._make(self._control.resource(Kind.VERSION, function, version), {"version": version})
-
-    async def alias(self, function: Urn, alias: str, version: str) -> None:
-        """Make an alias of a version, which is deleted in the end; raises like ``version``."""
-        await self._make(self._control.resource(Kind.ALIAS, function, alias), {"name": alias, "version": version})
+        resource = self._control.resource(function)
+        held = resource.owner in self._held
+        if not held and not _due(resource, await read(self._control, resource, self._patience), wanted):
+            return
+        journal = await self._hold(resource)
+        await _to_its_end(change(journal, self._control, resource, wanted, self._patience, self._hide_in))
 
     async def __aenter__(self) -> Self:
         return self
@@ -204,20 +193,6 @@ class Changes:
                 f"{other}). {CHOICE}. This run has changed nothing"
             )
 
-    async def _make(self, resource: Resource, wanted: Mapping[str, Any]) -> None:
-        if await read(self._control, resource, self._patience):
-            raise ControlError(
-                f"{resource.text}: it exists already, and is not loadgen's to change. Choose another name"
-            )
-        await self._change(resource, {(): wanted})
-
-    async def _change(self, resource: Resource, wanted: Mapping[Path, Any]) -> None:
-        held = resource.owner in self._held
-        if not held and not _due(resource, await read(self._control, resource, self._patience), wanted):
-            return
-        journal = await self._hold(resource.config)
-        await _to_its_end(change(journal, self._control, resource, wanted, self._patience, self._hide_in))
-
 
 async def change(
     log: Log,
@@ -233,8 +208,7 @@ async def change(
     """
     now = await _fresh(platform, resource, patience)
     if own := own_marks(log.entries, resource):
-        config = resource.config
-        check_mark(config, now if config == resource else await read(platform, config, patience), own)
+        check_mark(resource, now, own)
     for step in outstanding(log.entries):  # a value that somebody else has given it since is not ours to replace
         if step.resource == resource and (conflicts := decide(step.values, now).conflicts):
             raise ControlError(f"{conflict(step, conflicts)}. Left as it is")
@@ -320,8 +294,6 @@ def _due(resource: Resource, now: Mapping[str, Any], wanted: Mapping[Path, Any])
         edited(now, [(edit.path, edit.after) for edit in due])
     except DocumentError as error:
         raise ControlError(f"{resource.text}: {error}") from error
-    if unknown := [edit for edit in due if resource.kind is Kind.MAX_INSTANCES and edit.before is None]:
-        raise ControlError(f"{resource.text}: {name(unknown[0].path)} cannot be read, so it could not be put back")
     return due
 
 
@@ -329,15 +301,11 @@ def _check(resource: Resource, due: tuple[Edit, ...], after: Mapping[str, Any], 
     """Raises ControlError unless the platform holds what was asked for and nothing else has changed."""
     for edit in due:
         found = at(held, edit.path)
-        if edit.path and not same(found, edit.after):
+        if not same(found, edit.after):
             raise ControlError(
                 f"{resource.text}: {describe(edit)} was accepted, and still {name(edit.path)} is "
                 f"{shown(edit.path, found)}. Check that the function can have this value"
             )
-        if not edit.path:
-            if not held:
-                raise ControlError(f"{resource.text}: it was accepted, and still there is none. Try again later")
-            return
     parts = {edit.path for edit in due}
     others = [edit for edit in differences(after, held) if edit.path not in parts]
     if others:

@@ -10,11 +10,11 @@ FunctionGraph user guide, Notes and Constraints.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from loadgen.load.pacing import peak_rate
 from loadgen.load.phase import Bursts, Phase
@@ -68,10 +68,6 @@ def readable(target: Target) -> bool:
 
 async def read_limits(control: Control, function: Urn) -> Limits:
     """What the platform says about a function's limits. What may not be read, or cannot be, is left open."""
-    from loadgen.targets.functiongraph.settings.client import (
-        max_instances,  # aiohttp comes with it, which what is pure here does without
-    )
-
     unread: list[str] = []
     config: dict[str, object] = {}
     quotas: dict[str, int] = {}
@@ -85,7 +81,7 @@ async def read_limits(control: Control, function: Urn) -> Limits:
         unread.append(str(error))
     first_generation = config.get("type") == "v1"
     per_instance = at(config, ("strategy_config", "concurrent_num"))
-    own = max_instances(config)
+    own = _max_instances(config)
     return Limits(
         max_instances=own if own is not None and own >= 0 else None,
         per_instance=per_instance if isinstance(per_instance, int) and per_instance > 0 else 1,
@@ -131,6 +127,16 @@ def _needed(phase: Phase, service_ns: int | None) -> tuple[int, str] | None:
     rate = peak_rate(phase)
     needed = min(ceil(rate * service_ns / NS_PER_S), phase.max_in_flight)
     return needed, f"{rate:.6g} calls/s of {service_ns / NS_PER_S:.3g} s each are {needed} in flight"
+
+
+def _max_instances(config: Mapping[str, Any]) -> int | None:
+    """How many instances a config allows: -1 for no limit of its own, 0 when disabled; None when it does not say."""
+    inner = at(config, ("strategy_config", "concurrency"))
+    found = config.get("max_instance_num") if inner in (UNSET, None) else inner
+    try:
+        return None if found is None else int(found)
+    except (TypeError, ValueError):
+        return None
 
 
 def _limit(quotas: dict[str, int], name: str) -> int | None:

@@ -21,6 +21,7 @@ from loadgen.targets.functiongraph.settings.document import (
     Edit,
     at,
     differences,
+    holds,
     name,
     private,
     public,
@@ -197,7 +198,7 @@ class _Work:
             decision = self._decide(now)
             due = decision.back + (decision.conflicts if self._force else ())
             if due and rounds < _ROUNDS:
-                if not self._force and (fault := await self._anothers(now)) is not None:
+                if not self._force and (fault := self._anothers(now)) is not None:
                     return fault
                 now = await self._write(now, due)
                 rounds = rounds + 1 if self._decide(now).back else 0
@@ -211,7 +212,7 @@ class _Work:
         if not step.seen:
             self.notes.extend(_notes(step, now))
         self.theirs = bool(decision.conflicts)
-        if self.theirs and self._keep and (fault := await self._anothers(now)) is not None:
+        if self.theirs and self._keep and (fault := self._anothers(now)) is not None:
             return fault
         return self._fault(decision)
 
@@ -269,12 +270,11 @@ class _Work:
         if self._late_ns is not None:
             self._log.append(Back(self._step.numbers))
 
-    async def _anothers(self, now: Document) -> str | None:
+    def _anothers(self, now: Document) -> str | None:
         """Why nothing may be written, where another run holds the function."""
         if not self._own:  # an older journal, of a run that had no mark
             return None
-        config = self._step.resource.config
-        mark = marked(now if config == self._step.resource else await self._read(config))
+        mark = marked(now)
         if mark is None or mark in self._own:
             return None
         return (
@@ -298,24 +298,20 @@ async def settled(
     for pause in LOOKS:
         await patience.sleep(pause * patience.settle_s)
         now = await read(platform, resource, patience, until_ns)
-        if all(same(at(now, edit.path), edit.after) for edit in edits):
+        if holds(now, edits):
             break
     return now
 
 
 def unasked(asked: Sequence[Edit], wanted: Document, now: Document) -> tuple[Edit, ...]:
     """What the platform changed beyond what it was asked to; nothing that may be secret."""
-    whole = next((edit for edit in asked if not edit.path), None)
-    if whole is not None:  # what was made holds more than was asked for: all of it goes again
-        return (Edit((), whole.before, dict(now)),) if now and not same(wanted, now) else ()
     parts = {edit.path for edit in asked}
     return tuple(edit for edit in differences(wanted, now) if edit.path not in parts and not private(edit.path))
 
 
 def describe(edit: Edit) -> str:
     """An edit for people to read."""
-    before, after = shown(edit.path, edit.before), shown(edit.path, edit.after)
-    return f"{name(edit.path)} {before} -> {after}" if edit.path else f"{before} -> {after}"
+    return f"{name(edit.path)} {shown(edit.path, edit.before)} -> {shown(edit.path, edit.after)}"
 
 
 def _inner(value: Value, now: Document) -> Iterator[Value]:
@@ -350,7 +346,7 @@ def _gone(step: Step, now: Document, own: frozenset[str]) -> Iterator[str]:
 def conflict(step: Step, conflicts: Sequence[Edit]) -> str:
     """What is to be said of them."""
     parts = "; ".join(
-        f"{name(edit.path) or 'it'} is {shown(edit.path, edit.before)}, was {shown(edit.path, edit.after)} "
+        f"{name(edit.path)} is {shown(edit.path, edit.before)}, was {shown(edit.path, edit.after)} "
         f"before loadgen changed it"
         for edit in conflicts
     )
