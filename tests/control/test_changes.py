@@ -13,6 +13,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from loadgen.scenario.load import load
+from loadgen.targets.functiongraph.protocol.platform import Injected
 from loadgen.targets.functiongraph.settings.authorization import Nobody
 from loadgen.targets.functiongraph.settings.changes import Changes, UndoError
 from loadgen.targets.functiongraph.settings.client import Control
@@ -20,7 +21,7 @@ from loadgen.targets.functiongraph.settings.fault import ControlError
 from loadgen.targets.functiongraph.settings.journalfile import JournalError, JournalFile, begun
 from loadgen.targets.secret import Secrets
 from tests.control.entries import QUICK
-from tests.servers.management import CONFIG, HELLO, PROJECT, Management, Request, failure
+from tests.servers.management import CONFIG, HELLO, PROJECT, Management, Request, failure, managing
 
 PHASE = "{name: s, workers: 1, duration: 1s}"
 RUN = begun("run-1", scenario=None, emulated=False)
@@ -245,6 +246,20 @@ async def test_everything_that_is_changed_survives_a_failure_of_each_of_its_writ
         await change_everything(changes)
         assert (platform.config["memory_size"], platform.config["timeout"]) == (2048, 60)
     assert platform.state() == before
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_one_request_in_three_that_fails_in_passing_changes_nothing_of_that(tmp_path: Path) -> None:
+    """Seeded, so that it is the same every time; three failures in a row end an experiment, and are not among these."""
+    async with managing(Injected("FSS.0500", 0.3), seed=3) as platform:
+        before = platform.state()
+        async with (
+            Control(platform.url, PROJECT, Nobody()) as control,
+            Changes(control, partial(JournalFile.create, tmp_path, RUN), patience=QUICK) as changes,
+        ):
+            await change_everything(changes)
+        assert len(platform.requests) > 20
+        assert platform.state() == before
     assert list(tmp_path.iterdir()) == []
 
 
