@@ -9,17 +9,15 @@ from itertools import count
 from types import TracebackType
 from typing import Any, Final, Self
 
-from loadgen.engine.address import AddressError, tls_context
 from loadgen.run.runner import SettingsError
 from loadgen.targets.endpoint import loopback
 from loadgen.targets.functiongraph.protocol.target import FunctionTarget
 from loadgen.targets.functiongraph.protocol.urn import function_urn
 from loadgen.targets.functiongraph.settings.again import Patience
-from loadgen.targets.functiongraph.settings.authorization import authorization
 from loadgen.targets.functiongraph.settings.changes import Changes, UndoError
-from loadgen.targets.functiongraph.settings.client import Control
-from loadgen.targets.functiongraph.settings.document import Path
-from loadgen.targets.functiongraph.settings.fault import ControlError
+from loadgen.targets.functiongraph.settings.client import control_of
+from loadgen.targets.functiongraph.settings.edit import Path
+from loadgen.targets.functiongraph.settings.failure import ControlError
 from loadgen.targets.functiongraph.settings.journalfile import JournalError, JournalFile
 from loadgen.targets.functiongraph.settings.lock import HeldError
 from loadgen.targets.secret import Secrets
@@ -63,15 +61,8 @@ class Settings:
         """
         target = self._target
         try:
-            tls = tls_context(target.tls)
-            control = Control(
-                target.endpoint,
-                target.project_id,
-                authorization(target.auth, target.project_id, tls),
-                tls=tls,
-                insecure_auth=target.insecure_auth,
-            )
-        except (AddressError, ControlError) as error:
+            control = control_of(target)
+        except ControlError as error:
             raise SettingsError(str(error)) from error
         await self._stack.enter_async_context(control)
         patience = Patience(mark_s=_NEARBY_S) if loopback(target.endpoint) else Patience()

@@ -17,7 +17,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from loadgen.cli.restore import restore, say_what_is_left
-from loadgen.targets.functiongraph.settings.document import Edit
+from loadgen.targets.functiongraph.settings.edit import Edit
 from loadgen.targets.functiongraph.settings.journal import Begun, Change, Done, Entry, Resource, Undone
 from loadgen.targets.functiongraph.settings.journalfile import DIRECTORY, JournalFile
 from loadgen.targets.functiongraph.settings.lock import FunctionLock

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from loadgen.targets.functiongraph.settings.again import Patience
-from loadgen.targets.functiongraph.settings.document import Edit
+from loadgen.targets.functiongraph.settings.edit import Edit
 from loadgen.targets.functiongraph.settings.journal import Begun, Change, Entry, Resource, line
 from tests.servers import management
 from tests.servers.management import HELLO, NOWHERE, PROJECT

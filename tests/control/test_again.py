@@ -10,8 +10,8 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from loadgen.targets.functiongraph.settings.again import LATE_S, Patience, read, write
-from loadgen.targets.functiongraph.settings.document import Edit
-from loadgen.targets.functiongraph.settings.fault import ControlError, refused, unanswered
+from loadgen.targets.functiongraph.settings.edit import Edit
+from loadgen.targets.functiongraph.settings.failure import ControlError, refused, unanswered
 from loadgen.targets.functiongraph.settings.journal import Back, Change, Done, Resource, Undone
 from loadgen.targets.functiongraph.settings.undo import undo
 from tests.control.clock import Hours
@@ -195,7 +195,7 @@ async def _killed(seconds: float) -> None:
 
 
 async def test_a_change_that_was_refused_is_under_way_no_more() -> None:
-    from loadgen.targets.functiongraph.settings.changes import change
+    from loadgen.targets.functiongraph.settings.make import change
 
     log = Memory()
     platform, patience = shaky(128, (refused("PUT", 400, "FSS.1007", None), None))

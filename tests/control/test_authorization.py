@@ -10,7 +10,7 @@ from loadgen.targets.functiongraph.protocol.signature import sign
 from loadgen.targets.functiongraph.protocol.target import Auth, EnvironmentAuth, IamAuth, KeyAuth, NoAuth, TokenAuth
 from loadgen.targets.functiongraph.settings.authorization import Key, Nobody, User, authorization
 from loadgen.targets.functiongraph.settings.client import Control
-from loadgen.targets.functiongraph.settings.fault import ControlError
+from loadgen.targets.functiongraph.settings.failure import ControlError
 from tests.servers.management import HELLO, PROJECT, Management, Request
 
 KEY = KeyAuth("AKDUMMY", "SKDUMMY", "STSTOKEN")

@@ -17,7 +17,7 @@ from loadgen.targets.functiongraph.protocol.platform import Injected
 from loadgen.targets.functiongraph.settings.authorization import Nobody
 from loadgen.targets.functiongraph.settings.changes import Changes, UndoError
 from loadgen.targets.functiongraph.settings.client import Control
-from loadgen.targets.functiongraph.settings.fault import ControlError
+from loadgen.targets.functiongraph.settings.failure import ControlError
 from loadgen.targets.functiongraph.settings.journalfile import JournalError, JournalFile, begun
 from loadgen.targets.secret import Secrets
 from tests.control.entries import QUICK

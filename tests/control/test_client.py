@@ -14,8 +14,8 @@ from loadgen.targets.functiongraph.protocol.target import IamAuth, TokenAuth
 from loadgen.targets.functiongraph.protocol.token import IamError
 from loadgen.targets.functiongraph.settings.authorization import Bearer, Nobody
 from loadgen.targets.functiongraph.settings.client import DERIVED, Control
-from loadgen.targets.functiongraph.settings.fault import ControlError
-from loadgen.targets.functiongraph.settings.iam import obtain
+from loadgen.targets.functiongraph.settings.failure import ControlError
+from loadgen.targets.functiongraph.settings.renewal import obtain
 from loadgen.targets.port import Tls
 from tests.servers.certificate import make_chain
 from tests.servers.management import CONFIG, HELLO, PROJECT, Management, Request, failure

@@ -18,7 +18,7 @@ from loadgen.targets.functiongraph.settings.again import Patience
 from loadgen.targets.functiongraph.settings.authorization import Nobody
 from loadgen.targets.functiongraph.settings.changes import Changes, UndoError
 from loadgen.targets.functiongraph.settings.client import Control
-from loadgen.targets.functiongraph.settings.fault import ControlError
+from loadgen.targets.functiongraph.settings.failure import ControlError
 from loadgen.targets.functiongraph.settings.journalfile import JournalFile, journals
 from loadgen.targets.functiongraph.settings.lock import FunctionLock, HeldError
 from loadgen.targets.functiongraph.settings.mark import MARK, NAME, mark_text

@@ -3,15 +3,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-import pytest
 from aiohttp import web
 from msgspec.structs import replace
 
-from loadgen.targets.functiongraph.settings.document import Edit, public
-from loadgen.targets.functiongraph.settings.fault import ControlError
-from loadgen.targets.functiongraph.settings.journal import Back, Change, Done, Entry, Undone, Value
+from loadgen.targets.functiongraph.settings.edit import Edit, public
+from loadgen.targets.functiongraph.settings.failure import ControlError
+from loadgen.targets.functiongraph.settings.journal import Back, Change, Done, Entry, Undone
 from loadgen.targets.functiongraph.settings.journalfile import JournalError
-from loadgen.targets.functiongraph.settings.undo import decide, describe, undo
+from loadgen.targets.functiongraph.settings.undo import undo
 from tests.control.entries import CONFIG, OTHER, QUICK, memory
 from tests.servers.management import Direct, Management, Request
 
@@ -53,20 +52,6 @@ def spoiling(control: Direct, **settings: Any) -> Callable[[Request], Awaitable[
 def sizes(control: Direct) -> tuple[Any, Any]:
     """The memory sizes of the two functions."""
     return tuple(control.management.config_of(name)["memory_size"] for name in ("hello", "other"))
-
-
-@pytest.mark.parametrize(
-    ("now", "back", "conflicts"),
-    [
-        (128, 0, 0),  # never arrived, or was undone before
-        (256, 1, 0),  # as we set it
-        (512, 1, 0),  # as we set it first
-        (1024, 0, 1),  # as somebody else did
-    ],
-)
-def test_only_our_own_value_is_put_back(now: int, back: int, conflicts: int) -> None:
-    decision = decide([Value(("memory_size",), 128, (256, 512))], {"memory_size": now})
-    assert (len(decision.back), len(decision.conflicts)) == (back, conflicts)
 
 
 async def test_everything_is_put_back_and_written_down_newest_first() -> None:
@@ -185,8 +170,3 @@ async def test_after_a_crash_other_differences_are_noted_and_left() -> None:
         f"{CONFIG.text}: timeout was 30 and is now 60; loadgen was not asked to change it, and leaves it as it is",
     )
     assert (platform.management.config["memory_size"], platform.management.config["timeout"]) == (128, 60)
-
-
-def test_an_edit_is_shown_without_secrets() -> None:
-    assert describe(Edit(("user_data",), "{}", '{"A": "s3cret"}')) == "user_data *** -> ***"
-    assert describe(Edit(("memory_size",), 128, 256)) == "memory_size 128 -> 256"

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
-from loadgen.targets.functiongraph.settings.document import Edit
+from loadgen.targets.functiongraph.settings.edit import Edit
 from loadgen.targets.functiongraph.settings.journal import Begun, Change, Resource
 from loadgen.targets.functiongraph.settings.journalfile import DIRECTORY
 from tests.control.entries import written

@@ -24,10 +24,10 @@ from loadgen.targets.functiongraph.protocol import platform
 from loadgen.targets.functiongraph.protocol.envelope import error_body
 from loadgen.targets.functiongraph.protocol.platform import EmulatedFunction, Emulator, Injected, Work
 from loadgen.targets.functiongraph.protocol.urn import parse
-from loadgen.targets.functiongraph.settings import fault
 from loadgen.targets.functiongraph.settings.authorization import Nobody
 from loadgen.targets.functiongraph.settings.client import Control
-from loadgen.targets.functiongraph.settings.document import Document
+from loadgen.targets.functiongraph.settings.edit import Document
+from loadgen.targets.functiongraph.settings.failure import refused as unaccepted
 
 PROJECT = "demo"
 HELLO = parse("urn:fss:local:demo:function:default:hello", project_id=PROJECT)
@@ -160,7 +160,7 @@ class Direct(Control):
         if answer.status // 100 == 2:
             return answer.body
         said = error_body(answer.body)
-        raise fault.refused(f"{method} {path}", answer.status, said.code, said.message)
+        raise unaccepted(f"{method} {path}", answer.status, said.code, said.message)
 
 
 def failure(status: int, code: str, message: str) -> web.Response:

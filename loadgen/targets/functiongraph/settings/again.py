@@ -19,8 +19,8 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from loadgen.engine.clock import Clock, monotonic_ns
-from loadgen.targets.functiongraph.settings.document import Document, Edit, differences, edited, holds
-from loadgen.targets.functiongraph.settings.fault import ControlError
+from loadgen.targets.functiongraph.settings.edit import Document, Edit, differences, edited, holds
+from loadgen.targets.functiongraph.settings.failure import ControlError
 from loadgen.targets.functiongraph.settings.journal import Resource
 
 LATE_S = 30.0
@@ -32,6 +32,9 @@ _PAUSES = (1.0, 3.0)
 """How many times ``settle_s`` to wait before the second and the third try."""
 _MORE_PAUSES = (4.0, 8.0, 15.0)
 """And before those after it, where there is a time until which to try; the last for all that follow."""
+_LOOKS = (0.0, 0.5, 2.0)
+"""How many times ``settle_s`` to wait before looking whether the platform holds what was written; it may take a moment.
+"""
 
 
 class Patience(Struct, frozen=True):
@@ -182,6 +185,23 @@ async def _looked(
             return held
         if not await patience.pause(min(patience.settle_s, left_s)):
             return None
+
+
+async def settled(
+    platform: Platform,
+    resource: Resource,
+    edits: Sequence[Edit],
+    patience: Patience,
+    until_ns: int | None = None,
+) -> dict[str, Any]:
+    """What the platform holds after a write: looked at until it holds these edits, or for a few seconds."""
+    now: dict[str, Any] = {}
+    for pause in _LOOKS:
+        await patience.sleep(pause * patience.settle_s)
+        now = await read(platform, resource, patience, until_ns)
+        if holds(now, edits):
+            break
+    return now
 
 
 def _pauses(patience: Patience, until_ns: int | None) -> Iterator[float]:

@@ -11,7 +11,7 @@ Before its first change a run makes sure that no other run changes the function:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -19,43 +19,20 @@ from typing import Any, Self, TypeVar
 from msgspec.structs import replace
 
 from loadgen.targets.functiongraph.protocol.urn import LATEST, Urn
-from loadgen.targets.functiongraph.settings.again import Patience, Platform, read, write
+from loadgen.targets.functiongraph.settings.again import Patience, read
 from loadgen.targets.functiongraph.settings.client import Control
-from loadgen.targets.functiongraph.settings.document import (
-    Document,
-    DocumentError,
-    Edit,
+from loadgen.targets.functiongraph.settings.edit import (
     Path,
-    at,
-    differences,
-    edited,
-    edits,
-    name,
-    private,
-    public,
-    same,
-    shown,
 )
-from loadgen.targets.functiongraph.settings.fault import ControlError
-from loadgen.targets.functiongraph.settings.journal import Change, Done, Resource, outstanding
+from loadgen.targets.functiongraph.settings.journal import Resource
 from loadgen.targets.functiongraph.settings.journalfile import JournalError, JournalFile, open_journal
 from loadgen.targets.functiongraph.settings.lock import FunctionLock, HeldError
-from loadgen.targets.functiongraph.settings.mark import MARK, NAME, mark_text, marked, own_marks
-from loadgen.targets.functiongraph.settings.undo import CHOICE, Log, conflict, decide, describe, settled, unasked, undo
-from loadgen.text import foreign
+from loadgen.targets.functiongraph.settings.make import HideIn, as_it_is, change, check_mark, set_mark, to_change
+from loadgen.targets.functiongraph.settings.mark import mark_text
+from loadgen.targets.functiongraph.settings.undo import CHOICE, undo
 
 T = TypeVar("T")
-HideIn = Callable[[Any], Any]
-"""Masks secrets in whatever is made of dicts, lists and text."""
-
-_FRESH_S = 5.0
-"""What was read longer ago is read again before it is written upon."""
-_FRESH_TRIES = 3
 _HURRIED = "Putting back: waiting for the request under way, 30 s at most; what fails is left to loadgen restore."
-
-
-def _as_it_is(data: Any) -> Any:
-    return data
 
 
 class UndoError(Exception):
@@ -75,7 +52,7 @@ class Changes:
         *,
         note: Callable[[str], None] = lambda text: None,
         patience: Patience = Patience(),  # noqa: B008 - it is frozen
-        hide_in: HideIn = _as_it_is,
+        hide_in: HideIn = as_it_is,
     ) -> None:
         """``journal`` makes the journal of this run, when the first change is about to be made.
 
@@ -121,7 +98,7 @@ class Changes:
         """
         resource = self._control.resource(function)
         held = resource.owner in self._held
-        if not held and not _due(resource, await read(self._control, resource, self._patience), wanted):
+        if not held and not to_change(resource, await read(self._control, resource, self._patience), wanted):
             return
         journal = await self._hold(resource)
         await _to_its_end(change(journal, self._control, resource, wanted, self._patience, self._hide_in))
@@ -192,130 +169,6 @@ class Changes:
                 f"now would be taken for the original. Put it back with: loadgen restore {other.stem} (its journal is "
                 f"{other}). {CHOICE}. This run has changed nothing"
             )
-
-
-async def change(
-    log: Log,
-    platform: Platform,
-    resource: Resource,
-    wanted: Mapping[Path, Any],
-    patience: Patience,
-    hide_in: HideIn = _as_it_is,
-) -> None:
-    """Make a change, once it is written down, and see that it holds; nothing where it does already.
-
-    Where ``log`` says that the function was marked, it must be so still. Raises as ``Changes.config`` does.
-    """
-    now = await _fresh(platform, resource, patience)
-    if own := own_marks(log.entries, resource):
-        check_mark(resource, now, own)
-    for step in outstanding(log.entries):  # a value that somebody else has given it since is not ours to replace
-        if step.resource == resource and (conflicts := decide(step.values, now).conflicts):
-            raise ControlError(f"{conflict(step, conflicts)}. Left as it is")
-    await _make(log, platform, resource, now, wanted, patience, hide_in)
-
-
-async def set_mark(
-    log: Log, platform: Platform, resource: Resource, mark: str, patience: Patience, hide_in: HideIn = _as_it_is
-) -> None:
-    """Mark a function for the run of ``log``, unless it has a mark. Raises HeldError then, otherwise like ``change``.
-
-    Of runs that find no mark at the same moment the last to write has it; so nobody has, before ``patience.mark_s`` are
-    over and ``check_mark`` says so.
-    """
-    now = await _fresh(platform, resource, patience)
-    if (found := marked(now)) is not None:
-        raise HeldError(
-            f"{resource.text} is held by another run, whose journal is not in this state directory: its {NAME} is "
-            f'"{foreign.quote(found)}". Wait for that run to end. If it was killed, loadgen restore there puts '
-            f"everything back; if that machine is gone, see to the function's settings and remove {NAME} from its "
-            "environment variables in the console. This run has changed nothing"
-        )
-    await _make(log, platform, resource, now, {MARK: mark}, patience, hide_in)
-
-
-async def _fresh(platform: Platform, resource: Resource, patience: Patience) -> dict[str, Any]:
-    """What there is now, and was not asked for long ago, where the platform is quick enough for that."""
-    for _ in range(_FRESH_TRIES):
-        asked_ns = patience.clock()
-        now = await read(platform, resource, patience)
-        if patience.clock() - asked_ns <= _FRESH_S * 1e9:
-            break
-    return now
-
-
-async def _make(
-    log: Log,
-    platform: Platform,
-    resource: Resource,
-    now: Mapping[str, Any],
-    wanted: Mapping[Path, Any],
-    patience: Patience,
-    hide_in: HideIn,
-) -> None:
-    due = _due(resource, now, wanted)
-    if not due:
-        return
-    number = 1 + sum(isinstance(entry, Change) for entry in log.entries)
-    log.append(Change(number, resource, due, hide_in(public(now))))
-    try:
-        after = await write(platform, resource, now, due, patience)
-    except ControlError as error:
-        if not error.unsure:
-            log.append(Done(number))
-        raise
-    held = await settled(platform, resource, due, patience)
-    also = unasked(due, after, held)
-    log.append(Done(number, also))
-    if MARK in wanted:
-        check_mark(resource, held, {wanted[MARK]})
-    _check(resource, due, after, held)
-
-
-def check_mark(resource: Resource, config: Document, own: Collection[str]) -> None:
-    """Raises HeldError unless the function's config has one of these marks."""
-    found = marked(config)
-    if found is None:
-        raise HeldError(
-            f"{resource.text}: {NAME} is gone from its environment: somebody has removed it, so another run may change "
-            "the function meanwhile. This run ends here"
-        )
-    if found not in own:
-        raise HeldError(
-            f'{resource.text}: another run holds it now: its {NAME} is "{foreign.quote(found)}". This run gives way; '
-            "wait for that one to end"
-        )
-
-
-def _due(resource: Resource, now: Mapping[str, Any], wanted: Mapping[Path, Any]) -> tuple[Edit, ...]:
-    """What has to change. Raises ControlError for what cannot be, before any of it is written down."""
-    try:
-        due = edits(now, wanted)
-        edited(now, [(edit.path, edit.after) for edit in due])
-    except DocumentError as error:
-        raise ControlError(f"{resource.text}: {error}") from error
-    return due
-
-
-def _check(resource: Resource, due: tuple[Edit, ...], after: Mapping[str, Any], held: Mapping[str, Any]) -> None:
-    """Raises ControlError unless the platform holds what was asked for and nothing else has changed."""
-    for edit in due:
-        found = at(held, edit.path)
-        if not same(found, edit.after):
-            raise ControlError(
-                f"{resource.text}: {describe(edit)} was accepted, and still {name(edit.path)} is "
-                f"{shown(edit.path, found)}. Check that the function can have this value"
-            )
-    parts = {edit.path for edit in due}
-    others = [edit for edit in differences(after, held) if edit.path not in parts]
-    if others:
-        lost = ", ".join(describe(edit) for edit in others)
-        advice = (
-            "Check the function's environment variables in the console: loadgen writes none of them down"
-            if any(private(edit.path) for edit in others)
-            else "That is put back, too"
-        )
-        raise ControlError(f"{resource.text}: with {describe(due[0])} the platform changed {lost} on its own. {advice}")
 
 
 def _remedy(journal: JournalFile) -> str:

@@ -28,14 +28,16 @@ from msgspec.structs import replace
 from yarl import URL
 
 from loadgen import __version__
+from loadgen.engine.address import AddressError, tls_context
 from loadgen.targets.endpoint import in_clear
 from loadgen.targets.functiongraph.protocol.envelope import error_body
 from loadgen.targets.functiongraph.protocol.request import origin_of
+from loadgen.targets.functiongraph.protocol.target import FunctionTarget
 from loadgen.targets.functiongraph.protocol.urn import Urn, UrnError, parse
-from loadgen.targets.functiongraph.settings.answer import ASK_PLAIN, AnswerError, whole
-from loadgen.targets.functiongraph.settings.authorization import Authorization, Nobody
-from loadgen.targets.functiongraph.settings.document import DEEPEST, Document, too_deep
-from loadgen.targets.functiongraph.settings.fault import ControlError, certificate_fault, refused, unanswered
+from loadgen.targets.functiongraph.settings.authorization import Authorization, Nobody, authorization
+from loadgen.targets.functiongraph.settings.body import ASK_PLAIN, AnswerError, whole
+from loadgen.targets.functiongraph.settings.edit import DEEPEST, Document, too_deep
+from loadgen.targets.functiongraph.settings.failure import ControlError, certificate_fault, refused, unanswered
 from loadgen.targets.functiongraph.settings.journal import Resource
 from loadgen.targets.secret import hidden
 
@@ -209,6 +211,19 @@ class Control:
             message = None if said.message is None else hidden(said.message, secrets)
             code = None if said.code is None else hidden(said.code, secrets)
             raise refused(what, response.status, code, message)
+
+
+def control_of(target: FunctionTarget) -> Control:
+    """The management API of a target, asked with its credentials and certificates. Raises ControlError.
+
+    The credentials must have been looked up.
+    """
+    try:
+        tls = tls_context(target.tls)
+    except AddressError as error:
+        raise ControlError(str(error)) from error
+    allowed = authorization(target.auth, target.project_id, tls)
+    return Control(target.endpoint, target.project_id, allowed, tls=tls, insecure_auth=target.insecure_auth)
 
 
 async def _never_again(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:

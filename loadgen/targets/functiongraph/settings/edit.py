@@ -134,6 +134,11 @@ def name(path: Path) -> str:
     return foreign.line(".".join(path))
 
 
+def describe(edit: Edit) -> str:
+    """An edit for people to read."""
+    return f"{name(edit.path)} {shown(edit.path, edit.before)} -> {shown(edit.path, edit.after)}"
+
+
 def _edit(document: Document, path: Path, value: Any) -> Edit:
     if path[0] in _ENVIRONMENT:
         if len(path) != 2 or path[0] != "user_data" or not path[1].startswith(OWN_PREFIX):

@@ -22,8 +22,8 @@ from loadgen.scenario.model import Scenario
 from loadgen.targets.endpoint import loopback
 from loadgen.targets.functiongraph.protocol.target import FunctionTarget
 from loadgen.targets.functiongraph.protocol.urn import Urn
-from loadgen.targets.functiongraph.settings.document import at
-from loadgen.targets.functiongraph.settings.fault import ControlError
+from loadgen.targets.functiongraph.settings.edit import at
+from loadgen.targets.functiongraph.settings.failure import ControlError
 from loadgen.targets.target import Target
 from loadgen.text.units import NS_PER_S
 
