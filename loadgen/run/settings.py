@@ -62,20 +62,24 @@ class Settings:
         target = self._target
         try:
             control = control_of(target)
+            resource = control.resource(function_urn(target))
         except ControlError as error:
             raise SettingsError(str(error)) from error
         await self._stack.enter_async_context(control)
         patience = Patience(mark_s=_NEARBY_S) if loopback(target.endpoint) else Patience()
-        changes = Changes(control, self._journal, note=self._note, patience=patience, hide_in=Secrets(target).hide_in)
-        self._changes = await self._stack.enter_async_context(changes)
+        hide_in = Secrets(target).hide_in
+        changes = Changes(control, resource, self._journal, note=self._note, patience=patience, hide_in=hide_in)
+        self._changes = changes
         if patience.mark_s > _NEARBY_S:
             self._note(
                 f"Marking the function, so that no other run changes it; the load begins {patience.mark_s:g} s later."
             )
         try:
-            await self._changes.hold(function_urn(target))
+            await self._stack.enter_async_context(changes)
         except BaseException as error:
             await self.__aexit__(type(error), error, error.__traceback__)
+            if isinstance(error, UndoError):
+                raise SettingsError(str(error)) from error
             if isinstance(error, _FAULTS):
                 raise SettingsError(f"the function's settings cannot be changed: {error}") from error
             raise
@@ -109,6 +113,6 @@ class Settings:
     async def _change(self, wanted: Mapping[Path, Any], fault: str) -> None:
         assert self._changes is not None
         try:
-            await self._changes.config(function_urn(self._target), wanted)
+            await self._changes.config(wanted)
         except _FAULTS as error:
             raise SettingsError(f"{fault}: {error}") from error

@@ -39,7 +39,7 @@ async def running(
     journal = partial(JournalFile.create, directory, replace(BEGUN, run=run))
     async with (
         Control(platform.url, PROJECT, Nobody()) as control,
-        Changes(control, journal, note=notes.append, patience=patience) as changes,
+        Changes(control, control.resource(HELLO), journal, note=notes.append, patience=patience) as changes,
     ):
         yield changes, notes
 
@@ -53,8 +53,7 @@ async def resized(platform: Management, directory: Path, run: str, size: int, pa
     """How a run ended that gives the function a size."""
     try:
         async with running(platform, directory, run, patience=patience) as (changes, _):
-            await changes.hold(HELLO)
-            await changes.config(HELLO, {("memory_size",): size})
+            await changes.config({("memory_size",): size})
             await asyncio.sleep(0.1)
             assert platform.config["memory_size"] == size
     except HeldError as error:
@@ -69,9 +68,9 @@ async def test_a_function_is_marked_before_it_is_changed_and_its_mark_goes_last(
     platform.config["user_data"] = user_data
     before = platform.state()
     async with running(platform, tmp_path) as (changes, notes):
-        await changes.config(HELLO, {("memory_size",): 512})
+        await changes.config({("memory_size",): 512})
         assert variables(platform)[NAME] == mark_text(BEGUN)
-        await changes.config(HELLO, {("user_data", "LOADGEN_RUN"): "1"})
+        await changes.config({("user_data", "LOADGEN_RUN"): "1"})
     first, *between, last = [json.loads(request.body) for request in platform.writes]
     assert (NAME in first["user_data"], first["memory_size"]) == (True, 128)
     assert [NAME in each["user_data"] for each in between] == [True] * len(between)
@@ -83,7 +82,7 @@ async def test_a_run_on_the_same_machine_is_refused_before_it_asks_for_anything(
     platform: Management, tmp_path: Path
 ) -> None:
     async with running(platform, tmp_path) as (changes, _):
-        await changes.config(HELLO, {("memory_size",): 512})
+        await changes.config({("memory_size",): 512})
         requests = len(platform.requests)
         said = await resized(platform, tmp_path, "run-2", 1024)
         assert "is held by run run-1 (process 1 on this machine, since 2026-01-02T03:04:05Z)" in said
@@ -95,7 +94,7 @@ async def test_a_run_on_another_machine_is_refused_before_it_writes_anything(
     platform: Management, tmp_path: Path
 ) -> None:
     async with running(platform, tmp_path / "here") as (changes, _):
-        await changes.config(HELLO, {("memory_size",): 512})
+        await changes.config({("memory_size",): 512})
         writes = len(platform.writes)
         said = await resized(platform, tmp_path / "there", "run-2", 1024)
         assert (
@@ -111,8 +110,8 @@ async def test_cancelled_before_it_is_sure_a_run_takes_its_mark_away(platform: M
     before = platform.state()
 
     async def work() -> None:
-        async with running(platform, tmp_path, patience=replace(QUICK, mark_s=30.0)) as (changes, _):
-            await changes.hold(HELLO)
+        async with running(platform, tmp_path, patience=replace(QUICK, mark_s=30.0)):
+            pytest.fail("it is not sure yet")
 
     task = asyncio.create_task(work())
     while NAME not in variables(platform):
@@ -188,8 +187,7 @@ async def test_a_lock_that_a_killed_run_left_is_taken_over_and_said(platform: Ma
     with FunctionLock.take(tmp_path, resource, replace(BEGUN, run="dead")) as lock:
         text = lock.path.read_bytes()
     lock.path.write_bytes(text)
-    async with running(platform, tmp_path) as (changes, notes):
-        await changes.hold(HELLO)
+    async with running(platform, tmp_path) as (_, notes):
         assert notes == [
             "the lock of run dead (process 1 on this machine, since 2026-01-02T03:04:05Z), which ended without letting "
             "go of it, is taken over"
@@ -204,7 +202,7 @@ async def test_a_mark_that_somebody_removed_is_said_and_the_rest_put_back(
     platform.config["user_data"] = variables
     before = platform.state()
     async with running(platform, tmp_path) as (changes, notes):
-        await changes.config(HELLO, {("memory_size",): 512})
+        await changes.config({("memory_size",): 512})
         platform.config["user_data"] = variables
     assert platform.state() == before
     (note,) = notes
@@ -214,7 +212,7 @@ async def test_a_mark_that_somebody_removed_is_said_and_the_rest_put_back(
 
 async def test_a_mark_that_is_another_runs_now_is_left_and_said(platform: Management, tmp_path: Path) -> None:
     async with running(platform, tmp_path) as (changes, notes):
-        await changes.config(HELLO, {("memory_size",): 512})
+        await changes.config({("memory_size",): 512})
         platform.config |= {"user_data": json.dumps({NAME: "run-2 \x1b[2J"}), "memory_size": 128}
     assert variables(platform) == {NAME: "run-2 \x1b[2J"}
     (note,) = notes
@@ -226,9 +224,8 @@ async def test_a_run_whose_mark_is_gone_changes_nothing_more(platform: Managemen
 
     async def work() -> None:
         async with running(platform, tmp_path) as (changes, _):
-            await changes.hold(HELLO)
             platform.config["user_data"] = CONFIG["user_data"]
-            await changes.config(HELLO, {("memory_size",): 512})
+            await changes.config({("memory_size",): 512})
 
     with pytest.raises(HeldError, match="somebody has removed it, so another run may change the function meanwhile"):
         await work()
@@ -241,7 +238,7 @@ async def test_while_another_run_has_it_nothing_is_put_back_and_the_journal_stay
 ) -> None:
     async def work() -> None:
         async with running(platform, tmp_path) as (changes, _):
-            await changes.config(HELLO, {("memory_size",): 512})
+            await changes.config({("memory_size",): 512})
             platform.config["user_data"] = json.dumps({NAME: "run-2"})
 
     with pytest.raises(UndoError, match="the function is held by another run now"):
@@ -258,7 +255,7 @@ async def test_the_mark_stays_until_all_else_is_back(platform: Management, tmp_p
 
     async def work() -> None:
         async with running(platform, tmp_path) as (changes, _):
-            await changes.config(HELLO, {("user_data", "LOADGEN_RUN"): "1"})
+            await changes.config({("user_data", "LOADGEN_RUN"): "1"})
             platform.before = stuck
 
     platform.config["user_data"] = ""
@@ -275,7 +272,7 @@ async def test_a_variable_that_somebody_adds_to_a_function_that_had_none_stays(
 ) -> None:
     platform.config["user_data"] = ""
     async with running(platform, tmp_path) as (changes, notes):
-        await changes.config(HELLO, {("memory_size",): 512})
+        await changes.config({("memory_size",): 512})
         platform.config["user_data"] = json.dumps({**variables(platform), "NEW": "x"})
     assert (variables(platform), platform.config["memory_size"], notes) == ({"NEW": "x"}, 128, [])
 
@@ -283,9 +280,9 @@ async def test_a_variable_that_somebody_adds_to_a_function_that_had_none_stays(
 async def test_a_value_that_somebody_gave_it_meanwhile_is_not_replaced(platform: Management, tmp_path: Path) -> None:
     async def work() -> None:
         async with running(platform, tmp_path) as (changes, _):
-            await changes.config(HELLO, {("memory_size",): 512})
+            await changes.config({("memory_size",): 512})
             platform.config["memory_size"] = 2048
-            await changes.config(HELLO, {("memory_size",): 1024})
+            await changes.config({("memory_size",): 1024})
 
     with pytest.raises(UndoError, match="memory_size is 2048, was 128 before") as raised:
         await work()
@@ -315,7 +312,7 @@ async def written_late(directory: Path, number: int, after_s: float, patience: P
         try:
             async with running(platform, directory, patience=patience) as (changes, _):
                 for size in (512, 1024):
-                    await changes.config(HELLO, {("memory_size",): size})
+                    await changes.config({("memory_size",): size})
         except (ControlError, UndoError):
             pass
         restored = await restore(directory)
@@ -349,10 +346,9 @@ async def test_one_that_is_carried_out_after_a_run_gave_up_is_seen_before_its_jo
     async def work() -> None:
         nonlocal gone
         async with running(platform, tmp_path, patience=ROOM) as (changes, _):
-            await changes.hold(HELLO)
             gone = len(platform.requests)
             platform.before = once
-            await changes.config(HELLO, {("memory_size",): 512})
+            await changes.config({("memory_size",): 512})
 
     with pytest.raises(ControlError, match="answered 503"):
         await work()

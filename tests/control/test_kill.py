@@ -18,7 +18,7 @@ from tests.control.restorer import restore
 from tests.servers.management import Management, Request
 
 ROOT = Path(__file__).parents[2]
-STEPS = 90
+STEPS = 88
 """So many steps does the victim have; at the last one everything is undone already."""
 
 

@@ -70,11 +70,11 @@ async def main(url: str, directory: Path, step: int) -> None:
 
     control = DoomedControl(url, PROJECT, Nobody())
     control.fuse = fuse
-    async with control, Changes(control, journal, patience=QUICK) as changes:
-        await changes.config(HELLO, {("memory_size",): 512, ("user_data", "LOADGEN_RUN"): "1"})
-        await changes.config(HELLO, {("user_data", "LOADGEN_RUN"): "2"})
-        await changes.config(HELLO, {("memory_size",): 1024, ("timeout",): 60})
-        await changes.config(HELLO, {("user_data", "LOADGEN_RUN"): "3", ("strategy_config", "concurrent_num"): 5})
+    async with control, Changes(control, control.resource(HELLO), journal, patience=QUICK) as changes:
+        await changes.config({("memory_size",): 512, ("user_data", "LOADGEN_RUN"): "1"})
+        await changes.config({("user_data", "LOADGEN_RUN"): "2"})
+        await changes.config({("memory_size",): 1024, ("timeout",): 60})
+        await changes.config({("user_data", "LOADGEN_RUN"): "3", ("strategy_config", "concurrent_num"): 5})
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ by an error, by cancellation (Ctrl-C). Undoing is not itself cancelled; it ends 
 request that is under way once ``Changes.hurry`` was called. What cannot be undone raises UndoError, and its journal
 stays for ``loadgen restore``.
 
-Before its first change a run makes sure that no other run changes the function: see ``Changes.hold``.
+Beforehand it keeps every other run from changing the function: on this machine by a lock, elsewhere by the mark.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from typing import Any, Self, TypeVar
 
 from msgspec.structs import replace
 
-from loadgen.targets.functiongraph.protocol.urn import LATEST, Urn
 from loadgen.targets.functiongraph.settings.again import Patience, read
 from loadgen.targets.functiongraph.settings.client import Control
 from loadgen.targets.functiongraph.settings.edit import (
@@ -27,7 +26,7 @@ from loadgen.targets.functiongraph.settings.edit import (
 from loadgen.targets.functiongraph.settings.journal import Resource
 from loadgen.targets.functiongraph.settings.journalfile import JournalError, JournalFile, open_journal
 from loadgen.targets.functiongraph.settings.lock import FunctionLock, HeldError
-from loadgen.targets.functiongraph.settings.make import HideIn, as_it_is, change, check_mark, set_mark, to_change
+from loadgen.targets.functiongraph.settings.make import HideIn, as_it_is, change, check_mark, set_mark
 from loadgen.targets.functiongraph.settings.mark import mark_text
 from loadgen.targets.functiongraph.settings.undo import CHOICE, undo
 
@@ -43,24 +42,26 @@ class UndoError(Exception):
 
 
 class Changes:
-    """What a run changes on the platform, for as long as the context lasts."""
+    """What a run changes of one function, for as long as the context lasts."""
 
     def __init__(
         self,
         control: Control,
+        resource: Resource,
         journal: Callable[[], JournalFile],
         *,
         note: Callable[[str], None] = lambda text: None,
         patience: Patience = Patience(),  # noqa: B008 - it is frozen
         hide_in: HideIn = as_it_is,
     ) -> None:
-        """``journal`` makes the journal of this run, when the first change is about to be made.
+        """``resource`` is the config that is changed; ``journal`` makes the journal of this run.
 
-        The locks of functions are in its directory, too. ``note`` is told what is worth saying to the user. ``hide_in``
-        masks the secrets of the run in what is written down beside what is to be put back.
+        The lock of the function is in that one's directory. ``note`` is told what is worth saying to the user.
+        ``hide_in`` masks the secrets of the run in what is written down beside what is to be put back.
         """
         self._hide_in = hide_in
         self._control = control
+        self._resource = resource
         self._create = journal
         self._journal: JournalFile | None = None
         self._note = note
@@ -68,8 +69,6 @@ class Changes:
         self._patience = replace(patience, hurry=self._hurry)
         self._undoing = False
         self._stack = ExitStack()
-        self._locked: set[tuple[str, ...]] = set()
-        self._held: set[tuple[str, ...]] = set()
 
     def hurry(self) -> None:
         """Try nothing again and wait for nothing any more, but for a request that is under way.
@@ -80,30 +79,26 @@ class Changes:
             self._note(_HURRIED)
         self._hurry.set()
 
-    async def hold(self, function: Urn) -> None:
-        """Keep every other run from changing this function: on this machine by a lock, elsewhere by the mark.
-
-        Raises HeldError when another run has it, or took it at the same moment; otherwise like ``config``. Every change
-        does this first; it may be done before, as it takes ``patience.mark_s``.
-        """
-        latest = function if function.qualifier == LATEST else replace(function, qualifier=None)
-        await self._hold(self._control.resource(latest))
-
-    async def config(self, function: Urn, wanted: Mapping[Path, Any]) -> None:
-        """Give parts of a function's config these values: ``{("memory_size",): 512}``.
+    async def config(self, wanted: Mapping[Path, Any]) -> None:
+        """Give parts of the function's config these values: ``{("memory_size",): 512}``.
 
         Of its environment variables only those named ``LOADGEN_…`` may be set: ``{("user_data", "LOADGEN_RUN"): "1"}``.
         Raises ControlError when it cannot be done or does not hold, JournalError when it cannot be written down,
         HeldError when another run holds the function; what was changed by then is undone in the end.
         """
-        resource = self._control.resource(function)
-        held = resource.owner in self._held
-        if not held and not to_change(resource, await read(self._control, resource, self._patience), wanted):
-            return
-        journal = await self._hold(resource)
-        await _to_its_end(change(journal, self._control, resource, wanted, self._patience, self._hide_in))
+        assert self._journal is not None
+        await _to_its_end(change(self._journal, self._control, self._resource, wanted, self._patience, self._hide_in))
 
     async def __aenter__(self) -> Self:
+        """Hold the function, which takes ``patience.mark_s``.
+
+        Raises HeldError when another run has it, or took it at the same moment; otherwise like ``config``.
+        """
+        try:
+            await self._hold()
+        except BaseException as error:
+            await self.__aexit__(type(error), error, error.__traceback__)
+            raise
         return self
 
     async def __aexit__(
@@ -142,28 +137,21 @@ class Changes:
             "leave it to loadgen restore."
         )
 
-    async def _hold(self, resource: Resource) -> JournalFile:
-        """The journal, once the function is held."""
-        if self._journal is None:
-            self._journal = self._stack.enter_context(self._create())
-        journal = self._journal
-        if resource.owner not in self._held:
-            self._lock(journal, resource)
-            mark = mark_text(journal.begun)
-            await _to_its_end(set_mark(journal, self._control, resource, mark, self._patience, self._hide_in))
-            await self._patience.sleep(self._patience.mark_s)
-            check_mark(resource, await read(self._control, resource, self._patience), {mark})
-            self._held.add(resource.owner)
-        return journal
+    async def _hold(self) -> None:
+        self._journal = self._stack.enter_context(self._create())
+        self._lock(self._journal)
+        mark = mark_text(self._journal.begun)
+        resource = self._resource
+        await _to_its_end(set_mark(self._journal, self._control, resource, mark, self._patience, self._hide_in))
+        await self._patience.sleep(self._patience.mark_s)
+        check_mark(resource, await read(self._control, resource, self._patience), {mark})
 
-    def _lock(self, journal: JournalFile, resource: Resource) -> None:
-        if resource.owner in self._locked:
-            return
-        lock = self._stack.enter_context(FunctionLock.take(journal.path.parent, resource, journal.begun))
-        self._locked.add(resource.owner)
+    def _lock(self, journal: JournalFile) -> None:
+        directory, resource = journal.path.parent, self._resource
+        lock = self._stack.enter_context(FunctionLock.take(directory, resource, journal.begun))
         if lock.left is not None:
             self._note(f"the lock of {lock.left.text}, which ended without letting go of it, is taken over")
-        if (other := open_journal(journal.path.parent, resource, but=journal.path)) is not None:
+        if (other := open_journal(directory, resource, but=journal.path)) is not None:
             raise HeldError(
                 f"{resource.text}: run {other.stem} ended without putting back what it had changed, and what is there "
                 f"now would be taken for the original. Put it back with: loadgen restore {other.stem} (its journal is "

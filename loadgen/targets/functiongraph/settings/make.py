@@ -102,7 +102,7 @@ async def _make(
     patience: Patience,
     hide_in: HideIn,
 ) -> None:
-    due = to_change(resource, now, wanted)
+    due = _due(resource, now, wanted)
     if not due:
         return
     number = 1 + sum(isinstance(entry, Change) for entry in log.entries)
@@ -136,7 +136,7 @@ def check_mark(resource: Resource, config: Document, own: Collection[str]) -> No
         )
 
 
-def to_change(resource: Resource, now: Mapping[str, Any], wanted: Mapping[Path, Any]) -> tuple[Edit, ...]:
+def _due(resource: Resource, now: Mapping[str, Any], wanted: Mapping[Path, Any]) -> tuple[Edit, ...]:
     """What has to change. Raises ControlError for what cannot be, before any of it is written down."""
     try:
         due = edits(now, wanted)
