@@ -19,6 +19,7 @@ from loadgen.targets.functiongraph.settings.authorization import Nobody
 from loadgen.targets.functiongraph.settings.changes import Changes, UndoError
 from loadgen.targets.functiongraph.settings.client import Control
 from loadgen.targets.functiongraph.settings.failure import ControlError
+from loadgen.targets.functiongraph.settings.journal import Undone
 from loadgen.targets.functiongraph.settings.journalfile import JournalFile, journals
 from loadgen.targets.functiongraph.settings.lock import FunctionLock, HeldError
 from loadgen.targets.functiongraph.settings.mark import MARK, NAME, mark_text
@@ -168,14 +169,18 @@ async def test_what_a_killed_run_left_is_never_taken_for_the_original(platform: 
     assert platform.config["memory_size"] == 128
 
 
-@pytest.mark.parametrize("spoilt", ["newer", "torn"])
+@pytest.mark.parametrize("spoilt", ["newer", "torn", "twice"])
 async def test_a_journal_that_cannot_be_read_whole_counts_where_it_names_the_function(
     platform: Management, tmp_path: Path, spoilt: str
 ) -> None:
     resource = Control(platform.url, PROJECT, Nobody()).resource(HELLO)
     change = memory(1, 128, 512, resource)
-    text = written(BEGUN, replace(change, v=9)) if spoilt == "newer" else written(BEGUN, change)[:-20]
-    (tmp_path / "dead.ndjson").write_bytes(text)
+    texts = {
+        "newer": written(BEGUN, replace(change, v=9)),
+        "torn": written(BEGUN, change)[:-20],
+        "twice": written(BEGUN, change, Undone(1), BEGUN, change),
+    }
+    (tmp_path / "dead.ndjson").write_bytes(texts[spoilt])
     assert "loadgen restore dead" in await resized(platform, tmp_path, "run-2", 1024)
     other = replace(resource, function=resource.function.replace("hello", "hello2"))
     (tmp_path / "dead.ndjson").write_bytes(written(BEGUN, replace(memory(1, 128, 512, other), v=9)))

@@ -74,7 +74,7 @@ async def test_undoing_twice_changes_nothing_more() -> None:
     assert await undo(log, platform) == []
 
 
-async def test_somebody_elses_value_is_left_and_said_unless_forced() -> None:
+async def test_somebody_elses_value_is_left_and_said() -> None:
     log = Memory(memory(1, 128, 256), Done(1))
     platform = holding(memory_size=512)
     (undone,) = await undo(log, platform, patience=QUICK)
@@ -83,9 +83,6 @@ async def test_somebody_elses_value_is_left_and_said_unless_forced() -> None:
         "Left as it is"
     )
     assert platform.management.writes == []
-    (undone,) = await undo(log, platform, force=True, patience=QUICK)
-    assert undone.fault is None
-    assert sizes(platform) == (128, 128)
 
 
 async def test_beside_a_conflict_our_other_values_are_put_back() -> None:

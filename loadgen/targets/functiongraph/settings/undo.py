@@ -57,7 +57,6 @@ async def undo(
     log: Log,
     platform: Platform,
     *,
-    force: bool = False,
     patience: Patience = Patience(),  # noqa: B008 - it is frozen
 ) -> list[Undoing]:
     """Put back everything that ``log`` says is still changed, the newest change first, and write down what was.
@@ -71,7 +70,7 @@ async def undo(
         if patience.hurried and any(each.fault is not None for each in undone):
             undone.append(Undoing(step, (), f"{step.resource.text}: not tried, as that was interrupted", ours=True))
             continue
-        undone.append(await undo_step(log, step, platform, undone, force=force, patience=patience, until_ns=until_ns))
+        undone.append(await undo_step(log, step, platform, undone, patience=patience, until_ns=until_ns))
     return undone
 
 
@@ -81,7 +80,7 @@ async def undo_step(
     platform: Platform,
     others: Sequence[Undoing],
     *,
-    force: bool,
+    force: bool = False,
     keep: bool = False,
     patience: Patience,
     until_ns: int,
