@@ -74,7 +74,7 @@ def _outlook(scenario: Scenario, offline: bool) -> Iterator[str]:
 
     from loadgen.run.forecast import before, size_mb
     from loadgen.run.quota import limits_of
-    from loadgen.targets.functiongraph.settings.limits import unreachable
+    from loadgen.targets.functiongraph.settings.concurrency import unreachable
 
     asked = scenario.emulator is not None or not offline
     limits = asyncio.run(limits_of(scenario, scenario.target)) if asked else None

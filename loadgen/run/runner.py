@@ -72,13 +72,13 @@ from loadgen.targets.functiongraph.protocol.request import request_template
 from loadgen.targets.functiongraph.protocol.response import REDIRECTING
 from loadgen.targets.functiongraph.protocol.target import FunctionTarget, IamAuth, KeyAuth, TokenAuth
 from loadgen.targets.functiongraph.protocol.token import IamError
-from loadgen.targets.functiongraph.settings.limits import unreachable
+from loadgen.targets.functiongraph.settings.concurrency import unreachable
 from loadgen.targets.secret import Secrets
 
 if TYPE_CHECKING:
     from loadgen.run.settings import Settings
-    from loadgen.targets.functiongraph.settings.iam import Renewal
     from loadgen.targets.functiongraph.settings.journalfile import JournalFile
+    from loadgen.targets.functiongraph.settings.renewal import Renewal
 
 _LEAD_NS = 50_000_000  # from Go to the phase's beginning: every agent has read it by then
 _MOST_BEHIND = 600  # frames
@@ -351,7 +351,7 @@ class Runner:
         target = self._scenario.target
         if isinstance(target, FunctionTarget) and isinstance(target.auth, IamAuth):
             # aiohttp takes a third of a second to import, which other runs need not spend
-            from loadgen.targets.functiongraph.settings.iam import Renewal, obtain
+            from loadgen.targets.functiongraph.settings.renewal import Renewal, obtain
 
             tls = tls_context(target.tls) if encrypted(target.auth.url) else None
             self._renewal = Renewal(partial(obtain, target.auth, tls), self._renewed, self._note)
