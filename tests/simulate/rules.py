@@ -20,6 +20,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from loadgen.experiments.capacity import sequential
 from loadgen.experiments.coldstarts.block import ColdStarts, Induce
 from loadgen.experiments.coldstarts.decision import cold_starts
 from loadgen.experiments.decision import Ask, Seen
@@ -33,7 +34,6 @@ from loadgen.measure.interval import Frame, Health, Host
 from loadgen.measure.merge import PhasePlan, PhaseTotal
 from loadgen.measure.rule import MetricRule
 from loadgen.measure.verdict import judge, of_generator
-from loadgen.stats import sequential
 from loadgen.stats.mixture import Mixture, fit, labelling
 from loadgen.targets.functiongraph.emulator.profiles import cold_start_law
 from loadgen.targets.functiongraph.protocol.platform import EmulatedFunction, Emulator, Work

@@ -21,7 +21,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from loadgen.experiments.capacity import erlang
+from loadgen.experiments.capacity import erlang, sequential
 from loadgen.experiments.capacity.attribution import (
     EXECUTION,
     QUEUEING,
@@ -32,6 +32,7 @@ from loadgen.experiments.capacity.attribution import (
     full,
 )
 from loadgen.experiments.capacity.crossing import Ceiling, Crossing, Evidence
+from loadgen.experiments.capacity.sequential import FAIL, INVALID, PASS, UNDECIDED
 from loadgen.experiments.decision import Ask, Decision, Seen
 from loadgen.invocation.outcome import OK, Outcome, names
 from loadgen.invocation.sample import Sample
@@ -43,8 +44,6 @@ from loadgen.measure.experiment import CapacityProbe, CapacityResult
 from loadgen.measure.histogram import rank
 from loadgen.measure.percentile import needed
 from loadgen.measure.ranking import percentile_fails
-from loadgen.stats import sequential
-from loadgen.stats.sequential import FAIL, INVALID, PASS, UNDECIDED
 from loadgen.text.units import NS_PER_S, Rate
 
 VERSION = 1

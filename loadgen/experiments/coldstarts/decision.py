@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from loadgen.experiments.coldstarts.block import ColdStarts, Induce
 from loadgen.experiments.coldstarts.keepalive import estimate, next_gap
+from loadgen.experiments.coldstarts.prevalence import share
 from loadgen.experiments.coldstarts.shadow import Call, replay
 from loadgen.experiments.decision import Ask, Decision, Seen
 from loadgen.invocation.bill import GB_SECONDS, Rates
@@ -52,7 +53,6 @@ from loadgen.measure.merge import PhaseTotal
 from loadgen.measure.percentile import ranks, supported
 from loadgen.measure.relabel import relabel
 from loadgen.stats.mixture import Mixture, fit, labelling
-from loadgen.stats.prevalence import share
 
 VERSION = 1
 _NS_PER_S = 1_000_000_000

@@ -23,6 +23,8 @@ import numpy as np
 from loadgen.experiments.decision import Ask, Decision, Seen
 from loadgen.experiments.memory import rounds
 from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
+from loadgen.experiments.memory.calls import UNSURE, Call, Calls
+from loadgen.experiments.memory.evidence import Evidence, evidence, inflation
 from loadgen.experiments.memory.result import ALPHA, Standing, result
 from loadgen.invocation.bill import Rates
 from loadgen.invocation.metric import Metric
@@ -34,8 +36,6 @@ from loadgen.measure.experiment import MemoryResult
 from loadgen.measure.findings import LEAST_INSTANCES
 from loadgen.measure.relabel import relabel
 from loadgen.measure.rule import MetricRule, ShareRule
-from loadgen.stats.calls import UNSURE, Call, Calls
-from loadgen.stats.evidence import Evidence, evidence, inflation
 
 PRECISE = 0.02
 """How narrow the interval of a cost ratio has to be: its half-width."""
