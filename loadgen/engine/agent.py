@@ -61,6 +61,7 @@ from loadgen.engine.requests import ConstantRequests, FedRequests, TurnedRequest
 from loadgen.engine.timer import ALARM, Alarm
 from loadgen.engine.wire import wire_to
 from loadgen.engine.workers import ClosedRun, OpenRun, Terms, WorkerPool
+from loadgen.experiments.registry import probe
 from loadgen.invocation.bill import BILLING_UNITS_NS
 from loadgen.invocation.cell import Cell
 from loadgen.invocation.start import Cuts
@@ -94,7 +95,7 @@ class Agent:
         self._plan = plan
         self._phases = Phases(scenario.phases, scenario.sample_share)
         self._target = scenario.target
-        self._probe_fields = None if scenario.cold_starts is None else scenario.cold_starts.probe
+        self._probe_fields = probe(scenario)
         self._send = send
         self._loop = loop
         self._wire = wire_to(

@@ -12,6 +12,7 @@ import jinja2
 import msgspec
 from markupsafe import Markup
 
+from loadgen.experiments.registry import is_experiment
 from loadgen.measure.summary import Summary
 from loadgen.report import billing, charts, tables
 from loadgen.report.charts import Chart
@@ -52,7 +53,7 @@ def html(summary: Summary, timeline: Timeline) -> str:
         by_phase=tables.by_phase(summary),
         metrics=tables.metrics(total),
         phase_metrics=[(view.phase.name, tables.metrics(view)) for view in views]
-        if len(views) > 1 and summary.run.kind == "load"
+        if len(views) > 1 and not is_experiment(summary.run.kind)
         else [],
         failures=tables.failures(summary),
         slowest=tables.slowest(summary),

@@ -39,6 +39,7 @@ from loadgen.engine.numbers import ENDLESS, Ranges, below, parted, size, united
 from loadgen.engine.preflight import Answer, preflight
 from loadgen.engine.workers import COST, INVOCATIONS
 from loadgen.experiments.decision import Ask, Decision, Enough, Seen
+from loadgen.experiments.registry import changes, found, is_experiment
 from loadgen.fleet.crew import Crew, Means
 from loadgen.fleet.local import LocalFleet
 from loadgen.fleet.port import FleetError
@@ -49,13 +50,12 @@ from loadgen.load.law import Arrivals, random_stream
 from loadgen.load.phase import Phase
 from loadgen.measure import hlog
 from loadgen.measure.cost import Spent, billing, cost, spent, spent_on
-from loadgen.measure.experiment import Experiment
 from loadgen.measure.floor import Floor, differences
 from loadgen.measure.guard import Guard
 from loadgen.measure.interval import Frame
 from loadgen.measure.merge import PhasePlan, PhaseTotal, generator, phase_summary, totals
 from loadgen.measure.purse import Tariff, tariff_of
-from loadgen.measure.summary import SCHEMA, Cost, Environment, Preflight, Run, Summary, Verdict, texts
+from loadgen.measure.summary import SCHEMA, Cost, Environment, Experiment, Preflight, Run, Summary, Verdict, texts
 from loadgen.measure.threshold import evaluate, named_percentiles
 from loadgen.measure.verdict import judge, of_experiment, of_generator
 from loadgen.run import forecast
@@ -426,7 +426,7 @@ class Runner:
 
     async def _allow_changes(self, stack: AsyncExitStack) -> None:
         """Get ready to change the function's settings, where the experiment does."""
-        if not self._scenario.changes_settings or self._ending():
+        if not changes(self._scenario) or self._ending():
             return
         # aiohttp takes a third of a second to import, which other runs need not spend
         from loadgen.run.settings import Settings
@@ -663,9 +663,9 @@ class Runner:
             fresh_connections=self._fresh,
             overhead_floor_ns=floor_ns,
             memory_mb=_asked_mb(self._scenario),
-            experiment=self._experiment,
+            found=found(self._experiment),
         )
-        if self._scenario.kind != "load":
+        if is_experiment(self._scenario.kind):
             verdict = of_experiment(verdict, [total.name for total in self._totals])
         bill = None
         if isinstance(self._scenario.target, FunctionTarget):

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from loadgen.invocation.metric import Clock, Metric
 from loadgen.measure import rule
-from loadgen.measure.findings import LEAST_CALIBRATION, LEAST_COLD
+from loadgen.measure.labelling import LEAST_CALIBRATION, LEAST_COLD
 from loadgen.measure.rule import CostRule, MetricRule, Rule, ShareRule
 from loadgen.scenario.model import LEAST_CATCH_UP_NS
 from loadgen.targets.endpoint import iam_of, iam_origin, in_clear

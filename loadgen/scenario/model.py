@@ -12,8 +12,8 @@ from enum import Enum
 from msgspec import Struct
 
 from loadgen.experiments.capacity.block import Capacity
-from loadgen.experiments.coldstarts.block import ColdStarts, Induce
-from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
+from loadgen.experiments.coldstarts.block import ColdStarts
+from loadgen.experiments.memory.block import MemoryComparison
 from loadgen.invocation.bill import PriceBook
 from loadgen.load.budget import Budget, Confirm
 from loadgen.load.phase import Phase
@@ -71,10 +71,3 @@ class Scenario(Struct, frozen=True):
     prices: PriceBook | None = None
     confirm: Confirm = Confirm()
     catch_up_ns: int = NS_PER_S
-
-    @property
-    def changes_settings(self) -> bool:
-        """Whether the run changes settings of the function, which are put back in the end."""
-        return (self.memory is not None and self.memory.by is MemoryBy.CONFIG) or (
-            self.cold_starts is not None and Induce.CONFIG in self.cold_starts.induce
-        )

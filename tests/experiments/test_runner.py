@@ -13,9 +13,8 @@ from loadgen.history.rundir import RunDirectory
 from loadgen.invocation.sample import Sample
 from loadgen.load.budget import Budget
 from loadgen.load.phase import Phase
-from loadgen.measure.experiment import Experiment
 from loadgen.measure.interval import Frame
-from loadgen.measure.summary import Preflight
+from loadgen.measure.summary import Experiment, Preflight
 from loadgen.run.agents import Agents
 from loadgen.run.runner import Finished, Runner
 from loadgen.scenario.load import Loaded

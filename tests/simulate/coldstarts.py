@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from loadgen.experiments.coldstarts.block import ColdStarts, Induce
 from loadgen.experiments.coldstarts.decision import cold_starts
+from loadgen.experiments.coldstarts.findings import GapProbe
 from loadgen.experiments.coldstarts.keepalive import estimate, next_gap
 from loadgen.experiments.coldstarts.prevalence import share_estimated
 from loadgen.experiments.decision import Ask
@@ -25,7 +26,7 @@ from loadgen.invocation.start import COLD, WARM
 from loadgen.load.bursts import Bursts
 from loadgen.load.law import Arrivals
 from loadgen.load.phase import Phase
-from loadgen.measure.experiment import Figure, GapProbe
+from loadgen.measure.figure import Figure
 from loadgen.measure.histogram import Histogram
 from loadgen.stats.mixture import Abstained, fit
 from loadgen.targets.functiongraph.emulator.profiles import QUANTILES_S, cold_start_law

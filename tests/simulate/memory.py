@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from loadgen.experiments.decision import Ask, Decision, Seen
 from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
 from loadgen.experiments.memory.decision import compare, phase
+from loadgen.experiments.memory.findings import MemoryResult
 from loadgen.invocation.bill import Rates
 from loadgen.invocation.metric import Metric
 from loadgen.invocation.sample import Sample
 from loadgen.load.bursts import Bursts
-from loadgen.measure.experiment import MemoryResult
 from loadgen.measure.rule import MetricRule
 from loadgen.measure.summary import Verdict
 from loadgen.targets.functiongraph.protocol.target import MEMORY_SIZES_MB

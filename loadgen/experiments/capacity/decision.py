@@ -32,6 +32,8 @@ from loadgen.experiments.capacity.attribution import (
     full,
 )
 from loadgen.experiments.capacity.crossing import Ceiling, Crossing, Evidence
+from loadgen.experiments.capacity.findings import CapacityProbe, CapacityResult
+from loadgen.experiments.capacity.plan import Criterion, Plan
 from loadgen.experiments.capacity.sequential import FAIL, INVALID, PASS, UNDECIDED
 from loadgen.experiments.decision import Ask, Decision, Seen
 from loadgen.invocation.outcome import OK, Outcome, names
@@ -40,7 +42,6 @@ from loadgen.load.law import Arrivals
 from loadgen.load.phase import Phase
 from loadgen.load.steps import StepRates
 from loadgen.load.workers import Workers
-from loadgen.measure.experiment import CapacityProbe, CapacityResult
 from loadgen.measure.histogram import rank
 from loadgen.measure.percentile import needed
 from loadgen.measure.ranking import percentile_fails
@@ -89,31 +90,6 @@ RECOVERY_S, RECOVERED = 120, 5
 """After a rate that was far too high: so many usual calls in a row show that it is over, looked for so long."""
 _HELD_UP = names(lambda traits: traits.overload)
 _TINY = 0.01
-
-
-@dataclass(frozen=True, slots=True)
-class Criterion:
-    """A rule of the SLO: the share of invocations that ``broken`` holds of must stay below ``limit``."""
-
-    text: str
-    limit: float
-    broken: Callable[[Sample], bool]
-    latency_ns: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is asked. Rates are per second; ``limit`` is how many calls may run at once, None when that is not known."""
-
-    criteria: tuple[Criterion, ...]
-    from_per_s: float
-    to_per_s: float
-    confirm_ns: int
-    precision: float
-    keep_alive_ns: int
-    limit: int | None
-    max_in_flight: int
-    grace_ns: int
 
 
 def capacity(plan: Plan) -> Decision[CapacityResult]:

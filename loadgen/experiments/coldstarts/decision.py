@@ -24,6 +24,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadgen.experiments.coldstarts.block import ColdStarts, Induce
+from loadgen.experiments.coldstarts.findings import (
+    ColdStartsResult,
+    GapProbe,
+    KeepAlive,
+    Means,
+    PoolCheck,
+    Population,
+    Spread,
+)
 from loadgen.experiments.coldstarts.keepalive import estimate, next_gap
 from loadgen.experiments.coldstarts.prevalence import share
 from loadgen.experiments.coldstarts.shadow import Call, replay
@@ -36,19 +45,9 @@ from loadgen.invocation.start import AMBIGUOUS, APART, COLD, MIXTURE, NONE, PROB
 from loadgen.load.bursts import Bursts
 from loadgen.load.phase import Phase, Shape
 from loadgen.load.workers import Workers
-from loadgen.measure.experiment import (
-    ColdStartsResult,
-    Figure,
-    GapProbe,
-    KeepAlive,
-    Labelling,
-    Means,
-    PoolCheck,
-    Population,
-    Spread,
-)
-from loadgen.measure.findings import LEAST_CALIBRATION, LEAST_COLD
+from loadgen.measure.figure import Figure
 from loadgen.measure.histogram import Histogram
+from loadgen.measure.labelling import LEAST_CALIBRATION, LEAST_COLD, Labelling
 from loadgen.measure.merge import PhaseTotal
 from loadgen.measure.percentile import ranks, supported
 from loadgen.measure.relabel import relabel

@@ -25,6 +25,8 @@ from loadgen.experiments.memory import rounds
 from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
 from loadgen.experiments.memory.calls import UNSURE, Call, Calls
 from loadgen.experiments.memory.evidence import Evidence, evidence, inflation
+from loadgen.experiments.memory.findings import MemoryResult
+from loadgen.experiments.memory.reasons import LEAST_INSTANCES
 from loadgen.experiments.memory.result import ALPHA, Standing, result
 from loadgen.invocation.bill import Rates
 from loadgen.invocation.metric import Metric
@@ -32,8 +34,6 @@ from loadgen.invocation.start import AMBIGUOUS
 from loadgen.load.bursts import Bursts
 from loadgen.load.phase import Phase
 from loadgen.measure import ranking
-from loadgen.measure.experiment import MemoryResult
-from loadgen.measure.findings import LEAST_INSTANCES
 from loadgen.measure.relabel import relabel
 from loadgen.measure.rule import MetricRule, ShareRule
 
