@@ -136,15 +136,15 @@ class PhaseTotal:
         self.agents: dict[int, AgentFrames] = {}
         self._batches = Batches()
 
-    def add(self, frame: Frame) -> None:
-        """Add one frame. One that was added before is left out, and is a fault.
+    def add(self, frame: Frame) -> bool:
+        """Add one frame; whether it was new. One that was added before is left out, and is a fault.
 
         Raises ValueError for a frame of another phase, a histogram of another phase, or a histogram that is malformed.
         """
         if frame.phase != self.name:
             raise ValueError(f"a frame of phase {frame.phase!r}, expected one of {self.name!r}")
         if not self._follows(frame):
-            return
+            return False
         latencies = []
         for key, packed in frame.histograms():
             self._histogram(key).add_packed(packed)
@@ -153,6 +153,7 @@ class PhaseTotal:
         self._batches.add(frame.from_ns, frame.to_ns, latencies)
         self._add_counts(frame)
         self._keep(frame.failures, frame.slowest)
+        return True
 
     def merge(self, other: PhaseTotal) -> None:
         """Add another phase: all but which agents sent what, and what was seen when."""

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from loadgen.engine.address import AddressError, tls_context
-from loadgen.run.runner import SettingsError
+from loadgen.run.fault import SettingsError
 from loadgen.targets.endpoint import loopback
 from loadgen.targets.functiongraph.protocol.target import FunctionTarget
 from loadgen.targets.functiongraph.protocol.urn import function_urn

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 from loadgen.engine import messages
 from loadgen.engine.messages import Cede, Ceded, Go, GrantStarts, Lack, Message, Phases, Plan, Prepare, Report, Stop
@@ -197,7 +198,7 @@ class FakeAgent:
         due = len(range(self._number, self._fleet.calls * go.agents if planned is None else planned, go.agents))
         if self._number >= go.agents:
             due = 0
-        numbers = iter(list(zip(range(due * go.agents), each(go.numbers), strict=False))[self._number :: go.agents])
+        numbers = islice(each(go.numbers), self._number, None, go.agents)
         reached = ""
         while due and not self._stopped and self.alive:
             await asyncio.sleep(0)
@@ -210,7 +211,7 @@ class FakeAgent:
                     break
             allowed = self._fleet.a_frame if self._held is None else min(self._fleet.a_frame, size(self._held))
             n = min(due, allowed)
-            taken = [number for _, (_, number) in zip(range(n), numbers, strict=False)]
+            taken = list(islice(numbers, n))
             if self._held is not None:
                 drawn, self._held = parted(self._held, n)
                 taken = list(each(drawn)) if self._phase.closed else taken
@@ -233,14 +234,15 @@ class FakeAgent:
             metrics={"ok/service_time": [1000] * len(started)},
             budget_reached=reached,
         )
-        said.samples = [_sample(self._phase.name, self._number, index, self._seq) for index in started]
+        said.samples = [sample(self._phase.name, self._number, index, self._seq) for index in started]
         said.left, said.grants = left, self._grants
         said.load_ns = self._phase.duration_ns if final else 0
         self._seq += 1
         self._fleet.say(said)
 
 
-def _sample(phase: str, agent: int, index: int, seq: int) -> Sample:
+def sample(phase: str, agent: int, index: int, seq: int) -> Sample:
+    """An ok call of a millisecond."""
     at_ns = seq * NS_PER_S + index
     return Sample(
         at_ns, at_ns, at_ns + MS, phase, agent, index, "ok", "ok", 200,
