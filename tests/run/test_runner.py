@@ -15,6 +15,7 @@ import pytest
 from loadgen.engine.messages import Phases
 from loadgen.experiments.decision import Ask, Decision, Seen
 from loadgen.fleet.port import FleetError
+from loadgen.invocation.bill import gb_seconds, price
 from loadgen.load.budget import Budget
 from loadgen.load.phase import Phase
 from loadgen.measure import hlog
@@ -22,8 +23,10 @@ from loadgen.measure.experiment import Experiment
 from loadgen.measure.interval import Frame, Sample
 from loadgen.measure.summary import Summary
 from loadgen.run.runner import Finished, Runner
+from loadgen.scenario.load import load_price_book
 from loadgen.scenario.model import Feeder, FeederOrder, Scenario
-from tests.fleet.fake import FakeFleet, Way, last, late, lost, silent, straight, twice
+from loadgen.text.units import Money
+from tests.fleet.fake import MS, FakeFleet, Way, last, late, lost, silent, straight, twice, undealt
 from tests.fleet.test_local import answer
 from tests.run.runs import Notes, run
 from tests.scenarios import closed_phase, function, open_phase, scenario
@@ -105,11 +108,14 @@ async def test_an_interrupt_ends_the_silence_and_the_decision_says_what_it_knows
         stopped.append(seen.stopped)
         return None
 
-    def interrupted(runner: Runner) -> None:
-        asyncio.get_running_loop().call_later(1, runner.interrupt)
+    class Interrupting(Notes):
+        def frame(self, frame: Frame) -> None:
+            if frame.final:
+                asyncio.get_running_loop().call_later(1, runners[0].interrupt)
 
-    work = run(load(), tmp_path, decision=decision(), fleet=FakeFleet(), begun=interrupted)
-    finished = await asyncio.wait_for(work, 10)
+    runners: list[Runner] = []
+    work = run(load(), tmp_path, decision=decision(), fleet=FakeFleet(), notes=Interrupting(), begun=runners.append)
+    finished = await asyncio.wait_for(work, 20)
     assert stopped == [True]
     assert [phase.name for phase in finished.summary.phases] == ["a"]
     assert finished.summary.run.interrupted
@@ -180,23 +186,45 @@ async def test_a_phase_asks_agents_for_no_more_in_flight_than_is_allowed(tmp_pat
     "way",
     [
         lambda: straight,
+        lambda: undealt,
         lambda: lost(lambda frame: frame.seq % 5 == 2),
         lambda: twice(lambda frame: True),
         lambda: late(lambda frame: frame.seq % 3 == 2 and not frame.final),
         lambda: last(lambda frame: frame.seq == 4),
         lambda: silent(lambda frame: frame.seq == 4),
     ],
-    ids=["straight", "lost", "twice", "late", "last", "silent"],
+    ids=["straight", "undealt", "lost", "twice", "late", "last", "silent"],
 )
 async def test_no_more_is_started_than_the_budget_allows_whatever_becomes_of_what_agents_say(
     tmp_path: Path, way: Callable[[], Way], agents: int
 ) -> None:
     """Frames that are lost are lost for the count of what was started, too: they cannot be made up for."""
     limited = load(closed_phase(4, 1, name="a"), budget=Budget(100, None))
-    fleet = FakeFleet(way(), calls=200)
+    fleet = FakeFleet(way(), calls=200, patience_s=0.3)
     finished = await asyncio.wait_for(run(limited, tmp_path, fleet=fleet, agents=agents), 20)
     assert len(fleet.started) == len(set(fleet.started)) <= 100
     assert finished.budget_reached or finished.failed is not None
+
+
+@pytest.mark.parametrize("agents", [1, 2, 3])
+async def test_no_more_is_spent_than_the_budget_allows_over_all_phases(tmp_path: Path, agents: int) -> None:
+    book = load_price_book("huawei-cny-2024-09")
+    assert book is not None
+    each = price(book, gb_seconds({1024: 100 * MS}), 1)
+    limit = Money(each * 100 + each / 2, "CNY")
+    phases = [open_phase(60, 1, name="a"), closed_phase(4, 1, name="b"), open_phase(60, 1, name="c")]
+    priced = msgspec.structs.replace(load(*phases, budget=Budget(None, None, cost=limit)), prices=book)
+    fleet = FakeFleet()
+    finished = await asyncio.wait_for(run(priced, tmp_path, fleet=fleet, agents=agents), 20)
+    assert finished.summary.cost is not None
+    assert finished.summary.cost.amount is not None
+    assert limit.amount - 2 * each < finished.summary.cost.amount <= limit.amount
+    assert finished.budget_reached
+    assert [phase.name for phase in finished.summary.phases] == ["a", "b"]
+    stopped = finished.summary.run.stopped
+    assert stopped is not None
+    assert stopped.startswith("budget.cost: what was left of ")
+    assert stopped.endswith(" are spent")
 
 
 @pytest.mark.parametrize("agents", [1, 3])
@@ -250,7 +278,8 @@ async def test_an_agent_that_dies_fails_the_run_which_shows_what_it_has(tmp_path
 
 async def test_an_agent_that_hangs_fails_the_run_before_long(tmp_path: Path) -> None:
     for number, seq in enumerate((0, 3)):  # while it opens connections, and under load
-        fleet = FakeFleet(silent(lambda frame, seq=seq: frame.agent == 1 and frame.seq == seq))  # type: ignore[misc]
+        way = silent(lambda frame, seq=seq: frame.agent == 1 and frame.seq == seq)  # type: ignore[misc]
+        fleet = FakeFleet(way, patience_s=0.3)
         quick = load(first("a"), first("b"))
         timeout = msgspec.structs.replace(quick.target.timeout, connect_ns=0)
         quick = msgspec.structs.replace(quick, target=msgspec.structs.replace(quick.target, timeout=timeout))
@@ -262,25 +291,17 @@ async def test_an_agent_that_hangs_fails_the_run_before_long(tmp_path: Path) -> 
 
 async def interrupted(tmp_path: Path, times: int, way: Way = straight) -> tuple[Finished, FakeFleet]:
     """A run that is interrupted so often in its first phase, of 300,000 calls."""
-    count = 0
 
     class Interrupting(Notes):
         def frame(self, frame: Frame) -> None:
-            nonlocal count
-            count += 1
-            if count in range(8, 8 + times):
-                assert runner is not None
-                runner.interrupt()
+            super().frame(frame)
+            if self.frames in range(8, 8 + times):
+                runners[0].interrupt()
 
-    runner: Runner | None = None
-
-    def begun(of: Runner) -> None:
-        nonlocal runner
-        runner = of
-
+    runners: list[Runner] = []
     fleet = FakeFleet(way)
     long = load(first("a", 10_000, 30), first("b"))
-    work = run(long, tmp_path, fleet=fleet, agents=2, notes=Interrupting(), begun=begun)
+    work = run(long, tmp_path, fleet=fleet, agents=2, notes=Interrupting(), begun=runners.append)
     return await asyncio.wait_for(work, 10), fleet
 
 
