@@ -21,7 +21,7 @@ from loadgen.engine.messages import Plan
 from loadgen.fleet.crew import Crew
 from loadgen.fleet.local import LocalFleet
 from loadgen.fleet.port import FleetError
-from loadgen.load.phase import Arrivals
+from loadgen.load.law import Arrivals
 from loadgen.measure.summary import Summary, decode
 from loadgen.report.figures import Shown, shown, totals
 from loadgen.report.units import percentile
@@ -84,8 +84,8 @@ class Agent:
             await crew.prepare(0, connections)
             begin_ns = time.monotonic_ns() + _LEAD_NS
             async for frame in crew.run(begin_ns):
-                completed += frame.completed
-                failed += frame.completed - frame.outcomes.get("ok", 0)
+                completed += frame.tally.completed
+                failed += frame.tally.completed - frame.tally.outcomes.get("ok", 0)
                 rss_bytes = max(rss_bytes, frame.health.rss_bytes)
         return Report(completed, failed, completed / load.seconds, begin_ns=begin_ns), rss_bytes
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
 from loadgen.engine.numbers import ENDLESS, Ranges, below, parted, size, united
 from loadgen.engine.workers import COST, INVOCATIONS
 from loadgen.fleet.crew import Means
-from loadgen.load.budget import Budget
-from loadgen.load.phase import Phase, Workers
+from loadgen.load.phase import Phase
 from loadgen.measure.cost import Spent, spent
 from loadgen.measure.guard import Guard
 from loadgen.measure.interval import Frame
@@ -59,7 +56,7 @@ class Allowance:
             return why, False
         if self._tariff is None or self._limit is None:
             return None
-        self._tariff.learn(frame.dearest, frame.billed_ns)
+        self._tariff.learn(frame.dearest, frame.tally.billed_ns)
         return (self._tariff.reached(self._limit), True) if frame.budget_reached == COST else None
 
     def used_up(self, frame: Frame) -> str | None:
@@ -78,7 +75,7 @@ class Allowance:
         return self._scenario.budget.cost
 
     def _used(self, totals: Sequence[PhaseTotal]) -> Spent:
-        return sum(map(spent, totals), self._first)
+        return sum((spent(total.tally) for total in totals), self._first)
 
     def _starts(self, phase: Phase, totals: Sequence[PhaseTotal]) -> tuple[Ranges | None, bool]:
         """What a phase may start, None for any number, and whether it ends with a feeder's rows and not the budget.
@@ -88,7 +85,7 @@ class Allowance:
         """
         scenario = self._scenario
         budget, feeder = scenario.budget.invocations, scenario.feeder
-        made = scenario.target.preflight + sum(total.started for total in totals)
+        made = scenario.target.preflight + sum(total.tally.started for total in totals)
         left = None if budget is None else max(0, budget - made)
         if not phase.closed:
             return (None if left is None else parted(ENDLESS, left)[0]), False
@@ -97,17 +94,6 @@ class Allowance:
         if left is not None and (not once or left <= size(numbers)):
             return parted(numbers, left)[0], False
         return (numbers, True) if once else (None, False)
-
-
-def capped(phase: Phase, budget: Budget) -> Phase:
-    """A phase that never has more in flight than the budget allows."""
-    most = budget.in_flight
-    if most is None:
-        return phase
-    if isinstance(phase.shape, Workers):
-        shape = Workers(min(phase.shape.start, most), min(phase.shape.end, most))
-        return msgspec.structs.replace(phase, shape=shape)
-    return msgspec.structs.replace(phase, max_in_flight=min(phase.max_in_flight, most))
 
 
 def to_come(numbers: Ranges, total: PhaseTotal, agents: int, dealt: Ranges | None, left: Ranges) -> Ranges:

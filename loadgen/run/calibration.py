@@ -21,11 +21,13 @@ from loadgen.engine.messages import Plan
 from loadgen.fleet.crew import Crew
 from loadgen.fleet.local import LocalFleet
 from loadgen.fleet.port import FleetError
+from loadgen.invocation.outcome import OK
 from loadgen.load.budget import Budget
-from loadgen.load.phase import Arrivals, ConstantRate, Phase, Workers
+from loadgen.load.constant import ConstantRate
+from loadgen.load.phase import Phase
+from loadgen.load.workers import Workers
 from loadgen.measure import floor
 from loadgen.measure.floor import Floor, quantiles
-from loadgen.measure.merge import OK
 from loadgen.measure.summary import Environment
 from loadgen.measure.verdict import judge
 from loadgen.run.play import Played, play
@@ -82,7 +84,7 @@ def floor_of(measured: Measured, machine: Environment, at: datetime) -> Floor:
         for reason in judge(plans, totals).reasons
         if reason.withholds in ("all", "tails") and (reason.rule, reason.phase) != ("generator_cpu", _CLOSED)
     ]
-    failed = sum((total.outcomes for total in totals), Counter[str]())
+    failed = sum((Counter(total.tally.outcomes) for total in totals), Counter[str]())
     del failed[OK]
     if failed:
         reasons.append(f"The stub did not answer {failed.total()} invocations: {', '.join(sorted(failed))}.")
@@ -123,16 +125,7 @@ def stored(directory: Path) -> Floor | None:
 
 def _scenario(url: str, seconds: int) -> Scenario:
     def phase(name: str, shape: ConstantRate | Workers, duration_ns: int) -> Phase:
-        return Phase(
-            name,
-            shape,
-            duration_ns,
-            name == _WARM_UP,
-            Arrivals.CONSTANT,
-            _IN_FLIGHT,
-            max_lag_ns=None,
-            grace_ns=_GRACE_NS,
-        )
+        return Phase(name, shape, duration_ns, name == _WARM_UP, max_in_flight=_IN_FLIGHT, grace_ns=_GRACE_NS)
 
     return Scenario(
         name="calibration",

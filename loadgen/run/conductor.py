@@ -16,12 +16,13 @@ from loadgen.engine.messages import Phases, Split
 from loadgen.experiments.decision import Ask, Decision, Seen
 from loadgen.fleet.crew import Crew
 from loadgen.fleet.port import FleetError
+from loadgen.invocation.sample import Sample
 from loadgen.load.phase import Phase
 from loadgen.measure.experiment import Experiment
-from loadgen.measure.interval import Frame, Sample
+from loadgen.measure.interval import Frame
 from loadgen.measure.summary import Verdict
 from loadgen.measure.verdict import judge, of_generator
-from loadgen.run.allowance import Allowance, capped
+from loadgen.run.allowance import Allowance
 from loadgen.run.contact import Contact
 from loadgen.run.ending import Ending
 from loadgen.run.fault import SettingsError
@@ -160,7 +161,8 @@ class Conductor(Watch):
         if ask.idle_ns:
             await self._ending.interruptible(asyncio.sleep(ask.idle_ns / 1e9))
         scenario = self._contact.scenario
-        ask = msgspec.structs.replace(ask, phases=tuple(capped(phase, scenario.budget) for phase in ask.phases))
+        if (most := scenario.budget.in_flight) is not None:
+            ask = msgspec.structs.replace(ask, phases=tuple(phase.capped(most) for phase in ask.phases))
         turn = self._turn = _Turn(ask, max(float(ask.samples), scenario.sample_share))
         before = len(self.played)
         if ask.cuts is not None:

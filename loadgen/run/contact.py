@@ -20,7 +20,7 @@ from loadgen.engine.address import AddressError, resolve, tls_context
 from loadgen.engine.messages import Renew
 from loadgen.engine.preflight import Answer, preflight
 from loadgen.fleet.crew import Crew
-from loadgen.invocation.outcome import LASTING, Outcome
+from loadgen.invocation.outcome import Again, Outcome
 from loadgen.measure.cost import Spent, spent_on
 from loadgen.measure.interval import Frame
 from loadgen.measure.purse import Tariff, tariff_of
@@ -40,14 +40,14 @@ from loadgen.targets.functiongraph.protocol.request import request_template
 from loadgen.targets.functiongraph.protocol.response import REDIRECTING
 from loadgen.targets.functiongraph.protocol.target import FunctionTarget, IamAuth, KeyAuth, TokenAuth
 from loadgen.targets.functiongraph.protocol.token import IamError
-from loadgen.targets.functiongraph.settings.limits import unreachable
+from loadgen.targets.functiongraph.settings.concurrency import unreachable
 from loadgen.targets.secret import Secrets
 from loadgen.targets.target import Target
 
 if TYPE_CHECKING:
     from loadgen.run.settings import Settings
-    from loadgen.targets.functiongraph.settings.iam import Renewal
     from loadgen.targets.functiongraph.settings.journalfile import JournalFile
+    from loadgen.targets.functiongraph.settings.renewal import Renewal
 
 Confirm = Callable[[str], Awaitable[bool]]
 """Asks the user whether to go on, given what the run may take; raises DeclinedError where there is nobody to ask."""
@@ -159,7 +159,7 @@ class Contact:
 
     def heard(self, frame: Frame) -> None:
         """Look for what the platform says of the token; the calls it said that to stay what they were."""
-        if not any(canonical(reason.rpartition("/")[2]) == TOKEN_EXPIRED for reason in frame.reasons):
+        if not any(canonical(reason.rpartition("/")[2]) == TOKEN_EXPIRED for reason in frame.tally.reasons):
             return
         if self._renewal is not None:
             self._renewal.refused()
@@ -190,7 +190,7 @@ class Contact:
         target = self.scenario.target
         if isinstance(target, FunctionTarget) and isinstance(target.auth, IamAuth):
             # aiohttp takes a third of a second to import, which other runs need not spend
-            from loadgen.targets.functiongraph.settings.iam import Renewal, obtain
+            from loadgen.targets.functiongraph.settings.renewal import Renewal, obtain
 
             tls = tls_context(target.tls) if encrypted(target.auth.url) else None
             self._renewal = Renewal(partial(obtain, target.auth, tls), self._renewed, self._note)
@@ -211,7 +211,7 @@ class Contact:
             facts.outcome.value, facts.reason, facts.status or None, answer.latency_ns, facts.request_id, advice
         )
         self._observer.preflight(result)
-        if (facts.outcome in LASTING or facts.status in REDIRECTING) and not self._force and advice is not None:
+        if (facts.outcome.traits.lasting or facts.status in REDIRECTING) and not self._force and advice is not None:
             raise RunFailedError(f"pre-flight: {advice} {_no_load(facts.outcome)}")
         if advice is not None:
             self._note(f"warning: pre-flight: {advice} The run goes on.")
@@ -273,7 +273,7 @@ async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
 
 def _no_load(outcome: Outcome) -> str:
     """Why no load follows such a pre-flight, which was one call, and on an instance that was not there yet."""
-    if outcome in (Outcome.TIMEOUT, Outcome.FUNCTION_ERROR):
+    if outcome.traits.again is Again.MIXED:
         return "No load was sent, as it would hardly fare better; if one call in some does this, --force sends it."
     return "No load was sent, as it would fare no better; --force sends it."
 

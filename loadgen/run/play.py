@@ -6,16 +6,16 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from math import ceil
 
 import msgspec
 
 from loadgen.engine.clock import monotonic_ns
 from loadgen.fleet.crew import Crew, Means
-from loadgen.load.pacing import expected, offsets, peak_rate
-from loadgen.load.phase import Arrivals, Bursts, Phase, Trace
+from loadgen.invocation.outcome import OK
+from loadgen.load.law import Arrivals
+from loadgen.load.phase import Phase
 from loadgen.measure.interval import Frame
-from loadgen.measure.merge import OK, PhasePlan, PhaseTotal
+from loadgen.measure.merge import PhasePlan, PhaseTotal
 
 _LEAD_NS = 50_000_000  # from Go to the phase's beginning: every agent has read it by then
 _SPARE = 1.5  # connections opened ahead, beyond what is expected to be in flight
@@ -95,11 +95,8 @@ async def play(
 
 def connections_for(phase: Phase, service_ns: int) -> int:
     """How many connections to open ahead: what is expected to be in flight (Little's law), and some to spare."""
-    if phase.closed:
-        return phase.max_workers
-    if isinstance(phase.shape, Bursts):
-        return min(phase.shape.size, phase.max_in_flight)
-    return min(ceil(peak_rate(phase) * service_ns / 1e9 * _SPARE) + 1, phase.max_in_flight)
+    expected = phase.in_flight(service_ns * _SPARE)
+    return expected if phase.shape.at_once() else min(expected + 1, phase.max_in_flight)
 
 
 def service_ns(played: Sequence[Played], before_ns: int) -> int:
@@ -112,12 +109,12 @@ def service_ns(played: Sequence[Played], before_ns: int) -> int:
 
 
 def _plan(phase: Phase, drawn: int | None) -> PhasePlan:
-    locked = phase.shape.locked if isinstance(phase.shape, Trace) else None
+    locked = phase.shape.lockstep()
     return PhasePlan(phase.name, phase.warmup, phase.closed, phase.duration_ns, drawn, locked=locked)
 
 
 def _drawn(phase: Phase, seed: int, given_up: Callable[[], bool]) -> int | None:
     """How many starts the schedule of a phase has; drawing a Poisson schedule is the only way to count it."""
     if phase.closed or phase.arrivals is Arrivals.CONSTANT:
-        return expected(phase)
-    return sum(1 for _ in takewhile(lambda _: not given_up(), offsets(phase, seed)))
+        return phase.expected()
+    return sum(1 for _ in takewhile(lambda _: not given_up(), phase.offsets(seed)))

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 
-from loadgen.engine.address import AddressError, tls_context
 from loadgen.scenario.build import function_name
 from loadgen.scenario.model import Scenario
 from loadgen.targets.functiongraph.protocol.platform import Emulator
 from loadgen.targets.functiongraph.protocol.target import EnvironmentAuth, FunctionTarget, NoAuth
 from loadgen.targets.functiongraph.protocol.urn import function_urn
-from loadgen.targets.functiongraph.settings.fault import ControlError
-from loadgen.targets.functiongraph.settings.limits import Limits, read_limits, readable
+from loadgen.targets.functiongraph.settings.concurrency import Limits, read_limits, readable
+from loadgen.targets.functiongraph.settings.failure import ControlError
 from loadgen.targets.target import Target
 
 PATIENCE_S = 5.0
@@ -38,21 +37,16 @@ async def limits_of(scenario: Scenario, target: Target) -> Limits | None:
             return await read(target)
     except TimeoutError:
         return Limits(unread=(f"the management API did not answer within {PATIENCE_S:g} s",))
-    except (ControlError, AddressError) as error:
+    except ControlError as error:
         return Limits(unread=(str(error),))
 
 
 async def read(target: FunctionTarget) -> Limits:
-    """The limits as the management API of the target's endpoint says; raises ControlError and AddressError."""
+    """The limits as the management API of the target's endpoint says; raises ControlError."""
     # aiohttp takes a third of a second to import, which other runs need not spend
-    from loadgen.targets.functiongraph.settings.authorization import authorization
-    from loadgen.targets.functiongraph.settings.client import Control
+    from loadgen.targets.functiongraph.settings.client import control_of
 
-    tls = tls_context(target.tls)
-    allowed = authorization(target.auth, target.project_id, tls)
-    async with Control(
-        target.endpoint, target.project_id, allowed, tls=tls, insecure_auth=target.insecure_auth
-    ) as control:
+    async with control_of(target) as control:
         return await read_limits(control, function_urn(target))
 
 

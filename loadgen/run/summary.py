@@ -52,7 +52,6 @@ def verdict_on(record: Record, *, stopped: bool) -> Verdict:
         [each.total for each in record.played],
         record.scenario.thresholds,
         stopped=stopped,
-        scenarios={record.machine.scenario_sha256},
         fresh_connections=record.scenario.target.fresh_connections,
         overhead_floor_ns=record.floor_ns,
         memory_mb=record.asked_mb,
@@ -67,7 +66,7 @@ def charged(record: Record) -> Cost | None:
     """What the run is charged; None of a target that charges nothing."""
     if not record.bills:
         return None
-    return cost([record.first, *(spent(each.total) for each in record.played)], record.scenario.prices)
+    return cost([record.first, *(spent(each.total.tally) for each in record.played)], record.scenario.prices)
 
 
 def summary(record: Record, run: Run, verdict: Verdict, charged: Cost | None) -> Summary:

@@ -9,9 +9,10 @@ from types import TracebackType
 from typing import Self
 
 from loadgen.history.rundir import RunDirectory, RunDirectoryError
-from loadgen.load.pacing import random_stream
+from loadgen.invocation.sample import Sample
+from loadgen.load.law import random_stream
 from loadgen.measure import hlog
-from loadgen.measure.interval import Frame, Sample
+from loadgen.measure.interval import Frame
 from loadgen.measure.merge import PhaseTotal
 
 _MOST_BEHIND = 600  # frames

@@ -32,12 +32,12 @@ from loadgen.engine.workers import COST, INVOCATIONS
 from loadgen.fleet.port import Gone, Said
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
-from loadgen.load.pacing import expected
+from loadgen.invocation.sample import Sample
 from loadgen.load.phase import Phase
 from loadgen.measure import interval
-from loadgen.measure.interval import Frame, Sample
+from loadgen.measure.interval import Frame
 from loadgen.measure.purse import Purse, tariff_of
-from tests.measure.frames import NS_PER_S, frame
+from tests.frames import NS_PER_S, frame
 
 Way = Callable[[Report], Sequence[Report | Gone]]
 """What arrives of what an agent says, and in which order; a Gone is an agent's end."""
@@ -239,7 +239,7 @@ class FakeAgent:
         self._granted, self._money = asyncio.Queue(), asyncio.Queue()
         if self._purse is not None:
             self._purse.left, self._purse.in_flight = go.money or 0, 0
-        planned = expected(self._phase)
+        planned = self._phase.expected()
         arrivals = range(self._number, self._fleet.calls * go.agents if planned is None else planned, go.agents)
         due = len(arrivals) if self._number < go.agents else 0
         numbers = islice(each(go.numbers), self._number, None, go.agents)
@@ -303,7 +303,8 @@ class FakeAgent:
         said.load_ns = self._phase.duration_ns if final else 0
         if self._purse is not None and started:
             assert BILLED.billed_duration_ns is not None
-            said.billed_ns, said.metered = {1024: len(started) * BILLED.billed_duration_ns}, len(started)
+            said.tally.billed_ns = {1024: len(started) * BILLED.billed_duration_ns}
+            said.tally.metered = len(started)
         said.dearest = 0 if self._purse is None else self._purse.tariff.dearest
         self._seq += 1
         self._fleet.say(said)
@@ -313,6 +314,22 @@ def sample(phase: str, agent: int, index: int, seq: int) -> Sample:
     """An ok call of a millisecond."""
     at_ns = seq * NS_PER_S + index
     return Sample(
-        at_ns, at_ns, at_ns + MS, phase, agent, index, "ok", "ok", 200,
-        None, None, None, None, None, None, "unknown", "none", None, None,
-    )  # fmt: skip
+        intended_ns=at_ns,
+        started_ns=at_ns,
+        ended_ns=at_ns + MS,
+        phase=phase,
+        agent=agent,
+        index=index,
+        outcome="ok",
+        reason="ok",
+        status=200,
+        error_code=None,
+        duration_ns=None,
+        billed_duration_ns=None,
+        memory_size_mb=None,
+        memory_used_bytes=None,
+        connect_ns=None,
+        start="unknown",
+        start_source="none",
+        request_id=None,
+    )

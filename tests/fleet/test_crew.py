@@ -46,7 +46,7 @@ async def test_agents_make_the_whole_schedule_once_and_are_gone_after_it(agents:
     async with crew(fleet, OPEN, agents=agents) as of:
         total = await played(of, 0, OPEN)
     assert sorted(fleet.started) == list(range(60))
-    assert (total.planned, list(total.faults())) == (60, [])
+    assert (total.tally.planned, list(total.faults())) == (60, [])
     assert fleet.closed
 
 
@@ -72,22 +72,22 @@ async def test_what_is_allowed_is_started_over_all_phases_and_nothing_else(agent
 
 async def test_what_comes_twice_counts_once_and_ends_no_phase_before_every_agent_has() -> None:
     for total in await two_phases(twice(lambda frame: True)):
-        assert (total.planned, total.completed) == (60, 60)
+        assert (total.tally.planned, total.tally.completed) == (60, 60)
         assert any("came twice" in fault for fault in total.faults())
 
 
 async def test_a_last_frame_that_comes_again_in_the_next_phase_is_none_of_it() -> None:
     """That of the agent that ends last: nobody waits any more for what it says."""
     for total in await two_phases(twice(lambda frame: frame.final), agents=1):
-        assert (total.planned, list(total.faults())) == (60, [])
+        assert (total.tally.planned, list(total.faults())) == (60, [])
 
 
 async def test_a_frame_that_is_lost_or_overtaken_is_missed() -> None:
     for way in (lost, late):
         first, second = await two_phases(way(lambda frame: frame.seq == 2 and frame.agent == 0))
-        assert first.planned < 60
+        assert first.tally.planned < 60
         assert any("frames of agent 0 are missing" in fault for fault in first.faults())
-        assert (second.planned, list(second.faults())) == (60, [])
+        assert (second.tally.planned, list(second.faults())) == (60, [])
 
 
 async def test_an_agent_whose_last_frame_is_lost_is_not_waited_for_forever() -> None:
@@ -144,4 +144,4 @@ async def test_a_crew_that_is_cut_still_says_what_it_did() -> None:
             total.add(frame)
             of.cut()
     assert list(total.faults()) == []
-    assert 0 < total.planned == len(fleet.started) < 60
+    assert 0 < total.tally.planned == len(fleet.started) < 60

@@ -11,9 +11,9 @@ import msgspec
 from loadgen.measure.interval import decode, encode
 from loadgen.targets.functiongraph.protocol.response import HEADERS, classify_function, classify_http
 from loadgen.targets.functiongraph.protocol.target import ResponseVersion
+from tests.frames import frame
 from tests.fuzz.laws import check_memory, check_oracle, check_pieces, check_quick
 from tests.fuzz.seeds import SEEDS
-from tests.measure.frames import frame
 
 _CUTS = 4
 _NAMES = sorted(HEADERS)

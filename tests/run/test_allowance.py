@@ -9,16 +9,16 @@ from loadgen.engine.numbers import ENDLESS, Ranges
 from loadgen.engine.workers import COST, INVOCATIONS
 from loadgen.fleet.crew import Means
 from loadgen.load.budget import Budget
-from loadgen.load.phase import Phase, Workers
+from loadgen.load.phase import Phase
 from loadgen.measure.cost import Spent, cost
 from loadgen.measure.merge import PhaseTotal
 from loadgen.measure.purse import Tariff
 from loadgen.run.agents import Agents
-from loadgen.run.allowance import Allowance, capped, excess, to_come
+from loadgen.run.allowance import Allowance, excess, to_come
 from loadgen.scenario.load import load_price_book
 from loadgen.scenario.model import Feeder, FeederOrder, Scenario
 from loadgen.text.units import Money, money
-from tests.measure.frames import frame, total
+from tests.frames import frame, total
 from tests.scenarios import closed_phase, function, open_phase, scenario
 
 OPEN, CLOSED = open_phase(10, 1), closed_phase(4, 1)
@@ -107,13 +107,6 @@ def test_only_a_budget_of_invocations_is_used_up() -> None:
     assert said == "budget.invocations: all that are allowed were made"
 
 
-def test_a_phase_never_has_more_in_flight_than_the_budget_allows() -> None:
-    assert capped(OPEN, Budget(None, None)) == OPEN
-    assert capped(OPEN, Budget(None, None, in_flight=5)).max_in_flight == 5
-    assert capped(CLOSED, Budget(None, None, in_flight=3)).shape == Workers(3, 3)
-    assert capped(CLOSED, Budget(None, None, in_flight=9)) == CLOSED
-
-
 @pytest.mark.parametrize(
     ("used", "limit", "over"),
     [
@@ -146,7 +139,7 @@ def test_the_next_phase_numbers_its_arrivals_from_where_the_furthest_agent_stopp
     total = PhaseTotal("steady")
     for agent, n in enumerate(planned):
         reported = frame(agent=agent)
-        reported.planned = n
+        reported.tally.planned = n
         total.add(reported)
     assert to_come(ENDLESS, total, agents, None, ()) == ((numbered, ENDLESS[0][1]),)
 

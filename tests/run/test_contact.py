@@ -22,7 +22,7 @@ from loadgen.targets.secret import Secrets
 from loadgen.targets.target import Target
 from loadgen.text.units import money
 from tests.fleet.fake import FakeFleet
-from tests.measure.frames import frame
+from tests.frames import frame
 from tests.run.runs import Notes, run
 from tests.scenarios import function, http, open_phase, scenario
 from tests.servers.iam import platform

@@ -7,11 +7,13 @@ import pytest
 from loadgen.engine.messages import Plan, Stop
 from loadgen.fleet.crew import Crew
 from loadgen.fleet.port import FleetError
-from loadgen.load.phase import Arrivals, Bursts, Phase
+from loadgen.load.bursts import Bursts
+from loadgen.load.law import Arrivals
+from loadgen.load.phase import Phase
 from loadgen.measure.interval import Frame
 from loadgen.run.play import Played, Watch, connections_for, play, service_ns
 from tests.fleet.fake import FakeFleet, last, twice
-from tests.measure.frames import frame, plan, total
+from tests.frames import frame, plan, total
 from tests.scenarios import S, closed_phase, function, open_phase, phase, scenario
 
 OPEN = open_phase(60, 30)
@@ -36,10 +38,10 @@ class Log(Watch):
         self.told.append(f"begun {played.plan.drawn}")
 
     def ready(self, frame: Frame) -> None:
-        self.told.append(f"ready {frame.planned}")
+        self.told.append(f"ready {frame.tally.planned}")
 
     def reported(self, phase: Phase, frame: Frame) -> bool:
-        self.count += frame.planned
+        self.count += frame.tally.planned
         return self.count >= self._enough
 
 
@@ -54,7 +56,7 @@ async def test_a_phase_is_begun_then_every_agent_is_ready_then_there_is_load() -
     played = await once(FakeFleet(), OPEN, watch)
     assert played is not None
     assert watch.told == ["begun 1800", "ready 0", "ready 0"]
-    assert watch.count == played.total.planned == 1800
+    assert watch.count == played.total.tally.planned == 1800
     assert (played.plan.duration_ns, played.plan.drawn) == (30 * S, 1800)
 
 
@@ -76,7 +78,7 @@ async def test_what_proves_enough_ends_the_phase_which_then_has_no_schedule_to_f
     fleet = FakeFleet(a_frame=1)
     played = await once(fleet, OPEN, Log(enough=20))
     assert played is not None
-    assert 20 <= played.total.planned == len(fleet.started) < 1800
+    assert 20 <= played.total.tally.planned == len(fleet.started) < 1800
     assert played.plan.drawn is None
     assert Stop() in [message for _, message in fleet.told]
 
@@ -92,7 +94,7 @@ async def test_of_a_phase_in_which_an_agent_died_the_record_stays_and_how_long_t
     with pytest.raises(FleetError):
         await once(FakeFleet(last(lambda frame: frame.seq == 3)), OPEN, watch)
     assert watch.played is not None
-    assert 0 < watch.played.total.planned < 1800
+    assert 0 < watch.played.total.tally.planned < 1800
     assert 0 < watch.played.plan.duration_ns < OPEN.duration_ns
 
 
@@ -100,13 +102,13 @@ async def test_a_watch_is_told_of_nothing_twice() -> None:
     watch = Log()
     played = await once(FakeFleet(twice(lambda frame: True)), OPEN, watch)
     assert played is not None
-    assert watch.count == played.total.planned == 1800
+    assert watch.count == played.total.tally.planned == 1800
 
 
 async def test_a_phase_that_nobody_watches_is_played_to_its_end() -> None:
     played = await asyncio.wait_for(once(FakeFleet(), OPEN, Watch()), 5)
     assert played is not None
-    assert played.total.planned == 1800
+    assert played.total.tally.planned == 1800
 
 
 @pytest.mark.parametrize(

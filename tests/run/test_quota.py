@@ -9,7 +9,7 @@ from loadgen.run import quota
 from loadgen.run.quota import limits_of, read
 from loadgen.scenario.load import load
 from loadgen.targets.functiongraph.protocol.target import TokenAuth
-from loadgen.targets.functiongraph.settings.limits import Limits
+from loadgen.targets.functiongraph.settings.concurrency import Limits
 from loadgen.targets.target import Target
 from tests.scenarios import function, http, open_phase, scenario
 from tests.servers.management import managing

@@ -16,11 +16,12 @@ from loadgen.engine.messages import Phases
 from loadgen.experiments.decision import Ask, Decision, Seen
 from loadgen.fleet.port import FleetError
 from loadgen.invocation.bill import gb_seconds, price
+from loadgen.invocation.sample import Sample
 from loadgen.load.budget import Budget
 from loadgen.load.phase import Phase
 from loadgen.measure import hlog
 from loadgen.measure.experiment import Experiment
-from loadgen.measure.interval import Frame, Sample
+from loadgen.measure.interval import Frame
 from loadgen.measure.summary import Summary
 from loadgen.run.runner import Finished, Runner
 from loadgen.scenario.load import load_price_book

@@ -14,7 +14,7 @@ from loadgen.measure.summary import Run
 from loadgen.run.play import Played
 from loadgen.run.summary import Record, charged, summary, verdict_on
 from loadgen.scenario.load import load_price_book
-from tests.measure.frames import clean, frame, plan, total
+from tests.frames import clean, frame, plan, total
 from tests.scenarios import function, open_phase, scenario
 
 MACHINE = environment(agents=1, scenario_sha256="0" * 64, synthetic=True)
@@ -67,7 +67,7 @@ def test_a_schedule_that_was_cut_short_is_no_fault_of_a_run_that_was_stopped() -
 
 def test_what_the_preflight_used_is_charged_with_the_rest_and_a_plain_url_charges_nothing() -> None:
     billed = clean()
-    billed.billed_ns, billed.metered = {1024: 4 * 10**9}, 1000
+    billed.tally.billed_ns, billed.tally.metered = {1024: 4 * 10**9}, 1000
     priced = msgspec.structs.replace(
         scenario(function("http://127.0.0.1:9"), open_phase(100, 10)), prices=load_price_book("huawei-cny-2024-09")
     )

@@ -6,29 +6,29 @@ from pathlib import Path
 import pytest
 
 from loadgen.history.rundir import RunDirectoryError
+from loadgen.invocation.sample import Sample
+from loadgen.invocation.tally import Tally
 from loadgen.measure import hlog
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.interval import VERSION, Connections, Frame, Health, Sample
+from loadgen.measure.interval import Frame
 from loadgen.run.writing import Writing, interval_lines
 from tests.fleet.fake import sample
+from tests.frames import blank, packed
 
 
 def frame(hist: dict[str, Histogram]) -> Frame:
-    return Frame(
-        VERSION, 0, 3, "steady", 1_000_000_000, 2_000_000_000, 5, 5, 5, 0, 0, {}, {}, Connections(),
-        {key: histogram.pack() for key, histogram in hist.items()}, Health(),
-    )  # fmt: skip
+    return blank(Tally(5, 5, 5), packed(hist), seq=1)
 
 
 def test_a_frame_becomes_a_line_per_metric_of_its_ok_calls_and_one_of_every_latency() -> None:
     lines = interval_lines(
         frame(
             {
-                "steady/unknown/ok/latency": Histogram({10: 3}),
-                "steady/unknown/ok/duration": Histogram({5: 3}),
-                "steady/unknown/throttled/latency": Histogram({2: 1}),
-                "steady/unknown/throttled/late": Histogram({0: 1}),
-                "steady/unknown/dropped/latency": Histogram({90: 1}),
+                "ok/latency": Histogram({10: 3}),
+                "ok/duration": Histogram({5: 3}),
+                "throttled/latency": Histogram({2: 1}),
+                "throttled/late": Histogram({0: 1}),
+                "dropped/latency": Histogram({90: 1}),
             }
         )
     )

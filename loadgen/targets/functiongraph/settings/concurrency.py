@@ -10,22 +10,19 @@ FunctionGraph user guide, Notes and Constraints.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from math import ceil
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
-from loadgen.load.pacing import peak_rate
-from loadgen.load.phase import Bursts, Phase
+from loadgen.load.phase import Phase
 from loadgen.scenario.model import Scenario
 from loadgen.targets.endpoint import loopback
 from loadgen.targets.functiongraph.protocol.target import FunctionTarget
 from loadgen.targets.functiongraph.protocol.urn import Urn
-from loadgen.targets.functiongraph.settings.document import at
-from loadgen.targets.functiongraph.settings.fault import ControlError
+from loadgen.targets.functiongraph.settings.edit import at
+from loadgen.targets.functiongraph.settings.failure import ControlError
 from loadgen.targets.target import Target
-from loadgen.text.units import NS_PER_S
 
 if TYPE_CHECKING:
     from loadgen.targets.functiongraph.settings.client import Control
@@ -68,10 +65,6 @@ def readable(target: Target) -> bool:
 
 async def read_limits(control: Control, function: Urn) -> Limits:
     """What the platform says about a function's limits. What may not be read, or cannot be, is left open."""
-    from loadgen.targets.functiongraph.settings.client import (
-        max_instances,  # aiohttp comes with it, which what is pure here does without
-    )
-
     unread: list[str] = []
     config: dict[str, object] = {}
     quotas: dict[str, int] = {}
@@ -85,7 +78,7 @@ async def read_limits(control: Control, function: Urn) -> Limits:
         unread.append(str(error))
     first_generation = config.get("type") == "v1"
     per_instance = at(config, ("strategy_config", "concurrent_num"))
-    own = max_instances(config)
+    own = _max_instances(config)
     return Limits(
         max_instances=own if own is not None and own >= 0 else None,
         per_instance=per_instance if isinstance(per_instance, int) and per_instance > 0 else 1,
@@ -121,16 +114,20 @@ def unreachable(scenario: Scenario, limits: Limits, service_ns: int | None = Non
 
 def _needed(phase: Phase, service_ns: int | None) -> tuple[int, str] | None:
     """How many calls a phase needs in flight, and why; None when that depends on how long a call takes."""
-    if phase.closed:
-        return phase.max_workers, f"{phase.max_workers} workers call at once"
-    if isinstance(phase.shape, Bursts):
-        size = min(phase.shape.size, phase.max_in_flight)
-        return size, f"a burst is {size} calls at once"
-    if service_ns is None:
+    if service_ns is None and not phase.shape.at_once():
         return None
-    rate = peak_rate(phase)
-    needed = min(ceil(rate * service_ns / NS_PER_S), phase.max_in_flight)
-    return needed, f"{rate:.6g} calls/s of {service_ns / NS_PER_S:.3g} s each are {needed} in flight"
+    needed = phase.in_flight(service_ns or 0)
+    return needed, phase.shape.demand(needed, service_ns or 0)
+
+
+def _max_instances(config: Mapping[str, Any]) -> int | None:
+    """How many instances a config allows: -1 for no limit of its own, 0 when disabled; None when it does not say."""
+    inner = at(config, ("strategy_config", "concurrency"))
+    found = config.get("max_instance_num") if inner in (UNSET, None) else inner
+    try:
+        return None if found is None else int(found)
+    except (TypeError, ValueError):
+        return None
 
 
 def _limit(quotas: dict[str, int], name: str) -> int | None:

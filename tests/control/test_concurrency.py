@@ -5,11 +5,14 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from loadgen.load.phase import Bursts, ConstantRate, Shape, Workers
+from loadgen.load.bursts import Bursts
+from loadgen.load.constant import ConstantRate
+from loadgen.load.phase import Shape
+from loadgen.load.workers import Workers
 from loadgen.scenario.model import Scenario
 from loadgen.targets.functiongraph.settings.authorization import Nobody
 from loadgen.targets.functiongraph.settings.client import Control
-from loadgen.targets.functiongraph.settings.limits import Limits, read_limits, readable, unreachable
+from loadgen.targets.functiongraph.settings.concurrency import Limits, read_limits, readable, unreachable
 from loadgen.text.units import Rate
 from tests.scenarios import S, function, http, phase, scenario
 from tests.servers.management import HELLO, PROJECT, Management, Request, failure
