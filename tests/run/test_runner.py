@@ -177,9 +177,9 @@ async def test_the_time_that_is_allowed_ends_the_load(tmp_path: Path) -> None:
 
 async def test_a_phase_asks_agents_for_no_more_in_flight_than_is_allowed(tmp_path: Path) -> None:
     fleet = FakeFleet()
-    await run(load(first("a"), budget=Budget(None, None, in_flight=3)), tmp_path, fleet=fleet)
+    await run(load(first("a"), closed_phase(4, 1), budget=Budget(None, None, in_flight=3)), tmp_path, fleet=fleet)
     (phases,) = [message for _, message in fleet.told if isinstance(message, Phases)]
-    assert phases.phases[0].max_in_flight == 3
+    assert [phase.max_workers for phase in phases.phases] == [3, 3]
 
 
 @pytest.mark.parametrize("agents", [1, 2, 3])
