@@ -9,7 +9,7 @@ from itertools import count
 from types import TracebackType
 from typing import Any, Final, Self
 
-from loadgen.run.runner import SettingsError
+from loadgen.run.fault import SettingsError
 from loadgen.targets.endpoint import loopback
 from loadgen.targets.functiongraph.protocol.target import FunctionTarget
 from loadgen.targets.functiongraph.protocol.urn import function_urn

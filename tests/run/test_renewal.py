@@ -8,33 +8,11 @@ from pathlib import Path
 
 import msgspec
 
-from loadgen.experiments.load.decision import load as load_phases
-from loadgen.history.rundir import RunDirectory
-from loadgen.measure.interval import Frame
-from loadgen.measure.summary import Preflight
-from loadgen.run.agents import Agents
-from loadgen.run.runner import Finished, Runner
-from loadgen.scenario.load import Loaded
+from loadgen.run.runner import Finished
 from loadgen.targets.functiongraph.protocol.target import Auth, IamAuth, TokenAuth
-from loadgen.targets.secret import Secrets
+from tests.run.runs import Notes, run
 from tests.scenarios import function, open_phase, scenario
 from tests.servers.iam import Platform, keystone, platform
-
-
-class Notes:
-    """An Observer that keeps what was said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def preflight(self, result: Preflight) -> None: ...
-
-    def phase_started(self, name: str, duration_ns: int, planned: int | None) -> None: ...
-
-    def frame(self, frame: Frame) -> None: ...
-
-    def note(self, text: str) -> None:
-        self.said.append(text)
 
 
 def user(served: Platform) -> IamAuth:
@@ -43,20 +21,9 @@ def user(served: Platform) -> IamAuth:
 
 async def load(served: Platform, auth: Auth, tmp_path: Path, *, rate: int, seconds: float) -> tuple[Finished, Notes]:
     target = msgspec.structs.replace(function(served.url), auth=auth)
-    loaded = Loaded(scenario(target, open_phase(rate, seconds)), {}, "")
-    secrets, notes = Secrets(target), Notes()
-    directory = RunDirectory.create(tmp_path / "run", secrets.hide)
-    try:
-        return await Runner(
-            loaded,
-            load_phases(loaded.scenario.phases, told=True),
-            directory,
-            notes,
-            agents=Agents(2, "asked"),
-            secrets=secrets,
-        ).run(), notes
-    finally:
-        directory.close()
+    notes = Notes()
+    finished = await run(scenario(target, open_phase(rate, seconds)), tmp_path, notes=notes, agents=2)
+    return finished, notes
 
 
 async def test_a_run_longer_than_its_tokens_shows_no_failed_invocation_and_no_gap(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from loadgen.engine.environment import environment
 from loadgen.measure.floor import Quantiles
 from loadgen.measure.interval import Frame
 from loadgen.run.calibration import CalibrationError, Measured, against_stub, floor_of, store, stored
+from loadgen.run.play import Played
 from loadgen.targets.functiongraph.emulator.stub import ANSWER
 from tests.frames import frame, plan, total
 
@@ -22,16 +23,16 @@ AT = datetime(2026, 11, 22, 3, 15, tzinfo=UTC)
 
 async def test_an_agent_sends_its_load_to_the_stub_and_every_answer_is_a_functions() -> None:
     measured = await against_stub(seconds=1)
-    assert [(plan.name, plan.warmup, plan.closed) for plan, _ in measured] == [
+    assert [(each.plan.name, each.plan.warmup, each.plan.closed) for each in measured] == [
         ("warm-up", True, True),
         ("open", False, False),
         ("closed", False, True),
     ]
-    for _, phase in measured:
+    for phase in (each.total for each in measured):
         assert list(phase.faults()) == []
         assert phase.tally.outcomes == {"ok": phase.tally.planned}
         assert phase.merged("duration").count == phase.merged("memory_used").count == phase.tally.planned > 0
-    (_, phase) = measured[1]
+    phase = measured[1].total
     assert phase.tally.planned == 1000
     assert b'"duration":0.001' in ANSWER
     assert phase.merged("duration").counts == {1: 1000}
@@ -50,9 +51,9 @@ def phases(outcomes: Mapping[str, int], *, cpu: float = 0.3, late_us: int = 5, s
         return made
 
     return [
-        (plan("warm-up", closed=True, warmup=True), total(frame({"ok": [1]}, phase="warm-up"))),
-        (plan("open", drawn=sum(outcomes.values())), total(one("open"))),
-        (plan("closed", closed=True), total(one("closed"))),
+        Played(plan("warm-up", closed=True, warmup=True), total(frame({"ok": [1]}, phase="warm-up"))),
+        Played(plan("open", drawn=sum(outcomes.values())), total(one("open"))),
+        Played(plan("closed", closed=True), total(one("closed"))),
     ]
 
 

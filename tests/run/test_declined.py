@@ -8,13 +8,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from loadgen.experiments.load.decision import load
-from loadgen.history.rundir import RunDirectory
 from loadgen.load.budget import Confirm as Limits
-from loadgen.run.agents import Agents
-from loadgen.run.runner import Confirm, DeclinedError, Runner
-from loadgen.scenario.load import Loaded
-from tests.experiments.test_load import Quiet
+from loadgen.run.fault import DeclinedError
+from loadgen.run.runner import Runner
+from loadgen.scenario.model import Scenario
+from tests.run.runs import run
 from tests.scenarios import function, open_phase, scenario
 from tests.servers.scripted import Peer, serving
 
@@ -29,17 +27,9 @@ async def _answers(peer: Peer) -> None:
         await peer.send(ANSWER)
 
 
-def runner(port: int, directory: RunDirectory, confirm: Confirm, gb_seconds: int) -> Runner:
+def costly(port: int, gb_seconds: int) -> Scenario:
     made = scenario(function(f"http://127.0.0.1:{port}"), open_phase(100, 1))  # 101 calls of 0.1 GB-s
-    made = msgspec.structs.replace(made, confirm=Limits(gb_seconds=gb_seconds))
-    return Runner(
-        Loaded(made, {}, ""),
-        load(made.phases, told=True),
-        directory,
-        Quiet(),
-        agents=Agents(1, "asked"),
-        confirm=confirm,
-    )
+    return msgspec.structs.replace(made, confirm=Limits(gb_seconds=gb_seconds))
 
 
 @pytest.mark.parametrize(("gb_seconds", "asked"), [(10, True), (11, False)])
@@ -50,10 +40,8 @@ async def test_only_what_is_above_the_limit_is_asked_about(tmp_path: Path, gb_se
         questions.append(question)
         return True
 
-    directory = RunDirectory.create(tmp_path / "run")
     async with serving(_answers) as server:
-        finished = await runner(server.port, directory, agree, gb_seconds).run()
-    directory.close()
+        finished = await run(costly(server.port, gb_seconds), tmp_path, confirm=agree)
     assert finished.summary.totals.outcomes == {"ok": 100}
     text = "this run is expected to take 10 GB-seconds, more than confirm.gb_seconds, which is 10"
     assert questions == ([text] if asked else [])
@@ -63,11 +51,9 @@ async def test_a_no_ends_the_run_after_one_call(tmp_path: Path) -> None:
     async def decline(question: str) -> bool:
         return False
 
-    directory = RunDirectory.create(tmp_path / "run")
     async with serving(_answers) as server:
         with pytest.raises(DeclinedError, match="nothing was run but the pre-flight"):
-            await runner(server.port, directory, decline, 1).run()
-    directory.close()
+            await run(costly(server.port, 1), tmp_path, confirm=decline)
 
 
 async def test_an_interrupt_takes_back_the_question(tmp_path: Path) -> None:
@@ -75,12 +61,11 @@ async def test_an_interrupt_takes_back_the_question(tmp_path: Path) -> None:
         await asyncio.sleep(60)
         return True
 
-    directory = RunDirectory.create(tmp_path / "run")
+    def interrupted(runner: Runner) -> None:
+        asyncio.get_running_loop().call_later(0.5, runner.interrupt)
+
     async with serving(_answers) as server:
-        run = runner(server.port, directory, ponder, 1)
-        asyncio.get_running_loop().call_later(0.5, run.interrupt)
-        finished = await run.run()
-    directory.close()
+        finished = await run(costly(server.port, 1), tmp_path, confirm=ponder, begun=interrupted)
     assert finished.summary.run.interrupted
     assert finished.summary.phases == []
     assert finished.summary.cost is not None
