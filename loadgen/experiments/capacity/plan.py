@@ -36,6 +36,11 @@ class Plan:
     max_in_flight: int
     grace_ns: int
 
+    def within(self, rate: float) -> float:
+        """The rate with four digits, within what was asked for."""
+        rate = min(max(rate, self.from_per_s), self.to_per_s)
+        return float(f"{rate:.4g}")
+
 
 def plan(block: Capacity, timeout_ns: int) -> Plan:
     """The Plan of a block; ``timeout_ns`` is how long a call is waited for."""
