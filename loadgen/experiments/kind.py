@@ -44,7 +44,8 @@ class Kind(Generic[Block, Result]):
     rate that it may come to beyond those of these phases. ``plan`` are lines that say what is asked of an experiment.
     ``section`` is its part of a report, and ``found`` what the Verdict is told. ``changes`` names the settings of the
     function that it changes and puts back, if any; ``sizes_mb`` are the memory sizes that it asks for by itself;
-    ``probe`` says where the function tells whether a start was cold.
+    ``one_size`` says that each call asks for the target's own. ``probe`` says where the function tells whether a start
+    was cold.
     """
 
     name: str
@@ -58,4 +59,5 @@ class Kind(Generic[Block, Result]):
     peak_per_s: Callable[[Block], float] = lambda _: 0.0
     changes: Callable[[Block], str] = lambda _: ""
     sizes_mb: Callable[[Block], tuple[int, ...]] = lambda _: ()
+    one_size: bool = True
     probe: Callable[[Block], Probe | None] = lambda _: None

@@ -68,6 +68,12 @@ def sizes_mb(scenario: Scenario) -> tuple[int, ...]:
     return kind.sizes_mb(block)
 
 
+def one_size(scenario: Scenario) -> bool:
+    """Whether each call of the run asks for the memory size of the target, if that names one."""
+    kind, _ = _asked(scenario)
+    return kind.one_size
+
+
 def probe(scenario: Scenario) -> Probe | None:
     """Where answers tell whether their start was cold, if the function is a probe."""
     kind, block = _asked(scenario)

@@ -19,6 +19,7 @@ import msgspec
 from loadgen.engine.address import AddressError, resolve, tls_context
 from loadgen.engine.messages import Renew
 from loadgen.engine.preflight import Answer, preflight
+from loadgen.experiments.registry import one_size
 from loadgen.fleet.crew import Crew
 from loadgen.invocation.outcome import Again, Outcome
 from loadgen.measure.cost import Spent, spent_on
@@ -179,8 +180,7 @@ class Contact:
     def asked_mb(self) -> int | None:
         """The memory size that every call asks for; None where there is none, or they ask for different ones."""
         target = self.scenario.target
-        of_one_size = self.scenario.kind in ("load", "capacity")
-        return target.memory_mb if of_one_size and isinstance(target, FunctionTarget) else None
+        return target.memory_mb if one_size(self.scenario) and isinstance(target, FunctionTarget) else None
 
     async def _first_contact(self, stack: AsyncExitStack) -> tuple[Answer | None, str]:
         """The answer to the pre-flight, if there is to be one, and the address to use.

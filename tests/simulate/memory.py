@@ -136,7 +136,7 @@ class FunctionWorld:
         """The calls of an Ask; they are all made, however long that takes."""
         self._now_ns += ask.idle_ns
         samples: list[Sample] = []
-        for run, memory in zip(ask.phases, ask.memory_mb, strict=True):
+        for run, memory in zip(ask.phases, ask.memory_mb or (ask.resized_mb,), strict=True):
             assert isinstance(run.shape, Bursts)
             assert memory is not None
             turns = memory if isinstance(memory, tuple) else (memory,)

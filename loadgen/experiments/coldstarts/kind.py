@@ -51,6 +51,7 @@ COLD_STARTS = Kind(
     section=_section,
     found=found,
     changes=lambda block: "LOADGEN_RUN in its environment" if Induce.CONFIG in block.induce else "",
+    one_size=False,
     sizes_mb=lambda block: block.sizes_mb if Induce.MEMORY in block.induce else (),
     probe=lambda block: block.probe,
 )

@@ -171,7 +171,8 @@ class _Comparison:
             (asked,),
             samples=1.0,
             idle_ns=self._settings.gap_ns if idle else 0,
-            memory_mb=(order if header else order[0],),
+            memory_mb=(order,) if header else (),
+            resized_mb=None if header else order[0],
         )
         self._stopped = seen.stopped
         if seen.verdict.status == "invalid":

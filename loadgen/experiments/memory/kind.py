@@ -28,7 +28,8 @@ def _decision(block: MemoryComparison, given: Given) -> Decision[MemoryResult]:
 def _widest(block: MemoryComparison, timeout_ns: int) -> Sequence[Phase]:
     from loadgen.experiments.memory.decision import phase
 
-    return (phase("widest", 1, 1, timeout_ns),)  # calls follow one another
+    # as if calls followed one another on one lane: the few lanes that there are belong to one agent
+    return (phase("widest", 1, 1, timeout_ns),)
 
 
 def _plan(block: MemoryComparison) -> Iterator[str]:
@@ -53,5 +54,6 @@ MEMORY = Kind(
     section=_section,
     found=found,
     changes=lambda block: "its memory size" if block.by is MemoryBy.CONFIG else "",
+    one_size=False,
     sizes_mb=lambda block: block.sizes_mb,
 )

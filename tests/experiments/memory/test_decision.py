@@ -218,7 +218,8 @@ def test_a_round_in_which_the_load_generator_failed_is_left_out() -> None:
 def test_a_change_of_settings_goes_through_the_sizes_there_and_back() -> None:
     world = Watched()
     result = found(world, by=MemoryBy.CONFIG, rounds=3)
-    order = [ask.memory_mb[0] for ask in world.asks]
+    order = [ask.resized_mb for ask in world.asks]
+    assert not any(ask.memory_mb for ask in world.asks)
     assert sorted(map(str, order[:5])) == sorted(map(str, SIZES))
     assert order[5:10] == order[:5][::-1]
     assert result.recommended_mb == 128
