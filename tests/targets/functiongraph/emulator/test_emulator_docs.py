@@ -7,7 +7,7 @@ from pathlib import Path
 from loadgen.scenario.build import default_emulator
 from loadgen.scenario.load import load_emulator
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text()
+DOCUMENT = (Path(__file__).parents[4] / "docs" / "emulator.md").read_text()
 
 
 def test_the_settings_in_the_document_are_the_defaults_all_of_them() -> None:

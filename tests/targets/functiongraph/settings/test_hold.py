@@ -23,9 +23,9 @@ from loadgen.targets.functiongraph.settings.journal import Undone
 from loadgen.targets.functiongraph.settings.journalfile import JournalFile, journals
 from loadgen.targets.functiongraph.settings.lock import FunctionLock, HeldError
 from loadgen.targets.functiongraph.settings.mark import MARK, NAME, mark_text
-from tests.control.entries import BEGUN, QUICK, memory, written
-from tests.control.restorer import restore
 from tests.servers.management import CONFIG, HELLO, PROJECT, Management, Request, managing
+from tests.targets.functiongraph.settings.entries import BEGUN, QUICK, memory, written
+from tests.targets.functiongraph.settings.restorer import restore
 
 ROOM = Patience(settle_s=0.05, late_s=1.5, back_s=1.0, mark_s=0.2)
 """For writes that arrive half a second late."""

@@ -14,10 +14,10 @@ from msgspec.structs import replace
 from loadgen.targets.functiongraph.settings.again import Patience
 from loadgen.targets.functiongraph.settings.changes import UndoError
 from loadgen.targets.functiongraph.settings.journalfile import journals
-from tests.control.entries import QUICK
-from tests.control.restorer import restore
-from tests.control.test_hold import running
 from tests.servers.management import Management, Request, failure
+from tests.targets.functiongraph.settings.entries import QUICK
+from tests.targets.functiongraph.settings.restorer import restore
+from tests.targets.functiongraph.settings.test_hold import running
 
 PRODUCTION = Patience(mark_s=0.05, note_s=0.1)
 """It tries for a minute and looks for lost writes for half of one."""

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from loadgen.targets.functiongraph.settings.edit import Edit
 from loadgen.targets.functiongraph.settings.journal import Begun, Change, Done, Entry, Journal, Undone, line, read
 from loadgen.targets.functiongraph.settings.outstanding import outstanding
-from tests.control.entries import BEGUN, CONFIG, OTHER, memory, written
+from tests.targets.functiongraph.settings.entries import BEGUN, CONFIG, OTHER, memory, written
 
 ENTRIES: list[Entry] = [
     BEGUN,

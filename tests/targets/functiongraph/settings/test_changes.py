@@ -19,8 +19,8 @@ from loadgen.targets.functiongraph.settings.client import Control
 from loadgen.targets.functiongraph.settings.failure import ControlError
 from loadgen.targets.functiongraph.settings.journalfile import JournalError, JournalFile, begun
 from loadgen.targets.secret import Secrets
-from tests.control.entries import QUICK
 from tests.servers.management import CONFIG, HELLO, PROJECT, Management, Request, failure, managing
+from tests.targets.functiongraph.settings.entries import QUICK
 
 PHASE = "{name: s, workers: 1, duration: 1s}"
 RUN = begun("run-1", scenario=None, emulated=False)

@@ -10,14 +10,14 @@ from msgspec.structs import replace
 
 from loadgen.targets.functiongraph.settings.journalfile import JournalError
 from loadgen.targets.functiongraph.settings.lock import FunctionLock, HeldError, Holder
-from tests.control.entries import BEGUN, CONFIG
 from tests.servers import disk
+from tests.targets.functiongraph.settings.entries import BEGUN, CONFIG
 
 HOLD = """
 import sys
 from pathlib import Path
 from loadgen.targets.functiongraph.settings.lock import FunctionLock
-from tests.control.entries import BEGUN, CONFIG
+from tests.targets.functiongraph.settings.entries import BEGUN, CONFIG
 with FunctionLock.take(Path(sys.argv[1]), CONFIG, BEGUN):
     print("ready", flush=True)
     sys.stdin.read()

@@ -11,8 +11,8 @@ from loadgen.targets.functiongraph.settings.failure import ControlError
 from loadgen.targets.functiongraph.settings.journal import Back, Change, Done, Entry, Undone
 from loadgen.targets.functiongraph.settings.journalfile import JournalError
 from loadgen.targets.functiongraph.settings.undo import undo
-from tests.control.entries import CONFIG, OTHER, QUICK, memory
 from tests.servers.management import Direct, Management, Request
+from tests.targets.functiongraph.settings.entries import CONFIG, OTHER, QUICK, memory
 
 
 class Memory:

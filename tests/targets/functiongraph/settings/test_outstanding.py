@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from loadgen.targets.functiongraph.settings.edit import Edit
 from loadgen.targets.functiongraph.settings.journal import Back, Change, Done, Entry, Undone, read
 from loadgen.targets.functiongraph.settings.outstanding import Value, outstanding
-from tests.control.entries import BEGUN, CONFIG, OTHER, memory, written
+from tests.targets.functiongraph.settings.entries import BEGUN, CONFIG, OTHER, memory, written
 
 
 def test_whether_a_request_may_be_under_way_is_told_by_the_last_of_change_back_and_done() -> None:

@@ -37,7 +37,7 @@ from loadgen.targets.functiongraph.settings.make import change, check_mark, set_
 from loadgen.targets.functiongraph.settings.mark import NAME, mark_text, marked, variables
 from loadgen.targets.functiongraph.settings.outstanding import outstanding
 from loadgen.targets.functiongraph.settings.undo import undo
-from tests.control.entries import CONFIG
+from tests.targets.functiongraph.settings.entries import CONFIG
 
 SLOWEST_S = 4.0
 """How long a request waits at most for the model to answer it; those that are late take longer."""

@@ -14,7 +14,7 @@ import pytest
 
 from loadgen.targets.functiongraph.protocol.response import HEADERS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 HEADING = "## Every row of both reference pages"
 
 FAILING = (400, 401, 403, 404, 500, 503)
@@ -68,7 +68,7 @@ def rows(document: str) -> list[list[str]]:
 def table(document: str) -> list[tuple[str, list[Path], list[str]]]:
     """By row: the item, the modules that handle it, and the tests as file and name."""
     if document == "functiongraph.md":
-        package, tests = ROOT / "loadgen/targets/functiongraph/protocol", "tests/functiongraph/"
+        package, tests = ROOT / "loadgen/targets/functiongraph/protocol", "tests/targets/functiongraph/protocol/"
     else:
         package, tests = ROOT / "loadgen/targets/functiongraph/emulator", "tests/"
     return [

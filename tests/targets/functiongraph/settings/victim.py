@@ -1,7 +1,8 @@
 """A process that changes a function and is killed on the way.
 
-``python -m tests.control.victim URL DIRECTORY STEP``: at the given step (counted from 0 over every journal entry and
-every request, each with the moment before and the moment after) it kills itself; with -1 it goes on until it is killed.
+``python -m tests.targets.functiongraph.settings.victim URL DIRECTORY STEP``: at the given step (counted from 0 over
+every journal entry and every request, each with the moment before and the moment after) it kills itself; with -1 it
+goes on until it is killed.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from loadgen.targets.functiongraph.settings.changes import Changes
 from loadgen.targets.functiongraph.settings.client import Control
 from loadgen.targets.functiongraph.settings.journal import Begun, Entry
 from loadgen.targets.functiongraph.settings.journalfile import JournalFile, begun
-from tests.control.entries import QUICK
 from tests.servers.management import HELLO, PROJECT
+from tests.targets.functiongraph.settings.entries import QUICK
 
 
 class Fuse:

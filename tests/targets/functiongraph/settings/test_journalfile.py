@@ -12,13 +12,13 @@ import pytest
 
 from loadgen.targets.functiongraph.settings.journal import Done, Undone, read
 from loadgen.targets.functiongraph.settings.journalfile import JournalError, JournalFile, abandoned, begun, journals
-from tests.control.entries import BEGUN, memory, written
+from tests.targets.functiongraph.settings.entries import BEGUN, memory, written
 
 HOLD = """
 import sys
 from pathlib import Path
 from loadgen.targets.functiongraph.settings.journalfile import JournalFile, begun
-from tests.control.entries import memory
+from tests.targets.functiongraph.settings.entries import memory
 journal = JournalFile.create(Path(sys.argv[1]), begun("run-1", scenario=None, emulated=False))
 journal.append(memory(1, 128, 256))
 print("ready", flush=True)

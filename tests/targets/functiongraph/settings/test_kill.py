@@ -14,10 +14,10 @@ import pytest
 from aiohttp import web
 
 from loadgen.targets.functiongraph.settings.journalfile import journals
-from tests.control.restorer import restore
 from tests.servers.management import Management, Request
+from tests.targets.functiongraph.settings.restorer import restore
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 STEPS = 88
 """So many steps does the victim have; at the last one everything is undone already."""
 
@@ -31,7 +31,12 @@ async def started(*arguments: str) -> asyncio.subprocess.Process:
 
 def victim(platform: Management, directory: Path, step: int) -> tuple[str, ...]:
     """The command that changes everything and dies at a step."""
-    return ("-m", "tests.control.victim", platform.url, str(directory), str(step))
+    return ("-m", "tests.targets.functiongraph.settings.victim", platform.url, str(directory), str(step))
+
+
+def restorer(directory: Path) -> tuple[str, ...]:
+    """The command that puts back what is left."""
+    return ("-m", "tests.targets.functiongraph.settings.restorer", str(directory))
 
 
 async def restored(directory: Path) -> None:
@@ -77,7 +82,7 @@ async def kill_after(platform: Management, directory: Path, seed: int) -> None:
         return None
 
     platform.before = slowly
-    for arguments in (victim(platform, directory, -1), ("-m", "tests.control.restorer", str(directory))):
+    for arguments in (victim(platform, directory, -1), restorer(directory)):
         writes = 0
         doomed = await started(*arguments)
         await doomed.communicate()

@@ -1,6 +1,7 @@
-"""``loadgen restore`` with the short waits of a server on this machine: ``python -m tests.control.restorer DIRECTORY``.
+"""``loadgen restore`` with the short waits of a server on this machine.
 
-Its exit code is 1 where not everything is as it was.
+``python -m tests.targets.functiongraph.settings.restorer DIRECTORY``; its exit code is 1 where not everything is as it
+was.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 from loadgen.targets.functiongraph.settings.journalfile import JournalFile, journals
 from loadgen.targets.functiongraph.settings.restore import put_back
 from loadgen.targets.functiongraph.settings.undo import Undoing
-from tests.control.entries import QUICK
+from tests.targets.functiongraph.settings.entries import QUICK
 
 
 async def restore(directory: Path) -> list[Undoing]:

@@ -14,10 +14,10 @@ from loadgen.targets.functiongraph.settings.edit import Edit
 from loadgen.targets.functiongraph.settings.failure import ControlError, refused, unanswered
 from loadgen.targets.functiongraph.settings.journal import Back, Change, Done, Resource, Undone
 from loadgen.targets.functiongraph.settings.undo import undo
-from tests.control.clock import Hours
-from tests.control.entries import CONFIG, OTHER, memory
-from tests.control.test_undo import Memory
 from tests.servers.management import Direct, Management, Request
+from tests.targets.functiongraph.settings.clock import Hours
+from tests.targets.functiongraph.settings.entries import CONFIG, OTHER, memory
+from tests.targets.functiongraph.settings.test_undo import Memory
 
 BUSY = refused("PUT", 429, "FSS.0429", None)
 FAILED = refused("PUT", 500, "FSS.0500", None)
