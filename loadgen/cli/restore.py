@@ -333,7 +333,7 @@ def _control(step: Step, target: FunctionTarget | None, *, emulated: bool) -> Co
 def _meant(step: Step, target: FunctionTarget, *, emulated: bool) -> bool:
     """Whether the target's credentials are for where the change was made. An emulator has another port in each run."""
     from loadgen.targets.endpoint import loopback
-    from loadgen.targets.functiongraph.protocol.request import origin_of
+    from loadgen.targets.request import origin_of
 
     place = step.resource
     if place.project_id != target.project_id:
@@ -348,8 +348,9 @@ def _target(begun: Begun | None, named: Path | None) -> FunctionTarget | None:
     from loadgen.cli.credentials import with_credentials
     from loadgen.scenario.load import load_file
     from loadgen.targets.functiongraph.protocol.target import FunctionTarget
-    from loadgen.targets.secret import Secrets
+    from loadgen.targets.secret import sent
     from loadgen.text.fault import ScenarioError
+    from loadgen.text.secret import Secrets
 
     file = named
     if file is None and begun is not None and begun.scenario is not None:
@@ -365,5 +366,5 @@ def _target(begun: Begun | None, named: Path | None) -> FunctionTarget | None:
         )
         sys.exit(USAGE)
     target = with_credentials(scenario, quiet=False).target
-    output.hide(Secrets(target).hide)
+    output.hide(Secrets(sent(target)).hide)
     return target if isinstance(target, FunctionTarget) else None

@@ -46,7 +46,7 @@ from loadgen.engine.numbers import ENDLESS, Ranges, shares
 from loadgen.fleet.dealing import Dealer
 from loadgen.invocation.start import Cuts
 from loadgen.measure.interval import Frame
-from loadgen.targets.functiongraph.protocol.target import TokenAuth
+from loadgen.targets.target import Target
 
 _EXIT_S = 5
 _RENEWAL_S = 0.5
@@ -158,9 +158,9 @@ class LocalFleet:
         """What the phase that has ended was allowed to start, and did not."""
         return self._dealer.left
 
-    def renew(self, auth: TokenAuth) -> None:
-        """Have every agent send this token from its next start on."""
-        self._tell_all(Renew(auth))
+    def renew(self, target: Target) -> None:
+        """Have every agent send the credentials of this target, the run's but for them, from its next start on."""
+        self._tell_all(Renew(target))
 
     def split(self, cuts: Cuts) -> None:
         """Have every agent tell cold invocations from warm ones by these cuts, from the next phase on."""

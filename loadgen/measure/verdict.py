@@ -35,7 +35,7 @@ from loadgen.measure.merge import NS_PER_US, OK, PhasePlan, PhaseTotal, combined
 from loadgen.measure.percentile import LISTED, bounded, needed, supported
 from loadgen.measure.rule import MetricRule, Rule
 from loadgen.measure.summary import Reason, Verdict
-from loadgen.targets.functiongraph.protocol.response import REDIRECT
+from loadgen.targets.status import REDIRECT
 
 ISSUED_SHARE = 0.999
 """Rule rate_missed: the share of the planned starts the generator has to make."""

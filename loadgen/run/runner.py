@@ -25,14 +25,14 @@ from inspect import GEN_SUSPENDED, getgeneratorstate
 from itertools import takewhile
 from math import ceil
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
 import msgspec
 from msgspec import Struct
 
 import loadgen
-from loadgen.engine.address import AddressError, resolve, tls_context
+from loadgen.engine.address import AddressError, resolve
 from loadgen.engine.clock import monotonic_ns
 from loadgen.engine.environment import environment
 from loadgen.engine.messages import Phases, Plan
@@ -58,25 +58,17 @@ from loadgen.measure.threshold import evaluate, named_percentiles
 from loadgen.measure.verdict import judge, of_experiment, of_generator
 from loadgen.run import forecast
 from loadgen.run.agents import Agents
-from loadgen.run.quota import limits_of
+from loadgen.run.quota import unreachable
 from loadgen.scenario.load import Loaded
 from loadgen.scenario.model import FeederOrder, Scenario
-from loadgen.targets.endpoint import encrypted
-from loadgen.targets.functiongraph.emulator import EmulatorError
-from loadgen.targets.functiongraph.emulator.process import embedded
-from loadgen.targets.functiongraph.protocol.codes import TOKEN_EXPIRED, canonical
-from loadgen.targets.functiongraph.protocol.remedy import clock_advice, remedy
-from loadgen.targets.functiongraph.protocol.request import request_template
-from loadgen.targets.functiongraph.protocol.response import REDIRECTING
-from loadgen.targets.functiongraph.protocol.target import FunctionTarget, IamAuth, KeyAuth, TokenAuth
-from loadgen.targets.functiongraph.protocol.token import IamError
-from loadgen.targets.functiongraph.settings.limits import unreachable
-from loadgen.targets.secret import Secrets
-
-if TYPE_CHECKING:
-    from loadgen.run.settings import Settings
-    from loadgen.targets.functiongraph.settings.iam import Renewal
-    from loadgen.targets.functiongraph.settings.journalfile import JournalFile
+from loadgen.targets.port import TargetError
+from loadgen.targets.registry import tenant_of
+from loadgen.targets.remedy import remedy
+from loadgen.targets.secret import hidden_in_yaml, sent
+from loadgen.targets.settings import Changing, Renewal, SettingsError, settings_of
+from loadgen.targets.status import REDIRECTING
+from loadgen.targets.target import Target
+from loadgen.text.secret import Secrets
 
 _LEAD_NS = 50_000_000  # from Go to the phase's beginning: every agent has read it by then
 _MOST_BEHIND = 600  # frames
@@ -95,10 +87,6 @@ Confirm = Callable[[str], Awaitable[bool]]
 """Asks the user whether to go on, given what the run may take; raises DeclinedError where there is nobody to ask."""
 
 T = TypeVar("T")
-
-
-class SettingsError(Exception):
-    """Settings of the platform could not be changed, or not be put back; the message says why and what to do."""
 
 
 class Observer(Protocol):
@@ -139,7 +127,7 @@ class Runner:
         floor: Floor | None = None,
         secrets: Secrets | None = None,
         confirm: Confirm | None = None,
-        journal: Callable[[str], JournalFile] | None = None,
+        journal: Callable[[str], Any] | None = None,
         force: bool = False,
     ) -> None:
         """``agents`` are the processes to use, see ``agents_of``; ``floor`` is the last calibration, if any.
@@ -151,6 +139,8 @@ class Runner:
         """
         self._loaded = loaded
         self._scenario = loaded.scenario
+        self._tenant = tenant_of(loaded.scenario.target)
+        self._platform = settings_of(loaded.scenario.target)
         self._decision = decision
         self._experiment: Experiment | None = None
         self._directory = directory
@@ -160,9 +150,9 @@ class Runner:
         self._fleet: LocalFleet | None = None
         self._journal = journal
         self._force = force
-        self._settings: Settings | None = None
+        self._settings: Changing | None = None
         self._id = ""
-        self._secrets = secrets or Secrets(loaded.scenario.target)
+        self._secrets = secrets or Secrets(sent(loaded.scenario.target))
         self._renewal: Renewal | None = None
         self._told_expired = False
         self._confirm = confirm
@@ -215,7 +205,7 @@ class Runner:
         began = datetime.now(UTC)
         self._id = f"{self._secrets.hide(self._scenario.name)}-{began:%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}"
         self._origin_ns = monotonic_ns()
-        self._directory.write_scenario(self._secrets.hide_in_yaml(self._loaded.as_run))
+        self._directory.write_scenario(hidden_in_yaml(self._loaded.as_run, self._secrets))
         self._directory.append_interval_lines(hlog.header(int(began.timestamp() * 1000)))
         machine = environment(
             agents=self._agents.number,
@@ -234,7 +224,7 @@ class Runner:
                 self._directory.write_environment(texts(machine, self._secrets.hide))
                 if address is not None:
                     await self._load(stack, address)
-        except (EmulatorError, SettingsError) as error:  # it ended in the middle of the run, or stays changed
+        except TargetError as error:  # it ended in the middle of the run, or stays changed
             self._failed = self._secrets.hide(str(error))
         finally:
             self._behind.put(None)
@@ -245,22 +235,15 @@ class Runner:
         return Finished(self._summary(began, machine, answer), self._budget_reached, self._failed)
 
     async def _start_emulator(self, stack: AsyncExitStack) -> None:
-        target, settings = self._scenario.target, self._scenario.emulator
-        assert isinstance(target, FunctionTarget)
-        assert settings is not None
         try:
-            url = await stack.enter_async_context(
-                embedded(settings, target.project_id, self._directory.truth_path, self._emulator_died)
+            target = await stack.enter_async_context(
+                self._platform.emulated(self._scenario, self._directory.truth_path, self._emulator_died)
             )
-        except EmulatorError as error:
+        except TargetError as error:
             raise RunFailedError(str(error)) from error
-        auth = target.auth
-        if isinstance(auth, IamAuth) and auth.url == target.endpoint:
-            auth = msgspec.structs.replace(auth, url=url)
-        target = msgspec.structs.replace(target, endpoint=url, auth=auth)
         self._scenario = msgspec.structs.replace(self._scenario, target=target)
 
-    def _emulator_died(self, error: EmulatorError) -> None:
+    def _emulator_died(self, error: TargetError) -> None:
         """End the run at once: nobody answers any more, what is in flight included."""
         self._unserved = True
         self._failed = self._stopped = str(error)
@@ -276,7 +259,7 @@ class Runner:
             return None, None
         try:
             contact = await self._interruptible(self._first_contact(stack))
-        except (AddressError, IamError) as error:
+        except (AddressError, TargetError) as error:
             raise RunFailedError(str(error)) from error
         if contact is None:
             return None, None
@@ -311,26 +294,24 @@ class Runner:
             raise RunFailedError(f"pre-flight: {advice} {_no_load(facts.outcome)}")
         if advice is not None:
             self._note(f"warning: pre-flight: {advice} The run goes on.")
-        target = self._scenario.target
-        signed = isinstance(target, FunctionTarget) and isinstance(target.auth, KeyAuth)
-        if signed and (wrong := clock_advice(answer.ahead_s)):
+        if wrong := self._tenant.clock_doubt(self._scenario.target, answer.ahead_s):
             self._observer.note(f"warning: {wrong}.")
         self._service_ns = answer.service_ns
-        if isinstance(target, FunctionTarget):
+        if self._tenant.told:
             self._first = spent_on(facts)
         return result
 
     async def _look_ahead(self, answer: Answer | None) -> bool:
         """Say what the run will take and what stands against it, and ask first where it is much; True."""
         scenario = self._loaded.scenario
-        limits = await limits_of(scenario, self._scenario.target)
+        limits = await self._platform.limits(scenario, self._scenario.target)
         if limits is not None:
             self._configured_mb = limits.memory_mb
             # an instance is busy for the duration of a call, not for its way and its cold start
             busy_ns = None if answer is None else answer.facts.duration_ns
             for warning in unreachable(scenario, limits, busy_ns):
                 self._note(f"warning: {warning}.")
-        if answer is None or not isinstance(scenario.target, FunctionTarget):
+        if answer is None or not self._tenant.told:
             return True
         for line in forecast.after(scenario, answer.facts, answer.service_ns):
             self._note(line)
@@ -347,39 +328,31 @@ class Runner:
         Where a token is needed for that, it is obtained first, and kept good until the stack is left.
         """
         target = self._scenario.target
-        if isinstance(target, FunctionTarget) and isinstance(target.auth, IamAuth):
-            # aiohttp takes a third of a second to import, which other runs need not spend
-            from loadgen.targets.functiongraph.settings.iam import Renewal, obtain
-
-            tls = tls_context(target.tls) if encrypted(target.auth.url) else None
-            self._renewal = Renewal(partial(obtain, target.auth, tls), self._renewed, self._note)
-            self._renewed(await self._renewal.first())
+        self._renewal = self._platform.renewal(target, self._renewed, self._note)
+        if self._renewal is not None:
+            await self._renewal.first()
             await stack.enter_async_context(_beside(self._renewal.keep()))
         if not target.preflight:
-            return None, (await resolve(request_template(self._scenario.target).origin))[0]
-        if isinstance(target, FunctionTarget):
+            return None, (await resolve(self._tenant.template(target).origin))[0]
+        if self._tenant.told:
             self._first = Spent(requests=1)  # it may run, though an interrupt keeps its answer from being seen
         answer = await preflight(self._scenario)
         return answer, answer.address
 
-    def _renewed(self, auth: TokenAuth) -> None:
-        """Use this token from now on."""
-        self._secrets.add(auth)
-        target = msgspec.structs.replace(self._scenario.target, auth=auth)
+    def _renewed(self, target: Target) -> None:
+        """Use the credentials of this target from now on."""
+        self._secrets.add(sent(target))
         self._scenario = msgspec.structs.replace(self._scenario, target=target)
         if self._fleet is not None:
-            self._fleet.renew(auth)
+            self._fleet.renew(target)
 
-    def _token_refused(self) -> None:
+    def _token_refused(self, why: str) -> None:
         """The platform calls the token expired; the calls it said that to stay what they were."""
         if self._renewal is not None:
             self._renewal.refused()
         elif not self._told_expired:
             self._told_expired = True
-            self._note(
-                f"The token has expired or must be updated ({TOKEN_EXPIRED}), and calls fail. One given as "
-                "target.auth.token cannot be renewed; one that is obtained for target.auth.iam is."
-            )
+            self._note(why)
 
     def _note(self, text: str) -> None:
         self._observer.note(self._secrets.hide(text))
@@ -389,7 +362,11 @@ class Runner:
         self._guard = Guard(scenario.budget)
         size_mb = forecast.size_mb(scenario, self._configured_mb)
         self._tariff = tariff_of(
-            scenario.budget, scenario.prices, size_mb=size_mb, timeout_ns=scenario.target.timeout.total_ns
+            scenario.budget,
+            scenario.prices,
+            size_mb=size_mb,
+            timeout_ns=scenario.target.timeout.total_ns,
+            sizes_mb=self._tenant.memory_sizes_mb,
         )
         dearest = 0
         if self._tariff is not None:
@@ -406,9 +383,8 @@ class Runner:
             fleet = await stack.enter_async_context(LocalFleet(plans))
             self._fleet = fleet
             target = self._scenario.target  # its token may have been renewed while the agents were started
-            if target is not scenario.target and isinstance(target, FunctionTarget) and self._renewal is not None:
-                assert isinstance(target.auth, TokenAuth)
-                fleet.renew(target.auth)
+            if target is not scenario.target:
+                fleet.renew(target)
             timer = None
             if scenario.budget.duration_ns is not None:
                 timer = asyncio.get_running_loop().call_later(
@@ -426,13 +402,8 @@ class Runner:
         """Get ready to change the function's settings, where the experiment does."""
         if not self._scenario.changes_settings or self._ending():
             return
-        # aiohttp takes a third of a second to import, which other runs need not spend
-        from loadgen.run.settings import Settings
-
-        target = self._scenario.target
-        assert isinstance(target, FunctionTarget)
         assert self._journal is not None
-        self._settings = Settings(target, self._id, self._journal, self._note)
+        self._settings = self._platform.changing(self._scenario.target, self._id, self._journal, self._note)
         await stack.enter_async_context(self._settings)
 
     async def _arrange(self, ask: Ask) -> Ask:
@@ -586,8 +557,8 @@ class Runner:
         self._observer.frame(frame)
         if self._keeps:
             self._samples += frame.samples
-        if any(canonical(reason.rpartition("/")[2]) == TOKEN_EXPIRED for reason in frame.reasons):
-            self._token_refused()
+        for why in filter(None, map(self._tenant.expired, (reason.rpartition("/")[2] for reason in frame.reasons))):
+            self._token_refused(why)
         self._keep(frame)
 
     def _keep(self, frame: Frame) -> None:
@@ -672,7 +643,7 @@ class Runner:
         if self._scenario.kind != "load":
             verdict = of_experiment(verdict, [total.name for total in self._totals])
         bill = None
-        if isinstance(self._scenario.target, FunctionTarget):
+        if self._tenant.told:
             bill = partial(billing, book=self._scenario.prices)
         phases = [phase_summary(plan, total, ps, bill) for plan, total in zip(self._plans, self._totals, strict=True)]
         together = totals(self._plans, self._totals, ps, bill)
@@ -718,9 +689,7 @@ class Runner:
 
 def _asked_mb(scenario: Scenario) -> int | None:
     """The memory size that every invocation asks for; None where there is none, or they ask for different ones."""
-    target = scenario.target
-    of_one_size = scenario.kind in ("load", "capacity")
-    return target.memory_mb if of_one_size and isinstance(target, FunctionTarget) else None
+    return tenant_of(scenario.target).asked_mb(scenario.target) if scenario.kind in ("load", "capacity") else None
 
 
 def _capped(phase: Phase, scenario: Scenario) -> Phase:

@@ -18,7 +18,8 @@ from loadgen.targets.functiongraph.settings.changes import Changes, UndoError
 from loadgen.targets.functiongraph.settings.client import Control
 from loadgen.targets.functiongraph.settings.fault import ControlError
 from loadgen.targets.functiongraph.settings.journalfile import JournalError, JournalFile, begun
-from loadgen.targets.secret import Secrets
+from loadgen.targets.secret import sent
+from loadgen.text.secret import Secrets
 from tests.control.entries import QUICK
 from tests.servers.management import HELLO, PROJECT, Management, Request, failure
 
@@ -445,7 +446,7 @@ async def test_the_journal_holds_no_secret_of_the_run_beside_what_is_to_be_put_b
     async with (
         Control(platform.url, PROJECT, Nobody()) as control,
         Changes(
-            control, partial(JournalFile.create, tmp_path, RUN), patience=QUICK, hide_in=Secrets(target).hide_in
+            control, partial(JournalFile.create, tmp_path, RUN), patience=QUICK, hide_in=Secrets(sent(target)).hide_in
         ) as changes,
     ):
         await changes.config(HELLO, {("memory_size",): 512})

@@ -16,7 +16,8 @@ from loadgen.run.agents import Agents
 from loadgen.run.runner import Finished, Runner
 from loadgen.scenario.load import Loaded
 from loadgen.targets.functiongraph.protocol.target import Auth, IamAuth, TokenAuth
-from loadgen.targets.secret import Secrets
+from loadgen.targets.secret import sent
+from loadgen.text.secret import Secrets
 from tests.scenarios import function, open_phase, scenario
 from tests.servers.iam import Platform, keystone, platform
 
@@ -44,7 +45,7 @@ def user(served: Platform) -> IamAuth:
 async def load(served: Platform, auth: Auth, tmp_path: Path, *, rate: int, seconds: float) -> tuple[Finished, Notes]:
     target = msgspec.structs.replace(function(served.url), auth=auth)
     loaded = Loaded(scenario(target, open_phase(rate, seconds)), {}, "")
-    secrets, notes = Secrets(target), Notes()
+    secrets, notes = Secrets(sent(target)), Notes()
     directory = RunDirectory.create(tmp_path / "run", secrets.hide)
     try:
         return await Runner(

@@ -6,7 +6,7 @@ from enum import Enum
 
 from msgspec import Struct
 
-from loadgen.targets.functiongraph.protocol.target import Probe
+from loadgen.targets.port import Probe
 
 
 class Induce(Enum):

@@ -6,17 +6,15 @@ from enum import Enum
 
 from msgspec import Struct
 
+from loadgen.targets import port
 from loadgen.targets.port import Timeout, Tls
+from loadgen.targets.target import Target
 
 MEMORY_SIZES_MB = (128, 256, 512, 768, 1024, 1280, 1536, 1792, 2048, 2560, 3072, 3584, 4096, 8192, 10240)
 """The memory sizes a function may have.
 
 Source: FunctionGraph API reference, Executing a Function Synchronously, X-Cff-Instance-Memory.
 """
-
-
-MemoryTurns = int | tuple[int, ...] | None
-"""The memory size that calls ask for, in MB; sizes that they take in turns; None for the target's own."""
 
 
 class NoAuth(Struct, frozen=True, tag="none"):
@@ -76,7 +74,7 @@ class ResponseVersion(Enum):
     V1 = "v1"
 
 
-class FunctionTarget(Struct, frozen=True, tag="function"):
+class FunctionTarget(Target, Struct, frozen=True, tag="function"):
     """A FunctionGraph function behind ``endpoint`` (an http:// or https:// origin, or ``emulator``).
 
     ``function`` is its URN in any of the accepted forms, as written; ``tail_share`` the share of invocations that ask
@@ -103,13 +101,4 @@ class FunctionTarget(Struct, frozen=True, tag="function"):
         return self.endpoint == "emulator"
 
 
-class Probe(Struct, frozen=True):
-    """Where a probe function's answer has its fields: paths of keys and list positions, joined by dots.
-
-    ``cold`` is whether this was the first call of its instance, ``instance`` the instance's name, ``count`` the number
-    of its calls so far, this one included.
-    """
-
-    cold: str = "cold"
-    instance: str = "instance"
-    count: str = "n"
+Probe = port.Probe  # as long as scenarios are built with it from here

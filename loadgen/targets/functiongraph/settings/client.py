@@ -33,15 +33,15 @@ from yarl import URL
 
 from loadgen import __version__
 from loadgen.targets.endpoint import in_clear
-from loadgen.targets.functiongraph.protocol.envelope import error_body
-from loadgen.targets.functiongraph.protocol.request import origin_of
+from loadgen.targets.error_body import error_body
 from loadgen.targets.functiongraph.protocol.urn import Urn, UrnError, parse
 from loadgen.targets.functiongraph.settings.answer import ASK_PLAIN, AnswerError, whole
 from loadgen.targets.functiongraph.settings.authorization import Authorization, Nobody
 from loadgen.targets.functiongraph.settings.document import DEEPEST, Document, too_deep
 from loadgen.targets.functiongraph.settings.fault import ControlError, certificate_fault, refused, unanswered
 from loadgen.targets.functiongraph.settings.journal import Kind, Resource
-from loadgen.targets.secret import hidden
+from loadgen.targets.request import origin_of
+from loadgen.text.secret import hidden
 
 TOTAL_S = 30.0
 """Limit of one request."""

@@ -36,9 +36,9 @@ import msgspec
 from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
-from loadgen.targets.functiongraph.protocol.request import origin_of
 from loadgen.targets.functiongraph.protocol.urn import LATEST, parse
 from loadgen.targets.functiongraph.settings.document import Edit, Path, too_deep
+from loadgen.targets.request import origin_of
 from loadgen.text import foreign
 
 VERSION = 1

@@ -14,8 +14,7 @@ from loadgen.text.fault import Path
 def check_target(scenario: Scenario) -> Iterable[tuple[Path, str]]:
     """What is wrong with the names of function and versions, as pairs of the key's path and a message."""
     target = scenario.target
-    if not isinstance(target, FunctionTarget):
-        return
+    assert isinstance(target, FunctionTarget)
     where = ("target", "function")
     region = endpoint_region(target.endpoint)
     try:

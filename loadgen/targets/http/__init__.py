@@ -5,9 +5,10 @@ from __future__ import annotations
 from msgspec import Struct
 
 from loadgen.targets.port import Timeout, Tls
+from loadgen.targets.target import Target
 
 
-class HttpTarget(Struct, frozen=True, tag="http"):
+class HttpTarget(Target, Struct, frozen=True, tag="http"):
     """Any HTTP endpoint. ``headers`` are sent as written, in order."""
 
     url: str
@@ -17,11 +18,6 @@ class HttpTarget(Struct, frozen=True, tag="http"):
     timeout: Timeout
     tls: Tls
     preflight: bool
-
-    @property
-    def emulated(self) -> bool:
-        """Never: the emulator serves functions."""
-        return False
 
     def __repr__(self) -> str:
         return f"HttpTarget({self.method} ***)"

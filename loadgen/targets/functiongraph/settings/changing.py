@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from loadgen.engine.address import AddressError, tls_context
-from loadgen.run.runner import SettingsError
 from loadgen.targets.endpoint import loopback
 from loadgen.targets.functiongraph.protocol.target import FunctionTarget
 from loadgen.targets.functiongraph.protocol.urn import function_urn
@@ -22,7 +21,9 @@ from loadgen.targets.functiongraph.settings.document import Path
 from loadgen.targets.functiongraph.settings.fault import ControlError
 from loadgen.targets.functiongraph.settings.journalfile import JournalError, JournalFile
 from loadgen.targets.functiongraph.settings.lock import HeldError
-from loadgen.targets.secret import Secrets
+from loadgen.targets.secret import sent
+from loadgen.targets.settings import SettingsError
+from loadgen.text.secret import Secrets
 
 _MEMORY: Final = ("memory_size",)
 _NEARBY_S: Final = 1.0
@@ -31,7 +32,7 @@ _FAULTS: Final = (ControlError, JournalError, HeldError)
 _RUN: Final = ("user_data", "LOADGEN_RUN")
 
 
-class Settings:
+class Changing:
     """An async context manager: however it is left, the function is as it was, or a SettingsError says what to do.
 
     The error takes the place of whatever ended the context.
@@ -75,7 +76,9 @@ class Settings:
             raise SettingsError(str(error)) from error
         await self._stack.enter_async_context(control)
         patience = Patience(mark_s=_NEARBY_S) if loopback(target.endpoint) else Patience()
-        changes = Changes(control, self._journal, note=self._note, patience=patience, hide_in=Secrets(target).hide_in)
+        changes = Changes(
+            control, self._journal, note=self._note, patience=patience, hide_in=Secrets(sent(target)).hide_in
+        )
         self._changes = await self._stack.enter_async_context(changes)
         if patience.mark_s > _NEARBY_S:
             self._note(

@@ -1,0 +1,79 @@
+"""Plain HTTP as a tenant: any endpoint, judged by the status of its answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from loadgen.invocation.facts import Facts
+from loadgen.invocation.outcome import Outcome
+from loadgen.targets.http import HttpTarget
+from loadgen.targets.http.request import request_template
+from loadgen.targets.http.response import HEADERS, classify_http
+from loadgen.targets.http.secret import SCHEME, parts_of_header
+from loadgen.targets.port import Answer, Probe, Reading, Secret, Tenant
+from loadgen.targets.request import RequestTemplate
+from loadgen.text.excerpt import secret_name
+from loadgen.text.substitution import MASK
+
+_ADVICE = {
+    Outcome.AUTH: "the credentials were not accepted. Check the Authorization header in target.headers",
+    Outcome.NOT_FOUND: "there is nothing at this path. Check target.url",
+    Outcome.BAD_REQUEST: "the request was refused. Check target.method, target.url, target.headers and the event",
+    Outcome.TOO_LARGE: "the request is larger than the server accepts. Shorten the event or target.headers",
+    Outcome.THROTTLED: "the target refuses more load. Lower the rate, or have its limit raised",
+    Outcome.GATEWAY: "what stands before the server got no answer from it. Try again, or see what is wrong behind it",
+    Outcome.PLATFORM_ERROR: "the server failed. Read its log, and correct it or the request",
+}
+
+
+class Http(Tenant[HttpTarget]):
+    """Any HTTP endpoint: it tells neither durations nor bills."""
+
+    name = "http"
+    form = HttpTarget
+
+    def urls(self, target: HttpTarget) -> tuple[str, ...]:
+        """See Tenant."""
+        return (target.url,)
+
+    def template(self, target: HttpTarget) -> RequestTemplate:
+        """See Tenant."""
+        return request_template(target)
+
+    def reading(self, target: HttpTarget, probe: Probe | None = None) -> Reading:
+        """See Tenant."""
+        return Reading(HEADERS, _classify)
+
+    def described(self, target: HttpTarget) -> str:
+        """See Tenant."""
+        return f"{target.method} {target.url}"
+
+    def where(self, target: HttpTarget) -> str:
+        """The URL without its query and user name, where secrets may be."""
+        return re.sub(r"//[^/]*@", "//", re.split("[?#]", target.url, maxsplit=1)[0])
+
+    def advice(self, facts: Facts, target: HttpTarget, message: str = "", ahead_s: int | None = None) -> str:
+        """See Tenant."""
+        return _ADVICE.get(facts.outcome, "nothing is wrong")
+
+    def secrets(self, target: HttpTarget) -> Iterator[Secret]:
+        """See Tenant."""
+        for name, value in target.headers:
+            if secret_name(name):
+                yield Secret(f"headers.{name}", SCHEME.sub("", value), frozenset(parts_of_header(name, value)))
+
+    def public(self, target: HttpTarget) -> HttpTarget:
+        """See Tenant."""
+        headers = tuple((name, MASK if secret_name(name) else value) for name, value in target.headers)
+        return msgspec.structs.replace(target, headers=headers)
+
+
+def _classify(answer: Answer) -> Facts:
+    return classify_http(answer.status, answer.headers, answer.body)
+
+
+HTTP: Final = Http()
