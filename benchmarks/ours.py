@@ -19,7 +19,7 @@ from benchmarks import process
 from benchmarks.tool import BODY, PATH, Closed, Endpoint, Freeze, Load, Measured, Open, Report, ToolError, Usage
 from loadgen.engine.messages import Plan
 from loadgen.fleet.local import FleetError, LocalFleet
-from loadgen.load.phase import Arrivals
+from loadgen.load.law import Arrivals
 from loadgen.measure.summary import Summary, decode
 from loadgen.report.figures import Shown, shown, totals
 from loadgen.report.units import percentile
@@ -82,8 +82,8 @@ class Agent:
             await fleet.prepare(0, connections)
             begin_ns = time.monotonic_ns() + _LEAD_NS
             async for frame in fleet.run(begin_ns):
-                completed += frame.completed
-                failed += frame.completed - frame.outcomes.get("ok", 0)
+                completed += frame.tally.completed
+                failed += frame.tally.completed - frame.tally.outcomes.get("ok", 0)
                 rss_bytes = max(rss_bytes, frame.health.rss_bytes)
         return Report(completed, failed, completed / load.seconds, begin_ns=begin_ns), rss_bytes
 

@@ -27,8 +27,7 @@ from benchmarks.ours import CALL_LATER, Agent, build
 from benchmarks.peers import peers
 from benchmarks.recording_server import RecordingServer
 from benchmarks.tool import Endpoint, Open, Tool, ToolError
-from loadgen.load.pacing import offsets
-from loadgen.load.phase import Arrivals
+from loadgen.load.law import Arrivals
 from loadgen.measure.histogram import rank
 from tests.scenarios import open_phase
 
@@ -139,7 +138,7 @@ def _poisson(ours: Sequence[Tool], seconds: int, client: int, server: int) -> It
     """Rows of the schedule itself, and of how it arrived."""
     for rate in POISSON_RATES:
         phase = replace(open_phase(rate, seconds), arrivals=Arrivals.POISSON)
-        yield ["the schedule as drawn", f"{rate:,}/s", *_law(list(offsets(phase, SEED)), rate)]
+        yield ["the schedule as drawn", f"{rate:,}/s", *_law(list(phase.offsets(SEED)), rate)]
         for tool in ours:
             assert isinstance(tool, Agent)
             poisson = Agent(tool.name, tool.version, tool.variables, Arrivals.POISSON)

@@ -79,7 +79,7 @@ async def _crowd(origin: str, rate: int, seconds: int, core: int) -> Crowd:
         largest = ready.health.rss_bytes
         async for frame in fleet.run(time.monotonic_ns() + 100_000_000):
             total.add(frame)
-            in_flight += frame.started - frame.completed
+            in_flight += frame.tally.started - frame.tally.completed
             most = max(most, in_flight)
             largest = max(largest, frame.health.rss_bytes)
     return Crowd(most, (largest - ready.health.rss_bytes) / most, total)

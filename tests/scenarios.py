@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from loadgen.load.budget import Budget
-from loadgen.load.phase import Arrivals, ConstantRate, Phase, Shape, Workers
+from loadgen.load.constant import ConstantRate
+from loadgen.load.phase import Phase, Shape
+from loadgen.load.workers import Workers
 from loadgen.scenario.model import Scenario
 from loadgen.targets.functiongraph.protocol.target import FunctionTarget, NoAuth, ResponseVersion
 from loadgen.targets.http import HttpTarget
@@ -73,7 +75,7 @@ def phase(
     grace_s: float = 10,
 ) -> Phase:
     """Any phase."""
-    return Phase(name, shape, int(seconds * S), warmup, Arrivals.CONSTANT, limit, None, int(grace_s * S))
+    return Phase(name, shape, int(seconds * S), warmup, max_in_flight=limit, grace_ns=int(grace_s * S))
 
 
 def scenario(target: Target, *phases: Phase, sample_share: float = 0.0, event: str = '{"k":"v"}') -> Scenario:

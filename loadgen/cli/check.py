@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING
 import click
 
 from loadgen.cli import output
-from loadgen.load.phase import Arrivals, Bursts, ConstantRate, Phase, RampRate, Shape, StepRates, Trace, Workers
+from loadgen.load.curve import RateLaw
+from loadgen.load.law import Arrivals
+from loadgen.load.phase import Phase
 from loadgen.measure.rule import MetricRule, RateRule
 from loadgen.scenario.load import load_file
 from loadgen.scenario.model import Scenario
 from loadgen.targets.endpoint import encrypted
 from loadgen.targets.registry import tenant_of
 from loadgen.targets.target import Target
+from loadgen.text import units
 from loadgen.text.fault import ScenarioError
-from loadgen.text.units import NS_PER_S, Rate
+from loadgen.text.units import NS_PER_S
 
 if TYPE_CHECKING:
     from loadgen.run.forecast import Starts
@@ -89,9 +92,7 @@ def plan(scenario: Scenario) -> Iterator[str]:
     yield f"{scenario.name}: {tenant_of(scenario.target).described(scenario.target)}"
     counts = starts(scenario)
     for phase, count in zip(scenario.phases, counts, strict=True):
-        yield f"  {phase.name}{' (warm-up)' if phase.warmup else ''}: {describe_shape(phase.shape)}, " + _load(
-            phase, count
-        )
+        yield f"  {phase.name}{' (warm-up)' if phase.warmup else ''}: {phase.shape.words()}, " + _load(phase, count)
     if scenario.kind != "load":
         yield from _experiment(scenario)
         return
@@ -113,7 +114,7 @@ def _total(scenario: Scenario, counts: list[Starts]) -> str:
         made, more = f"{known}", ", and as many as its workers make" if closed else ""
     preflight = " + 1 pre-flight" if scenario.target.preflight else ""
     at_most = "at most " if any(count.cut_short for count in counts) else ""
-    length = seconds(sum(phase.duration_ns for phase in scenario.phases))
+    length = units.seconds(sum(phase.duration_ns for phase in scenario.phases))
     return f"total: {made} invocations{preflight}{more}, in {at_most}{length}"
 
 
@@ -124,13 +125,13 @@ def _experiment(scenario: Scenario) -> Iterator[str]:
 
     if scenario.capacity is not None:
         asked = scenario.capacity
-        ends = f"{_rate(asked.from_rate)} to {_rate(asked.to_rate)}"
+        ends = f"{asked.from_rate} to {asked.to_rate}"
         yield f"  rates from {ends}, at most {asked.max_in_flight} in flight"
         yield f"  rules: {', '.join(rule.text for rule in asked.slo)}"
         most = round(asked.to_rate.per_s * asked.confirm_ns / NS_PER_S)
-        yield f"  confirmed for {seconds(asked.confirm_ns)}: {most} invocations if the largest rate is sustained"
+        yield f"  confirmed for {units.seconds(asked.confirm_ns)}: {most} invocations if the largest rate is sustained"
     if scenario.memory is not None:
-        sizes, gap = scenario.memory.sizes_mb, seconds(scenario.memory.gap_ns)
+        sizes, gap = scenario.memory.sizes_mb, units.seconds(scenario.memory.gap_ns)
         yield f"  sizes by {scenario.memory.by.value}: {', '.join(f'{size} MB' for size in sizes)}"
         yield f"  rules: {', '.join(rule.text for rule in scenario.memory.slo) or 'none'}"
         yield f"  at most {scenario.memory.rounds} rounds, each after {gap} of silence"
@@ -182,40 +183,13 @@ def _doubts(scenario: Scenario, counts: list[Starts]) -> Iterator[str]:
 def _fastest(rule: RateRule, scenario: Scenario) -> float | None:
     """The rate of the phases that a rule is about, where it is fixed and not above what the rule asks for."""
     about = [each for each in scenario.phases if (each.name == rule.phase if rule.phase else not each.warmup)]
-    if not all(isinstance(each.shape, ConstantRate | RampRate | StepRates) for each in about):
+    if not all(isinstance(each.shape, RateLaw) for each in about):
         return None
     if any(each.arrivals is not Arrivals.CONSTANT for each in about):
         return None
-    from loadgen.load.pacing import expected
 
-    planned = sum(expected(each) or 0 for each in about) * NS_PER_S / sum(each.duration_ns for each in about)
+    planned = sum(each.expected() or 0 for each in about) * NS_PER_S / sum(each.duration_ns for each in about)
     return planned if planned <= rule.limit.per_s else None
-
-
-def describe_shape(shape: Shape) -> str:
-    """The load of a phase in words."""
-    match shape:
-        case ConstantRate(rate):
-            return _rate(rate)
-        case RampRate(start, end):
-            return f"{_rate(start)} to {_rate(end)}"
-        case StepRates(rates):
-            return ", ".join(_rate(rate) for rate in rates)
-        case Bursts(size, gap_ns, repeat):
-            return f"{repeat} bursts of {size}, {seconds(gap_ns)} apart"
-        case Trace():
-            return "arrivals of a trace"
-        case Workers(start, end):
-            return f"{start} workers" if start == end else f"{start} to {end} workers"
-
-
-def seconds(ns: int) -> str:
-    """A time in seconds with as many digits as it needs."""
-    return f"{ns / NS_PER_S:.9f}".rstrip("0").rstrip(".") + " s"
-
-
-def _rate(rate: Rate) -> str:
-    return f"{rate.per_s:.6g}/s"
 
 
 def _load(phase: Phase, starts: Starts) -> str:
@@ -223,7 +197,7 @@ def _load(phase: Phase, starts: Starts) -> str:
     about = "about " if phase.arrivals is Arrivals.POISSON and not starts.cut_short else ""
     about = "at most " if starts.uncertain else about
     invocations = "as many as they make" if starts.fed is None else f"{about}{starts.fed} invocations"
-    length = f"{'at most ' if starts.cut_short else ''}{seconds(phase.duration_ns)}"
+    length = f"{'at most ' if starts.cut_short else ''}{units.seconds(phase.duration_ns)}"
     return f"{length}, {invocations}, at most {phase.max_workers} in flight"
 
 
@@ -231,7 +205,7 @@ def _budget(scenario: Scenario) -> str:
     budget = scenario.budget
     limits = [] if budget.invocations is None else [f"{budget.invocations} invocations"]
     limits += [] if budget.cost is None else [str(budget.cost)]
-    limits += [] if budget.duration_ns is None else [seconds(budget.duration_ns)]
+    limits += [] if budget.duration_ns is None else [units.seconds(budget.duration_ns)]
     limits += [] if budget.in_flight is None else [f"{budget.in_flight} in flight"]
     limits += [] if budget.errors is None else [f"more than {100 * budget.errors:.6g}% errors"]
     limits += [] if budget.throttled is None else [f"more than {100 * budget.throttled:.6g}% throttled"]

@@ -60,10 +60,12 @@ from loadgen.engine.timer import ALARM, Alarm
 from loadgen.engine.wire import wire_to
 from loadgen.engine.workers import ClosedRun, OpenRun, Terms, WorkerPool
 from loadgen.invocation.bill import BILLING_UNITS_NS
+from loadgen.invocation.cell import Cell
 from loadgen.invocation.start import Cuts
-from loadgen.load.pacing import offsets, random_stream, worker_spans
-from loadgen.load.phase import Bursts, Phase
-from loadgen.measure.interval import VERSION, Connections, Frame, Health, encode
+from loadgen.invocation.tally import Connections
+from loadgen.load.law import random_stream
+from loadgen.load.phase import Phase
+from loadgen.measure.interval import VERSION, Frame, Health, encode
 from loadgen.measure.purse import Purse, tariff_of
 from loadgen.measure.recorder import Recorder, Taken
 from loadgen.targets.port import MemoryTurns
@@ -138,7 +140,7 @@ class Agent:
         self._collections = Collections()
         self._host = HostReader()
         self._recent = Recent()
-        self._packing: deque[tuple[Frame, Iterator[tuple[str, bytes]]]] = deque()
+        self._packing: deque[tuple[Frame, Iterator[tuple[Cell, bytes]]]] = deque()
 
     def use_phases(self, message: Phases) -> None:
         """Take other phases than the scenario's."""
@@ -198,11 +200,11 @@ class Agent:
             self._purse.left, self._purse.in_flight = message.money, 0
         wanted = TurnedRequests(self._turns, self._sized, first) if self._turns else self._requests
         if phase.closed:
-            spans = worker_spans(phase)[plan.agent :: step] if takes_part else []
+            spans = phase.spans()[plan.agent :: step] if takes_part else []
             indices = count(first + plan.agent, step)
             self._run = ClosedRun(self._pool, spans, indices, wanted, recorder, terms)
         else:
-            schedule = zip(each(message.numbers), offsets(phase, plan.scenario.seed), strict=False)
+            schedule = zip(each(message.numbers), phase.offsets(plan.scenario.seed), strict=False)
             share, rest = divmod(phase.max_in_flight, step)
             self._run = OpenRun(
                 self._pool,
@@ -212,7 +214,7 @@ class Agent:
                 terms,
                 limit=share + (plan.agent < rest) if takes_part else 0,
                 max_lag_ns=phase.max_lag_ns,
-                until_idle=isinstance(phase.shape, Bursts),
+                until_idle=phase.shape.until_idle,
             )
         self._last_run = self._run
         self._interval_ns = message.at_ns
@@ -389,8 +391,6 @@ class Agent:
         """Report an interval, the last one when its run has ended."""
         assert self._phase is not None
         now = monotonic_ns()
-        outcomes = taken.outcomes()
-        dropped, unfinished = outcomes.get("dropped", 0), outcomes.get("unfinished", 0)
         connections, self._wire.counts = self._wire.counts, Connections()
         frame = Frame(
             v=VERSION,
@@ -399,31 +399,12 @@ class Agent:
             phase=self._phase.name,
             from_ns=self._interval_ns - self._plan.origin_ns,
             to_ns=now - self._plan.origin_ns,
-            planned=taken.starts + dropped,
-            started=taken.starts,
-            completed=sum(outcomes.values()) - dropped - unfinished,
-            dropped=dropped,
-            unfinished=unfinished,
-            outcomes=outcomes,
-            reasons=taken.reasons(),
-            connections=connections,
+            tally=taken.tally(connections),
             hist={},
             health=self._health(now, connections.opened, ended=ended is not None),
-            clipped=taken.clipped,
-            negative_overhead=taken.negative_overhead,
-            summary_missing=taken.summary_missing,
-            unbelieved=taken.unbelieved,
             samples=taken.samples,
             failures=taken.failures,
             slowest=taken.slowest,
-            billed_ns=taken.billed_ns,
-            metered=taken.metered,
-            unmetered=taken.unmetered,
-            refused=taken.refused,
-            billing_units=taken.billing_units,
-            misbilled=taken.misbilled,
-            underbilled=taken.underbilled,
-            worst_bill=taken.worst_bill,
         )
         run = self._run if ended is None else ended
         if isinstance(run, OpenRun):
@@ -455,8 +436,8 @@ class Agent:
         if not self._packing:
             return
         frame, histograms = self._packing[0]
-        for key, packed in histograms:
-            frame.hist[key] = packed
+        for cell, packed in histograms:
+            frame.hist[cell] = packed
             if monotonic_ns() > until_ns:
                 return
         self._packing.popleft()

@@ -31,7 +31,7 @@ from loadgen.engine.transport import CONNECT, Connect
 from loadgen.engine.workers import Ended
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
-from loadgen.measure.interval import Connections
+from loadgen.invocation.tally import Connections
 from loadgen.targets.port import Classify, Timeout
 from loadgen.targets.quick import QuickReader
 

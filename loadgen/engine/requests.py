@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from loadgen.engine.clock import unix_s
-from loadgen.load.pacing import random_stream
+from loadgen.load.law import random_stream
 from loadgen.scenario.event import compile_event
 from loadgen.scenario.feeder import read_rows, row_index
 from loadgen.scenario.model import Feeder, Scenario

@@ -218,7 +218,7 @@ class LocalFleet:
                 return
             case _:
                 self._dearest = max(self._dearest, report.dearest)
-                self._size_mb = max(self._size_mb, *report.billed_ns, 0)
+                self._size_mb = max(self._size_mb, *report.tally.billed_ns, 0)
                 self._received.put_nowait(report)
                 told = self._dealer.ended(report.agent, report.left, report.grants) if report.final else []
         for agent, message in told:

@@ -26,7 +26,7 @@ from enum import Enum
 from msgspec import Struct
 
 from loadgen.invocation.facts import LARGEST_MB, LONGEST_MS, NS_PER_MS, Facts
-from loadgen.invocation.outcome import Outcome
+from loadgen.invocation.outcome import UNSENT, Outcome
 from loadgen.text.units import NS_PER_S
 
 BILLING_UNITS_NS = (1_000_000, 100_000_000, 1_000_000_000)
@@ -35,30 +35,6 @@ RESOLUTION_NS = 1_000
 """Durations are told in ms with three decimals, so the true one may be that much longer or shorter."""
 LONGEST_NS = LONGEST_MS * NS_PER_MS
 """What is believed of a bill, as of any figure: no answer that was read tells more."""
-
-REFUSED = frozenset(
-    {
-        Outcome.THROTTLED.value,
-        Outcome.DISABLED.value,
-        Outcome.AUTH.value,
-        Outcome.NOT_FOUND.value,
-        Outcome.BAD_REQUEST.value,
-        Outcome.TOO_LARGE.value,
-    }
-)
-"""Outcomes of calls that were answered before any code ran, unless the answer tells of a run."""
-UNSENT = frozenset(
-    {
-        "connection/refused",
-        "connection/unreachable",
-        "connection/local_limit",
-        "connection/name_not_found",
-        "connection/tls_certificate",
-        "connection/tls",
-        "timeout/connect",
-    }
-)
-"""Outcomes and reasons of calls that never left this machine, or never got a connection."""
 
 
 class Charge(Enum):
@@ -85,7 +61,7 @@ def charge(facts: Facts) -> Charge:
         return Charge.METERED
     if billed_ns or facts.duration_ns or facts.unbelieved:
         return Charge.UNMETERED
-    if facts.outcome.value in REFUSED:
+    if facts.outcome.traits.refused:
         return Charge.REFUSED
     unsent = facts.outcome is Outcome.DROPPED or f"{facts.outcome.value}/{facts.reason}" in UNSENT
     return Charge.NONE if unsent else Charge.UNMETERED
@@ -119,6 +95,22 @@ def _steps(duration_ns: int, unit: int) -> int:
     return max(1, -(-duration_ns // unit))
 
 
+class Misbilled(Struct, frozen=True):
+    """An invocation that was billed for other than its duration rounded up to any known unit."""
+
+    duration_ns: int
+    billed_duration_ns: int
+    request_id: str | None
+
+
+def worse(known: Misbilled | None, other: Misbilled | None) -> Misbilled | None:
+    """The one whose bill is further from its duration, the first of equals."""
+    if known is None or other is None:
+        return known or other
+    off, known_off = (abs(each.billed_duration_ns - each.duration_ns) for each in (other, known))
+    return other if off > known_off else known
+
+
 class PriceBook(Struct, frozen=True):
     """What the platform charges, as listed on the date ``dated``; ``name`` is what the scenario calls it.
 
@@ -132,3 +124,30 @@ class PriceBook(Struct, frozen=True):
     per_million_requests: Decimal
     per_gb_second: Decimal
     granularity_ns: int
+
+
+class Rates(Struct, frozen=True):
+    """Prices as statistics use them, in floats: ``per_gb_s`` for each GB-second and ``per_call``, in ``unit``."""
+
+    unit: str
+    per_gb_s: float
+    per_call: float
+
+    def cost(self, memory_mb: int, billed_ns: float) -> float:
+        """The cost of one call; of the mean of several, the mean cost."""
+        return self.per_call + self.more(memory_mb, billed_ns)
+
+    def more(self, memory_mb: int, billed_ns: float) -> float:
+        """What it costs that a call is billed for so much longer."""
+        return self.per_gb_s * (memory_mb * billed_ns / _MB_NS_PER_GB_S)
+
+
+GB_SECONDS = Rates("GB-s", 1.0, 0.0)
+"""The rates where there are no prices."""
+
+
+def rates(book: PriceBook | None) -> Rates:
+    """The exact prices of a book, if there is one, as rates."""
+    if book is None:
+        return GB_SECONDS
+    return Rates(book.currency, float(price(book, Decimal(1), 0)), float(price(book, Decimal(0), 1)))

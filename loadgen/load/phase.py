@@ -1,84 +1,24 @@
-"""Phases and the laws by which their starts follow one another."""
+"""Phases: stretches of load, each by a law."""
 
 from __future__ import annotations
 
-from enum import Enum
+from collections.abc import Iterator
+from functools import partial
+from typing import Self
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from loadgen.text.units import Rate
-
-
-class ConstantRate(Struct, frozen=True, tag="constant"):
-    """Open model: the same rate throughout."""
-
-    rate: Rate
-
-
-class RampRate(Struct, frozen=True, tag="ramp"):
-    """Open model: the rate changes linearly from ``start`` to ``end`` over the phase."""
-
-    start: Rate
-    end: Rate
-
-
-class StepRates(Struct, frozen=True, tag="steps"):
-    """Open model: each rate for an equal share of the phase; at least one."""
-
-    rates: tuple[Rate, ...]
-
-
-class Bursts(Struct, frozen=True, tag="burst"):
-    """Open model: ``size`` starts at once, at 0, ``gap_ns``, 2·``gap_ns``, …, ``repeat`` times."""
-
-    size: int
-    gap_ns: int
-    repeat: int
-
-
-class TraceFormat(Enum):
-    """The layouts of published traces, see ``loadgen.load.trace``."""
-
-    AZURE_2019 = "azure-2019"
-    AZURE_2021 = "azure-2021"
-    HUAWEI_MINUTE = "huawei-minute"
-    HUAWEI_SECOND = "huawei-second"
-    HUAWEI_REQUESTS = "huawei-requests"
-
-
-class Trace(Struct, frozen=True, tag="trace"):
-    """Open model: the arrivals of a trace.
-
-    ``counts`` are starts in each ``slot_ns``, at instants that are drawn. ``starts`` are others, known exactly: sorted
-    ns since the phase began, as 8-byte signed integers of this machine. ``locked`` is how probable it is that functions
-    which have nothing to do with each other agree on the second of the minute as much as these do, None where there is
-    no telling.
-    """
-
-    counts: tuple[int, ...]
-    slot_ns: int
-    starts: bytes
-    locked: float | None = None
-
-    def __repr__(self) -> str:
-        return f"Trace({sum(self.counts) + len(self.starts) // 8} starts)"
-
-
-class Workers(Struct, frozen=True, tag="workers"):
-    """Closed model: workers that invoke back to back; their number changes linearly from ``start`` to ``end``."""
-
-    start: int
-    end: int
-
+from loadgen.load.bursts import Bursts
+from loadgen.load.constant import ConstantRate
+from loadgen.load.law import Arrivals, random_stream
+from loadgen.load.ramp import RampRate
+from loadgen.load.steps import StepRates
+from loadgen.load.trace import Trace
+from loadgen.load.workers import Workers
 
 Shape = ConstantRate | RampRate | StepRates | Bursts | Trace | Workers
-
-
-class Arrivals(Enum):
-    """How the starts of an open phase are spread around its rate."""
-
-    CONSTANT = "constant"
-    POISSON = "poisson"
+"""Every law that there is."""
 
 
 class Phase(Struct, frozen=True):
@@ -92,18 +32,49 @@ class Phase(Struct, frozen=True):
     name: str
     shape: Shape
     duration_ns: int
-    warmup: bool
-    arrivals: Arrivals
-    max_in_flight: int
-    max_lag_ns: int | None
-    grace_ns: int
+    warmup: bool = False
+    arrivals: Arrivals = Arrivals.CONSTANT
+    max_in_flight: int = 1000
+    max_lag_ns: int | None = None
+    grace_ns: int = 0
 
     @property
     def closed(self) -> bool:
         """Whether the target's speed sets the load (workers) rather than a schedule (rate, burst)."""
-        return isinstance(self.shape, Workers)
+        return self.shape.closed
 
     @property
     def max_workers(self) -> int:
         """The largest number of invocations this phase can have in flight."""
-        return max(self.shape.start, self.shape.end) if isinstance(self.shape, Workers) else self.max_in_flight
+        return self.shape.at_once() or 0 if self.closed else self.max_in_flight
+
+    def offsets(self, seed: int) -> Iterator[int]:
+        """Intended start offsets of an open phase.
+
+        Yields ns since the start of the phase: non-decreasing, each at least 0 and below ``duration_ns``, possibly
+        none. The same seed and name give the same sequence. Raises ValueError for a closed phase.
+        """
+        return self.shape.offsets(self.duration_ns, self.arrivals, partial(random_stream, seed, "arrivals", self.name))
+
+    def spans(self) -> list[tuple[int, int]]:
+        """When each worker of a closed phase is active: (from, to) in ns since its start, one per worker, in order.
+
+        Raises ValueError for an open phase.
+        """
+        return self.shape.spans(self.duration_ns)
+
+    def expected(self) -> int | None:
+        """How many starts an open phase has, on average where they are Poisson; None when closed."""
+        return self.shape.expected(self.duration_ns, self.arrivals)
+
+    def peak_rate(self) -> float:
+        """The largest number of starts per second that the phase plans; 0 where there is no rate (bursts, workers)."""
+        return self.shape.peak_rate()
+
+    def in_flight(self, service_ns: float) -> int:
+        """The most invocations in flight if each takes so long."""
+        return min(self.shape.in_flight(service_ns), self.max_workers)
+
+    def capped(self, most: int) -> Self:
+        """The phase with never more than so many invocations in flight."""
+        return replace(self, shape=self.shape.capped(most), max_in_flight=min(self.max_in_flight, most))

@@ -25,19 +25,20 @@ Biostatistical Analysis, chapter 27 (Rayleigh's test).
 from __future__ import annotations
 
 import csv
+import heapq
 import math
 from array import array
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from hashlib import sha256
+from enum import Enum
 from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
-from random import Random
 from typing import TextIO
 
 from msgspec import Struct
 
-from loadgen.load.phase import Trace, TraceFormat
+from loadgen.load.law import Arrivals, Chance, Law, random_stream
 from loadgen.text import file
 from loadgen.text.fault import Fault, Place, ScenarioError
 from loadgen.text.file import unreadable
@@ -55,6 +56,67 @@ _KEYS_REQUESTS = ("time_frontend", "funcName", "totalCost_frontend")
 
 LONGEST_LINE = 2**20
 """Characters of a line: those of the widest layout, a column for each minute of a day, have some ten thousand."""
+
+
+class TraceFormat(Enum):
+    """The layouts of published traces, see above."""
+
+    AZURE_2019 = "azure-2019"
+    AZURE_2021 = "azure-2021"
+    HUAWEI_MINUTE = "huawei-minute"
+    HUAWEI_SECOND = "huawei-second"
+    HUAWEI_REQUESTS = "huawei-requests"
+
+
+class Trace(Law, frozen=True, tag="trace"):
+    """Open model: the arrivals of a trace.
+
+    ``counts`` are starts in each ``slot_ns``, at instants that are drawn: uniformly, slot by slot, each from a stream
+    of its own, so that only one slot is in memory. ``starts`` are others, known exactly: sorted ns since the phase
+    began, as 8-byte signed integers of this machine. ``locked`` is how probable it is that functions which have nothing
+    to do with each other agree on the second of the minute as much as these do, None where there is no telling.
+    """
+
+    counts: tuple[int, ...]
+    slot_ns: int
+    starts: bytes
+    locked: float | None = None
+
+    def __repr__(self) -> str:
+        return f"Trace({sum(self.counts) + len(self._exact())} starts)"
+
+    def offsets(self, duration_ns: int, arrivals: Arrivals, chance: Chance) -> Iterator[int]:
+        """See Law."""
+        return heapq.merge(self._exact(), self._drawn(duration_ns, chance))
+
+    def expected(self, duration_ns: int, arrivals: Arrivals) -> int:
+        """See Law."""
+        return sum(self.counts) + len(self._exact())
+
+    def peak_rate(self) -> float:
+        """See Law."""
+        slots = Counter(dict(enumerate(self.counts)))
+        slots.update(start // self.slot_ns for start in self._exact())
+        return max(slots.values()) * NS_PER_S / self.slot_ns
+
+    def lockstep(self) -> float | None:
+        """See Law."""
+        return self.locked
+
+    def words(self) -> str:
+        """See Law."""
+        return "arrivals of a trace"
+
+    def _exact(self) -> memoryview[int]:
+        return memoryview(self.starts).cast("q")
+
+    def _drawn(self, duration_ns: int, chance: Chance) -> Iterator[int]:
+        for slot, number in enumerate(self.counts):
+            if number:
+                draw = chance(str(slot)).random
+                first = slot * self.slot_ns
+                room = min(self.slot_ns, duration_ns - first)
+                yield from sorted(first + int(draw() * room) for _ in range(number))
 
 
 class Wanted(Struct, frozen=True):
@@ -117,7 +179,7 @@ class _Reader:
         self._counts = [0] * -(-wanted.span_ns // self._slot_ns)
         self._starts = array("q")  # ns of the trace's time since from_ns
         self._one_each: dict[str, tuple[int, int]] = {}  # how many calls of a function, and the start of one of them
-        self._chance = _stream(wanted.seed, "phases").random
+        self._chance = random_stream(wanted.seed, "trace", "phases").random
         self._found = wanted.function is None
         self._total = 0
 
@@ -144,7 +206,7 @@ class _Reader:
         if not self._found:
             raise self._nothing(f"there is no function {wanted.function} in it")
         counts = [self._thinned(number, count) for number, count in enumerate(self._counts)]
-        chance = _stream(wanted.seed, "keep", "starts").random
+        chance = random_stream(wanted.seed, "trace", "keep", "starts").random
         starts = [start for start in self._starts if wanted.keep >= 1 or chance() < wanted.keep]
         if not starts and not any(counts):
             raise self._nothing("there is no call in this stretch of it")
@@ -179,7 +241,8 @@ class _Reader:
             self._same(row, header)
             if not self._is(row[2], row[1]):
                 continue
-            phase = _stream(self._wanted.seed, "timer", row[1], row[2]).random() if row[3] == "timer" else None
+            timer = random_stream(self._wanted.seed, "trace", "timer", row[1], row[2]) if row[3] == "timer" else None
+            phase = None if timer is None else timer.random()
             begin = len(_KEYS_2019) + first
             for number, text in enumerate(islice(row, begin, begin + len(self._counts))):
                 count = self._count(text, begin + number)
@@ -296,10 +359,5 @@ class _Reader:
         share = self._wanted.keep * part
         if share >= 1:
             return count
-        chance = _stream(self._wanted.seed, "keep", str(number)).random
+        chance = random_stream(self._wanted.seed, "trace", "keep", str(number)).random
         return sum(chance() < share for _ in range(count))
-
-
-def _stream(seed: int, *purpose: str) -> Random:
-    text = "\x1f".join((str(seed), "trace", *purpose))
-    return Random(sha256(text.encode()).digest())

@@ -7,7 +7,7 @@ as much as the dearest bill known, so that another start is covered when
 
 is not below nothing. The bill of a call that ends is taken from the purse; of one that told none, what it would have
 cost until ``target.timeout.total`` with the largest memory that was asked for or told (the largest there is where
-neither was); what was refused before any code ran costs nothing (``pricing.charge``). The dearest bill known is that of
+neither was); what was refused before any code ran costs nothing (``bill.charge``). The dearest bill known is that of
 the pre-flight or of any call so far, told by any agent; before there is one, the least that a call can cost. So nothing
 but what is in flight can exceed the budget, when it turns out dearer than every call before it.
 

@@ -22,27 +22,21 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from loadgen.invocation.metric import Metric
-from loadgen.invocation.outcome import Outcome
-from loadgen.measure.health import LOCAL_LIMIT, words
+from loadgen.invocation.outcome import LOCAL_LIMIT, OK, missed_starts
+from loadgen.measure.health import words
 from loadgen.measure.histogram import Histogram, ceiling, lowest, rank, slot
-from loadgen.measure.merge import NS_PER_US
 from loadgen.measure.percentile import needed
 from loadgen.measure.ranking import is_ok
-from loadgen.measure.rule import CostRule, MetricRule, RateRule, Rule, ShareRule
+from loadgen.measure.rule import COUNTED, CostRule, MetricRule, RateRule, Rule, ShareRule
 from loadgen.measure.summary import MetricSummary, Percentile, PhaseSummary, Reason, ThresholdResult, Verdict
-from loadgen.measure.verdict import TAIL, missed_starts, withheld
+from loadgen.measure.verdict import TAIL, withheld
+from loadgen.text.units import NS_PER_US
 
 VALUE, BOUNDS = "value", "bounds"
 """What decided a rule: the figure, or that every value which it may have agrees."""
 
 _NAMED = 3  # outcomes that are named as what failed
 
-_COUNTED: dict[str, Callable[[PhaseSummary], int]] = {
-    "errors": lambda phase: phase.planned - phase.outcomes.get(Outcome.OK.value, 0),
-    "throttled": lambda phase: phase.outcomes.get(Outcome.THROTTLED.value, 0),
-    "timeouts": lambda phase: phase.outcomes.get(Outcome.TIMEOUT.value, 0),
-    "dropped": lambda phase: phase.dropped,
-}
 _HOLDS: dict[str, Callable[[float, float], bool]] = {
     "<": lambda value, limit: value < limit,
     "<=": lambda value, limit: value <= limit,
@@ -266,10 +260,14 @@ def _ours(missed: int, what: str) -> str:
 
 def _failed(phase: PhaseSummary) -> str:
     """How many calls are not ok, and how they ended."""
-    ended = {name: n for name, n in phase.outcomes.items() if n and name != Outcome.OK.value}
+    ended = {name: n for name, n in phase.outcomes.items() if n and name != OK}
     first = sorted(ended.items(), key=lambda item: (-item[1], item[0]))
     named = [f"{n} {name}" for name, n in first[:_NAMED]] + (["others"] if len(first) > _NAMED else [])
     return f"{_percent(sum(ended.values()), phase.planned)} of the calls failed: {', '.join(named)}"
+
+
+def _not_ok(phase: PhaseSummary) -> int:
+    return phase.planned - phase.outcomes.get(OK, 0)
 
 
 def _percent(part: int, whole: int) -> str:
@@ -280,7 +278,7 @@ def _percent(part: int, whole: int) -> str:
 
 def _over(rule: MetricRule, phase: PhaseSummary, summary: MetricSummary) -> str:
     """Which calls a figure is over, where these are not all."""
-    failed = phase.planned - phase.outcomes.get(Outcome.OK.value, 0)
+    failed = _not_ok(phase)
     if not failed or summary.failed:
         return ""
     kind = f"{rule.start} " if rule.start else ""
@@ -288,7 +286,8 @@ def _over(rule: MetricRule, phase: PhaseSummary, summary: MetricSummary) -> str:
 
 
 def _share(rule: ShareRule, phase: PhaseSummary) -> ThresholdResult:
-    count = _COUNTED[rule.what](phase)
+    counted = COUNTED.get(rule.what)
+    count = _not_ok(phase) if counted is None else phase.outcomes.get(counted.value, 0)
     value = count / phase.planned
     passed = _HOLDS[rule.sign](value, rule.limit)
     ours = _missed(phase) if rule.what in ("errors", "dropped") else 0

@@ -13,7 +13,6 @@ from math import ceil
 from msgspec import Struct
 
 from loadgen.build import build
-from loadgen.load.pacing import peak_rate
 from loadgen.load.phase import Phase
 from loadgen.report import units
 from loadgen.run.kinds import widest
@@ -68,11 +67,11 @@ def agents_of(scenario: Scenario, asked: int | None, cores: int) -> Agents:
 
 
 def _peak(phase: Phase, scenario: Scenario) -> float:
-    return peak_rate(phase) if scenario.capacity is None else scenario.capacity.to_rate.per_s
+    return phase.peak_rate() if scenario.capacity is None else scenario.capacity.to_rate.per_s
 
 
 def _needed(phase: Phase, target: Target) -> int:
-    return ceil(peak_rate(phase) / _drives_per_s(target))
+    return ceil(phase.peak_rate() / _drives_per_s(target))
 
 
 def _drives_per_s(target: Target) -> int:

@@ -19,12 +19,14 @@ from loadgen.engine.clock import monotonic_ns
 from loadgen.engine.environment import environment
 from loadgen.engine.messages import Plan
 from loadgen.fleet.local import FleetError, LocalFleet
+from loadgen.invocation.outcome import OK
 from loadgen.load.budget import Budget
-from loadgen.load.pacing import expected
-from loadgen.load.phase import Arrivals, ConstantRate, Phase, Workers
+from loadgen.load.constant import ConstantRate
+from loadgen.load.phase import Phase
+from loadgen.load.workers import Workers
 from loadgen.measure import floor
 from loadgen.measure.floor import Floor, quantiles
-from loadgen.measure.merge import OK, PhasePlan, PhaseTotal
+from loadgen.measure.merge import PhasePlan, PhaseTotal
 from loadgen.measure.summary import Environment
 from loadgen.measure.verdict import judge
 from loadgen.scenario.model import Scenario
@@ -65,7 +67,7 @@ async def against_stub(seconds: int = SECONDS) -> Measured:
                         total.add(frame)
                     async for frame in fleet.run(monotonic_ns() + _LEAD_NS):
                         total.add(frame)
-                    plan = PhasePlan(phase.name, phase.warmup, phase.closed, phase.duration_ns, expected(phase))
+                    plan = PhasePlan(phase.name, phase.warmup, phase.closed, phase.duration_ns, phase.expected())
                     measured.append((plan, total))
             return measured
     except (TargetError, FleetError) as error:
@@ -84,7 +86,7 @@ def floor_of(measured: Measured, machine: Environment, at: datetime) -> Floor:
         for reason in judge(plans, totals).reasons
         if reason.withholds in ("all", "tails") and (reason.rule, reason.phase) != ("generator_cpu", _CLOSED)
     ]
-    failed = sum((total.outcomes for total in totals), Counter[str]())
+    failed = sum((Counter(total.tally.outcomes) for total in totals), Counter[str]())
     del failed[OK]
     if failed:
         reasons.append(f"The stub did not answer {failed.total()} invocations: {', '.join(sorted(failed))}.")
@@ -125,16 +127,7 @@ def stored(directory: Path) -> Floor | None:
 
 def _scenario(target: Target, seconds: int) -> Scenario:
     def phase(name: str, shape: ConstantRate | Workers, duration_ns: int) -> Phase:
-        return Phase(
-            name,
-            shape,
-            duration_ns,
-            name == _WARM_UP,
-            Arrivals.CONSTANT,
-            _IN_FLIGHT,
-            max_lag_ns=None,
-            grace_ns=_GRACE_NS,
-        )
+        return Phase(name, shape, duration_ns, name == _WARM_UP, max_in_flight=_IN_FLIGHT, grace_ns=_GRACE_NS)
 
     return Scenario(
         name="calibration",

@@ -9,20 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from math import ceil
 
 from msgspec import Struct
 
 from loadgen.experiments.coldstarts.block import Induce
 from loadgen.invocation.bill import Charge, PriceBook, charge, gb_seconds, price
 from loadgen.invocation.facts import Facts
-from loadgen.load.pacing import expected, peak_rate
-from loadgen.load.phase import Bursts, Phase
 from loadgen.report import units
 from loadgen.scenario.model import FeederOrder, Scenario
 from loadgen.targets.registry import tenant_of
 from loadgen.targets.settings import settings_of
-from loadgen.text.units import NS_PER_S
 
 _EXAMPLE_NS = 100_000_000
 
@@ -85,7 +81,7 @@ def starts(scenario: Scenario) -> list[Starts]:
     left, uncertain = rows_allow(scenario), False
     found = []
     for phase in scenario.phases:
-        planned = expected(phase)
+        planned = phase.expected()
         fed = planned if planned is None or left is None else min(planned, left)
         found.append(Starts(planned, fed, uncertain))
         left = left if left is None or fed is None else left - fed
@@ -176,15 +172,7 @@ def gb_seconds_expected(scenario: Scenario, facts: Facts) -> Decimal | None:
 
 def in_flight(scenario: Scenario, service_ns: int) -> int | None:
     """The most invocations in flight at once if each takes so long (Little's law); None for an experiment."""
-    return max((_phase_in_flight(phase, service_ns) for phase in scenario.phases), default=None)
-
-
-def _phase_in_flight(phase: Phase, service_ns: int) -> int:
-    if phase.closed:
-        return phase.max_workers
-    if isinstance(phase.shape, Bursts):
-        return min(phase.shape.size, phase.max_in_flight)
-    return min(max(1, ceil(peak_rate(phase) * service_ns / NS_PER_S)), phase.max_in_flight)
+    return max((max(1, phase.in_flight(service_ns)) for phase in scenario.phases), default=None)
 
 
 def _price(book: PriceBook | None, used: Decimal, requests: int = 0) -> str:

@@ -7,13 +7,10 @@ takes (Little's law), so without that time nothing can be said of it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import ceil
 
-from loadgen.load.pacing import peak_rate
-from loadgen.load.phase import Bursts, Phase
+from loadgen.load.phase import Phase
 from loadgen.scenario.model import Scenario
 from loadgen.targets.settings import Limits
-from loadgen.text.units import NS_PER_S
 
 
 def unreachable(scenario: Scenario, limits: Limits, service_ns: int | None = None) -> Iterator[str]:
@@ -41,13 +38,7 @@ def unreachable(scenario: Scenario, limits: Limits, service_ns: int | None = Non
 
 def _needed(phase: Phase, service_ns: int | None) -> tuple[int, str] | None:
     """How many calls a phase needs in flight, and why; None when that depends on how long a call takes."""
-    if phase.closed:
-        return phase.max_workers, f"{phase.max_workers} workers call at once"
-    if isinstance(phase.shape, Bursts):
-        size = min(phase.shape.size, phase.max_in_flight)
-        return size, f"a burst is {size} calls at once"
-    if service_ns is None:
+    if service_ns is None and not phase.shape.at_once():
         return None
-    rate = peak_rate(phase)
-    needed = min(ceil(rate * service_ns / NS_PER_S), phase.max_in_flight)
-    return needed, f"{rate:.6g} calls/s of {service_ns / NS_PER_S:.3g} s each are {needed} in flight"
+    needed = phase.in_flight(service_ns or 0)
+    return needed, phase.shape.demand(needed, service_ns or 0)

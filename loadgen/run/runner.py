@@ -23,7 +23,6 @@ from datetime import UTC, datetime
 from functools import partial
 from inspect import GEN_SUSPENDED, getgeneratorstate
 from itertools import takewhile
-from math import ceil
 from queue import SimpleQueue
 from typing import Any, Protocol, TypeVar
 from uuid import uuid4
@@ -42,15 +41,16 @@ from loadgen.engine.workers import COST, INVOCATIONS
 from loadgen.experiments.decision import Ask, Decision, Enough, Seen
 from loadgen.fleet.local import FleetError, LocalFleet
 from loadgen.history.rundir import RunDirectory, RunDirectoryError
-from loadgen.invocation.outcome import LASTING, Outcome
-from loadgen.load.pacing import expected, offsets, peak_rate, random_stream
-from loadgen.load.phase import Arrivals, Bursts, Phase, Trace, Workers
+from loadgen.invocation.outcome import OK, Again, Outcome
+from loadgen.invocation.sample import Sample
+from loadgen.load.law import Arrivals, random_stream
+from loadgen.load.phase import Phase
 from loadgen.measure import hlog
 from loadgen.measure.cost import Spent, billing, cost, spent, spent_on
 from loadgen.measure.experiment import Experiment
 from loadgen.measure.floor import Floor, differences
 from loadgen.measure.guard import Guard
-from loadgen.measure.interval import Frame, Sample
+from loadgen.measure.interval import Frame
 from loadgen.measure.merge import PhasePlan, PhaseTotal, generator, phase_summary, totals
 from loadgen.measure.purse import Tariff, tariff_of
 from loadgen.measure.summary import SCHEMA, Cost, Environment, Preflight, Run, Summary, Verdict, texts
@@ -290,7 +290,7 @@ class Runner:
             facts.outcome.value, facts.reason, facts.status or None, answer.latency_ns, facts.request_id, advice
         )
         self._observer.preflight(result)
-        if (facts.outcome in LASTING or facts.status in REDIRECTING) and not self._force and advice is not None:
+        if (facts.outcome.traits.lasting or facts.status in REDIRECTING) and not self._force and advice is not None:
             raise RunFailedError(f"pre-flight: {advice} {_no_load(facts.outcome)}")
         if advice is not None:
             self._note(f"warning: pre-flight: {advice} The run goes on.")
@@ -479,7 +479,7 @@ class Runner:
             return
         begin_ns = monotonic_ns() + _LEAD_NS
         self._totals.append(total)
-        locked = phase.shape.locked if isinstance(phase.shape, Trace) else None
+        locked = phase.shape.lockstep()
         planned = PhasePlan(phase.name, phase.warmup, phase.closed, phase.duration_ns, drawn, locked=locked)
         self._plans.append(planned)
         self._observer.phase_started(phase.name, phase.duration_ns, drawn)
@@ -510,7 +510,7 @@ class Runner:
                 load_ns = min(phase.duration_ns, max(1, monotonic_ns() - begin_ns))
             self._plans[-1] = msgspec.structs.replace(self._plans[-1], duration_ns=load_ns)
         self._numbers = _to_come(self._numbers, total, agents, allowance if phase.closed else None, fleet.left)
-        served = total.merged("service_time", outcomes=("ok",))
+        served = total.merged("service_time", outcomes=(OK,))
         if served.mean_us is not None:
             self._service_ns = round(served.mean_us * 1000)
 
@@ -522,7 +522,7 @@ class Runner:
         """
         scenario = self._scenario
         budget, feeder = scenario.budget.invocations, scenario.feeder
-        spent = scenario.target.preflight + sum(total.started for total in self._totals)
+        spent = scenario.target.preflight + sum(total.tally.started for total in self._totals)
         left = None if budget is None else max(0, budget - spent)
         if not phase.closed:
             return (None if left is None else parted(ENDLESS, left)[0]), False
@@ -534,7 +534,7 @@ class Runner:
 
     def _used(self) -> Spent:
         """What has been used so far, the pre-flight included."""
-        return sum(map(spent, self._totals), self._first)
+        return sum((spent(total.tally) for total in self._totals), self._first)
 
     def _money(self) -> int | None:
         """What the next phase may spend, None for any amount."""
@@ -546,7 +546,7 @@ class Runner:
         tariff, limit = self._tariff, self._scenario.budget.cost
         if tariff is None or limit is None:
             return None
-        tariff.learn(frame.dearest, frame.billed_ns)
+        tariff.learn(frame.dearest, frame.tally.billed_ns)
         if frame.budget_reached != COST or self._out_of_money:
             return None
         self._out_of_money = not self._ending()
@@ -557,7 +557,7 @@ class Runner:
         self._observer.frame(frame)
         if self._keeps:
             self._samples += frame.samples
-        for why in filter(None, map(self._tenant.expired, (reason.rpartition("/")[2] for reason in frame.reasons))):
+        for why in filter(None, (self._tenant.expired(reason.rpartition("/")[2]) for reason in frame.tally.reasons)):
             self._token_refused(why)
         self._keep(frame)
 
@@ -617,11 +617,8 @@ class Runner:
 
     def _connections(self, phase: Phase) -> int:
         """How many connections to open ahead: what is expected to be in flight (Little's law), and some to spare."""
-        if phase.closed:
-            return phase.max_workers
-        if isinstance(phase.shape, Bursts):
-            return min(phase.shape.size, phase.max_in_flight)
-        return min(ceil(peak_rate(phase) * self._service_ns / 1e9 * _SPARE) + 1, phase.max_in_flight)
+        expected = phase.in_flight(self._service_ns * _SPARE)
+        return expected if phase.shape.at_once() else min(expected + 1, phase.max_in_flight)
 
     def _summary(self, began: datetime, machine: Environment, answer: Preflight | None) -> Summary:
         rules = self._scenario.thresholds
@@ -634,7 +631,6 @@ class Runner:
             self._totals,
             rules,
             stopped=self._ending(),
-            scenarios={machine.scenario_sha256},
             fresh_connections=self._fresh,
             overhead_floor_ns=floor_ns,
             memory_mb=_asked_mb(self._scenario),
@@ -647,7 +643,7 @@ class Runner:
             bill = partial(billing, book=self._scenario.prices)
         phases = [phase_summary(plan, total, ps, bill) for plan, total in zip(self._plans, self._totals, strict=True)]
         together = totals(self._plans, self._totals, ps, bill)
-        charged = None if bill is None else cost([self._first, *map(spent, self._totals)], self._scenario.prices)
+        charged = None if bill is None else cost([self._used()], self._scenario.prices)
         self._hold_against_budget(charged)
         return Summary(
             schema=SCHEMA,
@@ -695,12 +691,7 @@ def _asked_mb(scenario: Scenario) -> int | None:
 def _capped(phase: Phase, scenario: Scenario) -> Phase:
     """A phase that never has more in flight than the budget allows."""
     most = scenario.budget.in_flight
-    if most is None:
-        return phase
-    if isinstance(phase.shape, Workers):
-        shape = Workers(min(phase.shape.start, most), min(phase.shape.end, most))
-        return msgspec.structs.replace(phase, shape=shape)
-    return msgspec.structs.replace(phase, max_in_flight=min(phase.max_in_flight, most))
+    return phase if most is None else phase.capped(most)
 
 
 @asynccontextmanager
@@ -717,7 +708,7 @@ async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
 
 def _no_load(outcome: Outcome) -> str:
     """Why no load follows such a pre-flight, which was one call, and on an instance that was not there yet."""
-    if outcome in (Outcome.TIMEOUT, Outcome.FUNCTION_ERROR):
+    if outcome.traits.again is Again.MIXED:
         return "No load was sent, as it would hardly fare better; if one call in some does this, --force sends it."
     return "No load was sent, as it would fare no better; --force sends it."
 
@@ -745,8 +736,8 @@ def interval_lines(frame: Frame, hide: Callable[[str], str] = str) -> Iterator[s
 def _drawn(phase: Phase, seed: int, given_up: Callable[[], bool]) -> int | None:
     """How many starts the schedule of a phase has; drawing a Poisson schedule is the only way to count it."""
     if phase.closed or phase.arrivals is Arrivals.CONSTANT:
-        return expected(phase)
-    return sum(1 for _ in takewhile(lambda _: not given_up(), offsets(phase, seed)))
+        return phase.expected()
+    return sum(1 for _ in takewhile(lambda _: not given_up(), phase.offsets(seed)))
 
 
 def _to_come(numbers: Ranges, total: PhaseTotal, agents: int, dealt: Ranges | None, left: Ranges) -> Ranges:

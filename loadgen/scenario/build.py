@@ -13,7 +13,14 @@ from loadgen.experiments.coldstarts.block import ColdStarts, Induce
 from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
 from loadgen.invocation.bill import PriceBook
 from loadgen.load.budget import Budget, Confirm
-from loadgen.load.phase import Arrivals, Bursts, ConstantRate, Phase, RampRate, Shape, StepRates, Trace, Workers
+from loadgen.load.bursts import Bursts
+from loadgen.load.constant import ConstantRate
+from loadgen.load.law import Arrivals
+from loadgen.load.phase import Phase, Shape
+from loadgen.load.ramp import RampRate
+from loadgen.load.steps import StepRates
+from loadgen.load.trace import Trace
+from loadgen.load.workers import Workers
 from loadgen.measure import rule
 from loadgen.measure.rule import MetricRule, ShareRule
 from loadgen.scenario import document as written

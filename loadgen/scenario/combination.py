@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from loadgen.invocation.metric import Metric
+from loadgen.invocation.metric import Clock, Metric
 from loadgen.measure import rule
 from loadgen.measure.findings import LEAST_CALIBRATION, LEAST_COLD
 from loadgen.measure.rule import CostRule, MetricRule, Rule, ShareRule
@@ -29,7 +29,7 @@ DEFAULT_FUNCTION = "hello"
 _WRITE_PRICES = "write prices: huawei-cny-2024-09, or the file of your own price book"
 EXPERIMENTS = ("cold-starts", "capacity", "memory")
 SHAPES = ("rate", "burst", "workers", "trace")
-_PLATFORM_METRICS = frozenset({Metric.DURATION, Metric.BILLED_DURATION, Metric.OVERHEAD})
+_PLATFORM_METRICS = frozenset(metric for metric in Metric if metric.kind.clock is not Clock.OURS)
 _WITHOUT_BODY = frozenset({"CONNECT", "TRACE"})
 """Methods whose requests have no content. Source: RFC 9110, 9.3.6 and 9.3.8."""
 _OF_A_SIZE = frozenset({Metric.LATENCY, Metric.LATENCY_ALL, Metric.SERVICE_TIME, Metric.DURATION})

@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from loadgen.invocation.bill import PriceBook
 from loadgen.load import trace
-from loadgen.load.phase import Trace, TraceFormat
+from loadgen.load.trace import Trace, TraceFormat
 from loadgen.measure import rule
 from loadgen.measure.rule import CostRule
 from loadgen.scenario import build, combination, document, event, feeder, shape

@@ -11,6 +11,7 @@ from fractions import Fraction
 
 from msgspec import Struct
 
+NS_PER_US = 1_000
 NS_PER_S = 1_000_000_000
 
 NUMBER = r"[0-9]{1,12}(?:\.[0-9]{1,12})?"
@@ -27,6 +28,11 @@ _PER_NS = {"s": NS_PER_S, "min": 60 * NS_PER_S, "h": 3600 * NS_PER_S}
 LONGEST_NS = 365 * 24 * _NS["h"]
 FASTEST_PER_S = 10_000_000
 LARGEST_LOG_KB = 64
+
+
+def seconds(ns: int) -> str:
+    """A time in seconds with as many digits as it needs."""
+    return f"{ns / NS_PER_S:.9f}".rstrip("0").rstrip(".") + " s"
 
 
 def duration(text: str) -> int:
@@ -133,6 +139,9 @@ class Rate(Struct, frozen=True):
     def per_s(self) -> float:
         """Events per second."""
         return self.events * NS_PER_S / self.per_ns
+
+    def __str__(self) -> str:
+        return f"{self.per_s:.6g}/s"
 
 
 class Money(Struct, frozen=True):

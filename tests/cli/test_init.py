@@ -10,7 +10,6 @@ from click.testing import CliRunner
 
 from loadgen.cli.check import check
 from loadgen.cli.init import init
-from loadgen.load.pacing import expected
 from loadgen.measure.percentile import supported
 from loadgen.measure.rule import MetricRule
 from loadgen.scenario.load import load_file
@@ -60,7 +59,7 @@ def test_what_init_writes_makes_enough_calls_for_its_own_thresholds(tmp_path: Pa
     path = tmp_path / "scenario.yaml"
     CliRunner().invoke(init, [str(path)])
     scenario = load_file(path, environment={}).scenario
-    calls = sum(expected(phase) or 0 for phase in scenario.phases if not phase.warmup)
+    calls = sum(phase.expected() or 0 for phase in scenario.phases if not phase.warmup)
     ps = [rule.percentile for rule in scenario.thresholds if isinstance(rule, MetricRule) and rule.percentile]
     assert ps
     assert all(supported(calls, p) for p in ps)

@@ -5,7 +5,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from loadgen.load.phase import Bursts, ConstantRate, Shape, Workers
+from loadgen.load.bursts import Bursts
+from loadgen.load.constant import ConstantRate
+from loadgen.load.phase import Shape
+from loadgen.load.workers import Workers
 from loadgen.run.quota import unreachable
 from loadgen.scenario.model import Scenario
 from loadgen.targets.functiongraph.settings.authorization import Nobody

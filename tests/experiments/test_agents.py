@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from loadgen.load.budget import Budget
-from loadgen.load.phase import Bursts, Phase
+from loadgen.load.bursts import Bursts
+from loadgen.load.phase import Phase
 from loadgen.run import agents
 from loadgen.run.agents import Agents, agents_of
 from tests.scenarios import closed_phase, function, http, open_phase, phase, scenario

@@ -14,7 +14,7 @@ from loadgen.measure.floor import Quantiles
 from loadgen.measure.interval import Frame
 from loadgen.run.calibration import CalibrationError, Measured, against_stub, floor_of, store, stored
 from loadgen.targets.functiongraph.emulator.stub import ANSWER
-from tests.measure.frames import frame, plan, total
+from tests.frames import frame, plan, total
 
 HERE = environment(agents=1, scenario_sha256="", synthetic=True)
 AT = datetime(2026, 11, 22, 3, 15, tzinfo=UTC)
@@ -29,10 +29,10 @@ async def test_an_agent_sends_its_load_to_the_stub_and_every_answer_is_a_functio
     ]
     for _, phase in measured:
         assert list(phase.faults()) == []
-        assert phase.outcomes == {"ok": phase.planned}
-        assert phase.merged("duration").count == phase.merged("memory_used").count == phase.planned > 0
+        assert phase.tally.outcomes == {"ok": phase.tally.planned}
+        assert phase.merged("duration").count == phase.merged("memory_used").count == phase.tally.planned > 0
     (_, phase) = measured[1]
-    assert phase.planned == 1000
+    assert phase.tally.planned == 1000
     assert b'"duration":0.001' in ANSWER
     assert phase.merged("duration").counts == {1: 1000}
 

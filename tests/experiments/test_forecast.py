@@ -10,7 +10,8 @@ from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
 from loadgen.load.budget import Budget
-from loadgen.load.phase import Bursts, Phase
+from loadgen.load.bursts import Bursts
+from loadgen.load.phase import Phase
 from loadgen.run.forecast import after, before, forecast, gb_seconds_expected, in_flight, size_mb
 from loadgen.run.forecast import starts as starts_of
 from loadgen.scenario.load import load_price_book

@@ -9,34 +9,33 @@ import pytest
 from loadgen.engine.numbers import ENDLESS
 from loadgen.experiments.load.decision import load
 from loadgen.history.rundir import RunDirectory
+from loadgen.invocation.tally import Tally
 from loadgen.measure import hlog
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.interval import VERSION, Connections, Frame, Health
+from loadgen.measure.interval import Frame
 from loadgen.measure.merge import PhaseTotal
 from loadgen.measure.summary import Preflight
 from loadgen.run.agents import Agents
 from loadgen.run.runner import Runner, _to_come, interval_lines
 from loadgen.scenario.load import Loaded
+from tests.frames import blank, packed
 from tests.scenarios import http, open_phase, scenario
 from tests.servers.scripted import Peer, serving
 
 
 def frame(hist: dict[str, Histogram]) -> Frame:
-    return Frame(
-        VERSION, 0, 3, "steady", 1_000_000_000, 2_000_000_000, 5, 5, 5, 0, 0, {}, {}, Connections(),
-        {key: histogram.pack() for key, histogram in hist.items()}, Health(),
-    )  # fmt: skip
+    return blank(Tally(5, 5, 5), packed(hist), seq=1)
 
 
 def test_a_frame_becomes_a_line_per_metric_of_its_ok_calls_and_one_of_every_latency() -> None:
     lines = interval_lines(
         frame(
             {
-                "steady/unknown/ok/latency": Histogram({10: 3}),
-                "steady/unknown/ok/duration": Histogram({5: 3}),
-                "steady/unknown/throttled/latency": Histogram({2: 1}),
-                "steady/unknown/throttled/late": Histogram({0: 1}),
-                "steady/unknown/dropped/latency": Histogram({90: 1}),
+                "ok/latency": Histogram({10: 3}),
+                "ok/duration": Histogram({5: 3}),
+                "throttled/latency": Histogram({2: 1}),
+                "throttled/late": Histogram({0: 1}),
+                "dropped/latency": Histogram({90: 1}),
             }
         )
     )
@@ -69,7 +68,7 @@ def test_the_next_phase_numbers_its_arrivals_from_where_the_furthest_agent_stopp
     total = PhaseTotal("steady")
     for agent, n in enumerate(planned):
         reported = frame({})
-        reported.agent, reported.seq, reported.planned = agent, 0, n
+        reported.agent, reported.seq, reported.tally.planned = agent, 0, n
         total.add(reported)
     assert _to_come(ENDLESS, total, agents, None, ()) == ((numbered, ENDLESS[0][1]),)
 
@@ -83,7 +82,7 @@ def test_an_agent_that_took_no_part_in_a_phase_does_not_use_up_its_numbers() -> 
     total = PhaseTotal("steady")
     for agent, n in enumerate([4, 0, 0]):
         reported = frame({})
-        reported.agent, reported.seq, reported.planned = agent, 0, n
+        reported.agent, reported.seq, reported.tally.planned = agent, 0, n
         total.add(reported)
     assert _to_come(ENDLESS, total, 1, None, ()) == ((4, ENDLESS[0][1]),)
 

@@ -10,10 +10,11 @@ import msgspec
 
 from loadgen.experiments.decision import Ask, Decision, Seen
 from loadgen.history.rundir import RunDirectory
+from loadgen.invocation.sample import Sample
 from loadgen.load.budget import Budget
 from loadgen.load.phase import Phase
 from loadgen.measure.experiment import Experiment
-from loadgen.measure.interval import Frame, Sample
+from loadgen.measure.interval import Frame
 from loadgen.measure.summary import Preflight
 from loadgen.run.agents import Agents
 from loadgen.run.runner import Finished, Runner

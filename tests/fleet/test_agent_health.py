@@ -31,7 +31,7 @@ async def second_of_load() -> tuple[Frame, list[Frame]]:
 async def test_an_agent_reports_its_own_state_and_that_of_its_machine_each_second() -> None:
     ready, frames = await second_of_load()
     assert ready.health.host is None  # nothing is measured yet
-    assert ready.health.recent_connections == ready.connections.opened == WORKERS
+    assert ready.health.recent_connections == ready.tally.connections.opened == WORKERS
     assert len(frames) >= 2
     for frame in frames:
         own = frame.health

@@ -20,8 +20,8 @@ from loadgen.fleet.dealing import Dealer, Told
 from loadgen.invocation.bill import PriceBook
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
+from loadgen.invocation.sample import Sample
 from loadgen.measure.histogram import Histogram, slot
-from loadgen.measure.interval import Sample
 from loadgen.measure.purse import Purse, Tariff
 from loadgen.measure.recorder import Recorder
 from tests.engine.virtual import MS, OK, S, VirtualTime

@@ -18,7 +18,8 @@ import pytest
 from loadgen.engine.messages import Phases, Plan
 from loadgen.engine.numbers import Ranges
 from loadgen.fleet.local import FleetError, LocalFleet
-from loadgen.load.phase import Bursts, Phase
+from loadgen.load.bursts import Bursts
+from loadgen.load.phase import Phase
 from loadgen.measure.interval import Frame
 from loadgen.measure.merge import PhaseTotal
 from loadgen.scenario.model import Feeder, FeederOrder, Scenario
@@ -66,10 +67,10 @@ async def test_an_agent_runs_phase_after_phase_and_its_counts_are_the_servers() 
             (ready,) = await fleet.prepare(1, 4)
             steady = await run_phase(fleet, 1, "steady")
         served = len(server.requests)
-    assert (closed.connections.opened, ready.connections.opened) == (4, 0)  # connections outlive phases
+    assert (closed.tally.connections.opened, ready.tally.connections.opened) == (4, 0)  # connections outlive phases
     assert list(closed.faults()) == list(steady.faults()) == []
-    assert steady.planned == steady.started == steady.completed == 150
-    assert closed.started + steady.started == served
+    assert steady.tally.planned == steady.tally.started == steady.tally.completed == 150
+    assert closed.tally.started + steady.tally.started == served
     assert steady.merged("duration").counts == {1500: 150}
     assert steady.merged("billed_duration").counts == {2000: 150}
     assert steady.agents[0].count >= 3
@@ -104,8 +105,8 @@ async def test_agents_that_share_a_phase_make_the_whole_schedule_once() -> None:
             steady = await run_phase(fleet, 0, "steady")
             closed = await run_phase(fleet, 1, "closed")
         served = len(server.requests)
-    assert steady.planned == 99
-    assert steady.planned + closed.planned == served
+    assert steady.tally.planned == 99
+    assert steady.tally.planned + closed.tally.planned == served
     assert len(steady.agents) == 2
     assert list(steady.faults()) == list(closed.faults()) == []
 
@@ -122,8 +123,8 @@ async def test_stop_ends_the_phase_and_the_frames_still_add_up() -> None:
                 total.add(frame)
         served = len(server.requests)
     assert list(total.faults()) == []
-    assert 30 <= total.planned <= 60
-    assert total.started == served
+    assert 30 <= total.tally.planned <= 60
+    assert total.tally.started == served
 
 
 async def _never(peer: Peer) -> None:
@@ -136,7 +137,7 @@ async def test_what_is_in_flight_at_the_end_of_the_grace_is_unfinished() -> None
         load = scenario(function(f"http://127.0.0.1:{server.port}"), open_phase(20, 0.5, grace_s=0.2, limit=5))
         async with LocalFleet([plan(load)]) as fleet:
             total = await run_phase(fleet, 0, "steady")
-    assert total.outcomes == {"unfinished": 5, "dropped": 5}
+    assert total.tally.outcomes == {"unfinished": 5, "dropped": 5}
     assert list(total.faults()) == []
 
 
@@ -152,7 +153,7 @@ async def test_the_end_of_stdin_stops_the_load_at_once_and_the_frames_still_come
             async for frame in fleet.run(time.monotonic_ns()):
                 total.add(frame)
             assert time.monotonic() - begun < 2
-    assert total.outcomes.keys() == {"unfinished"}
+    assert total.tally.outcomes.keys() == {"unfinished"}
     assert list(total.faults()) == []
 
 
@@ -195,7 +196,7 @@ async def test_an_agent_ignores_ctrl_c() -> None:
             os.kill(pid_of(fleet), signal.SIGINT)
             async for frame in fleet.run(time.monotonic_ns()):
                 total.add(frame)
-    assert total.completed == 25
+    assert total.tally.completed == 25
 
 
 async def test_the_allowance_is_spent_exactly_over_all_phases() -> None:
@@ -209,7 +210,7 @@ async def test_the_allowance_is_spent_exactly_over_all_phases() -> None:
                 frames += [frame async for frame in fleet.run(time.monotonic_ns(), numbers=left, allowance=left)]
                 left = fleet.left
         served = len(server.requests)
-    assert sum(frame.started for frame in frames) == served == 200
+    assert sum(frame.tally.started for frame in frames) == served == 200
     assert frames[-1].budget_reached
 
 
@@ -227,7 +228,7 @@ async def test_a_burst_starts_together_and_its_phase_ends_with_its_last_answer()
             begun = time.monotonic()
             total = await run_phase(fleet, 0, "steady")
             assert time.monotonic() - begun < 5
-    assert total.outcomes == {"ok": 20}
+    assert total.tally.outcomes == {"ok": 20}
 
 
 async def _never_shakes_hands(peer: Peer) -> None:
@@ -243,7 +244,7 @@ def _unreachable(port: int, connect_s: float) -> Scenario:
 async def test_connections_that_cannot_be_opened_ahead_do_not_hold_up_the_phase() -> None:
     async with serving(_never_shakes_hands) as server, LocalFleet([plan(_unreachable(server.port, 0.3))]) as fleet:
         ready = await asyncio.wait_for(fleet.prepare(0, 300), 10)
-    assert sum(frame.planned for frame in ready) == 0
+    assert sum(frame.tally.planned for frame in ready) == 0
 
 
 async def test_stop_ends_the_opening_of_connections() -> None:
@@ -292,7 +293,7 @@ async def test_an_agent_that_is_suspended_reports_how_long_it_stood_still() -> N
     late = total.merged("late").max_us
     assert late is not None
     assert late >= 350_000
-    assert total.completed == 150
+    assert total.tally.completed == 150
 
 
 async def test_agents_that_say_nothing_any_more_are_taken_for_dead() -> None:
@@ -342,8 +343,9 @@ async def test_while_the_loop_that_watches_is_kept_busy_no_agent_starts_anything
                     pass
     assert not [call for call in Timed.calls if busy_s + 2.4 < call < busy_s + 3.5]
     assert [call for call in Timed.calls if call > busy_s + 3.5]
-    assert total.planned == total.started + total.reasons["dropped/paused"] == 600
-    assert 20 <= total.reasons["dropped/paused"] <= 300  # of some 1.5 s without a lease one second is made up for
+    paused = total.tally.reasons["dropped/paused"]
+    assert total.tally.planned == total.tally.started + paused == 600
+    assert 20 <= paused <= 300  # of some 1.5 s without a lease one second is made up for
     assert list(total.faults()) == []
     assert max(frames.paused_ns for frames in total.agents.values()) > S
 

@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 
 from loadgen.load.budget import Budget
-from loadgen.load.phase import Arrivals, Bursts, ConstantRate, Phase, RampRate, StepRates, Workers
+from loadgen.load.bursts import Bursts
+from loadgen.load.constant import ConstantRate
+from loadgen.load.law import Arrivals
+from loadgen.load.phase import Phase
+from loadgen.load.ramp import RampRate
+from loadgen.load.steps import StepRates
+from loadgen.load.workers import Workers
 from loadgen.scenario.build import default_emulator, function_name
 from loadgen.scenario.load import load
 from loadgen.scenario.model import Scenario

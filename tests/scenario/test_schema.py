@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from loadgen.load.phase import Workers
+from loadgen.load.workers import Workers
 from loadgen.scenario.load import load
 from loadgen.scenario.schema import scenario_schema
 from loadgen.targets.functiongraph.protocol.target import FunctionTarget, TokenAuth

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 from scipy.stats import kstest
 
-from loadgen.load.pacing import expected, offsets, peak_rate
-from loadgen.load.phase import Arrivals, Phase, Trace, TraceFormat
-from loadgen.load.trace import Wanted, chance_of, read_trace
+from loadgen.load.law import Arrivals
+from loadgen.load.phase import Phase
+from loadgen.load.trace import Trace, TraceFormat, Wanted, chance_of, read_trace
 from loadgen.text.fault import ScenarioError
 
 S = 1_000_000_000
@@ -42,7 +42,7 @@ def phase(trace: Trace, seconds: int) -> Phase:
 
 
 def starts(trace: Trace, seconds: int, seed: int = 1) -> list[float]:
-    return [offset / S for offset in offsets(phase(trace, seconds), seed)]
+    return [offset / S for offset in phase(trace, seconds).offsets(seed)]
 
 
 def test_counts_of_a_minute_are_made_in_that_minute_and_all_of_them(tmp_path: Path) -> None:
@@ -50,9 +50,9 @@ def test_counts_of_a_minute_are_made_in_that_minute_and_all_of_them(tmp_path: Pa
     trace = read_trace(path, ALL)
     found = starts(trace, 120)
     assert (sum(at < 60 for at in found), sum(60 <= at < 120 for at in found)) == (30, 12)
-    assert len(found) == expected(phase(trace, 120)) == 42
+    assert len(found) == phase(trace, 120).expected() == 42
     assert found == sorted(found)
-    assert peak_rate(phase(trace, 120)) == 30 / 60
+    assert phase(trace, 120).peak_rate() == 30 / 60
 
 
 def test_one_function_may_be_taken_alone_by_its_name_or_with_its_app(tmp_path: Path) -> None:

@@ -21,7 +21,9 @@ from loadgen.experiments.coldstarts.decision import cold_starts
 from loadgen.experiments.coldstarts.keepalive import estimate, next_gap
 from loadgen.experiments.decision import Ask
 from loadgen.invocation.start import COLD, WARM
-from loadgen.load.phase import Arrivals, Bursts, Phase
+from loadgen.load.bursts import Bursts
+from loadgen.load.law import Arrivals
+from loadgen.load.phase import Phase
 from loadgen.measure.experiment import Figure, GapProbe
 from loadgen.measure.histogram import Histogram
 from loadgen.stats.mixture import Abstained, fit

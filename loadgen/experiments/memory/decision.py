@@ -24,16 +24,17 @@ from loadgen.experiments.decision import Ask, Decision, Seen
 from loadgen.experiments.memory import rounds
 from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
 from loadgen.experiments.memory.result import ALPHA, Standing, result
+from loadgen.invocation.bill import Rates
 from loadgen.invocation.metric import Metric
 from loadgen.invocation.start import AMBIGUOUS
-from loadgen.load.phase import Arrivals, Bursts, Phase
+from loadgen.load.bursts import Bursts
+from loadgen.load.phase import Phase
 from loadgen.measure import ranking
 from loadgen.measure.experiment import MemoryResult
 from loadgen.measure.findings import LEAST_INSTANCES
 from loadgen.measure.relabel import relabel
 from loadgen.measure.rule import MetricRule, ShareRule
 from loadgen.stats.calls import UNSURE, Call, Calls
-from loadgen.stats.cost import Rates
 from loadgen.stats.evidence import Evidence, evidence, inflation
 
 PRECISE = 0.02
@@ -66,10 +67,7 @@ def phase(name: str, calls: int, lanes: int, patient_ns: int) -> Phase:
         name=name,
         shape=Bursts(calls, limit_ns, 1),
         duration_ns=limit_ns,
-        warmup=False,
-        arrivals=Arrivals.CONSTANT,
         max_in_flight=lanes,
-        max_lag_ns=None,
         grace_ns=patient_ns,
     )
 

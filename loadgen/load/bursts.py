@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from loadgen.load.law import Arrivals, Chance, Law
+from loadgen.text import units
+
+
+class Bursts(Law, frozen=True, tag="burst"):
+    """Open model: ``size`` starts at once, at 0, ``gap_ns``, 2·``gap_ns``, …, ``repeat`` times."""
+
+    until_idle = True
+
+    size: int
+    gap_ns: int
+    repeat: int
+
+    def offsets(self, duration_ns: int, arrivals: Arrivals, chance: Chance) -> Iterator[int]:
+        """See Law."""
+        return (n // self.size * self.gap_ns for n in range(self.size * self.repeat))
+
+    def expected(self, duration_ns: int, arrivals: Arrivals) -> int:
+        """See Law."""
+        return self.size * self.repeat
+
+    def at_once(self) -> int:
+        """See Law."""
+        return self.size
+
+    def length_ns(self) -> int:
+        """See Law."""
+        return self.repeat * self.gap_ns
+
+    def words(self) -> str:
+        """See Law."""
+        return f"{self.repeat} bursts of {self.size}, {units.seconds(self.gap_ns)} apart"
+
+    def demand(self, needed: int, service_ns: float) -> str:
+        """See Law."""
+        return f"a burst is {needed} calls at once"

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from typing import Self
+
+from loadgen.load.law import Law
+
+
+class Workers(Law, frozen=True, tag="workers"):
+    """Closed model: workers that invoke back to back; their number changes linearly from ``start`` to ``end``."""
+
+    closed = True
+
+    start: int
+    end: int
+
+    def spans(self, duration_ns: int) -> list[tuple[int, int]]:
+        """See Law. A ramp gives every number of workers an equal share of the phase."""
+        low, high = sorted((self.start, self.end))
+        levels = high - low + 1
+        edges = [max(0, worker - low + 1) * duration_ns // levels for worker in range(high)]
+        if self.start <= self.end:
+            return [(edge, duration_ns) for edge in edges]
+        return [(0, duration_ns - edge) for edge in edges]
+
+    def at_once(self) -> int:
+        """See Law."""
+        return max(self.start, self.end)
+
+    def capped(self, most: int) -> Self:
+        """See Law."""
+        return type(self)(min(self.start, most), min(self.end, most))
+
+    def words(self) -> str:
+        """See Law."""
+        return f"{self.start} workers" if self.start == self.end else f"{self.start} to {self.end} workers"
+
+    def demand(self, needed: int, service_ns: float) -> str:
+        """See Law."""
+        return f"{needed} workers call at once"
