@@ -18,7 +18,9 @@ import msgspec
 from loadgen.engine.clock import monotonic_ns
 from loadgen.engine.environment import environment
 from loadgen.engine.messages import Plan
-from loadgen.fleet.local import FleetError, LocalFleet
+from loadgen.fleet.crew import Crew
+from loadgen.fleet.local import LocalFleet
+from loadgen.fleet.port import FleetError
 from loadgen.invocation.outcome import OK
 from loadgen.load.budget import Budget
 from loadgen.load.constant import ConstantRate
@@ -60,7 +62,7 @@ async def against_stub(seconds: int = SECONDS) -> Measured:
         async with idle() as target:
             scenario = _scenario(target, seconds)
             measured = []
-            async with LocalFleet([Plan(scenario, "127.0.0.1", 0, monotonic_ns())]) as fleet:
+            async with Crew(LocalFleet(), [Plan(scenario, "127.0.0.1", 0, monotonic_ns())]) as fleet:
                 for number, phase in enumerate(scenario.phases):
                     total = PhaseTotal(phase.name)
                     for frame in await fleet.prepare(number, 1 if phase.closed else _CONNECTIONS):

@@ -34,12 +34,14 @@ import loadgen
 from loadgen.engine.address import AddressError, resolve
 from loadgen.engine.clock import monotonic_ns
 from loadgen.engine.environment import environment
-from loadgen.engine.messages import Phases, Plan
+from loadgen.engine.messages import Phases, Plan, Renew, Split
 from loadgen.engine.numbers import ENDLESS, Ranges, below, parted, size, united
 from loadgen.engine.preflight import Answer, preflight
 from loadgen.engine.workers import COST, INVOCATIONS
 from loadgen.experiments.decision import Ask, Decision, Enough, Seen
-from loadgen.fleet.local import FleetError, LocalFleet
+from loadgen.fleet.crew import Crew, Means
+from loadgen.fleet.local import LocalFleet
+from loadgen.fleet.port import FleetError
 from loadgen.history.rundir import RunDirectory, RunDirectoryError
 from loadgen.invocation.outcome import OK, Again, Outcome
 from loadgen.invocation.sample import Sample
@@ -147,7 +149,7 @@ class Runner:
         self._observer = observer
         self._agents = agents
         self._floor = floor
-        self._fleet: LocalFleet | None = None
+        self._fleet: Crew | None = None
         self._journal = journal
         self._force = force
         self._settings: Changing | None = None
@@ -344,7 +346,7 @@ class Runner:
         self._secrets.add(sent(target))
         self._scenario = msgspec.structs.replace(self._scenario, target=target)
         if self._fleet is not None:
-            self._fleet.renew(target)
+            self._fleet.tell(Renew(target))
 
     def _token_refused(self, why: str) -> None:
         """The platform calls the token expired; the calls it said that to stay what they were."""
@@ -380,11 +382,11 @@ class Runner:
         except SettingsError as error:
             raise RunFailedError(self._secrets.hide(str(error))) from error
         try:
-            fleet = await stack.enter_async_context(LocalFleet(plans))
+            fleet = await stack.enter_async_context(Crew(LocalFleet(), plans))
             self._fleet = fleet
             target = self._scenario.target  # its token may have been renewed while the agents were started
             if target is not scenario.target:
-                fleet.renew(target)
+                fleet.tell(Renew(target))
             timer = None
             if scenario.budget.duration_ns is not None:
                 timer = asyncio.get_running_loop().call_later(
@@ -419,7 +421,7 @@ class Runner:
         await self._settings.resize(wanted)
         return msgspec.structs.replace(ask, memory_mb=())
 
-    async def _play(self, fleet: LocalFleet) -> None:
+    async def _play(self, fleet: Crew) -> None:
         """Run what the decision asks for, until it has decided or nothing more may be run."""
         # in a thread, as what an experiment computes may take longer than agents wait for their lease
         ask = await asyncio.to_thread(self._decide, None)
@@ -446,7 +448,7 @@ class Runner:
             )
         return None
 
-    async def _asked(self, fleet: LocalFleet, ask: Ask) -> Seen:
+    async def _asked(self, fleet: Crew, ask: Ask) -> Seen:
         """Run the phases of an Ask."""
         if ask.idle_ns:
             self._pause = asyncio.create_task(asyncio.sleep(ask.idle_ns / 1e9))
@@ -456,9 +458,9 @@ class Runner:
         self._keeps = ask.samples > 0
         self._share = max(float(ask.samples), self._scenario.sample_share)
         if ask.cuts is not None:
-            fleet.split(ask.cuts)
+            fleet.tell(Split(ask.cuts))
         ask = await self._arrange(ask)
-        fleet.use(Phases(ask.phases, self._share, ask.memory_mb, ask.versions))
+        fleet.tell(Phases(ask.phases, self._share, ask.memory_mb, ask.versions))
         for number, phase in enumerate(ask.phases):
             if self._ending() or (ask.enough is not None and self._samples and ask.enough(self._samples)):
                 break
@@ -468,7 +470,7 @@ class Runner:
         samples = sorted(self._samples, key=lambda sample: sample.intended_ns)
         return Seen(tuple(totals), tuple(samples), of_generator(verdict), stopped=self._ending())
 
-    async def _phase(self, fleet: LocalFleet, number: int, phase: Phase, enough: Enough | None) -> None:
+    async def _phase(self, fleet: Crew, number: int, phase: Phase, enough: Enough | None) -> None:
         total = PhaseTotal(phase.name)
         agents = self._agents.of(phase, self._scenario.target)
         drawn, ready = await asyncio.gather(
@@ -490,9 +492,7 @@ class Runner:
         try:
             for frame in ready:
                 self._add(total, frame)
-            async for frame in fleet.run(
-                begin_ns, agents=agents, numbers=self._numbers, allowance=allowance, rows=rows, money=money
-            ):
+            async for frame in fleet.run(begin_ns, Means(agents, self._numbers, allowance, rows, money)):
                 self._add(total, frame)
                 load_ns = max(load_ns, frame.load_ns)
                 if frame.budget_reached == INVOCATIONS:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from loadgen.targets.functiongraph.settings.again import Patience
-from loadgen.targets.functiongraph.settings.document import Edit
-from loadgen.targets.functiongraph.settings.journal import Begun, Change, Entry, Kind, Resource, line
+from loadgen.targets.functiongraph.settings.edit import Edit
+from loadgen.targets.functiongraph.settings.journal import Begun, Change, Entry, Resource, line
+from tests.servers import management
+from tests.servers.management import HELLO, NOWHERE, PROJECT
 
 QUICK = Patience(settle_s=0.05, late_s=0.3, back_s=0.5, mark_s=0.05, note_s=60.0)
 """For servers on this machine, whose requests take milliseconds."""
 
-CONFIG = Resource(Kind.CONFIG, "http://127.0.0.1:9", "demo", "urn:fss:local:demo:function:default:hello")
-ALIAS = Resource(Kind.ALIAS, CONFIG.endpoint, "demo", CONFIG.function, "lg")
+CONFIG = Resource(NOWHERE, PROJECT, HELLO.text)
+OTHER = Resource(NOWHERE, PROJECT, management.OTHER.text)
 BEGUN = Begun("run-1", 1, "2026-01-02T03:04:05Z")
 
 

@@ -9,8 +9,8 @@ import asyncio
 import sys
 from pathlib import Path
 
-from loadgen.cli.restore import put_back
 from loadgen.targets.functiongraph.settings.journalfile import JournalFile, journals
+from loadgen.targets.functiongraph.settings.restore import put_back
 from loadgen.targets.functiongraph.settings.undo import Undoing
 from tests.control.entries import QUICK
 

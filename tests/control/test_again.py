@@ -1,19 +1,23 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from aiohttp import web
 from msgspec.structs import replace
 
 from loadgen.targets.functiongraph.settings.again import LATE_S, Patience, read, write
-from loadgen.targets.functiongraph.settings.document import Document, Edit
-from loadgen.targets.functiongraph.settings.fault import ControlError, refused, unanswered
+from loadgen.targets.functiongraph.settings.edit import Edit
+from loadgen.targets.functiongraph.settings.failure import ControlError, refused, unanswered
 from loadgen.targets.functiongraph.settings.journal import Back, Change, Done, Resource, Undone
 from loadgen.targets.functiongraph.settings.undo import undo
 from tests.control.clock import Hours
-from tests.control.entries import CONFIG, memory
+from tests.control.entries import CONFIG, OTHER, memory
 from tests.control.test_undo import Memory
+from tests.servers.management import Direct, Management, Request
 
 BUSY = refused("PUT", 429, "FSS.0429", None)
 FAILED = refused("PUT", 500, "FSS.0500", None)
@@ -23,32 +27,43 @@ GATEWAY = refused("PUT", 504, "APIG.0201", None)
 GROWN = (Edit(("memory_size",), 128, 512),)
 
 
-class Shaky:
-    """A platform in memory whose writes fail in turn, and are carried out so many seconds later, or never."""
+class Shaky(Direct):
+    """Writes fail in turn, and are carried out so many seconds later, or never."""
 
     def __init__(self, hours: Hours, memory_size: int, *failures: tuple[ControlError, float | None]) -> None:
+        super().__init__(Management())
         self.hours = hours
-        self.config: dict[str, Any] = {"memory_size": memory_size}
+        self.management.config["memory_size"] = memory_size
+        self.management.before = self._fail
         self.failures: Iterator[tuple[ControlError, float | None]] = iter(failures)
-        self.late: list[tuple[int, Document]] = []
+        self.late: list[tuple[int, Request]] = []
         self.written: list[tuple[float, Any]] = []
 
-    async def read(self, resource: Resource) -> dict[str, Any]:
-        for due, wanted in list(self.late):
-            if due <= self.hours.now_ns:
-                self.late.remove((due, wanted))
-                self.config = dict(wanted)
-        return dict(self.config)
+    @property
+    def memory_size(self) -> Any:
+        return self.management.config["memory_size"]
 
-    async def write(self, resource: Resource, now: Document, wanted: Document) -> None:
-        self.written.append((self.hours.now_ns / 1e9, wanted["memory_size"]))
+    async def arrives(self, after_s: float, memory_size: int) -> None:
+        """Have a write of a process that is no more arrive so much later."""
+        self.failures = iter([(NO_ANSWER, after_s)])
+        with suppress(ControlError):
+            await self.write(CONFIG, {**await self.read(CONFIG), "memory_size": memory_size})
+        self.written.clear()
+
+    async def _fail(self, request: Request) -> web.Response | None:
+        for due, late in list(self.late):
+            if due <= self.hours.now_ns:
+                self.late.remove((due, late))
+                self.management.carry_out(late)
+        if not request.writes:
+            return None
+        self.written.append((self.hours.now_ns / 1e9, json.loads(request.body)["memory_size"]))
         failure = next(self.failures, None)
         if failure is None:
-            self.config = dict(wanted)
-            return
+            return None
         error, after_s = failure
         if after_s is not None:
-            self.late.append((self.hours.now_ns + round(after_s * 1e9), wanted))
+            self.late.append((self.hours.now_ns + round(after_s * 1e9), request))
         raise error
 
 
@@ -57,18 +72,23 @@ def shaky(memory_size: int, *failures: tuple[ControlError, float | None]) -> tup
     return Shaky(hours, memory_size, *failures), hours.patience
 
 
+async def grow(platform: Shaky, patience: Patience) -> None:
+    """Write another memory size."""
+    await write(platform, CONFIG, await platform.read(CONFIG), GROWN, patience)
+
+
 @pytest.mark.parametrize("error", [NO_ANSWER, GATEWAY])
 @pytest.mark.parametrize("after_s", [0.5, 7.0, LATE_S - 1])
 async def test_a_write_without_an_answer_is_waited_for_and_not_made_again(error: ControlError, after_s: float) -> None:
     platform, patience = shaky(128, (error, after_s))
-    await write(platform, CONFIG, {"memory_size": 128}, GROWN, patience)
+    await grow(platform, patience)
     assert platform.written == [(0.0, 512)]
     assert after_s <= patience.clock() / 1e9 < after_s + 2
 
 
 async def test_one_that_never_arrives_is_made_again_once_it_must_have_been_lost() -> None:
     platform, patience = shaky(128, (NO_ANSWER, None))
-    await write(platform, CONFIG, {"memory_size": 128}, GROWN, patience)
+    await grow(platform, patience)
     assert [size for _, size in platform.written] == [512, 512]
     assert platform.written[1][0] >= LATE_S
 
@@ -76,14 +96,14 @@ async def test_one_that_never_arrives_is_made_again_once_it_must_have_been_lost(
 @pytest.mark.parametrize("error", [BUSY, FAILED, NEVER_SENT])
 async def test_one_that_was_answered_or_never_left_is_made_again_at_once(error: ControlError) -> None:
     platform, patience = shaky(128, (error, None), (error, None))
-    await write(platform, CONFIG, {"memory_size": 128}, GROWN, patience)
+    await grow(platform, patience)
     assert [at_s for at_s, _ in platform.written] == [0.0, 1.0, 4.0]
 
 
 async def test_within_a_run_three_tries_are_all() -> None:
     platform, patience = shaky(128, *[(BUSY, None)] * 9)
     with pytest.raises(ControlError, match=r"It was tried 3 times, and nothing has changed") as raised:
-        await write(platform, CONFIG, {"memory_size": 128}, GROWN, patience)
+        await grow(platform, patience)
     assert (len(platform.written), raised.value.unsure) == (3, False)
 
 
@@ -92,7 +112,7 @@ async def test_putting_back_is_tried_for_a_minute(error: ControlError) -> None:
     log = Memory(memory(1, 128, 512), Done(1))
     platform, patience = shaky(512, *[(error, None)] * 6)
     (undone,) = await undo(log, platform, patience=patience)
-    assert (undone.fault, platform.config) == (None, {"memory_size": 128})
+    assert (undone.fault, platform.memory_size) == (None, 128)
     assert [at_s for at_s, _ in platform.written] == [0.0, 1.0, 4.0, 8.0, 16.0, 31.0, 46.0]
 
 
@@ -107,9 +127,9 @@ async def test_and_then_it_is_said_and_what_is_left_stays_in_the_journal() -> No
 
 
 async def test_many_steps_share_the_minute() -> None:
-    place = replace(CONFIG, function=CONFIG.function.replace("hello", "other"))
-    log = Memory(memory(1, 128, 512), Done(1), memory(2, 128, 512, place), Done(2))
+    log = Memory(memory(1, 128, 512), Done(1), memory(2, 128, 512, OTHER), Done(2))
     platform, patience = shaky(512, *[(BUSY, None)] * 99)
+    platform.management.config_of("other")["memory_size"] = 512
     assert None not in [each.fault for each in await undo(log, platform, patience=patience)]
     assert patience.clock() / 1e9 < 80
 
@@ -135,26 +155,26 @@ async def test_reads_are_tried_for_as_long() -> None:
 async def test_a_change_that_was_never_seen_is_looked_for_before_it_is_undone(after_s: float) -> None:
     log = Memory(memory(1, 128, 512))
     platform, patience = shaky(128)
-    platform.late.append((round(after_s * 1e9), {"memory_size": 512}))
+    await platform.arrives(after_s, 512)
     (undone,) = await undo(log, platform, patience=patience)
-    assert (undone.fault, platform.config, log.kept[-1]) == (None, {"memory_size": 128}, Undone(1))
+    assert (undone.fault, platform.memory_size, log.kept[-1]) == (None, 128, Undone(1))
     assert patience.clock() / 1e9 >= LATE_S
 
 
 async def test_one_that_has_arrived_is_put_back_without_a_wait() -> None:
     platform, patience = shaky(512)
     (undone,) = await undo(Memory(memory(1, 128, 512)), platform, patience=patience)
-    assert (undone.fault, platform.config, patience.clock()) == (None, {"memory_size": 128}, 0)
+    assert (undone.fault, platform.memory_size, patience.clock()) == (None, 128, 0)
 
 
 async def test_what_a_killed_process_was_putting_back_is_looked_for_too() -> None:
     """Its write brings back what was there before the newest change, which is not what is to be there in the end."""
-    other = Change(2, replace(CONFIG, function=CONFIG.function.replace("hello", "other")), (), {})
+    other = Change(2, OTHER, (), {})
     log = Memory(memory(1, 128, 512), Done(1), other, Done(2), memory(3, 512, 1024), Done(3), Back((3,)))
     platform, patience = shaky(1024)
-    platform.late.append((round(20e9), {"memory_size": 512}))
+    await platform.arrives(20.0, 512)
     assert [each.fault for each in await undo(log, platform, patience=patience)] == [None, None, None]
-    assert (platform.config, platform.late) == ({"memory_size": 128}, [])
+    assert (platform.memory_size, platform.late) == (128, [])
 
 
 async def test_a_restore_that_is_killed_once_it_has_put_back_leaves_the_older_request_to_be_looked_for() -> None:
@@ -163,10 +183,10 @@ async def test_a_restore_that_is_killed_once_it_has_put_back_leaves_the_older_re
     killed = undo(log, platform, patience=replace(patience, sleep=_killed))
     with pytest.raises(KeyboardInterrupt):
         await killed
-    assert platform.config == {"memory_size": 128}
-    platform.late.append((round(20e9), {"memory_size": 512}))
+    assert platform.memory_size == 128
+    await platform.arrives(20.0, 512)
     (undone,) = await undo(log, platform, patience=patience)
-    assert (undone.fault, platform.config, platform.late) == (None, {"memory_size": 128}, [])
+    assert (undone.fault, platform.memory_size, platform.late) == (None, 128, [])
 
 
 async def _killed(seconds: float) -> None:
@@ -175,7 +195,7 @@ async def _killed(seconds: float) -> None:
 
 
 async def test_a_change_that_was_refused_is_under_way_no_more() -> None:
-    from loadgen.targets.functiongraph.settings.changes import change
+    from loadgen.targets.functiongraph.settings.make import change
 
     log = Memory()
     platform, patience = shaky(128, (refused("PUT", 400, "FSS.1007", None), None))
@@ -187,6 +207,6 @@ async def test_a_change_that_was_refused_is_under_way_no_more() -> None:
 
 async def test_a_refusal_while_putting_back_is_none_where_it_is_back_already() -> None:
     """As a write of the process that was killed may have brought about in the meantime."""
-    platform, patience = shaky(512, (refused("DELETE", 404, "FSS.1052", None), 0.0))
+    platform, patience = shaky(512, (refused("PUT", 400, "FSS.1007", None), 0.0))
     (undone,) = await undo(Memory(memory(1, 128, 512), Done(1)), platform, patience=patience)
-    assert (undone.fault, platform.config, len(platform.written)) == (None, {"memory_size": 128}, 1)
+    assert (undone.fault, platform.memory_size, len(platform.written)) == (None, 128, 1)

@@ -10,7 +10,7 @@ from loadgen.targets.functiongraph.protocol.signature import sign
 from loadgen.targets.functiongraph.protocol.target import Auth, EnvironmentAuth, IamAuth, KeyAuth, NoAuth, TokenAuth
 from loadgen.targets.functiongraph.settings.authorization import Key, Nobody, User, authorization
 from loadgen.targets.functiongraph.settings.client import Control
-from loadgen.targets.functiongraph.settings.fault import ControlError
+from loadgen.targets.functiongraph.settings.failure import ControlError
 from tests.servers.management import HELLO, PROJECT, Management, Request
 
 KEY = KeyAuth("AKDUMMY", "SKDUMMY", "STSTOKEN")
@@ -31,14 +31,13 @@ async def test_each_kind_of_credentials_authorises_in_its_own_way(platform: Mana
     assert signed["Authorization"].startswith("SDK-HMAC-SHA256 Access=AKDUMMY, SignedHeaders=content-type;host;")
 
 
-async def test_a_query_is_signed_as_what_it_means_and_sent_encoded(platform: Management) -> None:
+async def test_a_path_is_signed_as_it_is_sent_encoded(platform: Management) -> None:
     async with Control(platform.url, PROJECT, Key(KEY, PROJECT, lambda: 1_767_323_045.7)) as control:
-        await control.reserved_instances(HELLO)
+        await control.config(HELLO)
     request = platform.requests[0]
-    assert request.path == f"/v2/demo/fgs/functions/reservedinstances?urn={HELLO.path_segment}"
+    assert request.path == f"/v2/demo/fgs/functions/{HELLO.path_segment}/config"
     sent = [(name, request.headers[name]) for name in ("Host", "Content-Type", "X-Project-Id")]
-    path = request.path.partition("?")[0]
-    expected = sign(KEY, "GET", path, [("urn", HELLO.text)], sent, b"", 1_767_323_045)
+    expected = sign(KEY, "GET", request.path, [], sent, b"", 1_767_323_045)
     assert {name: request.headers[name] for name, _ in expected} == dict(expected)
 
 

@@ -10,15 +10,15 @@ import pytest
 
 from loadgen.targets.functiongraph.protocol.target import IamAuth
 from loadgen.targets.functiongraph.protocol.token import IamError
-from loadgen.targets.functiongraph.settings.answer import LARGEST
 from loadgen.targets.functiongraph.settings.authorization import Nobody
+from loadgen.targets.functiongraph.settings.body import LARGEST
 from loadgen.targets.functiongraph.settings.client import Control
-from loadgen.targets.functiongraph.settings.document import DEEPEST, same, too_deep
-from loadgen.targets.functiongraph.settings.fault import ControlError
-from loadgen.targets.functiongraph.settings.iam import obtain
+from loadgen.targets.functiongraph.settings.edit import DEEPEST, same, too_deep
+from loadgen.targets.functiongraph.settings.failure import ControlError
 from loadgen.targets.functiongraph.settings.journalfile import JournalError, JournalFile
+from loadgen.targets.functiongraph.settings.renewal import obtain
 from tests.servers.endless import HEADS, NESTED, TOKEN, UNREADABLE, Flood, flooding, sized
-from tests.servers.management import HELLO, PROJECT
+from tests.servers.management import CONFIG, HELLO, PROJECT
 
 
 def ids(floods: tuple[Flood, ...]) -> list[str]:
@@ -43,10 +43,10 @@ async def test_a_management_answer_that_cannot_be_read_is_said_at_once(flood: Fl
 @pytest.mark.timeout(10)
 async def test_what_cannot_be_read_hides_neither_a_success_nor_a_refusal_of_a_write(flood: Flood) -> None:
     async with flooding(flood) as url, Control(url, PROJECT, Nobody()) as control:
-        await control.set_max_instances(HELLO, 1)
+        await control.set_config(HELLO, CONFIG)
     async with flooding(flood, b"403 Forbidden") as url, Control(url, PROJECT, Nobody()) as control:
         with pytest.raises(ControlError, match="answered 403: the credentials do not allow this"):
-            await control.set_max_instances(HELLO, 1)
+            await control.set_config(HELLO, CONFIG)
 
 
 @pytest.mark.parametrize("flood", UNREADABLE, ids=ids(UNREADABLE))
@@ -79,7 +79,7 @@ async def test_json_of_any_depth_is_an_error_and_no_recursion(flood: Flood) -> N
     async with flooding(flood) as url, Control(url, PROJECT, Nobody()) as control:
         with pytest.raises(ControlError, match=r"no JSON object|nested more than"):
             await control.config(HELLO)
-        await control.set_max_instances(HELLO, 1)
+        await control.set_config(HELLO, CONFIG)
     async with flooding(flood, b"404 Not Found") as url, Control(url, PROJECT, Nobody()) as control:
         with pytest.raises(ControlError, match="answered 404"):
             await control.config(HELLO)

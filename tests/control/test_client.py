@@ -4,7 +4,6 @@ import json
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiohttp import web
@@ -15,9 +14,8 @@ from loadgen.targets.functiongraph.protocol.target import IamAuth, TokenAuth
 from loadgen.targets.functiongraph.protocol.token import IamError
 from loadgen.targets.functiongraph.settings.authorization import Bearer, Nobody
 from loadgen.targets.functiongraph.settings.client import DERIVED, Control
-from loadgen.targets.functiongraph.settings.fault import ControlError
-from loadgen.targets.functiongraph.settings.iam import obtain
-from loadgen.targets.functiongraph.settings.journal import Kind
+from loadgen.targets.functiongraph.settings.failure import ControlError
+from loadgen.targets.functiongraph.settings.renewal import obtain
 from loadgen.targets.port import Tls
 from tests.servers.certificate import make_chain
 from tests.servers.management import CONFIG, HELLO, PROJECT, Management, Request, failure
@@ -47,62 +45,17 @@ async def test_a_config_is_written_with_every_field_but_what_the_platform_derive
     assert platform.writes[0].headers["Content-Type"] == "application/json"
 
 
-async def test_every_other_call_has_the_documented_method_path_and_body(platform: Management) -> None:
-    versioned = replace(HELLO, qualifier="v1")
+async def test_the_config_of_latest_is_written_whatever_name_of_it_was_read(platform: Management) -> None:
     async with client(platform) as control:
-        await control.set_max_instances(versioned, 300)
-        await control.publish(HELLO, "v1")
-        await control.create_alias(HELLO, {"name": "lg", "version": "v1"})
-        await control.update_alias(HELLO, "lg", {"name": "lg", "version": "v1", "description": "x"})
-        await control.delete_alias(HELLO, "lg")
-        await control.set_reserved_instances(versioned, {"count": 2})
-        await control.delete_version(HELLO, "v1")
-    base = f"/v2/demo/fgs/functions/{ENCODED}"
-    assert [(each.method, each.path, json.loads(each.body or b"null")) for each in platform.writes] == [
-        ("PUT", f"{base}/config-max-instance", {"max_instance_num": 300}),
-        ("POST", f"{base}/versions", {"version": "v1", "description": "made by loadgen, which removes it again"}),
-        ("POST", f"{base}/aliases", {"name": "lg", "version": "v1"}),
-        ("PUT", f"{base}/aliases/lg", {"version": "v1", "description": "x"}),
-        ("DELETE", f"{base}/aliases/lg", None),
-        ("PUT", f"{base}%3Av1/reservedinstances", {"count": 2}),
-        ("DELETE", f"{base}%3Av1", None),
-    ]
-
-
-@pytest.mark.parametrize("name", ["", "latest", "!prod", "a:b", "../x"])
-async def test_no_name_makes_deleting_a_version_delete_the_function(platform: Management, name: str) -> None:
-    async with client(platform) as control:
-        with pytest.raises(ControlError, match="expected the name of a published one"):
-            await control.delete_version(HELLO, name)
-    assert platform.requests == []
-
-
-async def test_reserved_instances_are_what_was_asked_for_with_their_plan(platform: Management) -> None:
-    platform.reserved = {"count": 3, "idle_mode": True, "tactics_config": {"cron_configs": [{"name": "n"}]}}
-    async with client(platform) as control:
-        assert await control.reserved_instances(HELLO) == platform.reserved
-
-
-async def test_without_plans_the_number_of_reserved_instances_is_enough(platform: Management) -> None:
-    async def no_plans(request: Request) -> web.Response | None:
-        return failure(404, "APIG.0101", "no such API") if "reservedinstanceconfigs" in request.path else None
-
-    platform.before = no_plans
-    platform.reserved = {"count": 3, "idle_mode": True}
-    async with client(platform) as control:
-        assert await control.reserved_instances(HELLO) == {"count": 3}
+        await control.set_config(replace(HELLO, qualifier="latest"), CONFIG)
+    (request,) = platform.writes
+    assert (request.method, request.path) == ("PUT", f"/v2/demo/fgs/functions/{ENCODED}/config")
 
 
 async def test_quotas_are_numbers_by_type(platform: Management) -> None:
     async with client(platform) as control:
-        assert await control.quotas() == platform.quotas
-
-
-async def test_there_may_be_no_such_alias_but_there_must_be_a_function(platform: Management) -> None:
-    async with client(platform) as control:
-        assert await control.alias(HELLO, "none") is None
-        with pytest.raises(ControlError, match=r"answered 404 FSS\.1051, .*: there is no such function"):
-            await control.alias(replace(HELLO, name="other"), "none")
+        quotas = await control.quotas()
+    assert (quotas["fgs_func_qos_limit"], quotas["fgs_on_demand_instance_limit"]) == (1000, 400)
 
 
 @pytest.mark.parametrize(
@@ -163,8 +116,8 @@ async def test_what_authorises_a_request_sees_exactly_what_is_sent(platform: Man
         return {"Authorization": "SDK-HMAC-SHA256 …".replace("…", "x"), "X-Sdk-Date": "20260102T030405Z"}
 
     async with Control(platform.url, PROJECT, sign) as control:
-        await control.reserved_instances(HELLO)
-        await control.set_max_instances(HELLO, 5)
+        await control.quotas()
+        await control.set_config(HELLO, await control.config(HELLO))
     for (method, url, headers, body), request in zip(seen, platform.requests, strict=True):
         assert (method, url, body) == (request.method, platform.url + request.path, request.body)
         framing = {"Content-Length", "Connection", "Accept-Encoding"}  # what a proxy may change is not signed
@@ -188,24 +141,18 @@ async def test_a_read_whose_connection_breaks_is_made_once_more(platform: Manage
     assert len(platform.requests) == 2
 
 
-@pytest.mark.parametrize("method", ["PUT", "DELETE", "POST"])
-async def test_a_write_whose_connection_breaks_is_never_made_again(platform: Management, method: str) -> None:
+async def test_a_write_whose_connection_breaks_is_never_made_again(platform: Management) -> None:
     platform.before = lose
     async with client(platform) as control:
-        calls: dict[str, Any] = {
-            "PUT": lambda: control.set_max_instances(HELLO, 5),
-            "DELETE": lambda: control.delete_version(HELLO, "v1"),
-            "POST": lambda: control.publish(HELLO, "v1"),
-        }
         with pytest.raises(ControlError, match="whether it was carried out is not known"):
-            await calls[method]()
+            await control.set_config(HELLO, CONFIG)
     assert len(platform.requests) == 1
 
 
 async def test_nobody_there_is_said_and_nothing_was_carried_out() -> None:
     async with Control(f"http://127.0.0.1:{free_port()}", PROJECT, Nobody()) as control:
         with pytest.raises(ControlError, match="no answer") as raised:
-            await control.set_max_instances(HELLO, 5)
+            await control.set_config(HELLO, CONFIG)
     assert "carried out" not in str(raised.value)
 
 
@@ -221,7 +168,7 @@ def test_credentials_go_over_http_to_no_other_machine_unless_allowed() -> None:
 
 async def test_the_config_of_a_published_version_is_not_ours_to_change(platform: Management) -> None:
     with pytest.raises(ControlError, match="a published version stays as it is"):
-        client(platform).resource(Kind.CONFIG, replace(HELLO, qualifier="v1"))
+        client(platform).resource(replace(HELLO, qualifier="v1"))
 
 
 async def test_encrypted_variables_would_be_lost_so_their_function_is_left_alone(platform: Management) -> None:

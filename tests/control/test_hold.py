@@ -18,8 +18,8 @@ from loadgen.targets.functiongraph.settings.again import Patience
 from loadgen.targets.functiongraph.settings.authorization import Nobody
 from loadgen.targets.functiongraph.settings.changes import Changes, UndoError
 from loadgen.targets.functiongraph.settings.client import Control
-from loadgen.targets.functiongraph.settings.fault import ControlError
-from loadgen.targets.functiongraph.settings.journal import Kind
+from loadgen.targets.functiongraph.settings.failure import ControlError
+from loadgen.targets.functiongraph.settings.journal import Undone
 from loadgen.targets.functiongraph.settings.journalfile import JournalFile, journals
 from loadgen.targets.functiongraph.settings.lock import FunctionLock, HeldError
 from loadgen.targets.functiongraph.settings.mark import MARK, NAME, mark_text
@@ -40,7 +40,7 @@ async def running(
     journal = partial(JournalFile.create, directory, replace(BEGUN, run=run))
     async with (
         Control(platform.url, PROJECT, Nobody()) as control,
-        Changes(control, journal, note=notes.append, patience=patience) as changes,
+        Changes(control, control.resource(HELLO), journal, note=notes.append, patience=patience) as changes,
     ):
         yield changes, notes
 
@@ -54,8 +54,7 @@ async def resized(platform: Management, directory: Path, run: str, size: int, pa
     """How a run ended that gives the function a size."""
     try:
         async with running(platform, directory, run, patience=patience) as (changes, _):
-            await changes.hold(HELLO)
-            await changes.config(HELLO, {("memory_size",): size})
+            await changes.config({("memory_size",): size})
             await asyncio.sleep(0.1)
             assert platform.config["memory_size"] == size
     except HeldError as error:
@@ -63,20 +62,20 @@ async def resized(platform: Management, directory: Path, run: str, size: int, pa
     return "ended"
 
 
+@pytest.mark.parametrize("user_data", [CONFIG["user_data"], ""])
 async def test_a_function_is_marked_before_it_is_changed_and_its_mark_goes_last(
-    platform: Management, tmp_path: Path
+    platform: Management, tmp_path: Path, user_data: str
 ) -> None:
+    platform.config["user_data"] = user_data
     before = platform.state()
     async with running(platform, tmp_path) as (changes, notes):
-        await changes.max_instances(HELLO, 7)
+        await changes.config({("memory_size",): 512})
         assert variables(platform)[NAME] == mark_text(BEGUN)
-        await changes.config(HELLO, {("memory_size",): 512})
-        await changes.version(HELLO, "lg-1")
-    assert NAME in json.loads(platform.writes[0].body)["user_data"]
-    assert platform.writes[0].path.endswith("/config")
-    marked = [NAME.encode() in request.body for request in platform.writes if request.path.endswith("/config")]
-    assert marked == [True, True, True, False]  # it is there until all else is back
-    assert platform.writes[-1].path.endswith("/config")
+        await changes.config({("user_data", "LOADGEN_RUN"): "1"})
+    first, *between, last = [json.loads(request.body) for request in platform.writes]
+    assert (NAME in first["user_data"], first["memory_size"]) == (True, 128)
+    assert [NAME in each["user_data"] for each in between] == [True] * len(between)
+    assert (NAME in last["user_data"], last["memory_size"]) == (False, 128)
     assert (platform.state(), notes, list(tmp_path.iterdir())) == (before, [], [])
 
 
@@ -84,7 +83,7 @@ async def test_a_run_on_the_same_machine_is_refused_before_it_asks_for_anything(
     platform: Management, tmp_path: Path
 ) -> None:
     async with running(platform, tmp_path) as (changes, _):
-        await changes.config(HELLO, {("memory_size",): 512})
+        await changes.config({("memory_size",): 512})
         requests = len(platform.requests)
         said = await resized(platform, tmp_path, "run-2", 1024)
         assert "is held by run run-1 (process 1 on this machine, since 2026-01-02T03:04:05Z)" in said
@@ -96,7 +95,7 @@ async def test_a_run_on_another_machine_is_refused_before_it_writes_anything(
     platform: Management, tmp_path: Path
 ) -> None:
     async with running(platform, tmp_path / "here") as (changes, _):
-        await changes.config(HELLO, {("memory_size",): 512})
+        await changes.config({("memory_size",): 512})
         writes = len(platform.writes)
         said = await resized(platform, tmp_path / "there", "run-2", 1024)
         assert (
@@ -112,8 +111,8 @@ async def test_cancelled_before_it_is_sure_a_run_takes_its_mark_away(platform: M
     before = platform.state()
 
     async def work() -> None:
-        async with running(platform, tmp_path, patience=replace(QUICK, mark_s=30.0)) as (changes, _):
-            await changes.hold(HELLO)
+        async with running(platform, tmp_path, patience=replace(QUICK, mark_s=30.0)):
+            pytest.fail("it is not sure yet")
 
     task = asyncio.create_task(work())
     while NAME not in variables(platform):
@@ -157,7 +156,7 @@ async def test_of_two_runs_at_once_one_is_refused_twenty_times(tmp_path: Path) -
 
 
 async def test_what_a_killed_run_left_is_never_taken_for_the_original(platform: Management, tmp_path: Path) -> None:
-    resource = Control(platform.url, PROJECT, Nobody()).resource(Kind.CONFIG, HELLO)
+    resource = Control(platform.url, PROJECT, Nobody()).resource(HELLO)
     (tmp_path / "dead.ndjson").write_bytes(written(replace(BEGUN, run="dead"), memory(1, 128, 512, resource)))
     platform.config["memory_size"] = 512
     said = await resized(platform, tmp_path, "run-2", 1024)
@@ -170,14 +169,18 @@ async def test_what_a_killed_run_left_is_never_taken_for_the_original(platform: 
     assert platform.config["memory_size"] == 128
 
 
-@pytest.mark.parametrize("spoilt", ["newer", "torn"])
+@pytest.mark.parametrize("spoilt", ["newer", "torn", "twice"])
 async def test_a_journal_that_cannot_be_read_whole_counts_where_it_names_the_function(
     platform: Management, tmp_path: Path, spoilt: str
 ) -> None:
-    resource = Control(platform.url, PROJECT, Nobody()).resource(Kind.CONFIG, HELLO)
+    resource = Control(platform.url, PROJECT, Nobody()).resource(HELLO)
     change = memory(1, 128, 512, resource)
-    text = written(BEGUN, replace(change, v=9)) if spoilt == "newer" else written(BEGUN, change)[:-20]
-    (tmp_path / "dead.ndjson").write_bytes(text)
+    texts = {
+        "newer": written(BEGUN, replace(change, v=9)),
+        "torn": written(BEGUN, change)[:-20],
+        "twice": written(BEGUN, change, Undone(1), BEGUN, change),
+    }
+    (tmp_path / "dead.ndjson").write_bytes(texts[spoilt])
     assert "loadgen restore dead" in await resized(platform, tmp_path, "run-2", 1024)
     other = replace(resource, function=resource.function.replace("hello", "hello2"))
     (tmp_path / "dead.ndjson").write_bytes(written(BEGUN, replace(memory(1, 128, 512, other), v=9)))
@@ -185,12 +188,11 @@ async def test_a_journal_that_cannot_be_read_whole_counts_where_it_names_the_fun
 
 
 async def test_a_lock_that_a_killed_run_left_is_taken_over_and_said(platform: Management, tmp_path: Path) -> None:
-    resource = Control(platform.url, PROJECT, Nobody()).resource(Kind.CONFIG, HELLO)
+    resource = Control(platform.url, PROJECT, Nobody()).resource(HELLO)
     with FunctionLock.take(tmp_path, resource, replace(BEGUN, run="dead")) as lock:
         text = lock.path.read_bytes()
     lock.path.write_bytes(text)
-    async with running(platform, tmp_path) as (changes, notes):
-        await changes.hold(HELLO)
+    async with running(platform, tmp_path) as (_, notes):
         assert notes == [
             "the lock of run dead (process 1 on this machine, since 2026-01-02T03:04:05Z), which ended without letting "
             "go of it, is taken over"
@@ -205,7 +207,7 @@ async def test_a_mark_that_somebody_removed_is_said_and_the_rest_put_back(
     platform.config["user_data"] = variables
     before = platform.state()
     async with running(platform, tmp_path) as (changes, notes):
-        await changes.config(HELLO, {("memory_size",): 512})
+        await changes.config({("memory_size",): 512})
         platform.config["user_data"] = variables
     assert platform.state() == before
     (note,) = notes
@@ -215,7 +217,7 @@ async def test_a_mark_that_somebody_removed_is_said_and_the_rest_put_back(
 
 async def test_a_mark_that_is_another_runs_now_is_left_and_said(platform: Management, tmp_path: Path) -> None:
     async with running(platform, tmp_path) as (changes, notes):
-        await changes.config(HELLO, {("memory_size",): 512})
+        await changes.config({("memory_size",): 512})
         platform.config |= {"user_data": json.dumps({NAME: "run-2 \x1b[2J"}), "memory_size": 128}
     assert variables(platform) == {NAME: "run-2 \x1b[2J"}
     (note,) = notes
@@ -227,9 +229,8 @@ async def test_a_run_whose_mark_is_gone_changes_nothing_more(platform: Managemen
 
     async def work() -> None:
         async with running(platform, tmp_path) as (changes, _):
-            await changes.hold(HELLO)
             platform.config["user_data"] = CONFIG["user_data"]
-            await changes.config(HELLO, {("memory_size",): 512})
+            await changes.config({("memory_size",): 512})
 
     with pytest.raises(HeldError, match="somebody has removed it, so another run may change the function meanwhile"):
         await work()
@@ -242,7 +243,7 @@ async def test_while_another_run_has_it_nothing_is_put_back_and_the_journal_stay
 ) -> None:
     async def work() -> None:
         async with running(platform, tmp_path) as (changes, _):
-            await changes.config(HELLO, {("memory_size",): 512})
+            await changes.config({("memory_size",): 512})
             platform.config["user_data"] = json.dumps({NAME: "run-2"})
 
     with pytest.raises(UndoError, match="the function is held by another run now"):
@@ -255,11 +256,11 @@ async def test_while_another_run_has_it_nothing_is_put_back_and_the_journal_stay
 
 async def test_the_mark_stays_until_all_else_is_back(platform: Management, tmp_path: Path) -> None:
     async def stuck(request: Request) -> web.Response | None:
-        return web.json_response({}, status=403) if request.method == "DELETE" else None
+        return web.json_response({}, status=403) if request.writes else None
 
     async def work() -> None:
         async with running(platform, tmp_path) as (changes, _):
-            await changes.version(HELLO, "lg-1")
+            await changes.config({("user_data", "LOADGEN_RUN"): "1"})
             platform.before = stuck
 
     platform.config["user_data"] = ""
@@ -268,7 +269,7 @@ async def test_the_mark_stays_until_all_else_is_back(platform: Management, tmp_p
     assert NAME in variables(platform)
     platform.before = None
     assert [each.fault for each in await restore(tmp_path)] == [None, None]
-    assert (platform.config["user_data"], platform.versions) == ("", {})
+    assert platform.config["user_data"] == ""
 
 
 async def test_a_variable_that_somebody_adds_to_a_function_that_had_none_stays(
@@ -276,7 +277,7 @@ async def test_a_variable_that_somebody_adds_to_a_function_that_had_none_stays(
 ) -> None:
     platform.config["user_data"] = ""
     async with running(platform, tmp_path) as (changes, notes):
-        await changes.config(HELLO, {("memory_size",): 512})
+        await changes.config({("memory_size",): 512})
         platform.config["user_data"] = json.dumps({**variables(platform), "NEW": "x"})
     assert (variables(platform), platform.config["memory_size"], notes) == ({"NEW": "x"}, 128, [])
 
@@ -284,9 +285,9 @@ async def test_a_variable_that_somebody_adds_to_a_function_that_had_none_stays(
 async def test_a_value_that_somebody_gave_it_meanwhile_is_not_replaced(platform: Management, tmp_path: Path) -> None:
     async def work() -> None:
         async with running(platform, tmp_path) as (changes, _):
-            await changes.config(HELLO, {("memory_size",): 512})
+            await changes.config({("memory_size",): 512})
             platform.config["memory_size"] = 2048
-            await changes.config(HELLO, {("memory_size",): 1024})
+            await changes.config({("memory_size",): 1024})
 
     with pytest.raises(UndoError, match="memory_size is 2048, was 128 before") as raised:
         await work()
@@ -316,7 +317,7 @@ async def written_late(directory: Path, number: int, after_s: float, patience: P
         try:
             async with running(platform, directory, patience=patience) as (changes, _):
                 for size in (512, 1024):
-                    await changes.config(HELLO, {("memory_size",): size})
+                    await changes.config({("memory_size",): size})
         except (ControlError, UndoError):
             pass
         restored = await restore(directory)
@@ -350,10 +351,9 @@ async def test_one_that_is_carried_out_after_a_run_gave_up_is_seen_before_its_jo
     async def work() -> None:
         nonlocal gone
         async with running(platform, tmp_path, patience=ROOM) as (changes, _):
-            await changes.hold(HELLO)
             gone = len(platform.requests)
             platform.before = once
-            await changes.config(HELLO, {("memory_size",): 512})
+            await changes.config({("memory_size",): 512})
 
     with pytest.raises(ControlError, match="answered 503"):
         await work()

@@ -17,7 +17,7 @@ from loadgen.targets.functiongraph.settings.journalfile import journals
 from tests.control.entries import QUICK
 from tests.control.restorer import restore
 from tests.control.test_hold import running
-from tests.servers.management import HELLO, Management, Request, failure
+from tests.servers.management import Management, Request, failure
 
 PRODUCTION = Patience(mark_s=0.05, note_s=0.1)
 """It tries for a minute and looks for lost writes for half of one."""
@@ -50,8 +50,8 @@ async def test_a_hurry_ends_what_is_tried_again_and_its_journal_stays_until_it_i
 
     async def work() -> None:
         async with running(platform, tmp_path, patience=PRODUCTION) as (changes, notes):
-            await changes.config(HELLO, {("memory_size",): 512})
-            await changes.max_instances(HELLO, 7)
+            await changes.config({("memory_size",): 512})
+            await changes.config({("user_data", "LOADGEN_RUN"): "1"})
             platform.before = platform_is
             asyncio.get_running_loop().call_later(0.5, changes.hurry)
             nonlocal told
@@ -81,10 +81,9 @@ async def test_in_a_hurry_a_lost_write_is_not_taken_to_be_settled(platform: Mana
 
     async def work() -> None:
         async with running(platform, tmp_path, patience=PRODUCTION) as (changes, _):
-            await changes.hold(HELLO)
             platform.before = resizing_is_lost
             asyncio.get_running_loop().call_later(0.3, changes.hurry)
-            await changes.config(HELLO, {("memory_size",): 512})
+            await changes.config({("memory_size",): 512})
 
     with pytest.raises(UndoError, match="never seen to arrive, and may do so yet"):
         await work()
@@ -100,17 +99,19 @@ async def test_in_a_hurry_a_platform_that_answers_is_put_back_whole_and_nothing_
 ) -> None:
     before = platform.state()
     async with running(platform, tmp_path, patience=replace(QUICK, note_s=5.0)) as (changes, notes):
-        await changes.config(HELLO, {("memory_size",): 512})
-        await changes.max_instances(HELLO, 7)
+        await changes.config({("memory_size",): 512})
+        await changes.config({("user_data", "LOADGEN_RUN"): "1"})
         changes.hurry()
     assert (platform.state(), notes, list(tmp_path.iterdir())) == (before, [], [])
 
 
 async def test_in_a_hurry_what_comes_after_a_failure_is_not_asked_for(platform: Management, tmp_path: Path) -> None:
+    platform.config["user_data"] = ""  # so that it takes two steps to put it back
+
     async def work() -> None:
         async with running(platform, tmp_path, patience=PRODUCTION) as (changes, _):
-            await changes.config(HELLO, {("memory_size",): 512})
-            await changes.max_instances(HELLO, 7)
+            await changes.config({("memory_size",): 512})
+            await changes.config({("user_data", "LOADGEN_RUN"): "1"})
             changes.hurry()
             platform.requests.clear()
             platform.before = down

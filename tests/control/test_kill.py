@@ -18,7 +18,7 @@ from tests.control.restorer import restore
 from tests.servers.management import Management, Request
 
 ROOT = Path(__file__).parents[2]
-STEPS = 175
+STEPS = 88
 """So many steps does the victim have; at the last one everything is undone already."""
 
 
@@ -43,7 +43,7 @@ async def restored(directory: Path) -> None:
 
 
 async def kill_at(platform: Management, directory: Path, step: int) -> None:
-    platform.reserved = {"count": 1, "idle_mode": True}
+    platform.config["user_data"] = ""  # so that the mark goes in a step of its own
     before = platform.state()
     process = await started(*victim(platform, directory, step))
     _, stderr = await process.communicate()
@@ -87,7 +87,7 @@ async def kill_after(platform: Management, directory: Path, seed: int) -> None:
     assert platform.state() == before
 
 
-@pytest.mark.parametrize("step", range(5, STEPS, 22))
+@pytest.mark.parametrize("step", range(5, STEPS, 11))
 async def test_killed_between_any_two_steps_everything_is_put_back(
     platform: Management, tmp_path: Path, step: int
 ) -> None:
@@ -117,7 +117,7 @@ async def test_killed_at_many_moments_everything_is_put_back(platform: Managemen
 async def test_the_victim_has_as_many_steps_as_are_tried(
     platform: Management, tmp_path: Path, step: int, code: int
 ) -> None:
-    platform.reserved = {"count": 1, "idle_mode": True}
+    platform.config["user_data"] = ""  # so that the mark goes in a step of its own
     before = platform.state()
     process = await started(*victim(platform, tmp_path, step))
     await process.communicate()

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from loadgen.targets.functiongraph.settings.journal import Kind
 from loadgen.targets.functiongraph.settings.journalfile import JournalError
 from loadgen.targets.functiongraph.settings.lock import FunctionLock, HeldError, Holder
-from tests.control.entries import ALIAS, BEGUN, CONFIG
+from tests.control.entries import BEGUN, CONFIG
 from tests.servers import disk
 
 HOLD = """
@@ -27,7 +26,7 @@ with FunctionLock.take(Path(sys.argv[1]), CONFIG, BEGUN):
 
 def test_the_second_is_refused_with_who_has_it(tmp_path: Path) -> None:
     with FunctionLock.take(tmp_path, CONFIG, BEGUN), pytest.raises(HeldError) as refused:
-        FunctionLock.take(tmp_path, ALIAS, replace(BEGUN, run="run-2"))
+        FunctionLock.take(tmp_path, CONFIG, replace(BEGUN, run="run-2"))
     assert str(refused.value) == (
         f"{CONFIG.function} at {CONFIG.endpoint} is held by run run-1 (process 1 on this machine, since "
         "2026-01-02T03:04:05Z), which changes its settings. Two runs that do would take each other's values for the "
@@ -46,7 +45,7 @@ def test_in_the_end_it_can_be_had_and_nothing_is_left(tmp_path: Path) -> None:
     ("other", "same"),
     [
         (replace(CONFIG, function=f"{CONFIG.function}:latest"), True),
-        (replace(CONFIG, function="demo:default:hello", kind=Kind.MAX_INSTANCES), True),
+        (replace(CONFIG, function="demo:default:hello"), True),
         (replace(CONFIG, endpoint=f"{CONFIG.endpoint}/"), True),
         (replace(CONFIG, function=CONFIG.function.replace("hello", "hello2")), False),
         (replace(CONFIG, function=CONFIG.function.replace("default", "shop")), False),

@@ -29,12 +29,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from loadgen.targets.functiongraph.settings.again import LATE_S, Patience, read
-from loadgen.targets.functiongraph.settings.changes import change, check_mark, set_mark
-from loadgen.targets.functiongraph.settings.document import Document
-from loadgen.targets.functiongraph.settings.fault import ControlError, refused, unanswered
-from loadgen.targets.functiongraph.settings.journal import Begun, Change, Done, Entry, Resource, outstanding
+from loadgen.targets.functiongraph.settings.edit import Document
+from loadgen.targets.functiongraph.settings.failure import ControlError, refused, unanswered
+from loadgen.targets.functiongraph.settings.journal import Begun, Change, Done, Entry, Resource
 from loadgen.targets.functiongraph.settings.lock import HeldError
+from loadgen.targets.functiongraph.settings.make import change, check_mark, set_mark
 from loadgen.targets.functiongraph.settings.mark import NAME, mark_text, marked, variables
+from loadgen.targets.functiongraph.settings.outstanding import outstanding
 from loadgen.targets.functiongraph.settings.undo import undo
 from tests.control.entries import CONFIG
 
@@ -81,7 +82,7 @@ class Remote:
         found: dict[str, Any] = await ask(Read())
         return found
 
-    async def write(self, resource: Resource, now: Document, wanted: Document) -> None:
+    async def write(self, resource: Resource, wanted: Document) -> None:
         await ask(Write(dict(wanted)))
 
 

@@ -39,11 +39,9 @@ class DoomedControl(Control):
 
     fuse: Fuse
 
-    async def _exchange(
-        self, method: str, path: str, body: Mapping[str, object] | None = None, query: Mapping[str, str] | None = None
-    ) -> bytes:
+    async def _exchange(self, method: str, path: str, body: Mapping[str, object] | None) -> bytes:
         self.fuse.burn()
-        answer = await super()._exchange(method, path, body, query)
+        answer = await super()._exchange(method, path, body)
         self.fuse.burn()
         return answer
 
@@ -72,13 +70,11 @@ async def main(url: str, directory: Path, step: int) -> None:
 
     control = DoomedControl(url, PROJECT, Nobody())
     control.fuse = fuse
-    async with control, Changes(control, journal, patience=QUICK) as changes:
-        await changes.config(HELLO, {("memory_size",): 512, ("user_data", "LOADGEN_RUN"): "1"})
-        await changes.max_instances(HELLO, 7)
-        await changes.version(HELLO, "lg-1")
-        await changes.alias(HELLO, "lg", "lg-1")
-        await changes.config(HELLO, {("memory_size",): 1024, ("timeout",): 60})
-        await changes.reserved_instances(HELLO, 2)
+    async with control, Changes(control, control.resource(HELLO), journal, patience=QUICK) as changes:
+        await changes.config({("memory_size",): 512, ("user_data", "LOADGEN_RUN"): "1"})
+        await changes.config({("user_data", "LOADGEN_RUN"): "2"})
+        await changes.config({("memory_size",): 1024, ("timeout",): 60})
+        await changes.config({("user_data", "LOADGEN_RUN"): "3", ("strategy_config", "concurrent_num"): 5})
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import pytest
 
 from loadgen.scenario.load import load
 from loadgen.targets.functiongraph.protocol.target import TokenAuth
-from loadgen.targets.functiongraph.settings.limits import PATIENCE_S, Limits, read
+from loadgen.targets.functiongraph.settings.concurrency import PATIENCE_S, Limits, read
 from loadgen.targets.settings import settings_of
 from loadgen.targets.target import Target
 from tests.scenarios import function, http, open_phase, scenario

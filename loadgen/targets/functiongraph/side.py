@@ -22,7 +22,7 @@ from loadgen.targets.functiongraph.protocol.target import (
     ResponseVersion,
     TokenAuth,
 )
-from loadgen.targets.functiongraph.settings.limits import Limits, emulated_function, limits_of
+from loadgen.targets.functiongraph.settings.concurrency import Limits, emulated_function, limits_of
 from loadgen.targets.functiongraph.settings.names import check_target
 from loadgen.targets.port import Surroundings, TargetError, Timeout, Tls
 from loadgen.targets.settings import Changing, Found, Note, Renewal, Settings
@@ -81,13 +81,14 @@ class FunctionGraphSettings(Settings[FunctionTarget]):
         """See Settings; raises AddressError for an unusable CA file."""
         if not isinstance(target.auth, IamAuth):
             return None
-        from loadgen.targets.functiongraph.settings import iam
+        from loadgen.targets.functiongraph.settings.renewal import Renewal as Renewing
+        from loadgen.targets.functiongraph.settings.renewal import obtain
 
         def told(auth: TokenAuth) -> None:
             renewed(replace(target, auth=auth))
 
         tls = tls_context(target.tls) if encrypted(target.auth.url) else None
-        return iam.Renewal(partial(iam.obtain, target.auth, tls), told, note)
+        return Renewing(partial(obtain, target.auth, tls), told, note)
 
     def beside_changes(self, target: FunctionTarget) -> Iterator[str]:
         """See Settings."""

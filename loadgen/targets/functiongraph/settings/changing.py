@@ -9,16 +9,14 @@ from itertools import count
 from types import TracebackType
 from typing import Any, Final, Self
 
-from loadgen.engine.address import AddressError, tls_context
 from loadgen.targets.endpoint import loopback
 from loadgen.targets.functiongraph.protocol.target import FunctionTarget
 from loadgen.targets.functiongraph.protocol.urn import function_urn
 from loadgen.targets.functiongraph.settings.again import Patience
-from loadgen.targets.functiongraph.settings.authorization import authorization
 from loadgen.targets.functiongraph.settings.changes import Changes, UndoError
-from loadgen.targets.functiongraph.settings.client import Control
-from loadgen.targets.functiongraph.settings.document import Path
-from loadgen.targets.functiongraph.settings.fault import ControlError
+from loadgen.targets.functiongraph.settings.client import control_of
+from loadgen.targets.functiongraph.settings.edit import Path
+from loadgen.targets.functiongraph.settings.failure import ControlError
 from loadgen.targets.functiongraph.settings.journalfile import JournalError, JournalFile
 from loadgen.targets.functiongraph.settings.lock import HeldError
 from loadgen.targets.secret import sent
@@ -64,30 +62,25 @@ class Changing:
         """
         target = self._target
         try:
-            tls = tls_context(target.tls)
-            control = Control(
-                target.endpoint,
-                target.project_id,
-                authorization(target.auth, target.project_id, tls),
-                tls=tls,
-                insecure_auth=target.insecure_auth,
-            )
-        except (AddressError, ControlError) as error:
+            control = control_of(target)
+            resource = control.resource(function_urn(target))
+        except ControlError as error:
             raise SettingsError(str(error)) from error
         await self._stack.enter_async_context(control)
         patience = Patience(mark_s=_NEARBY_S) if loopback(target.endpoint) else Patience()
-        changes = Changes(
-            control, self._journal, note=self._note, patience=patience, hide_in=Secrets(sent(target)).hide_in
-        )
-        self._changes = await self._stack.enter_async_context(changes)
+        hide_in = Secrets(sent(target)).hide_in
+        changes = Changes(control, resource, self._journal, note=self._note, patience=patience, hide_in=hide_in)
+        self._changes = changes
         if patience.mark_s > _NEARBY_S:
             self._note(
                 f"Marking the function, so that no other run changes it; the load begins {patience.mark_s:g} s later."
             )
         try:
-            await self._changes.hold(function_urn(target))
+            await self._stack.enter_async_context(changes)
         except BaseException as error:
             await self.__aexit__(type(error), error, error.__traceback__)
+            if isinstance(error, UndoError):
+                raise SettingsError(str(error)) from error
             if isinstance(error, _FAULTS):
                 raise SettingsError(f"the function's settings cannot be changed: {error}") from error
             raise
@@ -121,6 +114,6 @@ class Changing:
     async def _change(self, wanted: Mapping[Path, Any], fault: str) -> None:
         assert self._changes is not None
         try:
-            await self._changes.config(function_urn(self._target), wanted)
+            await self._changes.config(wanted)
         except _FAULTS as error:
             raise SettingsError(f"{fault}: {error}") from error

@@ -26,7 +26,8 @@ from types import TracebackType
 from typing import Self
 from uuid import uuid4
 
-from loadgen.targets.functiongraph.settings.journal import Begun, Entry, Journal, Resource, line, outstanding, read
+from loadgen.targets.functiongraph.settings.journal import Begun, Entry, Journal, Resource, line, read
+from loadgen.targets.functiongraph.settings.outstanding import outstanding
 
 DIRECTORY = "journal"
 """Below the directory of the user's in which loadgen keeps what outlives a run."""

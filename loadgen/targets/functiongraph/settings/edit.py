@@ -1,9 +1,9 @@
 """Settings as documents: what is in one, how a change is written into it, and what differs between two.
 
-A document is what the management API answers with, as plain JSON data; a setting that does not exist is an empty one.
-A path names a part of it: ``("memory_size",)``, ``("strategy_config", "concurrency")``, or ``()`` for all of it. Where
-a value is itself JSON text, as ``user_data`` is, a path reaches into the text, and the text is written back exactly as
-it was but for the part that changes.
+A document is what the management API answers with, as plain JSON data. A path names a part of it:
+``("memory_size",)`` or ``("strategy_config", "concurrency")``; it has one key at least. Where a value is itself JSON
+text, as ``user_data`` is, a path reaches into the text, and the text is written back exactly as it was but for the part
+that changes.
 
 Of a function's own environment variables only those named ``LOADGEN_…`` can be changed: all others may hold secrets,
 which must be neither overwritten nor written down.
@@ -88,6 +88,11 @@ def same(one: Any, other: Any) -> bool:
     return bool(_plain(one) == _plain(other)) and isinstance(one, bool) == isinstance(other, bool)
 
 
+def holds(document: Document, edits: Iterable[Edit]) -> bool:
+    """Whether every one of these edits is made."""
+    return all(same(at(document, edit.path), edit.after) for edit in edits)
+
+
 def differences(before: Document, after: Document) -> Iterator[Edit]:
     """The smallest parts in which two documents differ."""
     yield from _differences((), before, after)
@@ -95,9 +100,7 @@ def differences(before: Document, after: Document) -> Iterator[Edit]:
 
 def private(path: Path) -> bool:
     """Whether the value at a path may be a secret, and so is neither written down nor shown."""
-    return any(secret_name(key) for key in path) or (
-        path[:1] != () and path[0] in _ENVIRONMENT and not path[-1].startswith(OWN_PREFIX)
-    )
+    return any(secret_name(key) for key in path) or (path[0] in _ENVIRONMENT and not path[-1].startswith(OWN_PREFIX))
 
 
 def public(document: Document) -> dict[str, Any]:
@@ -131,8 +134,13 @@ def name(path: Path) -> str:
     return foreign.line(".".join(path))
 
 
+def describe(edit: Edit) -> str:
+    """An edit for people to read."""
+    return f"{name(edit.path)} {shown(edit.path, edit.before)} -> {shown(edit.path, edit.after)}"
+
+
 def _edit(document: Document, path: Path, value: Any) -> Edit:
-    if path[:1] != () and path[0] in _ENVIRONMENT:
+    if path[0] in _ENVIRONMENT:
         if len(path) != 2 or path[0] != "user_data" or not path[1].startswith(OWN_PREFIX):
             raise DocumentError(
                 f"got a change of {name(path)}: of a function's environment only variables named {OWN_PREFIX}… may be "
@@ -146,8 +154,6 @@ def _edit(document: Document, path: Path, value: Any) -> Edit:
 
 
 def _with(document: Document, path: Path, value: Any) -> Document:
-    if not path:
-        return {} if value is UNSET else dict(value)
     key, rest = path[0], path[1:]
     changed = dict(document)
     new = _inside(changed.get(key, UNSET), rest, value, path) if rest else value

@@ -13,7 +13,7 @@ from loadgen.run.quota import unreachable
 from loadgen.scenario.model import Scenario
 from loadgen.targets.functiongraph.settings.authorization import Nobody
 from loadgen.targets.functiongraph.settings.client import Control
-from loadgen.targets.functiongraph.settings.limits import Limits, read_limits, readable
+from loadgen.targets.functiongraph.settings.concurrency import Limits, read_limits, readable
 from loadgen.text.units import Rate
 from tests.scenarios import S, function, phase, scenario
 from tests.servers.management import HELLO, PROJECT, Management, Request, failure

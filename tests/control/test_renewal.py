@@ -7,7 +7,7 @@ import pytest
 
 from loadgen.targets.functiongraph.protocol.target import IamAuth, TokenAuth
 from loadgen.targets.functiongraph.protocol.token import IamError, Token
-from loadgen.targets.functiongraph.settings.iam import Renewal, obtain
+from loadgen.targets.functiongraph.settings.renewal import Renewal, obtain
 from tests.servers.iam import keystone, platform
 from tests.servers.ports import free_port
 

@@ -11,19 +11,19 @@ FunctionGraph user guide, Notes and Constraints.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
-from loadgen.engine.address import AddressError, tls_context
 from loadgen.scenario.build import function_name
 from loadgen.scenario.model import Scenario
 from loadgen.targets.endpoint import loopback
 from loadgen.targets.functiongraph.protocol.platform import EmulatedFunction, Emulator
 from loadgen.targets.functiongraph.protocol.target import EnvironmentAuth, FunctionTarget, NoAuth
 from loadgen.targets.functiongraph.protocol.urn import Urn, function_urn
-from loadgen.targets.functiongraph.settings.document import at
-from loadgen.targets.functiongraph.settings.fault import ControlError
+from loadgen.targets.functiongraph.settings.edit import at
+from loadgen.targets.functiongraph.settings.failure import ControlError
 
 if TYPE_CHECKING:
     from loadgen.targets.functiongraph.settings.client import Control
@@ -76,7 +76,7 @@ async def limits_of(scenario: Scenario, target: FunctionTarget) -> Limits | None
             return await read(target)
     except TimeoutError:
         return Limits(unread=(f"the management API did not answer within {PATIENCE_S:g} s",))
-    except (ControlError, AddressError) as error:
+    except ControlError as error:
         return Limits(unread=(str(error),))
 
 
@@ -86,25 +86,16 @@ def readable(target: FunctionTarget) -> bool:
 
 
 async def read(target: FunctionTarget) -> Limits:
-    """The limits as the management API of the target's endpoint says; raises ControlError and AddressError."""
+    """The limits as the management API of the target's endpoint says; raises ControlError."""
     # aiohttp takes a third of a second to import, which other runs need not spend
-    from loadgen.targets.functiongraph.settings.authorization import authorization
-    from loadgen.targets.functiongraph.settings.client import Control
+    from loadgen.targets.functiongraph.settings.client import control_of
 
-    tls = tls_context(target.tls)
-    allowed = authorization(target.auth, target.project_id, tls)
-    async with Control(
-        target.endpoint, target.project_id, allowed, tls=tls, insecure_auth=target.insecure_auth
-    ) as control:
+    async with control_of(target) as control:
         return await read_limits(control, function_urn(target))
 
 
 async def read_limits(control: Control, function: Urn) -> Limits:
     """What the platform says about a function's limits. What may not be read, or cannot be, is left open."""
-    from loadgen.targets.functiongraph.settings.client import (
-        max_instances,  # aiohttp comes with it, which what is pure here does without
-    )
-
     unread: list[str] = []
     config: dict[str, object] = {}
     quotas: dict[str, int] = {}
@@ -118,7 +109,7 @@ async def read_limits(control: Control, function: Urn) -> Limits:
         unread.append(str(error))
     first_generation = config.get("type") == "v1"
     per_instance = at(config, ("strategy_config", "concurrent_num"))
-    own = max_instances(config)
+    own = _max_instances(config)
     return Limits(
         max_instances=own if own is not None and own >= 0 else None,
         per_instance=per_instance if isinstance(per_instance, int) and per_instance > 0 else 1,
@@ -127,6 +118,16 @@ async def read_limits(control: Control, function: Urn) -> Limits:
         unread=tuple(unread),
         memory_mb=memory_mb if isinstance(memory_mb := config.get("memory_size"), int) else None,
     )
+
+
+def _max_instances(config: Mapping[str, Any]) -> int | None:
+    """How many instances a config allows: -1 for no limit of its own, 0 when disabled; None when it does not say."""
+    inner = at(config, ("strategy_config", "concurrency"))
+    found = config.get("max_instance_num") if inner in (UNSET, None) else inner
+    try:
+        return None if found is None else int(found)
+    except (TypeError, ValueError):
+        return None
 
 
 def _limit(quotas: dict[str, int], name: str) -> int | None:

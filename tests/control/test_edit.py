@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from loadgen.targets.functiongraph.settings.document import (
+from loadgen.targets.functiongraph.settings.edit import (
     DocumentError,
     Edit,
     at,
+    describe,
     differences,
     edited,
     edits,
@@ -127,3 +128,8 @@ def test_what_may_be_secret_is_neither_kept_nor_shown() -> None:
 
 def test_a_name_from_the_platform_is_one_line() -> None:
     assert name(("a\nb\x1b", "c\u202e")) == r"a\nb\x1b.c\u202e"
+
+
+def test_an_edit_is_shown_without_secrets() -> None:
+    assert describe(Edit(("user_data",), "{}", '{"A": "s3cret"}')) == "user_data *** -> ***"
+    assert describe(Edit(("memory_size",), 128, 256)) == "memory_size 128 -> 256"
