@@ -537,6 +537,7 @@ async def _obey(agent: Agent, stdin: asyncio.StreamReader) -> None:
                 case Prepare() as message:
                     preparing = loop.create_task(agent.prepare(message))
                     preparing.add_done_callback(_result)
+                    await asyncio.sleep(0)  # it has begun by then, so that a Stop right after it finds what to end
                 case Go() as message:
                     agent.go(message)
                 case Cede() as message:
