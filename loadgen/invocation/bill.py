@@ -22,11 +22,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from decimal import Context, Decimal
 from enum import Enum
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct, field
 
 from loadgen.invocation.facts import LARGEST_MB, LONGEST_MS, NS_PER_MS, Facts
 from loadgen.invocation.outcome import Outcome
+from loadgen.text import units
+from loadgen.text.form import DERIVED, Duration, matching, text
 from loadgen.text.units import NS_PER_S
 
 BILLING_UNITS_NS = (1_000_000, 100_000_000, 1_000_000_000)
@@ -119,16 +122,31 @@ def _steps(duration_ns: int, unit: int) -> int:
     return max(1, -(-duration_ns // unit))
 
 
-class PriceBook(Struct, frozen=True):
-    """What the platform charges, as listed on the date ``dated``; ``name`` is what the scenario calls it.
+_PRICE = text(units.price, str, units.PRICE, "1.33", "0.00011108")
 
-    Prices are exact, per million requests and per GB-second (1024 MB for a second). Durations are billed in multiples
-    of ``granularity_ns``.
+
+class PriceBook(Struct, frozen=True):
+    """What the platform charges.
+
+    ``name`` is what the scenario calls it. Prices are exact. Durations are billed in multiples of ``granularity_ns``.
     """
 
-    name: str
-    currency: str
-    dated: str
-    per_million_requests: Decimal
-    per_gb_second: Decimal
-    granularity_ns: int
+    name: Annotated[str, DERIVED]
+    currency: Annotated[
+        str,
+        matching(r"^[A-Z]{3}$", "the three letters of a currency such as CNY or EUR"),
+        Meta(description="The three letters of the currency (ISO 4217)."),
+    ]
+    dated: Annotated[
+        str,
+        matching(
+            r"^[0-9]{4}-(?:0[1-9]|1[0-2])(?:-(?:0[1-9]|[12][0-9]|3[01]))?$",
+            "a month or day such as 2024-09 or 2024-09-30",
+        ),
+        Meta(description="When these prices were listed."),
+    ]
+    per_million_requests: Annotated[Decimal, _PRICE, Meta(description="The price of a million requests.")]
+    per_gb_second: Annotated[Decimal, _PRICE, Meta(description="The price of 1024 MB for a second.")]
+    granularity_ns: Annotated[Duration, Meta(description="Billed durations are multiples of this.")] = field(
+        name="granularity", default=1_000_000
+    )

@@ -34,14 +34,15 @@ from enum import Enum
 from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
-from typing import TextIO
+from typing import Annotated, TextIO
 
-from msgspec import Struct
+from msgspec import Meta, Struct, field
 
 from loadgen.load.law import Arrivals, Chance, Law, random_stream
 from loadgen.text import file
 from loadgen.text.fault import Fault, Place, ScenarioError
 from loadgen.text.file import unreadable
+from loadgen.text.form import DERIVED, DurationOrZero, Share, Text, within
 from loadgen.text.units import NS_PER_S
 
 MOST_CALLS = 10_000_000
@@ -120,19 +121,27 @@ class Trace(Law, frozen=True, tag="trace"):
 
 
 class Wanted(Struct, frozen=True):
-    """What to take of a trace: ``span_ns`` of its time from ``from_ns`` on, of one ``function`` or of all.
+    """Arrivals of a published trace.
 
-    ``keep`` is the share of the calls that are kept, each by chance; a larger share keeps those of a smaller one, too.
-    The time of the trace passes ``speed`` times as fast as it did.
+    What to take of it: ``span_ns`` of its time from ``from_ns`` on, of one ``function`` or of all. ``keep`` is the
+    share of the calls that are kept, each by chance; a larger share keeps those of a smaller one, too. The time of the
+    trace passes ``speed`` times as fast as it did.
     """
 
-    format: TraceFormat
-    function: str | None
-    from_ns: int
-    span_ns: int
-    speed: float
-    keep: float
-    seed: int
+    file: Annotated[Text, Meta(description="The trace, a CSV file.")]
+    format: Annotated[TraceFormat, Meta(description="Its layout.")]
+    span_ns: Annotated[int, DERIVED]
+    seed: Annotated[int, DERIVED]
+    function: Annotated[
+        Text | None, Meta(description="One function of the trace, `name` or `app/name`; default all together.")
+    ] = None
+    from_ns: Annotated[DurationOrZero, Meta(description="Where to begin, in the trace's own time.")] = field(
+        name="from", default=0
+    )
+    speed: Annotated[
+        float, within(0.001, 100_000), Meta(description="How many times as fast as in the trace time passes.")
+    ] = 1.0
+    keep: Annotated[Share, Meta(description="The share of its calls that are made, chosen by chance.")] = 1.0
 
 
 def chance_of(phases: Sequence[float]) -> float:

@@ -16,8 +16,8 @@ from loadgen.experiments.coldstarts.block import Induce
 from loadgen.invocation.bill import Charge, PriceBook, charge, gb_seconds, price
 from loadgen.invocation.facts import Facts
 from loadgen.report import units
-from loadgen.scenario.build import function_name
 from loadgen.scenario.model import FeederOrder, Scenario
+from loadgen.targets.functiongraph.protocol.function import function_name
 from loadgen.targets.functiongraph.protocol.target import FunctionTarget
 
 _EXAMPLE_NS = 100_000_000

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 
 from loadgen.engine.address import AddressError, tls_context
-from loadgen.scenario.build import function_name
 from loadgen.scenario.model import Scenario
+from loadgen.targets.functiongraph.protocol.function import function_name
 from loadgen.targets.functiongraph.protocol.platform import Emulator
 from loadgen.targets.functiongraph.protocol.target import EnvironmentAuth, FunctionTarget, NoAuth
 from loadgen.targets.functiongraph.protocol.urn import function_urn

@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from loadgen.scenario.build import default_emulator
 from loadgen.targets.functiongraph.emulator.process import embedded
-from loadgen.targets.functiongraph.protocol.platform import Injected
+from loadgen.targets.functiongraph.protocol.platform import Injected, default_emulator
 from loadgen.targets.functiongraph.settings import again
 from loadgen.targets.functiongraph.settings.authorization import Nobody
 from loadgen.targets.functiongraph.settings.changes import Changes

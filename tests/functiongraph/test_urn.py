@@ -11,8 +11,8 @@ from loadgen.experiments.coldstarts.block import ColdStarts, Induce
 from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
 from loadgen.load.budget import Budget
 from loadgen.run.function_names import check_target
-from loadgen.scenario.build import default_emulator
 from loadgen.scenario.model import Scenario
+from loadgen.targets.functiongraph.protocol.platform import default_emulator
 from loadgen.targets.functiongraph.protocol.request import request_template
 from loadgen.targets.functiongraph.protocol.target import FunctionTarget, NoAuth, ResponseVersion
 from loadgen.targets.functiongraph.protocol.urn import Urn, UrnError, build, endpoint_region, of_version, parse
