@@ -24,12 +24,12 @@ from decimal import Context, Decimal
 from enum import Enum
 from typing import Annotated
 
-from msgspec import Meta, Struct, field
+from msgspec import Struct
 
 from loadgen.invocation.facts import LARGEST_MB, LONGEST_MS, NS_PER_MS, Facts
 from loadgen.invocation.outcome import Outcome
 from loadgen.text import units
-from loadgen.text.form import DERIVED, Duration, matching, text
+from loadgen.text.form import DERIVED, Duration, doc, matching, text, without_unit
 from loadgen.text.units import NS_PER_S
 
 BILLING_UNITS_NS = (1_000_000, 100_000_000, 1_000_000_000)
@@ -125,7 +125,7 @@ def _steps(duration_ns: int, unit: int) -> int:
 _PRICE = text(units.price, str, units.PRICE, "1.33", "0.00011108")
 
 
-class PriceBook(Struct, frozen=True):
+class PriceBook(Struct, frozen=True, rename=without_unit):
     """What the platform charges.
 
     ``name`` is what the scenario calls it. Prices are exact. Durations are billed in multiples of ``granularity_ns``.
@@ -135,7 +135,7 @@ class PriceBook(Struct, frozen=True):
     currency: Annotated[
         str,
         matching(r"^[A-Z]{3}$", "the three letters of a currency such as CNY or EUR"),
-        Meta(description="The three letters of the currency (ISO 4217)."),
+        doc("The three letters of the currency (ISO 4217)."),
     ]
     dated: Annotated[
         str,
@@ -143,10 +143,8 @@ class PriceBook(Struct, frozen=True):
             r"^[0-9]{4}-(?:0[1-9]|1[0-2])(?:-(?:0[1-9]|[12][0-9]|3[01]))?$",
             "a month or day such as 2024-09 or 2024-09-30",
         ),
-        Meta(description="When these prices were listed."),
+        doc("When these prices were listed."),
     ]
-    per_million_requests: Annotated[Decimal, _PRICE, Meta(description="The price of a million requests.")]
-    per_gb_second: Annotated[Decimal, _PRICE, Meta(description="The price of 1024 MB for a second.")]
-    granularity_ns: Annotated[Duration, Meta(description="Billed durations are multiples of this.")] = field(
-        name="granularity", default=1_000_000
-    )
+    per_million_requests: Annotated[Decimal, _PRICE, doc("The price of a million requests.")]
+    per_gb_second: Annotated[Decimal, _PRICE, doc("The price of 1024 MB for a second.")]
+    granularity_ns: Annotated[Duration, doc("Billed durations are multiples of this.")] = 1_000_000

@@ -27,8 +27,10 @@ from loadgen.text.form import (
     DurationOrZero,
     Name,
     Rate,
+    doc,
     items,
     mapping,
+    without_unit,
     written,
 )
 
@@ -36,17 +38,12 @@ Shape = ConstantRate | RampRate | StepRates | Bursts | Trace | Workers
 """Every law that there is."""
 
 
-class RateShape(Struct):
+class RateShape(Struct, rename=without_unit):
     """A rate that changes: `from` and `to` for a ramp, or `steps`."""
 
-    from_: Annotated[Rate, OPTIONAL, Meta(description="The rate at the start of a ramp.")] = field(name="from")
-    to: Annotated[Rate, OPTIONAL, Meta(description="The rate at the end of a ramp.")]
-    steps: Annotated[
-        tuple[Rate, ...],
-        OPTIONAL,
-        items(1, 1000),
-        Meta(description="Rates, each for an equal share of the duration."),
-    ]
+    from_: Annotated[Rate, OPTIONAL, doc("The rate at the start of a ramp.")]
+    to: Annotated[Rate, OPTIONAL, doc("The rate at the end of a ramp.")]
+    steps: Annotated[tuple[Rate, ...], OPTIONAL, items(1, 1000), doc("Rates, each for an equal share of the duration.")]
 
 
 class Laws(Struct):
@@ -56,23 +53,19 @@ class Laws(Struct):
         Any,
         OPTIONAL,
         written(Annotated[str, POSITIVE_RATE] | RateShape),
-        Meta(description="Open model: starts per time, whatever the target does."),
+        doc("Open model: starts per time, whatever the target does."),
     ]
-    burst: Annotated[Bursts, OPTIONAL, Meta(description="Open model: many starts at once.", extra={"title": "Burst"})]
+    burst: Annotated[Bursts, OPTIONAL, doc("Open model: many starts at once.", title="Burst")]
     workers: Annotated[
         Any,
         OPTIONAL,
         written(Count | Workers, title="WorkersRamp"),
-        Meta(description="Closed model: workers that invoke back to back."),
+        doc("Closed model: workers that invoke back to back."),
     ]
-    trace: Annotated[
-        Wanted,
-        OPTIONAL,
-        Meta(description="Open model: the arrivals of a published trace.", extra={"title": "Trace"}),
-    ]
+    trace: Annotated[Wanted, OPTIONAL, doc("Open model: the arrivals of a published trace.", title="Trace")]
 
 
-class Phase(Struct, frozen=True):
+class Phase(Struct, frozen=True, rename=without_unit):
     """One stretch of load: exactly one of rate, burst, workers and trace.
 
     ``duration_ns`` of a burst phase is ``repeat``·``gap_ns``. ``max_in_flight`` is the number of workers of an open
@@ -80,27 +73,22 @@ class Phase(Struct, frozen=True):
     drops nothing. Invocations in flight at the end of the phase get ``grace_ns`` to end.
     """
 
-    name: Annotated[Name, Meta(description="Unique name, used in rules and reports.")]
+    name: Annotated[Name, doc("Unique name, used in rules and reports.")]
     shape: Annotated[Shape, Meta(extra={"keys": Laws})]
-    duration_ns: Annotated[Duration, OPTIONAL, Meta(description="Length of the phase; not written with burst.")] = (
-        field(name="duration")
+    duration_ns: Annotated[Duration, OPTIONAL, doc("Length of the phase; not written with burst.")] = field(
+        name="duration"
     )
-    warmup: Annotated[bool, Meta(description="Whether the phase only warms up and is not judged.")] = False
-    arrivals: Annotated[
-        Arrivals, OPTIONAL, Meta(description="How starts spread around the rate; default constant.")
-    ] = Arrivals.CONSTANT
-    max_in_flight: Annotated[
-        Count, OPTIONAL, Meta(description="Most invocations in flight in an open phase; default 1000.")
-    ] = 1000
+    warmup: Annotated[bool, doc("Whether the phase only warms up and is not judged.")] = False
+    arrivals: Annotated[Arrivals, OPTIONAL, doc("How starts spread around the rate; default constant.")] = (
+        Arrivals.CONSTANT
+    )
+    max_in_flight: Annotated[Count, OPTIONAL, doc("Most invocations in flight in an open phase; default 1000.")] = 1000
     max_lag_ns: Annotated[
-        DurationOrZero | None,
-        Meta(description="A start that waits longer for a free worker is dropped; default never."),
-    ] = field(name="max_lag", default=None)
+        DurationOrZero | None, doc("A start that waits longer for a free worker is dropped; default never.")
+    ] = None
     grace_ns: Annotated[
-        DurationOrZero,
-        OPTIONAL,
-        Meta(description="Time that invocations in flight get at the end; default target.timeout.total."),
-    ] = field(name="grace", default=0)
+        DurationOrZero, OPTIONAL, doc("Time that invocations in flight get at the end; default target.timeout.total.")
+    ] = 0
 
     @property
     def closed(self) -> bool:

@@ -36,13 +36,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated, TextIO
 
-from msgspec import Meta, Struct, field
+from msgspec import Struct
 
 from loadgen.load.law import Arrivals, Chance, Law, random_stream
 from loadgen.text import file
 from loadgen.text.fault import Fault, Place, ScenarioError
 from loadgen.text.file import unreadable
-from loadgen.text.form import DERIVED, DurationOrZero, Share, Text, within
+from loadgen.text.form import DERIVED, DurationOrZero, Share, Text, doc, within, without_unit
 from loadgen.text.units import NS_PER_S
 
 MOST_CALLS = 10_000_000
@@ -120,7 +120,7 @@ class Trace(Law, frozen=True, tag="trace"):
                 yield from sorted(first + int(draw() * room) for _ in range(number))
 
 
-class Wanted(Struct, frozen=True):
+class Wanted(Struct, frozen=True, rename=without_unit):
     """Arrivals of a published trace.
 
     What to take of it: ``span_ns`` of its time from ``from_ns`` on, of one ``function`` or of all. ``keep`` is the
@@ -128,20 +128,16 @@ class Wanted(Struct, frozen=True):
     trace passes ``speed`` times as fast as it did.
     """
 
-    file: Annotated[Text, Meta(description="The trace, a CSV file.")]
-    format: Annotated[TraceFormat, Meta(description="Its layout.")]
+    file: Annotated[Text, doc("The trace, a CSV file.")]
+    format: Annotated[TraceFormat, doc("Its layout.")]
     span_ns: Annotated[int, DERIVED]
     seed: Annotated[int, DERIVED]
-    function: Annotated[
-        Text | None, Meta(description="One function of the trace, `name` or `app/name`; default all together.")
-    ] = None
-    from_ns: Annotated[DurationOrZero, Meta(description="Where to begin, in the trace's own time.")] = field(
-        name="from", default=0
+    function: Annotated[Text | None, doc("One function of the trace, `name` or `app/name`; default all together.")] = (
+        None
     )
-    speed: Annotated[
-        float, within(0.001, 100_000), Meta(description="How many times as fast as in the trace time passes.")
-    ] = 1.0
-    keep: Annotated[Share, Meta(description="The share of its calls that are made, chosen by chance.")] = 1.0
+    from_ns: Annotated[DurationOrZero, doc("Where to begin, in the trace's own time.")] = 0
+    speed: Annotated[float, within(0.001, 100_000), doc("How many times as fast as in the trace time passes.")] = 1.0
+    keep: Annotated[Share, doc("The share of its calls that are made, chosen by chance.")] = 1.0
 
 
 def chance_of(phases: Sequence[float]) -> float:

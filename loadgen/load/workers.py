@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from msgspec import Meta, field
+from msgspec import field
 
 from loadgen.load.law import Law
-from loadgen.text.form import Count
+from loadgen.text.form import Count, doc
 
 
 class Workers(Law, frozen=True, tag="workers"):
@@ -16,8 +16,8 @@ class Workers(Law, frozen=True, tag="workers"):
 
     closed = True
 
-    start: Annotated[Count, Meta(description="Workers at the start.")] = field(name="from")
-    end: Annotated[Count, Meta(description="Workers at the end.")] = field(name="to")
+    start: Annotated[Count, doc("Workers at the start.")] = field(name="from")
+    end: Annotated[Count, doc("Workers at the end.")] = field(name="to")
 
     def spans(self, duration_ns: int) -> list[tuple[int, int]]:
         """See Law. A ramp gives every number of workers an equal share of the phase."""

@@ -441,7 +441,7 @@ def _traces(data: dict[str, Any], read: _Document, directory: Path) -> dict[int,
             read.report(("phases", number, "trace", "file"), fault)
             continue
         span_ns = int(phase["duration"] * asked.get("speed", 1.0))
-        wanted = msgspec.convert({**asked, "span_ns": span_ns, "seed": data.get("seed", 1)}, trace.Wanted)
+        wanted = msgspec.convert({**asked, "span": span_ns, "seed": data.get("seed", 1)}, trace.Wanted)
         found[number] = trace.read_trace(path, wanted)
     return found
 

@@ -23,7 +23,7 @@ from loadgen.measure.rule import Rule
 from loadgen.targets.functiongraph.protocol.platform import Emulator
 from loadgen.targets.target import ABOUT, Target
 from loadgen.text import units
-from loadgen.text.form import DERIVED, OPTIONAL, Duration, Name, Text, items, text, within, written
+from loadgen.text.form import DERIVED, OPTIONAL, Duration, Name, Text, doc, items, text, within, without_unit, written
 from loadgen.text.units import NS_PER_S
 
 
@@ -41,12 +41,8 @@ class Feeder(Struct, frozen=True):
     There are ``rows`` of them, at least one. ``path`` is absolute.
     """
 
-    path: Annotated[Text, Meta(description="CSV with a header line, or JSON lines (.jsonl, .ndjson).")] = field(
-        name="file"
-    )
-    order: Annotated[FeederOrder, Meta(description="Which row an arrival takes; `once` ends with the last row.")] = (
-        FeederOrder.LOOP
-    )
+    path: Annotated[Text, doc("CSV with a header line, or JSON lines (.jsonl, .ndjson).")] = field(name="file")
+    order: Annotated[FeederOrder, doc("Which row an arrival takes; `once` ends with the last row.")] = FeederOrder.LOOP
     rows: Annotated[int, DERIVED] = 0
 
 
@@ -54,18 +50,16 @@ class Event(Struct):
     """How the event is written: by one of these keys."""
 
     event: Annotated[
-        dict[str, Any],
-        OPTIONAL,
-        Meta(description="The JSON given to the function; `{{field}}` comes from the feeder."),
+        dict[str, Any], OPTIONAL, doc("The JSON given to the function; `{{field}}` comes from the feeder.")
     ]
-    event_file: Annotated[Text, OPTIONAL, Meta(description="A JSON file with the event, instead of event.")]
+    event_file: Annotated[Text, OPTIONAL, doc("A JSON file with the event, instead of event.")]
 
 
 LEAST_CATCH_UP_NS = 100_000_000
 """What ``catch_up`` has to be at least."""
 
 
-class Scenario(Struct, frozen=True):
+class Scenario(Struct, frozen=True, rename=without_unit):
     """A loadgen scenario: everything a run needs.
 
     ``event`` is the JSON text of the event, placeholders included; empty (no body) for a plain HTTP target without one.
@@ -74,64 +68,57 @@ class Scenario(Struct, frozen=True):
     up for after it could not start anything.
     """
 
-    name: Annotated[Name, Meta(description="Name of the scenario and of its run directories.")]
-    target: Annotated[Target, Meta(description="What is invoked.", extra={"title": "Target", "about": ABOUT})]
+    name: Annotated[Name, doc("Name of the scenario and of its run directories.")]
+    target: Annotated[Target, doc("What is invoked.", title="Target", about=ABOUT)]
     kind: Annotated[
         Literal["load", "cold-starts", "capacity", "memory"],
-        Meta(description="What kind of run: stretches of load, or an experiment."),
+        doc("What kind of run: stretches of load, or an experiment."),
     ] = "load"
-    seed: Annotated[int, within(0, (1 << 63) - 1), Meta(description="Seed of arrivals, feeder and emulator.")] = 1
+    seed: Annotated[int, within(0, (1 << 63) - 1), doc("Seed of arrivals, feeder and emulator.")] = 1
     event: Annotated[str, Meta(extra={"keys": Event})] = ""
-    feeder: Annotated[
-        Feeder | None, Meta(description="Rows for the placeholders of the event, a url and its headers.")
-    ] = None
+    feeder: Annotated[Feeder | None, doc("Rows for the placeholders of the event, a url and its headers.")] = None
     phases: Annotated[
-        tuple[Phase, ...],
-        items(0, 1000),
-        Meta(description="Stretches of load, one after another; at least one not warm-up."),
+        tuple[Phase, ...], items(0, 1000), doc("Stretches of load, one after another; at least one not warm-up.")
     ] = ()
     thresholds: Annotated[
         tuple[
             Annotated[
-                Rule,
-                rule.WRITTEN,
-                Meta(examples=["latency.p99 < 250ms", "steady:errors < 0.1%", "errors <= 0%"]),
+                Rule, rule.WRITTEN, Meta(examples=["latency.p99 < 250ms", "steady:errors < 0.1%", "errors <= 0%"])
             ],
             ...,
         ],
-        Meta(description="Rules that decide the exit code."),
+        doc("Rules that decide the exit code."),
     ] = ()
     sample_share: Annotated[
         float,
         text(units.sampling, units.sampling_text, rf"^(?:none|all|{units.NUMBER}%)$", "none", "all", "1%"),
-        Meta(description="Which invocations are kept one by one: none, all or a share."),
+        doc("Which invocations are kept one by one: none, all or a share."),
     ] = field(name="samples", default=0.0)
     prices: Annotated[
         PriceBook | None,
         written(Text),
-        Meta(
-            description="What the platform charges: a price book that comes with loadgen, or a YAML file.",
-            examples=["huawei-cny-2024-09", "prices.yaml"],
+        doc(
+            "What the platform charges: a price book that comes with loadgen, or a YAML file.",
+            "huawei-cny-2024-09",
+            "prices.yaml",
         ),
     ] = None
-    budget: Annotated[Budget, Meta(description="Hard limits of the run.")] = Budget()
-    confirm: Annotated[Confirm, Meta(description="What a run may take before it asks first.")] = Confirm()
+    budget: Annotated[Budget, doc("Hard limits of the run.")] = Budget()
+    confirm: Annotated[Confirm, doc("What a run may take before it asks first.")] = Confirm()
     catch_up_ns: Annotated[
         Duration,
-        Meta(
-            description="How much of its schedule the generator makes up for after a pause, at least 100ms; what fell "
+        doc(
+            "How much of its schedule the generator makes up for after a pause, at least 100ms; what fell "
             "due before is dropped."
         ),
-    ] = field(name="catch_up", default=NS_PER_S)
-    tags: Annotated[dict[str, str], Meta(description="Free labels, copied into the results.")] = field(
-        default_factory=dict
-    )
-    emulator: Annotated[Emulator | None, Meta(description="The emulated platform.")] = None
-    cold_starts: Annotated[ColdStarts | None, Meta(description="With `kind: cold-starts`.")] = field(
+    ] = NS_PER_S
+    tags: Annotated[dict[str, str], doc("Free labels, copied into the results.")] = field(default_factory=dict)
+    emulator: Annotated[Emulator | None, doc("The emulated platform.")] = None
+    cold_starts: Annotated[ColdStarts | None, doc("With `kind: cold-starts`.")] = field(
         name="cold-starts", default=None
     )
-    capacity: Annotated[Capacity | None, Meta(description="With `kind: capacity`.")] = None
-    memory: Annotated[MemoryComparison | None, Meta(description="With `kind: memory`.")] = None
+    capacity: Annotated[Capacity | None, doc("With `kind: capacity`.")] = None
+    memory: Annotated[MemoryComparison | None, doc("With `kind: memory`.")] = None
     sha256: Annotated[str, DERIVED] = ""
 
     @property

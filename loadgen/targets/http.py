@@ -6,12 +6,12 @@ import re
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Struct, field
 
 from loadgen.targets.endpoint import sent_in_clear, url_fault, without_user
-from loadgen.targets.port import Timeout, Tls
+from loadgen.targets.port import Check, Fresh, Limits, Preflight, Timeout, Tls
 from loadgen.text.fault import Found, show
-from loadgen.text.form import OPTIONAL, matching, words, written
+from loadgen.text.form import OPTIONAL, doc, matching, written
 from loadgen.text.template import PLACEHOLDER
 
 _WITHOUT_BODY = frozenset({"CONNECT", "TRACE"})
@@ -31,34 +31,28 @@ class HttpTarget(Struct, frozen=True, tag="http"):
             r"^[hH][tT][tT][pP][sS]?://(?:[!-z|-~]|\{[!-z|-~]|\{\{[^{}]+\}\})+$",
             "a URL such as http://127.0.0.1:8080/hello, in ASCII",
         ),
-        Meta(
-            description="Any HTTP endpoint, instead of a function; `{{field}}` in its path and query comes from the "
-            "feeder.",
-            examples=["http://127.0.0.1:8080/hello", "http://127.0.0.1:8080/users/{{user}}"],
+        doc(
+            "Any HTTP endpoint, instead of a function; `{{field}}` in its path and query comes from the feeder.",
+            "http://127.0.0.1:8080/hello",
+            "http://127.0.0.1:8080/users/{{user}}",
         ),
     ]
     method: Annotated[
         str,
         OPTIONAL,
         matching(r"^[A-Z]{1,20}$", "an HTTP method in capitals such as GET or POST"),
-        Meta(description="HTTP method of a url; GET by default, POST when there is an event."),
+        doc("HTTP method of a url; GET by default, POST when there is an event."),
     ]
     headers: Annotated[
         tuple[tuple[str, str], ...],
         OPTIONAL,
         written(dict[str, str], lambda fields: tuple(fields.items()), secret=True),
-        Meta(description="Header fields of a url, sent as written, in order; `{{field}}` comes from the feeder."),
+        doc("Header fields of a url, sent as written, in order; `{{field}}` comes from the feeder."),
     ] = ()
-    fresh_connections: Annotated[
-        bool,
-        words({"reuse": False, "fresh": True}),
-        Meta(description="Whether connections are kept, or each invocation opens its own."),
-    ] = field(name="connections", default=False)
-    timeout: Annotated[Timeout, Meta(description="Limits of one invocation.")] = Timeout()
-    tls: Annotated[Tls, Meta(description="How the server's certificate is checked.")] = Tls()
-    preflight: Annotated[
-        bool, Meta(description="Make one invocation before the load, and stop when it shows a wrong set-up.")
-    ] = True
+    fresh_connections: Fresh = field(name="connections", default=False)
+    timeout: Limits = Timeout()
+    tls: Check = Tls()
+    preflight: Preflight = True
 
     @property
     def emulated(self) -> bool:

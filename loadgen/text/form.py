@@ -41,6 +41,11 @@ About = dict[str, Any]
 """What ``Meta`` says of a value."""
 
 
+def doc(description: str, *examples: str, **about: Any) -> Meta:
+    """What a key is, for editors and messages."""
+    return Meta(description=description, examples=list(examples) or None, extra=about or None)
+
+
 def text(read: Callable[[str], Any], write: Callable[[Any], str], pattern: str, *examples: str) -> Meta:
     """Of a value that is written as text."""
     schema = {"type": "string", "pattern": pattern}
@@ -100,6 +105,11 @@ Secret = Annotated[
         extra={"secret": True, "expected": "ASCII without blanks"},
     ),
 ]
+
+
+def without_unit(name: str) -> str:
+    """How the name of a field is written, as values have their unit: ``gap`` for ``gap_ns``, ``from`` for ``from_``."""
+    return re.sub(r"_(?:ns|mb|bytes|rate)?\Z", "", name)
 
 
 class Key(NamedTuple):

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct
 
 from loadgen.invocation.metric import Metric
 from loadgen.measure import rule
 from loadgen.measure.rule import MetricRule, Rule, ShareRule
 from loadgen.text.fault import Found
-from loadgen.text.form import INVALID, Count, Duration, PositiveRate, Share, items, listed
+from loadgen.text.form import INVALID, Count, Duration, PositiveRate, Share, doc, items, listed, without_unit
 from loadgen.text.units import NS_PER_S, Rate, rate_text, share_text
 
 
-class Capacity(Struct, frozen=True):
+class Capacity(Struct, frozen=True, rename=without_unit):
     """The experiment that finds the largest rate at which rules hold.
 
     ``precision`` is that of the estimate. ``max_in_flight`` is the number of workers.
@@ -26,26 +26,18 @@ class Capacity(Struct, frozen=True):
             ...,
         ],
         items(1),
-        Meta(description="Rules that must hold: percentiles of latency, and shares."),
+        doc("Rules that must hold: percentiles of latency, and shares."),
     ]
-    from_rate: Annotated[PositiveRate, Meta(description="The smallest rate worth knowing about.")] = field(
-        name="from", default=Rate(1, NS_PER_S)
-    )
-    to_rate: Annotated[PositiveRate, Meta(description="The largest rate that is tried.")] = field(
-        name="to", default=Rate(1000, NS_PER_S)
-    )
-    confirm_ns: Annotated[Duration, Meta(description="How long the rate that is reported was held.")] = field(
-        name="confirm", default=300 * NS_PER_S
-    )
-    precision: Annotated[Share, Meta(description="Half the width of the 95 % interval that sampling leaves.")] = 0.05
-    keep_alive_ns: Annotated[Duration, Meta(description="How long idle instances live.")] = field(
-        name="keep_alive", default=60 * NS_PER_S
-    )
+    from_rate: Annotated[PositiveRate, doc("The smallest rate worth knowing about.")] = Rate(1, NS_PER_S)
+    to_rate: Annotated[PositiveRate, doc("The largest rate that is tried.")] = Rate(1000, NS_PER_S)
+    confirm_ns: Annotated[Duration, doc("How long the rate that is reported was held.")] = 300 * NS_PER_S
+    precision: Annotated[Share, doc("Half the width of the 95 % interval that sampling leaves.")] = 0.05
+    keep_alive_ns: Annotated[Duration, doc("How long idle instances live.")] = 60 * NS_PER_S
     limit: Annotated[
         Count | None,
-        Meta(description="How many invocations may run at once; default the emulator's setting, elsewhere 100."),
+        doc("How many invocations may run at once; default the emulator's setting, elsewhere 100."),
     ] = None
-    max_in_flight: Annotated[Count, Meta(description="Most invocations in flight.")] = 1000
+    max_in_flight: Annotated[Count, doc("Most invocations in flight.")] = 1000
 
 
 def rules(block: dict[str, Any]) -> Found:

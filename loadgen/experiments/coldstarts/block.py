@@ -6,12 +6,24 @@ from enum import Enum
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct
 
 from loadgen.measure.findings import LEAST_CALIBRATION, LEAST_COLD
 from loadgen.targets.functiongraph.protocol.target import MEMORY_SIZES_MB, Memory, Probe
 from loadgen.text.fault import Found
-from loadgen.text.form import INVALID, OPTIONAL, Duration, items, listed, matching, twice, within, written
+from loadgen.text.form import (
+    INVALID,
+    OPTIONAL,
+    Duration,
+    doc,
+    items,
+    listed,
+    matching,
+    twice,
+    within,
+    without_unit,
+    written,
+)
 from loadgen.text.units import NS_PER_S, duration_text
 
 _GAP_NS = 90 * NS_PER_S
@@ -38,13 +50,11 @@ class Induce(Enum):
     CONFIG = "config"
 
 
-class KeepAlive(Struct):
+class KeepAlive(Struct, rename=without_unit):
     """Between which times the keep-alive time is looked for."""
 
-    from_: Annotated[Duration, Meta(description="Idle instances surely live this long.")] = field(
-        name="from", default=_WITHIN_NS[0]
-    )
-    to: Annotated[Duration, Meta(description="Idle instances surely end before.")] = _WITHIN_NS[1]
+    from_: Annotated[Duration, doc("Idle instances surely live this long.")] = _WITHIN_NS[0]
+    to: Annotated[Duration, doc("Idle instances surely end before.")] = _WITHIN_NS[1]
 
 
 def _within(keep_alive: Any) -> Any:
@@ -53,7 +63,7 @@ def _within(keep_alive: Any) -> Any:
     return None
 
 
-class ColdStarts(Struct, frozen=True):
+class ColdStarts(Struct, frozen=True, rename=without_unit):
     """The experiment that measures cold starts beside warm ones.
 
     ``gap_ns`` of silence is meant to end all instances; then come one call, ``burst`` calls at once, or one at each of
@@ -66,34 +76,25 @@ class ColdStarts(Struct, frozen=True):
         tuple[Induce, ...],
         OPTIONAL,
         items(1, 5),
-        Meta(
-            description="How, in turns: silence, many calls at once after it, calls at other memory sizes or of other "
-            "versions, or a change of the function's settings, which is put back.",
+        doc(
+            "How, in turns: silence, many calls at once after it, calls at other memory sizes or of other "
+            "versions, or a change of the function's settings, which is put back."
         ),
     ] = (Induce.GAP, Induce.BURST)
-    gap_ns: Annotated[Duration, Meta(description="Silence that ends every instance; default 1.5 times 60s.")] = field(
-        name="gap", default=_GAP_NS
-    )
-    burst: Annotated[int, within(2, 1000), Meta(description="Calls at once.")] = 20
-    cold: Annotated[int, within(1, 100_000), Meta(description="Cold calls wanted.")] = 100
-    warm: Annotated[int, within(1, 1_000_000), Meta(description="Warm calls wanted, one after another.")] = 1000
+    gap_ns: Annotated[Duration, doc("Silence that ends every instance; default 1.5 times 60s.")] = _GAP_NS
+    burst: Annotated[int, within(2, 1000), doc("Calls at once.")] = 20
+    cold: Annotated[int, within(1, 100_000), doc("Cold calls wanted.")] = 100
+    warm: Annotated[int, within(1, 1_000_000), doc("Warm calls wanted, one after another.")] = 1000
     keep_alive_ns: Annotated[
         tuple[int, int] | None,
         written(Literal["skip"] | KeepAlive, _within),
-        Meta(description="Whether to look for the keep-alive time, and where."),
-    ] = field(name="keep_alive", default=_WITHIN_NS)
+        doc("Whether to look for the keep-alive time, and where."),
+    ] = _WITHIN_NS
     sizes_mb: Annotated[
-        tuple[Memory, ...],
-        OPTIONAL,
-        items(1),
-        Meta(description="Memory sizes for `memory`; default all but target.memory."),
-    ] = field(name="sizes", default=MEMORY_SIZES_MB)
-    probe: Annotated[Probe | None, Meta(description="The function is a probe (docs/probe/): where its fields are.")] = (
-        None
-    )
-    versions: Annotated[
-        tuple[Version, ...], OPTIONAL, items(1), Meta(description="Versions and aliases for `version`.")
-    ] = ()
+        tuple[Memory, ...], OPTIONAL, items(1), doc("Memory sizes for `memory`; default all but target.memory.")
+    ] = MEMORY_SIZES_MB
+    probe: Annotated[Probe | None, doc("The function is a probe (docs/probe/): where its fields are.")] = None
+    versions: Annotated[tuple[Version, ...], OPTIONAL, items(1), doc("Versions and aliases for `version`.")] = ()
 
 
 def cold_starts(block: dict[str, Any], own_mb: int | None) -> ColdStarts:
@@ -113,10 +114,7 @@ def rules(block: dict[str, Any], tells_starts: bool) -> Found:
         if key in block and mean not in means:
             yield (key,), f"{key} are for induce: [{mean.value}], which is not written; remove one of them"
     if Induce.VERSION in means and "versions" not in block:
-        yield (
-            ("induce",),
-            'version needs names: write versions: ["v1", "!prod"], those of versions or of aliases',
-        )
+        yield (("induce",), 'version needs names: write versions: ["v1", "!prod"], those of versions or of aliases')
     yield from twice(("versions",), listed(block, "versions"))
     yield from twice(("induce",), means, lambda mean: str(mean.value))
     if tells_starts or "probe" in block:

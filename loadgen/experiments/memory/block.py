@@ -6,14 +6,14 @@ from enum import Enum
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct
 
 from loadgen.invocation.metric import Metric
 from loadgen.measure import rule
 from loadgen.measure.rule import MetricRule, Rule, ShareRule
 from loadgen.targets.functiongraph.protocol.target import MEMORY_SIZES_MB, Memory
 from loadgen.text.fault import Found
-from loadgen.text.form import INVALID, OPTIONAL, Duration, Share, items, listed, twice, within
+from loadgen.text.form import INVALID, OPTIONAL, Duration, Share, doc, items, listed, twice, within, without_unit
 from loadgen.text.units import NS_PER_S, megabytes_text
 
 _OF_A_SIZE = frozenset({Metric.LATENCY, Metric.LATENCY_ALL, Metric.SERVICE_TIME, Metric.DURATION})
@@ -26,35 +26,33 @@ class MemoryBy(Enum):
     CONFIG = "config"
 
 
-class MemoryComparison(Struct, frozen=True):
+class MemoryComparison(Struct, frozen=True, rename=without_unit):
     """The experiment that finds the cheapest memory size that meets rules.
 
     Each of the ``rounds`` is on new instances, which ``gap_ns`` of silence before it makes sure of; in a round every
     size is called ``blocks`` times, fewer in the first rounds.
     """
 
-    sizes_mb: Annotated[
-        tuple[Memory, ...], OPTIONAL, items(2), Meta(description="The sizes to compare; default all.")
-    ] = field(name="sizes", default=MEMORY_SIZES_MB)
+    sizes_mb: Annotated[tuple[Memory, ...], OPTIONAL, items(2), doc("The sizes to compare; default all.")] = (
+        MEMORY_SIZES_MB
+    )
     by: Annotated[
         MemoryBy,
-        Meta(
-            description="`header`: X-Cff-Instance-Memory, which needs dynamic memory; `config`: by changing the "
+        doc(
+            "`header`: X-Cff-Instance-Memory, which needs dynamic memory; `config`: by changing the "
             "function's memory size, which is put back."
         ),
     ] = MemoryBy.HEADER
-    blocks: Annotated[int, within(2, 10_000), Meta(description="Calls of each size in a round.")] = 20
-    rounds: Annotated[int, within(2, 1000), Meta(description="Most rounds, each on new instances.")] = 10
+    blocks: Annotated[int, within(2, 10_000), doc("Calls of each size in a round.")] = 20
+    rounds: Annotated[int, within(2, 1000), doc("Most rounds, each on new instances.")] = 10
     slo: Annotated[
         tuple[
             Annotated[MetricRule | ShareRule, rule.WRITTEN, Meta(examples=["latency.p99 < 300ms", "errors < 1%"])], ...
         ],
-        Meta(description="Rules that the size has to meet: percentiles of warm calls, and errors."),
+        doc("Rules that the size has to meet: percentiles of warm calls, and errors."),
     ] = ()
-    tie: Annotated[Share, Meta(description="Costs that differ by less are as good as each other.")] = 0.02
-    gap_ns: Annotated[Duration, Meta(description="Silence that ends every instance; default 1.5 times 60s.")] = field(
-        name="gap", default=90 * NS_PER_S
-    )
+    tie: Annotated[Share, doc("Costs that differ by less are as good as each other.")] = 0.02
+    gap_ns: Annotated[Duration, doc("Silence that ends every instance; default 1.5 times 60s.")] = 90 * NS_PER_S
 
 
 def memory_comparison(block: dict[str, Any]) -> MemoryComparison:

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Struct, field
 
 from loadgen.targets.functiongraph.protocol.function import DEFAULT_FUNCTION
 from loadgen.targets.functiongraph.protocol.platform_codes import is_fault
@@ -24,9 +24,11 @@ from loadgen.text.form import (
     Secret,
     Share,
     Text,
+    doc,
     mapping,
     text,
     within,
+    without_unit,
     words,
     written,
 )
@@ -52,24 +54,22 @@ COLD_START_PROFILES = (
 """The names of the emulator's cold-start durations: a region, a region and runtime, or ``none`` for no cold starts."""
 
 
-class Work(Struct, frozen=True):
+class Work(Struct, frozen=True, rename=without_unit):
     """CPU time on one core: log-normal."""
 
-    median_ns: Annotated[Duration, Meta(description="The median.")] = field(name="median", default=20_000_000)
-    sigma: Annotated[float, within(0, 5), Meta(description="Standard deviation of the logarithm.")] = 0.3
+    median_ns: Annotated[Duration, doc("The median.")] = 20_000_000
+    sigma: Annotated[float, within(0, 5), doc("Standard deviation of the logarithm.")] = 0.3
 
 
-class Initializer(Struct, frozen=True):
+class Initializer(Struct, frozen=True, rename=without_unit):
     """What a function runs once in each new instance: log-normal.
 
     It is CPU time at full speed, cut at ``timeout_ns``.
     """
 
-    median_ns: Annotated[Duration, Meta(description="The median.")] = field(name="median")
-    sigma: Annotated[float, within(0, 5), Meta(description="Standard deviation of the logarithm.")] = 0.3
-    timeout_ns: Annotated[Duration, Meta(description="An initializer that takes longer fails.")] = field(
-        name="timeout", default=300 * NS_PER_S
-    )
+    median_ns: Annotated[Duration, doc("The median.")]
+    sigma: Annotated[float, within(0, 5), doc("Standard deviation of the logarithm.")] = 0.3
+    timeout_ns: Annotated[Duration, doc("An initializer that takes longer fails.")] = 300 * NS_PER_S
 
 
 class Injected(Struct, frozen=True):
@@ -82,20 +82,18 @@ class Injected(Struct, frozen=True):
 Faults = Annotated[
     tuple[Injected, ...],
     written(dict[str, Share], lambda faults: tuple(Injected(*each) for each in faults.items()), default={}),
-    Meta(description="Failures to make up: error codes and the share of calls."),
+    doc("Failures to make up: error codes and the share of calls."),
 ]
 
 
 class Instances(Struct, frozen=True):
     """How much the instances of a function differ; by default not at all."""
 
-    sigma: Annotated[
-        float, within(0, 2), Meta(description="Standard deviation of the logarithm of an instance's slowness.")
-    ] = 0.0
-    slow: Annotated[Share, Meta(description="Share of instances that are 1.5 to 3 times slower still.")] = 0.0
+    sigma: Annotated[float, within(0, 2), doc("Standard deviation of the logarithm of an instance's slowness.")] = 0.0
+    slow: Annotated[Share, doc("Share of instances that are 1.5 to 3 times slower still.")] = 0.0
 
 
-class EmulatedFunction(Struct, frozen=True):
+class EmulatedFunction(Struct, frozen=True, rename=without_unit):
     """One function of the emulator.
 
     ``max_instances`` is -1 for no limit and 0 for a disabled function. ``memory_used_mb`` is what a call uses, more
@@ -104,43 +102,38 @@ class EmulatedFunction(Struct, frozen=True):
     """
 
     name: Annotated[str, DERIVED]
-    memory_mb: Annotated[Memory, Meta(description="Its memory, which sets its share of a core.")] = field(
-        name="memory", default=128
-    )
-    work: Annotated[Work, Meta(description="CPU time of one call.")] = Work()
+    memory_mb: Annotated[Memory, doc("Its memory, which sets its share of a core.")] = 128
+    work: Annotated[Work, doc("CPU time of one call.")] = Work()
     cold_start: Annotated[
         str,
         words({name: name for name in COLD_START_PROFILES}),
-        Meta(description="Cold-start times: a region, a region and runtime, or `none` for no cold starts."),
+        doc("Cold-start times: a region, a region and runtime, or `none` for no cold starts."),
     ] = "r2-python3"
     max_instances: Annotated[
         int,
         within(-1, 1_000_000),
-        Meta(description="Most instances at once; more calls are throttled. 0 disables the function, -1 is no limit."),
+        doc("Most instances at once; more calls are throttled. 0 disables the function, -1 is no limit."),
     ] = 100
-    dynamic_memory: Annotated[bool, Meta(description="Whether X-Cff-Instance-Memory is honoured.")] = True
-    errors: Annotated[Share, Meta(description="Share of calls whose code raises.")] = 0.0
-    timeout_ns: Annotated[Duration, Meta(description="A call whose handler takes longer is ended.")] = field(
-        name="timeout", default=900 * NS_PER_S
-    )
-    concurrency: Annotated[int, within(1, 1000), Meta(description="Calls that one instance serves at a time.")] = 1
-    reserved: Annotated[int, within(0, 1000), Meta(description="Instances that are always there and warm.")] = 0
+    dynamic_memory: Annotated[bool, doc("Whether X-Cff-Instance-Memory is honoured.")] = True
+    errors: Annotated[Share, doc("Share of calls whose code raises.")] = 0.0
+    timeout_ns: Annotated[Duration, doc("A call whose handler takes longer is ended.")] = 900 * NS_PER_S
+    concurrency: Annotated[int, within(1, 1000), doc("Calls that one instance serves at a time.")] = 1
+    reserved: Annotated[int, within(0, 1000), doc("Instances that are always there and warm.")] = 0
     initializer: Annotated[
-        Initializer | None,
-        Meta(description="What each new instance runs before its first call; default nothing."),
+        Initializer | None, doc("What each new instance runs before its first call; default nothing.")
     ] = None
     memory_used_mb: Annotated[
         Annotated[int, text(units.megabytes, units.megabytes_text, units.SIZE, "200MB")] | None,
-        Meta(description="Memory that a call uses; more than the function has is out of memory. Default 30 to 40MB."),
-    ] = field(name="memory_used", default=None)
+        doc("Memory that a call uses; more than the function has is out of memory. Default 30 to 40MB."),
+    ] = None
     faults: Faults = ()
-    probe: Annotated[bool, Meta(description="Whether it answers like the probes in docs/probe/.")] = False
-    instances: Annotated[Instances, Meta(description="How much instances differ.")] = Instances()
+    probe: Annotated[bool, doc("Whether it answers like the probes in docs/probe/.")] = False
+    instances: Annotated[Instances, doc("How much instances differ.")] = Instances()
     log_bytes: Annotated[
         int,
         text(units.log_size, units.log_size_text, units.LOG_SIZE, "10KB"),
-        Meta(description="How much a call prints besides its one line, up to 64KB; the tail of a log is cut."),
-    ] = field(name="log", default=0)
+        doc("How much a call prints besides its one line, up to 64KB; the tail of a log is cut."),
+    ] = 0
 
 
 class CredentialCheck(Enum):
@@ -181,15 +174,15 @@ class Account(Struct, frozen=True):
     It is as good as any, and worth nothing elsewhere.
     """
 
-    domain: Annotated[Text, Meta(description="The user's account.")] = "demo"
-    username: Annotated[Text, Meta(description="The user's name.")] = "demo"
-    password: Annotated[Secret, Meta(description="The user's password.")] = "demo"  # noqa: S105 - of nobody
-    agency: Annotated[Text, Meta(description="An agency that the user may assume.")] = "demo"
-    access_key: Annotated[Secret, Meta(description="The user's access key.")] = "AKDEMO"
-    secret_key: Annotated[Secret, Meta(description="The secret that belongs to it.")] = "SKDEMO"  # noqa: S105 - as above
-    security_token: Annotated[
-        Secret | None, Meta(description="Makes the access key a temporary one, which needs this token.")
-    ] = None
+    domain: Annotated[Text, doc("The user's account.")] = "demo"
+    username: Annotated[Text, doc("The user's name.")] = "demo"
+    password: Annotated[Secret, doc("The user's password.")] = "demo"  # noqa: S105 - of nobody
+    agency: Annotated[Text, doc("An agency that the user may assume.")] = "demo"
+    access_key: Annotated[Secret, doc("The user's access key.")] = "AKDEMO"
+    secret_key: Annotated[Secret, doc("The secret that belongs to it.")] = "SKDEMO"  # noqa: S105 - as above
+    security_token: Annotated[Secret | None, doc("Makes the access key a temporary one, which needs this token.")] = (
+        None
+    )
 
     def __repr__(self) -> str:
         return "Account(***)"
@@ -204,95 +197,67 @@ class Management(Struct, frozen=True):
     omitted_reset: Annotated[
         bool,
         words({"keep": False, "reset": True}),
-        Meta(description="What an update does to the settings that it does not mention."),
+        doc("What an update does to the settings that it does not mention."),
     ] = field(name="omitted", default=False)
     refused_with_reserved: Annotated[
-        bool,
-        words({"allow": False, "refuse": True}),
-        Meta(description="Whether a function with reserved instances can be updated."),
+        bool, words({"allow": False, "refuse": True}), doc("Whether a function with reserved instances can be updated.")
     ] = field(name="with_reserved", default=False)
     faults: Faults = ()
 
 
-class Emulator(Struct, frozen=True):
+class Emulator(Struct, frozen=True, rename=without_unit):
     """The emulated platform; only with `endpoint: emulator`.
 
     ``region`` is compared with that in a function's name. ``log_tail_bytes`` are what two pages of the documents say.
     """
 
-    seed: Annotated[
-        int, OPTIONAL, within(0, (1 << 63) - 1), Meta(description="Seed of the emulator; default the scenario's.")
-    ] = 1
-    keep_alive_ns: Annotated[DurationOrZero, Meta(description="How long an idle instance lives.")] = field(
-        name="keep_alive", default=60 * NS_PER_S
-    )
+    seed: Annotated[int, OPTIONAL, within(0, (1 << 63) - 1), doc("Seed of the emulator; default the scenario's.")] = 1
+    keep_alive_ns: Annotated[DurationOrZero, doc("How long an idle instance lives.")] = 60 * NS_PER_S
     functions: Annotated[
         tuple[EmulatedFunction, ...],
         OPTIONAL,
-        written(dict[str, EmulatedFunction]),
-        Meta(
-            description="Functions by name; default the target's, with all defaults.",
-            extra_json_schema={"minProperties": 1},
-        ),
+        written(dict[str, EmulatedFunction], minProperties=1),
+        doc("Functions by name; default the target's, with all defaults."),
     ] = ()
     auth: Annotated[
         CredentialCheck,
-        Meta(
-            description="`off`: no credentials are needed; `lenient`: any that are well formed; `strict`: right ones."
-        ),
+        doc("`off`: no credentials are needed; `lenient`: any that are well formed; `strict`: right ones."),
     ] = CredentialCheck.OFF
-    region: Annotated[
-        Name | None,
-        Meta(description="The platform's region, which full function names must have; default any."),
-    ] = None
-    account: Annotated[Account, Meta(description="The user that `auth: strict` knows.")] = Account()
-    token_lifetime_ns: Annotated[Duration, Meta(description="How long a token from IAM is good.")] = field(
-        name="token_lifetime", default=24 * 3600 * NS_PER_S
+    region: Annotated[Name | None, doc("The platform's region, which full function names must have; default any.")] = (
+        None
     )
+    account: Annotated[Account, doc("The user that `auth: strict` knows.")] = Account()
+    token_lifetime_ns: Annotated[Duration, doc("How long a token from IAM is good.")] = 24 * 3600 * NS_PER_S
     routing: Annotated[
-        Routing,
-        Meta(description="Which idle instance takes a call: last used, last created, longest idle, or any."),
+        Routing, doc("Which idle instance takes a call: last used, last created, longest idle, or any.")
     ] = Routing.RECENT
     throttle: Annotated[
-        Throttle,
-        Meta(description="`immediate`: too many calls get 429 at once; `queue`: after waiting for an instance."),
+        Throttle, doc("`immediate`: too many calls get 429 at once; `queue`: after waiting for an instance.")
     ] = Throttle.IMMEDIATE
-    queue_timeout_ns: Annotated[DurationOrZero, Meta(description="How long a call waits with `throttle: queue`.")] = (
-        field(name="queue_timeout", default=10 * NS_PER_S)
+    queue_timeout_ns: Annotated[DurationOrZero, doc("How long a call waits with `throttle: queue`.")] = field(
+        name="queue_timeout", default=10 * NS_PER_S
     )
     max_instances: Annotated[
-        Count,
-        OPTIONAL,
-        Meta(description="Most instances of all functions together; default 1000, or what one function may have."),
+        Count, OPTIONAL, doc("Most instances of all functions together; default 1000, or what one function may have.")
     ] = 1000
-    gateway_timeout_ns: Annotated[Duration, Meta(description="When the gateway stops waiting for an answer.")] = field(
-        name="gateway_timeout", default=90 * NS_PER_S
-    )
-    idle_timeout_ns: Annotated[Duration, Meta(description="When a connection without a request is closed.")] = field(
-        name="idle_timeout", default=3600 * NS_PER_S
-    )
+    gateway_timeout_ns: Annotated[Duration, doc("When the gateway stops waiting for an answer.")] = 90 * NS_PER_S
+    idle_timeout_ns: Annotated[Duration, doc("When a connection without a request is closed.")] = 3600 * NS_PER_S
     error_status: Annotated[
-        Literal[200, 500], Meta(description="HTTP status of an answer about a failure of the function's own.")
+        Literal[200, 500], doc("HTTP status of an answer about a failure of the function's own.")
     ] = 200
     billing_ns: Annotated[
         int,
         words({"1ms": 1_000_000, "100ms": 100_000_000, "1s": NS_PER_S}),
-        Meta(description="Billed durations are rounded up to a multiple of this."),
-    ] = field(name="billing", default=1_000_000)
-    init_billing: Annotated[InitBilling, Meta(description="Where the time of an initializer is billed.")] = (
-        InitBilling.SEPARATE
-    )
+        doc("Billed durations are rounded up to a multiple of this."),
+    ] = 1_000_000
+    init_billing: Annotated[InitBilling, doc("Where the time of an initializer is billed.")] = InitBilling.SEPARATE
     start_lines: Annotated[
-        bool,
-        words({"all": True, "invoke": False}),
-        Meta(description="Whether the log of a cold call tells of the cold start, too."),
+        bool, words({"all": True, "invoke": False}), doc("Whether the log of a cold call tells of the cold start, too.")
     ] = field(name="log_lines", default=True)
     log_tail_bytes: Annotated[
-        int,
-        words({"2KB": 2000, "4KB": 4096}),
-        Meta(description="How much of the log is in a header: 2,000 or 4,096 bytes."),
-    ] = field(name="log_tail", default=2000)
-    management: Annotated[Management, Meta(description="How settings are changed over the API.")] = Management()
+        int, words({"2KB": 2000, "4KB": 4096}), doc("How much of the log is in a header: 2,000 or 4,096 bytes.")
+    ] = 2000
+    management: Annotated[Management, doc("How settings are changed over the API.")] = Management()
 
 
 def emulator(block: dict[str, Any], *, seed: int = 1, function: str = DEFAULT_FUNCTION) -> Emulator:

@@ -6,13 +6,13 @@ from enum import Enum
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Struct, field
 
 from loadgen.targets.endpoint import iam_of, iam_origin, sent_in_clear, url_fault, without_user
 from loadgen.targets.functiongraph.protocol.function import named
-from loadgen.targets.port import Timeout, Tls
+from loadgen.targets.port import Check, Fresh, Limits, Preflight, Timeout, Tls
 from loadgen.text.fault import Found
-from loadgen.text.form import INVALID, OPTIONAL, Secret, Share, Text, matching, words, written
+from loadgen.text.form import INVALID, OPTIONAL, Secret, Share, Text, doc, matching, without_unit, words, written
 
 MEMORY_SIZES_MB = (128, 256, 512, 768, 1024, 1280, 1536, 1792, 2048, 2560, 3072, 3584, 4096, 8192, 10240)
 """The memory sizes a function may have.
@@ -63,23 +63,19 @@ class IamAuth(Struct, frozen=True, tag="iam"):
         str,
         OPTIONAL,
         matching(r"^[hH][tT][tT][pP][sS]?://[!-~]+$", "an origin such as https://iam.eu-de.otc.t-systems.com"),
-        Meta(
-            description="IAM's origin; default that of the endpoint's region, or a loopback endpoint itself.",
-            examples=["https://iam.eu-de.otc.t-systems.com"],
+        doc(
+            "IAM's origin; default that of the endpoint's region, or a loopback endpoint itself.",
+            "https://iam.eu-de.otc.t-systems.com",
         ),
     ]
-    username: Annotated[Text, OPTIONAL, Meta(description="The IAM user's name.", extra={"secret": True})]
-    password: Annotated[Text, OPTIONAL, Meta(description="The user's password.", extra={"secret": True})]
-    domain: Annotated[Text, OPTIONAL, Meta(description="The account (domain) of the user, name or id.")]
-    project: Annotated[
-        Text, OPTIONAL, Meta(description="The project the token is for, name or id; default target.project_id.")
-    ]
-    agency: Annotated[
-        Text | None, Meta(description="An agency: the user's token is exchanged for one of this agency.")
-    ] = None
-    agency_domain: Annotated[
-        Text | None, Meta(description="The account (domain) that the agency belongs to; default domain.")
-    ] = None
+    username: Annotated[Text, OPTIONAL, doc("The IAM user's name.", secret=True)]
+    password: Annotated[Text, OPTIONAL, doc("The user's password.", secret=True)]
+    domain: Annotated[Text, OPTIONAL, doc("The account (domain) of the user, name or id.")]
+    project: Annotated[Text, OPTIONAL, doc("The project the token is for, name or id; default target.project_id.")]
+    agency: Annotated[Text | None, doc("An agency: the user's token is exchanged for one of this agency.")] = None
+    agency_domain: Annotated[Text | None, doc("The account (domain) that the agency belongs to; default domain.")] = (
+        None
+    )
 
     def __repr__(self) -> str:
         return f"IamAuth(url={self.url!r}, ***)"
@@ -102,28 +98,24 @@ class ResponseVersion(Enum):
 class Credentials(Struct):
     """Credentials: a token, an IAM user, or an access key."""
 
-    token: Annotated[Secret, OPTIONAL, Meta(description="An IAM token, sent in X-Auth-Token.")]
-    iam: Annotated[
-        IamAuth, OPTIONAL, Meta(description="A user whose token is obtained from IAM.", extra={"title": "Iam"})
-    ]
-    access_key: Annotated[
-        Secret, OPTIONAL, Meta(description="The id of an access key (AK), with which requests are signed.")
-    ]
-    secret_key: Annotated[Secret, OPTIONAL, Meta(description="The secret of the access key (SK).")]
-    security_token: Annotated[Secret, OPTIONAL, Meta(description="The security token of a temporary access key.")]
+    token: Annotated[Secret, OPTIONAL, doc("An IAM token, sent in X-Auth-Token.")]
+    iam: Annotated[IamAuth, OPTIONAL, doc("A user whose token is obtained from IAM.", title="Iam")]
+    access_key: Annotated[Secret, OPTIONAL, doc("The id of an access key (AK), with which requests are signed.")]
+    secret_key: Annotated[Secret, OPTIONAL, doc("The secret of the access key (SK).")]
+    security_token: Annotated[Secret, OPTIONAL, doc("The security token of a temporary access key.")]
 
 
 class LogTail(Struct):
     """Log tails on a random share of the invocations."""
 
-    tail: Annotated[Share, Meta(description="The share of invocations that ask for the log tail.")]
+    tail: Annotated[Share, doc("The share of invocations that ask for the log tail.")]
 
 
 def _tail_share(log: Any) -> Any:
     return log.get("tail", INVALID) if isinstance(log, dict) else float(log == "tail")
 
 
-class FunctionTarget(Struct, frozen=True, tag="function"):
+class FunctionTarget(Struct, frozen=True, rename=without_unit, tag="function"):
     """A FunctionGraph function behind ``endpoint`` (an http:// or https:// origin, or ``emulator``).
 
     ``function`` is its URN in any of the accepted forms, as written; ``tail_share`` the share of invocations that ask
@@ -138,23 +130,25 @@ class FunctionTarget(Struct, frozen=True, tag="function"):
             r"^(?:emulator|[hH][tT][tT][pP][sS]?://[!-~]+)$",
             "emulator, or an origin such as https://functiongraph.eu-de.otc.t-systems.com",
         ),
-        Meta(
-            description="`emulator`, or the origin of the FunctionGraph API.",
-            examples=["emulator", "https://functiongraph.eu-de.otc.t-systems.com"],
+        doc(
+            "`emulator`, or the origin of the FunctionGraph API.",
+            "emulator",
+            "https://functiongraph.eu-de.otc.t-systems.com",
         ),
     ]
     project_id: Annotated[
         str,
         OPTIONAL,
         matching(r'^[!"$&-.0->@-~]+$', "the id of a project, without / ? # % or blanks"),
-        Meta(description="The project; fills short forms of the function."),
+        doc("The project; fills short forms of the function."),
     ]
     function: Annotated[
         Text,
         OPTIONAL,
-        Meta(
-            description="The function's URN, or a short form: name, package:name, project:package:name[:version].",
-            examples=["urn:fss:eu-de:0123456789abcdef:function:default:hello:latest", "hello"],
+        doc(
+            "The function's URN, or a short form: name, package:name, project:package:name[:version].",
+            "urn:fss:eu-de:0123456789abcdef:function:default:hello:latest",
+            "hello",
         ),
     ]
     auth: Annotated[
@@ -166,31 +160,23 @@ class FunctionTarget(Struct, frozen=True, tag="function"):
             secret=True,
             expected='none, environment, or a mapping such as {token: "${NAME}"}',
         ),
-        Meta(description='Credentials: `none`, `environment`, `{token: "${NAME}"}`, an access key or an IAM user.'),
+        doc('Credentials: `none`, `environment`, `{token: "${NAME}"}`, an access key or an IAM user.'),
     ] = NoAuth()
-    response: Annotated[
-        ResponseVersion, OPTIONAL, Meta(description="The form of the answer, X-CFF-Request-Version.")
-    ] = ResponseVersion.V0
+    response: Annotated[ResponseVersion, OPTIONAL, doc("The form of the answer, X-CFF-Request-Version.")] = (
+        ResponseVersion.V0
+    )
     tail_share: Annotated[
         float,
         written(Literal["none", "tail"] | LogTail, _tail_share),
-        Meta(description="Whether to ask for the log tail, X-Cff-Log-Type."),
+        doc("Whether to ask for the log tail, X-Cff-Log-Type."),
     ] = field(name="log", default=0.0)
-    memory_mb: Annotated[
-        Memory | None, Meta(description="Memory for each call, X-Cff-Instance-Memory; absent by default.")
-    ] = field(name="memory", default=None)
-    fresh_connections: Annotated[
-        bool,
-        words({"reuse": False, "fresh": True}),
-        Meta(description="Whether connections are kept, or each invocation opens its own."),
-    ] = field(name="connections", default=False)
-    timeout: Annotated[Timeout, Meta(description="Limits of one invocation.")] = Timeout()
-    tls: Annotated[Tls, Meta(description="How the server's certificate is checked.")] = Tls()
-    preflight: Annotated[
-        bool, Meta(description="Make one invocation before the load, and stop when it shows a wrong set-up.")
-    ] = True
+    memory_mb: Annotated[Memory | None, doc("Memory for each call, X-Cff-Instance-Memory; absent by default.")] = None
+    fresh_connections: Fresh = field(name="connections", default=False)
+    timeout: Limits = Timeout()
+    tls: Check = Tls()
+    preflight: Preflight = True
     insecure_auth: Annotated[
-        bool, Meta(description="Send credentials over http:// to another machine, where anyone on the way reads them.")
+        bool, doc("Send credentials over http:// to another machine, where anyone on the way reads them.")
     ] = False
 
     @property
@@ -202,9 +188,9 @@ class FunctionTarget(Struct, frozen=True, tag="function"):
 class Probe(Struct, frozen=True):
     """Where a probe function's answer has its fields: keys and list positions joined by dots, such as `body.n`."""
 
-    cold: Annotated[Text, Meta(description="Whether this was the first call of its instance.")] = "cold"
-    instance: Annotated[Text, Meta(description="What tells this instance from others.")] = "instance"
-    count: Annotated[Text, Meta(description="Which call of its instance this was; the first is 1.")] = "n"
+    cold: Annotated[Text, doc("Whether this was the first call of its instance.")] = "cold"
+    instance: Annotated[Text, doc("What tells this instance from others.")] = "instance"
+    count: Annotated[Text, doc("Which call of its instance this was; the first is 1.")] = "n"
 
 
 def function_target(block: dict[str, Any], function: str) -> FunctionTarget:
@@ -268,10 +254,7 @@ def auth_rules(block: dict[str, Any]) -> Found:
 
 def _iam(iam: dict[str, Any], block: dict[str, Any]) -> Found:
     if missing := [key for key in ("username", "password", "domain") if key not in iam]:
-        yield (
-            ("auth", "iam"),
-            f"{' and '.join(missing)} missing: a token is given for username, password and domain",
-        )
+        yield (("auth", "iam"), f"{' and '.join(missing)} missing: a token is given for username, password and domain")
     if "agency_domain" in iam and "agency" not in iam:
         yield ("auth", "iam", "agency_domain"), "agency is missing; agency_domain goes with it"
     url, endpoint = iam.get("url"), block.get("endpoint")
