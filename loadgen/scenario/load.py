@@ -1,8 +1,8 @@
 """Loading a scenario: text in, a Scenario out, or every fault at once.
 
 The steps, each in a module of its own: ``yaml`` parses text to a tree of located nodes, ``override`` sets the values of
-``--set``, ``substitution`` replaces ``${NAME}``, ``shape`` compares the tree with the structs of ``document``,
-``combination`` checks what goes together, ``build`` makes the Scenario. Faults are collected over all steps.
+``--set``, ``substitution`` replaces ``${NAME}``, ``form`` reads the values as the structs of the blocks
+say, ``rules`` checks what goes together, ``build`` makes the Scenario. Faults are collected over all steps.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Annotated, Any, BinaryIO, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from loadgen.invocation.bill import PriceBook
 from loadgen.load import trace
-from loadgen.load.trace import Trace, TraceFormat
-from loadgen.measure import rule
+from loadgen.load.trace import Trace
 from loadgen.measure.rule import CostRule
-from loadgen.scenario import build, combination, document, event, feeder, shape
+from loadgen.scenario import build, event, feeder, rules
 from loadgen.scenario.fingerprint import fingerprint
 from loadgen.scenario.model import Scenario
 from loadgen.targets import secret
-from loadgen.targets.functiongraph.protocol.platform import Emulator
-from loadgen.text import file, foreign, units, yaml
+from loadgen.targets.functiongraph.protocol.platform import Emulator, emulator
+from loadgen.text import file, foreign, form, yaml
 from loadgen.text.excerpt import literals, resembles_key, secret_name
-from loadgen.text.fault import Fault, Place, ScenarioError, written
+from loadgen.text.fault import Fault, Found, Place, ScenarioError, written
 from loadgen.text.fault import Path as KeyPath
+from loadgen.text.form import listed, mapping
 from loadgen.text.override import override
 from loadgen.text.substitution import MASK, substitute
 from loadgen.text.template import PLACEHOLDER, Encode, header_text, json_text, json_value, placeholders, url_text
-from loadgen.text.units import Money
+from loadgen.text.units import NS_PER_S, Money
 
 Check = Callable[[Scenario], Iterable[tuple[KeyPath, str]]]
 """A rule of an upper layer: what is wrong with a Scenario, as (path in the document, message)."""
@@ -49,7 +49,13 @@ _FREE = frozenset({("event",), ("tags",), ("target", "url"), ("target", "headers
 _Needed = tuple[KeyPath, feeder.Need]
 """What is taken from the feeder, and where that is written."""
 _PLAIN_WORD = re.compile("[a-z_]+")
-_STAND_IN_PHASES = [{"name": "x", "workers": 1, "duration": "1s"}]
+_STAND_IN_PHASES = [{"name": "x", "workers": 1, "duration": NS_PER_S}]
+
+
+class EmulatorFile(Struct):
+    """The file of `loadgen emulate FILE`."""
+
+    emulator: Annotated[Emulator, Meta(description="The emulated platform.")]
 
 
 class Loaded(Struct, frozen=True):
@@ -85,7 +91,7 @@ def load(
     with every fault found.
     """
     read = _Document(text, source, environment, overrides)
-    data = read.check(document.Scenario, combination.scenario)
+    data = read.check(Scenario, rules.scenario)
     event_json, needed = read.gather(lambda: _event(data, read, directory)) or ("", [])
     needed += _in_request(data)
     rows = read.gather(lambda: _rows(needed, data, read, directory)) or []
@@ -96,8 +102,7 @@ def load(
     _unfilled(read)
     scenario = None
     if not read.faults:
-        doc = msgspec.convert(data, document.Scenario)
-        scenario = build.scenario(doc, event_json, directory, prices, traces, len(rows))
+        scenario = build.scenario(data, event_json, directory, prices, traces, len(rows))
         scenario = msgspec.structs.replace(scenario, sha256=fingerprint(scenario, _rows_digest(scenario)))
         read.judge(scenario, checks)
     elif stand_in := _stand_in(data, read, directory):
@@ -106,8 +111,8 @@ def load(
         raise read.error()
     return Loaded(
         scenario,
-        secret.masked_document(read.root, data),
-        secret.as_run(read.root, data),
+        secret.masked_document(read.root, read.written),
+        secret.as_run(read.root, read.written),
         _fed_secrets(needed, rows),
     )
 
@@ -135,10 +140,10 @@ def load_emulator(
     Raises ScenarioError with every fault found.
     """
     read = _Document(text, source, environment, overrides)
-    data = read.check(document.EmulatorFile, combination.emulator)
+    data = read.check(EmulatorFile, rules.emulator)
     if read.faults:
         raise read.error()
-    return build.emulator(msgspec.convert(data, document.EmulatorFile).emulator, seed=seed)
+    return emulator(data["emulator"], seed=seed)
 
 
 def load_emulator_file(path: str | Path, *, environment: Mapping[str, str], seed: int = 1) -> Emulator:
@@ -162,11 +167,11 @@ def load_price_book(name: str, directory: Path = Path()) -> PriceBook:
     else:
         source = str(directory / name)
         text = _price_book(Path(source))
-    read = _Document(text, source, {}, (), foreign=frozenset(document.PriceBook.__struct_encode_fields__))
-    data = read.check(document.PriceBook, lambda _: iter(()))
+    read = _Document(text, source, {}, (), foreign=frozenset(form.keys(PriceBook)))
+    data = read.check(PriceBook, lambda _: iter(()))
     if read.faults:
         raise read.error()
-    return build.price_book(msgspec.convert(data, document.PriceBook), name)
+    return msgspec.convert({**data, "name": name}, PriceBook)
 
 
 class _Document:
@@ -234,9 +239,10 @@ class _Document:
             self.faults.extend(error.faults)
             return None
 
-    def check(self, form: type, rules: Callable[[dict[str, Any]], combination.Found]) -> dict[str, Any]:
-        """The document's plain data; what does not fit ``form`` or ``rules`` is added to the faults."""
-        data: dict[str, Any] = shape.check(self.root, form, self.report, self.report_key)
+    def check(self, struct: type, rules: Callable[[dict[str, Any]], Found]) -> dict[str, Any]:
+        """The document's data; what does not fit the form of ``struct`` or ``rules`` is added to the faults."""
+        data: dict[str, Any]
+        data, self.written = form.read(self.root, struct, self.report, self.report_key)
         for path, message in rules(data):
             self.report(path, message)
         return data
@@ -303,7 +309,7 @@ def _event(data: dict[str, Any], read: _Document, directory: Path) -> tuple[str,
         text, base = _event_file(data["event_file"], directory, read), ("event_file",)
         value = json.loads(text)
     else:
-        value, base = _mapping(data, "event"), ("event",)
+        value, base = mapping(data, "event"), ("event",)
         text = json.dumps(value, ensure_ascii=False)
         _inexact(read)
     needed = []
@@ -314,7 +320,7 @@ def _event(data: dict[str, Any], read: _Document, directory: Path) -> tuple[str,
     for path in _event_keys(value, base):
         at = path if base == ("event",) else base
         read.report(at, "got a placeholder in a key, expected placeholders in values only")
-    without_body = "url" in _mapping(data, "target") and "event" not in data and "event_file" not in data
+    without_body = "url" in mapping(data, "target") and "event" not in data and "event_file" not in data
     return "" if without_body else event.compact(text), needed
 
 
@@ -332,18 +338,14 @@ def _inexact(read: _Document) -> None:
 
 def _in_request(data: dict[str, Any]) -> Iterator[_Needed]:
     """What the URL and the headers of a plain HTTP target take from the feeder."""
-    target = _mapping(data, "target")
+    target = mapping(data, "target")
     texts: list[tuple[KeyPath, Any, Encode]] = [(("target", "url"), target.get("url"), url_text)]
-    for name, value in _mapping(target, "headers").items():
+    headers = target.get("headers")
+    for name, value in headers if isinstance(headers, tuple) else ():
         texts.append((("target", "headers", name), value, header_text))
     for path, text, encode in texts:
         for field in placeholders(text) if isinstance(text, str) else ():
             yield path, feeder.Need(field, written(path), encode)
-
-
-def _mapping(data: dict[str, Any], key: str) -> dict[str, Any]:
-    found = data.get(key)
-    return found if isinstance(found, dict) else {}
 
 
 def _event_file(name: str, directory: Path, read: _Document) -> str:
@@ -392,7 +394,7 @@ def _rows(needed: Sequence[_Needed], data: dict[str, Any], read: _Document, dire
     if "feeder" not in data:
         for at, need in needed:
             read.report(at, f"{{{{{need.field}}}}} needs a feeder; write feeder: {{file: rows.csv}}")
-    name = _mapping(data, "feeder").get("file")
+    name = mapping(data, "feeder").get("file")
     if not isinstance(name, str):
         return []
     path = directory / name
@@ -433,20 +435,13 @@ def _traces(data: dict[str, Any], read: _Document, directory: Path) -> dict[int,
     for number, phase in enumerate(data.get("phases", [])):
         if "trace" not in phase:
             continue
-        asked = msgspec.convert(phase["trace"], document.Trace)
-        path = directory / asked.file
+        asked = phase["trace"]
+        path = directory / asked["file"]
         if fault := _no_file(path):
             read.report(("phases", number, "trace", "file"), fault)
             continue
-        wanted = trace.Wanted(
-            format=TraceFormat(asked.format),
-            function=None if asked.function is msgspec.UNSET else asked.function,
-            from_ns=units.duration(asked.from_),
-            span_ns=int(units.duration(phase["duration"]) * asked.speed),
-            speed=asked.speed,
-            keep=units.share(asked.keep),
-            seed=data.get("seed", 1),
-        )
+        span_ns = int(phase["duration"] * asked.get("speed", 1.0))
+        wanted = msgspec.convert({**asked, "span": span_ns, "seed": data.get("seed", 1)}, trace.Wanted)
         found[number] = trace.read_trace(path, wanted)
     return found
 
@@ -469,11 +464,9 @@ def _prices(data: dict[str, Any], read: _Document, directory: Path) -> PriceBook
 
 def _sums(data: dict[str, Any]) -> Iterator[tuple[KeyPath, Money]]:
     """The sums of money in a document that fit, and where they stand."""
-    budget, thresholds = data.get("budget"), data.get("thresholds")
-    if isinstance(budget, dict) and isinstance(budget.get("cost"), str):
-        yield ("budget", "cost"), units.money(budget["cost"])
-    for index, text in enumerate(thresholds if isinstance(thresholds, list) else []):
-        parsed = rule.parse(text) if isinstance(text, str) else None
+    if isinstance(cost := mapping(data, "budget").get("cost"), Money):
+        yield ("budget", "cost"), cost
+    for index, parsed in enumerate(listed(data, "thresholds")):
         if isinstance(parsed, CostRule):
             yield ("thresholds", index), parsed.limit
 
@@ -494,8 +487,7 @@ def _stand_in(data: dict[str, Any], read: _Document, directory: Path) -> Scenari
     faulty = {fault.path[:1] for fault in read.faults}
     if ("target",) in faulty or "target" not in data:
         return None
-    doc = msgspec.convert({"name": "x", "target": data["target"], "phases": _STAND_IN_PHASES}, document.Scenario)
-    return build.scenario(doc, "{}", directory)
+    return build.scenario({"name": "x", "target": data["target"], "phases": _STAND_IN_PHASES}, "{}", directory)
 
 
 def _rows_digest(scenario: Scenario) -> str:

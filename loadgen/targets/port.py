@@ -12,42 +12,55 @@ Outcomes are a closed list; the reasons that tell the causes of one outcome apar
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Annotated, Any, Generic, Protocol, TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from loadgen.invocation.facts import Facts
 from loadgen.targets.quick import QuickReader
 from loadgen.targets.request import RequestTemplate
+from loadgen.text.fault import Found
+from loadgen.text.form import Duration, Text, doc, without_unit, words
+from loadgen.text.units import NS_PER_S
 
 
-class Timeout(Struct, frozen=True):
-    """Limits of one invocation, each counted from its start, in ns."""
+class Timeout(Struct, frozen=True, rename=without_unit):
+    """Limits of one invocation, each counted from its start."""
 
-    connect_ns: int
-    first_byte_ns: int
-    total_ns: int
+    connect_ns: Annotated[Duration, doc("Until the connection stands, TLS included.")] = 10 * NS_PER_S
+    first_byte_ns: Annotated[Duration, doc("Until the first byte of the answer.")] = 100 * NS_PER_S
+    total_ns: Annotated[Duration, doc("Until the whole answer is there.")] = 100 * NS_PER_S
 
 
 class Tls(Struct, frozen=True):
-    """How the server's certificate is checked. ``ca`` is the path of a PEM file that replaces the system's."""
+    """How the server's certificate is checked; unused with http://.
 
-    verify: bool
-    ca: str | None
+    ``ca`` is an absolute path.
+    """
+
+    verify: Annotated[bool, doc("Whether the certificate is checked.")] = True
+    ca: Annotated[Text | None, doc("PEM file of the authorities to trust, instead of the system's.")] = None
+
+
+Fresh = Annotated[
+    bool,
+    words({"reuse": False, "fresh": True}),
+    doc("Whether connections are kept, or each invocation opens its own."),
+]
+Limits = Annotated[Timeout, doc("Limits of one invocation.")]
+Check = Annotated[Tls, doc("How the server's certificate is checked.")]
+Preflight = Annotated[bool, doc("Make one invocation before the load, and stop when it shows a wrong set-up.")]
 
 
 class Probe(Struct, frozen=True):
-    """Where a probe function's answer has its fields: paths of keys and list positions, joined by dots.
+    """Where a probe function's answer has its fields: keys and list positions joined by dots, such as `body.n`."""
 
-    ``cold`` is whether this was the first call of its instance, ``instance`` the instance's name, ``count`` the number
-    of its calls so far, this one included.
-    """
-
-    cold: str = "cold"
-    instance: str = "instance"
-    count: str = "n"
+    cold: Annotated[Text, doc("Whether this was the first call of its instance.")] = "cold"
+    instance: Annotated[Text, doc("What tells this instance from others.")] = "instance"
+    count: Annotated[Text, doc("Which call of its instance this was; the first is 1.")] = "n"
 
 
 MemoryTurns = int | tuple[int, ...] | None
@@ -129,16 +142,32 @@ T = TypeVar("T")
 class Tenant(ABC, Generic[T]):
     """What is invoked, and how. It has no state; each of its answers follows from the target alone.
 
-    ``name`` is the tag of its target's struct ``form``. ``told`` says that answers tell durations and bills.
-    ``memory_sizes_mb`` are the sizes that a call may be billed at, in ascending order; empty where there is no bill.
-    ``settings`` is where its settings side is found, as ``module:name``; None where it has none.
+    ``name`` is the tag of its target's struct ``form``, whose keys are those of ``target`` in a scenario; a mapping
+    with the ``key`` is one of its targets. ``noun`` is what such a target is in sentences, ``about`` in the description
+    of the block. ``told`` says that answers tell durations and bills. ``memory_sizes_mb`` are the sizes that a call may
+    be billed at, in ascending order; empty where there is no bill. ``settings`` is where its settings side is found, as
+    ``module:name``; None where it has none.
     """
 
     name: str
     form: type[T]
+    key: str
+    noun: str
+    about: str
     told: bool = False
     memory_sizes_mb: tuple[int, ...] = ()
     settings: str | None = None
+
+    def made(self, data: dict[str, Any]) -> T:
+        """The target of a scenario's data without faults, of which ``target`` is the block."""
+        return msgspec.convert(data["target"], self.form)
+
+    def rules(self, data: dict[str, Any], foreign: Sequence[str]) -> Found:
+        """What does not go together in a scenario's data for such a target, by its path there; see ``form.read``.
+
+        ``foreign`` are the keys of the block that only other tenants have.
+        """
+        yield from ()
 
     @abstractmethod
     def urls(self, target: T) -> tuple[str, ...]:
@@ -182,6 +211,18 @@ class Tenant(ABC, Generic[T]):
         Asked for where experiments want it; raises ValueError for a name that none can have.
         """
         return target
+
+    def shows_starts(self, block: dict[str, Any]) -> bool:
+        """Whether answers to a target of this block may show by themselves which calls were cold."""
+        return False
+
+    def stand_in(self, target: T, data: dict[str, Any]) -> Any:
+        """What the run itself starts in place of a platform, as a scenario's data say; None where it starts none."""
+        return None
+
+    def at_once(self, target: T, stand_in: Any) -> int | None:
+        """How many calls may be under way at once as long as nobody says otherwise; None where that is not known."""
+        return None
 
     def asked_mb(self, target: T) -> int | None:
         """The memory size (MB) that each call asks for; None where it leaves that to what is invoked."""

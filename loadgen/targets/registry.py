@@ -7,7 +7,9 @@ the name of the tenant in the target that they are sent, and look it up here as 
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Iterable
+from functools import cache, reduce
+from operator import or_
 from typing import Any
 
 import msgspec
@@ -16,9 +18,12 @@ from loadgen.targets.functiongraph.protocol.tenant import FUNCTIONGRAPH
 from loadgen.targets.http.tenant import HTTP
 from loadgen.targets.port import TargetError, Tenant
 from loadgen.targets.target import Target
+from loadgen.text import yaml
 
 BUILT_IN: tuple[Tenant[Any], ...] = (FUNCTIONGRAPH, HTTP)
 GROUP = "loadgen.targets"
+FORM: Any = reduce(or_, (tenant.form for tenant in BUILT_IN))
+ABOUT = f"What is invoked: {' or '.join(tenant.about for tenant in BUILT_IN)}."
 
 
 @cache
@@ -42,6 +47,27 @@ def installed() -> tuple[Tenant[Any], ...]:
             raise TargetError(f"the target {entry.name} of {entry.value} is no Tenant: correct the distribution")
         found.append(tenant)
     return tuple(found)
+
+
+def tenant_written(keys: Iterable[str]) -> Tenant[Any] | None:
+    """Whose target is meant by a mapping with these keys; None where nobody's.
+
+    The last of ours that fits, as a url is one whatever else is written beside it. Raises TargetError, see
+    ``installed``.
+    """
+    found = [tenant for tenant in BUILT_IN if tenant.key in keys]
+    return found[-1] if found else next((tenant for tenant in installed() if tenant.key in keys), None)
+
+
+def form_of(node: yaml.Node) -> Any:
+    """The form that a target has to have which is written so; raises ValueError, see ``installed``."""
+    if not isinstance(node, yaml.Fields) or any(tenant.key in node.nodes for tenant in BUILT_IN):
+        return FORM
+    try:
+        tenant = tenant_written(node.nodes)
+    except TargetError as error:
+        raise ValueError(str(error)) from error
+    return FORM if tenant is None else tenant.form
 
 
 def tenant_of(target: Target) -> Tenant[Any]:

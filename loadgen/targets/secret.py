@@ -7,7 +7,7 @@ names say so (Authorization, Cookie, anything with token, key, secret or passwor
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from loadgen.targets.endpoint import encrypted
@@ -99,15 +99,19 @@ def _restricted(path: Path, *, key: bool = False) -> re.Pattern[str]:
     return _ADDRESS if path == ("target", "url") and not key else _ALL
 
 
-def masked_document(root: yaml.Node, data: Any) -> dict[str, Any]:
+_Written = Mapping[Path, yaml.Value]
+"""What is written where that is not what YAML makes of it, see ``form.read``."""
+
+
+def masked_document(root: yaml.Node, written: _Written) -> dict[str, Any]:
     """The plain data of a document with its secrets masked."""
-    shown: dict[str, Any] = yaml.data(_mapped(root, data, lambda value: value))
+    shown: dict[str, Any] = yaml.data(_mapped(root, written, lambda value: value))
     return shown
 
 
-def as_run(root: yaml.Node, data: Any) -> str:
+def as_run(root: yaml.Node, written: _Written) -> str:
     """The document as YAML text that loads again, with its secrets masked."""
-    shown = _mapped(root, data, lambda value: escaped(value) if isinstance(value, str) else value)
+    shown = _mapped(root, written, lambda value: escaped(value) if isinstance(value, str) else value)
     return _dumped(yaml.data(shown))
 
 
@@ -115,13 +119,16 @@ def _dumped(data: Any) -> str:
     return "# As run: options and variables resolved, secrets masked.\n" + yaml.dump(data)
 
 
-def _mapped(node: yaml.Node, data: Any, write: Callable[[yaml.Value], yaml.Value], path: Path = ()) -> yaml.Node:
-    """The tree with the values of ``data`` as ``write`` gives them, secrets masked."""
+def _mapped(
+    node: yaml.Node, written: _Written, write: Callable[[yaml.Value], yaml.Value], path: Path = ()
+) -> yaml.Node:
+    """The tree with its values as ``write`` gives them, secrets masked."""
     if isinstance(node, yaml.Items):
-        items = (_mapped(item, data[i], write, (*path, i)) for i, item in enumerate(node.items))
+        items = (_mapped(item, written, write, (*path, i)) for i, item in enumerate(node.items))
         return yaml.Items(tuple(items), node.place)
     if isinstance(node, yaml.Fields):
-        nodes = {key: _mapped(value, data[key], write, (*path, key)) for key, value in node.nodes.items()}
+        nodes = {key: _mapped(value, written, write, (*path, key)) for key, value in node.nodes.items()}
         return yaml.Fields(nodes, node.keys, node.place)
-    value = masked(node) if is_secret(path) and data not in _MODES else write(data)
-    return yaml.Scalar(value, node.text, node.raw, node.plain, node.place)
+    value = written.get(path, node.value)
+    shown = masked(node) if is_secret(path) and value not in _MODES else write(value)
+    return yaml.Scalar(shown, node.text, node.raw, node.plain, node.place)

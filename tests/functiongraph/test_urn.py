@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from loadgen.experiments.coldstarts.block import ColdStarts, Induce
 from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
 from loadgen.load.budget import Budget
-from loadgen.scenario.build import default_emulator
 from loadgen.scenario.model import Scenario
+from loadgen.targets.functiongraph.protocol.platform import default_emulator
 from loadgen.targets.functiongraph.protocol.request import request_template
 from loadgen.targets.functiongraph.protocol.target import FunctionTarget, NoAuth, ResponseVersion
 from loadgen.targets.functiongraph.protocol.urn import Urn, UrnError, build, endpoint_region, of_version, parse

@@ -16,7 +16,7 @@ from loadgen.text.fault import ScenarioError
 
 S = 1_000_000_000
 MINUTES = [str(minute) for minute in range(1, 1441)]
-ALL = Wanted(TraceFormat.AZURE_2019, None, 0, 120 * S, 1.0, 1.0, 1)
+ALL = Wanted("trace.csv", TraceFormat.AZURE_2019, 120 * S, 1)
 
 
 def line_2019(function: str, trigger: str, counts: dict[int, int]) -> str:

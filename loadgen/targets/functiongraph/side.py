@@ -14,6 +14,7 @@ from loadgen.engine.address import tls_context
 from loadgen.scenario.model import Scenario
 from loadgen.targets.endpoint import encrypted, loopback
 from loadgen.targets.functiongraph.protocol.credentials import resolve
+from loadgen.targets.functiongraph.protocol.platform import emulated_function
 from loadgen.targets.functiongraph.protocol.target import (
     EnvironmentAuth,
     FunctionTarget,
@@ -22,7 +23,7 @@ from loadgen.targets.functiongraph.protocol.target import (
     ResponseVersion,
     TokenAuth,
 )
-from loadgen.targets.functiongraph.settings.concurrency import Limits, emulated_function, limits_of
+from loadgen.targets.functiongraph.settings.concurrency import Limits, limits_of
 from loadgen.targets.functiongraph.settings.names import check_target
 from loadgen.targets.port import Surroundings, TargetError, Timeout, Tls
 from loadgen.targets.settings import Changing, Found, Note, Renewal, Settings

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 import msgspec
 
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
-from loadgen.targets.http import HttpTarget
+from loadgen.targets.http import HttpTarget, rules, without_body
 from loadgen.targets.http.request import request_template
 from loadgen.targets.http.response import HEADERS, classify_http
 from loadgen.targets.http.secret import SCHEME, parts_of_header
 from loadgen.targets.port import Answer, Probe, Reading, Secret, Tenant
 from loadgen.targets.request import RequestTemplate
 from loadgen.text.excerpt import secret_name
+from loadgen.text.fault import Found
 from loadgen.text.substitution import MASK
 
 _ADVICE = {
@@ -35,6 +36,25 @@ class Http(Tenant[HttpTarget]):
 
     name = "http"
     form = HttpTarget
+    key = "url"
+    noun = "a url"
+    about = "any HTTP endpoint (url)"
+
+    def made(self, data: dict[str, Any]) -> HttpTarget:
+        """See Tenant."""
+        method = "POST" if "event" in data or "event_file" in data else "GET"
+        return msgspec.convert({"method": method, **data["target"]}, HttpTarget)
+
+    def rules(self, data: dict[str, Any], foreign: Sequence[str]) -> Found:
+        """See Tenant. A header that is sent in clear may be forced, too."""
+        block = data["target"]
+        of_functions = [key for key in foreign if key != "insecure_auth"]
+        yield from ((("target", *path), message) for path, message in rules(block, of_functions))
+        if method := without_body(block):
+            for key in ("event", "event_file"):
+                if key in data:
+                    message = f"a {method} request has no body, so this would not be sent; remove it"
+                    yield (key,), f"{message}, or write target.method"
 
     def urls(self, target: HttpTarget) -> tuple[str, ...]:
         """See Tenant."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -11,7 +11,14 @@ from loadgen.invocation.facts import Facts
 from loadgen.targets.endpoint import loopback
 from loadgen.targets.functiongraph.protocol import remedy
 from loadgen.targets.functiongraph.protocol.codes import TOKEN_EXPIRED, canonical
-from loadgen.targets.functiongraph.protocol.platform import Account
+from loadgen.targets.functiongraph.protocol.function import DEFAULT_FUNCTION, function_name
+from loadgen.targets.functiongraph.protocol.platform import (
+    Account,
+    Emulator,
+    emulated_function,
+    emulator,
+    only_function,
+)
 from loadgen.targets.functiongraph.protocol.probe import with_probe
 from loadgen.targets.functiongraph.protocol.quick import Quick
 from loadgen.targets.functiongraph.protocol.request import request_template
@@ -26,10 +33,15 @@ from loadgen.targets.functiongraph.protocol.target import (
     NoAuth,
     ResponseVersion,
     TokenAuth,
+    auth_rules,
+    function_target,
+    rules,
 )
 from loadgen.targets.functiongraph.protocol.urn import of_version
 from loadgen.targets.port import KEEP, Answer, Probe, Reading, Secret, Tenant
 from loadgen.targets.request import RequestTemplate
+from loadgen.text.fault import Found
+from loadgen.text.form import mapping
 from loadgen.text.substitution import MASK
 
 MOST = 16 * 1024 * 1024
@@ -37,6 +49,8 @@ MOST = 16 * 1024 * 1024
 
 A v1 answer is kept whole, as it must be read whole.
 """
+_DEFAULT_LIMIT = 100
+"""Executions at once in an account. Source: FunctionGraph documentation, Notes and Constraints."""
 _PUBLISHED = frozenset({Account().password, Account().access_key, Account().secret_key})
 """What the emulator's user has unless told otherwise: it is in the documentation, and an ordinary word."""
 
@@ -46,9 +60,24 @@ class FunctionGraph(Tenant[FunctionTarget]):
 
     name = "function"
     form = FunctionTarget
+    key = "endpoint"
+    noun = "a function"
+    about = "a FunctionGraph function (endpoint, function)"
     told = True
     memory_sizes_mb = MEMORY_SIZES_MB
     settings = "loadgen.targets.functiongraph.side:FUNCTIONGRAPH"
+
+    def made(self, data: dict[str, Any]) -> FunctionTarget:
+        """See Tenant. The function that is meant is the one that is named, else that of the emulator."""
+        block = data["target"]
+        named = block.get("function") or only_function(mapping(data, "emulator")) or DEFAULT_FUNCTION
+        return function_target(block, named)
+
+    def rules(self, data: dict[str, Any], foreign: Sequence[str]) -> Found:
+        """See Tenant."""
+        block = data["target"]
+        found = (*rules(block, foreign, only_function(mapping(data, "emulator"))), *auth_rules(block))
+        yield from ((("target", *path), message) for path, message in found)
 
     def urls(self, target: FunctionTarget) -> tuple[str, ...]:
         """The endpoint, and IAM's origin where tokens come from it."""
@@ -107,6 +136,26 @@ class FunctionGraph(Tenant[FunctionTarget]):
         """See Tenant; raises UrnError."""
         meant = target if version is None else of_version(target, version)
         return meant if memory_mb is None else msgspec.structs.replace(meant, memory_mb=memory_mb)
+
+    def shows_starts(self, block: dict[str, Any]) -> bool:
+        """See Tenant: the log of a cold call tells of it."""
+        return bool(block.get("log"))
+
+    def stand_in(self, target: FunctionTarget, data: dict[str, Any]) -> Emulator | None:
+        """See Tenant: the emulator."""
+        if not target.emulated:
+            return None
+        seed, function = data.get("seed", 1), function_name(target.function)
+        return emulator(mapping(data, "emulator"), seed=seed, function=function)
+
+    def at_once(self, target: FunctionTarget, stand_in: Emulator | None) -> int | None:
+        """See Tenant: the emulator's setting, else the platform's default, which is a guess."""
+        if stand_in is None:
+            return _DEFAULT_LIMIT
+        found = emulated_function(target, stand_in)
+        if found is None or found.max_instances <= 0:
+            return None
+        return min(found.max_instances, stand_in.max_instances) * found.concurrency
 
     def asked_mb(self, target: FunctionTarget) -> int | None:
         """See Tenant."""

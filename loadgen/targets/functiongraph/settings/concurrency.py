@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, Struct
 
-from loadgen.scenario.build import function_name
 from loadgen.scenario.model import Scenario
 from loadgen.targets.endpoint import loopback
-from loadgen.targets.functiongraph.protocol.platform import EmulatedFunction, Emulator
+from loadgen.targets.functiongraph.protocol.platform import Emulator, emulated_function
 from loadgen.targets.functiongraph.protocol.target import EnvironmentAuth, FunctionTarget, NoAuth
 from loadgen.targets.functiongraph.protocol.urn import Urn, function_urn
 from loadgen.targets.functiongraph.settings.edit import at
@@ -145,9 +144,3 @@ def _emulated(target: FunctionTarget, emulator: Emulator) -> Limits | None:
         account=emulator.max_instances,
         memory_mb=found.memory_mb,
     )
-
-
-def emulated_function(target: FunctionTarget, emulator: Emulator) -> EmulatedFunction | None:
-    """The function that is called, as the embedded emulator has it; None where it has none of this name."""
-    name = function_name(target.function)
-    return next((each for each in emulator.functions if each.name == name), None)
