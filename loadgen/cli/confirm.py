@@ -54,7 +54,7 @@ async def confirm(much: str) -> bool:
 
     Raises DeclinedError when there is no terminal to ask on.
     """
-    from loadgen.run.runner import DeclinedError
+    from loadgen.run.fault import DeclinedError
 
     if not _terminal():
         raise DeclinedError(f"{much}. {_REMEDY}")

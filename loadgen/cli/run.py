@@ -18,11 +18,10 @@ from loadgen.cli import INTERRUPTED, output, signals
 from loadgen.cli.aside import Aside
 
 if TYPE_CHECKING:
-    from loadgen.cli.progress import Progress
     from loadgen.history.rundir import RunDirectory
     from loadgen.measure.summary import Summary
     from loadgen.run.agents import Agents
-    from loadgen.run.runner import Confirm, Finished
+    from loadgen.run.runner import Finished, Runner
     from loadgen.scenario.load import Loaded
     from loadgen.text.secret import Secrets
 
@@ -177,14 +176,33 @@ def _run(
     force: bool,
 ) -> Finished:
     from loadgen.cli.progress import Progress
+    from loadgen.cli.state import state_directory
+    from loadgen.fleet.local import LocalFleet
     from loadgen.history.rundir import RunDirectoryError
-    from loadgen.run.runner import DeclinedError, RunFailedError
+    from loadgen.run.calibration import stored
+    from loadgen.run.fault import DeclinedError, RunFailedError
+    from loadgen.run.kinds import decision
+    from loadgen.run.runner import Runner
+    from loadgen.targets.settings import settings_of
 
     interactive = sys.stderr is not None and sys.stderr.isatty() and not os.environ.get("CI")
     progress = Progress(loaded.scenario, aside, interactive, quiet=quiet)
+    target, state = loaded.scenario.target, state_directory()
+    runner = Runner(
+        loaded,
+        decision(loaded.scenario),
+        directory,
+        progress,
+        fleet=LocalFleet(),
+        agents=agents,
+        floor=stored(state),
+        secrets=secrets,
+        confirm=partial(_ask, aside) if asks else None,
+        journal=lambda run: settings_of(target).journal(state, run, file, emulated=target.emulated),
+        force=force,
+    )
     try:
-        ask = partial(_ask, aside) if asks else None
-        return asyncio.run(_drive(file, loaded, directory, secrets, agents, progress, ask, force=force))
+        return asyncio.run(_drive(runner))
     except (RunFailedError, DeclinedError, RunDirectoryError) as error:
         progress.close()
         directory.discard()
@@ -196,38 +214,8 @@ def _run(
         progress.close()
 
 
-async def _drive(
-    file: Path,
-    loaded: Loaded,
-    directory: RunDirectory,
-    secrets: Secrets,
-    agents: Agents,
-    progress: Progress,
-    ask: Confirm | None,
-    *,
-    force: bool,
-) -> Finished:
-    from loadgen.cli.state import state_directory
-    from loadgen.run.calibration import stored
-    from loadgen.run.kinds import decision
-    from loadgen.run.runner import Runner
-    from loadgen.targets.settings import settings_of
-
-    decided_by = decision(loaded.scenario)
-    target, state = loaded.scenario.target, state_directory()
-    platform, floor = settings_of(target), stored(state)
-    runner = Runner(
-        loaded,
-        decided_by,
-        directory,
-        progress,
-        agents=agents,
-        floor=floor,
-        secrets=secrets,
-        confirm=ask,
-        journal=lambda run: platform.journal(state, run, file, emulated=target.emulated),
-        force=force,
-    )
+async def _drive(runner: Runner) -> Finished:
+    """Run it, which signals end in good order from here on."""
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(initializer=signals.put_off))
     for number in signals.ENDING:

@@ -35,8 +35,9 @@ class Gone(Struct, frozen=True):
 class Fleet(Protocol):
     """Agents are numbered from 0.
 
-    What one of them says arrives in its order or not at all: a fleet may lose some of it, or carry it twice. Then the
-    record of the run says so, and nothing is counted twice.
+    What one of them says or is told arrives in its order, and once or not at all. Of a frame that is lost the record of
+    the run says so, as it does of one that came twice after all, which is not counted; what agents were dealt that is
+    lost counts as spent. What agents deal bears no numbers: twice would be too much.
     """
 
     @property

@@ -109,8 +109,8 @@ class PhaseTotal:
         self.agents: dict[int, AgentFrames] = {}
         self._batches = Batches()
 
-    def add(self, frame: Frame) -> None:
-        """Add one frame. One that was added before is left out, and is a fault.
+    def add(self, frame: Frame) -> bool:
+        """Add one frame; whether it was new. One that was added before is left out, and is a fault.
 
         Raises ValueError for a frame of another phase, a histogram of another phase, or a histogram that is malformed.
         """
@@ -119,7 +119,7 @@ class PhaseTotal:
         if strays := [cell for cell in frame.hist if cell.phase != self.name]:
             raise ValueError(f"a histogram of {strays[0]}, expected one of phase {self.name!r}")
         if not self._follows(frame):
-            return
+            return False
         for cell, packed in frame.hist.items():
             self._histogram(cell).add_packed(packed)
         latencies = [frame.hist[cell] for cell in chosen(frame.hist, Metric.LATENCY.value, outcomes=(OK,))]
@@ -127,6 +127,7 @@ class PhaseTotal:
         self.tally.add(frame.tally)
         self._note_end(frame)
         self._keep(frame.failures, frame.slowest)
+        return True
 
     def merge(self, other: PhaseTotal) -> None:
         """Add another phase: all but which agents sent what, and what was seen when."""

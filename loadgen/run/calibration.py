@@ -28,9 +28,9 @@ from loadgen.load.phase import Phase
 from loadgen.load.workers import Workers
 from loadgen.measure import floor
 from loadgen.measure.floor import Floor, quantiles
-from loadgen.measure.merge import PhasePlan, PhaseTotal
 from loadgen.measure.summary import Environment
 from loadgen.measure.verdict import judge
+from loadgen.run.play import Played, play
 from loadgen.scenario.model import Scenario
 from loadgen.targets.port import TargetError
 from loadgen.targets.settings import idle
@@ -46,9 +46,8 @@ _WARM_UP, _OPEN, _CLOSED = "warm-up", "open", "closed"
 _IN_FLIGHT = 100
 _CONNECTIONS = 8
 _GRACE_NS = 5 * NS_PER_S
-_LEAD_NS = 50_000_000  # from Go to the phase's beginning: the agent has read it by then
 
-Measured = Sequence[tuple[PhasePlan, PhaseTotal]]
+Measured = Sequence[Played]
 """The phases of a calibration: warm-up, open, closed."""
 
 
@@ -61,16 +60,12 @@ async def against_stub(seconds: int = SECONDS) -> Measured:
     try:
         async with idle() as target:
             scenario = _scenario(target, seconds)
-            measured = []
-            async with Crew(LocalFleet(), [Plan(scenario, "127.0.0.1", 0, monotonic_ns())]) as fleet:
+            measured: list[Played] = []
+            async with Crew(LocalFleet(), [Plan(scenario, "127.0.0.1", 0, monotonic_ns())]) as crew:
                 for number, phase in enumerate(scenario.phases):
-                    total = PhaseTotal(phase.name)
-                    for frame in await fleet.prepare(number, 1 if phase.closed else _CONNECTIONS):
-                        total.add(frame)
-                    async for frame in fleet.run(monotonic_ns() + _LEAD_NS):
-                        total.add(frame)
-                    plan = PhasePlan(phase.name, phase.warmup, phase.closed, phase.duration_ns, phase.expected())
-                    measured.append((plan, total))
+                    connections = 1 if phase.closed else _CONNECTIONS
+                    played = await play(crew, number, phase, seed=scenario.seed, connections=connections)
+                    measured += [] if played is None else [played]
             return measured
     except (TargetError, FleetError) as error:
         raise CalibrationError(str(error)) from error
@@ -82,7 +77,7 @@ def floor_of(measured: Measured, machine: Environment, at: datetime) -> Floor:
     Raises CalibrationError where the verdict withholds what a floor is made of. That an agent was busy is no reason
     when one worker invokes back to back: it has nothing else to do.
     """
-    plans, totals = zip(*measured, strict=True)
+    plans, totals = [each.plan for each in measured], [each.total for each in measured]
     reasons = [
         reason.message
         for reason in judge(plans, totals).reasons

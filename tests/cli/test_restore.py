@@ -22,11 +22,11 @@ from loadgen.targets.functiongraph.settings.journal import Begun, Change, Done, 
 from loadgen.targets.functiongraph.settings.journalfile import DIRECTORY, JournalFile
 from loadgen.targets.functiongraph.settings.lock import FunctionLock
 from loadgen.targets.functiongraph.settings.mark import MARK, NAME
-from tests.control.entries import written
 from tests.servers import disk
 from tests.servers.disk import within
 from tests.servers.management import HELLO, PROJECT, Management, Request, failure, managing
 from tests.servers.ports import free_port
+from tests.targets.functiongraph.settings.entries import written
 
 SCENARIO = """\
 name: x

@@ -18,11 +18,11 @@ import pytest
 from loadgen.targets.functiongraph.settings.edit import Edit
 from loadgen.targets.functiongraph.settings.journal import Begun, Change, Resource
 from loadgen.targets.functiongraph.settings.journalfile import DIRECTORY
-from tests.control.entries import written
 from tests.e2e.conftest import environment
 from tests.servers.endless import HEADS, NESTED, TOKEN, UNREADABLE, Flood, flooding
 from tests.servers.management import HELLO, PROJECT
 from tests.servers.ports import free_port
+from tests.targets.functiongraph.settings.entries import written
 
 MOST_MIB = 32
 FLOODS = (*UNREADABLE, *NESTED, *HEADS)

@@ -33,9 +33,9 @@ async def played(crew: Crew, number: int, phase: Phase, means: Means = Means()) 
     return total
 
 
-async def two_phases(way: Way, agents: int = 2) -> list[PhaseTotal]:
+async def two_phases(way: Way, *, agents: int = 2, patience_s: float = 30) -> list[PhaseTotal]:
     again = open_phase(60, 1, name="again")
-    async with crew(FakeFleet(way), OPEN, again, agents=agents) as of:
+    async with crew(FakeFleet(way, patience_s=patience_s), OPEN, again, agents=agents) as of:
         return [await played(of, 0, OPEN), await played(of, 1, again)]
 
 
@@ -91,12 +91,12 @@ async def test_a_frame_that_is_lost_or_overtaken_is_missed() -> None:
 
 async def test_an_agent_whose_last_frame_is_lost_is_not_waited_for_forever() -> None:
     with pytest.raises(FleetError, match=r"no agent has said anything for 0\.3 s"):
-        await asyncio.wait_for(two_phases(lost(lambda frame: frame.final and frame.agent == 1)), 5)
+        await asyncio.wait_for(two_phases(lost(lambda frame: frame.final and frame.agent == 1), patience_s=0.3), 5)
 
 
 async def test_an_agent_that_falls_silent_is_not_waited_for_forever() -> None:
     with pytest.raises(FleetError, match=r"no agent has said anything for 0\.3 s"):
-        await asyncio.wait_for(two_phases(silent(lambda frame: frame.seq == 2)), 5)
+        await asyncio.wait_for(two_phases(silent(lambda frame: frame.seq == 2), patience_s=0.3), 5)
 
 
 async def test_an_agent_that_dies_is_an_error_with_what_it_last_said() -> None:

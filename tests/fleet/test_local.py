@@ -16,13 +16,11 @@ import msgspec
 import pytest
 
 from loadgen.engine.messages import Phases, Plan
-from loadgen.engine.numbers import Ranges
-from loadgen.fleet.crew import Crew, Means
+from loadgen.fleet.crew import Crew
 from loadgen.fleet.local import LocalFleet
 from loadgen.fleet.port import FleetError
 from loadgen.load.bursts import Bursts
 from loadgen.load.phase import Phase
-from loadgen.measure.interval import Frame
 from loadgen.measure.merge import PhaseTotal
 from loadgen.scenario.model import Feeder, FeederOrder, Scenario
 from loadgen.targets.functiongraph.protocol.request import request_template
@@ -202,21 +200,6 @@ async def test_an_agent_ignores_ctrl_c() -> None:
     assert total.tally.completed == 25
 
 
-async def test_the_allowance_is_spent_exactly_over_all_phases() -> None:
-    async with serving(answer) as server:
-        load = scenario(function(f"http://127.0.0.1:{server.port}"), closed_phase(3, 0.1), closed_phase(3, 30))
-        async with Crew(LocalFleet(), [plan(load)]) as crew:
-            frames: list[Frame] = []
-            left: Ranges = ((0, 200),)
-            for number in range(2):
-                frames += await crew.prepare(number, 3)
-                frames += [frame async for frame in crew.run(time.monotonic_ns(), Means(numbers=left, allowance=left))]
-                left = crew.left
-        served = len(server.requests)
-    assert sum(frame.tally.started for frame in frames) == served == 200
-    assert frames[-1].budget_reached
-
-
 async def _slow(peer: Peer) -> None:
     while await peer.request() is not None:
         await asyncio.sleep(0.1)
@@ -303,16 +286,6 @@ async def test_an_agent_that_is_suspended_reports_how_long_it_stood_still() -> N
     assert late is not None
     assert late >= 350_000
     assert total.tally.completed == 150
-
-
-async def test_agents_that_say_nothing_any_more_are_taken_for_dead() -> None:
-    async with serving(answer) as server:
-        load = scenario(function(f"http://127.0.0.1:{server.port}"), open_phase(100, 30))
-        async with Crew(LocalFleet(patience_s=3), [plan(load)]) as crew:
-            await crew.prepare(0, 1)
-            asyncio.get_running_loop().call_later(0.5, os.kill, pid_of(crew), signal.SIGSTOP)
-            with pytest.raises(FleetError, match="no agent has said anything for 3 s"):
-                await asyncio.wait_for(exhaust(crew), 20)
 
 
 class Timed(BaseHTTPRequestHandler):

@@ -7,32 +7,49 @@ An action is called by POST to ``<gateway>/run/<action>``. Its answer says in he
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
-from loadgen.targets.port import Answer, Probe, Reading, Secret, Tenant, Timeout, Tls
+from loadgen.targets.endpoint import url_fault
+from loadgen.targets.port import (
+    Answer,
+    Check,
+    Fresh,
+    Limits,
+    Preflight,
+    Probe,
+    Reading,
+    Secret,
+    Tenant,
+    Timeout,
+    Tls,
+)
 from loadgen.targets.request import RequestTemplate, origin_of, template
 from loadgen.targets.status import status_outcome, status_slug
 from loadgen.targets.target import Target
+from loadgen.text import form
+from loadgen.text.fault import Found
+from loadgen.text.form import Text, doc, matching, without_unit, words
 
 _RAN, _BILLED, _MEMORY, _ERROR = b"nimbus-ran", b"nimbus-billed", b"nimbus-memory", b"nimbus-error"
 
 
-class NimbusTarget(Target, Struct, frozen=True, tag="nimbus"):
+class NimbusTarget(Target, Struct, frozen=True, rename=without_unit, tag="nimbus"):
     """An action behind a ``gateway``; ``key`` is sent along, and ``memory_mb`` is what it is called with."""
 
-    gateway: str
-    action: str
-    key: str
-    memory_mb: int
-    fresh_connections: bool
-    timeout: Timeout
-    tls: Tls
-    preflight: bool
+    gateway: Annotated[str, matching(r"^https?://[!-~]+$", "an origin such as https://nimbus.example"), doc("Nimbus.")]
+    action: Annotated[Text, doc("What is called.")]
+    key: Annotated[form.Secret, doc("The key of the account.")]
+    memory_mb: Annotated[int, words({"64MB": 64, "512MB": 512}), doc("What it is called with.")] = 64
+    fresh_connections: Fresh = field(name="connections", default=False)
+    timeout: Limits = Timeout()
+    tls: Check = Tls()
+    preflight: Preflight = True
 
 
 class Nimbus(Tenant[NimbusTarget]):
@@ -40,8 +57,15 @@ class Nimbus(Tenant[NimbusTarget]):
 
     name = "nimbus"
     form = NimbusTarget
+    key = "gateway"
+    noun = "an action"
+    about = "an action of Nimbus (gateway, action)"
     told = True
     memory_sizes_mb = (64, 512)
+
+    def rules(self, data: dict[str, Any], foreign: Sequence[str]) -> Found:
+        if fault := url_fault(str(data["target"]["gateway"]), origin=True):
+            yield ("target", "gateway"), fault
 
     def urls(self, target: NimbusTarget) -> tuple[str, ...]:
         return (target.gateway,)
