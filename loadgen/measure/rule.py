@@ -135,6 +135,17 @@ class MetricRule(Struct, frozen=True, tag="metric"):
     percentile: float | None
     limit_ns: int
 
+    @property
+    def judged(self) -> Metric:
+        """The metric whose figure decides it.
+
+        Of ``latency``, percentiles and the maximum are over every planned invocation. Only ok ones have a start label.
+        """
+        if self.start is not None:
+            return Metric.LATENCY if self.metric is Metric.LATENCY_ALL else self.metric
+        ranked = self.metric is Metric.LATENCY and self.statistic in ("p", "max")
+        return Metric.LATENCY_ALL if ranked else self.metric
+
 
 class ShareRule(Struct, frozen=True, tag="share"):
     """``[phase:](errors|throttled|timeouts|dropped) < limit`` as a share of the planned invocations.

@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from loadgen.invocation.metric import Metric
 from loadgen.invocation.outcome import LOCAL_LIMIT, OK, missed_starts
 from loadgen.measure.health import words
 from loadgen.measure.histogram import Histogram, ceiling, lowest, rank, slot
@@ -90,7 +89,7 @@ def _evaluate(rule: Rule, phase: PhaseSummary | None, verdict: Verdict) -> Thres
         return _undecided(rule, f"phase {rule.phase} did not run")
     if not phase.planned:
         return _undecided(rule, "no invocation was planned")
-    metric = _judged(rule) if isinstance(rule, MetricRule) else "cost" if isinstance(rule, CostRule) else None
+    metric = rule.judged.value if isinstance(rule, MetricRule) else "cost" if isinstance(rule, CostRule) else None
     reason = withheld(verdict, rule.phase, metric, None, rule.start if isinstance(rule, MetricRule) else None)
     if reason is not None:
         return _undecided(rule, f"withheld: {reason.message}")
@@ -106,7 +105,7 @@ def _evaluate(rule: Rule, phase: PhaseSummary | None, verdict: Verdict) -> Thres
 
 
 def _metric(rule: MetricRule, phase: PhaseSummary, verdict: Verdict) -> ThresholdResult:
-    metric = _judged(rule)
+    metric = rule.judged.value
     metrics = phase.metrics if rule.start is None else phase.by_start.get(rule.start, {})
     summary = metrics.get(metric)
     if summary is None or summary.count == 0:
@@ -137,15 +136,6 @@ def _metric(rule: MetricRule, phase: PhaseSummary, verdict: Verdict) -> Threshol
             if summary.failed:
                 return _undecided(rule, f"{metric} has no mean where calls fail: {_failed(phase)}")
             return _by_value(rule, phase, summary, summary.mean, _of_mean(summary))
-
-
-def _judged(rule: MetricRule) -> str:
-    """The metric that decides: latency_all for the upper side of latency. Start labels are known of ok calls only."""
-    if rule.start is not None:
-        return Metric.LATENCY.value if rule.metric is Metric.LATENCY_ALL else rule.metric.value
-    if rule.metric is Metric.LATENCY and rule.statistic in ("p", "max"):
-        return Metric.LATENCY_ALL.value
-    return rule.metric.value
 
 
 def _tail(rule: MetricRule) -> float | None:

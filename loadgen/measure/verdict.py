@@ -662,10 +662,9 @@ def _thresholds_unsupported(
 
 def _sample(total: PhaseTotal, rule: MetricRule) -> Histogram:
     """What a threshold on a percentile is judged by."""
-    if rule.start is None and rule.metric in (Metric.LATENCY, Metric.LATENCY_ALL):
+    if rule.judged.kind.ranked:
         return total.latency_all()
-    metric = Metric.LATENCY if rule.metric is Metric.LATENCY_ALL else rule.metric
-    return total.merged(metric.value, outcomes=(OK,), start=rule.start)
+    return total.merged(rule.judged.value, outcomes=(OK,), start=rule.start)
 
 
 def _percentiles_unsupported(total: PhaseTotal) -> Iterator[Reason]:
