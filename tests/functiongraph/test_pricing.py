@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from loadgen.invocation.bill import BILLING_UNITS_NS, REFUSED, Charge, billing_unit, charge, gb_seconds, price
 from loadgen.invocation.outcome import Outcome
-from loadgen.scenario.load import load_price_book
+from loadgen.scenario.prices import load_price_book
 from loadgen.targets.functiongraph.protocol.response import classify_function
 from loadgen.targets.functiongraph.protocol.target import MEMORY_SIZES_MB, ResponseVersion
 

@@ -17,7 +17,7 @@ from loadgen.measure.cost import Spent, billing, cost, spent, spent_on
 from loadgen.measure.interval import VERSION, Connections, Frame, Health, decode, encode
 from loadgen.measure.merge import PhaseTotal, combined
 from loadgen.measure.recorder import Recorder
-from loadgen.scenario.load import load_price_book
+from loadgen.scenario.prices import load_price_book
 
 MS = 1_000_000
 BOOK = load_price_book("huawei-cny-2024-09")

@@ -13,7 +13,7 @@ from loadgen.invocation.outcome import Outcome
 from loadgen.measure.cost import Spent, billing, cost, plain, spent_on, unit_name
 from loadgen.measure.interval import Misbilled
 from loadgen.measure.summary import Cost
-from loadgen.scenario.load import load_price_book
+from loadgen.scenario.prices import load_price_book
 from tests.measure.frames import frame, total
 
 MS = 1_000_000
