@@ -49,10 +49,8 @@ def duration(text: str) -> int:
 
 def duration_text(ns: int) -> str:
     """How a time may be written: in the largest unit of which it is a whole number; in minutes from five on."""
-    if not ns:
-        return "0s"
     whole = [unit for unit, each in _NS.items() if ns % each == 0 and (unit != "m" or ns >= 5 * each)]
-    unit = whole[-1] if whole else "us"
+    unit = whole[-1] if ns and ns % _NS["ms"] == 0 else "s" if ns >= NS_PER_S or not ns else "us"
     return f"{Decimal(ns) / _NS[unit]:f}{unit}"
 
 
