@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from loadgen.load.budget import Budget
 from loadgen.load.constant import ConstantRate
 from loadgen.load.phase import Phase, Shape
 from loadgen.load.workers import Workers
@@ -86,12 +85,7 @@ def scenario(target: Target, *phases: Phase, sample_share: float = 0.0, event: s
         seed=1,
         target=target,
         event=event,
-        feeder=None,
         phases=phases,
-        thresholds=(),
         sample_share=sample_share,
-        budget=Budget(None, None),
-        tags={},
-        emulator=None,
         sha256="0" * 64,
     )

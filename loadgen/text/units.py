@@ -50,8 +50,9 @@ def duration(text: str) -> int:
 
 def duration_text(ns: int) -> str:
     """How a time may be written: in the largest unit of which it is a whole number; in minutes from five on."""
-    units = [unit for unit, each in _NS.items() if ns % each == 0 and (unit != "m" or ns >= 5 * each)] if ns else ["s"]
-    return f"{ns // _NS[units[-1]]}{units[-1]}"
+    whole = [unit for unit, each in _NS.items() if ns % each == 0 and (unit != "m" or ns >= 5 * each)]
+    unit = whole[-1] if ns and ns % _NS["ms"] == 0 else "s" if ns >= NS_PER_S or not ns else "us"
+    return f"{Decimal(ns) / _NS[unit]:f}{unit}"
 
 
 def positive_duration(text: str) -> int:

@@ -11,7 +11,7 @@ from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
 from loadgen.measure.cost import Spent, spent_on
 from loadgen.measure.purse import Purse, Tariff
-from loadgen.scenario.load import load_price_book
+from loadgen.scenario.prices import load_price_book
 from loadgen.text.units import Money
 from tests.scenarios import S
 

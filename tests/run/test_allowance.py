@@ -15,8 +15,8 @@ from loadgen.measure.merge import PhaseTotal
 from loadgen.measure.purse import Tariff
 from loadgen.run.agents import Agents
 from loadgen.run.allowance import Allowance, excess, to_come
-from loadgen.scenario.load import load_price_book
 from loadgen.scenario.model import Feeder, FeederOrder, Scenario
+from loadgen.scenario.prices import load_price_book
 from loadgen.text.units import Money, money
 from tests.frames import frame, total
 from tests.scenarios import closed_phase, function, open_phase, scenario

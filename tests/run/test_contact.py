@@ -16,7 +16,7 @@ from loadgen.run.contact import Contact
 from loadgen.run.ending import Ending
 from loadgen.run.fault import RunFailedError
 from loadgen.run.runner import Runner
-from loadgen.scenario.load import load_price_book
+from loadgen.scenario.prices import load_price_book
 from loadgen.targets.functiongraph.protocol.target import Auth, FunctionTarget, IamAuth, TokenAuth
 from loadgen.targets.secret import sent
 from loadgen.targets.target import Target

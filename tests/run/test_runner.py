@@ -24,8 +24,8 @@ from loadgen.measure.experiment import Experiment
 from loadgen.measure.interval import Frame
 from loadgen.measure.summary import Summary
 from loadgen.run.runner import Finished, Runner
-from loadgen.scenario.load import load_price_book
 from loadgen.scenario.model import Feeder, FeederOrder, Scenario
+from loadgen.scenario.prices import load_price_book
 from loadgen.text.units import Money
 from tests.fleet.fake import MS, FakeFleet, Way, last, late, lost, silent, straight, twice, undealt
 from tests.fleet.test_local import answer

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
-from loadgen.scenario.load import load_file
+from loadgen.scenario.load import load, load_file
 from loadgen.scenario.schema import scenario_schema
 from loadgen.targets.functiongraph.protocol.platform import COLD_START_PROFILES
+from loadgen.text import yaml
 
 ROOT = Path(__file__).parents[2]
 MAPPINGS = {name: form["properties"] for name, form in scenario_schema()["$defs"].items() if "properties" in form}
@@ -22,6 +25,36 @@ def test_every_key_is_described_for_editors(key: str) -> None:
 def test_every_key_is_in_the_reference() -> None:
     reference = (ROOT / "docs" / "scenario.md").read_text()
     assert [key for key in KEYS if f"`{key.partition('.')[2]}`" not in reference] == []
+
+
+def test_every_default_that_is_shown_is_what_leaving_the_key_out_means() -> None:
+    """The written defaults, put into a scenario, change nothing but what comes from elsewhere when it is left out."""
+    text = "name: x\ntarget: {endpoint: emulator}\nphases: [{name: a, rate: 1/s, duration: 1s}]\n"
+    bare = load(text, source="s.yaml", directory=ROOT, environment={}).scenario
+    told = {name: _defaults(name) for name in ("Target", "Timeout", "Confirm", "Emulator", "Account", "Management")}
+    top = {key: value for key, value in _defaults("Scenario").items() if key != "phases"}
+    functions = {"hello": {**_defaults("EmulatedFunction"), "work": _defaults("Work")}}
+    whole = yaml.dump(
+        {
+            **top,
+            "name": "x",
+            "phases": [{"name": "a", "rate": "1/s", "duration": "1s"}],
+            "target": {"endpoint": "emulator", **told["Target"], "timeout": told["Timeout"]},
+            "confirm": told["Confirm"],
+            "emulator": {
+                **told["Emulator"],
+                "account": told["Account"],
+                "management": told["Management"],
+                "functions": functions,
+            },
+        }
+    )
+    made = load(whole, source="s.yaml", directory=ROOT, environment={}).scenario
+    assert msgspec.structs.replace(made, sha256="") == msgspec.structs.replace(bare, sha256="")
+
+
+def _defaults(name: str) -> dict[str, Any]:
+    return {key: form["default"] for key, form in MAPPINGS[name].items() if "default" in form}
 
 
 def test_every_name_of_a_cold_start_profile_is_in_the_reference() -> None:

@@ -9,7 +9,6 @@ import msgspec
 import pytest
 from scipy.stats import kstest
 
-from loadgen.load.law import Arrivals
 from loadgen.load.phase import Phase
 from loadgen.load.trace import Trace, TraceFormat, Wanted, chance_of, read_trace
 from loadgen.text.fault import ScenarioError
@@ -38,7 +37,7 @@ def exact(trace: Trace) -> list[float]:
 
 
 def phase(trace: Trace, seconds: int) -> Phase:
-    return Phase("replay", trace, seconds * S, False, Arrivals.CONSTANT, 100, None, 0)
+    return Phase("replay", trace, seconds * S)
 
 
 def starts(trace: Trace, seconds: int, seed: int = 1) -> list[float]:
