@@ -18,7 +18,7 @@ from loadgen.scenario.model import Scenario
 from loadgen.targets.port import Surroundings, TargetError, Tenant
 from loadgen.targets.registry import BUILT_IN, tenant_of
 from loadgen.targets.target import Target
-from loadgen.text.fault import Path as KeyPath
+from loadgen.text import fault
 
 T = TypeVar("T")
 
@@ -90,9 +90,10 @@ class Changing(AbstractAsyncContextManager["Changing"], Protocol):
 class Settings(Generic[T]):
     """The settings side of a tenant without any: nothing is read, found or changed."""
 
-    def check(self, scenario: Scenario) -> Iterable[tuple[KeyPath, str]]:
+    def check(self, scenario: Scenario) -> fault.Found:
         """What is wrong with a scenario for this tenant, as pairs of the key's path and a message."""
-        return ()
+        if scenario.changes_settings:
+            yield ("kind",), "this changes settings of what is called, and of this target none can be; leave that out"
 
     def credentials(self, target: T, seen: Callable[[], Surroundings]) -> Found | None:
         """The target with credentials from where the tenant's tools find theirs; None where it asks for none of them.
@@ -160,7 +161,7 @@ def _settings(tenant: Tenant[Any]) -> Settings[Any]:
     return found
 
 
-def check(scenario: Scenario) -> Iterable[tuple[KeyPath, str]]:
+def check(scenario: Scenario) -> fault.Found:
     """What the tenant finds wrong with a scenario, see ``Settings.check``."""
     return settings_of(scenario.target).check(scenario)
 

@@ -15,6 +15,7 @@ import pytest
 
 from loadgen.scenario.load import load
 from loadgen.targets.registry import installed, tenant_of
+from loadgen.targets.settings import check
 from loadgen.text.fault import ScenarioError
 from tests.e2e.conftest import ROOT, environment
 from tests.servers.scripted import Peer, serving
@@ -116,6 +117,18 @@ def test_what_is_wrong_with_its_block_is_said_as_of_any_other(nimbus: None, more
     with pytest.raises(ScenarioError) as error:
         load(TEXT.format(port=1, more=more), source="s.yaml", directory=Path(), environment={"NIMBUS_KEY": "k-e-y"})
     assert said in str(error.value)
+
+
+def test_settings_that_nobody_can_change_are_asked_for_in_vain(nimbus: None) -> None:
+    text = TEXT.format(port=1, more="").partition("phases:")[0].replace("memory: 512MB, ", "")
+    with pytest.raises(ScenarioError, match="of this target none can be"):
+        load(
+            text + "kind: memory\nmemory: {by: config}\n",
+            source="s.yaml",
+            directory=Path(),
+            environment={"NIMBUS_KEY": "k-e-y"},
+            checks=[check],
+        )
 
 
 def test_two_runs_are_the_same_whatever_the_key(nimbus: None) -> None:

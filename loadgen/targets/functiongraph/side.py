@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from loadgen.targets.functiongraph.settings.names import check_target
 from loadgen.targets.port import Surroundings, TargetError, Timeout, Tls
 from loadgen.targets.settings import Changing, Found, Note, Renewal, Settings
 from loadgen.targets.target import Target
-from loadgen.text.fault import Path as KeyPath
+from loadgen.text import fault
 from loadgen.text.units import NS_PER_S
 
 _IDLE_NS = 5 * NS_PER_S
@@ -39,7 +39,7 @@ _IDLE_NS = 5 * NS_PER_S
 class FunctionGraphSettings(Settings[FunctionTarget]):
     """What is read of FunctionGraph and its environment, changed there, and put back."""
 
-    def check(self, scenario: Scenario) -> Iterable[tuple[KeyPath, str]]:
+    def check(self, scenario: Scenario) -> fault.Found:
         """See Settings."""
         return check_target(scenario)
 

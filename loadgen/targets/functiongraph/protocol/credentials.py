@@ -22,8 +22,9 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from loadgen.targets.endpoint import iam_of, iam_origin, in_clear
+from loadgen.targets.endpoint import in_clear
 from loadgen.targets.functiongraph.protocol.credential_files import CredentialsError, Section, cloud, cloud_of, profile
+from loadgen.targets.functiongraph.protocol.iam import iam_of, iam_origin
 from loadgen.targets.functiongraph.protocol.target import Auth, FunctionTarget, IamAuth, KeyAuth, TokenAuth
 from loadgen.targets.port import Surroundings
 from loadgen.text import file

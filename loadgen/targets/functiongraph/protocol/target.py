@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Struct, field
 
-from loadgen.targets.endpoint import iam_of, iam_origin, sent_in_clear, url_fault, without_user
+from loadgen.targets.endpoint import sent_in_clear, url_fault, without_user
 from loadgen.targets.functiongraph.protocol.function import named
+from loadgen.targets.functiongraph.protocol.iam import iam_of, iam_origin
 from loadgen.targets.port import Check, Fresh, Limits, Preflight, Timeout, Tls
 from loadgen.targets.target import Target
 from loadgen.text.fault import Found
