@@ -14,7 +14,7 @@ from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Frame
 from loadgen.measure.summary import Preflight
 from loadgen.scenario.model import Scenario
-from loadgen.targets.http import HttpTarget
+from loadgen.targets.http.target import HttpTarget
 from loadgen.targets.port import Timeout, Tls
 from loadgen.text.units import Rate
 from tests.frames import blank, cell, counted, packed

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from loadgen.scenario.load import Loaded, load
-from loadgen.targets.http import HttpTarget
+from loadgen.targets.http.target import HttpTarget
 from loadgen.targets.secret import sent
 from loadgen.text.fault import ScenarioError
 from loadgen.text.secret import Secrets

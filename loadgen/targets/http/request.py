@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from urllib.parse import quote, urlsplit
 
-from loadgen.targets.http import HttpTarget
+from loadgen.targets.http.target import HttpTarget
 from loadgen.targets.request import USER_AGENT, RequestTemplate, origin_of, template
 from loadgen.text.template import GAP, placeholders, without_fields
 

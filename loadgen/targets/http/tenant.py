@@ -10,10 +10,10 @@ import msgspec
 
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
-from loadgen.targets.http import HttpTarget, rules, without_body
 from loadgen.targets.http.request import request_template
 from loadgen.targets.http.response import HEADERS, classify_http
 from loadgen.targets.http.secret import SCHEME, parts_of_header
+from loadgen.targets.http.target import HttpTarget, rules, without_body
 from loadgen.targets.port import Answer, Probe, Reading, Secret, Tenant
 from loadgen.targets.request import RequestTemplate
 from loadgen.text.excerpt import secret_name

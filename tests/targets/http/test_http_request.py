@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen import __version__
-from loadgen.targets.http import HttpTarget
 from loadgen.targets.http.request import request_template
+from loadgen.targets.http.target import HttpTarget
 from loadgen.targets.port import Timeout, Tls
 
 HTTP = HttpTarget("http://127.0.0.1:8080/a?b=c", "POST", (), False, Timeout(1, 1, 1), Tls(True, None), True)

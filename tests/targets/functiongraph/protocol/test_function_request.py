@@ -14,8 +14,8 @@ from loadgen.targets.functiongraph.protocol.request import request_template
 from loadgen.targets.functiongraph.protocol.signature import canonical_request, payload_hash, signature, string_to_sign
 from loadgen.targets.functiongraph.protocol.target import FunctionTarget, KeyAuth, NoAuth, ResponseVersion, TokenAuth
 from loadgen.targets.functiongraph.protocol.urn import UrnError
-from loadgen.targets.http import HttpTarget
 from loadgen.targets.http.request import request_template as plain_template
+from loadgen.targets.http.target import HttpTarget
 from loadgen.targets.port import Timeout, Tls
 from loadgen.targets.request import Origin, origin_of
 

@@ -20,8 +20,8 @@ from loadgen.targets.functiongraph.protocol.target import (
     ResponseVersion,
     TokenAuth,
 )
-from loadgen.targets.http import HttpTarget
 from loadgen.targets.http.response import classify_http
+from loadgen.targets.http.target import HttpTarget
 from loadgen.targets.port import Timeout, Tls
 from loadgen.targets.remedy import remedy
 from loadgen.text.foreign import LONGEST_QUOTE
