@@ -144,9 +144,9 @@ class Tenant(ABC, Generic[T]):
 
     ``name`` is the tag of its target's struct ``form``, whose keys are those of ``target`` in a scenario; a mapping
     with the ``key`` is one of its targets. ``noun`` is what such a target is in sentences, ``about`` in the description
-    of the block. ``told`` says that answers tell durations and bills. ``memory_sizes_mb`` are the sizes that a call may
-    be billed at, in ascending order; empty where there is no bill. ``settings`` is where its settings side is found, as
-    ``module:name``; None where it has none.
+    of the block. ``told`` says that answers tell durations and bills, and ``told_in`` where they do. ``settings`` is
+    where its settings side is found, as ``module:name``; None where it has none. ``memory_sizes_mb`` are the sizes that
+    a call may be billed at, in ascending order; empty where there is no bill.
     """
 
     name: str
@@ -155,6 +155,7 @@ class Tenant(ABC, Generic[T]):
     noun: str
     about: str
     told: bool = False
+    told_in: str = "answers"
     memory_sizes_mb: tuple[int, ...] = ()
     settings: str | None = None
 

@@ -64,6 +64,7 @@ class FunctionGraph(Tenant[FunctionTarget]):
     noun = "a function"
     about = "a FunctionGraph function (endpoint, function)"
     told = True
+    told_in = "X-Cff-Invoke-Summary"
     memory_sizes_mb = MEMORY_SIZES_MB
     settings = "loadgen.targets.functiongraph.side:FUNCTIONGRAPH"
 
