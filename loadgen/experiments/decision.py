@@ -17,7 +17,7 @@ from loadgen.invocation.start import Cuts
 from loadgen.load.phase import Phase
 from loadgen.measure.merge import PhaseTotal
 from loadgen.measure.summary import Verdict
-from loadgen.targets.functiongraph.protocol.target import MemoryTurns
+from loadgen.targets.port import MemoryTurns
 
 Result = TypeVar("Result")
 

@@ -13,7 +13,7 @@ from loadgen.invocation.bill import PriceBook
 from loadgen.load.phase import Phase
 from loadgen.measure.starts import NOTHING_FOUND, Found
 from loadgen.measure.summary import Summary
-from loadgen.targets.functiongraph.protocol.target import Probe
+from loadgen.targets.port import Probe
 
 if TYPE_CHECKING:
     from loadgen.report.experiment import Section

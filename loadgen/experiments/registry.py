@@ -18,7 +18,8 @@ from loadgen.load.phase import Phase
 from loadgen.measure.starts import NOTHING_FOUND, Found
 from loadgen.measure.summary import Experiment, Summary
 from loadgen.scenario.model import Scenario
-from loadgen.targets.functiongraph.protocol.target import FunctionTarget, Probe
+from loadgen.targets.port import Probe
+from loadgen.targets.registry import tenant_of
 
 if TYPE_CHECKING:
     from loadgen.report.experiment import Section
@@ -34,7 +35,7 @@ def is_experiment(kind: str) -> bool:
 def decision(scenario: Scenario) -> Decision[Experiment | None]:
     """The decision that the scenario is played by."""
     kind, block = _asked(scenario)
-    told = isinstance(scenario.target, FunctionTarget)
+    told = tenant_of(scenario.target).told
     return kind.decision(block, Given(scenario.target.timeout.total_ns, scenario.seed, scenario.prices, told))
 
 

@@ -34,7 +34,7 @@ from loadgen.measure.percentile import LISTED, bounded, needed, supported
 from loadgen.measure.rule import MetricRule, Rule
 from loadgen.measure.starts import NOTHING_FOUND, UNKNOWN_SHARE, Found, unknown_starts
 from loadgen.measure.summary import Reason, Verdict
-from loadgen.targets.functiongraph.protocol.response import REDIRECT
+from loadgen.targets.status import REDIRECT
 from loadgen.text.units import NS_PER_US
 
 ISSUED_SHARE = 0.999
@@ -101,6 +101,7 @@ def judge(
     overhead_floor_ns: int | None = None,
     memory_mb: int | None = None,
     found: Found = NOTHING_FOUND,
+    told_in: str = "answers",
 ) -> Verdict:
     """The Verdict on a run.
 
@@ -109,7 +110,7 @@ def judge(
     fault. ``fresh_connections`` says that every invocation was meant to open one. ``overhead_floor_ns`` is the p99 of
     service_time of this generator on this machine against a target that does nothing, None when that is not known.
     ``memory_mb`` is the memory size that every invocation asked for, None where they asked for none; ``found`` tells of
-    what the run found out.
+    what the run found out, and ``told_in`` where answers tell durations and bills.
     """
     pairs = list(zip(plans, phases, strict=True))
     measured = [(plan, total) for plan, total in pairs if not plan.warmup]
@@ -130,7 +131,7 @@ def judge(
         reasons += _phase_locked(plan)
         reasons += _negative_overhead(total)
         reasons += _summary_missing(total)
-        reasons += _unbelievable(total)
+        reasons += _unbelievable(total, told_in)
         reasons += _misbilled(total)
         reasons += _memory_ignored(total, memory_mb)
     reasons += found.reasons([total for _, total in measured], {rule.start for rule in _labelled(rules)})
@@ -525,18 +526,18 @@ def _summary_missing(total: PhaseTotal) -> Iterator[Reason]:
             )
 
 
-def _unbelievable(total: PhaseTotal) -> Iterator[Reason]:
+def _unbelievable(total: PhaseTotal, told_in: str) -> Iterator[Reason]:
     tally = total.tally
     for name, n in sorted(tally.unbelieved.items()):
         answers = n + (tally.metered if name == "memory_size" else total.merged(name).count)
         many = n / answers > SUMMARY_MISSING_SHARE
         for metric in _HANGING_ON[name] if many else ():
-            yield _disbelieved(total, name, n, answers, metric)
+            yield _disbelieved(total, name, n, answers, metric, told_in)
         if not many or not _HANGING_ON[name]:
-            yield _disbelieved(total, name, n, answers, None)
+            yield _disbelieved(total, name, n, answers, None, told_in)
 
 
-def _disbelieved(total: PhaseTotal, name: str, n: int, answers: int, withholds: str | None) -> Reason:
+def _disbelieved(total: PhaseTotal, name: str, n: int, answers: int, withholds: str | None, told_in: str) -> Reason:
     limit = "1 h" if name in ("duration", "billed_duration") else f"{LARGEST_MB // 1024} GB"
     allowed = f", expected at most {SUMMARY_MISSING_SHARE:.1%}: {withholds} is not shown" if withholds else ""
     unknown = "" if name in ("duration", "memory_used") else " What these are billed is not known."
@@ -544,8 +545,8 @@ def _disbelieved(total: PhaseTotal, name: str, n: int, answers: int, withholds: 
         rule="unbelievable",
         severity="withheld" if withholds else "warning",
         message=f"{n} of {answers} answers ({n / answers:.2%}) tell a {name.replace('_', ' ')} that cannot be, "
-        f"negative or above {limit}{allowed}. It counts as not told.{unknown} Compare their X-Cff-Invoke-Summary with "
-        "the function's log.",
+        f"negative or above {limit}{allowed}. It counts as not told.{unknown} Compare their {told_in} with the "
+        "function's log.",
         value=n / answers,
         limit=SUMMARY_MISSING_SHARE if withholds else 0,
         phase=total.name,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from inspect import GEN_SUSPENDED, getgeneratorstate
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -24,13 +23,10 @@ from loadgen.measure.verdict import judge, of_generator
 from loadgen.run.allowance import Allowance
 from loadgen.run.contact import Contact
 from loadgen.run.ending import Ending
-from loadgen.run.fault import SettingsError
 from loadgen.run.observer import Observer
 from loadgen.run.play import Played, Watch, connections_for, play, service_ns
 from loadgen.run.writing import Writing
-
-if TYPE_CHECKING:
-    from loadgen.run.settings import Settings
+from loadgen.targets.settings import Changing, SettingsError
 
 
 class _Turn:
@@ -73,7 +69,7 @@ class Conductor(Watch):
         allowance: Allowance,
         writing: Writing,
         observer: Observer,
-        settings: Settings | None,
+        settings: Changing | None,
     ) -> None:
         """``settings`` are the function's, where the run changes them."""
         self.played: list[Played] = []

@@ -16,6 +16,7 @@ from loadgen.measure.threshold import evaluate, named_percentiles
 from loadgen.measure.verdict import judge, of_experiment
 from loadgen.run.play import Played
 from loadgen.scenario.model import Scenario
+from loadgen.targets.registry import tenant_of
 
 
 class Record(Struct, frozen=True):
@@ -56,6 +57,7 @@ def verdict_on(record: Record, *, stopped: bool) -> Verdict:
         overhead_floor_ns=record.floor_ns,
         memory_mb=record.asked_mb,
         found=found(record.experiment),
+        told_in=tenant_of(record.scenario.target).told_in,
     )
     if not is_experiment(record.scenario.kind):
         return verdict

@@ -18,7 +18,8 @@ from loadgen.run.agents import Agents
 from loadgen.run.runner import Finished, Runner
 from loadgen.scenario.load import Loaded
 from loadgen.scenario.model import Scenario
-from loadgen.targets.secret import Secrets
+from loadgen.targets.secret import sent
+from loadgen.text.secret import Secrets
 
 
 class Notes:
@@ -53,7 +54,7 @@ async def run(
     **more: Any,
 ) -> Finished:
     """Run a scenario, by its own phases if there is no decision; ``begun`` is called with the run before it begins."""
-    secrets = Secrets(scenario.target)
+    secrets = Secrets(sent(scenario.target))
     with closing(RunDirectory.create(tmp_path / "run", secrets.hide)) as directory:
         runner = Runner(
             Loaded(scenario, {}, ""),

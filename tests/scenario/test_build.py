@@ -13,12 +13,12 @@ from loadgen.load.phase import Phase
 from loadgen.load.ramp import RampRate
 from loadgen.load.steps import StepRates
 from loadgen.load.workers import Workers
-from loadgen.scenario.build import default_emulator, function_name
 from loadgen.scenario.load import load
 from loadgen.scenario.model import Scenario
-from loadgen.targets.functiongraph.protocol.platform import EmulatedFunction, Emulator, Work
+from loadgen.targets.functiongraph.protocol.function import function_name
+from loadgen.targets.functiongraph.protocol.platform import EmulatedFunction, Emulator, Work, default_emulator
 from loadgen.targets.functiongraph.protocol.target import FunctionTarget, NoAuth, ResponseVersion
-from loadgen.targets.http import HttpTarget
+from loadgen.targets.http.target import HttpTarget
 from loadgen.targets.port import Timeout, Tls
 from loadgen.text.units import Rate
 

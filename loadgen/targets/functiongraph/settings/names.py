@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
 from loadgen.experiments.coldstarts.block import ColdStarts
 from loadgen.experiments.registry import changes
 from loadgen.scenario.model import Scenario
 from loadgen.targets.functiongraph.protocol.target import FunctionTarget
 from loadgen.targets.functiongraph.protocol.urn import LATEST, Urn, UrnError, contradictions, endpoint_region, read
-from loadgen.text.fault import Path
+from loadgen.text.fault import Found, Path
 
 
-def check_target(scenario: Scenario) -> Iterable[tuple[Path, str]]:
+def check_target(scenario: Scenario) -> Found:
     """What is wrong with the names of function and versions, as pairs of the key's path and a message."""
     target = scenario.target
-    if not isinstance(target, FunctionTarget):
-        return
+    assert isinstance(target, FunctionTarget)
     where = ("target", "function")
     region = endpoint_region(target.endpoint)
     try:
@@ -35,7 +32,7 @@ def check_target(scenario: Scenario) -> Iterable[tuple[Path, str]]:
         yield from _check_versions(scenario.cold_starts, urn, emulated=scenario.emulator is not None)
 
 
-def _check_versions(asked: ColdStarts, urn: Urn, *, emulated: bool) -> Iterator[tuple[Path, str]]:
+def _check_versions(asked: ColdStarts, urn: Urn, *, emulated: bool) -> Found:
     where: Path = ("cold-starts", "versions")
     if asked.versions and emulated:
         yield (

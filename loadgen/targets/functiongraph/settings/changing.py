@@ -9,7 +9,6 @@ from itertools import count
 from types import TracebackType
 from typing import Any, Final, Self
 
-from loadgen.run.fault import SettingsError
 from loadgen.targets.endpoint import loopback
 from loadgen.targets.functiongraph.protocol.target import FunctionTarget
 from loadgen.targets.functiongraph.protocol.urn import function_urn
@@ -20,7 +19,9 @@ from loadgen.targets.functiongraph.settings.edit import Path
 from loadgen.targets.functiongraph.settings.failure import ControlError
 from loadgen.targets.functiongraph.settings.journalfile import JournalError, JournalFile
 from loadgen.targets.functiongraph.settings.lock import HeldError
-from loadgen.targets.secret import Secrets
+from loadgen.targets.secret import sent
+from loadgen.targets.settings import SettingsError
+from loadgen.text.secret import Secrets
 
 _MEMORY: Final = ("memory_size",)
 _NEARBY_S: Final = 1.0
@@ -29,7 +30,7 @@ _FAULTS: Final = (ControlError, JournalError, HeldError)
 _RUN: Final = ("user_data", "LOADGEN_RUN")
 
 
-class Settings:
+class Changing:
     """An async context manager: however it is left, the function is as it was, or a SettingsError says what to do.
 
     The error takes the place of whatever ended the context.
@@ -67,7 +68,7 @@ class Settings:
             raise SettingsError(str(error)) from error
         await self._stack.enter_async_context(control)
         patience = Patience(mark_s=_NEARBY_S) if loopback(target.endpoint) else Patience()
-        hide_in = Secrets(target).hide_in
+        hide_in = Secrets(sent(target)).hide_in
         changes = Changes(control, resource, self._journal, note=self._note, patience=patience, hide_in=hide_in)
         self._changes = changes
         if patience.mark_s > _NEARBY_S:

@@ -15,11 +15,12 @@ from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.math cimport llrint
 from libc.string cimport memchr, memcmp
 
-from loadgen.engine.http1 import MAX_LINES, MAX_VALUE
-from loadgen.invocation.facts import LARGEST_MB, LONGEST_MS, NS_PER_MS, Facts
+from loadgen.targets.quick cimport QuickReader
+
+from loadgen.targets.quick import MAX_LINES, MAX_VALUE
+from loadgen.invocation.facts import LARGEST_MB, LONGEST_ID, LONGEST_MS, NS_PER_MS, Facts
 from loadgen.targets.functiongraph.protocol.metering import BYTES_PER_MB
 from loadgen.invocation.outcome import Outcome
-from loadgen.targets.functiongraph.protocol.response import LONGEST_ID
 
 cdef extern from "<string.h>" nogil:
     int strncasecmp(const char*, const char*, size_t)
@@ -52,7 +53,7 @@ cdef struct Summary:
     Number duration, billed_duration, memory_size, memory_used
 
 
-cdef class Quick:
+cdef class Quick(QuickReader):
     def __init__(self, view):
         cdef Py_buffer buffer
         self._view = view  # keeps it alive

@@ -1,7 +1,6 @@
-cimport cython
+from loadgen.targets.quick cimport QuickReader
 
-@cython.final
-cdef class Quick:
+cdef class Quick(QuickReader):
     cdef object _view
     cdef const unsigned char* _buffer
 
