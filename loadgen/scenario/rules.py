@@ -59,7 +59,7 @@ def _at(key: str, found: Found, *below: int) -> Found:
 def _kind(data: dict[str, Any], target: dict[str, Any]) -> Found:
     kind = data.get("kind", "load")
     for key in EXPERIMENTS:
-        if key in data and kind != key:
+        if key in data and kind not in (key, INVALID):
             yield (key,), f"this block belongs to kind: {key}, but this is kind: {kind}; remove one of them"
     if kind in EXPERIMENTS and data.get("phases"):
         yield ("phases",), f"kind: {kind} makes its own load; remove phases"
