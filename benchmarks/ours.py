@@ -18,7 +18,9 @@ from msgspec.structs import replace
 from benchmarks import process
 from benchmarks.tool import BODY, PATH, Closed, Endpoint, Freeze, Load, Measured, Open, Report, ToolError, Usage
 from loadgen.engine.messages import Plan
-from loadgen.fleet.local import FleetError, LocalFleet
+from loadgen.fleet.crew import Crew
+from loadgen.fleet.local import LocalFleet
+from loadgen.fleet.port import FleetError
 from loadgen.load.law import Arrivals
 from loadgen.measure.summary import Summary, decode
 from loadgen.report.figures import Shown, shown, totals
@@ -78,12 +80,12 @@ class Agent:
         plan = Plan(planned, "127.0.0.1", 0, time.monotonic_ns())
         async with AsyncExitStack() as stack:
             with process.environment(self.variables), process.pinned(core):
-                fleet = await stack.enter_async_context(LocalFleet([plan]))
-            await fleet.prepare(0, connections)
+                crew = await stack.enter_async_context(Crew(LocalFleet(), [plan]))
+            await crew.prepare(0, connections)
             begin_ns = time.monotonic_ns() + _LEAD_NS
-            async for frame in fleet.run(begin_ns):
-                completed += frame.completed
-                failed += frame.completed - frame.outcomes.get("ok", 0)
+            async for frame in crew.run(begin_ns):
+                completed += frame.tally.completed
+                failed += frame.tally.completed - frame.tally.outcomes.get("ok", 0)
                 rss_bytes = max(rss_bytes, frame.health.rss_bytes)
         return Report(completed, failed, completed / load.seconds, begin_ns=begin_ns), rss_bytes
 

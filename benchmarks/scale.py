@@ -23,6 +23,7 @@ from benchmarks.ours import Agent, build
 from benchmarks.recording_server import Recorded, RecordingServer
 from benchmarks.tool import BODY
 from loadgen.engine.messages import Plan
+from loadgen.fleet.crew import Crew
 from loadgen.fleet.local import LocalFleet
 from loadgen.measure.histogram import Histogram, rank
 from loadgen.measure.merge import PhaseTotal
@@ -73,13 +74,13 @@ async def _crowd(origin: str, rate: int, seconds: int, core: int) -> Crowd:
     total = PhaseTotal("steady")
     async with AsyncExitStack() as stack:
         with process.pinned(core):
-            fleet = await stack.enter_async_context(LocalFleet([plan]))
-        (ready,) = await fleet.prepare(0, 1)
+            crew = await stack.enter_async_context(Crew(LocalFleet(), [plan]))
+        (ready,) = await crew.prepare(0, 1)
         most = in_flight = 0
         largest = ready.health.rss_bytes
-        async for frame in fleet.run(time.monotonic_ns() + 100_000_000):
+        async for frame in crew.run(time.monotonic_ns() + 100_000_000):
             total.add(frame)
-            in_flight += frame.started - frame.completed
+            in_flight += frame.tally.started - frame.tally.completed
             most = max(most, in_flight)
             largest = max(largest, frame.health.rss_bytes)
     return Crowd(most, (largest - ready.health.rss_bytes) / most, total)

@@ -7,7 +7,7 @@ from loadgen.load.phase import Phase, Shape
 from loadgen.load.workers import Workers
 from loadgen.scenario.model import Scenario
 from loadgen.targets.functiongraph.protocol.target import FunctionTarget, NoAuth, ResponseVersion
-from loadgen.targets.http import HttpTarget
+from loadgen.targets.http.target import HttpTarget
 from loadgen.targets.port import Timeout, Tls
 from loadgen.targets.target import Target
 from loadgen.text.units import Rate

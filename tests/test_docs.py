@@ -16,7 +16,7 @@ import pytest
 from loadgen import __version__
 from loadgen.cli import COMMANDS, INTERRUPTED, LazyGroup, main
 from loadgen.cli import run as run_module
-from loadgen.invocation.outcome import LASTING, Outcome
+from loadgen.invocation.outcome import Outcome
 from loadgen.measure import summary
 
 ROOT = Path(__file__).parents[1]
@@ -86,7 +86,12 @@ def test_the_scenario_reference_says_of_every_outcome_of_a_preflight_whether_it_
     rows = [line.split("|")[1:3] for line in section.splitlines() if line.startswith("| `")]
     said = {name: does.strip().split()[0] for names, does in rows for name in re.findall("`(.*?)`", names)}
     others = {Outcome.OK, Outcome.DROPPED, Outcome.UNFINISHED}  # the last two no pre-flight can be
-    assert said == {each.value: "ends" if each in LASTING else "goes" for each in Outcome if each not in others}
+    assert said == {each.value: "ends" if each.traits.lasting else "goes" for each in Outcome if each not in others}
+
+
+def test_the_glossary_explains_every_outcome() -> None:
+    section = (ROOT / "docs" / "glossary.md").read_text().partition("## Outcomes\n")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == [each.value for each in Outcome]
 
 
 def test_every_command_and_option_has_a_help_text() -> None:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, TextIO, cast
 
 from loadgen.cli import output
 from loadgen.cli.aside import Aside
+from loadgen.invocation.cell import chosen
 from loadgen.invocation.metric import Metric
-from loadgen.invocation.outcome import Outcome
+from loadgen.invocation.outcome import OK
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Frame
 from loadgen.measure.percentile import supported
@@ -151,9 +152,9 @@ class _Phase:
 
     def add(self, frame: Frame) -> None:
         self.now_ns = max(self.now_ns, frame.to_ns)
-        self.started += frame.started
-        self.in_flight += frame.started - frame.completed - frame.unfinished
-        for outcome, n in frame.outcomes.items():
+        self.started += frame.tally.started
+        self.in_flight += frame.tally.started - frame.tally.completed - frame.tally.unfinished
+        for outcome, n in frame.tally.outcomes.items():
             self.outcomes[outcome] = self.outcomes.get(outcome, 0) + n
         self.last[frame.agent] = frame
 
@@ -165,17 +166,16 @@ class _Phase:
         """Planned and started per second, all agents' last intervals together."""
         frames = [frame for frame in self.last.values() if frame.to_ns > frame.from_ns]
         lengths = [(frame.to_ns - frame.from_ns) / NS_PER_S for frame in frames]
-        planned = sum(frame.planned / length for frame, length in zip(frames, lengths, strict=True))
-        started = sum(frame.started / length for frame, length in zip(frames, lengths, strict=True))
+        planned = sum(frame.tally.planned / length for frame, length in zip(frames, lengths, strict=True))
+        started = sum(frame.tally.started / length for frame, length in zip(frames, lengths, strict=True))
         return planned, started
 
     def latency(self) -> str:
         """p50, p99 and maximum of the last intervals, ok invocations only, however they started."""
         merged = Histogram()
         for frame in self.last.values():
-            for key, packed in frame.histograms():
-                if (key.outcome, key.metric) == (Outcome.OK.value, Metric.LATENCY.value):
-                    merged.add_packed(packed)
+            for cell in chosen(frame.hist, Metric.LATENCY.value, outcomes=(OK,)):
+                merged.add_packed(frame.hist[cell])
         if not merged.count:
             return "no ok invocation"
         known = [
@@ -187,8 +187,8 @@ class _Phase:
 
     def counts(self) -> str:
         """Every outcome so far, ok first, the frequent ones next."""
-        order = sorted(self.outcomes.items(), key=lambda item: (item[0] != "ok", -item[1], item[0]))
-        return ", ".join(f"{name} {units.count(n)}" for name, n in order if n or name == "ok") or "none yet"
+        order = sorted(self.outcomes.items(), key=lambda item: (item[0] != OK, -item[1], item[0]))
+        return ", ".join(f"{name} {units.count(n)}" for name, n in order if n or name == OK) or "none yet"
 
     def line(self) -> str:
         """The state of the phase in one line."""

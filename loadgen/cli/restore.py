@@ -16,11 +16,10 @@ from loadgen.cli import output
 
 if TYPE_CHECKING:
     from loadgen.targets.functiongraph.protocol.target import FunctionTarget
-    from loadgen.targets.functiongraph.settings.again import Patience
-    from loadgen.targets.functiongraph.settings.client import Control
-    from loadgen.targets.functiongraph.settings.document import Edit
-    from loadgen.targets.functiongraph.settings.journal import Begun, Journal, Step
+    from loadgen.targets.functiongraph.settings.edit import Edit
+    from loadgen.targets.functiongraph.settings.journal import Begun, Journal
     from loadgen.targets.functiongraph.settings.journalfile import JournalFile
+    from loadgen.targets.functiongraph.settings.outstanding import Step
     from loadgen.targets.functiongraph.settings.undo import Undoing
 
     Taken = tuple[JournalFile, Journal]
@@ -32,11 +31,6 @@ USAGE = 2
 _ALONE = (
     "still going on, or being restored; left alone: it puts back itself what it changes, and until then not "
     "everything is as it was"
-)
-
-_NEWER = (
-    "a newer loadgen wrote it (got an entry of version {}): what that says is not known here, so all of it is left as "
-    "it is. Restore it with that loadgen"
 )
 
 
@@ -78,11 +72,13 @@ def restore(run: str | None, scenario: Path | None, force: bool, keep: bool, yes
 def say_what_is_left() -> None:
     """One line on stderr where an earlier run ended without putting back what it changed; for the start of a run."""
     from loadgen.cli.state import state_directory
-    from loadgen.targets.functiongraph.settings.journal import notice
     from loadgen.targets.functiongraph.settings.journalfile import DIRECTORY, abandoned
 
-    if (text := notice(abandoned(state_directory() / DIRECTORY))) is not None:
-        output.say(text)
+    if left := abandoned(state_directory() / DIRECTORY):
+        runs = "an earlier run" if len(left) == 1 else f"{len(left)} earlier runs"
+        output.say(
+            f"note: {runs} ended without putting back what was changed on the platform; do it with: loadgen restore"
+        )
 
 
 def _take(directory: Path, run: str | None, held: ExitStack) -> tuple[list[Taken], int]:
@@ -107,9 +103,9 @@ def _take(directory: Path, run: str | None, held: ExitStack) -> tuple[list[Taken
             output.say(f"error: {error}")
             code = FAILED
             continue
-        if each is not None and each[1].newer:
+        if each is not None and each[1].unclear is not None:
             each[0].__exit__(None, None, None)
-            output.say(f"error: {path}: {_NEWER.format(each[1].newer)}")
+            output.say(f"error: {path}: {each[1].unclear}")
             code = FAILED
         elif each is not None:
             held.enter_context(each[0])
@@ -127,8 +123,8 @@ def _started(said: Journal) -> str:
 
 
 def _show(journal: JournalFile, said: Journal) -> None:
-    from loadgen.targets.functiongraph.settings.document import Edit
-    from loadgen.targets.functiongraph.settings.journal import outstanding
+    from loadgen.targets.functiongraph.settings.edit import Edit
+    from loadgen.targets.functiongraph.settings.outstanding import outstanding
 
     begun = f", begun {_started(said)}" if said.begun is not None else ""
     output.show(f"{journal.path.stem}{begun}\n")
@@ -143,8 +139,7 @@ def _show(journal: JournalFile, said: Journal) -> None:
 
 def _by_resource(edits: Iterable[tuple[Step, Edit]]) -> dict[str, str]:
     """What becomes of each resource, for people to read: one text for each value, however often it changes."""
-    from loadgen.targets.functiongraph.settings.document import Edit, parts
-    from loadgen.targets.functiongraph.settings.undo import describe
+    from loadgen.targets.functiongraph.settings.edit import Edit, describe, parts
 
     resources: dict[str, dict[tuple[str, ...], Edit]] = {}
     for step, whole in edits:
@@ -158,7 +153,7 @@ def _by_resource(edits: Iterable[tuple[Step, Edit]]) -> dict[str, str]:
 def _allowed(taken: list[Taken], yes: bool) -> bool:
     """Whether to go on; asks where something on another machine is to be changed."""
     from loadgen.targets.endpoint import loopback
-    from loadgen.targets.functiongraph.settings.journal import outstanding
+    from loadgen.targets.functiongraph.settings.outstanding import outstanding
 
     steps = [step for _, said in taken for step in outstanding(said.entries)]
     if yes or all(loopback(step.resource.endpoint) for step in steps):
@@ -172,8 +167,8 @@ def _allowed(taken: list[Taken], yes: bool) -> bool:
 
 def _restore(journal: JournalFile, said: Journal, scenario: Path | None, force: bool, keep: bool) -> int:
     """Put back what one journal says; the exit code. Nothing about it keeps other journals from being worked on."""
-    from loadgen.targets.functiongraph.settings.journal import outstanding
     from loadgen.targets.functiongraph.settings.journalfile import JournalError
+    from loadgen.targets.functiongraph.settings.outstanding import outstanding
 
     try:
         if outstanding(journal.entries) and (code := _put_back(journal, said.begun, scenario, force, keep)):
@@ -188,6 +183,7 @@ def _restore(journal: JournalFile, said: Journal, scenario: Path | None, force: 
 
 
 def _put_back(journal: JournalFile, begun: Begun | None, scenario: Path | None, force: bool, keep: bool) -> int:
+    from loadgen.targets.functiongraph.settings.restore import put_back
     from loadgen.targets.functiongraph.settings.undo import CHOICE
 
     try:
@@ -195,7 +191,7 @@ def _put_back(journal: JournalFile, begun: Begun | None, scenario: Path | None, 
     except SystemExit:  # it was said why; other journals may be of other scenarios
         return USAGE
     output.interruptible()
-    undone = asyncio.run(put_back(journal, begun, target, force=force, keep=keep))
+    undone = asyncio.run(put_back(journal, begun, target, force=force, keep=keep, note=_note))
     _tell(undone)
     if all(each.fault is None for each in undone):
         return 0
@@ -214,133 +210,13 @@ def _tell(undone: list[Undoing]) -> None:
             output.show(f"as it was: {where}\n")
     for each in undone:
         for note in each.notes:
-            output.say(f"note: {note}")
+            _note(note)
         if each.fault is not None:
             output.say(f"error: {each.fault}")
 
 
-async def put_back(
-    journal: JournalFile,
-    begun: Begun | None,
-    target: FunctionTarget | None,
-    *,
-    force: bool = False,
-    keep: bool = False,
-    patience: Patience | None = None,
-) -> list[Undoing]:
-    """Put back what a journal says, each step while no run holds its function."""
-    from loadgen.targets.functiongraph.settings import journalfile
-    from loadgen.targets.functiongraph.settings.again import Patience
-    from loadgen.targets.functiongraph.settings.fault import ControlError
-    from loadgen.targets.functiongraph.settings.journal import outstanding
-    from loadgen.targets.functiongraph.settings.lock import FunctionLock, HeldError
-    from loadgen.targets.functiongraph.settings.undo import Undoing
-
-    me = journalfile.begun(journal.path.stem, scenario=None, emulated=False)
-    undone: list[Undoing] = []
-    for step in outstanding(journal.entries):
-        try:
-            with FunctionLock.take(journal.path.parent, step.resource, me):
-                if begun is not None and begun.emulated and await _gone(step):
-                    undone.append(_ended(journal, step))
-                    continue
-                place = _control(step, target, emulated=begun is not None and begun.emulated)
-                undone.append(await _undo_step(journal, step, place, undone, force, keep, patience or Patience()))
-        except (ControlError, HeldError, journalfile.JournalError) as error:
-            undone.append(Undoing(step, (), str(error), ours=True))
-    return undone
-
-
-async def _undo_step(
-    journal: JournalFile,
-    step: Step,
-    place: Control,
-    undone: list[Undoing],
-    force: bool,
-    keep: bool,
-    patience: Patience,
-) -> Undoing:
-    """Put back one step, if its platform answers: where it does not, whoever asked for this can ask again."""
-    from loadgen.targets.functiongraph.settings import again
-    from loadgen.targets.functiongraph.settings.undo import under_way, undo_step
-
-    async with place as control:
-        if under_way(step, await again.read(control, step.resource, patience)):
-            output.say(
-                f"note: {step.resource.text}: its last request was never seen to arrive; it is looked for until it "
-                f"must have been lost, {patience.late_s:g} s"
-            )
-        until_ns = patience.after_ns(patience.back_s)
-        return await undo_step(
-            journal, step, control, undone, force=force, keep=keep, patience=patience, until_ns=until_ns
-        )
-
-
-async def _gone(step: Step) -> bool:
-    """Whether nothing answers any more where the emulator of a run was; asks without credentials."""
-    from loadgen.targets.endpoint import loopback
-    from loadgen.targets.functiongraph.settings.authorization import Nobody
-    from loadgen.targets.functiongraph.settings.client import Control
-    from loadgen.targets.functiongraph.settings.fault import ControlError
-
-    place = step.resource
-    if not loopback(place.endpoint):
-        return False
-    async with Control(place.endpoint, place.project_id, Nobody()) as control:
-        try:
-            await control.read(place)
-        except ControlError as error:
-            return error.status is None
-    return False
-
-
-def _ended(journal: JournalFile, step: Step) -> Undoing:
-    from loadgen.targets.functiongraph.settings.journal import Undone
-    from loadgen.targets.functiongraph.settings.undo import Undoing
-
-    for number in step.numbers:
-        journal.append(Undone(number))
-    return Undoing(step, (), None, ("it was the emulator's, which ended with its run",))
-
-
-def _control(step: Step, target: FunctionTarget | None, *, emulated: bool) -> Control:
-    """The management API of the endpoint that was changed. Raises ControlError, also for somebody else's credentials.
-
-    A journal names an endpoint, a scenario has credentials: these are for the scenario's endpoint and project alone.
-    """
-    from loadgen.engine.address import AddressError, tls_context
-    from loadgen.targets.functiongraph.settings.authorization import Nobody, authorization
-    from loadgen.targets.functiongraph.settings.client import Control
-    from loadgen.targets.functiongraph.settings.fault import ControlError
-
-    place = step.resource
-    if target is None:
-        return Control(place.endpoint, place.project_id, Nobody())
-    if not _meant(step, target, emulated=emulated):
-        raise ControlError(
-            f"{place.text}: the change was made at {place.endpoint} in project {place.project_id}, and the scenario's "
-            f"credentials are for {target.endpoint}, project {target.project_id}: they are not sent elsewhere. "
-            "Name the scenario that the run had with --scenario"
-        )
-    try:
-        tls = tls_context(target.tls)
-    except AddressError as error:
-        raise ControlError(str(error)) from error
-    allowed = authorization(target.auth, place.project_id, tls)
-    return Control(place.endpoint, place.project_id, allowed, tls=tls, insecure_auth=target.insecure_auth)
-
-
-def _meant(step: Step, target: FunctionTarget, *, emulated: bool) -> bool:
-    """Whether the target's credentials are for where the change was made. An emulator has another port in each run."""
-    from loadgen.targets.endpoint import loopback
-    from loadgen.targets.functiongraph.protocol.request import origin_of
-
-    place = step.resource
-    if place.project_id != target.project_id:
-        return False
-    if target.emulated:
-        return emulated and loopback(place.endpoint)
-    return origin_of(place.endpoint) == origin_of(target.endpoint)
+def _note(text: str) -> None:
+    output.say(f"note: {text}")
 
 
 def _target(begun: Begun | None, named: Path | None) -> FunctionTarget | None:
@@ -348,8 +224,9 @@ def _target(begun: Begun | None, named: Path | None) -> FunctionTarget | None:
     from loadgen.cli.credentials import with_credentials
     from loadgen.scenario.load import load_file
     from loadgen.targets.functiongraph.protocol.target import FunctionTarget
-    from loadgen.targets.secret import Secrets
+    from loadgen.targets.secret import sent
     from loadgen.text.fault import ScenarioError
+    from loadgen.text.secret import Secrets
 
     file = named
     if file is None and begun is not None and begun.scenario is not None:
@@ -365,5 +242,5 @@ def _target(begun: Begun | None, named: Path | None) -> FunctionTarget | None:
         )
         sys.exit(USAGE)
     target = with_credentials(scenario, quiet=False).target
-    output.hide(Secrets(target).hide)
+    output.hide(Secrets(sent(target)).hide)
     return target if isinstance(target, FunctionTarget) else None

@@ -18,14 +18,12 @@ from loadgen.cli import INTERRUPTED, output, signals
 from loadgen.cli.aside import Aside
 
 if TYPE_CHECKING:
-    from loadgen.cli.progress import Progress
     from loadgen.history.rundir import RunDirectory
     from loadgen.measure.summary import Summary
     from loadgen.run.agents import Agents
-    from loadgen.run.runner import Confirm, Finished
+    from loadgen.run.runner import Finished, Runner
     from loadgen.scenario.load import Loaded
-    from loadgen.targets.functiongraph.settings.journalfile import JournalFile
-    from loadgen.targets.secret import Secrets
+    from loadgen.text.secret import Secrets
 
 FAILED = 1
 INVALID = 97
@@ -78,7 +76,8 @@ def run(
     from loadgen.history.rundir import RunDirectory, RunDirectoryError, default_path
     from loadgen.measure.summary import texts
     from loadgen.run import runner  # noqa: F401 - half a second, in which an interrupt need not wait
-    from loadgen.targets.secret import Secrets
+    from loadgen.targets.secret import sent
+    from loadgen.text.secret import Secrets
 
     if cluster is not None:
         raise click.UsageError("--cluster: running on a cluster is not built yet; leave it out")
@@ -92,7 +91,7 @@ def run(
     asks = not yes and not never_asks(loaded.scenario.target)
     if asks:
         confirm_invocations(loaded.scenario)
-    secrets = Secrets(loaded.scenario.target, loaded.fed_secrets)
+    secrets = Secrets(sent(loaded.scenario.target), loaded.fed_secrets)
     output.hide(secrets.hide)
     # from the first file on a signal waits until the run can hear it, and end in good order
     signals.put_off()
@@ -137,12 +136,12 @@ def exit_code(finished: Finished) -> int:
 
 
 def _load(file: Path, overrides: tuple[str, ...]) -> Loaded:
-    from loadgen.run.function_names import check_target
     from loadgen.scenario.load import load_file
+    from loadgen.targets.settings import check
     from loadgen.text.fault import ScenarioError
 
     try:
-        return load_file(file, environment=os.environ, overrides=overrides, checks=[check_target])
+        return load_file(file, environment=os.environ, overrides=overrides, checks=[check])
     except ScenarioError as error:
         output.say(str(error))
         sys.exit(2)
@@ -177,14 +176,33 @@ def _run(
     force: bool,
 ) -> Finished:
     from loadgen.cli.progress import Progress
+    from loadgen.cli.state import state_directory
+    from loadgen.fleet.local import LocalFleet
     from loadgen.history.rundir import RunDirectoryError
-    from loadgen.run.runner import DeclinedError, RunFailedError
+    from loadgen.run.calibration import stored
+    from loadgen.run.fault import DeclinedError, RunFailedError
+    from loadgen.run.kinds import decision
+    from loadgen.run.runner import Runner
+    from loadgen.targets.settings import settings_of
 
     interactive = sys.stderr is not None and sys.stderr.isatty() and not os.environ.get("CI")
     progress = Progress(loaded.scenario, aside, interactive, quiet=quiet)
+    target, state = loaded.scenario.target, state_directory()
+    runner = Runner(
+        loaded,
+        decision(loaded.scenario),
+        directory,
+        progress,
+        fleet=LocalFleet(),
+        agents=agents,
+        floor=stored(state),
+        secrets=secrets,
+        confirm=partial(_ask, aside) if asks else None,
+        journal=lambda run: settings_of(target).journal(state, run, file, emulated=target.emulated),
+        force=force,
+    )
     try:
-        ask = partial(_ask, aside) if asks else None
-        return asyncio.run(_drive(file, loaded, directory, secrets, agents, progress, ask, force=force))
+        return asyncio.run(_drive(runner))
     except (RunFailedError, DeclinedError, RunDirectoryError) as error:
         progress.close()
         directory.discard()
@@ -196,36 +214,8 @@ def _run(
         progress.close()
 
 
-async def _drive(
-    file: Path,
-    loaded: Loaded,
-    directory: RunDirectory,
-    secrets: Secrets,
-    agents: Agents,
-    progress: Progress,
-    ask: Confirm | None,
-    *,
-    force: bool,
-) -> Finished:
-    from loadgen.cli.state import state_directory
-    from loadgen.run.calibration import stored
-    from loadgen.run.kinds import decision
-    from loadgen.run.runner import Runner
-
-    decided_by = decision(loaded.scenario)
-    floor = stored(state_directory())
-    runner = Runner(
-        loaded,
-        decided_by,
-        directory,
-        progress,
-        agents=agents,
-        floor=floor,
-        secrets=secrets,
-        confirm=ask,
-        journal=partial(_journal, file, emulated=loaded.scenario.target.emulated),
-        force=force,
-    )
+async def _drive(runner: Runner) -> Finished:
+    """Run it, which signals end in good order from here on."""
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(initializer=signals.put_off))
     for number in signals.ENDING:
@@ -246,14 +236,6 @@ async def _ask(aside: Aside | None, much: str) -> bool:
     if aside is not None:
         await asyncio.to_thread(aside.settle)
     return await confirm(much)
-
-
-def _journal(file: Path, run: str, *, emulated: bool) -> JournalFile:
-    """The journal of a run, in which it writes what it changes on the platform, before it does. Raises JournalError."""
-    from loadgen.cli.state import state_directory
-    from loadgen.targets.functiongraph.settings.journalfile import DIRECTORY, JournalFile, begun
-
-    return JournalFile.create(state_directory() / DIRECTORY, begun(run, scenario=file, emulated=emulated))
 
 
 def _drain(aside: Aside | None, at_most_s: float | None = None) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import Protocol, TypeVar
 
 try:
@@ -65,8 +64,3 @@ async def by_aiofastnet(
 
 CONNECT: Connect = by_loop if aiofastnet is None else by_aiofastnet
 """The best way there is here."""
-
-
-def tls_transport() -> str:
-    """Whose TLS transport is used."""
-    return "event loop" if aiofastnet is None else f"aiofastnet {version('aiofastnet')}"

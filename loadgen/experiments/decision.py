@@ -12,12 +12,12 @@ from typing import TypeVar
 
 from msgspec import Struct
 
+from loadgen.invocation.sample import Sample
 from loadgen.invocation.start import Cuts
 from loadgen.load.phase import Phase
-from loadgen.measure.interval import Sample
 from loadgen.measure.merge import PhaseTotal
 from loadgen.measure.summary import Verdict
-from loadgen.targets.functiongraph.protocol.target import MemoryTurns
+from loadgen.targets.port import MemoryTurns
 
 Result = TypeVar("Result")
 

@@ -23,8 +23,8 @@ from pathlib import Path
 
 import msgspec
 
+from loadgen.invocation.sample import Sample
 from loadgen.measure import summary
-from loadgen.measure.interval import Sample
 from loadgen.measure.summary import Environment, Summary
 from loadgen.text import file, foreign
 

@@ -27,7 +27,7 @@ from typing import Annotated
 from msgspec import Struct
 
 from loadgen.invocation.facts import LARGEST_MB, LONGEST_MS, NS_PER_MS, Facts
-from loadgen.invocation.outcome import Outcome
+from loadgen.invocation.outcome import UNSENT, Outcome
 from loadgen.text import units
 from loadgen.text.form import DERIVED, Duration, doc, matching, text, without_unit
 from loadgen.text.units import NS_PER_S
@@ -38,30 +38,6 @@ RESOLUTION_NS = 1_000
 """Durations are told in ms with three decimals, so the true one may be that much longer or shorter."""
 LONGEST_NS = LONGEST_MS * NS_PER_MS
 """What is believed of a bill, as of any figure: no answer that was read tells more."""
-
-REFUSED = frozenset(
-    {
-        Outcome.THROTTLED.value,
-        Outcome.DISABLED.value,
-        Outcome.AUTH.value,
-        Outcome.NOT_FOUND.value,
-        Outcome.BAD_REQUEST.value,
-        Outcome.TOO_LARGE.value,
-    }
-)
-"""Outcomes of calls that were answered before any code ran, unless the answer tells of a run."""
-UNSENT = frozenset(
-    {
-        "connection/refused",
-        "connection/unreachable",
-        "connection/local_limit",
-        "connection/name_not_found",
-        "connection/tls_certificate",
-        "connection/tls",
-        "timeout/connect",
-    }
-)
-"""Outcomes and reasons of calls that never left this machine, or never got a connection."""
 
 
 class Charge(Enum):
@@ -88,7 +64,7 @@ def charge(facts: Facts) -> Charge:
         return Charge.METERED
     if billed_ns or facts.duration_ns or facts.unbelieved:
         return Charge.UNMETERED
-    if facts.outcome.value in REFUSED:
+    if facts.outcome.traits.refused:
         return Charge.REFUSED
     unsent = facts.outcome is Outcome.DROPPED or f"{facts.outcome.value}/{facts.reason}" in UNSENT
     return Charge.NONE if unsent else Charge.UNMETERED
@@ -122,6 +98,22 @@ def _steps(duration_ns: int, unit: int) -> int:
     return max(1, -(-duration_ns // unit))
 
 
+class Misbilled(Struct, frozen=True):
+    """An invocation that was billed for other than its duration rounded up to any known unit."""
+
+    duration_ns: int
+    billed_duration_ns: int
+    request_id: str | None
+
+
+def worse(known: Misbilled | None, other: Misbilled | None) -> Misbilled | None:
+    """The one whose bill is further from its duration, the first of equals."""
+    if known is None or other is None:
+        return known or other
+    off, known_off = (abs(each.billed_duration_ns - each.duration_ns) for each in (other, known))
+    return other if off > known_off else known
+
+
 _PRICE = text(units.price, str, units.PRICE, "1.33", "0.00011108")
 
 
@@ -148,3 +140,30 @@ class PriceBook(Struct, frozen=True, rename=without_unit):
     per_million_requests: Annotated[Decimal, _PRICE, doc("The price of a million requests.")]
     per_gb_second: Annotated[Decimal, _PRICE, doc("The price of 1024 MB for a second.")]
     granularity_ns: Annotated[Duration, doc("Billed durations are multiples of this.")] = 1_000_000
+
+
+class Rates(Struct, frozen=True):
+    """Prices as statistics use them, in floats: ``per_gb_s`` for each GB-second and ``per_call``, in ``unit``."""
+
+    unit: str
+    per_gb_s: float
+    per_call: float
+
+    def cost(self, memory_mb: int, billed_ns: float) -> float:
+        """The cost of one call; of the mean of several, the mean cost."""
+        return self.per_call + self.more(memory_mb, billed_ns)
+
+    def more(self, memory_mb: int, billed_ns: float) -> float:
+        """What it costs that a call is billed for so much longer."""
+        return self.per_gb_s * (memory_mb * billed_ns / _MB_NS_PER_GB_S)
+
+
+GB_SECONDS = Rates("GB-s", 1.0, 0.0)
+"""The rates where there are no prices."""
+
+
+def rates(book: PriceBook | None) -> Rates:
+    """The exact prices of a book, if there is one, as rates."""
+    if book is None:
+        return GB_SECONDS
+    return Rates(book.currency, float(price(book, Decimal(1), 0)), float(price(book, Decimal(0), 1)))

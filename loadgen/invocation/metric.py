@@ -1,12 +1,62 @@
-"""What is measured of an invocation."""
+"""What is measured of an invocation: one table, from which everybody learns what a metric is."""
 
 from __future__ import annotations
 
 from enum import Enum
+from typing import Final
+
+from msgspec import Struct
+
+from loadgen.text.units import NS_PER_US
+
+
+class Unit(Struct, frozen=True):
+    """What a metric is told in (``name``), and what its histograms count: ``counted``, which is ``size`` of those."""
+
+    name: str
+    counted: str
+    size: int
+
+
+TIME: Final = Unit("ns", "us", NS_PER_US)
+MEMORY: Final = Unit("bytes", "KiB", 1024)
+
+
+class Clock(Enum):
+    """Who measured it. What the platform has a part in exists only where an answer told it."""
+
+    OURS = "ours"
+    PLATFORM = "platform"
+    BOTH = "both"
+
+
+class Kind(Struct, frozen=True):
+    """What a metric is.
+
+    ``of_start``: about the start itself, so that a late one is what it tells. ``ranked``: over every planned
+    invocation, what is not ok above what is; not recorded, but made of the latencies of all. The others are over the
+    ok ones in a Summary, but for those that are not ``reported``, which are in none.
+    """
+
+    clock: Clock = Clock.OURS
+    unit: Unit = TIME
+    of_start: bool = False
+    ranked: bool = False
+    reported: bool = True
+
+    @property
+    def always(self) -> bool:
+        """Whether every phase has it, if need be with a count of 0."""
+        return self.reported and self.clock is Clock.OURS
+
+    @property
+    def ruled(self) -> bool:
+        """Whether thresholds may be about it."""
+        return self.reported and self.unit is TIME
 
 
 class Metric(Enum):
-    """What is measured of an invocation. All are times but ``memory_used``."""
+    """What is measured of an invocation, in the order in which it is reported."""
 
     LATENCY = "latency"
     LATENCY_ALL = "latency_all"
@@ -17,5 +67,37 @@ class Metric(Enum):
     DURATION = "duration"
     BILLED_DURATION = "billed_duration"
     OVERHEAD = "overhead"
-    MEMORY_USED = "memory_used"
     CONNECT = "connect"
+    MEMORY_USED = "memory_used"
+    RESIDUAL = "residual"
+    """Overhead without connecting, what ``start.Cuts`` are about: recorded on demand, for a fit to it."""
+
+    @property
+    def kind(self) -> Kind:
+        """What it is."""
+        return _KINDS[self]
+
+    @property
+    def field(self) -> str:
+        """What holds it where it is told of one invocation: ``latency_ns``, ``memory_used_bytes``."""
+        return f"{self.value}_{self.kind.unit.name}"
+
+
+_KINDS = {
+    Metric.LATENCY: Kind(),
+    Metric.LATENCY_ALL: Kind(ranked=True),
+    Metric.SERVICE_TIME: Kind(),
+    Metric.LAG: Kind(of_start=True),
+    Metric.WAITED: Kind(of_start=True),
+    Metric.LATE: Kind(of_start=True),
+    Metric.DURATION: Kind(Clock.PLATFORM),
+    Metric.BILLED_DURATION: Kind(Clock.PLATFORM),
+    Metric.OVERHEAD: Kind(Clock.BOTH),
+    Metric.CONNECT: Kind(),
+    Metric.MEMORY_USED: Kind(Clock.PLATFORM, MEMORY),
+    Metric.RESIDUAL: Kind(Clock.BOTH, reported=False),
+}
+
+ALWAYS = tuple(metric.value for metric in Metric if metric.kind.always)
+REPORTED = tuple(metric.value for metric in Metric if metric.kind.reported)
+RECORDED = tuple(metric.value for metric in Metric if not metric.kind.ranked)

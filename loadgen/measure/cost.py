@@ -1,6 +1,6 @@
 """What a run is charged: the sums that its answers tell, and their price.
 
-Theory of operation. The agents charge each invocation by itself (``pricing.charge``) and add up billed durations by
+Theory of operation. The agents charge each invocation by itself (``bill.charge``) and add up billed durations by
 memory size, in whole ns, so that neither rounding nor histograms come between the answers and the bill, and no bill of
 one invocation stands for another; multiplication by prices is done once, in decimals, at the end.
 """
@@ -8,40 +8,20 @@ one invocation stands for another; multiplication by prices is done once, in dec
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from decimal import Context, Decimal
-from typing import Protocol
 
 from msgspec import Struct
 
 from loadgen.invocation.bill import Charge, PriceBook, charge, gb_seconds, price
 from loadgen.invocation.facts import Facts
+from loadgen.invocation.tally import Tally
 from loadgen.measure.merge import PhaseTotal
 from loadgen.measure.summary import Audit, Billing, Cost
 from loadgen.text.units import NS_PER_S
 
 _MILLION = 1_000_000
 _DIGITS = Context(prec=12)
-
-
-class Told(Protocol):
-    """What tells of the bills of some invocations, each of which was charged by itself: a frame, or the sum of many."""
-
-    @property
-    def billed_ns(self) -> Mapping[int, int]:
-        """Billed durations by memory size in MB."""
-
-    @property
-    def metered(self) -> int:
-        """How many invocations ``billed_ns`` is of."""
-
-    @property
-    def unmetered(self) -> int:
-        """How many others may have run, so that they have a bill that is not known."""
-
-    @property
-    def refused(self) -> int:
-        """How many were answered before any code ran."""
 
 
 class Spent(Struct, frozen=True):
@@ -75,9 +55,9 @@ class Spent(Struct, frozen=True):
         )
 
 
-def spent(told: Told) -> Spent:
+def spent(tally: Tally) -> Spent:
     """What the invocations used that ended."""
-    return Spent(dict(told.billed_ns), told.metered + told.unmetered, told.metered, told.refused)
+    return Spent(tally.billed_ns, tally.metered + tally.unmetered, tally.metered, tally.refused)
 
 
 def spent_on(facts: Facts) -> Spent:
@@ -97,7 +77,8 @@ def spent_on(facts: Facts) -> Spent:
 
 def billing(total: PhaseTotal, book: PriceBook | None) -> Billing:
     """What is charged for a phase."""
-    used = spent(total)
+    tally = total.tally
+    used = spent(total.tally)
     return Billing(
         amount=None if book is None else plain(used.amount(book)),
         gb_seconds=plain(used.gb_seconds),
@@ -105,10 +86,10 @@ def billing(total: PhaseTotal, book: PriceBook | None) -> Billing:
         unmetered=used.unmetered,
         refused=used.refused,
         audit=Audit(
-            units={unit_name(unit): n for unit, n in sorted(total.billing_units.items())},
-            misbilled=total.misbilled,
-            underbilled=total.underbilled,
-            worst=total.worst_bill,
+            units={unit_name(unit): n for unit, n in sorted(tally.billing_units.items())},
+            misbilled=tally.misbilled,
+            underbilled=tally.underbilled,
+            worst=tally.worst_bill,
         ),
     )
 

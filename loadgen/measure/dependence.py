@@ -29,7 +29,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from loadgen.measure.histogram import Histogram, slot
-from loadgen.text.units import NS_PER_S
+from loadgen.text.units import NS_PER_S, NS_PER_US
 
 EFFECTIVE_SHARE = 0.3
 """Below this share of independent invocations intervals are made wider, and rule dependent_samples fires."""
@@ -40,7 +40,6 @@ LEAST_BEYOND = 20
 _QUANTILES = (50.0, 90.0)
 _LEAST_LONGER = 5
 _SHORT = 0.1  # of a batch: so much of it may lack slow invocations
-_NS_PER_US = 1_000
 
 
 class Batches:
@@ -80,7 +79,7 @@ class Batches:
         p99_us = _joined(every).value_at(99)
         if p99_us is None:
             return None
-        steady = every[self._settling(p99_us * _NS_PER_US) :]
+        steady = every[self._settling(p99_us * NS_PER_US) :]
         together = len(steady) // LEAST_BATCHES
         if not together:
             return None

@@ -16,9 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
+from loadgen.invocation.outcome import OK
 from loadgen.invocation.start import COLD, LOG, NONE, PROBE, UNKNOWN, WARM
 from loadgen.measure.experiment import ColdStartsResult, Experiment, Labelling, LoadResult, MemoryResult, PoolCheck
-from loadgen.measure.merge import OK, PhaseTotal
+from loadgen.measure.merge import PhaseTotal
 from loadgen.measure.percentile import supported
 from loadgen.measure.summary import Reason
 

@@ -16,9 +16,9 @@ from msgspec import Struct
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.percentile import supported
 from loadgen.measure.summary import Environment
+from loadgen.text.units import NS_PER_US
 
 SCHEMA = "loadgen.floor/1"
-NS_PER_US = 1_000
 
 IDENTITY = (
     "version", "build", "python", "uvloop", "timer", "kernel", "cpu_model", "usable_cores", "cgroup_cpu_limit"

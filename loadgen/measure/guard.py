@@ -12,7 +12,7 @@ from collections import deque
 
 from msgspec import Struct
 
-from loadgen.invocation.outcome import Outcome
+from loadgen.invocation.outcome import OK, Outcome
 from loadgen.load.budget import Budget
 from loadgen.load.phase import Phase
 from loadgen.measure.interval import Frame
@@ -52,9 +52,9 @@ class Guard:
         budget, ended = self._budget, self._ended
         if budget.errors is None and budget.throttled is None:
             return None
-        outcomes = frame.outcomes
-        count = frame.completed + frame.unfinished
-        ok, throttled = outcomes.get(Outcome.OK.value, 0), outcomes.get(Outcome.THROTTLED.value, 0)
+        tally = frame.tally
+        count = tally.completed + tally.unfinished
+        ok, throttled = tally.outcomes.get(OK, 0), tally.outcomes.get(Outcome.THROTTLED.value, 0)
         ended.append(_Ended(frame.to_ns, count, count - ok, throttled))
         total = sum(each.count for each in ended)
         while total - ended[0].count >= FEWEST and frame.to_ns - ended[0].at_ns >= WINDOW_NS:

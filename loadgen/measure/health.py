@@ -16,10 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from loadgen.measure.merge import NS_PER_US, OK, PhasePlan, PhaseTotal, least, most
+from loadgen.invocation.outcome import LOCAL_LIMIT, OK
+from loadgen.measure.merge import PhasePlan, PhaseTotal, least, most
 from loadgen.measure.percentile import supported
 from loadgen.measure.summary import Reason
-from loadgen.text.units import NS_PER_S
+from loadgen.text.units import NS_PER_S, NS_PER_US
 
 STALL_NS = 100_000_000
 """A loop that stood still for longer makes the run invalid."""
@@ -35,8 +36,6 @@ STOLEN_SHARE = 0.01
 """Rule cpu_stolen: from here on the p99 of what is measured can feel it."""
 FLOOR_FACTOR = 10
 """Rule overhead_floor: how far above it a p99 has to be."""
-LOCAL_LIMIT = "connection/local_limit"
-"""The outcome and reason of an invocation that found no file, port or memory on this machine for its connection."""
 
 
 def generator_faults(plan: PhasePlan, total: PhaseTotal, overhead_floor_ns: int | None) -> Iterator[Reason]:
@@ -175,13 +174,14 @@ def _collected(total: PhaseTotal) -> Iterator[Reason]:
 
 def local_limits(total: PhaseTotal, issued_share: float) -> Iterator[Reason]:
     """Invocations that this machine had no connection for; ``issued_share`` of all have to get as far as that."""
-    refused = total.reasons[LOCAL_LIMIT]
+    tally = total.tally
+    refused = tally.reasons.get(LOCAL_LIMIT, 0)
     if refused:
-        many = refused / total.planned > 1 - issued_share
+        many = refused / tally.planned > 1 - issued_share
         yield Reason(
             rule="generator_limits",
             severity="invalid" if many else "warning",
-            message=f"{refused} of {total.planned} invocations found no open file, local port or memory left on this "
+            message=f"{refused} of {tally.planned} invocations found no open file, local port or memory left on this "
             "machine for a connection, expected none: see what loadgen doctor says it allows. Raise the limit, or "
             "lower max_in_flight or the rate.",
             value=refused,

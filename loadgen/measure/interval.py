@@ -6,120 +6,22 @@ most once.
 Frames of one agent and phase are deltas: adding them up gives the phase.
 
 History of ``v``: 1, first version; ``type``, ``left``, ``grants``, ``paused_ns`` and ``dearest`` were added to it, and
-``budget_reached`` became a name.
+``budget_reached`` became a name. 2, counts are in ``tally``, and histograms have a ``Cell`` instead of a name with
+slashes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
 
-VERSION = 1
+from loadgen.invocation.cell import Cell
+from loadgen.invocation.sample import Failure, Sample, Slow
+from loadgen.invocation.tally import Tally
 
-
-class Key(NamedTuple):
-    """What a histogram is of: a start label, an outcome and a metric, by the names used in files."""
-
-    start: str
-    outcome: str
-    metric: str
-
-    def within(self, phase: str) -> str:
-        """Its name in the frames of a phase."""
-        return f"{phase}/{self.start}/{self.outcome}/{self.metric}"
-
-
-class Sample(Struct, frozen=True, gc=False, omit_defaults=False):
-    """One invocation, kept when the scenario asks for samples; a line of samples.ndjson.
-
-    Instants are ns since the run began. ``start`` and ``start_source`` are of ``loadgen.invocation.start``,
-    ``instance`` is what the function calls its instance, null where it does not tell.
-    """
-
-    intended_ns: int
-    started_ns: int | None
-    ended_ns: int
-    phase: str
-    agent: int
-    index: int
-    outcome: str
-    reason: str
-    status: int | None
-    error_code: str | None
-    duration_ns: int | None
-    billed_duration_ns: int | None
-    memory_size_mb: int | None
-    memory_used_bytes: int | None
-    connect_ns: int | None
-    start: str
-    start_source: str
-    start_posterior: float | None
-    request_id: str | None
-    instance: str | None = None
-
-    @property
-    def service_ns(self) -> int:
-        """The service time; of a call that never started, how long it waited to."""
-        return self.ended_ns - (self.intended_ns if self.started_ns is None else self.started_ns)
-
-
-class Failure(Struct, frozen=True):
-    """An example of a failing outcome.
-
-    ``body`` holds at most the first 512 bytes of the answer, decoded leniently; of a connection that could not be made
-    what OpenSSL says, if anything.
-    """
-
-    outcome: str
-    reason: str
-    status: int | None
-    error_code: str | None
-    request_id: str | None
-    body: str
-
-
-class Slow(Struct, frozen=True):
-    """One of the slowest answered invocations of a phase."""
-
-    latency_ns: int
-    service_time_ns: int
-    outcome: str
-    request_id: str | None
-
-
-class Misbilled(Struct, frozen=True):
-    """An invocation that was billed for other than its duration rounded up to any known unit."""
-
-    duration_ns: int
-    billed_duration_ns: int
-    request_id: str | None
-
-
-def worse(known: Misbilled | None, other: Misbilled | None) -> Misbilled | None:
-    """The one whose bill is further from its duration, the first of equals."""
-    if known is None or other is None:
-        return known or other
-    off, known_off = (abs(each.billed_duration_ns - each.duration_ns) for each in (other, known))
-    return other if off > known_off else known
-
-
-class Connections(Struct):
-    """Connection events of an interval. ``reused`` counts invocations on a connection that had answered before."""
-
-    opened: int = 0
-    reused: int = 0
-    closed_idle: int = 0
-    failed: int = 0
-
-    def add(self, other: Connections) -> None:
-        """Add the counts of another interval."""
-        self.opened += other.opened
-        self.reused += other.reused
-        self.closed_idle += other.closed_idle
-        self.failed += other.failed
+VERSION = 2
 
 
 class Host(Struct):
@@ -180,23 +82,15 @@ class Health(Struct, frozen=True):
 
 
 class Frame(Struct, tag="frame"):
-    """One interval of one agent in one phase. Instants are ns since the run began; counts are of this interval only.
+    """One interval of one agent in one phase. Instants are ns since the run began; ``tally`` is of this interval only.
 
-    ``seq`` numbers an agent's frames from 0, over the run or over each phase. ``reasons`` counts failing invocations by
-    ``outcome/reason``. ``hist`` maps ``phase/start/outcome/metric`` to a packed histogram; ``clipped`` counts values
-    above the largest one a histogram holds (they are recorded as that one); ``negative_overhead`` those recorded as 0;
-    ``unbelieved`` answers by the figure of the platform's that cannot be and so is in no histogram
-    (``metering.UNBELIEVABLE``).
+    ``seq`` numbers an agent's frames from 0, over the run or over each phase. ``hist`` are packed histograms, each of a
+    cell of this phase.
     ``feeder_exhausted`` says that a feeder read ``once`` ran out and ended the phase, ``budget_reached`` which budget
     did (``invocations``, ``cost``, empty for none), ``short_of_workers`` that a start found all workers of all agents
     busy. ``final`` marks the last frame of the phase, which says in ``load_ns`` how long the phase sent load, in
     ``left`` what of its allowance the agent did not use (ranges of numbers), and in ``grants`` how often it was given
     more. ``paused_ns`` is for how long it held back what was to be started, because its lease was not renewed.
-
-    ``billed_ns`` is what the ``metered`` invocations were billed, by memory size (MB). The ``unmetered`` ones may have
-    run and told no bill to go by, the ``refused`` ones were answered before any code ran (``pricing.charge``); all are
-    0 of a target that is no function. ``billing_units`` counts invocations by the unit (ns) that their duration was
-    rounded up to, ``misbilled`` those without one, of which ``underbilled`` were billed for less than they ran.
     ``dearest`` is the dearest bill known to the agent (``measure.purse``), 0 where nothing limits what may be spent.
     """
 
@@ -206,20 +100,9 @@ class Frame(Struct, tag="frame"):
     phase: str
     from_ns: int
     to_ns: int
-    planned: int
-    started: int
-    completed: int
-    dropped: int
-    unfinished: int
-    outcomes: dict[str, int]
-    reasons: dict[str, int]
-    connections: Connections
-    hist: dict[str, bytes]
+    tally: Tally
+    hist: dict[Cell, bytes]
     health: Health
-    clipped: int = 0
-    negative_overhead: int = 0
-    summary_missing: int = 0
-    unbelieved: dict[str, int] = {}
     samples: list[Sample] = []
     failures: list[Failure] = []
     slowest: list[Slow] = []
@@ -227,27 +110,11 @@ class Frame(Struct, tag="frame"):
     budget_reached: str = ""
     final: bool = False
     load_ns: int = 0
-    billed_ns: dict[int, int] = {}
-    metered: int = 0
-    unmetered: int = 0
-    refused: int = 0
-    billing_units: dict[int, int] = {}
-    misbilled: int = 0
-    underbilled: int = 0
-    worst_bill: Misbilled | None = None
     short_of_workers: bool = False
     left: tuple[tuple[int, int], ...] = ()
     grants: int = 0
     paused_ns: int = 0
     dearest: int = 0
-
-    def histograms(self) -> Iterator[tuple[Key, bytes]]:
-        """The packed histograms and what each is of. Raises ValueError for the name of one of another phase."""
-        for name, packed in self.hist.items():
-            phase, *parts = name.rsplit("/", 3)
-            if phase != self.phase or len(parts) != 3:
-                raise ValueError(f"histogram {name!r}, expected {self.phase}/start/outcome/metric")
-            yield Key(*parts), packed
 
 
 _ENCODER = msgspec.msgpack.Encoder()

@@ -12,31 +12,24 @@ did not hold.
 from __future__ import annotations
 
 import heapq
-from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from msgspec import Struct
 
-from loadgen.invocation.metric import Metric
-from loadgen.invocation.outcome import CENSORED, Outcome
+from loadgen.invocation.cell import Cell, chosen
+from loadgen.invocation.metric import ALWAYS, REPORTED, Metric
+from loadgen.invocation.outcome import CENSORED, FAILED, OK
+from loadgen.invocation.sample import Failure, Slow
+from loadgen.invocation.tally import Tally
 from loadgen.measure.dependence import Batches, widening
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.interval import Connections, Failure, Frame, Health, Host, Key, Misbilled, Slow, worse
+from loadgen.measure.interval import Frame, Health, Host
 from loadgen.measure.percentile import LISTED, percentiles
-from loadgen.measure.recorder import EXAMPLES, RESIDUAL, SLOWEST
+from loadgen.measure.recorder import EXAMPLES, SLOWEST
 from loadgen.measure.summary import AgentHealth, Billing, Examples, Generator, MetricSummary, PhaseSummary
 from loadgen.text.units import NS_PER_S
-
-ALWAYS = ("latency", "latency_all", "service_time", "lag", "waited", "late", "connect")
-"""Metrics every phase has, if need be with a count of 0. The others exist where an answer told them."""
-NS_PER_US = 1_000
-BYTES_PER_KIB = 1_024
-
-OK = Outcome.OK.value
-FAILED = frozenset(outcome.value for outcome in Outcome) - {OK}
-CENSORED_NAMES = frozenset(outcome.value for outcome in CENSORED)
 
 _Number = TypeVar("_Number", int, float)
 
@@ -45,7 +38,7 @@ class PhasePlan(Struct, frozen=True):
     """What a phase was meant to be.
 
     ``duration_ns`` is how long it sent load: its own duration, or less when it was cut short. ``drawn`` is the number
-    of starts in the schedule that was drawn for it, None in a closed phase. ``notes`` are sentences for the Summary.
+    of starts in the schedule that was drawn for it, None in a closed phase.
     ``locked`` is how probable it is that the functions of a replayed trace agree by chance as much as they do on the
     second of the minute; None where there is nothing to tell.
     """
@@ -55,7 +48,6 @@ class PhasePlan(Struct, frozen=True):
     closed: bool
     duration_ns: int
     drawn: int | None
-    notes: tuple[str, ...] = ()
     locked: float | None = None
 
 
@@ -108,80 +100,54 @@ class PhaseTotal:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.planned = 0
-        self.started = 0
-        self.completed = 0
-        self.dropped = 0
-        self.unfinished = 0
-        self.clipped = 0
-        self.negative_overhead = 0
-        self.summary_missing = 0
-        self.unbelieved: Counter[str] = Counter()
+        self.tally = Tally()
         self.feeder_exhausted = False
         self.budget_reached = ""
-        self.billed_ns: Counter[int] = Counter()
-        self.metered = 0
-        self.unmetered = 0
-        self.refused = 0
-        self.billing_units: Counter[int] = Counter()
-        self.misbilled = 0
-        self.underbilled = 0
-        self.worst_bill: Misbilled | None = None
-        self.outcomes: Counter[str] = Counter()
-        self.reasons: Counter[str] = Counter()
-        self.connections = Connections()
-        self.histograms: dict[Key, Histogram] = {}
+        self.histograms: dict[Cell, Histogram] = {}
         self.failures: dict[str, list[Failure]] = {}
         self.slowest: list[Slow] = []
         self.agents: dict[int, AgentFrames] = {}
         self._batches = Batches()
 
-    def add(self, frame: Frame) -> None:
-        """Add one frame. One that was added before is left out, and is a fault.
+    def add(self, frame: Frame) -> bool:
+        """Add one frame; whether it was new. One that was added before is left out, and is a fault.
 
         Raises ValueError for a frame of another phase, a histogram of another phase, or a histogram that is malformed.
         """
         if frame.phase != self.name:
             raise ValueError(f"a frame of phase {frame.phase!r}, expected one of {self.name!r}")
+        if strays := [cell for cell in frame.hist if cell.phase != self.name]:
+            raise ValueError(f"a histogram of {strays[0]}, expected one of phase {self.name!r}")
         if not self._follows(frame):
-            return
-        latencies = []
-        for key, packed in frame.histograms():
-            self._histogram(key).add_packed(packed)
-            if (key.outcome, key.metric) == (OK, Metric.LATENCY.value):
-                latencies.append(packed)
+            return False
+        for cell, packed in frame.hist.items():
+            self._histogram(cell).add_packed(packed)
+        latencies = [frame.hist[cell] for cell in chosen(frame.hist, Metric.LATENCY.value, outcomes=(OK,))]
         self._batches.add(frame.from_ns, frame.to_ns, latencies)
-        self._add_counts(frame)
+        self.tally.add(frame.tally)
+        self._note_end(frame)
         self._keep(frame.failures, frame.slowest)
+        return True
 
     def merge(self, other: PhaseTotal) -> None:
         """Add another phase: all but which agents sent what, and what was seen when."""
-        for key, histogram in other.histograms.items():
-            self._histogram(key).add(histogram)
-        self._add_counts(other)
+        for cell, histogram in other.histograms.items():
+            self._histogram(cell._replace(phase=self.name)).add(histogram)
+        self.tally.add(other.tally)
+        self._note_end(other)
         self._keep((failure for kept in other.failures.values() for failure in kept), other.slowest)
 
     def merged(self, metric: str, *, outcomes: Container[str] | None = None, start: str | None = None) -> Histogram:
         """The histogram of a metric over all starts and outcomes, or over those given; a new one, possibly empty."""
         total = Histogram()
-        for key, histogram in self.histograms.items():
-            if (
-                key.metric == metric
-                and (outcomes is None or key.outcome in outcomes)
-                and (start is None or key.start == start)
-            ):
-                total.add(histogram)
+        for cell in chosen(self.histograms, metric, outcomes=outcomes, start=start):
+            total.add(self.histograms[cell])
         return total
 
     def by_metric(self, outcome: str = OK, start: str | None = None) -> dict[str, Histogram]:
         """The histograms of one outcome, over all starts or one, by metric."""
-        metrics = sorted(
-            {
-                key.metric
-                for key in self.histograms
-                if key.outcome == outcome and start in (None, key.start) and key.metric != RESIDUAL
-            }
-        )
+        cells = chosen(self.histograms, outcomes=(outcome,), start=start)
+        metrics = sorted({cell.metric for cell in cells if cell.metric in REPORTED})
         return {metric: self.merged(metric, outcomes=(outcome,), start=start) for metric in metrics}
 
     def latency_all(self) -> Histogram:
@@ -190,9 +156,7 @@ class PhaseTotal:
 
     def all_planned(self, ps: Iterable[float], inflation: float) -> MetricSummary:
         """The Summary of ``latency_all`` with the percentiles ``ps``, in which what is not ok ranks above what is."""
-        ok, failed, censored = (
-            self.merged("latency", outcomes=outcomes) for outcomes in ((OK,), FAILED, CENSORED_NAMES)
-        )
+        ok, failed, censored = (self.merged("latency", outcomes=outcomes) for outcomes in ((OK,), FAILED, CENSORED))
         return metric_summary("latency_all", ok, ps, failed=failed, censored=censored, inflation=inflation)
 
     def inflation(self, load_ns: int) -> float | None:
@@ -206,16 +170,19 @@ class PhaseTotal:
                 yield f"{frames.misplaced} frames of agent {agent} are missing or came twice"
             if not frames.final:
                 yield f"the last frame of agent {agent} is missing"
-        if self.planned != self.started + self.dropped:
-            yield f"{self.planned} were planned, but {self.started} started and {self.dropped} were dropped"
-        if self.started != self.completed + self.unfinished:
-            yield f"{self.started} started, but {self.completed} completed and {self.unfinished} were unfinished"
-        if self.planned != self.outcomes.total():
-            yield f"{self.planned} were planned, but {self.outcomes.total()} have an outcome"
-        for outcome in sorted(self.outcomes.keys() | {key.outcome for key in self.histograms}):
-            recorded = self.merged("latency", outcomes=(outcome,)).count
-            if recorded != self.outcomes[outcome]:
-                yield f"{self.outcomes[outcome]} ended as {outcome}, but {recorded} of those have a latency"
+        yield from self._miscounts(self.tally)
+
+    def _miscounts(self, tally: Tally) -> Iterator[str]:
+        if tally.planned != tally.started + tally.dropped:
+            yield f"{tally.planned} were planned, but {tally.started} started and {tally.dropped} were dropped"
+        if tally.started != tally.completed + tally.unfinished:
+            yield f"{tally.started} started, but {tally.completed} completed and {tally.unfinished} were unfinished"
+        if tally.planned != sum(tally.outcomes.values()):
+            yield f"{tally.planned} were planned, but {sum(tally.outcomes.values())} have an outcome"
+        for outcome in sorted(tally.outcomes.keys() | {cell.outcome for cell in self.histograms}):
+            ended, recorded = tally.outcomes.get(outcome, 0), self.merged("latency", outcomes=(outcome,)).count
+            if recorded != ended:
+                yield f"{ended} ended as {outcome}, but {recorded} of those have a latency"
 
     def _follows(self, frame: Frame) -> bool:
         """Whether the frame is new; notes its number and the agent's health."""
@@ -228,42 +195,22 @@ class PhaseTotal:
             return False
         seen.last_seq = frame.seq
         seen.count += 1
-        seen.planned += frame.planned
+        seen.planned += frame.tally.planned
         seen.paused_ns += frame.paused_ns
         seen.final = frame.final
         seen.covered_ns += frame.to_ns - frame.from_ns
         seen.add_health(frame.health)
         return True
 
-    def _histogram(self, key: Key) -> Histogram:
-        histogram = self.histograms.get(key)
+    def _histogram(self, cell: Cell) -> Histogram:
+        histogram = self.histograms.get(cell)
         if histogram is None:
-            histogram = self.histograms[key] = Histogram()
+            histogram = self.histograms[cell] = Histogram()
         return histogram
 
-    def _add_counts(self, other: Frame | PhaseTotal) -> None:
-        self.planned += other.planned
-        self.started += other.started
-        self.completed += other.completed
-        self.dropped += other.dropped
-        self.unfinished += other.unfinished
-        self.clipped += other.clipped
-        self.negative_overhead += other.negative_overhead
-        self.summary_missing += other.summary_missing
-        self.unbelieved.update(other.unbelieved)
+    def _note_end(self, other: Frame | PhaseTotal) -> None:
         self.feeder_exhausted |= other.feeder_exhausted
         self.budget_reached = self.budget_reached or other.budget_reached
-        self.billed_ns.update(other.billed_ns)
-        self.metered += other.metered
-        self.unmetered += other.unmetered
-        self.refused += other.refused
-        self.billing_units.update(other.billing_units)
-        self.misbilled += other.misbilled
-        self.underbilled += other.underbilled
-        self.worst_bill = worse(self.worst_bill, other.worst_bill)
-        self.outcomes.update(other.outcomes)
-        self.reasons.update(other.reasons)
-        self.connections.add(other.connections)
 
     def _keep(self, failures: Iterable[Failure], slowest: Iterable[Slow]) -> None:
         for failure in failures:
@@ -387,22 +334,22 @@ def _summary(
     plan: PhasePlan, total: PhaseTotal, model: str, ps: Sequence[float], billing: Bill | None, inflation: float
 ) -> PhaseSummary:
     metrics = dict.fromkeys(ALWAYS, Histogram()) | total.by_metric()
-    starts = sorted({key.start for key in total.histograms if key.outcome == OK})
+    tally, starts = total.tally, sorted({cell.start for cell in chosen(total.histograms, outcomes=(OK,))})
     return PhaseSummary(
         name=plan.name,
         warmup=plan.warmup,
         model=model,
         duration_ns=plan.duration_ns,
-        planned=total.planned,
-        started=total.started,
-        completed=total.completed,
-        dropped=total.dropped,
-        unfinished=total.unfinished,
-        planned_rate=_per_s(total.planned, plan.duration_ns),
-        achieved_rate=_per_s(total.started, plan.duration_ns),
-        outcomes=_descending(total.outcomes),
-        reasons=_descending(total.reasons),
-        connections=total.connections,
+        planned=tally.planned,
+        started=tally.started,
+        completed=tally.completed,
+        dropped=tally.dropped,
+        unfinished=tally.unfinished,
+        planned_rate=_per_s(tally.planned, plan.duration_ns),
+        achieved_rate=_per_s(tally.started, plan.duration_ns),
+        outcomes=_descending(tally.outcomes),
+        reasons=_descending(tally.reasons),
+        connections=tally.connections,
         examples=Examples(
             failures=[failure for _, kept in sorted(total.failures.items()) for failure in kept],
             slowest=total.slowest,
@@ -410,26 +357,27 @@ def _summary(
         metrics=_summaries(metrics, ps, inflation) | {"latency_all": total.all_planned(ps, inflation)},
         by_outcome={
             outcome: _summaries(total.by_metric(outcome), ps, inflation)
-            for outcome in sorted(FAILED & total.outcomes.keys())
+            for outcome in sorted(FAILED & tally.outcomes.keys())
         },
         by_start={start: _summaries(total.by_metric(start=start), ps, inflation) for start in starts},
-        notes=[*plan.notes, *_notes(total)],
+        notes=list(_notes(total)),
         billing=None if billing is None else billing(total),
     )
 
 
 def _notes(total: PhaseTotal) -> Iterator[str]:
+    tally = total.tally
     if total.feeder_exhausted:
-        yield f"The feeder ran out of rows and ended the phase after {total.started} invocations."
+        yield f"The feeder ran out of rows and ended the phase after {tally.started} invocations."
     if total.budget_reached:
-        yield f"The budget of {total.budget_reached} was spent and ended the phase after {total.started} invocations."
+        yield f"The budget of {total.budget_reached} was spent and ended the phase after {tally.started} invocations."
 
 
 def _per_s(count: int, duration_ns: int) -> float:
     return count * NS_PER_S / duration_ns if duration_ns else 0.0
 
 
-def _descending(counts: Counter[str]) -> dict[str, int]:
+def _descending(counts: dict[str, int]) -> dict[str, int]:
     """Counts by name, the largest first, equal ones by name: independent of the order of frames."""
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
@@ -454,20 +402,19 @@ def metric_summary(
     ``min`` and ``max`` are the outer edges of the slots of the first and the last in order, ``mean`` is rounded to
     whole ns or bytes, over all as recorded.
     """
-    memory = metric == Metric.MEMORY_USED.value
-    unit = BYTES_PER_KIB if memory else NS_PER_US
+    unit = Metric(metric).kind.unit
     histogram = Histogram(dict(ok.counts))
     if failed is not None:
         histogram.add(failed)
     least, most, mean = (ok if ok.counts else histogram).min_us, histogram.ceiling_us, histogram.mean_us
     return MetricSummary(
-        unit="bytes" if memory else "ns",
+        unit=unit.name,
         count=histogram.count,
-        min=None if least is None else least * unit,
-        max=None if most is None else most * unit,
-        mean=None if mean is None else round(mean * unit),
-        percentiles=percentiles(ok, ps, unit, failed=failed, censored=censored, inflation=inflation),
+        min=None if least is None else least * unit.size,
+        max=None if most is None else most * unit.size,
+        mean=None if mean is None else round(mean * unit.size),
+        percentiles=percentiles(ok, ps, unit.size, failed=failed, censored=censored, inflation=inflation),
         histogram=histogram.encode(),
-        histogram_unit="KiB" if memory else "us",
+        histogram_unit=unit.counted,
         failed=0 if failed is None else failed.count,
     )

@@ -18,7 +18,7 @@ is recorded as 0, and counted when it exceeds the resolution of 1 µs. A time of
 hour and counted; of the platform's figures those that cannot be are in no histogram, and counted by name.
 
 What is billed is summed exactly, by memory size, whatever the outcome: histograms are for distributions, not for money.
-Of a function, every started invocation is counted once by what is known of its bill; see ``pricing.charge``.
+Of a function, every started invocation is counted once by what is known of its bill; see ``bill.charge``.
 """
 
 from __future__ import annotations
@@ -26,12 +26,15 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator
 
-from loadgen.invocation.bill import BILLING_UNITS_NS, LONGEST_NS, Charge, billing_unit, charge
+from loadgen.invocation.bill import BILLING_UNITS_NS, LONGEST_NS, Charge, Misbilled, billing_unit, charge, worse
+from loadgen.invocation.cell import CALL, Cell
 from loadgen.invocation.facts import LARGEST_MB, Facts
+from loadgen.invocation.metric import RECORDED, REPORTED
 from loadgen.invocation.outcome import Outcome
+from loadgen.invocation.sample import Failure, Sample, Slow
 from loadgen.invocation.start import MIXTURE, NONE, UNKNOWN, Cuts
+from loadgen.invocation.tally import Connections, Tally
 from loadgen.measure.counts import Counts
-from loadgen.measure.interval import Failure, Key, Misbilled, Sample, Slow, worse
 
 EXAMPLES = 3
 """Examples kept of each failing outcome."""
@@ -41,28 +44,14 @@ EXCERPT = 512
 """Bytes of a failing answer's body that are kept."""
 
 _OK = Outcome.OK
-
-
-METRICS = (
-    "latency",
-    "service_time",
-    "lag",
-    "waited",
-    "late",
-    "connect",
-    "duration",
-    "billed_duration",
-    "overhead",
-    "memory_used",
-)
-RESIDUAL = "residual"
-"""Overhead without connecting, what ``Cuts`` are about: recorded on demand, for a fit to it, and in no Summary."""
+_COUNTED = tuple(metric for metric in RECORDED if metric in REPORTED)
+"""What is not a part of another metric, so that a value is clipped once."""
 
 
 class Series:
     """The counts of one outcome in one interval; ``started`` of its ``n`` invocations had been started."""
 
-    __slots__ = ("n", "reasons", "residual", "started", *METRICS)
+    __slots__ = ("n", "reasons", "started", *RECORDED)
 
     def __init__(self) -> None:
         self.n = 0
@@ -82,7 +71,9 @@ class Series:
 
     def packed(self, metric: str, *, closed: bool) -> bytes:
         """The counts of a metric as they travel, what was left out of them filled in."""
-        counts: Counts = getattr(self, "service_time" if closed and metric == "latency" else metric)
+        counts: Counts | None = getattr(self, "service_time" if closed and metric == "latency" else metric)
+        if counts is None:
+            return b""
         if metric in ("lag", "waited"):
             return counts.pack(zeros=self.n - counts.total)
         if metric in ("late", "connect"):
@@ -92,7 +83,7 @@ class Series:
     @property
     def clipped(self) -> int:
         """Values above the largest one that counts hold."""
-        return sum(getattr(self, metric).clipped for metric in METRICS)
+        return sum(getattr(self, metric).clipped for metric in _COUNTED)
 
 
 class Taken:
@@ -128,17 +119,37 @@ class Taken:
         """The slowest answered invocations that are among the slowest of the phase so far, in no order."""
         return [slow for _, _, slow in self.slow_heap]
 
-    @property
-    def billing_units(self) -> dict[int, int]:
-        """Invocations by the unit (ns) that their billed duration is explained by."""
+    def tally(self, connections: Connections) -> Tally:
+        """What was counted; ``connections`` were counted elsewhere."""
+        outcomes = self.outcomes()
+        dropped, unfinished = (outcomes.get(each.value, 0) for each in (Outcome.DROPPED, Outcome.UNFINISHED))
+        return Tally(
+            planned=self.starts + dropped,
+            started=self.starts,
+            completed=sum(outcomes.values()) - dropped - unfinished,
+            dropped=dropped,
+            unfinished=unfinished,
+            outcomes=outcomes,
+            reasons=self.reasons(),
+            clipped=sum(series.clipped for _, _, series in self._all()),
+            negative_overhead=self.negative_overhead,
+            summary_missing=self.summary_missing,
+            unbelieved=self.unbelieved,
+            billed_ns=self.billed_ns,
+            metered=self.metered,
+            unmetered=self.unmetered,
+            refused=self.refused,
+            billing_units=self._billing_units(),
+            misbilled=self.misbilled,
+            underbilled=self.underbilled,
+            worst_bill=self.worst_bill,
+            connections=connections,
+        )
+
+    def _billing_units(self) -> dict[int, int]:
         ms = BILLING_UNITS_NS[0]
         to_ms = self.billed_to_ms + self.billed_to.get(ms, 0)
         return {**self.billed_to, ms: to_ms} if to_ms else self.billed_to
-
-    @property
-    def clipped(self) -> int:
-        """Values above the largest one that a histogram holds; each was counted as that one."""
-        return sum(series.clipped for _, _, series in self._all())
 
     def outcomes(self) -> dict[str, int]:
         """Invocations by outcome."""
@@ -162,14 +173,12 @@ class Taken:
         for outcome, series in self.series.items():
             yield UNKNOWN, outcome, series
 
-    def packed(self) -> Iterator[tuple[str, bytes]]:
-        """The histograms as they travel, by ``phase/start/outcome/metric``; a few µs of work for each."""
+    def packed(self) -> Iterator[tuple[Cell, bytes]]:
+        """The histograms as they travel, and what each is of; a few µs of work for each."""
         for start, outcome, series in self._all():
-            for metric in METRICS:
+            for metric in RECORDED:
                 if packed := series.packed(metric, closed=self._closed):
-                    yield Key(start, outcome, metric).within(self._phase), packed
-        if self.ok.residual is not None and (packed := self.ok.residual.pack()):
-            yield Key(UNKNOWN, _OK.value, RESIDUAL).within(self._phase), packed
+                    yield Cell(self._phase, CALL, start, outcome, metric), packed
 
 
 class Recorder:
@@ -445,7 +454,6 @@ class Recorder:
                 connect_ns=connect_ns,
                 start=start,
                 start_source=NONE if start == UNKNOWN else facts.start_source or MIXTURE,
-                start_posterior=None,
                 request_id=facts.request_id,
                 instance=facts.instance,
             )

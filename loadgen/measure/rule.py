@@ -21,13 +21,16 @@ from typing import TypeVar
 from msgspec import Meta, Struct
 
 from loadgen.invocation.metric import Metric
+from loadgen.invocation.outcome import Outcome
 from loadgen.text import units
 from loadgen.text.units import Money, Rate
 
 T = TypeVar("T")
 
-SHARES = ("errors", "throttled", "timeouts", "dropped")
-TIMES = tuple(metric.value for metric in Metric if metric is not Metric.MEMORY_USED)
+COUNTED = {"throttled": Outcome.THROTTLED, "timeouts": Outcome.TIMEOUT, "dropped": Outcome.DROPPED}
+"""What rules about one outcome call it; ``errors`` are all that are not ok."""
+SHARES = ("errors", *COUNTED)
+TIMES = tuple(metric.value for metric in Metric if metric.kind.ruled)
 
 _FORM = re.compile(
     r"(?:(?P<phase>[A-Za-z0-9][A-Za-z0-9_-]*):)?(?P<subject>[a-z0-9_.]+)\s*(?P<sign>[<>]=?|==?)\s*(?P<limit>.*\S)"
@@ -131,6 +134,17 @@ class MetricRule(Struct, frozen=True, tag="metric"):
     statistic: str  # "min", "max", "mean" or "p"
     percentile: float | None
     limit_ns: int
+
+    @property
+    def judged(self) -> Metric:
+        """The metric whose figure decides it.
+
+        Of ``latency``, percentiles and the maximum are over every planned invocation. Only ok ones have a start label.
+        """
+        if self.start is not None:
+            return Metric.LATENCY if self.metric is Metric.LATENCY_ALL else self.metric
+        ranked = self.metric is Metric.LATENCY and self.statistic in ("p", "max")
+        return Metric.LATENCY_ALL if ranked else self.metric
 
 
 class ShareRule(Struct, frozen=True, tag="share"):

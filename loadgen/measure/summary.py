@@ -19,8 +19,10 @@ from typing import Any, TypeVar, cast
 import msgspec
 from msgspec import Struct
 
+from loadgen.invocation.bill import Misbilled
+from loadgen.invocation.sample import Failure, Slow
+from loadgen.invocation.tally import Connections
 from loadgen.measure.experiment import Experiment
-from loadgen.measure.interval import Connections, Failure, Misbilled, Slow
 from loadgen.text import foreign
 
 SCHEMA = "loadgen.summary/1"

@@ -21,28 +21,21 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from loadgen.invocation.metric import Metric
-from loadgen.invocation.outcome import Outcome
-from loadgen.measure.health import LOCAL_LIMIT, words
+from loadgen.invocation.outcome import LOCAL_LIMIT, OK, missed_starts
+from loadgen.measure.health import words
 from loadgen.measure.histogram import Histogram, ceiling, lowest, rank, slot
-from loadgen.measure.merge import NS_PER_US
 from loadgen.measure.percentile import needed
 from loadgen.measure.ranking import is_ok
-from loadgen.measure.rule import CostRule, MetricRule, RateRule, Rule, ShareRule
+from loadgen.measure.rule import COUNTED, CostRule, MetricRule, RateRule, Rule, ShareRule
 from loadgen.measure.summary import MetricSummary, Percentile, PhaseSummary, Reason, ThresholdResult, Verdict
-from loadgen.measure.verdict import TAIL, missed_starts, withheld
+from loadgen.measure.verdict import TAIL, withheld
+from loadgen.text.units import NS_PER_US
 
 VALUE, BOUNDS = "value", "bounds"
 """What decided a rule: the figure, or that every value which it may have agrees."""
 
 _NAMED = 3  # outcomes that are named as what failed
 
-_COUNTED: dict[str, Callable[[PhaseSummary], int]] = {
-    "errors": lambda phase: phase.planned - phase.outcomes.get(Outcome.OK.value, 0),
-    "throttled": lambda phase: phase.outcomes.get(Outcome.THROTTLED.value, 0),
-    "timeouts": lambda phase: phase.outcomes.get(Outcome.TIMEOUT.value, 0),
-    "dropped": lambda phase: phase.dropped,
-}
 _HOLDS: dict[str, Callable[[float, float], bool]] = {
     "<": lambda value, limit: value < limit,
     "<=": lambda value, limit: value <= limit,
@@ -96,7 +89,7 @@ def _evaluate(rule: Rule, phase: PhaseSummary | None, verdict: Verdict) -> Thres
         return _undecided(rule, f"phase {rule.phase} did not run")
     if not phase.planned:
         return _undecided(rule, "no invocation was planned")
-    metric = _judged(rule) if isinstance(rule, MetricRule) else "cost" if isinstance(rule, CostRule) else None
+    metric = rule.judged.value if isinstance(rule, MetricRule) else "cost" if isinstance(rule, CostRule) else None
     reason = withheld(verdict, rule.phase, metric, None, rule.start if isinstance(rule, MetricRule) else None)
     if reason is not None:
         return _undecided(rule, f"withheld: {reason.message}")
@@ -112,7 +105,7 @@ def _evaluate(rule: Rule, phase: PhaseSummary | None, verdict: Verdict) -> Thres
 
 
 def _metric(rule: MetricRule, phase: PhaseSummary, verdict: Verdict) -> ThresholdResult:
-    metric = _judged(rule)
+    metric = rule.judged.value
     metrics = phase.metrics if rule.start is None else phase.by_start.get(rule.start, {})
     summary = metrics.get(metric)
     if summary is None or summary.count == 0:
@@ -143,15 +136,6 @@ def _metric(rule: MetricRule, phase: PhaseSummary, verdict: Verdict) -> Threshol
             if summary.failed:
                 return _undecided(rule, f"{metric} has no mean where calls fail: {_failed(phase)}")
             return _by_value(rule, phase, summary, summary.mean, _of_mean(summary))
-
-
-def _judged(rule: MetricRule) -> str:
-    """The metric that decides: latency_all for the upper side of latency. Start labels are known of ok calls only."""
-    if rule.start is not None:
-        return Metric.LATENCY.value if rule.metric is Metric.LATENCY_ALL else rule.metric.value
-    if rule.metric is Metric.LATENCY and rule.statistic in ("p", "max"):
-        return Metric.LATENCY_ALL.value
-    return rule.metric.value
 
 
 def _tail(rule: MetricRule) -> float | None:
@@ -266,10 +250,14 @@ def _ours(missed: int, what: str) -> str:
 
 def _failed(phase: PhaseSummary) -> str:
     """How many calls are not ok, and how they ended."""
-    ended = {name: n for name, n in phase.outcomes.items() if n and name != Outcome.OK.value}
+    ended = {name: n for name, n in phase.outcomes.items() if n and name != OK}
     first = sorted(ended.items(), key=lambda item: (-item[1], item[0]))
     named = [f"{n} {name}" for name, n in first[:_NAMED]] + (["others"] if len(first) > _NAMED else [])
     return f"{_percent(sum(ended.values()), phase.planned)} of the calls failed: {', '.join(named)}"
+
+
+def _not_ok(phase: PhaseSummary) -> int:
+    return phase.planned - phase.outcomes.get(OK, 0)
 
 
 def _percent(part: int, whole: int) -> str:
@@ -280,7 +268,7 @@ def _percent(part: int, whole: int) -> str:
 
 def _over(rule: MetricRule, phase: PhaseSummary, summary: MetricSummary) -> str:
     """Which calls a figure is over, where these are not all."""
-    failed = phase.planned - phase.outcomes.get(Outcome.OK.value, 0)
+    failed = _not_ok(phase)
     if not failed or summary.failed:
         return ""
     kind = f"{rule.start} " if rule.start else ""
@@ -288,7 +276,8 @@ def _over(rule: MetricRule, phase: PhaseSummary, summary: MetricSummary) -> str:
 
 
 def _share(rule: ShareRule, phase: PhaseSummary) -> ThresholdResult:
-    count = _COUNTED[rule.what](phase)
+    counted = COUNTED.get(rule.what)
+    count = _not_ok(phase) if counted is None else phase.outcomes.get(counted.value, 0)
     value = count / phase.planned
     passed = _HOLDS[rule.sign](value, rule.limit)
     ours = _missed(phase) if rule.what in ("errors", "dropped") else 0

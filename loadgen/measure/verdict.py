@@ -19,23 +19,24 @@ Sources: the README of wrk2 (latency from the intended start) and of Lancet (sel
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 
 from loadgen.invocation.facts import LARGEST_MB
-from loadgen.invocation.metric import Metric
-from loadgen.invocation.outcome import Outcome
+from loadgen.invocation.metric import Clock, Metric
+from loadgen.invocation.outcome import LOCAL_LIMIT, OK, Outcome, missed_starts
 from loadgen.measure.dependence import EFFECTIVE_SHARE, widening
 from loadgen.measure.experiment import ColdStartsResult, Experiment, LoadResult
 from loadgen.measure.findings import LEAST_CALIBRATION, LEAST_COLD, UNKNOWN_SHARE, findings, unknown_starts
-from loadgen.measure.health import LOCAL_LIMIT, generator_faults, local_limits, words
+from loadgen.measure.health import generator_faults, local_limits, words
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.merge import NS_PER_US, OK, PhasePlan, PhaseTotal, combined, missing_frames
+from loadgen.measure.merge import PhasePlan, PhaseTotal, combined, missing_frames
 from loadgen.measure.percentile import LISTED, bounded, needed, supported
 from loadgen.measure.rule import MetricRule, Rule
 from loadgen.measure.summary import Reason, Verdict
-from loadgen.targets.functiongraph.protocol.response import REDIRECT
+from loadgen.targets.status import REDIRECT
+from loadgen.text.units import NS_PER_US
 
 ISSUED_SHARE = 0.999
 """Rule rate_missed: the share of the planned starts the generator has to make."""
@@ -58,8 +59,6 @@ CONNECT_SHARE = 0.02
 """Rule connects_in_latency: the share of the ok invocations that may have had to open their connection."""
 LOCKED_BELOW = 0.001
 """Rule phase_locked: so improbable is it that functions which are not locked to the minute look as if they were."""
-GENERATOR_FAULTS = ("dropped/phase_end_late", "dropped/max_lag_late", "dropped/paused")
-"""The reasons of a start that fell due and would have had a free worker, had the generator been on time, or awake."""
 
 OF_THE_TARGET = frozenset(
     {
@@ -88,7 +87,9 @@ _HANGING_ON = {
     "memory_used": ("memory_used",),
 }
 """The metrics that lack an answer which tells a figure that cannot be. Costs are lower bounds by themselves."""
-_ON_OUR_CLOCK = frozenset({"latency", "latency_all", "service_time", "overhead", "connect"})
+_LATE_WITH_STARTS = frozenset(
+    metric.value for metric in Metric if metric.kind.clock is not Clock.PLATFORM and not metric.kind.of_start
+)
 
 
 def judge(
@@ -97,24 +98,24 @@ def judge(
     rules: Sequence[Rule] = (),
     *,
     stopped: bool = False,
-    scenarios: Collection[str] = (),
     fresh_connections: bool = False,
     overhead_floor_ns: int | None = None,
     memory_mb: int | None = None,
     experiment: Experiment | None = None,
+    told_in: str = "answers",
 ) -> Verdict:
     """The Verdict on a run.
 
     ``plans`` and ``phases`` are in the order they ran; a phase that never began is in neither. ``rules`` are the run's
     thresholds. ``stopped`` says that the run was interrupted or reached its budget, so that a schedule cut short is no
-    fault. ``scenarios`` are the hashes of the scenarios the merged records came from. ``fresh_connections`` says that
-    every invocation was meant to open one. ``overhead_floor_ns`` is the p99 of service_time of this generator on this
-    machine against a target that does nothing, None when that is not known. ``memory_mb`` is the memory size that
-    every invocation asked for, None where they asked for none; ``experiment`` is what the run found out.
+    fault. ``fresh_connections`` says that every invocation was meant to open one. ``overhead_floor_ns`` is the p99 of
+    service_time of this generator on this machine against a target that does nothing, None when that is not known.
+    ``memory_mb`` is the memory size that every invocation asked for, None where they asked for none; ``experiment`` is
+    what the run found out, and ``told_in`` where answers tell durations and bills.
     """
     pairs = list(zip(plans, phases, strict=True))
     measured = [(plan, total) for plan, total in pairs if not plan.warmup]
-    reasons = [*_scenario_mismatch(scenarios), *_record_incomplete(phases), *_nothing_measured(measured)]
+    reasons = [*_record_incomplete(phases), *_nothing_measured(measured)]
     for plan, total in measured:
         reasons += _rate_missed(plan, total, stopped)
         reasons += _feeder_exhausted(plan, total)
@@ -131,7 +132,7 @@ def judge(
         reasons += _phase_locked(plan)
         reasons += _negative_overhead(total)
         reasons += _summary_missing(total)
-        reasons += _unbelievable(total)
+        reasons += _unbelievable(total, told_in)
         reasons += _misbilled(total)
         reasons += _memory_ignored(total, memory_mb)
     reasons += findings(experiment, [total for _, total in measured], {rule.start for rule in _labelled(rules)})
@@ -160,7 +161,7 @@ def withheld(
             continue
         if reason.withholds == "all" or reason.withholds in {metric, start} - {None}:
             return reason
-        if reason.withholds == "tails" and metric in _ON_OUR_CLOCK and p is not None and p >= TAIL:
+        if reason.withholds == "tails" and metric in _LATE_WITH_STARTS and p is not None and p >= TAIL:
             return reason
     return None
 
@@ -196,20 +197,6 @@ def _status(reasons: Sequence[Reason]) -> str:
     return "degraded" if reasons else "valid"
 
 
-def _scenario_mismatch(scenarios: Collection[str]) -> Iterator[Reason]:
-    distinct = len(set(scenarios))
-    if distinct > 1:
-        yield Reason(
-            rule="scenario_mismatch",
-            severity="invalid",
-            message=f"The merged records come from {distinct} different scenarios, expected one: run every agent with "
-            "the same file.",
-            value=distinct,
-            limit=1,
-            withholds="all",
-        )
-
-
 def _record_incomplete(phases: Sequence[PhaseTotal]) -> Iterator[Reason]:
     for total in phases:
         faults = list(total.faults())
@@ -233,7 +220,7 @@ def _incomplete(faults: Sequence[str], phase: str | None) -> Reason:
 
 
 def _nothing_measured(measured: Sequence[tuple[PhasePlan, PhaseTotal]]) -> Iterator[Reason]:
-    if not sum(total.planned for _, total in measured):
+    if not sum(total.tally.planned for _, total in measured):
         yield Reason(
             rule="nothing_measured",
             severity="warning",
@@ -244,29 +231,30 @@ def _nothing_measured(measured: Sequence[tuple[PhasePlan, PhaseTotal]]) -> Itera
 
 
 def _rate_missed(plan: PhasePlan, total: PhaseTotal, stopped: bool) -> Iterator[Reason]:
-    missed = missed_starts(total.reasons)
-    if total.planned and (total.planned - missed) / total.planned < ISSUED_SHARE:
-        lacking = total.dropped - missed
+    tally = total.tally
+    missed = missed_starts(tally.reasons)
+    if tally.planned and (tally.planned - missed) / tally.planned < ISSUED_SHARE:
+        lacking = tally.dropped - missed
         others = f"; {lacking} more lacked a free worker" if lacking else ""
         yield Reason(
             rule="rate_missed",
             severity="invalid",
-            message=f"{total.started} of {total.planned} planned starts were made: the load generator missed {missed} "
-            f"({missed / total.planned:.2%}), expected at most {1 - ISSUED_SHARE:.1%}{others}. Lower the rate, or "
+            message=f"{tally.started} of {tally.planned} planned starts were made: the load generator missed {missed} "
+            f"({missed / tally.planned:.2%}), expected at most {1 - ISSUED_SHARE:.1%}{others}. Lower the rate, or "
             "leave the machine's cores to the run.",
-            value=(total.planned - missed) / total.planned,
+            value=(tally.planned - missed) / tally.planned,
             limit=ISSUED_SHARE,
             phase=total.name,
             withholds="all",
         )
     cut_short = stopped or total.feeder_exhausted or total.budget_reached
-    if plan.drawn is not None and not cut_short and abs(total.planned - plan.drawn) > DRAWN_TOLERANCE * plan.drawn:
+    if plan.drawn is not None and not cut_short and abs(tally.planned - plan.drawn) > DRAWN_TOLERANCE * plan.drawn:
         yield Reason(
             rule="rate_missed",
             severity="invalid",
-            message=f"{total.planned} starts fell due, but the schedule has {plan.drawn}, expected them to agree "
+            message=f"{tally.planned} starts fell due, but the schedule has {plan.drawn}, expected them to agree "
             f"within {DRAWN_TOLERANCE:.0%}: the generator did not follow its schedule; run again.",
-            value=total.planned,
+            value=tally.planned,
             limit=plan.drawn,
             phase=total.name,
             withholds="all",
@@ -275,21 +263,17 @@ def _rate_missed(plan: PhasePlan, total: PhaseTotal, stopped: bool) -> Iterator[
 
 def _feeder_exhausted(plan: PhasePlan, total: PhaseTotal) -> Iterator[Reason]:
     """A closed phase plans nothing that it does not start, so there a feeder may end it as well as time."""
+    tally = total.tally
     if total.feeder_exhausted and plan.drawn is not None:
         yield Reason(
             rule="feeder_exhausted",
             severity="warning",
-            message=f"The feeder ran out of rows after {total.planned} of {plan.drawn} planned starts, and the phase "
+            message=f"The feeder ran out of rows after {tally.planned} of {plan.drawn} planned starts, and the phase "
             "ended there: give it more rows, write order: loop, or plan fewer starts.",
-            value=total.planned,
+            value=tally.planned,
             limit=plan.drawn,
             phase=total.name,
         )
-
-
-def missed_starts(reasons: Mapping[str, int]) -> int:
-    """Starts that were not made for reasons of the generator; the other dropped ones lacked a free worker."""
-    return sum(reasons.get(reason, 0) for reason in GENERATOR_FAULTS)
 
 
 def _late_starts(total: PhaseTotal) -> Iterator[Reason]:
@@ -321,7 +305,7 @@ def _late_starts(total: PhaseTotal) -> Iterator[Reason]:
 
 def _supported_p50s(total: PhaseTotal) -> Iterator[int]:
     """Every median of latency that the phase reports, in µs."""
-    for start in (None, *sorted({key.start for key in total.histograms})):
+    for start in (None, *sorted({cell.start for cell in total.histograms})):
         latency = total.merged("latency", outcomes=(OK,), start=start)
         median = latency.value_at(50)
         if median is not None and supported(latency.count, 50):
@@ -344,13 +328,14 @@ def _late(
 
 
 def _clipped(total: PhaseTotal) -> Iterator[Reason]:
-    if total.clipped:
+    tally = total.tally
+    if tally.clipped:
         yield Reason(
             rule="clipped",
             severity="invalid",
-            message=f"{total.clipped} values were above the largest a histogram holds, 1 h, and count as that: shorten "
+            message=f"{tally.clipped} values were above the largest a histogram holds, 1 h, and count as that: shorten "
             "the timeouts.",
-            value=total.clipped,
+            value=tally.clipped,
             limit=0,
             phase=total.name,
             withholds="all",
@@ -358,18 +343,20 @@ def _clipped(total: PhaseTotal) -> Iterator[Reason]:
 
 
 def _outcomes(total: PhaseTotal) -> Iterator[Reason]:
-    failed = total.outcomes - Counter(connection=total.reasons[LOCAL_LIMIT])  # those are ours
-    del failed[OK], failed["dropped"]
+    tally = total.tally
+    ours = Counter(connection=tally.reasons.get(LOCAL_LIMIT, 0))
+    failed = Counter(tally.outcomes) - ours
+    del failed[OK], failed[Outcome.DROPPED.value]
     count, throttled = failed.total(), failed[Outcome.THROTTLED.value]
-    many = bool(total.planned) and count / total.planned > FAILED_SHARE
+    many = bool(tally.planned) and count / tally.planned > FAILED_SHARE
     if many:
         named = ", ".join(f"{n} {name}" for name, n in sorted(failed.items(), key=lambda item: (-item[1], item[0])))
         yield Reason(
             rule="failures",
             severity="warning",
-            message=f"{count} of {total.planned} invocations ({count / total.planned:.2%}) failed: {named}. Metrics "
+            message=f"{count} of {tally.planned} invocations ({count / tally.planned:.2%}) failed: {named}. Metrics "
             f"are of the ok ones; latency_all has them all, above every ok one.{f' {_QUOTA}' if throttled else ''}",
-            value=count / total.planned,
+            value=count / tally.planned,
             limit=FAILED_SHARE,
             phase=total.name,
         )
@@ -377,41 +364,42 @@ def _outcomes(total: PhaseTotal) -> Iterator[Reason]:
         yield Reason(
             rule="throttled",
             severity="warning",
-            message=f"{throttled} of {total.planned} invocations were throttled (429), expected none. {_QUOTA}",
+            message=f"{throttled} of {tally.planned} invocations were throttled (429), expected none. {_QUOTA}",
             value=throttled,
             limit=0,
             phase=total.name,
         )
-    redirects = total.reasons[f"{OK}/{REDIRECT}"]
+    redirects = tally.reasons.get(f"{OK}/{REDIRECT}", 0)
     if redirects:
         yield Reason(
             rule="redirects",
             severity="warning",
-            message=f"{redirects} of {total.planned} answers were redirects, which are counted as ok and not followed: "
+            message=f"{redirects} of {tally.planned} answers were redirects, which are counted as ok and not followed: "
             "what was measured is the redirect. Set target.url to where it leads.",
             value=redirects,
             limit=0,
             phase=total.name,
         )
     yield from _without_content(total)
-    lacking = total.dropped - missed_starts(total.reasons)
+    lacking = tally.dropped - missed_starts(tally.reasons)
     if lacking:
         yield Reason(
             rule="dropped",
             severity="warning",
-            message=f"{lacking} of {total.planned} planned starts ({lacking / total.planned:.2%}) were dropped for "
+            message=f"{lacking} of {tally.planned} planned starts ({lacking / tally.planned:.2%}) were dropped for "
             "want of a free worker: the target did not keep up with the rate. Raise max_in_flight or max_lag, or lower "
             "the rate.",
-            value=lacking / total.planned,
+            value=lacking / tally.planned,
             limit=0,
             phase=total.name,
         )
 
 
 def _without_content(total: PhaseTotal) -> Iterator[Reason]:
+    tally = total.tally
     statuses = {
         reason.removeprefix(f"{OK}/status_"): n
-        for reason, n in sorted(total.reasons.items())
+        for reason, n in sorted(tally.reasons.items())
         if reason.startswith(f"{OK}/status_")
     }
     if not statuses:
@@ -426,7 +414,7 @@ def _without_content(total: PhaseTotal) -> Iterator[Reason]:
     yield Reason(
         rule="without_content",
         severity="warning",
-        message=f"{count} of {total.planned} answers had status {' or '.join(statuses)}, which is counted as ok and is "
+        message=f"{count} of {tally.planned} answers had status {' or '.join(statuses)}, which is counted as ok and is "
         f"not the content that was asked for. {advice}",
         value=count,
         limit=0,
@@ -504,13 +492,14 @@ def _phase_locked(plan: PhasePlan) -> Iterator[Reason]:
 
 
 def _negative_overhead(total: PhaseTotal) -> Iterator[Reason]:
-    if total.negative_overhead:
+    tally = total.tally
+    if tally.negative_overhead:
         yield Reason(
             rule="negative_overhead",
             severity="withheld",
-            message=f"{total.negative_overhead} invocations ran longer by the platform's clock than they took by ours, "
+            message=f"{tally.negative_overhead} invocations ran longer by the platform's clock than they took by ours, "
             "by more than 1 µs: one of the two is wrong, so overhead is not shown.",
-            value=total.negative_overhead,
+            value=tally.negative_overhead,
             limit=0,
             phase=total.name,
             withholds="overhead",
@@ -518,11 +507,12 @@ def _negative_overhead(total: PhaseTotal) -> Iterator[Reason]:
 
 
 def _summary_missing(total: PhaseTotal) -> Iterator[Reason]:
-    missing = total.summary_missing
+    tally = total.tally
+    missing = tally.summary_missing
     if not missing:
         return
     # Every answer with status 200 either told its duration, and is in that histogram, or was counted.
-    answers = missing + total.unbelieved["duration"] + total.merged("duration").count
+    answers = missing + tally.unbelieved.get("duration", 0) + total.merged("duration").count
     if missing / answers > SUMMARY_MISSING_SHARE:
         for metric in ("duration", "overhead"):
             yield Reason(
@@ -537,17 +527,18 @@ def _summary_missing(total: PhaseTotal) -> Iterator[Reason]:
             )
 
 
-def _unbelievable(total: PhaseTotal) -> Iterator[Reason]:
-    for name, n in sorted(total.unbelieved.items()):
-        answers = n + (total.metered if name == "memory_size" else total.merged(name).count)
+def _unbelievable(total: PhaseTotal, told_in: str) -> Iterator[Reason]:
+    tally = total.tally
+    for name, n in sorted(tally.unbelieved.items()):
+        answers = n + (tally.metered if name == "memory_size" else total.merged(name).count)
         many = n / answers > SUMMARY_MISSING_SHARE
         for metric in _HANGING_ON[name] if many else ():
-            yield _disbelieved(total, name, n, answers, metric)
+            yield _disbelieved(total, name, n, answers, metric, told_in)
         if not many or not _HANGING_ON[name]:
-            yield _disbelieved(total, name, n, answers, None)
+            yield _disbelieved(total, name, n, answers, None, told_in)
 
 
-def _disbelieved(total: PhaseTotal, name: str, n: int, answers: int, withholds: str | None) -> Reason:
+def _disbelieved(total: PhaseTotal, name: str, n: int, answers: int, withholds: str | None, told_in: str) -> Reason:
     limit = "1 h" if name in ("duration", "billed_duration") else f"{LARGEST_MB // 1024} GB"
     allowed = f", expected at most {SUMMARY_MISSING_SHARE:.1%}: {withholds} is not shown" if withholds else ""
     unknown = "" if name in ("duration", "memory_used") else " What these are billed is not known."
@@ -555,8 +546,8 @@ def _disbelieved(total: PhaseTotal, name: str, n: int, answers: int, withholds: 
         rule="unbelievable",
         severity="withheld" if withholds else "warning",
         message=f"{n} of {answers} answers ({n / answers:.2%}) tell a {name.replace('_', ' ')} that cannot be, "
-        f"negative or above {limit}{allowed}. It counts as not told.{unknown} Compare their X-Cff-Invoke-Summary with "
-        "the function's log.",
+        f"negative or above {limit}{allowed}. It counts as not told.{unknown} Compare their {told_in} with the "
+        "function's log.",
         value=n / answers,
         limit=SUMMARY_MISSING_SHARE if withholds else 0,
         phase=total.name,
@@ -565,30 +556,32 @@ def _disbelieved(total: PhaseTotal, name: str, n: int, answers: int, withholds: 
 
 
 def _misbilled(total: PhaseTotal) -> Iterator[Reason]:
-    worst = total.worst_bill
+    tally = total.tally
+    worst = tally.worst_bill
     if worst is None:
         return
-    audited = total.misbilled + total.billing_units.total()
-    less = f", {total.underbilled} of them for less than they ran" if total.underbilled else ""
+    audited = tally.misbilled + sum(tally.billing_units.values())
+    less = f", {tally.underbilled} of them for less than they ran" if tally.underbilled else ""
     ran, billed = words(worst.duration_ns / NS_PER_US), words(worst.billed_duration_ns / NS_PER_US)
     yield Reason(
         rule="billing_mismatch",
         severity="warning",
-        message=f"{total.misbilled} of {audited} invocations were billed for other than their duration rounded up to "
+        message=f"{tally.misbilled} of {audited} invocations were billed for other than their duration rounded up to "
         f"1 ms, 100 ms or 1 s{less}; the one furthest off ran {ran} and was billed {billed}. An initializer that is "
         "billed with a call would look like this.",
-        value=total.misbilled,
+        value=tally.misbilled,
         limit=0,
         phase=total.name,
     )
 
 
 def _memory_ignored(total: PhaseTotal, memory_mb: int | None) -> Iterator[Reason]:
-    others = sorted(size for size in total.billed_ns if size != memory_mb)
+    tally = total.tally
+    others = sorted(size for size in tally.billed_ns if size != memory_mb)
     if memory_mb is None or not others:
         return
-    billed_ns = sum(total.billed_ns.values())
-    share = sum(total.billed_ns[size] for size in others) / billed_ns if billed_ns else 1.0
+    billed_ns = sum(tally.billed_ns.values())
+    share = sum(tally.billed_ns[size] for size in others) / billed_ns if billed_ns else 1.0
     for metric in _OF_MEMORY:
         yield Reason(
             rule="memory_ignored",
@@ -670,10 +663,9 @@ def _thresholds_unsupported(
 
 def _sample(total: PhaseTotal, rule: MetricRule) -> Histogram:
     """What a threshold on a percentile is judged by."""
-    if rule.start is None and rule.metric in (Metric.LATENCY, Metric.LATENCY_ALL):
+    if rule.judged.kind.ranked:
         return total.latency_all()
-    metric = Metric.LATENCY if rule.metric is Metric.LATENCY_ALL else rule.metric
-    return total.merged(metric.value, outcomes=(OK,), start=rule.start)
+    return total.merged(rule.judged.value, outcomes=(OK,), start=rule.start)
 
 
 def _percentiles_unsupported(total: PhaseTotal) -> Iterator[Reason]:

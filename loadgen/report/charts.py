@@ -12,7 +12,7 @@ from itertools import groupby
 
 from msgspec import Struct
 
-from loadgen.invocation.outcome import Outcome
+from loadgen.invocation.outcome import OK
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.percentile import BEYOND, CONFIDENCE
 from loadgen.report import units
@@ -124,7 +124,7 @@ def percentile_curve(view: View) -> Chart | None:
     HdrHistogram's percentile plots, log₁₀ of 1/(1−p).
     """
     names = [("latency", "a"), ("service_time", "b")]
-    if view.phase.planned > view.phase.outcomes.get(Outcome.OK.value, 0):
+    if view.phase.planned > view.phase.outcomes.get(OK, 0):
         names.append(("latency_all", "c"))
     series = [
         Series(name if name == "latency_all" else f"{name} (ok)", style, points)
@@ -143,7 +143,7 @@ def percentile_curve(view: View) -> Chart | None:
         for line in series
     )
     calls = "Of the ok invocations"
-    if failing := view.phase.planned - view.phase.outcomes.get(Outcome.OK.value, 0):
+    if failing := view.phase.planned - view.phase.outcomes.get(OK, 0):
         share = units.share(failing, view.phase.planned)
         calls += f"; latency_all is over all planned, and ends where the {share} begin that are not ok"
     return Chart("Latency by percentile", f"{calls}: {ends}.", x, _time_axis(values), tuple(reversed(series)))
@@ -249,7 +249,7 @@ def _curve(view: View, metric: str) -> Pairs:
     if withholding(view, metric, 95.0):
         high = min(high, 0.949)
     all_planned = metric == "latency_all"  # what is not ok stands above the ok ones
-    ok = min(n, view.phase.outcomes.get(Outcome.OK.value, 0)) if all_planned else n
+    ok = min(n, view.phase.outcomes.get(OK, 0)) if all_planned else n
     high = min(high, ok / n)
     if low >= high:
         return ()

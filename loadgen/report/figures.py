@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from loadgen.invocation.outcome import CENSORED, Outcome
+from loadgen.invocation.outcome import CENSORED, OK
 from loadgen.measure.percentile import needed
 from loadgen.measure.summary import MetricSummary, Percentile, PhaseSummary, Reason, Summary, Verdict
 from loadgen.measure.verdict import withheld
@@ -102,10 +102,10 @@ def shown(view: View, metric: str, statistic: float | str) -> Figure:
     reason = withholding(view, metric, statistic)
     if reason is not None:
         return Withheld(_because(reason), reason.rule)
-    failed = view.phase.planned - view.phase.outcomes.get(Outcome.OK.value, 0)
+    failed = view.phase.planned - view.phase.outcomes.get(OK, 0)
     if metric == "latency_all" and failed and not distribution.failed:
         return Withheld("An earlier version wrote this summary, in which what failed stands by its time.", "not ranked")
-    censored = metric == "latency_all" and any(view.phase.outcomes.get(outcome.value) for outcome in CENSORED)
+    censored = metric == "latency_all" and any(view.phase.outcomes.get(outcome) for outcome in CENSORED)
     if isinstance(statistic, str):
         return _extreme(distribution, metric, statistic, censored)
     found = next((item for item in distribution.percentiles if item.p == statistic), None)

@@ -12,30 +12,16 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from loadgen.invocation.outcome import Outcome
+from loadgen.invocation.metric import REPORTED
+from loadgen.invocation.outcome import OK, missed_starts
 from loadgen.measure.ranking import percentile_fails
 from loadgen.measure.summary import PhaseSummary, Reason, Summary, ThresholdResult
 from loadgen.measure.threshold import BOUNDS, VALUE
-from loadgen.measure.verdict import missed_starts
 from loadgen.report import units
 from loadgen.report.figures import DASH, FAILED, TOO_FEW, Shown, View, Withheld, phases, shown, totals
 from loadgen.text import foreign
 
 HEADLINE = (50.0, 90.0, 95.0, 99.0, 99.9)
-METRICS = (
-    "latency",
-    "latency_all",
-    "service_time",
-    "lag",
-    "waited",
-    "late",
-    "duration",
-    "billed_duration",
-    "overhead",
-    "connect",
-    "memory_used",
-)
-"""The order in which metrics are listed."""
 
 _ALL_PLANNED = "latency_all is over all of them, and what is not ok ranks above every ok one"
 CLOSED = "latency = service time; a slow server slows the load"
@@ -83,7 +69,7 @@ def written(table: Table, write: Callable[[str], str]) -> Table:
 def preflight(summary: Summary) -> str:
     """What was not ok before the load, in one line; empty where nothing was."""
     first = summary.preflight
-    if first is None or first.outcome == Outcome.OK.value:
+    if first is None or first.outcome == OK:
         return ""
     parts = (first.outcome, None if first.status is None else f"status {first.status}", first.reason)
     seen = ", ".join(part for part in parts if part)
@@ -173,7 +159,7 @@ def _together(thresholds: Sequence[ThresholdResult]) -> str:
 def headline(summary: Summary) -> Table:
     """The times of all measured phases together."""
     view = totals(summary)
-    names = [name for name in METRICS if name in {"latency", "service_time", "lag"} or _reported(view.phase, name)]
+    names = [name for name in REPORTED if name in {"latency", "service_time", "lag"} or _reported(view.phase, name)]
     failing = view.phase.planned - _ok(view.phase)
     left_out = {"waited", "late", "connect", "memory_used"} | (set() if failing else {"latency_all"})
     names = [name for name in names if name not in left_out]
@@ -202,8 +188,8 @@ def headline(summary: Summary) -> Table:
 
 def metrics(view: View) -> Table:
     """Every metric of a stretch of load with every percentile that it lists."""
-    names = [name for name in METRICS if _reported(view.phase, name)]
-    names += sorted(name for name in view.phase.metrics if name not in METRICS and _reported(view.phase, name))
+    names = [name for name in REPORTED if _reported(view.phase, name)]
+    names += sorted(name for name in view.phase.metrics if name not in REPORTED and _reported(view.phase, name))
     listed = sorted({item.p for name in names for item in view.phase.metrics[name].percentiles})
     statistics: tuple[float | str, ...] = ("min", "mean", *listed, "max")
     rows = []
@@ -246,7 +232,7 @@ def outcomes(phase: PhaseSummary) -> Table:
     rows = []
     for name, n in sorted(phase.outcomes.items(), key=lambda item: (-item[1], item[0])):
         if n:
-            tone = "good" if name == Outcome.OK.value else "bad"
+            tone = "good" if name == OK else "bad"
             rows.append((Cell(name, tone=tone), Cell(units.count(n)), Cell(units.share(n, phase.planned))))
     why = ", ".join(
         f"{slug} {units.count(n)}"
@@ -489,7 +475,7 @@ def _reported(phase: PhaseSummary, name: str) -> bool:
 
 
 def _ok(phase: PhaseSummary) -> int:
-    return phase.outcomes.get(Outcome.OK.value, 0)
+    return phase.outcomes.get(OK, 0)
 
 
 def _successful_only(view: View, columns: Iterable[float]) -> tuple[str, ...]:

@@ -18,13 +18,12 @@ from msgspec import Struct
 from loadgen.measure import hlog
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.percentile import needed, supported
-from loadgen.text.units import NS_PER_S
+from loadgen.text.units import NS_PER_S, NS_PER_US
 
 MOST_POINTS = 600
 FEWEST_POINTS = 12
 """Points are not merged below this number for the sake of a median."""
 
-_NS_PER_US = 1_000
 _UPPER = (99.0, 95.0, 90.0)
 
 
@@ -50,12 +49,12 @@ class Point(Struct):
     def percentile_ns(self, p: float) -> int | None:
         """A percentile of the latency of ok invocations, None where they are too few to know it."""
         value = self.latency.value_at(p) if supported(self.latency.count, p) else None
-        return None if value is None else value * _NS_PER_US
+        return None if value is None else value * NS_PER_US
 
     @property
     def max_ns(self) -> int | None:
         """What no latency of an ok invocation exceeds."""
-        return None if self.latency.ceiling_us is None else self.latency.ceiling_us * _NS_PER_US
+        return None if self.latency.ceiling_us is None else self.latency.ceiling_us * NS_PER_US
 
     def add(self, other: Point) -> None:
         """Take in another stretch of the same phase."""

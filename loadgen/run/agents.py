@@ -18,7 +18,7 @@ from loadgen.report import units
 from loadgen.run.kinds import widest
 from loadgen.scenario.model import Scenario
 from loadgen.targets.endpoint import encrypted
-from loadgen.targets.http import HttpTarget
+from loadgen.targets.registry import tenant_of
 from loadgen.targets.target import Target
 
 DRIVES_PER_S = {("compiled", False): 10_000, ("compiled", True): 6_000, ("pure", False): 3_000, ("pure", True): 2_000}
@@ -75,5 +75,5 @@ def _needed(phase: Phase, target: Target) -> int:
 
 
 def _drives_per_s(target: Target) -> int:
-    url = target.url if isinstance(target, HttpTarget) else target.endpoint
+    url, *_ = tenant_of(target).urls(target)
     return DRIVES_PER_S[build(), encrypted(url)]

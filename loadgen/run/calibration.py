@@ -18,21 +18,23 @@ import msgspec
 from loadgen.engine.clock import monotonic_ns
 from loadgen.engine.environment import environment
 from loadgen.engine.messages import Plan
-from loadgen.fleet.local import FleetError, LocalFleet
+from loadgen.fleet.crew import Crew
+from loadgen.fleet.local import LocalFleet
+from loadgen.fleet.port import FleetError
+from loadgen.invocation.outcome import OK
 from loadgen.load.budget import Budget
 from loadgen.load.constant import ConstantRate
 from loadgen.load.phase import Phase
 from loadgen.load.workers import Workers
 from loadgen.measure import floor
 from loadgen.measure.floor import Floor, quantiles
-from loadgen.measure.merge import OK, PhasePlan, PhaseTotal
 from loadgen.measure.summary import Environment
 from loadgen.measure.verdict import judge
+from loadgen.run.play import Played, play
 from loadgen.scenario.model import Scenario
-from loadgen.targets.functiongraph.emulator import EmulatorError
-from loadgen.targets.functiongraph.emulator.process import embedded
-from loadgen.targets.functiongraph.protocol.target import FunctionTarget, NoAuth, ResponseVersion
-from loadgen.targets.port import Timeout, Tls
+from loadgen.targets.port import TargetError
+from loadgen.targets.settings import idle
+from loadgen.targets.target import Target
 from loadgen.text.units import NS_PER_S, Rate
 
 RATE_PER_S = 1000
@@ -44,9 +46,8 @@ _WARM_UP, _OPEN, _CLOSED = "warm-up", "open", "closed"
 _IN_FLIGHT = 100
 _CONNECTIONS = 8
 _GRACE_NS = 5 * NS_PER_S
-_LEAD_NS = 50_000_000  # from Go to the phase's beginning: the agent has read it by then
 
-Measured = Sequence[tuple[PhasePlan, PhaseTotal]]
+Measured = Sequence[Played]
 """The phases of a calibration: warm-up, open, closed."""
 
 
@@ -57,20 +58,16 @@ class CalibrationError(Exception):
 async def against_stub(seconds: int = SECONDS) -> Measured:
     """Send load to the stub for about 1.5 · ``seconds``; raises CalibrationError when that cannot be done."""
     try:
-        async with embedded(None, "", None) as url:
-            scenario = _scenario(url, seconds)
-            measured = []
-            async with LocalFleet([Plan(scenario, "127.0.0.1", 0, monotonic_ns())]) as fleet:
+        async with idle() as target:
+            scenario = _scenario(target, seconds)
+            measured: list[Played] = []
+            async with Crew(LocalFleet(), [Plan(scenario, "127.0.0.1", 0, monotonic_ns())]) as crew:
                 for number, phase in enumerate(scenario.phases):
-                    total = PhaseTotal(phase.name)
-                    for frame in await fleet.prepare(number, 1 if phase.closed else _CONNECTIONS):
-                        total.add(frame)
-                    async for frame in fleet.run(monotonic_ns() + _LEAD_NS):
-                        total.add(frame)
-                    plan = PhasePlan(phase.name, phase.warmup, phase.closed, phase.duration_ns, phase.expected())
-                    measured.append((plan, total))
+                    connections = 1 if phase.closed else _CONNECTIONS
+                    played = await play(crew, number, phase, seed=scenario.seed, connections=connections)
+                    measured += [] if played is None else [played]
             return measured
-    except (EmulatorError, FleetError) as error:
+    except (TargetError, FleetError) as error:
         raise CalibrationError(str(error)) from error
 
 
@@ -80,13 +77,13 @@ def floor_of(measured: Measured, machine: Environment, at: datetime) -> Floor:
     Raises CalibrationError where the verdict withholds what a floor is made of. That an agent was busy is no reason
     when one worker invokes back to back: it has nothing else to do.
     """
-    plans, totals = zip(*measured, strict=True)
+    plans, totals = [each.plan for each in measured], [each.total for each in measured]
     reasons = [
         reason.message
         for reason in judge(plans, totals).reasons
         if reason.withholds in ("all", "tails") and (reason.rule, reason.phase) != ("generator_cpu", _CLOSED)
     ]
-    failed = sum((total.outcomes for total in totals), Counter[str]())
+    failed = sum((Counter(total.tally.outcomes) for total in totals), Counter[str]())
     del failed[OK]
     if failed:
         reasons.append(f"The stub did not answer {failed.total()} invocations: {', '.join(sorted(failed))}.")
@@ -125,7 +122,7 @@ def stored(directory: Path) -> Floor | None:
         return None
 
 
-def _scenario(url: str, seconds: int) -> Scenario:
+def _scenario(target: Target, seconds: int) -> Scenario:
     def phase(name: str, shape: ConstantRate | Workers, duration_ns: int) -> Phase:
         return Phase(name, shape, duration_ns, name == _WARM_UP, max_in_flight=_IN_FLIGHT, grace_ns=_GRACE_NS)
 
@@ -133,19 +130,7 @@ def _scenario(url: str, seconds: int) -> Scenario:
         name="calibration",
         kind="load",
         seed=1,
-        target=FunctionTarget(
-            endpoint=url,
-            project_id="demo",
-            function="urn:fss:local:demo:function:default:hello:latest",
-            auth=NoAuth(),
-            response=ResponseVersion.V0,
-            tail_share=0.0,
-            memory_mb=None,
-            fresh_connections=False,
-            timeout=Timeout(_GRACE_NS, _GRACE_NS, _GRACE_NS),
-            tls=Tls(verify=True, ca=None),
-            preflight=False,
-        ),
+        target=target,
         event="{}",
         feeder=None,
         phases=(

@@ -17,8 +17,8 @@ from loadgen.invocation.bill import Charge, PriceBook, charge, gb_seconds, price
 from loadgen.invocation.facts import Facts
 from loadgen.report import units
 from loadgen.scenario.model import FeederOrder, Scenario
-from loadgen.targets.functiongraph.protocol.function import function_name
-from loadgen.targets.functiongraph.protocol.target import FunctionTarget
+from loadgen.targets.registry import tenant_of
+from loadgen.targets.settings import settings_of
 
 _EXAMPLE_NS = 100_000_000
 
@@ -106,14 +106,7 @@ def size_mb(scenario: Scenario, configured_mb: int | None = None) -> int | None:
 
     Where an experiment asks for several sizes, the largest.
     """
-    target = scenario.target
-    if not isinstance(target, FunctionTarget):
-        return None
-    own = target.memory_mb or configured_mb
-    if scenario.emulator is not None:
-        named = [each for each in scenario.emulator.functions if each.name == function_name(target.function)]
-        if named and not (target.memory_mb and named[0].dynamic_memory):
-            own = named[0].memory_mb
+    own = settings_of(scenario.target).call_mb(scenario, configured_mb)
     return max([own or 0, *_sizes_mb(scenario)]) or None
 
 
@@ -131,8 +124,8 @@ def _largest_mb(scenario: Scenario, facts: Facts) -> int:
 
 
 def before(scenario: Scenario, size: int | None) -> Iterator[str]:
-    """What can be said of the cost before any call was made, as lines of plain text; nothing of a plain URL."""
-    if not isinstance(scenario.target, FunctionTarget):
+    """What can be said of the cost before any call was made, as lines of plain text; nothing without bills."""
+    if not tenant_of(scenario.target).told:
         return
     book, seen = scenario.prices, forecast(scenario)
     count = seen.invocations

@@ -9,7 +9,7 @@ from loadgen.experiments.load.decision import load
 from loadgen.load.phase import Phase
 from loadgen.measure.experiment import Experiment
 from loadgen.scenario.model import Scenario
-from loadgen.targets.functiongraph.protocol.target import FunctionTarget
+from loadgen.targets.registry import tenant_of
 
 
 def decision(scenario: Scenario) -> Decision[Experiment | None]:
@@ -27,7 +27,7 @@ def decision(scenario: Scenario) -> Decision[Experiment | None]:
         from loadgen.experiments.memory import kind as memory
 
         return memory.decision(scenario.memory, timeout_ns, scenario.seed, scenario.prices)
-    return load(scenario.phases, told=isinstance(scenario.target, FunctionTarget))
+    return load(scenario.phases, told=tenant_of(scenario.target).told)
 
 
 def widest(scenario: Scenario) -> Sequence[Phase]:

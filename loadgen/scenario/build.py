@@ -15,14 +15,9 @@ from loadgen.invocation.bill import PriceBook
 from loadgen.load.phase import phase
 from loadgen.load.trace import Trace
 from loadgen.scenario.model import Scenario
-from loadgen.targets.functiongraph.protocol.function import DEFAULT_FUNCTION, function_name
-from loadgen.targets.functiongraph.protocol.platform import Emulator, emulator, only_function
-from loadgen.targets.functiongraph.protocol.target import FunctionTarget
-from loadgen.targets.target import target
+from loadgen.targets.registry import tenant_of, tenant_written
+from loadgen.targets.target import Target
 from loadgen.text.form import mapping
-
-DEFAULT_LIMIT = 100
-"""Executions at once in an account. Source: FunctionGraph documentation, Notes and Constraints."""
 
 
 def scenario(
@@ -37,51 +32,37 @@ def scenario(
 
     ``rows`` is how many the feeder's file has.
     """
-    has_event = "event" in data or "event_file" in data
-    invoked = target(data["target"], _function(data), directory, has_event=has_event)
+    invoked = _target(data, directory)
     timeout_ns = invoked.timeout.total_ns
     phases = tuple(phase(each, timeout_ns, traces.get(number)) for number, each in enumerate(data.get("phases", ())))
-    made: dict[str, Any] = {"target": invoked, "event": event, "phases": phases, "prices": prices, "emulator": None}
+    stand_in = tenant_of(invoked).stand_in(invoked, data)
+    made: dict[str, Any] = {"target": invoked, "event": event, "phases": phases, "prices": prices, "emulator": stand_in}
     if feeder := data.get("feeder"):
         made["feeder"] = {**feeder, "file": str((directory / feeder["file"]).absolute()), "rows": rows}
-    if isinstance(invoked, FunctionTarget):
-        made["emulator"] = _emulator(data) if invoked.emulated else None
-        made |= _experiment(data, invoked)
-    elif "capacity" in data:
-        made["capacity"] = msgspec.convert(data["capacity"], Capacity)
+    made |= _experiment(data, invoked, stand_in)
     return msgspec.convert({key: value for key, value in {**data, **made}.items() if key != "event_file"}, Scenario)
 
 
-def _experiment(data: dict[str, Any], invoked: FunctionTarget) -> dict[str, Any]:
+def _target(data: dict[str, Any], directory: Path) -> Target:
+    block = data["target"]
+    if ca := mapping(block, "tls").get("ca"):
+        block = {**block, "tls": {**block["tls"], "ca": str((directory / ca).absolute())}}
+    tenant = tenant_written(block)
+    assert tenant is not None, "a target has the key of some tenant; rules checks it"
+    target: Target = tenant.made({**data, "target": block})
+    return target
+
+
+def _experiment(data: dict[str, Any], invoked: Target, stand_in: Any) -> dict[str, Any]:
     """The block of the scenario's kind, which may be left out where all of it has defaults."""
+    tenant = tenant_of(invoked)
     match data.get("kind"):
         case "cold-starts":
-            return {"cold-starts": cold_starts(mapping(data, "cold-starts"), invoked.memory_mb)}
+            return {"cold-starts": cold_starts(mapping(data, "cold-starts"), tenant.asked_mb(invoked))}
         case "memory":
             return {"memory": memory_comparison(mapping(data, "memory"))}
         case "capacity":
-            return {"capacity": msgspec.convert({"limit": _limit(data, invoked), **data["capacity"]}, Capacity)}
+            limit = tenant.at_once(invoked, stand_in)
+            return {"capacity": msgspec.convert({"limit": limit, **data["capacity"]}, Capacity)}
         case _:
             return {}
-
-
-def _emulator(data: dict[str, Any]) -> Emulator:
-    block = mapping(data, "emulator")
-    return emulator(block, seed=data.get("seed", 1), function=function_name(_function(data)))
-
-
-def _function(data: dict[str, Any]) -> str:
-    """The function that is meant: the one that is named, else that of the emulator."""
-    named: str = data["target"].get("function") or only_function(mapping(data, "emulator")) or DEFAULT_FUNCTION
-    return named
-
-
-def _limit(data: dict[str, Any], invoked: FunctionTarget) -> int | None:
-    """How many invocations may run at once: the emulator's setting, else a platform's default, which is a guess."""
-    if not invoked.emulated:
-        return DEFAULT_LIMIT
-    platform, name = _emulator(data), function_name(invoked.function)
-    function = next((each for each in platform.functions if each.name == name), None)
-    if function is None or function.max_instances <= 0:
-        return None
-    return min(function.max_instances, platform.max_instances) * function.concurrency

@@ -21,7 +21,8 @@ from loadgen.load.phase import Phase
 from loadgen.measure import rule
 from loadgen.measure.rule import Rule
 from loadgen.targets.functiongraph.protocol.platform import Emulator
-from loadgen.targets.target import ABOUT, Target
+from loadgen.targets.registry import ABOUT, FORM, form_of
+from loadgen.targets.target import Target
 from loadgen.text import units
 from loadgen.text.form import DERIVED, OPTIONAL, Duration, Name, Text, doc, items, text, within, without_unit, written
 from loadgen.text.units import NS_PER_S
@@ -69,7 +70,7 @@ class Scenario(Struct, frozen=True, rename=without_unit):
     """
 
     name: Annotated[Name, doc("Name of the scenario and of its run directories.")]
-    target: Annotated[Target, doc("What is invoked.", title="Target", about=ABOUT)]
+    target: Annotated[Target, written(FORM, choose=form_of), doc("What is invoked.", title="Target", about=ABOUT)]
     kind: Annotated[
         Literal["load", "cold-starts", "capacity", "memory"],
         doc("What kind of run: stretches of load, or an experiment."),

@@ -12,33 +12,35 @@ from typing import Any
 from loadgen.experiments.capacity import block as capacity
 from loadgen.experiments.coldstarts import block as cold_starts
 from loadgen.experiments.memory import block as memory
-from loadgen.invocation.metric import Metric
+from loadgen.invocation.metric import Clock, Metric
 from loadgen.load import phase as phases
 from loadgen.measure.rule import CostRule, MetricRule, Rule
 from loadgen.scenario.model import LEAST_CATCH_UP_NS
-from loadgen.targets import http
-from loadgen.targets import target as targets
 from loadgen.targets.functiongraph.protocol import platform
+from loadgen.targets.port import Tenant
+from loadgen.targets.registry import BUILT_IN, tenant_written
 from loadgen.text.fault import Found, Path
-from loadgen.text.form import INVALID, listed, mapping
+from loadgen.text.form import INVALID, keys, listed, mapping
 from loadgen.text.units import NS_PER_S, duration_text
 
 _WRITE_PRICES = "write prices: huawei-cny-2024-09, or the file of your own price book"
 EXPERIMENTS = ("cold-starts", "capacity", "memory")
-_PLATFORM_METRICS = frozenset({Metric.DURATION, Metric.BILLED_DURATION, Metric.OVERHEAD})
+_PLATFORM_METRICS = frozenset(metric for metric in Metric if metric.kind.clock is not Clock.OURS)
 
 
 def scenario(data: dict[str, Any]) -> Found:
     """Everything that does not go together in a scenario."""
     target = mapping(data, "target")
-    yield from _kind(data, target)
+    tenant = tenant_written(target) if target else None
+    yield from _kind(data, target, tenant)
     if isinstance(data.get("target"), dict):
-        yield from _at("target", targets.rules(target, platform.only_function(mapping(data, "emulator"))))
-    yield from _event(data, target)
+        yield from _target(data, target, tenant)
+    if "event" in data and "event_file" in data:
+        yield ("event_file",), "event is written too; keep one of them"
     yield from _phases(data)
     yield from _catch_up(data)
-    yield from _thresholds(data, target)
-    yield from _money(data, target)
+    yield from _thresholds(data, target, tenant)
+    yield from _money(data, tenant)
     yield from _in_flight(data)
     if "emulator" in data:
         yield from emulator(data)
@@ -56,7 +58,18 @@ def _at(key: str, found: Found, *below: int) -> Found:
     return (((key, *below, *path), message) for path, message in found)
 
 
-def _kind(data: dict[str, Any], target: dict[str, Any]) -> Found:
+def _target(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[Any] | None) -> Found:
+    if tenant is None:
+        yield ("target",), "endpoint or url is missing: write endpoint: emulator, the platform's origin, or a url"
+    else:
+        others = (key for each in BUILT_IN for key in keys(each.form))
+        yield from tenant.rules(data, [key for key in dict.fromkeys(others) if key not in keys(tenant.form)])
+    tls = mapping(target, "tls")
+    if tls.get("verify") is False and "ca" in tls:
+        yield ("target", "tls", "ca"), "a ca is unused with verify: false; remove one of them"
+
+
+def _kind(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[Any] | None) -> Found:
     kind = data.get("kind", "load")
     for key in EXPERIMENTS:
         if key in data and kind not in (key, INVALID):
@@ -66,9 +79,9 @@ def _kind(data: dict[str, Any], target: dict[str, Any]) -> Found:
     if kind == "capacity":
         yield from _capacity(data)
     if kind == "cold-starts":
-        yield from _cold_starts(data, target)
+        yield from _cold_starts(data, target, tenant)
     if kind == "memory":
-        yield from _memory(data, target)
+        yield from _memory(data, target, tenant)
 
 
 def _capacity(data: dict[str, Any]) -> Found:
@@ -79,9 +92,10 @@ def _capacity(data: dict[str, Any]) -> Found:
     yield from _at("capacity", capacity.rules(mapping(data, "capacity")))
 
 
-def _memory(data: dict[str, Any], target: dict[str, Any]) -> Found:
-    if "url" in target:
-        yield ("kind",), "memory sizes are those of a function, but the target is a url; write endpoint and function"
+def _memory(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[Any] | None) -> Found:
+    if tenant is not None and not tenant.told:
+        message = f"memory sizes are those of a function, but the target is {tenant.noun}; write endpoint and function"
+        yield ("kind",), message
     if "memory" in target:
         yield ("target", "memory"), "kind: memory chooses the sizes itself; remove it, or write memory.sizes"
     if target.get("connections") is True:
@@ -89,31 +103,20 @@ def _memory(data: dict[str, Any], target: dict[str, Any]) -> Found:
     yield from _at("memory", memory.rules(mapping(data, "memory")))
 
 
-def _cold_starts(data: dict[str, Any], target: dict[str, Any]) -> Found:
-    if "url" in target:
-        yield ("kind",), "cold starts are those of a function, but the target is a url; write endpoint and function"
+def _cold_starts(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[Any] | None) -> Found:
+    if tenant is not None and not tenant.told:
+        message = f"cold starts are those of a function, but the target is {tenant.noun}; write endpoint and function"
+        yield ("kind",), message
     if target.get("connections") is True:
         yield ("target", "connections"), "opening connections would hide what cold starts cost; write reuse"
     block = mapping(data, "cold-starts")
-    yield from _at("cold-starts", cold_starts.rules(block, bool(target.get("log"))))
+    yield from _at("cold-starts", cold_starts.rules(block, tenant is not None and tenant.shows_starts(target)))
     gap_ns, lives_ns = cold_starts.silence_ns(block), mapping(data, "emulator").get("keep_alive", 60 * NS_PER_S)
     emulated = target.get("endpoint") == "emulator" and isinstance(lives_ns, int)
     if emulated and gap_ns is not None and gap_ns < lives_ns:
         gap, lives = duration_text(gap_ns), duration_text(lives_ns)
         message = f"gap is {gap}, and the emulator keeps an idle instance for {lives}, so nothing would be cold"
         yield ("cold-starts", "gap"), f"{message}; write a longer gap, or a shorter emulator.keep_alive"
-
-
-def _event(data: dict[str, Any], target: dict[str, Any]) -> Found:
-    method = http.without_body(target)
-    for key in ("event", "event_file"):
-        if key in data and method:
-            yield (
-                (key,),
-                f"a {method} request has no body, so this would not be sent; remove it, or write target.method",
-            )
-    if "event" in data and "event_file" in data:
-        yield ("event_file",), "event is written too; keep one of them"
 
 
 def _catch_up(data: dict[str, Any]) -> Found:
@@ -149,17 +152,21 @@ def _measured(phase: object) -> bool:
     return not isinstance(phase, dict) or phase.get("warmup", False) is not True
 
 
-def _thresholds(data: dict[str, Any], target: dict[str, Any]) -> Found:
+def _thresholds(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[Any] | None) -> Found:
     found = (each for each in listed(data, "phases") if isinstance(each, dict))
     known = {each["name"]: each for each in found if isinstance(each.get("name"), str)}
     for index, parsed in enumerate(listed(data, "thresholds")):
         if parsed is not INVALID:
-            for message in _threshold(parsed, known, data, target):
+            for message in _threshold(parsed, known, data, target, tenant):
                 yield ("thresholds", index), message
 
 
 def _threshold(
-    parsed: Rule, known: dict[str, dict[str, Any]], data: dict[str, Any], target: dict[str, Any]
+    parsed: Rule,
+    known: dict[str, dict[str, Any]],
+    data: dict[str, Any],
+    target: dict[str, Any],
+    tenant: Tenant[Any] | None,
 ) -> Iterator[str]:
     if parsed.phase is not None and parsed.phase not in known:
         names = ", ".join(name for name, phase in known.items() if _measured(phase))
@@ -168,22 +175,24 @@ def _threshold(
         yield f'"{parsed.phase}" only warms up, so it is not judged; name a measured phase'
     if isinstance(parsed, CostRule) and "prices" not in data:
         yield f"cost needs prices; {_WRITE_PRICES}"
-    if isinstance(parsed, MetricRule) and parsed.start is not None and not _tells_starts(data, target):
+    if isinstance(parsed, MetricRule) and parsed.start is not None and not _tells_starts(data, target, tenant):
         yield f"cold and warm starts are told apart after a warm-up phase; write one, or remove {parsed.start}."
-    if "url" in target and isinstance(parsed, MetricRule) and parsed.metric in _PLATFORM_METRICS:
-        yield f"{parsed.metric.value} is what FunctionGraph reports; a url has latency and service_time"
+    if tenant is None or tenant.told:
+        return
+    if isinstance(parsed, MetricRule) and parsed.metric in _PLATFORM_METRICS:
+        yield f"{parsed.metric.value} is what FunctionGraph reports; {tenant.noun} has latency and service_time"
 
 
-def _tells_starts(data: dict[str, Any], target: dict[str, Any]) -> bool:
+def _tells_starts(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[Any] | None) -> bool:
     """Whether invocations may get a label: by the log, after a warm-up phase of a function, or by the experiment."""
     warms = any(isinstance(each, dict) and each.get("warmup") is True for each in listed(data, "phases"))
     labels = data.get("kind") in ("cold-starts", "memory")
-    return "url" not in target and (warms or labels or bool(target.get("log")))
+    return tenant is None or (tenant.told and (warms or labels or tenant.shows_starts(target)))
 
 
-def _money(data: dict[str, Any], target: dict[str, Any]) -> Found:
-    if "prices" in data and "url" in target:
-        yield ("prices",), "these are prices of functions, but the target is a url; remove them"
+def _money(data: dict[str, Any], tenant: Tenant[Any] | None) -> Found:
+    if "prices" in data and tenant is not None and not tenant.told:
+        yield ("prices",), f"these are prices of functions, but the target is {tenant.noun}; remove them"
     if "cost" in mapping(data, "budget") and "prices" not in data:
         yield ("budget", "cost"), f"this needs prices; {_WRITE_PRICES}, or budget.invocations instead"
 

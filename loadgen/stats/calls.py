@@ -14,26 +14,14 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from loadgen.measure.interval import Sample
+from loadgen.invocation.outcome import OK, Instance, Outcome, names
+from loadgen.invocation.sample import Sample
 
 COLD, WARM, UNSURE, REFUSED = "cold", "warm", "unsure", "refused"
 """How a call found its instance; ``refused`` is one that reached none."""
 
 _SURE = ("probe", "log")
-_NOT_MADE = ("dropped",)
-_REACHED_NONE = (
-    "throttled",
-    "disabled",
-    "auth",
-    "not_found",
-    "bad_request",
-    "too_large",
-    "connection",
-    "platform_error",
-)
-_INSTANCE_LIVES = ("ok", "function_error")
-_MAY_LIVE = ("gateway", "protocol", "timeout", "unfinished")
-HOPELESS = ("out_of_memory", "function_timeout", "init_error", "timeout")
+HOPELESS = names(lambda traits: traits.instance is Instance.ENDED) | {Outcome.TIMEOUT.value}
 """Outcomes that more calls of the same size would have, too."""
 
 
@@ -53,7 +41,7 @@ class Call(Struct, frozen=True, gc=False):
     @property
     def ok(self) -> bool:
         """Whether it succeeded."""
-        return self.outcome == "ok"
+        return self.outcome == OK
 
 
 class _Instance(Struct, frozen=True):
@@ -92,7 +80,7 @@ class Calls:
             self._known = True
             self._free.clear()
             self._alone = True
-        made = [sample for sample in samples if sample.started_ns is not None and sample.outcome not in _NOT_MADE]
+        made = [sample for sample in samples if sample.started_ns is not None]
         first = min((sample.index for sample in samples), default=0)
         found = []
         for sample in sorted(made, key=lambda sample: sample.started_ns or 0):
@@ -160,7 +148,8 @@ class Calls:
         )
 
     def _found(self, sample: Sample, size: int) -> str:
-        if sample.outcome in _REACHED_NONE:
+        became = Outcome(sample.outcome).traits.instance
+        if became is Instance.NONE:
             return REFUSED
         assert sample.started_ns is not None
         free, now_ns = self._free[size], sample.started_ns
@@ -172,10 +161,10 @@ class Calls:
             free.remove(found)
             if overlaps:  # it may have met that instance, which is then the same as its own, or a new one
                 free.append(replace(found, there=False))
-        if sample.outcome in _INSTANCE_LIVES:
+        if became is Instance.FREE:
             busy_ns = sample.ended_ns - now_ns if sample.duration_ns is None else sample.duration_ns
             free.append(_Instance(min(now_ns + busy_ns, sample.ended_ns), sample.ended_ns, True))
-        elif sample.outcome in _MAY_LIVE:
+        elif became is Instance.UNCLEAR:
             free.append(_Instance(sample.ended_ns, sample.ended_ns, False))
         if found is None:
             return COLD if self._alone else UNSURE

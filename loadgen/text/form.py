@@ -7,7 +7,8 @@ stand in ``extra_json_schema``, and in ``extra``:
 - ``read``: from the text as written to the value, ValueError completes "expected …"; ``write``: back again.
 - ``words``: the words that may be written, and the value that each stands for.
 - ``form``: the type whose form is written instead; ``made``: from what was read of it to the value, else a converter
-  beside the block makes it.
+  beside the block makes it; ``choose``: from what is written to the type whose form it has to have, where ``form`` is
+  only the most that editors know of; ValueError says what is wrong.
 - ``keys``: a struct whose keys are written instead of this field, among those of the struct that it is in.
 - ``derived``: never written. ``optional``: may be left out although there is no default to show.
 - ``expected`` completes "got …"; ``secret``: what is written is never shown; ``title``: of a mapping, for editors.

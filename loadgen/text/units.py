@@ -11,6 +11,7 @@ from fractions import Fraction
 
 from msgspec import Struct
 
+NS_PER_US = 1_000
 NS_PER_S = 1_000_000_000
 
 NUMBER = r"[0-9]{1,12}(?:\.[0-9]{1,12})?"

@@ -69,7 +69,14 @@ class _Walk:
 
     def _in_form(self, node: Node, path: Path, about: About) -> Any:
         rest = {term: what for term, what in about.items() if term not in ("form", "made")}
-        found = self.value(node, described(about["form"]), path, rest)
+        form = about["form"]
+        if "choose" in about:
+            try:
+                form = rest.pop("choose")(node)
+            except ValueError as error:
+                self._report(path, str(error))
+                return INVALID
+        found = self.value(node, described(form), path, rest)
         return about["made"](found) if "made" in about and found is not INVALID else found
 
     def _union(self, node: Node, form: mi.UnionType, path: Path, about: About) -> Any:

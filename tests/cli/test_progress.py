@@ -11,12 +11,13 @@ from loadgen.load.budget import Budget
 from loadgen.load.constant import ConstantRate
 from loadgen.load.phase import Phase
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.interval import VERSION, Connections, Frame, Health
+from loadgen.measure.interval import Frame
 from loadgen.measure.summary import Preflight
 from loadgen.scenario.model import Scenario
-from loadgen.targets.http import HttpTarget
+from loadgen.targets.http.target import HttpTarget
 from loadgen.targets.port import Timeout, Tls
 from loadgen.text.units import Rate
+from tests.frames import blank, cell, counted, packed
 from tests.report.builders import histogram, spread
 
 S = 1_000_000_000
@@ -45,28 +46,11 @@ def scenario() -> Scenario:
 
 
 def frame(second: float, *, agent: int = 0, ok: int = 200, failed: int = 0, name: str = "steady") -> Frame:
-    hist: dict[str, bytes] = {}
-    if ok:
-        hist[f"{name}/unknown/ok/latency"] = histogram(spread(ok, 21_000)).pack()
-    started = ok + failed
-    return Frame(
-        v=VERSION,
-        agent=agent,
-        seq=int(second),
-        phase=name,
-        from_ns=int(second * S),
-        to_ns=int((second + 1) * S),
-        planned=started,
-        started=started,
-        completed=started - 1 if second == 0 else started,
-        dropped=0,
-        unfinished=0,
-        outcomes={"ok": ok, "throttled": failed},
-        reasons={},
-        connections=Connections(),
-        hist=hist,
-        health=Health(),
-    )
+    hist = packed({"ok/latency": histogram(spread(ok, 21_000))} if ok else {}, name)
+    tally = counted({"ok": ok, "throttled": failed})
+    tally.completed -= second == 0
+    span = int(second * S), int((second + 1) * S)
+    return blank(tally, hist, phase=name, agent=agent, seq=int(second), span=span)
 
 
 def shown(frames: list[Frame], *, interactive: bool = False, quiet: bool = False) -> str:
@@ -110,10 +94,10 @@ def test_the_latency_is_of_every_ok_invocation_however_it_started(starts: tuple[
     for second in range(10):
         each = frame(second, ok=1495)
         values = [21_000] * 1495
-        each.hist = {
-            f"steady/{start}/ok/latency": histogram(values[number :: len(starts)]).pack()
-            for number, start in enumerate(starts)
-        } | {"steady/unknown/throttled/latency": histogram([9_000_000]).pack()}
+        each.hist = packed(
+            {f"{start}/ok/latency": histogram(values[number :: len(starts)]) for number, start in enumerate(starts)}
+            | {"throttled/latency": histogram([9_000_000])}
+        )
         labelled.append(each)
     assert "latency p50 21.0 ms, p99 21.0 ms, max 21.0 ms; ok 14 950" in shown(labelled)
 
@@ -172,7 +156,7 @@ def test_the_cursor_comes_back_when_the_run_fails() -> None:
     stream = io.StringIO()
     progress = Progress(scenario(), stream, True)
     bad = frame(0)
-    bad.hist = {"steady/unknown/ok/latency": b"broken"}
+    bad.hist = {cell("ok/latency"): b"broken"}
 
     def run() -> None:
         try:
@@ -212,6 +196,6 @@ def test_rich_is_not_imported_without_a_terminal() -> None:
 
 def test_an_empty_histogram_counts_nothing() -> None:
     each = frame(0)
-    each.hist = {"steady/unknown/ok/latency": Histogram().pack()}
+    each.hist = packed({"ok/latency": Histogram()})
     each.to_ns = 10 * S
     assert "no ok invocation" in shown([each])

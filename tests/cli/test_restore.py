@@ -17,16 +17,16 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from loadgen.cli.restore import restore, say_what_is_left
-from loadgen.targets.functiongraph.settings.document import Edit
-from loadgen.targets.functiongraph.settings.journal import Begun, Change, Done, Entry, Kind, Resource, Undone
+from loadgen.targets.functiongraph.settings.edit import Edit
+from loadgen.targets.functiongraph.settings.journal import Begun, Change, Done, Entry, Resource, Undone
 from loadgen.targets.functiongraph.settings.journalfile import DIRECTORY, JournalFile
 from loadgen.targets.functiongraph.settings.lock import FunctionLock
 from loadgen.targets.functiongraph.settings.mark import MARK, NAME
-from tests.control.entries import written
 from tests.servers import disk
 from tests.servers.disk import within
 from tests.servers.management import HELLO, PROJECT, Management, Request, failure, managing
 from tests.servers.ports import free_port
+from tests.targets.functiongraph.settings.entries import written
 
 SCENARIO = """\
 name: x
@@ -54,7 +54,7 @@ class Home:
 
     def change(self, number: int = 1, size: int = 512, before: int = 128) -> Change:
         """A change of the memory size, as it would be written down."""
-        resource = Resource(Kind.CONFIG, self.platform.url, PROJECT, HELLO.text)
+        resource = Resource(self.platform.url, PROJECT, HELLO.text)
         return Change(number, resource, (Edit(("memory_size",), before, size),), {})
 
     def journal(self, run: str, *entries: Entry, begun: Begun | None = None, torn: bytes = b"") -> Path:
@@ -214,18 +214,16 @@ async def test_an_empty_journal_is_kept_and_exit_code_1(home: Home) -> None:
     assert Path(f"{path}.damaged").exists()
 
 
-async def test_a_number_used_twice_is_damage_and_both_changes_are_put_back(home: Home) -> None:
-    resource = replace(home.change().resource, kind=Kind.MAX_INSTANCES)
-    other = Change(1, resource, (Edit(("max_instance_num",), 100, 5),), {})
-    path = home.journal("a", home.change(), Done(1), Begun("b", 2, "t"), other, Done(1), Undone(1))
+async def test_a_journal_with_a_number_used_twice_is_left_whole(home: Home) -> None:
+    path = home.journal("a", home.change(), Done(1), Begun("b", 2, "t"), home.change(), Done(1), Undone(1))
+    home.journal("b", home.change(), Done(1))
+    text = path.read_bytes()
+    assert (await home.restore("a")).stderr.startswith(f"error: {path}: lines 2 and 5 are both change 1, as if two ")
+    assert home.platform.requests == []
     home.platform.config["memory_size"] = 512
-    home.platform.config["strategy_config"]["concurrency"] = 5
-    said = await home.restore()
-    assert said.code == 1
-    assert f"error: {path}:5: change 1 is in line 2 already" in said.stderr
-    assert home.platform.config["memory_size"] == 128
-    assert home.platform.config["strategy_config"]["concurrency"] == 100
-    assert Path(f"{path}.damaged").exists()
+    assert (await home.restore()).code == 1
+    assert home.platform.config["memory_size"] == 128  # as the other journal says
+    assert path.read_bytes() == text
 
 
 async def test_a_value_that_was_changed_often_is_one_line_from_the_last_to_the_first(home: Home) -> None:
@@ -272,30 +270,22 @@ async def test_somebody_elses_change_is_exit_code_1_until_it_is_forced(home: Hom
 
 
 async def test_somebody_elses_change_can_be_kept_and_the_rest_is_put_back(home: Home) -> None:
-    resource = replace(home.change().resource, kind=Kind.MAX_INSTANCES)
-    other = Change(2, resource, (Edit(("max_instance_num",), 100, 7),), {})
+    resource = home.change().resource
+    other = Change(2, resource, (Edit(("strategy_config", "concurrency"), 100, 7),), {})
     path = home.journal("run-1", home.change(), Done(1), other, Done(2))
     home.platform.config["memory_size"] = 768
     home.platform.config["strategy_config"]["concurrency"] = 7
     said = await home.restore("--keep", "run-1")
     assert (said.code, path.exists()) == (0, False)
     assert said.stderr == (
-        f"note: {home.change().resource.text}: somebody else has changed it since: memory_size is 768, was 128 before "
+        f"note: {resource.text}: somebody else has changed it since: memory_size is 768, was 128 before "
         "loadgen changed it. Kept as it is\n"
     )
-    assert f"put back: {resource.text}: max_instance_num 7 -> 100\n" in said.stdout
+    assert f"put back: {resource.text}: strategy_config.concurrency 7 -> 100\n" in said.stdout
     assert "as it was" not in said.stdout
     assert home.platform.config["memory_size"] == 768
     assert home.platform.config["strategy_config"]["concurrency"] == 100
     assert await home.restore() == Said(0, "nothing to put back\n", "")
-
-
-async def test_of_one_config_somebody_elses_part_is_kept_and_ours_put_back(home: Home) -> None:
-    edits = (Edit(("memory_size",), 128, 512), Edit(("timeout",), 30, 60))
-    home.journal("run-1", Change(1, home.change().resource, edits, {}), Done(1))
-    home.platform.config |= {"memory_size": 768, "timeout": 60}
-    assert (await home.restore("--keep")).code == 0
-    assert (home.platform.config["memory_size"], home.platform.config["timeout"]) == (768, 30)
 
 
 async def test_what_another_run_has_set_is_not_kept_for_good_while_it_holds_the_function(home: Home) -> None:
@@ -524,6 +514,9 @@ async def test_the_start_of_a_run_says_what_an_earlier_one_left(
         "note: an earlier run ended without putting back what was changed on the platform; "
         "do it with: loadgen restore\n"
     )
+    home.journal("run-2", home.change())
+    say_what_is_left()
+    assert capsys.readouterr().err.startswith("note: 2 earlier runs ended without")
 
 
 async def test_what_the_platform_and_a_journal_hold_commands_no_terminal_and_forges_no_line(home: Home) -> None:

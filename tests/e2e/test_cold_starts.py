@@ -142,9 +142,14 @@ async def platform(tmp_path: Path) -> AsyncIterator[Control]:
     ):
         for version in ("v1", "v2"):
             await control.set_config(URN, {**await control.config(URN), "description": f"as of {version}"})
-            await control.publish(URN, version)
-        await control.create_alias(URN, {"name": "prod", "version": "v2"})
+            await made(control, "versions", {"version": version})
+        await made(control, "aliases", {"name": "prod", "version": "v2"})
         yield control
+
+
+async def made(platform: Control, kind: str, what: dict[str, str]) -> None:
+    """Make a version or an alias, which loadgen itself never does."""
+    await platform._exchange("POST", f"functions/{URN.path_segment}/{kind}", what)
 
 
 async def settings(platform: Control) -> dict[str, Any]:

@@ -15,14 +15,14 @@ from typing import NamedTuple
 
 import pytest
 
-from loadgen.targets.functiongraph.settings.document import Edit
-from loadgen.targets.functiongraph.settings.journal import Begun, Change, Kind, Resource
+from loadgen.targets.functiongraph.settings.edit import Edit
+from loadgen.targets.functiongraph.settings.journal import Begun, Change, Resource
 from loadgen.targets.functiongraph.settings.journalfile import DIRECTORY
-from tests.control.entries import written
 from tests.e2e.conftest import environment
 from tests.servers.endless import HEADS, NESTED, TOKEN, UNREADABLE, Flood, flooding
 from tests.servers.management import HELLO, PROJECT
 from tests.servers.ports import free_port
+from tests.targets.functiongraph.settings.entries import written
 
 MOST_MIB = 32
 FLOODS = (*UNREADABLE, *NESTED, *HEADS)
@@ -82,7 +82,7 @@ async def restore(url: str, directory: Path) -> Ended:
     """Putting back what a run changed."""
     journals = directory / "loadgen" / DIRECTORY
     journals.mkdir(parents=True, exist_ok=True)
-    resource = Resource(Kind.CONFIG, url, PROJECT, HELLO.text)
+    resource = Resource(url, PROJECT, HELLO.text)
     change = Change(1, resource, (Edit(("memory_size",), 128, 512),), {})
     (journals / "r.ndjson").write_bytes(written(Begun("r", 1, "2026-01-02T03:04:05Z"), change))
     scenario = directory / "scenario.yaml"

@@ -10,7 +10,7 @@ import pytest
 
 from loadgen.targets.functiongraph.protocol.target import IamAuth
 from loadgen.targets.functiongraph.protocol.token import IamError, read
-from loadgen.targets.functiongraph.settings.fault import refused, unanswered
+from loadgen.targets.functiongraph.settings.failure import refused, unanswered
 from loadgen.text.foreign import printable
 from tests.e2e.test_secrets import run
 from tests.servers.scripted import Peer, Play, serving

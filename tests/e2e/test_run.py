@@ -422,7 +422,9 @@ async def test_a_disk_that_fills_up_loses_files_and_not_the_figures_on_the_scree
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_drains_writes_the_results_and_leaves_no_process(tmp_path: Path, number: signal.Signals) -> None:
     process = start(tmp_path, "--set", "phases.1.duration=60s")
-    time.sleep(1)
+    intervals, deadline = tmp_path / "run" / "intervals.hlog", time.monotonic() + 20
+    while "Tag=steady." not in intervals.read_text() and time.monotonic() < deadline:
+        time.sleep(0.05)
     children = children_of(process.pid)
     os.killpg(process.pid, number)  # what a terminal does
     stdout, _, summary = finish(process, tmp_path)

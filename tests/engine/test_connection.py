@@ -19,9 +19,8 @@ from loadgen.engine.address import Address, tls_context
 from loadgen.engine.clock import monotonic_ns
 from loadgen.engine.connection import BufferedConnection, HttpInvoker, Wire
 from loadgen.engine.transport import Connect, by_aiofastnet, by_loop
-from loadgen.invocation.bill import UNSENT
 from loadgen.invocation.facts import Facts
-from loadgen.invocation.outcome import Outcome
+from loadgen.invocation.outcome import UNSENT, Outcome
 from loadgen.targets.port import Timeout, Tls
 from tests.servers.certificate import make_certificate, make_chain
 from tests.servers.ports import free_port

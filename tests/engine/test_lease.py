@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.engine.workers import ClosedRun, OpenRun, Terms, WorkerPool
-from loadgen.measure.interval import Sample
+from loadgen.invocation.sample import Sample
 from loadgen.measure.recorder import Recorder
 from tests.engine.virtual import MS, S, VirtualTime, scripted
 

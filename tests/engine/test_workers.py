@@ -85,8 +85,8 @@ def every(gap_ns: int, n: int) -> Iterator[int]:
 def merged(taken: Taken, metric: str) -> Histogram:
     """One metric over all outcomes."""
     histogram = Histogram()
-    for key, packed in taken.packed():
-        if key.endswith(f"/{metric}"):
+    for cell, packed in taken.packed():
+        if cell.metric == metric:
             histogram.add_packed(packed)
     return histogram
 

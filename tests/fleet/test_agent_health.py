@@ -9,6 +9,7 @@ import pytest
 
 from loadgen.engine.health import open_files
 from loadgen.engine.limits import files_needed
+from loadgen.fleet.crew import Crew
 from loadgen.fleet.local import LocalFleet
 from loadgen.measure.interval import Frame
 from tests.fleet.test_local import answer, plan
@@ -23,15 +24,15 @@ async def second_of_load() -> tuple[Frame, list[Frame]]:
     """The frame of an agent that is ready, and those of somewhat more than a second."""
     async with serving(answer) as server:
         load = scenario(function(f"http://127.0.0.1:{server.port}"), closed_phase(WORKERS, 1.2))
-        async with LocalFleet([plan(load)]) as fleet:
-            (ready,) = await fleet.prepare(0, WORKERS)
-            return ready, [frame async for frame in fleet.run(time.monotonic_ns())]
+        async with Crew(LocalFleet(), [plan(load)]) as crew:
+            (ready,) = await crew.prepare(0, WORKERS)
+            return ready, [frame async for frame in crew.run(time.monotonic_ns())]
 
 
 async def test_an_agent_reports_its_own_state_and_that_of_its_machine_each_second() -> None:
     ready, frames = await second_of_load()
     assert ready.health.host is None  # nothing is measured yet
-    assert ready.health.recent_connections == ready.connections.opened == WORKERS
+    assert ready.health.recent_connections == ready.tally.connections.opened == WORKERS
     assert len(frames) >= 2
     for frame in frames:
         own = frame.health

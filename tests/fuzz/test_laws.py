@@ -13,9 +13,9 @@ from loadgen.invocation.facts import Facts
 from loadgen.measure.interval import decode, encode
 from loadgen.targets.functiongraph.protocol.response import HEADERS, classify_function
 from loadgen.targets.functiongraph.protocol.target import ResponseVersion
+from tests.frames import frame
 from tests.fuzz.laws import check_memory, check_oracle, check_pieces, check_quick, read
 from tests.fuzz.seeds import SEEDS, TOKENS
-from tests.measure.frames import frame
 
 tokens = st.sampled_from(TOKENS)
 values = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=12).map(str.encode)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from loadgen.history import rundir
 from loadgen.history.rundir import KNOWN, RunDirectory, RunDirectoryError, default_path, read_intervals, read_summary
-from loadgen.measure.interval import Sample
+from loadgen.invocation.sample import Sample
 from loadgen.measure.summary import encode
 from tests.report.builders import valid
 
@@ -41,7 +41,6 @@ def sample(index: int) -> Sample:
         connect_ns=None,
         start="unknown",
         start_source="none",
-        start_posterior=None,
         request_id=f"request-{index}",
     )
 

@@ -13,11 +13,13 @@ from hypothesis.strategies import SearchStrategy
 
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
+from loadgen.invocation.tally import Connections
 from loadgen.measure.cost import Spent, billing, cost, spent, spent_on
-from loadgen.measure.interval import VERSION, Connections, Frame, Health, decode, encode
+from loadgen.measure.interval import Frame, decode, encode
 from loadgen.measure.merge import PhaseTotal, combined
 from loadgen.measure.recorder import Recorder
 from loadgen.scenario.prices import load_price_book
+from tests.frames import blank
 
 MS = 1_000_000
 BOOK = load_price_book("huawei-cny-2024-09")
@@ -118,31 +120,7 @@ def recorded(calls: Sequence[Call], agent: int) -> Iterator[Frame]:
             else:
                 recorder.record(call.facts, 0, 0, 0, MS, 0, 0, b"")
         taken = recorder.take()
-        outcomes = taken.outcomes()
-        dropped, unfinished = outcomes.get("dropped", 0), outcomes.get("unfinished", 0)
-        frame = Frame(
-            v=VERSION,
-            agent=agent,
-            seq=seq,
-            phase="steady",
-            from_ns=seq,
-            to_ns=seq + 1,
-            planned=taken.starts + dropped,
-            started=taken.starts,
-            completed=taken.starts - unfinished,
-            dropped=dropped,
-            unfinished=unfinished,
-            outcomes=outcomes,
-            reasons=taken.reasons(),
-            connections=Connections(),
-            hist=dict(taken.packed()),
-            health=Health(),
-            final=seq == 1,
-            billed_ns=taken.billed_ns,
-            metered=taken.metered,
-            unmetered=taken.unmetered,
-            refused=taken.refused,
-        )
+        frame = blank(taken.tally(Connections()), dict(taken.packed()), agent=agent, seq=seq, final=seq == 1)
         yield decode(encode(frame)[4:])
 
 
@@ -160,11 +138,11 @@ def test_the_bill_of_a_mixed_run_is_the_one_worked_out_by_hand(agents: int, call
     requests = len(known) + bills.count("unknown")
     used = Decimal(sum(known)) / 1024 / 1000
     amount = used * Decimal("0.00011108") + requests * Decimal("1.33") / 1_000_000
-    for found in (billing(whole, BOOK), cost([spent(total), spent(other)], BOOK)):
+    for found in (billing(whole, BOOK), cost([spent(total.tally), spent(other.tally)], BOOK)):
         assert (found.requests, found.refused) == (requests, bills.count("refused"))
         assert found.unmetered == bills.count("unknown")
         assert (found.gb_seconds, found.amount) == (used, amount)
-    assert sum((spent_on(call.facts) for call in calls), Spent()) == spent(whole)
+    assert sum((spent_on(call.facts) for call in calls), Spent()) == spent(whole.tally)
 
 
 def test_one_calls_bill_never_stands_for_anothers() -> None:
@@ -183,4 +161,4 @@ def test_of_a_target_that_is_no_function_nothing_is_charged() -> None:
     recorder = Recorder("steady", 0, origin_ns=0, closed=True, expects_summary=False)
     for outcome in (Outcome.OK, Outcome.BAD_REQUEST, Outcome.TIMEOUT):
         recorder.record(Facts(outcome, "ok", 200), 0, 0, 0, MS, 0, 0, b"")
-    assert spent(recorder.take()) == Spent()
+    assert spent(recorder.take().tally(Connections())) == Spent()

@@ -7,14 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.invocation.bill import UNSENT
+from loadgen.invocation.bill import Misbilled
 from loadgen.invocation.facts import Facts
-from loadgen.invocation.outcome import Outcome
+from loadgen.invocation.outcome import UNSENT, Outcome
 from loadgen.measure.cost import Spent, billing, cost, plain, spent_on, unit_name
-from loadgen.measure.interval import Misbilled
 from loadgen.measure.summary import Cost
 from loadgen.scenario.prices import load_price_book
-from tests.measure.frames import frame, total
+from tests.frames import frame, total
 
 MS = 1_000_000
 BOOK = load_price_book("huawei-cny-2024-09")
@@ -96,9 +95,13 @@ def test_units_are_named_as_people_write_them() -> None:
 
 
 def test_the_audit_of_a_phase_is_that_of_all_its_frames() -> None:
-    first, second = frame({"ok": [1, 2]}), frame({"ok": [3]}, seq=1)
-    first.billing_units, first.misbilled, first.worst_bill = {MS: 1}, 1, Misbilled(5 * MS, 9 * MS, "a")
-    second.billing_units, second.misbilled, second.underbilled = {}, 1, 1
-    second.worst_bill = Misbilled(15 * MS, 9 * MS, "b")
+    worst = Misbilled(15 * MS, 9 * MS, "b")
+    first = frame({"ok": [1, 2]}, billing_units={MS: 1}, misbilled=1, worst_bill=Misbilled(5 * MS, 9 * MS, "a"))
+    second = frame({"ok": [3]}, seq=1, misbilled=1, underbilled=1, worst_bill=worst)
     audit = billing(total(first, second), None).audit
-    assert (audit.units, audit.misbilled, audit.underbilled, audit.worst) == ({"1 ms": 1}, 2, 1, second.worst_bill)
+    assert (audit.units, audit.misbilled, audit.underbilled, audit.worst) == (
+        {"1 ms": 1},
+        2,
+        1,
+        worst,
+    )

@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from loadgen.measure.dependence import MOST_BATCHES, Batches, widening
-from tests.measure.frames import NS_PER_S, histogram
+from tests.frames import NS_PER_S, histogram
 
 
 def batches(seconds: list[list[int]], start_ns: int = 0) -> Batches:

@@ -16,7 +16,7 @@ from loadgen.measure.experiment import (
 from loadgen.measure.findings import findings, mixture_of, unknown_starts
 from loadgen.measure.merge import PhaseTotal
 from loadgen.measure.summary import Reason
-from tests.measure.frames import frame, total
+from tests.frames import frame, total
 
 S = 1_000_000_000
 TOLD = Labelling("warm-up", 900, None, Cuts(60_000_000, 90_000_000), 6.0, 0.9999, 0.99999)

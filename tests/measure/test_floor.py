@@ -6,7 +6,7 @@ import pytest
 from loadgen.engine.environment import environment
 from loadgen.measure import floor
 from loadgen.measure.floor import IDENTITY, SCHEMA, Floor, Quantiles, differences, quantiles
-from tests.measure.frames import histogram
+from tests.frames import histogram
 
 HERE = environment(agents=1, scenario_sha256="", synthetic=True)
 FLOOR = Floor(

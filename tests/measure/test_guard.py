@@ -6,7 +6,7 @@ from loadgen.load.budget import Budget
 from loadgen.load.phase import Phase
 from loadgen.measure.guard import FEWEST, Guard
 from loadgen.measure.interval import Frame
-from tests.measure.frames import frame
+from tests.frames import frame
 from tests.scenarios import closed_phase, open_phase
 
 STEADY = open_phase(100, 60)
@@ -16,7 +16,7 @@ def second(n: int, ok: int = 0, *, throttled: int = 0, timeout: int = 0, in_flig
     """What happened in second ``n``."""
     outcomes = {"ok": ok, "throttled": throttled, "timeout": timeout}
     made = frame({name: [1] * count for name, count in outcomes.items() if count}, seq=n)
-    made.started += in_flight
+    made.tally.started += in_flight
     return made
 
 

@@ -10,7 +10,7 @@ from loadgen.measure.merge import generator
 from loadgen.measure.summary import Reason, Verdict
 from loadgen.measure.verdict import judge
 from loadgen.text.units import NS_PER_S
-from tests.measure.frames import clean, only, plan, total
+from tests.frames import clean, only, plan, total
 
 QUIET = Host(cores=2, observed_ns=NS_PER_S, least_idle_ns=600_000_000)
 
@@ -177,9 +177,9 @@ def test_more_than_one_in_a_thousand_of_them_make_the_run_invalid_and_are_no_fai
 
 def test_other_failed_connections_are_the_targets() -> None:
     both = refused(11)
-    both.reasons = {"connection/local_limit": 5, "connection/refused": 6}
+    both.tally.reasons = {"connection/local_limit": 5, "connection/refused": 6}
     assert rules(judged(both, planned=10_011)) == [("generator_limits", "warning")]
-    both.reasons = {"connection/refused": 11}
+    both.tally.reasons = {"connection/refused": 11}
     assert rules(judged(both, planned=10_011)) == [("failures", "warning")]
 
 

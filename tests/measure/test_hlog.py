@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from loadgen.measure import hlog
 from loadgen.measure.histogram import DIGITS, HIGHEST, LOWEST, Histogram
 from loadgen.measure.hlog import Line
-from tests.measure.frames import histogram
+from tests.frames import histogram
 
 STARTED_MS = 1_758_000_000_123
 LINES = [

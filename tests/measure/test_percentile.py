@@ -21,7 +21,7 @@ from loadgen.measure.percentile import (
     supported,
 )
 from loadgen.measure.summary import Percentile
-from tests.measure.frames import histogram
+from tests.frames import histogram
 
 TABLE = """
 30     10..21       23..-        26..-        28..-        29..-

@@ -3,11 +3,12 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadgen.invocation.bill import Misbilled
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
 from loadgen.invocation.start import Cuts
+from loadgen.invocation.tally import Connections
 from loadgen.measure.histogram import HIGHEST, Histogram
-from loadgen.measure.interval import Misbilled
 from loadgen.measure.recorder import EXAMPLES, SLOWEST, Recorder, Taken
 
 MS = 1_000_000
@@ -27,7 +28,10 @@ def record(
 
 
 def histograms(taken: Taken) -> dict[str, Histogram]:
-    return {key: Histogram.unpack(packed) for key, packed in taken.packed()}
+    return {
+        f"{cell.phase}/{cell.start}/{cell.outcome}/{cell.metric}": Histogram.unpack(packed)
+        for cell, packed in taken.packed()
+    }
 
 
 def test_every_time_of_an_invocation_lands_in_its_histogram() -> None:
@@ -115,7 +119,7 @@ def test_a_time_above_an_hour_is_recorded_as_an_hour_and_counted() -> None:
     under_test = recorder(closed=True)
     record(under_test, BARE, ended=(HIGHEST + 1) * 1000)
     taken = under_test.take()
-    assert taken.clipped == 1
+    assert taken.tally(Connections()).clipped == 1
     assert histograms(taken)["p/unknown/ok/service_time"].count == 1
 
 
@@ -125,7 +129,7 @@ def test_figures_that_are_not_believed_are_in_no_histogram_and_counted_by_name()
     record(under_test, Facts(Outcome.FUNCTION_ERROR, "r", 200, duration_ns=MS, unbelieved=("memory_used",)))
     taken = under_test.take()
     assert taken.unbelieved == {"duration": 1, "billed_duration": 1, "memory_used": 1}
-    assert (taken.clipped, taken.summary_missing, taken.metered, taken.billed_ns) == (0, 0, 0, {})
+    assert (taken.tally(Connections()).clipped, taken.summary_missing, taken.metered, taken.billed_ns) == (0, 0, 0, {})
     assert {key for key in histograms(taken) if key.rsplit("/")[-1] in ("billed_duration", "memory_used")} == set()
 
 
@@ -237,7 +241,7 @@ def test_bills_are_held_against_durations_and_the_one_furthest_off_is_kept() -> 
         record(under_test, billed(duration_us * 1000, billed_ms * MS))
     record(under_test, billed(None, 5 * MS))
     taken = under_test.take()
-    assert taken.billing_units == {MS: 3 + 1, 100 * MS: 1, 1000 * MS: 1}
+    assert taken.tally(Connections()).billing_units == {MS: 3 + 1, 100 * MS: 1, 1000 * MS: 1}
     assert (taken.misbilled, taken.underbilled) == (3, 1)
     assert taken.worst_bill == Misbilled(9 * MS, 50 * MS, "r")
     assert under_test.take().worst_bill is None
@@ -330,6 +334,4 @@ def test_splitting_by_start_neither_loses_nor_changes_anything(
         together.setdefault(f"p/unknown/{outcome}/{metric}", Histogram()).add(histogram)
     alone = plain.take()
     assert together == histograms(alone)
-    assert taken.outcomes() == alone.outcomes()
-    assert taken.reasons() == alone.reasons()
-    assert taken.clipped == alone.clipped
+    assert taken.tally(Connections()) == alone.tally(Connections())

@@ -9,8 +9,8 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from loadgen.invocation.metric import Metric
+from loadgen.invocation.sample import Failure, Slow
 from loadgen.measure import summary
-from loadgen.measure.interval import Failure, Slow
 from loadgen.measure.merge import generator, phase_summary, totals
 from loadgen.measure.rule import MetricRule, Rule, ShareRule
 from loadgen.measure.summary import Environment, Preflight, Run, Summary
@@ -20,7 +20,7 @@ from loadgen.report.html import html
 from loadgen.report.markdown import markdown
 from loadgen.report.terminal import terminal
 from loadgen.report.timeline import timeline
-from tests.measure.frames import frame, plan, total
+from tests.frames import frame, plan, total
 
 
 def made() -> Summary:

@@ -19,7 +19,7 @@ from loadgen.measure.rule import CostRule, MetricRule, RateRule, Rule, ShareRule
 from loadgen.measure.summary import Reason, ThresholdResult, Verdict
 from loadgen.measure.threshold import evaluate, named_percentiles
 from loadgen.text.units import Money, Rate
-from tests.measure.frames import frame, plan, total
+from tests.frames import frame, plan, total
 
 VALID = Verdict("valid", [])
 MS = 1_000_000
@@ -268,7 +268,7 @@ def test_cost_is_undecided_without_prices() -> None:
 )
 def test_a_cost_must_be_below_its_limit_and_be_known(limit: str, metered: int, passed: bool | None) -> None:
     told = frame({"ok": range(1, 1001)})
-    told.billed_ns, told.metered, told.unmetered = {1024: 3 * 10**9}, metered, 1000 - metered
+    told.tally.billed_ns, told.tally.metered, told.tally.unmetered = {1024: 3 * 10**9}, metered, 1000 - metered
     book = PriceBook("b", "CNY", "2024-09", Decimal(1_000_000), Decimal("0.01"), MS)  # 1 a request, 0.01 a GB-second
     phase, bill = total(told), partial(billing, book=book)
     for rule in (cost_rule(limit), cost_rule(limit, "steady")):

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 import msgspec
 import pytest
 
+from loadgen.invocation.bill import Misbilled
 from loadgen.invocation.metric import Metric
 from loadgen.measure.experiment import Labelling, LoadResult
 from loadgen.measure.histogram import HIGHEST
-from loadgen.measure.interval import Frame, Misbilled
+from loadgen.measure.interval import Frame
 from loadgen.measure.merge import phase_summary
 from loadgen.measure.rule import MetricRule, Rule
 from loadgen.measure.summary import Reason, Verdict
@@ -18,7 +19,7 @@ from loadgen.measure.threshold import evaluate
 from loadgen.measure.verdict import judge, of_experiment, of_generator, withheld
 from loadgen.report.tables import why_dropped
 from loadgen.text.units import NS_PER_S
-from tests.measure.frames import PUNCTUAL, clean, only, plan, total
+from tests.frames import PUNCTUAL, clean, only, plan, total
 
 
 def judged(*frames: Frame, drawn: int | None = 1000, rules: Iterable[Rule] = (), stopped: bool = False) -> Verdict:
@@ -79,7 +80,7 @@ def test_a_figure_of_the_platform_that_cannot_be_withholds_itself_and_never_the_
 ) -> None:
     told = {f"ok/{name}": [5_000] * (1000 - n)} if name != "memory_size" else {}
     answers = clean(metrics=PUNCTUAL | told, unbelieved={name: n})
-    answers.metered = 1000 - n
+    answers.tally.metered = 1000 - n
     verdict = judged(answers)
     assert verdict.status == "degraded"
     assert {reason.rule for reason in verdict.reasons} == {"unbelievable"}
@@ -94,8 +95,8 @@ def test_a_figure_of_the_platform_that_cannot_be_withholds_itself_and_never_the_
 
 def test_bills_that_follow_from_no_duration_are_mentioned_with_the_one_furthest_off() -> None:
     off = clean()
-    off.billing_units = {1_000_000: 990}
-    off.misbilled, off.underbilled, off.worst_bill = 10, 1, Misbilled(12_300_000, 50_000_000, "r")
+    off.tally.billing_units = {1_000_000: 990}
+    off.tally.misbilled, off.tally.underbilled, off.tally.worst_bill = 10, 1, Misbilled(12_300_000, 50_000_000, "r")
     reason = only(judged(off))
     assert (reason.rule, reason.severity, reason.value, reason.withholds) == ("billing_mismatch", "warning", 10, None)
     assert reason.message.startswith(
@@ -368,13 +369,6 @@ def test_clipped_values_make_the_run_invalid() -> None:
     assert (only(verdict).rule, only(verdict).withholds) == ("clipped", "all")
 
 
-def test_records_of_different_scenarios_make_the_run_invalid() -> None:
-    verdict = judge([plan(drawn=1000)], [total(clean())], scenarios=["a", "b", "a"])
-    assert verdict.status == "invalid"
-    assert (only(verdict).rule, only(verdict).value) == ("scenario_mismatch", 2)
-    assert judge([plan(drawn=1000)], [total(clean())], scenarios=["a", "a"]).status == "valid"
-
-
 def test_a_missing_frame_withholds_everything() -> None:
     half = {"ok": range(10_000, 30_000, 40)}
     verdict = judged(clean(latencies=half, final=False), clean(latencies=half, seq=2))
@@ -508,7 +502,7 @@ def test_a_small_drift_of_very_many_invocations_is_not_worth_a_warning() -> None
     ]
     whole = total(*frames)
     assert (whole.inflation(30 * NS_PER_S) or 1) > 10
-    assert judge([plan(drawn=whole.planned, seconds=30)], [whole]).status == "valid"
+    assert judge([plan(drawn=whole.tally.planned, seconds=30)], [whole]).status == "valid"
 
 
 def test_a_threshold_on_what_is_not_bounded_is_undecided_and_intervals_are_wider() -> None:
@@ -549,7 +543,7 @@ def test_a_trace_whose_functions_call_at_the_same_second_is_a_warning() -> None:
 
 def test_another_memory_size_than_asked_for_withholds_what_depends_on_it() -> None:
     billed = clean()
-    billed.billed_ns = {128: 1_000_000_000, 512: 3_000_000_000}
+    billed.tally.billed_ns = {128: 1_000_000_000, 512: 3_000_000_000}
     for asked, hidden in ((None, []), (512, ["duration", "billed_duration", "cost"])):
         verdict = judge([plan(drawn=1000)], [total(billed)], memory_mb=asked)
         assert [reason.withholds for reason in verdict.reasons] == hidden
@@ -557,7 +551,7 @@ def test_another_memory_size_than_asked_for_withholds_what_depends_on_it() -> No
     assert verdict.reasons[0].message.startswith(
         "Invocations asked for 512 MB (target.memory), and 25.0% of the billed time was with 128 MB, expected none:"
     )
-    billed.billed_ns = {512: 3_000_000_000}
+    billed.tally.billed_ns = {512: 3_000_000_000}
     assert judge([plan(drawn=1000)], [total(billed)], memory_mb=512).status == "valid"
 
 

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from statistics import NormalDist
 
+from loadgen.invocation.bill import Misbilled
+from loadgen.invocation.sample import Failure, Slow
+from loadgen.invocation.tally import Connections
 from loadgen.measure import hlog
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.interval import Connections, Failure, Misbilled, Slow
 from loadgen.measure.merge import metric_summary
 from loadgen.measure.percentile import LISTED
 from loadgen.measure.summary import (

@@ -4,6 +4,7 @@ import msgspec
 
 from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
 from loadgen.experiments.memory.decision import compare
+from loadgen.invocation.bill import GB_SECONDS, Rates
 from loadgen.invocation.metric import Metric
 from loadgen.measure.experiment import Figure, MemoryResult
 from loadgen.measure.rule import MetricRule
@@ -13,7 +14,6 @@ from loadgen.report.html import html
 from loadgen.report.markdown import markdown
 from loadgen.report.terminal import terminal
 from loadgen.report.timeline import Timeline
-from loadgen.stats.cost import GB_SECONDS, Rates
 from loadgen.text.units import NS_PER_S
 from tests.report.builders import valid
 from tests.simulate.memory import Function, FunctionWorld

@@ -17,7 +17,7 @@ from loadgen.scenario.model import Scenario
 from loadgen.targets.functiongraph.protocol.function import function_name
 from loadgen.targets.functiongraph.protocol.platform import EmulatedFunction, Emulator, Work, default_emulator
 from loadgen.targets.functiongraph.protocol.target import FunctionTarget, NoAuth, ResponseVersion
-from loadgen.targets.http import HttpTarget
+from loadgen.targets.http.target import HttpTarget
 from loadgen.targets.port import Timeout, Tls
 from loadgen.text.units import Rate
 

@@ -1,6 +1,6 @@
-"""A real server on loopback that keeps functions and answers the management API, as careless as the platform may be.
+"""The emulator's management API with whatever may go wrong put into its way: on loopback, or without a socket.
 
-A PUT of a config replaces the whole of it: what is left out is gone. What the platform derives changes with each one.
+It is as careless as the platform may be: an update resets what it leaves out. There are two functions.
 """
 
 from __future__ import annotations
@@ -15,33 +15,37 @@ from typing import Any
 
 from aiohttp import web
 
-from loadgen.targets.functiongraph.protocol.urn import Urn, parse
+from loadgen.targets.error_body import error_body
+from loadgen.targets.functiongraph.emulator.answer import Refusal, refused
+from loadgen.targets.functiongraph.emulator.management import Call
+from loadgen.targets.functiongraph.emulator.management import Management as Emulated
+from loadgen.targets.functiongraph.emulator.model import Platform
+from loadgen.targets.functiongraph.emulator.request import read_path
+from loadgen.targets.functiongraph.protocol import platform
+from loadgen.targets.functiongraph.protocol.platform import EmulatedFunction, Emulator, Injected, Work
+from loadgen.targets.functiongraph.protocol.urn import parse
+from loadgen.targets.functiongraph.settings.authorization import Nobody
+from loadgen.targets.functiongraph.settings.client import Control
+from loadgen.targets.functiongraph.settings.edit import Document
+from loadgen.targets.functiongraph.settings.failure import refused as unaccepted
 
 PROJECT = "demo"
 HELLO = parse("urn:fss:local:demo:function:default:hello", project_id=PROJECT)
-DERIVED = ("last_modified", "image_name", "cpu")
-
-CONFIG: dict[str, Any] = {
-    "func_urn": HELLO.text,
-    "func_name": "hello",
-    "namespace": PROJECT,
-    "package": "default",
-    "runtime": "Python3.9",
-    "timeout": 30,
-    "handler": "index.handler",
-    "memory_size": 128,
-    "cpu": 300,
+OTHER = parse("urn:fss:local:demo:function:default:other", project_id=PROJECT)
+NOWHERE = "http://127.0.0.1:9"
+"""The endpoint of what is asked without a socket."""
+_S = 1_000_000_000
+_NOW_S = 1_767_323_045.0  # 2026-01-02T03:04:05Z
+_FUNCTIONS = tuple(
+    EmulatedFunction(each.name, 128, Work(1, 0.0), "none", 100, False, 0.0, timeout_ns=30 * _S)
+    for each in (HELLO, OTHER)
+)
+_OF_HELLO: dict[str, Any] = {
     "user_data": '{"HOST": "10.0.0.1", "PASSWORD": "hunter2-hunter2"}',
     "xrole": "agency",
     "description": "says hello",
     "func_vpc": {"vpc_id": "v1", "subnet_id": "s1"},
-    "strategy_config": {"concurrency": 100, "concurrent_num": 1},
-    "enable_dynamic_memory": False,
-    "version": "latest",
-    "image_name": "latest-0",
-    "last_modified": "2026-01-01T00:00:00Z",
     "not_documented_yet": {"a": [1, 2.5, None, "ü"]},
-    "type": "v2",
 }
 
 
@@ -49,12 +53,17 @@ class Request:
     """One request as it came."""
 
     def __init__(
-        self, method: str, path: str, headers: dict[str, str], body: bytes, transport: asyncio.Transport | None
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        headers: dict[str, str] | None = None,
+        transport: asyncio.Transport | None = None,
     ) -> None:
         self.method = method
         self.path = path
-        self.headers = headers
         self.body = body
+        self.headers = headers or {}
         self._transport = transport
 
     @property
@@ -68,131 +77,109 @@ class Request:
 
 
 class Management:
-    """The state of the platform, and what was asked of it."""
+    """The platform, and what was asked of it. ``faults`` are shares of all requests, drawn with ``seed``."""
 
-    def __init__(self) -> None:
-        self.config = copy.deepcopy(CONFIG)
-        self.versions: dict[str, str] = {}
-        self.aliases: dict[str, dict[str, Any]] = {}
-        self.reserved: dict[str, Any] = {"count": 0}
-        self.quotas = {"fgs_func_qos_limit": 1000, "fgs_on_demand_instance_limit": 400, "fgs_func_occurs": 100}
+    def __init__(self, *faults: Injected, seed: int = 1) -> None:
+        switches = platform.Management(omitted_reset=True, faults=faults)
+        self._emulated = Emulated(Platform(Emulator(seed, _S, _FUNCTIONS, management=switches)), PROJECT)
+        self._asked = itertools.count(1)
+        self.config |= copy.deepcopy(_OF_HELLO)
         self.requests: list[Request] = []
-        self.url = ""
+        self.url = NOWHERE
         self.before: Callable[[Request], Awaitable[web.Response | None]] | None = None
         """Called with each request; an answer it gives takes the place of the real one."""
         self.after: Callable[[Request], Awaitable[None]] | None = None
         """Called once a request is carried out, before it is answered."""
-        self._modified = itertools.count(1)
+
+    def config_of(self, name: str) -> dict[str, Any]:
+        """A function's config as it is now; what is written into it somebody else has changed."""
+        return self._emulated._functions[name].latest
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """That of the function hello."""
+        return self.config_of(HELLO.name)
+
+    @config.setter
+    def config(self, config: dict[str, Any]) -> None:
+        self._emulated._functions[HELLO.name].latest = config
 
     @property
     def writes(self) -> list[Request]:
         return [request for request in self.requests if request.writes]
 
     def state(self) -> dict[str, Any]:
-        """Everything that outlives a request, but for what the platform derives."""
-        config = {key: value for key, value in self.config.items() if key not in DERIVED}
-        kept = (config, self.versions, self.aliases, self.reserved)
-        return dict(zip(("config", "versions", "aliases", "reserved"), copy.deepcopy(kept), strict=True))
+        """The configs, but for when they were changed."""
+        found = {each.name: copy.deepcopy(self.config_of(each.name)) for each in _FUNCTIONS}
+        for config in found.values():
+            del config["last_modified"]
+        return found
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        body = await request.read()
-        seen = Request(request.method, request.raw_path, dict(request.headers), body, request.transport)
-        self.requests.append(seen)
-        if self.before is not None and (answer := await self.before(seen)) is not None:
+        """Serve what came over a connection."""
+        body, headers = await request.read(), dict(request.headers)
+        return await self.ask(Request(request.method, request.raw_path, body, headers, request.transport))
+
+    async def ask(self, request: Request) -> web.Response:
+        """What is answered to a request, once it is carried out."""
+        self.requests.append(request)
+        if self.before is not None and (answer := await self.before(request)) is not None:
             return answer
-        answer = self._answer(seen, dict(request.query))
+        answer = self.carry_out(request)
         if self.after is not None:
-            await self.after(seen)
+            await self.after(request)
         return answer
 
-    def carry_out(self, request: Request) -> None:
-        """Do what a request asks for, without an answer."""
-        self._answer(request, {})
+    def carry_out(self, request: Request) -> web.Response:
+        """Do what a request asks for."""
+        path = request.path.partition("?")[0]
+        route = read_path(request.method, path, PROJECT, None)
+        said = route if isinstance(route, Refusal) else route.refusal
+        if said is None:
+            assert not isinstance(route, Refusal)
+            now = next(self._asked)
+            answer = self._emulated.handle(Call(route, request.method, {}, request.body, now * _S, _NOW_S + now))
+        else:
+            answer = said
+        if isinstance(answer, Refusal):
+            answer = refused(answer, "r")
+        return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
 
-    def _answer(self, request: Request, query: dict[str, str]) -> web.Response:
-        head, *rest = request.path.partition("?")[0].removeprefix(f"/v2/{PROJECT}/fgs/").split("/")
-        body = json.loads(request.body) if request.body else {}
-        if head == "quotas":
-            return _ok({"quotas": {"resources": [{"type": k, "quota": n, "used": 1} for k, n in self.quotas.items()]}})
-        if rest == ["reservedinstances"]:
-            return _ok({"reservedinstances": [{"func_urn": f"{HELLO.text}:latest", "count": self.reserved["count"]}]})
-        if rest == ["reservedinstanceconfigs"]:
-            plan = {"qualifier_type": "version", "qualifier_name": "latest", "min_count": self.reserved["count"]}
-            return _ok({"reserved_instances": [{**plan, **{k: v for k, v in self.reserved.items() if k != "count"}}]})
-        urn = parse(rest[0], project_id=PROJECT)
-        if urn.name != HELLO.name:
-            return failure(404, "FSS.1051", "Not found the function")
-        return self._function(request.method, urn, rest[1:], body)
 
-    def _function(self, method: str, urn: Urn, path: list[str], body: dict[str, Any]) -> web.Response:
-        match method, path:
-            case "GET", ["config"]:
-                return _ok(self.config)
-            case "PUT", ["config"]:
-                return self._put_config(body)
-            case "PUT", ["config-max-instance"]:
-                self.config["strategy_config"]["concurrency"] = body["max_instance_num"]
-                return _ok(self.config)
-            case "PUT", ["reservedinstances"]:
-                self.reserved = body
-                return _ok(self.reserved)
-            case "GET", ["versions"]:
-                names = ["latest", *self.versions]
-                return _ok({"versions": [{"version": name} for name in names], "count": len(names)})
-            case "POST", ["versions"]:
-                self.versions[body["version"]] = body.get("description", "")
-                return _ok({**self.config, "version": body["version"]})
-            case "DELETE", [] if urn.qualifier in self.versions:
-                if any(alias["version"] == urn.qualifier for alias in self.aliases.values()):
-                    return failure(400, "FSS.1015", "the version has an alias")
-                del self.versions[str(urn.qualifier)]
-                return web.Response(status=204)
-            case "POST", ["aliases"]:
-                self.aliases[body["name"]] = {**body, "additional_version_weights": {}, "last_modified": "now"}
-                return _ok(self.aliases[body["name"]])
-            case "GET" | "PUT" | "DELETE", ["aliases", name] if name not in self.aliases:
-                return failure(404, "FSS.1053", "Not found the alias")
-            case "GET", ["aliases", name]:
-                return _ok(self.aliases[name])
-            case "PUT", ["aliases", name]:
-                self.aliases[name] = {"name": name, **body}
-                return _ok(self.aliases[name])
-            case "DELETE", ["aliases", name]:
-                del self.aliases[name]
-                return web.Response(status=204)
-        return failure(404, "APIG.0101", "The API does not exist or has not been published in the environment")
+class Direct(Control):
+    """What reads and changes functions over HTTP, here without a socket. A hook's ControlError is what it raises."""
 
-    def _put_config(self, body: dict[str, Any]) -> web.Response:
-        if missing := {"func_name", "runtime", "timeout", "handler", "memory_size"} - body.keys():
-            return failure(400, "FSS.0400", f"missing {sorted(missing)}")
-        derived = {"func_urn", "namespace", "package", "version", "type"}
-        self.config = {
-            **{key: value for key, value in self.config.items() if key in derived},
-            **body,
-            "cpu": body["memory_size"] * 100 // 128 + 200,
-            "image_name": f"latest-{next(self._modified)}",
-            "last_modified": "2026-01-02T00:00:00Z",
-        }
-        return _ok(self.config)
+    def __init__(self, management: Management) -> None:
+        super().__init__(NOWHERE, PROJECT, Nobody())
+        self.management = management
+
+    async def _exchange(self, method: str, path: str, body: Document | None) -> bytes:
+        content = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
+        answer = await self.management.ask(Request(method, f"/v2/{PROJECT}/fgs/{path}", content))
+        assert isinstance(answer.body, bytes)
+        if answer.status // 100 == 2:
+            return answer.body
+        said = error_body(answer.body)
+        raise unaccepted(f"{method} {path}", answer.status, said.code, said.message)
 
 
 def failure(status: int, code: str, message: str) -> web.Response:
     return web.json_response({"error_code": code, "error_msg": message}, status=status)
 
 
-def _ok(body: dict[str, Any]) -> web.Response:
-    return web.json_response(body)
-
-
 @asynccontextmanager
-async def managing() -> AsyncIterator[Management]:
-    """Serve the management API of one function until the context ends."""
-    platform = Management()
-    server = web.Server(platform.handle)
+async def managing(*faults: Injected, seed: int = 1) -> AsyncIterator[Management]:
+    """Serve the management API on loopback until the context ends."""
+    served = Management(*faults, seed=seed)
+    server = web.Server(served.handle)
     listener = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
-    platform.url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    served.url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
     try:
-        yield platform
+        yield served
     finally:
         listener.close()
         await server.shutdown(timeout=1)
+
+
+CONFIG = Management().config
+"""That of the function hello at first."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from loadgen.experiments.decision import Ask, Decision
+from loadgen.invocation.sample import Sample
 from loadgen.load.constant import ConstantRate
 from loadgen.load.law import Arrivals
 from loadgen.load.phase import Phase
 from loadgen.load.workers import Workers
-from loadgen.measure.interval import Sample
 from loadgen.text.units import NS_PER_S, Rate
 
 Violates = Callable[[Sample], bool]

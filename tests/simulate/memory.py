@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from loadgen.experiments.decision import Ask, Decision, Seen
 from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
 from loadgen.experiments.memory.decision import compare, phase
+from loadgen.invocation.bill import Rates
 from loadgen.invocation.metric import Metric
+from loadgen.invocation.sample import Sample
 from loadgen.load.bursts import Bursts
 from loadgen.measure.experiment import MemoryResult
-from loadgen.measure.interval import Sample
 from loadgen.measure.rule import MetricRule
 from loadgen.measure.summary import Verdict
-from loadgen.stats.cost import Rates
 from loadgen.targets.functiongraph.protocol.target import MEMORY_SIZES_MB
 from loadgen.text.units import NS_PER_S
 from tests.simulate.parallel import all_of
@@ -192,7 +192,6 @@ class FunctionWorld:
             connect_ns=0,
             start="unknown",
             start_source="none",
-            start_posterior=None,
             request_id=None,
         )
 

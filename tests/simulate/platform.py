@@ -1,6 +1,7 @@
 """The platform model itself, against laws of queueing and published figures, at full size.
 
-What takes no long run is only tested (``tests/emulator``): bursts, CPU share, billing, byte-identical truth logs.
+What takes no long run is only tested (``tests/targets/functiongraph/emulator``): bursts, CPU share, billing,
+byte-identical truth logs.
 """
 
 from __future__ import annotations
@@ -9,10 +10,18 @@ import math
 from collections.abc import Iterator
 
 from loadgen.targets.functiongraph.emulator.profiles import QUANTILES_S
-from tests.emulator.test_platform_model import admitted, erlang_b, function, platform, poisson, rejected_share, simfaas
-from tests.emulator.test_profiles import draws_pvalue
 from tests.simulate.parallel import all_of
 from tests.simulate.table import Row
+from tests.targets.functiongraph.emulator.test_platform_model import (
+    admitted,
+    erlang_b,
+    function,
+    platform,
+    poisson,
+    rejected_share,
+    simfaas,
+)
+from tests.targets.functiongraph.emulator.test_profiles import draws_pvalue
 
 S = 1_000_000_000
 

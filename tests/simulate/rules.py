@@ -23,11 +23,13 @@ from numpy.typing import NDArray
 from loadgen.experiments.coldstarts.block import ColdStarts, Induce
 from loadgen.experiments.coldstarts.decision import cold_starts
 from loadgen.experiments.decision import Ask, Seen
+from loadgen.invocation.bill import Misbilled
 from loadgen.invocation.metric import Metric
+from loadgen.invocation.tally import Connections, Tally
 from loadgen.load.trace import chance_of
 from loadgen.measure.experiment import ColdStartsResult, Experiment, LoadResult
 from loadgen.measure.histogram import Histogram, slot
-from loadgen.measure.interval import VERSION, Connections, Frame, Health, Host, Key, Misbilled
+from loadgen.measure.interval import Frame, Health, Host
 from loadgen.measure.merge import PhasePlan, PhaseTotal
 from loadgen.measure.rule import MetricRule
 from loadgen.measure.verdict import judge, of_generator
@@ -36,6 +38,7 @@ from loadgen.stats.mixture import Mixture, fit, labelling
 from loadgen.targets.functiongraph.emulator.profiles import cold_start_law
 from loadgen.targets.functiongraph.protocol.platform import EmulatedFunction, Emulator, Work
 from loadgen.text.units import NS_PER_S
+from tests.frames import blank, cell, counted, packed
 from tests.simulate import capacity, memory
 from tests.simulate.coldstarts import KEEP_ALIVE_NS
 from tests.simulate.intervals import histogram
@@ -92,7 +95,7 @@ def clean(rng: Rng, least_s: int = 22) -> Record:
     ]
     locked = chance_of([float(phase) for phase in rng.random(int(rng.integers(5, 200)))])
     plan = PhasePlan(PHASE, False, False, seconds * NS_PER_S, n, locked=locked)
-    told = {"scenarios": {"a"}, "overhead_floor_ns": 200_000, "memory_mb": ASKED_MB}
+    told = {"overhead_floor_ns": 200_000, "memory_mb": ASKED_MB}
     return Record(plan, frames, told)
 
 
@@ -126,14 +129,13 @@ def _frame(rng: Rng, agent: int, second: int, times_us: NDArray[np.int64], *, fi
         "overhead": np.maximum(times_us - late - duration, 0),
     }
     host = Host(cores=2, observed_ns=NS_PER_S, least_idle_ns=int(rng.uniform(0.2, 1) * NS_PER_S))
-    return Frame(
-        VERSION, agent, second, PHASE, second * NS_PER_S, (second + 1) * NS_PER_S, n, n, n, 0, 0,
-        {"ok": n} if n else {}, {}, Connections(reused=n),
-        {f"{PHASE}/unknown/ok/{metric}": histogram(values).pack() for metric, values in metrics.items() if n},
-        Health(cpu_ns=int(rng.uniform(0.05, 0.6) * NS_PER_S), loop_lag_ns=int(rng.exponential(2e6)), host=host),
-        billed_ns={ASKED_MB: int(metrics["billed_duration"].sum()) * 1000} if n else {}, metered=n, final=final,
-        billing_units={1_000_000: n} if n else {},
-    )  # fmt: skip
+    tally = counted({"ok": n} if n else {}, metered=n, connections=Connections(reused=n))
+    if n:
+        tally.billed_ns = {ASKED_MB: int(metrics["billed_duration"].sum()) * 1000}
+        tally.billing_units = {1_000_000: n}
+    health = Health(cpu_ns=int(rng.uniform(0.05, 0.6) * NS_PER_S), loop_lag_ns=int(rng.exponential(2e6)), host=host)
+    hist = packed({f"ok/{metric}": histogram(values) for metric, values in metrics.items() if n}, PHASE)
+    return blank(tally, hist, phase=PHASE, agent=agent, seq=second, health=health, final=final)
 
 
 # what is wrong with a broken record
@@ -143,11 +145,8 @@ def _failing(record: Record, n: int, outcome: str, reason: str) -> None:
     """``n`` more invocations that ended otherwise."""
     frame = record.middle
     started = 0 if outcome == "dropped" else n
-    frame.planned, frame.dropped = frame.planned + n, n - started
-    frame.started, frame.completed = frame.started + started, frame.completed + started
-    frame.outcomes = {**frame.outcomes, outcome: n}
-    frame.reasons = {f"{outcome}/{reason}": n}
-    frame.hist[f"{PHASE}/unknown/{outcome}/latency"] = Histogram({slot(900): n}).pack()
+    frame.tally.add(Tally(n, started, started, n - started, outcomes={outcome: n}, reasons={f"{outcome}/{reason}": n}))
+    frame.hist[cell(f"{outcome}/latency", PHASE)] = Histogram({slot(900): n}).pack()
     record.plan = msgspec.structs.replace(record.plan, drawn=(record.plan.drawn or 0) + n)
 
 
@@ -158,7 +157,7 @@ def _share(record: Record, part: float) -> int:
 def _each(record: Record, metric: str, value_us: int) -> None:
     """The same value of a metric for all invocations."""
     for frame in record.frames:
-        name = f"{PHASE}/unknown/ok/{metric}"
+        name = cell(f"ok/{metric}", PHASE)
         if name in frame.hist:
             frame.hist[name] = Histogram({slot(value_us): Histogram.unpack(frame.hist[name]).count}).pack()
 
@@ -185,7 +184,7 @@ def _stolen(record: Record) -> None:
 
 def _set(record: Record, **values: object) -> None:
     for name, value in values.items():
-        setattr(record.middle, name, value)
+        setattr(record.middle.tally, name, value)
 
 
 def _planned(record: Record, **values: object) -> None:
@@ -213,7 +212,7 @@ def _stretch(record: Record) -> None:
     seconds = record.plan.duration_ns // NS_PER_S
     for frame in record.frames:
         second = frame.from_ns // NS_PER_S
-        name = f"{PHASE}/unknown/ok/latency"
+        name = cell("ok/latency", PHASE)
         if 0.4 * seconds <= second < 0.5 * seconds and name in frame.hist:
             frame.hist[name] = Histogram({slot(8_000_000): Histogram.unpack(frame.hist[name]).count}).pack()
 
@@ -251,7 +250,6 @@ BROKEN: dict[str, Callable[[Record], None]] = {
     "throttled": lambda record: _failing(record, 1, "throttled", "429"),
     "phase_locked": partial(_planned, locked=_LOCKED),
     "clipped": partial(_set, clipped=1),
-    "scenario_mismatch": partial(_told, scenarios={"a", "b"}),
 }
 """What breaks each rule that is about a record of load."""
 
@@ -314,8 +312,8 @@ def labelled(rng: Rng, *, alike: bool) -> set[str]:
     n, part = int(rng.integers(3_000, 20_000)), 0.9 if alike else share * rng.uniform(0.2, 1.0)
     said = [found.cuts.label(round(1e6 * ms)) for ms in _overheads_ms(rng, n, part, alike=alike)]
     total = PhaseTotal(PHASE)
-    total.histograms = {Key(start, "ok", "latency"): Histogram({1: said.count(start)}) for start in set(said)}
-    total.planned = total.started = total.completed = total.outcomes["ok"] = n
+    total.histograms = {cell(f"{start}/ok/latency", PHASE): Histogram({1: said.count(start)}) for start in set(said)}
+    total.tally = counted({"ok": n})
     return fired_on(LoadResult(labelling("warm-up", 4000, found)), [total])
 
 
@@ -400,7 +398,7 @@ RULES = (
     Rule(21, "a winner that is one (memory): else tied"),
     Rule(22, "functions are not phase-locked", ("phase_locked",)),
     Rule(23, "a reported rate was run (capacity)"),
-    Rule(24, "nothing clipped, one scenario", ("clipped", "scenario_mismatch")),
+    Rule(24, "nothing clipped", ("clipped",)),
 )  # fmt: skip
 
 

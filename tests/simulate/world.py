@@ -15,17 +15,21 @@ from itertools import count, cycle
 from typing import Protocol, TypeVar
 
 from loadgen.experiments.decision import Ask, Decision, Seen
+from loadgen.invocation.cell import CALL, Cell
+from loadgen.invocation.sample import Sample
 from loadgen.invocation.start import MIXTURE, NONE, UNKNOWN, Cuts
+from loadgen.invocation.tally import Connections
 from loadgen.load.phase import Phase
 from loadgen.measure.histogram import HIGHEST, Histogram, slot
-from loadgen.measure.interval import VERSION, Connections, Frame, Health, Key, Sample
 from loadgen.measure.merge import PhaseTotal
 from loadgen.measure.summary import Verdict
 from loadgen.targets.functiongraph.emulator.model import LATEST, Admitted, Platform, Rejected
 from loadgen.targets.functiongraph.protocol.platform import Emulator
 from loadgen.text.units import NS_PER_S
+from tests.frames import blank, counted
 
 Result = TypeVar("Result")
+
 
 _METRICS = ("latency", "service_time", "duration", "billed_duration", "overhead", "memory_used")
 
@@ -181,7 +185,6 @@ class World:
             connect_ns=0,
             start=start,
             start_source=source,
-            start_posterior=None,
             request_id=call.request_id,
         )
 
@@ -189,18 +192,14 @@ class World:
         total = PhaseTotal(phase.name)
         n = len(samples)
         outcomes = dict(Counter(sample.outcome for sample in samples))
-        total.add(
-            Frame(
-                VERSION, 0, 0, phase.name, 0, phase.duration_ns, n, n, n, 0, 0, outcomes, {}, Connections(reused=n),
-                {}, Health(), final=True, load_ns=phase.duration_ns,
-            )
-        )  # fmt: skip
+        tally = counted(outcomes, connections=Connections(reused=n))
+        total.add(blank(tally, phase=phase.name, final=True, load_ns=phase.duration_ns, span=(0, phase.duration_ns)))
         if self._totals:
-            counts: dict[Key, Counter[int]] = {}
+            counts: dict[Cell, Counter[int]] = {}
             for sample in samples:
                 for metric, value in zip(_METRICS, _values(sample), strict=True):
                     if value is not None:
-                        key = Key(sample.start, sample.outcome, metric)
+                        key = Cell(phase.name, CALL, sample.start, sample.outcome, metric)
                         counts.setdefault(key, Counter())[slot(min(value, HIGHEST))] += 1
             total.histograms = {key: Histogram(dict(counted)) for key, counted in counts.items()}
         return total

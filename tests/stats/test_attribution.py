@@ -14,13 +14,13 @@ from loadgen.experiments.capacity.attribution import (
     excess,
     full,
 )
-from loadgen.measure.interval import Sample
+from loadgen.invocation.sample import Sample
 
 MS = 1_000_000
 WARM = Sample(
     intended_ns=0, started_ns=0, ended_ns=15 * MS, phase="p", agent=0, index=0, outcome="ok", reason="ok", status=200,
     error_code=None, duration_ns=10 * MS, billed_duration_ns=10 * MS, memory_size_mb=128, memory_used_bytes=1,
-    connect_ns=0, start="unknown", start_source="none", start_posterior=None, request_id=None,
+    connect_ns=0, start="unknown", start_source="none", request_id=None,
 )  # fmt: skip
 
 

@@ -11,8 +11,8 @@ import pytest
 from loadgen.experiments.capacity.decision import Plan, capacity
 from loadgen.experiments.capacity.kind import criterion
 from loadgen.experiments.decision import Ask, Seen
+from loadgen.invocation.sample import Sample
 from loadgen.measure.experiment import CapacityResult
-from loadgen.measure.interval import Sample
 from loadgen.measure.rule import MetricRule, ShareRule, parse
 from loadgen.measure.summary import Reason, Verdict
 from loadgen.targets.functiongraph.protocol.platform import EmulatedFunction, Emulator, Throttle, Work

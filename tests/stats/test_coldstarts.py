@@ -6,17 +6,17 @@ from msgspec.structs import replace
 from loadgen.experiments.coldstarts.block import ColdStarts, Induce
 from loadgen.experiments.coldstarts.decision import cold_starts, widest
 from loadgen.experiments.decision import Ask, Seen
+from loadgen.invocation.bill import Rates
 from loadgen.invocation.metric import Metric
+from loadgen.invocation.sample import Sample
 from loadgen.invocation.start import COLD, PROBE, WARM
 from loadgen.measure.experiment import ColdStartsResult
-from loadgen.measure.interval import Sample
 from loadgen.measure.merge import PhasePlan, totals
 from loadgen.measure.relabel import relabel
 from loadgen.measure.rule import MetricRule
 from loadgen.measure.summary import PhaseSummary, Verdict
 from loadgen.measure.threshold import evaluate
 from loadgen.measure.verdict import judge
-from loadgen.stats.cost import Rates
 from loadgen.targets.functiongraph.emulator.model import Admitted
 from loadgen.targets.functiongraph.protocol.platform import EmulatedFunction, Emulator, InitBilling, Initializer, Work
 from tests.simulate.world import World, play
@@ -366,7 +366,7 @@ def test_a_run_that_ended_before_calls_could_be_told_apart_leaves_its_rules_unde
     rules = [rule(COLD, S)]
     verdict = judge(plans, on.told, rules, experiment=ended.value.value)
     (result,) = evaluate(rules, [], totals(plans, on.told, (50.0,)), verdict)
-    count = on.told[0].outcomes["ok"]
+    count = on.told[0].tally.outcomes["ok"]
     assert (result.passed, result.why) == (None, f"none of {count} ok invocations is known to be cold")
     said = [reason.message for reason in verdict.reasons if reason.rule == "starts_unknown"]
     assert any("the run ended early, let it come to its end" in message for message in said)

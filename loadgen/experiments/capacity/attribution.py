@@ -16,24 +16,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
 
-from loadgen.invocation.outcome import Outcome
-from loadgen.measure.interval import Sample
+from loadgen.invocation.outcome import Fault, Outcome, names
+from loadgen.invocation.sample import Sample
 
 QUOTA, COLD, EXECUTION, QUEUEING, GENERATOR = "quota", "cold starts", "execution", "queueing", "generator"
 
-_OWN_FAULTS = frozenset(
-    outcome.value
-    for outcome in (Outcome.FUNCTION_ERROR, Outcome.FUNCTION_TIMEOUT, Outcome.OUT_OF_MEMORY, Outcome.INIT_ERROR)
-)
+_OWN_FAULTS = names(lambda traits: traits.fault is Fault.FUNCTION)
 
 _CUT = 504
-
-
-def overhead_ns(sample: Sample) -> int | None:
-    """What is left of the service time without the handler's duration; None where that is not known."""
-    if sample.duration_ns is None or sample.started_ns is None:
-        return None
-    return max(0, sample.ended_ns - sample.started_ns - sample.duration_ns)
 
 
 def cold_test(warm: Sequence[Sample]) -> Callable[[Sample], bool]:
@@ -41,13 +31,13 @@ def cold_test(warm: Sequence[Sample]) -> Callable[[Sample], bool]:
 
     Without warm overheads to compare with, only a label makes an invocation cold.
     """
-    overheads = sorted(over for sample in warm if (over := overhead_ns(sample)) is not None)
+    overheads = sorted(over for sample in warm if (over := sample.overhead_ns) is not None)
     most_ns = 4 * overheads[int(0.9 * len(overheads))] if overheads else None
 
     def cold(sample: Sample) -> bool:
         if sample.start in ("cold", "warm"):
             return sample.start == "cold"
-        over = overhead_ns(sample)
+        over = sample.overhead_ns
         return over is not None and most_ns is not None and over > most_ns
 
     return cold
@@ -103,8 +93,7 @@ def excess(broken: dict[str, float], met: Iterable[dict[str, float]]) -> dict[st
 def _cause(sample: Sample, cold: bool, at_limit: bool, longest_ns: int | None) -> str:
     if sample.outcome == Outcome.THROTTLED.value:
         return QUOTA
-    lag_ns = (sample.ended_ns if sample.started_ns is None else sample.started_ns) - sample.intended_ns
-    if sample.outcome == Outcome.DROPPED.value or lag_ns > 0.5 * (sample.ended_ns - sample.intended_ns):
+    if sample.outcome == Outcome.DROPPED.value or sample.lag_ns > 0.5 * sample.latency_ns:
         return GENERATOR
     too_long = sample.duration_ns is not None and longest_ns is not None and sample.duration_ns >= longest_ns
     if too_long or sample.outcome in _OWN_FAULTS:

@@ -30,18 +30,17 @@ from loadgen.experiments.capacity.attribution import (
     cold_test,
     excess,
     full,
-    overhead_ns,
 )
 from loadgen.experiments.capacity.crossing import Ceiling, Crossing, Evidence
 from loadgen.experiments.decision import Ask, Decision, Seen
-from loadgen.invocation.outcome import Outcome
+from loadgen.invocation.outcome import OK, Outcome, names
+from loadgen.invocation.sample import Sample
 from loadgen.load.law import Arrivals
 from loadgen.load.phase import Phase
 from loadgen.load.steps import StepRates
 from loadgen.load.workers import Workers
 from loadgen.measure.experiment import CapacityProbe, CapacityResult
 from loadgen.measure.histogram import rank
-from loadgen.measure.interval import Sample
 from loadgen.measure.percentile import needed
 from loadgen.measure.ranking import percentile_fails
 from loadgen.stats import sequential
@@ -89,8 +88,7 @@ FAR_BELOW = 0.7
 """What part of the last rate the next one is below, where what the last one left behind would spoil it."""
 RECOVERY_S, RECOVERED = 120, 5
 """After a rate that was far too high: so many usual calls in a row show that it is over, looked for so long."""
-_HELD_UP = frozenset(outcome.value for outcome in (Outcome.THROTTLED, Outcome.TIMEOUT, Outcome.GATEWAY))
-_OK = Outcome.OK.value
+_HELD_UP = names(lambda traits: traits.overload)
 _TINY = 0.01
 
 
@@ -224,7 +222,7 @@ class _Search:
         )
         seen = yield Ask((lane,), samples=1.0, enough=lambda samples: len(samples) >= LANE_CALLS)
         self._check(seen)
-        ok = [sample for sample in seen.samples if sample.outcome == _OK]
+        ok = [sample for sample in seen.samples if sample.outcome == OK]
         if not ok:
             outcomes = sorted({sample.outcome for sample in seen.samples})
             return f"No invocation succeeded, even without load ({', '.join(outcomes) or 'there was none'})."
@@ -232,10 +230,10 @@ class _Search:
         self._cold = cold_test(warm)
         warm = [sample for sample in warm if not self._cold(sample)] or warm
         self._busy_ns = round(sum(map(_busy_ns, warm)) / len(warm))
-        self._usual_ns = 4 * sorted(sample.service_ns for sample in warm)[int(0.9 * len(warm))]
-        self._overhead_ns = sorted(overhead_ns(sample) or 0 for sample in warm)[len(warm) // 2]
+        self._usual_ns = 4 * sorted(sample.service_time_ns for sample in warm)[int(0.9 * len(warm))]
+        self._overhead_ns = sorted(sample.overhead_ns or 0 for sample in warm)[len(warm) // 2]
         # those that failed break rules, too
-        judged = [sample for sample in seen.samples[LANE_WORKERS:] if sample.outcome != _OK or not self._cold(sample)]
+        judged = [sample for sample in seen.samples[LANE_WORKERS:] if sample.outcome != OK or not self._cold(sample)]
         judged = judged or warm
         alone = {criterion: sum(map(criterion.broken, judged)) / len(judged) for criterion in self._plan.criteria}
         if self._plan.limit is not None and self._busy_ns and all(share < 0.5 for share in alone.values()):
@@ -455,7 +453,7 @@ class _Search:
         def calm(samples: Sequence[Sample]) -> bool:
             last = samples[-RECOVERED:]
             return len(last) == RECOVERED and all(
-                sample.outcome not in _HELD_UP and sample.service_ns <= usual_ns for sample in last
+                sample.outcome not in _HELD_UP and sample.service_time_ns <= usual_ns for sample in last
             )
 
         lane = Phase(
@@ -526,7 +524,7 @@ class _Search:
             invocations=n,
             broken=list(k),
             throttled=sum(sample.outcome == Outcome.THROTTLED.value for sample in measured),
-            failed=sum(sample.outcome != _OK for sample in measured),
+            failed=sum(sample.outcome != OK for sample in measured),
             colds=sum(colds[begin:]),
             inflation=max(inflation, default=1.0),
             measured_ns=length_ns,
@@ -536,7 +534,7 @@ class _Search:
             p95_ns=p95,
             p99_ns=p99,
         )
-        ok_per_s = sum(sample.outcome == _OK for sample in measured) / n * rate if n else 0.0
+        ok_per_s = sum(sample.outcome == OK for sample in measured) / n * rate if n else 0.0
         served_per_s = min(ok_per_s, whole.ended_per_s(start) / share)
         if verdict == FAIL and settled is None:  # a backlog grows: what ends is what can be served
             ok_per_s = served_per_s
@@ -662,11 +660,11 @@ class _Batches:
                 counts.append(0)
         while len(self.ends) <= end:
             self.ends.append(0)
-        self.slowest_ns = max(self.slowest_ns, sample.ended_ns - sample.intended_ns)
+        self.slowest_ns = max(self.slowest_ns, sample.latency_ns)
         self.n[at] += 1
         self.ends[end] += 1
         self.colds[at] += cold
-        self.latency_ns[at] += sample.ended_ns - sample.intended_ns
+        self.latency_ns[at] += sample.latency_ns
         for counts, is_broken in zip(self.broken, broken, strict=True):
             counts[at] += is_broken
 
@@ -859,7 +857,7 @@ def _grows(measured: Sequence[Sample], fulls: Sequence[bool], busy_ns: int) -> s
     if 2 * sum(fulls[late:]) > len(fulls[late:]):
         return QUOTA
     told = [
-        (sample.duration_ns, overhead_ns(sample) or 0) for sample in measured[late:] if sample.duration_ns is not None
+        (sample.duration_ns, sample.overhead_ns or 0) for sample in measured[late:] if sample.duration_ns is not None
     ]
     slower_ns = sum(duration_ns - busy_ns for duration_ns, _ in told)
     return EXECUTION if told and 2 * slower_ns > slower_ns + sum(over for _, over in told) else QUEUEING
@@ -867,7 +865,7 @@ def _grows(measured: Sequence[Sample], fulls: Sequence[bool], busy_ns: int) -> s
 
 def _busy_ns(sample: Sample) -> int:
     """How long a call held its instance: the duration, or all of the service time where that is not told."""
-    return sample.service_ns if sample.duration_ns is None else sample.duration_ns
+    return sample.service_time_ns if sample.duration_ns is None else sample.duration_ns
 
 
 def _interval(crossing: Crossing) -> tuple[float, float]:
@@ -893,5 +891,5 @@ def _percentile(samples: Sequence[Sample], p: float) -> int | None:
     """A percentile of latency over all samples; None where one that failed or too few of them are in the way."""
     if not samples or len(samples) < (needed(p) or 0):
         return None
-    ok = sorted(sample.ended_ns - sample.intended_ns for sample in samples if sample.outcome == _OK)
+    ok = sorted(sample.latency_ns for sample in samples if sample.outcome == OK)
     return None if percentile_fails(p, len(ok), len(samples)) else ok[rank(p, len(samples)) - 1]

@@ -7,15 +7,13 @@ from collections.abc import Callable
 from loadgen.experiments.capacity.block import Capacity
 from loadgen.experiments.capacity.decision import Criterion, Plan, capacity
 from loadgen.experiments.decision import Decision
-from loadgen.invocation.outcome import Outcome
+from loadgen.invocation.outcome import OK
+from loadgen.invocation.sample import Sample
 from loadgen.load.phase import Phase
 from loadgen.load.workers import Workers
 from loadgen.measure.experiment import CapacityResult
-from loadgen.measure.interval import Sample
 from loadgen.measure.ranking import breaks
-from loadgen.measure.rule import MetricRule, ShareRule
-
-_COUNTED = {"throttled": Outcome.THROTTLED, "timeouts": Outcome.TIMEOUT, "dropped": Outcome.DROPPED}
+from loadgen.measure.rule import COUNTED, MetricRule, ShareRule
 
 
 def decision(block: Capacity, timeout_ns: int) -> Decision[CapacityResult]:
@@ -53,12 +51,11 @@ def criterion(rule: MetricRule | ShareRule) -> Criterion:
 
 
 def _slower(limit_ns: int) -> Callable[[Sample], bool]:
-    ok = Outcome.OK.value
-    return lambda sample: breaks(sample.outcome == ok, sample.ended_ns - sample.intended_ns, limit_ns)
+    return lambda sample: breaks(sample.outcome == OK, sample.latency_ns, limit_ns)
 
 
 def _ended_as(what: str) -> Callable[[Sample], bool]:
     if what == "errors":
-        return lambda sample: sample.outcome != Outcome.OK.value
-    wanted = _COUNTED[what].value
+        return lambda sample: sample.outcome != OK
+    wanted = COUNTED[what].value
     return lambda sample: sample.outcome == wanted

@@ -9,7 +9,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from loadgen.measure.findings import LEAST_CALIBRATION, LEAST_COLD
-from loadgen.targets.functiongraph.protocol.target import MEMORY_SIZES_MB, Memory, Probe
+from loadgen.targets.functiongraph.protocol.target import MEMORY_SIZES_MB, Memory
+from loadgen.targets.port import Probe
 from loadgen.text.fault import Found
 from loadgen.text.form import (
     INVALID,

@@ -27,7 +27,10 @@ from loadgen.experiments.coldstarts.block import ColdStarts, Induce
 from loadgen.experiments.coldstarts.keepalive import estimate, next_gap
 from loadgen.experiments.coldstarts.shadow import Call, replay
 from loadgen.experiments.decision import Ask, Decision, Seen
-from loadgen.invocation.outcome import Outcome
+from loadgen.invocation.bill import GB_SECONDS, Rates
+from loadgen.invocation.metric import Metric
+from loadgen.invocation.outcome import OK, Outcome
+from loadgen.invocation.sample import Sample
 from loadgen.invocation.start import AMBIGUOUS, APART, COLD, MIXTURE, NONE, PROBE, UNKNOWN, WARM, Cuts
 from loadgen.load.bursts import Bursts
 from loadgen.load.phase import Phase, Shape
@@ -45,11 +48,9 @@ from loadgen.measure.experiment import (
 )
 from loadgen.measure.findings import LEAST_CALIBRATION, LEAST_COLD
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.interval import Sample
 from loadgen.measure.merge import PhaseTotal
 from loadgen.measure.percentile import ranks, supported
-from loadgen.measure.relabel import relabel, value_of
-from loadgen.stats.cost import GB_SECONDS, Rates
+from loadgen.measure.relabel import relabel
 from loadgen.stats.mixture import Mixture, fit, labelling
 from loadgen.stats.prevalence import share
 
@@ -67,7 +68,7 @@ _ALWAYS_THERE = (
     "single calls met an instance after every silence, but calls at once after shorter ones had to wait for more: some "
     "instances are always there (reserved ones), or someone else calls the function"
 )
-_TIMES = ("latency", "service_time", "overhead", "duration", "billed_duration")
+_TIMES = (Metric.LATENCY, Metric.SERVICE_TIME, Metric.OVERHEAD, Metric.DURATION, Metric.BILLED_DURATION)
 _WARM_LANE = "warm"
 _AGAIN = "again"
 _KEEP_ALIVE = "keep-alive"
@@ -173,7 +174,7 @@ class _Found:
         if self.samples and self.fitted is None:
             self.fit()
         self._relabel()
-        labelled = [(sample, *self.label(sample)) for sample in self.samples if sample.outcome == Outcome.OK.value]
+        labelled = [(sample, *self.label(sample)) for sample in self.samples if sample.outcome == OK]
         cold, warm = (
             [sample for sample, start, _ in labelled if start == kind and _means(sample) not in _APART]
             for kind in (COLD, WARM)
@@ -221,12 +222,12 @@ class _Found:
 
     def _means(self, name: str) -> Means:
         samples = self.of(name)
-        starts = [self.label(sample)[0] for sample in samples if sample.outcome == Outcome.OK.value]
+        starts = [self.label(sample)[0] for sample in samples if sample.outcome == OK]
         count = Counter(starts)
         trust = (1.0, 1.0) if self.mixture is None else (self.mixture.sensitivity, self.mixture.specificity)
         if all(sample.start_source not in (NONE, MIXTURE) for sample in samples):
             trust = (1.0, 1.0)
-        cold = [sample for sample in samples if self.label(sample)[0] == COLD and sample.outcome == Outcome.OK.value]
+        cold = [sample for sample in samples if self.label(sample)[0] == COLD and sample.outcome == OK]
         return Means(
             name=name,
             rounds=self.rounds[name],
@@ -320,7 +321,7 @@ class _Found:
         if self.rounds and set(self.rounds) <= _APART.keys():
             others = " and ".join(_APART[means] for means in self.rounds)
             yield f"Cold starts {others} are not compared with warm ones, as handlers may run at another speed."
-        if self.samples and all(sample.outcome != Outcome.OK.value for sample in self.samples):
+        if self.samples and all(sample.outcome != OK for sample in self.samples):
             yield "No invocation succeeded; see the failure examples."
 
     def _why_warm(self, means: str) -> str:
@@ -350,13 +351,13 @@ def _lanes(found: _Found) -> Decision[bool]:
         phase = _phase(f"{_WARM_LANE}-{number}", Workers(1, 1), length_ns, found.grace_ns, 1)
         if not found.add((yield Ask((phase,), samples=1.0))):
             return False
-        ok = [sample for sample in found.of(_WARM_LANE) if sample.outcome == Outcome.OK.value]
+        ok = [sample for sample in found.of(_WARM_LANE) if sample.outcome == OK]
         if not ok:
             found.notes.append("The warm lane had no invocation that succeeded.")
             return False
         if len(ok) >= wanted + number - 1:
             break
-        mean_ns = sum(sample.service_ns for sample in ok) / len(ok)
+        mean_ns = sum(sample.service_time_ns for sample in ok) / len(ok)
         length_ns = min(max(math.ceil((wanted + number - len(ok)) * mean_ns * 1.1), _NS_PER_S), _LONGEST_LANE_NS)
     if len(ok) < LEAST_CALIBRATION:
         found.notes.append(f"The warm lane had {len(ok)} calls; {LEAST_CALIBRATION} calibrate the classifier.")
@@ -475,25 +476,23 @@ def _means(sample: Sample) -> str:
 
 def _residual_ns(sample: Sample) -> int | None:
     """Overhead without connecting; None where it is not known, or the call did not succeed."""
-    if sample.outcome != Outcome.OK.value or sample.duration_ns is None:
-        return None
-    return max(0, sample.service_ns - sample.duration_ns - (sample.connect_ns or 0))
+    return sample.residual_ns if sample.outcome == OK else None
 
 
 def _overheads(samples: Iterable[Sample]) -> Histogram:
     histogram = Histogram()
     for sample in samples:
         if (residual_ns := _residual_ns(sample)) is not None:
-            histogram.record(residual_ns // 1000)
+            histogram.record(residual_ns // Metric.RESIDUAL.kind.unit.size)
     return histogram
 
 
-def _times_ns(samples: Iterable[Sample], metric: str) -> list[int]:
-    return sorted(ns for sample in samples if (ns := value_of(sample, metric)) is not None)
+def _times_ns(samples: Iterable[Sample], metric: Metric) -> list[int]:
+    return sorted(ns for sample in samples if (ns := sample.value(metric)) is not None)
 
 
 def _population(samples: Sequence[Sample]) -> Population:
-    return Population(len(samples), {metric: _spread(_times_ns(samples, metric)) for metric in _TIMES})
+    return Population(len(samples), {metric.value: _spread(_times_ns(samples, metric)) for metric in _TIMES})
 
 
 def _spread(times: Sequence[int]) -> Spread:
@@ -516,7 +515,7 @@ def _quantile(times: Sequence[int], p: float) -> Figure | None:
 
 def _difference_of_medians(cold: Sequence[Sample], warm: Sequence[Sample], seed: int) -> Figure | None:
     """By how much the median service time of cold calls is longer, with a percentile bootstrap interval."""
-    slow, fast = (np.array(_times_ns(samples, "service_time")) for samples in (cold, warm))
+    slow, fast = (np.array(_times_ns(samples, Metric.SERVICE_TIME)) for samples in (cold, warm))
     if min(len(slow), len(fast)) == 0:
         return None
     value = float(np.median(slow) - np.median(fast))
@@ -534,7 +533,7 @@ def _difference_of_medians(cold: Sequence[Sample], warm: Sequence[Sample], seed:
 
 def _difference_of_means(cold: Sequence[Sample], warm: Sequence[Sample]) -> Figure | None:
     """By how much the mean billed duration of cold calls is longer, with a normal interval."""
-    slow, fast = (np.array(_times_ns(samples, "billed_duration")) for samples in (cold, warm))
+    slow, fast = (np.array(_times_ns(samples, Metric.BILLED_DURATION)) for samples in (cold, warm))
     if min(len(slow), len(fast)) == 0:
         return None
     value = float(slow.mean() - fast.mean())

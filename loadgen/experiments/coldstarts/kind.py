@@ -6,10 +6,9 @@ from loadgen.experiments.coldstarts.block import ColdStarts
 from loadgen.experiments.coldstarts.decision import cold_starts
 from loadgen.experiments.coldstarts.decision import widest as widest_phase
 from loadgen.experiments.decision import Decision
-from loadgen.invocation.bill import PriceBook
+from loadgen.invocation.bill import PriceBook, rates
 from loadgen.load.phase import Phase
 from loadgen.measure.experiment import ColdStartsResult
-from loadgen.stats.cost import rates
 
 
 def decision(block: ColdStarts, timeout_ns: int, seed: int, prices: PriceBook | None) -> Decision[ColdStartsResult]:

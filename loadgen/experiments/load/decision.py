@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from loadgen.experiments.decision import Ask, Decision, Seen
+from loadgen.invocation.metric import Metric
 from loadgen.load.phase import Phase
 from loadgen.measure.experiment import Labelling, LoadResult
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.recorder import RESIDUAL
 
 
 def load(phases: Iterable[Phase], *, told: bool) -> Decision[LoadResult | None]:
@@ -33,7 +33,7 @@ def load(phases: Iterable[Phase], *, told: bool) -> Decision[LoadResult | None]:
         if seen.stopped:
             break
         if learns and asked[-1].warmup and waiting:
-            seen_warm.add(seen.totals[-1].merged(RESIDUAL))
+            seen_warm.add(seen.totals[-1].merged(Metric.RESIDUAL.value))
             labelling = _labelling(asked[-1].name, seen_warm)
     return None if labelling is None else LoadResult(labelling)
 

@@ -24,6 +24,7 @@ from loadgen.experiments.decision import Ask, Decision, Seen
 from loadgen.experiments.memory import rounds
 from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
 from loadgen.experiments.memory.result import ALPHA, Standing, result
+from loadgen.invocation.bill import Rates
 from loadgen.invocation.metric import Metric
 from loadgen.invocation.start import AMBIGUOUS
 from loadgen.load.bursts import Bursts
@@ -34,7 +35,6 @@ from loadgen.measure.findings import LEAST_INSTANCES
 from loadgen.measure.relabel import relabel
 from loadgen.measure.rule import MetricRule, ShareRule
 from loadgen.stats.calls import UNSURE, Call, Calls
-from loadgen.stats.cost import Rates
 from loadgen.stats.evidence import Evidence, evidence, inflation
 
 PRECISE = 0.02

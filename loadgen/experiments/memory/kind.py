@@ -5,10 +5,9 @@ from __future__ import annotations
 from loadgen.experiments.decision import Decision
 from loadgen.experiments.memory.block import MemoryComparison
 from loadgen.experiments.memory.decision import compare, phase
-from loadgen.invocation.bill import PriceBook
+from loadgen.invocation.bill import PriceBook, rates
 from loadgen.load.phase import Phase
 from loadgen.measure.experiment import MemoryResult
-from loadgen.stats.cost import rates
 
 
 def decision(block: MemoryComparison, timeout_ns: int, seed: int, prices: PriceBook | None) -> Decision[MemoryResult]:

@@ -11,11 +11,11 @@ from msgspec import Struct
 from loadgen.experiments.memory import rounds
 from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
 from loadgen.experiments.memory.share_url import share_url
+from loadgen.invocation.bill import GB_SECONDS, Rates
 from loadgen.measure.experiment import Figure, MemoryResult, MemoryRule, MemorySize
 from loadgen.measure.findings import LEAST_INSTANCES
 from loadgen.measure.percentile import ranks, supported
 from loadgen.stats.calls import COLD, UNSURE, Call, Calls
-from loadgen.stats.cost import GB_SECONDS, Rates
 from loadgen.stats.evidence import Evidence, inflation
 
 ALPHA = 0.05

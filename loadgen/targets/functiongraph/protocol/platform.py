@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Struct, field
 
-from loadgen.targets.functiongraph.protocol.function import DEFAULT_FUNCTION
+from loadgen.targets.functiongraph.protocol.function import DEFAULT_FUNCTION, function_name
 from loadgen.targets.functiongraph.protocol.platform_codes import is_fault
-from loadgen.targets.functiongraph.protocol.target import Memory
+from loadgen.targets.functiongraph.protocol.target import FunctionTarget, Memory
 from loadgen.text import units
 from loadgen.text.fault import Found, Path, show
 from loadgen.text.form import (
@@ -271,6 +271,12 @@ def emulator(block: dict[str, Any], *, seed: int = 1, function: str = DEFAULT_FU
 def default_emulator(*, seed: int = 1) -> Emulator:
     """The Emulator that serves when no file says otherwise: one function, ``hello``."""
     return emulator({}, seed=seed)
+
+
+def emulated_function(target: FunctionTarget, emulator: Emulator) -> EmulatedFunction | None:
+    """The function that is called, as the emulator has it; None where it has none of this name."""
+    name = function_name(target.function)
+    return next((each for each in emulator.functions if each.name == name), None)
 
 
 def only_function(block: dict[str, Any]) -> str | None:

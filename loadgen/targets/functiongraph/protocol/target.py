@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Struct, field
 
-from loadgen.targets.endpoint import iam_of, iam_origin, sent_in_clear, url_fault, without_user
+from loadgen.targets.endpoint import sent_in_clear, url_fault, without_user
 from loadgen.targets.functiongraph.protocol.function import named
+from loadgen.targets.functiongraph.protocol.iam import iam_of, iam_origin
 from loadgen.targets.port import Check, Fresh, Limits, Preflight, Timeout, Tls
+from loadgen.targets.target import Target
 from loadgen.text.fault import Found
 from loadgen.text.form import INVALID, OPTIONAL, Secret, Share, Text, doc, matching, without_unit, words, written
 
@@ -22,9 +25,6 @@ Source: FunctionGraph API reference, Executing a Function Synchronously, X-Cff-I
 
 Memory = Annotated[int, words({f"{size}MB": size for size in MEMORY_SIZES_MB})]
 DEFAULT_PROJECT = "demo"
-
-MemoryTurns = int | tuple[int, ...] | None
-"""The memory size that calls ask for, in MB; sizes that they take in turns; None for the target's own."""
 
 
 class NoAuth(Struct, frozen=True, tag="none"):
@@ -115,7 +115,7 @@ def _tail_share(log: Any) -> Any:
     return log.get("tail", INVALID) if isinstance(log, dict) else float(log == "tail")
 
 
-class FunctionTarget(Struct, frozen=True, rename=without_unit, tag="function"):
+class FunctionTarget(Target, Struct, frozen=True, rename=without_unit, tag="function"):
     """A FunctionGraph function behind ``endpoint`` (an http:// or https:// origin, or ``emulator``).
 
     ``function`` is its URN in any of the accepted forms, as written; ``tail_share`` the share of invocations that ask
@@ -185,14 +185,6 @@ class FunctionTarget(Struct, frozen=True, rename=without_unit, tag="function"):
         return self.endpoint == "emulator"
 
 
-class Probe(Struct, frozen=True):
-    """Where a probe function's answer has its fields: keys and list positions joined by dots, such as `body.n`."""
-
-    cold: Annotated[Text, doc("Whether this was the first call of its instance.")] = "cold"
-    instance: Annotated[Text, doc("What tells this instance from others.")] = "instance"
-    count: Annotated[Text, doc("Which call of its instance this was; the first is 1.")] = "n"
-
-
 def function_target(block: dict[str, Any], function: str) -> FunctionTarget:
     """The FunctionTarget of a block without faults, where ``function`` is meant."""
     endpoint = block.get("endpoint", "").rstrip("/")
@@ -216,7 +208,7 @@ def _auth(auth: str | dict[str, Any], endpoint: str, project_id: str) -> Auth:
     return msgspec.convert({**iam, "url": iam_origin(iam["url"])}, IamAuth)
 
 
-def rules(block: dict[str, Any], of_urls: list[str], only: str | None) -> Found:
+def rules(block: dict[str, Any], of_urls: Sequence[str], only: str | None) -> Found:
     """What does not go together in a target that is a function.
 
     ``of_urls`` are the keys of urls alone; ``only`` is the function that the emulator's block means by itself.

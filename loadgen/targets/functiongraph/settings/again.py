@@ -19,8 +19,8 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from loadgen.engine.clock import Clock, monotonic_ns
-from loadgen.targets.functiongraph.settings.document import Document, Edit, at, differences, edited, same
-from loadgen.targets.functiongraph.settings.fault import ControlError
+from loadgen.targets.functiongraph.settings.edit import Document, Edit, differences, edited, holds
+from loadgen.targets.functiongraph.settings.failure import ControlError
 from loadgen.targets.functiongraph.settings.journal import Resource
 
 LATE_S = 30.0
@@ -32,6 +32,9 @@ _PAUSES = (1.0, 3.0)
 """How many times ``settle_s`` to wait before the second and the third try."""
 _MORE_PAUSES = (4.0, 8.0, 15.0)
 """And before those after it, where there is a time until which to try; the last for all that follow."""
+_LOOKS = (0.0, 0.5, 2.0)
+"""How many times ``settle_s`` to wait before looking whether the platform holds what was written; it may take a moment.
+"""
 
 
 class Patience(Struct, frozen=True):
@@ -82,10 +85,10 @@ class Platform(Protocol):
     """What can be read and written of a platform; see ``client.Control``."""
 
     async def read(self, resource: Resource) -> dict[str, Any]:
-        """What there is now, without what the platform derives; empty when there is none. Raises ControlError."""
+        """What there is now, without what the platform derives. Raises ControlError."""
 
-    async def write(self, resource: Resource, now: Document, wanted: Document) -> None:
-        """Make it so, given what there is now. Raises ControlError."""
+    async def write(self, resource: Resource, wanted: Document) -> None:
+        """Make it so. Raises ControlError."""
 
 
 async def read(
@@ -127,7 +130,7 @@ async def write(
     while True:
         tries += 1
         try:
-            await platform.write(resource, now, wanted)
+            await platform.write(resource, wanted)
         except ControlError as error:
             if not error.passing and failed is None and until_ns is None:
                 raise
@@ -145,7 +148,7 @@ async def write(
             raise
         if held is None:
             raise failed
-        if all(_holds(held, edit) for edit in edits):
+        if holds(held, edits):
             return wanted
         if not failed.passing or any(differences(now, held)):
             raise failed
@@ -175,13 +178,30 @@ async def _looked(
     lost_ns = patience.after_ns(for_s)
     while True:
         held = await read(platform, resource, patience, until_ns)
-        if all(_holds(held, edit) for edit in edits) or any(differences(now, held)):
+        if holds(held, edits) or any(differences(now, held)):
             return held
         left_s = (lost_ns - patience.clock()) / 1e9
         if left_s <= 0:
             return held
         if not await patience.pause(min(patience.settle_s, left_s)):
             return None
+
+
+async def settled(
+    platform: Platform,
+    resource: Resource,
+    edits: Sequence[Edit],
+    patience: Patience,
+    until_ns: int | None = None,
+) -> dict[str, Any]:
+    """What the platform holds after a write: looked at until it holds these edits, or for a few seconds."""
+    now: dict[str, Any] = {}
+    for pause in _LOOKS:
+        await patience.sleep(pause * patience.settle_s)
+        now = await read(platform, resource, patience, until_ns)
+        if holds(now, edits):
+            break
+    return now
 
 
 def _pauses(patience: Patience, until_ns: int | None) -> Iterator[float]:
@@ -191,11 +211,3 @@ def _pauses(patience: Patience, until_ns: int | None) -> Iterator[float]:
     more = iter(_MORE_PAUSES)
     while until_ns is not None and patience.clock() < until_ns:
         yield next(more, _MORE_PAUSES[-1]) * patience.settle_s
-
-
-def _holds(now: Document, edit: Edit) -> bool:
-    """Whether an edit has arrived; something that was made may hold more than was asked for."""
-    found = at(now, edit.path)
-    if not edit.path and isinstance(edit.after, dict) and edit.after:
-        return all(same(found.get(key), value) for key, value in edit.after.items())
-    return same(found, edit.after)

@@ -12,8 +12,8 @@ from loadgen.engine.clock import Clock, monotonic_ns
 from loadgen.targets.functiongraph.protocol.signature import sign
 from loadgen.targets.functiongraph.protocol.target import Auth, EnvironmentAuth, IamAuth, KeyAuth, NoAuth, TokenAuth
 from loadgen.targets.functiongraph.protocol.token import IamError
-from loadgen.targets.functiongraph.settings.fault import ControlError
-from loadgen.targets.functiongraph.settings.iam import obtain
+from loadgen.targets.functiongraph.settings.failure import ControlError
+from loadgen.targets.functiongraph.settings.renewal import obtain
 
 SIGNED = ("Host", "Content-Type")
 """Of the headers that every request has, those that no proxy on the way may change."""

@@ -1,4 +1,4 @@
-"""The management API over HTTP: functions' config, versions, aliases, instances, and the account's quotas.
+"""The management API over HTTP: functions' config, and the account's quotas.
 
 Config is changed by read-modify-write. The API makes five fields of it mandatory and may reset the others when they are
 left out, so everything that was read is sent back, fields unknown here included, but for what the platform itself
@@ -8,10 +8,7 @@ of a function that has some cannot be written without losing them, and is refuse
 Every request has its own connection and its time limits. Reads are made again, once, when the connection fails; writes
 never, as nobody could tell whether the first one arrived before it was looked at (``again``).
 
-Sources: FunctionGraph API reference, Querying and Modifying the Metadata of a Function, Updating Max. Instances,
-Publishing a Function Version, Deleting a Function or Function Version (without a version in the URN: the function with
-all of them; with an alias: the version behind it), Creating an Alias, Changing the Number of Reserved Instances,
-Querying Tenant Quotas;
+Sources: FunctionGraph API reference, Querying and Modifying the Metadata of a Function, Querying Tenant Quotas;
 huaweicloud/terraform-provider-huaweicloud#6336 (encrypted_user_data comes back without its values);
 opentelekomcloud/terraform-provider-opentelekomcloud#2936 (fields that are left out are reset).
 """
@@ -19,12 +16,11 @@ opentelekomcloud/terraform-provider-opentelekomcloud#2936 (fields that are left 
 from __future__ import annotations
 
 import json
-import re
 import ssl
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
@@ -32,16 +28,18 @@ from msgspec.structs import replace
 from yarl import URL
 
 from loadgen import __version__
+from loadgen.engine.address import AddressError, tls_context
 from loadgen.targets.endpoint import in_clear
-from loadgen.targets.functiongraph.protocol.envelope import error_body
-from loadgen.targets.functiongraph.protocol.request import origin_of
+from loadgen.targets.error_body import error_body
+from loadgen.targets.functiongraph.protocol.target import FunctionTarget
 from loadgen.targets.functiongraph.protocol.urn import Urn, UrnError, parse
-from loadgen.targets.functiongraph.settings.answer import ASK_PLAIN, AnswerError, whole
-from loadgen.targets.functiongraph.settings.authorization import Authorization, Nobody
-from loadgen.targets.functiongraph.settings.document import DEEPEST, Document, too_deep
-from loadgen.targets.functiongraph.settings.fault import ControlError, certificate_fault, refused, unanswered
-from loadgen.targets.functiongraph.settings.journal import Kind, Resource
-from loadgen.targets.secret import hidden
+from loadgen.targets.functiongraph.settings.authorization import Authorization, Nobody, authorization
+from loadgen.targets.functiongraph.settings.body import ASK_PLAIN, AnswerError, whole
+from loadgen.targets.functiongraph.settings.edit import DEEPEST, Document, too_deep
+from loadgen.targets.functiongraph.settings.failure import ControlError, certificate_fault, refused, unanswered
+from loadgen.targets.functiongraph.settings.journal import Resource
+from loadgen.targets.request import origin_of
+from loadgen.text.secret import hidden
 
 TOTAL_S = 30.0
 """Limit of one request."""
@@ -58,9 +56,6 @@ DERIVED = frozenset(
 
 MANDATORY = ("func_name", "runtime", "timeout", "handler", "memory_size")
 """Fields without which the API takes no config."""
-
-_ALIAS_DERIVED = ("alias_urn", "last_modified")
-_MADE_BY = "made by loadgen, which removes it again"
 
 
 class Control:
@@ -113,17 +108,17 @@ class Control:
         assert self._session is not None
         await self._session.close()
 
-    def resource(self, kind: Kind, function: Urn, name: str | None = None) -> Resource:
-        """One thing that can be read and written here; ``name`` is that of the version or alias.
+    def resource(self, function: Urn) -> Resource:
+        """The config of a function, as it can be read and written here.
 
-        Raises ControlError for the config of a published version, which is meant to stay as it is.
+        Raises ControlError for that of a published version, which is meant to stay as it is.
         """
-        if kind is Kind.CONFIG and function.qualifier not in (None, "latest"):
+        if function.qualifier not in (None, "latest"):
             raise ControlError(
                 f"cannot change the config of {function.text}: a published version stays as it is. "
                 "Name the function without it, or with latest"
             )
-        return Resource(kind, self.endpoint, self.project_id, function.text, name)
+        return Resource(self.endpoint, self.project_id, function.text)
 
     async def config(self, function: Urn) -> dict[str, Any]:
         """A function's config, every field of it."""
@@ -134,74 +129,6 @@ class Control:
         _writable(function, config)
         body = {key: value for key, value in config.items() if key not in DERIVED}
         await self._object("PUT", f"{_path(_latest(function))}/config", body)
-
-    async def set_max_instances(self, function: Urn, count: int) -> None:
-        """Set how many instances may run at once: -1 for as many as the account may have, 0 disables the function."""
-        await self._object("PUT", f"{_path(_latest(function))}/config-max-instance", {"max_instance_num": count})
-
-    async def reserved_instances(self, function: Urn) -> dict[str, Any]:
-        """Instances kept ready for a version or alias: ``count``, and ``idle_mode``, ``tactics_config`` where known."""
-        answer = await self._object("GET", "functions/reservedinstances", query={"urn": function.text})
-        count = next((_count(each) for each in _list(answer, "reservedinstances") if _is(each, function)), 0)
-        try:
-            plans = await self._object(
-                "GET", "functions/reservedinstanceconfigs", query={"function_urn": _latest(function).text}
-            )
-        except ControlError as error:
-            if error.status not in (400, 403, 404):  # an endpoint that not every cloud has
-                raise
-            return {"count": count}
-        planned = [
-            each for each in _list(plans, "reserved_instances") if each.get("qualifier_name") == _qualifier(function)
-        ]
-        if not planned:
-            return {"count": count}
-        rest = {key: planned[0][key] for key in ("idle_mode", "tactics_config") if planned[0].get(key)}
-        # what is planned is what was asked for; instances follow it
-        return {"count": planned[0].get("min_count", count), **rest}
-
-    async def set_reserved_instances(self, function: Urn, wanted: Document) -> None:
-        """Keep so many instances ready: ``count``, and optionally ``idle_mode`` and ``tactics_config``."""
-        await self._object("PUT", f"{_path(function)}/reservedinstances", dict(wanted))
-
-    async def versions(self, function: Urn) -> list[dict[str, Any]]:
-        """The metadata of every version of a function."""
-        return _list(await self._object("GET", f"{_path(_latest(function))}/versions"), "versions")
-
-    async def publish(self, function: Urn, name: str) -> None:
-        """Publish the latest code and config as a version of this name."""
-        body = {"version": name, "description": _MADE_BY}
-        await self._object("POST", f"{_path(_latest(function))}/versions", body)
-
-    async def delete_version(self, function: Urn, name: str) -> None:
-        """Delete a published version; never latest, and never the function, which this call would do without a name."""
-        if not re.fullmatch(r"[\w.-]+", name, re.ASCII) or name == "latest":
-            raise ControlError(
-                f'cannot delete version "{name}" of {function.text}: expected the name of a published one'
-            )
-        await self._exchange("DELETE", _path(replace(function, qualifier=name)))
-
-    async def alias(self, function: Urn, name: str) -> dict[str, Any] | None:
-        """An alias; None when there is none of this name."""
-        try:
-            return await self._object("GET", _alias_path(function, name))
-        except ControlError as error:
-            if error.status != 404 or error.code == "FSS.1051":
-                raise
-            return None
-
-    async def create_alias(self, function: Urn, alias: Document) -> None:
-        """Create an alias: ``name``, ``version``, and optionally ``description``, ``additional_version_weights``."""
-        await self._object("POST", f"{_path(_latest(function))}/aliases", dict(alias))
-
-    async def update_alias(self, function: Urn, name: str, alias: Document) -> None:
-        """Replace what an alias says."""
-        body = {key: value for key, value in alias.items() if key != "name"}
-        await self._object("PUT", _alias_path(function, name), body)
-
-    async def delete_alias(self, function: Urn, name: str) -> None:
-        """Delete an alias."""
-        await self._exchange("DELETE", _alias_path(function, name))
 
     async def quotas(self) -> dict[str, int]:
         """The account's quotas by type, such as ``fgs_func_qos_limit``."""
@@ -215,44 +142,12 @@ class Control:
 
     async def read(self, resource: Resource) -> dict[str, Any]:
         """See ``again.Platform``."""
-        function = self._function(resource)
-        match resource.kind:
-            case Kind.CONFIG:
-                config = await self.config(_latest(function))
-                return {key: value for key, value in config.items() if key not in DERIVED}
-            case Kind.MAX_INSTANCES:
-                return {"max_instance_num": max_instances(await self.config(_latest(function)))}
-            case Kind.RESERVED_INSTANCES:
-                return await self.reserved_instances(function)
-            case Kind.VERSION:
-                versions = await self.versions(function)
-                return (
-                    {"version": resource.name} if any(each.get("version") == resource.name for each in versions) else {}
-                )
-            case Kind.ALIAS:
-                alias = await self.alias(function, resource.name or "") or {}
-                return {key: value for key, value in alias.items() if key not in _ALIAS_DERIVED}
+        config = await self.config(_latest(self._function(resource)))
+        return {key: value for key, value in config.items() if key not in DERIVED}
 
-    async def write(self, resource: Resource, now: Document, wanted: Document) -> None:
+    async def write(self, resource: Resource, wanted: Document) -> None:
         """See ``again.Platform``."""
-        function, name = self._function(resource), resource.name or ""
-        match resource.kind:
-            case Kind.CONFIG:
-                await self.set_config(function, wanted)
-            case Kind.MAX_INSTANCES:
-                await self.set_max_instances(function, wanted["max_instance_num"])
-            case Kind.RESERVED_INSTANCES:
-                await self.set_reserved_instances(function, wanted)
-            case Kind.VERSION if wanted:
-                await self.publish(function, name)
-            case Kind.VERSION:
-                await self.delete_version(function, name)
-            case Kind.ALIAS if not wanted:
-                await self.delete_alias(function, name)
-            case Kind.ALIAS if now:
-                await self.update_alias(function, name, wanted)
-            case Kind.ALIAS:
-                await self.create_alias(function, wanted)
+        await self.set_config(self._function(resource), wanted)
 
     def _function(self, resource: Resource) -> Urn:
         try:
@@ -260,10 +155,8 @@ class Control:
         except UrnError as error:
             raise ControlError(str(error)) from error
 
-    async def _object(
-        self, method: str, path: str, body: Document | None = None, query: Mapping[str, str] | None = None
-    ) -> dict[str, Any]:
-        answer = await self._exchange(method, path, body, query)
+    async def _object(self, method: str, path: str, body: Document | None = None) -> dict[str, Any]:
+        answer = await self._exchange(method, path, body)
         try:
             said = msgspec.json.decode(answer, type=dict[str, Any])
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -276,11 +169,8 @@ class Control:
             return {}
         raise _not_ours(f"{method} {path} at {self.endpoint}", why)
 
-    async def _exchange(
-        self, method: str, path: str, body: Document | None = None, query: Mapping[str, str] | None = None
-    ) -> bytes:
-        asked = f"?{urlencode(query, quote_via=quote, safe='')}" if query else ""
-        url = f"{self.endpoint}/v2/{quote(self.project_id, safe='')}/fgs/{path}{asked}"
+    async def _exchange(self, method: str, path: str, body: Document | None) -> bytes:
+        url = f"{self.endpoint}/v2/{quote(self.project_id, safe='')}/fgs/{path}"
         content = b"" if body is None else json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
         what = f"{method} {path} at {self.endpoint}"
         try:
@@ -323,15 +213,17 @@ class Control:
             raise refused(what, response.status, code, message)
 
 
-def max_instances(config: Document) -> int | None:
-    """How many instances a config allows: -1 for no limit of its own, 0 when disabled; None when it does not say."""
-    strategy = config.get("strategy_config")
-    inner = strategy.get("concurrency") if isinstance(strategy, Mapping) else None
-    found = inner if inner is not None else config.get("max_instance_num")
+def control_of(target: FunctionTarget) -> Control:
+    """The management API of a target, asked with its credentials and certificates. Raises ControlError.
+
+    The credentials must have been looked up.
+    """
     try:
-        return None if found is None else int(found)
-    except (TypeError, ValueError):
-        return None
+        tls = tls_context(target.tls)
+    except AddressError as error:
+        raise ControlError(str(error)) from error
+    allowed = authorization(target.auth, target.project_id, tls)
+    return Control(target.endpoint, target.project_id, allowed, tls=tls, insecure_auth=target.insecure_auth)
 
 
 async def _never_again(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -376,34 +268,9 @@ def _path(function: Urn) -> str:
     return f"functions/{function.path_segment}"
 
 
-def _alias_path(function: Urn, name: str) -> str:
-    return f"{_path(_latest(function))}/aliases/{quote(name, safe='')}"
-
-
 def _latest(function: Urn) -> Urn:
     """The function itself, without a version or an alias."""
     return replace(function, qualifier=None)
-
-
-def _qualifier(function: Urn) -> str:
-    return (function.qualifier or "latest").removeprefix("!")
-
-
-def _is(entry: Mapping[str, Any], function: Urn) -> bool:
-    """Whether an entry of a list is of this function, version and alias included."""
-    text = entry.get("func_urn")
-    if not isinstance(text, str):
-        return False
-    try:
-        other = parse(text, project_id=function.project_id)
-    except ValueError:
-        return False
-    return (other.package, other.name, _qualifier(other)) == (function.package, function.name, _qualifier(function))
-
-
-def _count(entry: Mapping[str, Any]) -> int:
-    count = entry.get("count")
-    return count if isinstance(count, int) else 0
 
 
 def _list(answer: Mapping[str, Any], key: str) -> list[dict[str, Any]]:

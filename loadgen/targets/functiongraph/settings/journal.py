@@ -1,4 +1,4 @@
-"""The journal of changes to the platform: its entries, and what is still to be put back.
+"""The journal of changes to the platform: what is written into it, and what can be read of it.
 
 Theory of operation. One file per run, one JSON object per line, appended to only, and each line is on the disk before
 what follows it happens. A ``change`` goes before the request that makes it, so whatever reached the platform is in the
@@ -12,14 +12,14 @@ So it is with a ``back``, which goes before each request that puts something bac
 
 Every ``change`` says by itself what was changed and where, so a line that cannot be read costs no other.
 
-A number that two changes have, as after putting two journals into one file, tells neither from the other. Each of them
-goes by the number of its line instead, negative, and the ``undone`` written for it says that; a ``done`` belongs to the
-last such change before it, and an ``undone`` of the number itself to none, so that nothing is taken for undone.
+Where two changes have one number, as after putting two journals into one file, which of them was undone cannot be told:
+nothing of such a journal is acted upon, and it stays open.
 
 Entries, version 1 (``v``), told apart by ``entry``:
 
 - ``run``: run, pid, started_at, scenario (the path of its file), emulated (the platform ends with the run)
-- ``change``: number (from 1), resource, edits (path, before, after), original (everything else, but for secrets)
+- ``change``: number (from 1), resource (kind ``config``, endpoint, project_id, function), edits (path, before, after),
+  original (everything else, but for secrets)
 - ``done``: number, also (what the platform changed on its own with it)
 - ``back``: numbers (of the changes that a request is about to put back)
 - ``undone``: number
@@ -29,63 +29,43 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
-from msgspec import UNSET, Struct
-from msgspec.structs import replace
+from msgspec import Struct
 
-from loadgen.targets.functiongraph.protocol.request import origin_of
-from loadgen.targets.functiongraph.protocol.urn import LATEST, parse
-from loadgen.targets.functiongraph.settings.document import Edit, Path, too_deep
+from loadgen.targets.functiongraph.protocol.urn import parse
+from loadgen.targets.functiongraph.settings.edit import Edit, too_deep
+from loadgen.targets.request import origin_of
 from loadgen.text import foreign
 
 VERSION = 1
+_NEWER = (
+    "a newer loadgen wrote it (got an entry of version {}): what that says is not known here, so all of it is left as "
+    "it is. Restore it with that loadgen"
+)
 _DEEPEST = 64
 """Lists and objects within each other in an entry: those of the largest document, and the entry's own around it."""
 
 
-class Kind(Enum):
-    """What can be changed. Versions and aliases exist or do not; the others have values."""
+class Resource(Struct, frozen=True, tag_field="kind", tag="config"):
+    """The config of one function, which can be changed. ``function`` is a URN."""
 
-    CONFIG = "config"
-    MAX_INSTANCES = "max_instances"
-    RESERVED_INSTANCES = "reserved_instances"
-    VERSION = "version"
-    ALIAS = "alias"
-
-
-class Resource(Struct, frozen=True):
-    """One thing on the platform that can be changed. ``function`` is a URN, ``name`` that of a version or an alias."""
-
-    kind: Kind
     endpoint: str
     project_id: str
     function: str
-    name: str | None = None
 
     @property
     def text(self) -> str:
         """For people to read."""
-        what = self.kind.value.replace("_", " ")
-        return f"{what if self.name is None else f'{what} {self.name}'} of {self.function} at {self.endpoint}"
+        return f"config of {self.function} at {self.endpoint}"
 
     @property
     def owner(self) -> tuple[str, str, str, str]:
-        """The function that it belongs to, however it was named: origin, project, package and name."""
+        """The function, however it was named: origin, project, package and name."""
         urn = parse(self.function, project_id=self.project_id)
         origin = origin_of(self.endpoint)
         return f"{'https' if origin.tls else 'http'}://{origin.authority}", self.project_id, urn.package, urn.name
-
-    @property
-    def config(self) -> Resource:
-        """The config of its function, where the mark is."""
-        if self.kind is Kind.CONFIG:
-            return self
-        urn = parse(self.function, project_id=self.project_id)
-        function = urn if urn.qualifier == LATEST else replace(urn, qualifier=None)
-        return Resource(Kind.CONFIG, self.endpoint, self.project_id, function.text)
 
 
 class Begun(Struct, frozen=True, tag_field="entry", tag="run"):
@@ -137,6 +117,17 @@ class Undone(Struct, frozen=True, tag_field="entry", tag="undone"):
 Entry = Begun | Change | Done | Back | Undone
 
 
+class Log(Protocol):
+    """Where it is written down what was undone; see JournalFile."""
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """All so far."""
+
+    def append(self, entry: Entry) -> None:
+        """Add one, durably. Raises JournalError."""
+
+
 class Damage(Struct, frozen=True):
     """What is wrong with a journal, and may hide a change. ``line`` is 0 where it is no line that is wrong."""
 
@@ -144,37 +135,15 @@ class Damage(Struct, frozen=True):
     message: str
 
 
-class Value(Struct, frozen=True):
-    """One part of a resource: what to put back, and which values are ours, the newest first."""
-
-    path: Path
-    before: Any
-    ours: tuple[Any, ...]
-
-
-class Step(Struct, frozen=True):
-    """Changes of one resource that are put back together.
-
-    ``seen`` says that every request of them was seen to arrive; ``returning`` that one to put them back was sent.
-    """
-
-    numbers: tuple[int, ...]
-    resource: Resource
-    values: tuple[Value, ...]
-    original: dict[str, Any]
-    seen: bool
-    returning: bool = False
-
-
 class Journal(Struct, frozen=True):
     """What a journal says, as far as it can be read.
 
-    ``newer`` is the newest version of an entry that only a newer loadgen knows; 0 where there is none.
+    ``unclear`` is why nothing of it may be acted upon, and what to do; None where it may be.
     """
 
     entries: tuple[Entry, ...]
     damage: tuple[Damage, ...]
-    newer: int = 0
+    unclear: str | None = None
 
     @property
     def begun(self) -> Begun | None:
@@ -201,45 +170,11 @@ def read(text: bytes) -> Journal:
         except ValueError as error:
             newer = max(newer, error.version if isinstance(error, _NewerError) else 0)
             damage.append(Damage(number, _cut(content) if number > len(whole) else _spoilt(content, error)))
-    damage.extend(_reused(entries))
+    twice = _twice(entries)
+    if twice is not None:
+        damage.append(Damage(0, twice))
     damage.extend(_lost(entries.values()))
-    return Journal(tuple(_told_apart(entries)), tuple(damage), newer)
-
-
-def outstanding(entries: Sequence[Entry]) -> list[Step]:
-    """What is to be put back, in this order: the newest change first.
-
-    Changes of one resource that follow each other are put back at once, to what was there before the first of them.
-    """
-    undone = {entry.number for entry in entries if isinstance(entry, Undone)}
-    returning = {number for entry in entries if isinstance(entry, Back) for number in entry.numbers}
-    also: dict[int, tuple[Edit, ...]] = {}
-    seen: set[int] = set()
-    for entry in entries:
-        if isinstance(entry, Done):
-            also[entry.number] = also.get(entry.number, ()) + entry.also
-            seen.add(entry.number)
-        elif isinstance(entry, Back):
-            seen.difference_update(entry.numbers)
-    steps: list[Step] = []
-    for change in reversed([entry for entry in entries if isinstance(entry, Change)]):
-        number = change.number
-        if number in undone:
-            continue
-        step = _step(change, also.get(number, ()), seen=number in seen, returning=number in returning)
-        if steps and _together(steps[-1], step):
-            steps[-1] = _merged(steps[-1], step)
-        else:
-            steps.append(step)
-    return steps
-
-
-def notice(abandoned: Sequence[str]) -> str | None:
-    """One line about runs that ended without putting back what they changed, by name; None when there are none."""
-    if not abandoned:
-        return None
-    runs = "an earlier run" if len(abandoned) == 1 else f"{len(abandoned)} earlier runs"
-    return f"note: {runs} ended without putting back what was changed on the platform; do it with: loadgen restore"
+    return Journal(tuple(entries.values()), tuple(damage), _NEWER.format(newer) if newer else twice)
 
 
 class _Version(Struct):
@@ -281,32 +216,23 @@ def _check(entry: Entry) -> None:
             _printable(entry.run, entry.started_at)
         case Change():
             place = entry.resource
-            _printable(place.endpoint, place.project_id, place.function, place.name or "")
+            _printable(place.endpoint, place.project_id, place.function)
             origin_of(place.endpoint)
             parse(place.function, project_id=place.project_id)
             if entry.number < 1:
                 raise ValueError(f"got change {entry.number}, expected a number from 1 up")
-            for edit in entry.edits:
-                _check_edit(place.kind, edit)
+            _check_edits(entry.edits)
         case Done():
-            _printable(*(key for edit in entry.also for key in edit.path))
+            _check_edits(entry.also)
         case Back() | Undone():
             pass
 
 
-def _check_edit(kind: Kind, edit: Edit) -> None:
-    _printable(*edit.path)
-    match kind:
-        case Kind.VERSION | Kind.ALIAS:
-            fits = edit.path == () and all(
-                each is UNSET or isinstance(each, dict) for each in (edit.before, edit.after)
-            )
-        case Kind.MAX_INSTANCES:
-            fits = edit.path == ("max_instance_num",)
-        case Kind.CONFIG | Kind.RESERVED_INSTANCES:
-            fits = edit.path != ()
-    if not fits:
-        raise ValueError(f"got a change of something that cannot be part of a {kind.value}")
+def _check_edits(edits: Iterable[Edit]) -> None:
+    for edit in edits:
+        _printable(*edit.path)
+        if not edit.path:
+            raise ValueError("got a change of something that cannot be part of a config")
 
 
 def _printable(*texts: str) -> None:
@@ -335,37 +261,17 @@ def _named(content: bytes) -> str | None:
     return None if found is None else found[1].decode() + ("" if found[2] else "…")
 
 
-def _lines_of(entries: Mapping[int, Entry]) -> dict[int, list[int]]:
-    """The lines with the changes of each number."""
-    lines: dict[int, list[int]] = {}
+def _twice(entries: Mapping[int, Entry]) -> str | None:
+    """That two changes have one number, by their lines; None where none have."""
+    lines: dict[int, int] = {}
     for at, entry in entries.items():
-        if isinstance(entry, Change):
-            lines.setdefault(entry.number, []).append(at)
-    return lines
-
-
-def _reused(entries: Mapping[int, Entry]) -> Iterator[Damage]:
-    for number, (first, *more) in _lines_of(entries).items():
-        for at in more:
-            yield Damage(
-                at,
-                f"change {number} is in line {first} already, as if two journals were in one file: which of them was "
-                "undone cannot be told, so none is taken to be",
+        if isinstance(entry, Change) and lines.setdefault(entry.number, at) != at:
+            return (
+                f"lines {lines[entry.number]} and {at} are both change {entry.number}, as if two journals were in one "
+                "file: which of them was undone cannot be told, so all of it is left as it is. Give each journal a "
+                "file of its own, from its line of a run on, and restore both"
             )
-
-
-def _told_apart(entries: Mapping[int, Entry]) -> Iterator[Entry]:
-    """The entries, with changes whose number is reused going by their line; see above."""
-    reused = {number for number, lines in _lines_of(entries).items() if len(lines) > 1}
-    latest: dict[int, int] = {}
-    for at, entry in entries.items():
-        if isinstance(entry, Change) and entry.number in reused:
-            latest[entry.number] = -at
-            yield replace(entry, number=-at)
-        elif isinstance(entry, Done) and entry.number in latest:
-            yield replace(entry, number=latest[entry.number])
-        else:
-            yield entry
+    return None
 
 
 def _lost(entries: Iterable[Entry]) -> Iterator[Damage]:
@@ -382,42 +288,3 @@ def _lost(entries: Iterable[Entry]) -> Iterator[Damage]:
             yield Damage(
                 0, f"changes {first} to {number - 1} are not in it: what they changed cannot be put back from here"
             )
-
-
-def _step(change: Change, also: tuple[Edit, ...], *, seen: bool, returning: bool) -> Step:
-    values = [Value(edit.path, edit.before, (edit.after,)) for edit in change.edits]
-    for edit in also:
-        same_part = next((i for i, value in enumerate(values) if value.path == edit.path), None)
-        if same_part is None:
-            values.append(Value(edit.path, edit.before, (edit.after,)))
-        else:
-            held = values[same_part]
-            values[same_part] = Value(held.path, held.before, (edit.after, *held.ours))
-    return Step((change.number,), change.resource, tuple(values), change.original, seen, returning)
-
-
-def _together(newer: Step, older: Step) -> bool:
-    """Whether two steps in a row are of one resource, with no part of one within a part of the other."""
-    return newer.resource == older.resource and not any(
-        one.path != other.path and _nested(one.path, other.path) for one in newer.values for other in older.values
-    )
-
-
-def _nested(one: Path, other: Path) -> bool:
-    shorter = min(len(one), len(other))
-    return one[:shorter] == other[:shorter]
-
-
-def _merged(newer: Step, older: Step) -> Step:
-    values = {value.path: value for value in newer.values}
-    for value in older.values:
-        later = values.get(value.path)
-        values[value.path] = value if later is None else Value(value.path, value.before, later.ours + value.ours)
-    return Step(
-        newer.numbers + older.numbers,
-        newer.resource,
-        tuple(values.values()),
-        older.original,
-        newer.seen and older.seen,
-        newer.returning or older.returning,
-    )

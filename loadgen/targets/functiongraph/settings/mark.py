@@ -12,8 +12,9 @@ import socket
 from collections.abc import Sequence
 from typing import Any, Final
 
-from loadgen.targets.functiongraph.settings.document import Document, Path, at
-from loadgen.targets.functiongraph.settings.journal import Begun, Change, Entry, Resource, Value
+from loadgen.targets.functiongraph.settings.edit import Document, Path, at
+from loadgen.targets.functiongraph.settings.journal import Begun, Change, Entry, Resource
+from loadgen.targets.functiongraph.settings.outstanding import Value
 
 MARK: Final[Path] = ("user_data", "LOADGEN_HELD_BY")
 NAME: Final = MARK[-1]

@@ -1,21 +1,20 @@
 """Putting back what was changed, and nothing else.
 
-What a change made is put back where the platform still holds the value that we gave it. A value that is neither ours
-nor the old one was set by somebody else meanwhile: that is a conflict, which is said and left alone unless it is
-forced. A change that was never seen to arrive may still be on its way, so where the old value is found it is looked at
-again.
+What is to be put back ``decide`` says; a conflict is said and left alone unless it is forced. A change that was never
+seen to arrive may still be on its way, so where the old value is found it is looked at again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
-from msgspec import UNSET, Struct
+from msgspec import Struct
 
-from loadgen.targets.functiongraph.settings.again import Patience, Platform, read, write
-from loadgen.targets.functiongraph.settings.document import (
+from loadgen.targets.functiongraph.settings.again import Patience, Platform, read, settled, write
+from loadgen.targets.functiongraph.settings.decide import Decision, conflict, decide, unasked, under_way
+from loadgen.targets.functiongraph.settings.edit import (
     Document,
     DocumentError,
     Edit,
@@ -27,46 +26,16 @@ from loadgen.targets.functiongraph.settings.document import (
     same,
     shown,
 )
-from loadgen.targets.functiongraph.settings.fault import ControlError
-from loadgen.targets.functiongraph.settings.journal import Back, Done, Entry, Resource, Step, Undone, Value, outstanding
+from loadgen.targets.functiongraph.settings.failure import ControlError
+from loadgen.targets.functiongraph.settings.journal import Back, Done, Log, Resource, Undone
 from loadgen.targets.functiongraph.settings.journalfile import JournalError
-from loadgen.targets.functiongraph.settings.mark import MARK, NAME, is_mark, marked, own_marks, variables
+from loadgen.targets.functiongraph.settings.mark import NAME, is_mark, marked, own_marks
+from loadgen.targets.functiongraph.settings.outstanding import Step, outstanding
 from loadgen.text import foreign
 from loadgen.text.substitution import MASK
 
-LOOKS = (0.0, 0.5, 2.0)
-"""How many times ``settle_s`` to wait before looking whether the platform holds what was written; it may take a moment.
-"""
 _ROUNDS = 3
 CHOICE = "What somebody else has set since is kept for good with --keep, and overwritten with --force"
-
-
-class Log(Protocol):
-    """Where it is written down what was undone; see JournalFile."""
-
-    @property
-    def entries(self) -> Sequence[Entry]:
-        """All so far."""
-
-    def append(self, entry: Entry) -> None:
-        """Add one, durably. Raises JournalError."""
-
-
-class Decision(Struct, frozen=True):
-    """What to put back, and what somebody else has changed since; both with the present value as ``before``."""
-
-    back: tuple[Edit, ...]
-    conflicts: tuple[Edit, ...]
-
-
-def under_way(step: Step, now: Document) -> bool:
-    """Whether a request of a step may still arrive, given what the platform holds now.
-
-    One that changes has arrived where every part has its newest value; one that puts back may be any of several.
-    """
-    return not step.seen and (
-        step.returning or not all(same(at(now, value.path), value.ours[0]) for value in step.values)
-    )
 
 
 class Undoing(Struct, frozen=True):
@@ -84,28 +53,10 @@ class Undoing(Struct, frozen=True):
     theirs: bool = False
 
 
-def decide(values: Sequence[Value], now: Document) -> Decision:
-    """What to do about these values given what the platform holds now.
-
-    A mark that is not ours is neither to be put back nor a conflict: our own is gone, which is all that was wanted.
-    """
-    back: list[Edit] = []
-    conflicts: list[Edit] = []
-    for value in (part for whole in values for part in _inner(whole, now)):
-        held = at(now, value.path)
-        if same(held, value.before):
-            continue
-        ours = any(same(held, each) for each in value.ours)
-        if ours or value.path != MARK:
-            (back if ours else conflicts).append(Edit(value.path, held, value.before))
-    return Decision(tuple(back), tuple(conflicts))
-
-
 async def undo(
     log: Log,
     platform: Platform,
     *,
-    force: bool = False,
     patience: Patience = Patience(),  # noqa: B008 - it is frozen
 ) -> list[Undoing]:
     """Put back everything that ``log`` says is still changed, the newest change first, and write down what was.
@@ -119,7 +70,7 @@ async def undo(
         if patience.hurried and any(each.fault is not None for each in undone):
             undone.append(Undoing(step, (), f"{step.resource.text}: not tried, as that was interrupted", ours=True))
             continue
-        undone.append(await undo_step(log, step, platform, undone, force=force, patience=patience, until_ns=until_ns))
+        undone.append(await undo_step(log, step, platform, undone, patience=patience, until_ns=until_ns))
     return undone
 
 
@@ -129,7 +80,7 @@ async def undo_step(
     platform: Platform,
     others: Sequence[Undoing],
     *,
-    force: bool,
+    force: bool = False,
     keep: bool = False,
     patience: Patience,
     until_ns: int,
@@ -197,7 +148,7 @@ class _Work:
             decision = self._decide(now)
             due = decision.back + (decision.conflicts if self._force else ())
             if due and rounds < _ROUNDS:
-                if not self._force and (fault := await self._anothers(now)) is not None:
+                if not self._force and (fault := self._anothers(now)) is not None:
                     return fault
                 now = await self._write(now, due)
                 rounds = rounds + 1 if self._decide(now).back else 0
@@ -211,7 +162,7 @@ class _Work:
         if not step.seen:
             self.notes.extend(_notes(step, now))
         self.theirs = bool(decision.conflicts)
-        if self.theirs and self._keep and (fault := await self._anothers(now)) is not None:
+        if self.theirs and self._keep and (fault := self._anothers(now)) is not None:
             return fault
         return self._fault(decision)
 
@@ -269,12 +220,11 @@ class _Work:
         if self._late_ns is not None:
             self._log.append(Back(self._step.numbers))
 
-    async def _anothers(self, now: Document) -> str | None:
+    def _anothers(self, now: Document) -> str | None:
         """Why nothing may be written, where another run holds the function."""
         if not self._own:  # an older journal, of a run that had no mark
             return None
-        config = self._step.resource.config
-        mark = marked(now if config == self._step.resource else await self._read(config))
+        mark = marked(now)
         if mark is None or mark in self._own:
             return None
         return (
@@ -284,52 +234,6 @@ class _Work:
 
     async def _read(self, resource: Resource) -> dict[str, Any]:
         return await read(self._platform, resource, self._patience, self._until_ns)
-
-
-async def settled(
-    platform: Platform,
-    resource: Resource,
-    edits: Sequence[Edit],
-    patience: Patience,
-    until_ns: int | None = None,
-) -> dict[str, Any]:
-    """What the platform holds after a write: looked at until it holds these edits, or for a few seconds."""
-    now: dict[str, Any] = {}
-    for pause in LOOKS:
-        await patience.sleep(pause * patience.settle_s)
-        now = await read(platform, resource, patience, until_ns)
-        if all(same(at(now, edit.path), edit.after) for edit in edits):
-            break
-    return now
-
-
-def unasked(asked: Sequence[Edit], wanted: Document, now: Document) -> tuple[Edit, ...]:
-    """What the platform changed beyond what it was asked to; nothing that may be secret."""
-    whole = next((edit for edit in asked if not edit.path), None)
-    if whole is not None:  # what was made holds more than was asked for: all of it goes again
-        return (Edit((), whole.before, dict(now)),) if now and not same(wanted, now) else ()
-    parts = {edit.path for edit in asked}
-    return tuple(edit for edit in differences(wanted, now) if edit.path not in parts and not private(edit.path))
-
-
-def describe(edit: Edit) -> str:
-    """An edit for people to read."""
-    before, after = shown(edit.path, edit.before), shown(edit.path, edit.after)
-    return f"{name(edit.path)} {before} -> {after}" if edit.path else f"{before} -> {after}"
-
-
-def _inner(value: Value, now: Document) -> Iterator[Value]:
-    """The value as it is compared with what there is now.
-
-    Where we wrote the first variables of a function, the text of all of them was ours as a whole. Once somebody has
-    added others, or taken ours away, only our own variables in it are.
-    """
-    held = at(now, value.path)
-    if value.path != MARK[:1] or not same(value.before, UNSET) or any(same(held, each) for each in value.ours):
-        yield value
-        return
-    for key in dict.fromkeys(key for ours in value.ours for key in variables(ours)):
-        yield Value((*value.path, key), UNSET, tuple(variables(ours).get(key, UNSET) for ours in value.ours))
 
 
 def _gone(step: Step, now: Document, own: frozenset[str]) -> Iterator[str]:
@@ -345,16 +249,6 @@ def _gone(step: Step, now: Document, own: frozenset[str]) -> Iterator[str]:
             f"{step.resource.text}: {NAME} was overwritten, by {foreign.quote(mark)}: both runs may have met settings "
             "of the other"
         )
-
-
-def conflict(step: Step, conflicts: Sequence[Edit]) -> str:
-    """What is to be said of them."""
-    parts = "; ".join(
-        f"{name(edit.path) or 'it'} is {shown(edit.path, edit.before)}, was {shown(edit.path, edit.after)} "
-        f"before loadgen changed it"
-        for edit in conflicts
-    )
-    return f"{step.resource.text}: somebody else has changed it since: {parts}"
 
 
 def _impossible(step: Step, error: Exception) -> str:

@@ -1,0 +1,227 @@
+"""The agents of one run, which play its phases together, wherever they run. Nothing here knows where.
+
+As long as the loop goes round, it renews the lease of every agent, and what it is to do besides must not keep it from
+that: what may block (a terminal, a disk) or takes long is done in threads. Where it does not go round, because the
+process is stopped, starved or dead, nobody would see what the load does or costs, and agents end it by themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from types import TracebackType
+from typing import Self
+
+import msgspec
+from msgspec import Struct
+
+from loadgen.engine.clock import monotonic_ns
+from loadgen.engine.messages import (
+    LEASE_NS,
+    Ceded,
+    Dearer,
+    Go,
+    Lack,
+    Lease,
+    Message,
+    Phases,
+    Plan,
+    Prepare,
+    Renew,
+    Report,
+    Split,
+    Stop,
+    decode_report,
+    encode,
+)
+from loadgen.engine.numbers import ENDLESS, Ranges, shares
+from loadgen.fleet.dealing import Dealer
+from loadgen.fleet.port import Fleet, FleetError, Gone
+from loadgen.measure.interval import Frame
+
+_RENEWAL_S = 0.5
+
+
+class Means(Struct, frozen=True):
+    """What the agents of a phase may use together: the first ``agents`` of them share it, None for all.
+
+    ``numbers`` are those of its arrivals, ``allowance`` what may be started, None for any number, and ``money`` what
+    may be spent, None for any amount; see ``Go``.
+    """
+
+    agents: int | None = None
+    numbers: Ranges = ENDLESS
+    allowance: Ranges | None = None
+    rows: bool = False
+    money: int | None = None
+
+
+class Crew:
+    """The agents of one run on a fleet. An async context manager that leaves none of them behind.
+
+    Agents that say nothing for the fleet's patience (opening connections: for that much longer than the connect
+    timeout) are taken for dead: a FleetError.
+
+    What changes: each phase has its Dealer, ``_over`` keeps the numbers of the last frames of the phases that are over,
+    and ``_last`` of all that came; ``_dearest`` and ``_size_mb`` grow with what agents tell.
+    """
+
+    def __init__(self, fleet: Fleet, plans: Sequence[Plan]) -> None:
+        self._fleet = fleet
+        self._plans = plans
+        self._received: asyncio.Queue[Frame | Exception] = asyncio.Queue()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._dealer = Dealer(0, 0)
+        self._last: dict[int, int] = {}
+        self._over: dict[int, int] = {}
+        self._dearest = self._size_mb = 0
+
+    async def __aenter__(self) -> Self:
+        await self._fleet.start(len(self._plans))
+        for plan in self._plans:
+            origin_ns = self._fleet.instant(plan.agent, plan.origin_ns)
+            self._tell(plan.agent, msgspec.structs.replace(plan, origin_ns=origin_ns))
+        self._tasks = [asyncio.create_task(self._renew()), asyncio.create_task(self._hear())]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        renewing, hearing = self._tasks
+        renewing.cancel()
+        await self._fleet.close()
+        hearing.cancel()
+
+    async def prepare(self, phase: int, connections: int, agents: int | None = None) -> list[Frame]:
+        """Have the first ``agents`` agents, or all, open their share of connections; a frame of every agent, when done.
+
+        Raises FleetError.
+        """
+        self._over = dict(self._last)
+        taking_part = len(self._plans) if agents is None else agents
+        share = -(-connections // taking_part)
+        for agent in self._agents:
+            self._tell(agent, Prepare(phase, share if agent < taking_part else 0))
+        patience_s = self._fleet.patience_s + self._plans[0].scenario.target.timeout.connect_ns / 1e9
+        ready: list[Frame] = []
+        preparing = {*self._agents}
+        while preparing:
+            ready.append(await self._receive(patience_s))
+            preparing.discard(ready[-1].agent)
+        return ready
+
+    async def run(self, at_ns: int, means: Means = Means()) -> AsyncIterator[Frame]:  # noqa: B008 - immutable
+        """Begin the prepared phase at an instant (monotonic); its frames as they come, each agent's last one ``final``.
+
+        Raises FleetError when an agent dies.
+        """
+        taking_part = len(self._plans) if means.agents is None else means.agents
+        self._dealer = Dealer(taking_part, at_ns)
+        for agent, go in enumerate(_gos(at_ns, taking_part, len(self._plans), means)):
+            self._tell(agent, msgspec.structs.replace(go, at_ns=self._fleet.instant(agent, at_ns)))
+        running = {*self._agents}
+        while running:
+            frame = await self._receive(self._fleet.patience_s)
+            if frame.final:
+                running.discard(frame.agent)
+            yield frame
+
+    @property
+    def left(self) -> Ranges:
+        """What the phase that has ended was allowed to start, and did not."""
+        return self._dealer.left
+
+    def tell(self, message: Phases | Renew | Split | Stop) -> None:
+        """Tell every agent."""
+        for agent in self._agents:
+            self._tell(agent, message)
+
+    def stop(self) -> None:
+        """End the phase under way: nothing more is started, what is in flight gets its grace."""
+        self.tell(Stop())
+
+    def cut(self) -> None:
+        """End everything at once; the frames still come. An agent that does not end by itself is killed."""
+        self._fleet.end()
+
+    @property
+    def _agents(self) -> range:
+        return range(len(self._plans))
+
+    def _tell(self, agent: int, message: Message) -> None:
+        self._fleet.send(agent, encode(message))
+
+    async def _renew(self) -> None:
+        """Renew every agent's lease for as long as this loop goes round."""
+        while True:
+            self._lease()
+            await asyncio.sleep(_RENEWAL_S)
+
+    def _lease(self) -> None:
+        until_ns = monotonic_ns() + LEASE_NS
+        for agent in self._agents:
+            self._tell(agent, Lease(self._fleet.instant(agent, until_ns), self._dearest, self._size_mb))
+
+    async def _receive(self, patience_s: float) -> Frame:
+        """The next frame of this phase. One of a phase that is over came too late, or once more, and says nothing."""
+        while True:
+            try:
+                received = await asyncio.wait_for(self._received.get(), patience_s)
+            except TimeoutError:
+                raise FleetError(
+                    f"no agent has said anything for {patience_s:g} s, expected a frame a second: is one suspended?"
+                ) from None
+            if isinstance(received, Exception):
+                raise received
+            if received.seq > self._over.get(received.agent, -1):
+                self._last[received.agent] = max(received.seq, self._last.get(received.agent, -1))
+                return received
+
+    async def _hear(self) -> None:
+        """Take in what agents say, for as long as there are any."""
+        try:
+            while True:
+                received = await self._fleet.receive()
+                if isinstance(received, Gone):
+                    self._received.put_nowait(FleetError(f"agent {received.agent} {received.how}"))
+                    continue
+                try:
+                    report = decode_report(received.body)
+                except msgspec.MsgspecError as error:
+                    why = f"agent {received.agent} sent what is not a frame: {error}"
+                    self._received.put_nowait(FleetError(why))
+                else:
+                    self._heard(report)
+        except Exception as error:  # whatever it is, who waits for a frame has to know
+            self._received.put_nowait(error)
+
+    def _heard(self, report: Report) -> None:
+        """Take in what an agent says; what agents deal with each other is passed on at once."""
+        match report:
+            case Lack():
+                told = self._dealer.lack(report)
+            case Ceded():
+                told = self._dealer.ceded(report)
+            case Dearer():
+                self._dearest = max(self._dearest, report.bill)
+                self._lease()  # at once, as the others go on starting meanwhile
+                return
+            case _:
+                self._dearest = max(self._dearest, report.dearest)
+                self._size_mb = max(self._size_mb, *report.tally.billed_ns, 0)
+                self._received.put_nowait(report)
+                told = self._dealer.ended(report.agent, report.left, report.grants) if report.final else []
+        for agent, message in told:
+            self._tell(agent, message)
+
+
+def _gos(at_ns: int, taking_part: int, agents: int, means: Means) -> Iterator[Go]:
+    """What each agent is told at the beginning of a phase. Those that take no part hold nothing of what is shared."""
+    dealt = [None] * taking_part if means.allowance is None else shares(means.allowance, taking_part)
+    for agent in range(agents):
+        if agent < taking_part:
+            money = means.money
+            part = None if money is None else money // taking_part + (agent < money % taking_part)
+            yield Go(at_ns, taking_part, means.numbers, dealt[agent], means.rows, part)
+        else:
+            yield Go(at_ns, taking_part, means.numbers, None, means.rows)

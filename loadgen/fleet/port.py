@@ -1,0 +1,66 @@
+"""Where agents run: all that a fleet has to be able to do.
+
+A fleet starts agents, carries bytes to and from each, and ends them. What the bytes mean is none of its business: that
+is the same wherever agents run (``loadgen.fleet.crew``).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from msgspec import Struct
+
+
+class FleetError(Exception):
+    """An agent could not be started, died, or fell silent; the message says what it last said."""
+
+
+class Said(Struct, frozen=True):
+    """An agent said something: the body of one of ``loadgen.engine.messages``, without its length prefix."""
+
+    agent: int
+    body: bytes
+
+
+class Gone(Struct, frozen=True):
+    """An agent has ended, or is past understanding; ``how`` completes a sentence that begins with ``agent 0``.
+
+    It says nothing any more.
+    """
+
+    agent: int
+    how: str
+
+
+class Fleet(Protocol):
+    """Agents are numbered from 0.
+
+    What one of them says or is told arrives in its order, and once or not at all. Of a frame that is lost the record of
+    the run says so, as it does of one that came twice after all, which is not counted; what agents were dealt that is
+    lost counts as spent. What agents deal bears no numbers: twice would be too much.
+    """
+
+    @property
+    def patience_s(self) -> float:
+        """How long all agents together may say nothing before they are taken for dead: each sends a frame a second."""
+
+    async def start(self, agents: int) -> None:
+        """Start so many agents; ``close`` has to follow. Raises FleetError, and then leaves none behind."""
+
+    def instant(self, agent: int, at_ns: int) -> int:
+        """An instant of this process's monotonic clock in the agent's own, for every instant that an agent is given.
+
+        What agents tell each other (``due_ns``, ``since_ns``) is passed on as it is: their clocks are one.
+        """
+
+    def send(self, agent: int, message: bytes) -> None:
+        """Carry a message, length prefix included, to an agent, after those before; one that is gone misses nothing."""
+
+    async def receive(self) -> Said | Gone:
+        """What any agent said next, or that one is gone."""
+
+    def end(self) -> None:
+        """Have all agents end at once, which still say what they have to; one that does not end is killed soon."""
+
+    async def close(self) -> None:
+        """End all agents, and wait until there is none."""

@@ -1,0 +1,197 @@
+"""The load of a run, whatever its kind: a decision (``loadgen.experiments.decision``) is played on a crew.
+
+The phases that the decision asks for are played, what they showed is told to the decision, until it asks for nothing
+more and gives its result. Nothing here is on the measured path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from inspect import GEN_SUSPENDED, getgeneratorstate
+
+import msgspec
+
+from loadgen.engine.messages import Phases, Split
+from loadgen.experiments.decision import Ask, Decision, Seen
+from loadgen.fleet.crew import Crew
+from loadgen.fleet.port import FleetError
+from loadgen.invocation.sample import Sample
+from loadgen.load.phase import Phase
+from loadgen.measure.experiment import Experiment
+from loadgen.measure.interval import Frame
+from loadgen.measure.summary import Verdict
+from loadgen.measure.verdict import judge, of_generator
+from loadgen.run.allowance import Allowance
+from loadgen.run.contact import Contact
+from loadgen.run.ending import Ending
+from loadgen.run.observer import Observer
+from loadgen.run.play import Played, Watch, connections_for, play, service_ns
+from loadgen.run.writing import Writing
+from loadgen.targets.settings import Changing, SettingsError
+
+
+class _Turn:
+    """What is made of one Ask. What changes: ``samples`` are those asked for, as they come; ``decided`` is for good."""
+
+    def __init__(self, ask: Ask, share: float) -> None:
+        """``share`` is that of the invocations whose samples agents keep."""
+        self.ask = ask
+        self.share = share
+        self.samples: list[Sample] = []
+        self.decided = False
+
+    @property
+    def enough(self) -> bool:
+        """Whether the samples so far are."""
+        return self.ask.enough is not None and self.ask.enough(self.samples)
+
+    def seen(self, played: list[Played], *, stopped: bool, fresh_connections: bool) -> Seen:
+        """What the phases of this Ask showed."""
+        plans, totals = [each.plan for each in played], [each.total for each in played]
+        verdict = judge(plans, totals, stopped=stopped, fresh_connections=fresh_connections)
+        samples = sorted(self.samples, key=lambda sample: sample.intended_ns)
+        return Seen(tuple(totals), tuple(samples), of_generator(verdict), stopped=stopped)
+
+
+class Conductor(Watch):
+    """Plays one decision, once.
+
+    What changes: ``played`` grows by each phase that begins, ``experiment`` is what the decision returned, once it has,
+    and each Ask has a turn of its own.
+    """
+
+    def __init__(
+        self,
+        decision: Decision[Experiment | None],
+        crew: Crew,
+        *,
+        contact: Contact,
+        ending: Ending,
+        allowance: Allowance,
+        writing: Writing,
+        observer: Observer,
+        settings: Changing | None,
+    ) -> None:
+        """``settings`` are the function's, where the run changes them."""
+        self.played: list[Played] = []
+        self.experiment: Experiment | None = None
+        self._decision = decision
+        self._crew = crew
+        self._contact = contact
+        self._ending = ending
+        self._allowance = allowance
+        self._writing = writing
+        self._observer = observer
+        self._settings = settings
+        self._turn = _Turn(Ask(()), 0.0)
+
+    async def conduct(self) -> None:
+        """Play what the decision asks for, until it has decided or nothing more may be run.
+
+        An agent that dies, or settings that cannot be changed, end it, and are told to the ending.
+        """
+        try:
+            # in a thread, as what an experiment computes may take longer than agents wait for their lease
+            ask = await asyncio.to_thread(self._decide, None)
+            while ask is not None and not self._ending.ending:
+                ask = await asyncio.to_thread(self._decide, await self._asked(ask))
+        except FleetError as error:
+            self._ending.lose(str(error))
+        except SettingsError as error:
+            self._ending.fail(str(error))
+        if self._ending.out_of_money:
+            self._ending.account(self._allowance.spent([each.total for each in self.played]))
+        if getgeneratorstate(self._decision) == GEN_SUSPENDED:  # it has to say what it knows: nothing more will be run
+            self._decide(Seen((), (), Verdict("invalid", []), stopped=True))
+            self._decision.close()
+
+    @property
+    def given_up(self) -> bool:
+        """See Watch."""
+        return self._ending.ending
+
+    def begun(self, played: Played) -> None:
+        """See Watch."""
+        self.played.append(played)
+        self._observer.phase_started(played.plan.name, played.plan.duration_ns, played.plan.drawn)
+
+    def ready(self, frame: Frame) -> None:
+        """See Watch."""
+        self._observer.frame(frame)
+        if self._turn.ask.samples > 0:
+            self._turn.samples += frame.samples
+        self._contact.heard(frame)
+        self._writing.keep(frame, self._turn.share)
+        if self._writing.fault is not None:
+            self._ending.unwritten(self._writing.fault)
+
+    def reported(self, phase: Phase, frame: Frame) -> bool:
+        """See Watch."""
+        self.ready(frame)
+        if (why := self._allowance.used_up(frame)) is not None:
+            self._ending.used_up(why)
+        exhausted = self._allowance.exhausted(phase, frame)
+        if exhausted is not None and not self._ending.ending:
+            why, of_money = exhausted
+            self._ending.exhaust(why, of_money=of_money)
+        if self._turn.decided or frame.final or not self._turn.enough:
+            return False
+        self._turn.decided = True
+        return True
+
+    def _decide(self, seen: Seen | None) -> Ask | None:
+        """What the decision asks for next; None once it has decided. A fault in it costs none of what was measured."""
+        try:
+            return next(self._decision) if seen is None else self._decision.send(seen)
+        except StopIteration as decided:
+            self.experiment = decided.value
+        except Exception as error:  # whatever it is, the results have to be written
+            self._ending.fail(
+                f"the experiment could not decide how to go on ({type(error).__name__}: {error}). This is a fault of "
+                "loadgen's; please report it with the run directory"
+            )
+        return None
+
+    async def _asked(self, ask: Ask) -> Seen:
+        """Play the phases of an Ask."""
+        if ask.idle_ns:
+            await self._ending.interruptible(asyncio.sleep(ask.idle_ns / 1e9))
+        scenario = self._contact.scenario
+        if (most := scenario.budget.in_flight) is not None:
+            ask = msgspec.structs.replace(ask, phases=tuple(phase.capped(most) for phase in ask.phases))
+        turn = self._turn = _Turn(ask, max(float(ask.samples), scenario.sample_share))
+        before = len(self.played)
+        if ask.cuts is not None:
+            self._crew.tell(Split(ask.cuts))
+        ask = await self._arrange(ask)
+        self._crew.tell(Phases(ask.phases, turn.share, ask.memory_mb, ask.versions))
+        for number, phase in enumerate(ask.phases):
+            if self._ending.ending or (turn.samples and turn.enough):
+                break
+            await self._phase(number, phase)
+        return turn.seen(
+            self.played[before:],
+            stopped=self._ending.ending,
+            fresh_connections=scenario.target.fresh_connections,
+        )
+
+    async def _arrange(self, ask: Ask) -> Ask:
+        """Change the function's settings as is asked; what is left for the agents to ask for. Raises SettingsError."""
+        if self._settings is None or self._ending.ending:
+            return ask
+        if ask.renewed:
+            await self._settings.renew()
+        if self._contact.scenario.memory is None:
+            return ask
+        (wanted,) = ask.memory_mb
+        assert isinstance(wanted, int)
+        await self._settings.resize(wanted)
+        return msgspec.structs.replace(ask, memory_mb=())
+
+    async def _phase(self, number: int, phase: Phase) -> None:
+        means = self._allowance.means(phase, [each.total for each in self.played])
+        connections = connections_for(phase, service_ns(self.played, self._contact.service_ns))
+        seed = self._contact.scenario.seed
+        played = await play(self._crew, number, phase, seed=seed, connections=connections, means=means, watch=self)
+        if played is not None:
+            self._allowance.played(phase, means, played.total, self._crew.left)

@@ -1,0 +1,255 @@
+"""The target of a run: reached before any load, looked at for what stands against it, and kept reachable beside it.
+
+A token that comes from IAM is obtained before anything is sent, and renewed beside the load; agents are told of each
+new one. The pre-flight is one call, which says what is the matter with the target or the scenario, and what the load
+may take; where that is much the user is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from loadgen.engine.address import AddressError, resolve
+from loadgen.engine.messages import Renew
+from loadgen.engine.preflight import Answer, preflight
+from loadgen.fleet.crew import Crew
+from loadgen.invocation.outcome import Again, Outcome
+from loadgen.measure.cost import Spent, spent_on
+from loadgen.measure.interval import Frame
+from loadgen.measure.purse import Tariff, tariff_of
+from loadgen.measure.summary import Preflight
+from loadgen.run import forecast
+from loadgen.run.ending import Ending
+from loadgen.run.fault import DeclinedError, RunFailedError
+from loadgen.run.observer import Observer
+from loadgen.run.quota import unreachable
+from loadgen.scenario.model import Scenario
+from loadgen.targets.port import TargetError
+from loadgen.targets.registry import tenant_of
+from loadgen.targets.remedy import remedy
+from loadgen.targets.secret import sent
+from loadgen.targets.settings import Changing, Renewal, settings_of
+from loadgen.targets.status import REDIRECTING
+from loadgen.targets.target import Target
+from loadgen.text.secret import Secrets
+
+Confirm = Callable[[str], Awaitable[bool]]
+"""Asks the user whether to go on, given what the run may take; raises DeclinedError where there is nobody to ask."""
+
+
+class Contact:
+    """The target as it is to be called, and what is known of it.
+
+    What changes: ``scenario``, whose target gets the emulator's address, and each new token; with the pre-flight
+    ``first``, which is what that used, and ``service_ns``, how long it took (0 without one), and with the look ahead
+    what is known of the function's memory; once there is a crew, it is told of each new token.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        ending: Ending,
+        observer: Observer,
+        secrets: Secrets,
+        *,
+        confirm: Confirm | None = None,
+        force: bool = False,
+    ) -> None:
+        """``secrets`` learns of every token obtained.
+
+        ``confirm`` is asked where the run is expected to take more than ``scenario.confirm``; None goes on in any case.
+        ``force`` goes on after a pre-flight that would end the run.
+        """
+        self.scenario = scenario
+        self.first = Spent()
+        self.service_ns = 0
+        self._loaded = scenario
+        self._tenant = tenant_of(scenario.target)
+        self._platform = settings_of(scenario.target)
+        self._ending = ending
+        self._observer = observer
+        self._secrets = secrets
+        self._confirm = confirm
+        self._force = force
+        self._configured_mb: int | None = None
+        self._renewal: Renewal | None = None
+        self._told_expired = False
+        self._crew: Crew | None = None
+
+    async def serve(self, stack: AsyncExitStack, truth: Path) -> None:
+        """Start the embedded emulator, which writes its truth there, until the stack is left. Raises RunFailedError."""
+        emulated = self._platform.emulated(self.scenario, truth, lambda error: self._ending.unserve(str(error)))
+        try:
+            self._use(await stack.enter_async_context(emulated))
+        except TargetError as error:
+            raise RunFailedError(str(error)) from error
+
+    async def reach(self, stack: AsyncExitStack) -> tuple[Preflight | None, str | None]:
+        """Make the pre-flight, or at least resolve the target's name; no address where the run has ended meanwhile.
+
+        Tokens are kept good until the stack is left. Raises RunFailedError and DeclinedError.
+        """
+        if self._ending.ending:
+            return None, None
+        try:
+            contact = await self._ending.interruptible(self._first_contact(stack))
+        except (AddressError, TargetError) as error:
+            raise RunFailedError(str(error)) from error
+        if contact is None:
+            return None, None
+        answer, address = contact
+        result = None if answer is None else self._judged(answer)
+        if await self._ending.interruptible(self._look_ahead(answer)) is None:
+            return result, None
+        return result, address
+
+    def tariff(self) -> tuple[Tariff | None, int | None, int]:
+        """What calls cost, as far as money is limited, and the memory and the dearest bill (0: none) known by now.
+
+        For after the pre-flight, which may have told both.
+        """
+        scenario = self.scenario
+        size_mb = forecast.size_mb(scenario, self._configured_mb)
+        timeout_ns = scenario.target.timeout.total_ns
+        sizes_mb = self._tenant.memory_sizes_mb
+        tariff = tariff_of(scenario.budget, scenario.prices, size_mb=size_mb, timeout_ns=timeout_ns, sizes_mb=sizes_mb)
+        if tariff is None:
+            return None, size_mb, 0
+        tariff.note(self.first)
+        return tariff, tariff.known_mb or None, tariff.dearest
+
+    def settings(self, run: str, journal: Callable[[str], Any] | None) -> Changing:
+        """Those of the function, to be changed and put back; ``journal`` opens the one of a run by its id."""
+        assert journal is not None
+        return self._platform.changing(self.scenario.target, run, journal, self._note)
+
+    def join(self, crew: Crew, planned: Target) -> None:
+        """From now on tell these agents, which were started to call ``planned``, of each new token."""
+        self._crew = crew
+        target = self.scenario.target  # its token may have been renewed while the agents were started
+        if target is not planned:
+            crew.tell(Renew(target))
+
+    def heard(self, frame: Frame) -> None:
+        """Look for what the platform says of the token; the calls it said that to stay what they were."""
+        told = (self._tenant.expired(reason.rpartition("/")[2]) for reason in frame.tally.reasons)
+        why = next(filter(None, told), None)
+        if why is None:
+            return
+        if self._renewal is not None:
+            self._renewal.refused()
+        elif not self._told_expired:
+            self._told_expired = True
+            self._note(why)
+
+    @property
+    def bills(self) -> bool:
+        """Whether calls are charged for."""
+        return self._tenant.told
+
+    @property
+    def asked_mb(self) -> int | None:
+        """The memory size that every call asks for; None where there is none, or they ask for different ones."""
+        return self._tenant.asked_mb(self.scenario.target) if self.scenario.kind in ("load", "capacity") else None
+
+    async def _first_contact(self, stack: AsyncExitStack) -> tuple[Answer | None, str]:
+        """The answer to the pre-flight, if there is to be one, and the address to use.
+
+        Where a token is needed for that, it is obtained first, and kept good until the stack is left.
+        """
+        target = self.scenario.target
+        self._renewal = self._platform.renewal(target, self._renewed, self._note)
+        if self._renewal is not None:
+            await self._renewal.first()
+            await stack.enter_async_context(_beside(self._renewal.keep()))
+        if not target.preflight:
+            return None, (await resolve(self._tenant.template(target).origin))[0]
+        if self.bills:
+            self.first = Spent(requests=1)  # it may run, though an interrupt keeps its answer from being seen
+        answer = await preflight(self.scenario)
+        return answer, answer.address
+
+    def _judged(self, answer: Answer) -> Preflight:
+        """What the pre-flight said, unless that is the end of the run."""
+        facts = answer.facts
+        advice = None if facts.outcome is Outcome.OK else self._secrets.hide(_remedy(answer, self._loaded))
+        result = Preflight(
+            facts.outcome.value, facts.reason, facts.status or None, answer.latency_ns, facts.request_id, advice
+        )
+        self._observer.preflight(result)
+        if (facts.outcome.traits.lasting or facts.status in REDIRECTING) and not self._force and advice is not None:
+            raise RunFailedError(f"pre-flight: {advice} {_no_load(facts.outcome)}")
+        if advice is not None:
+            self._note(f"warning: pre-flight: {advice} The run goes on.")
+        if wrong := self._tenant.clock_doubt(self.scenario.target, answer.ahead_s):
+            self._note(f"warning: {wrong}.")
+        self.service_ns = answer.service_ns
+        if self.bills:
+            self.first = spent_on(facts)
+        return result
+
+    async def _look_ahead(self, answer: Answer | None) -> bool:
+        """Say what the run will take and what stands against it, and ask first where it is much; True."""
+        scenario = self._loaded
+        limits = await self._platform.limits(scenario, self.scenario.target)
+        if limits is not None:
+            self._configured_mb = limits.memory_mb
+            # an instance is busy for the duration of a call, not for its way and its cold start
+            busy_ns = None if answer is None else answer.facts.duration_ns
+            for warning in unreachable(scenario, limits, busy_ns):
+                self._note(f"warning: {warning}.")
+        if answer is None or not self.bills:
+            return True
+        for line in forecast.after(scenario, answer.facts, answer.service_ns):
+            self._note(line)
+        used = forecast.gb_seconds_expected(scenario, answer.facts)
+        if used is not None and used > scenario.confirm.gb_seconds and self._confirm is not None:
+            limit = f"confirm.gb_seconds, which is {scenario.confirm.gb_seconds}"
+            if not await self._confirm(f"this run is expected to take {used:.0f} GB-seconds, more than {limit}"):
+                raise DeclinedError("not confirmed, so nothing was run but the pre-flight")
+        return True
+
+    def _renewed(self, target: Target) -> None:
+        """Use the credentials of this target from now on."""
+        self._secrets.add(sent(target))
+        self._use(target)
+        if self._crew is not None:
+            self._crew.tell(Renew(target))
+
+    def _use(self, target: Target) -> None:
+        self.scenario = msgspec.structs.replace(self.scenario, target=target)
+
+    def _note(self, text: str) -> None:
+        self._observer.note(self._secrets.hide(text))
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Work that goes on for as long as the context lasts."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def _no_load(outcome: Outcome) -> str:
+    """Why no load follows such a pre-flight, which was one call, and on an instance that was not there yet."""
+    if outcome.traits.again is Again.MIXED:
+        return "No load was sent, as it would hardly fare better; if one call in some does this, --force sends it."
+    return "No load was sent, as it would fare no better; --force sends it."
+
+
+def _remedy(answer: Answer, scenario: Scenario) -> str:
+    facts = answer.facts
+    if not facts.status:
+        return remedy(facts.outcome, scenario.target, reason=facts.reason, body=answer.body)
+    return remedy(facts, scenario.target, body=answer.body, ahead_s=answer.ahead_s)

@@ -1,0 +1,95 @@
+"""What is said of a run once it is over: the Summary of what was played. Pure."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from msgspec import Struct
+
+from loadgen.measure.cost import Spent, billing, cost, spent
+from loadgen.measure.experiment import Experiment
+from loadgen.measure.floor import Floor, differences
+from loadgen.measure.merge import generator, phase_summary, totals
+from loadgen.measure.summary import SCHEMA, Cost, Environment, Preflight, Run, Summary, Verdict
+from loadgen.measure.threshold import evaluate, named_percentiles
+from loadgen.measure.verdict import judge, of_experiment
+from loadgen.run.play import Played
+from loadgen.scenario.model import Scenario
+from loadgen.targets.registry import tenant_of
+
+
+class Record(Struct, frozen=True):
+    """All that is known of a run.
+
+    ``document`` is the scenario as the Summary shows it; ``first`` is what the pre-flight used, ``bills`` whether calls
+    are charged for, and ``asked_mb`` the memory size that each asked for, None where there is none. ``floor`` is the
+    last calibration, if any.
+    """
+
+    scenario: Scenario
+    document: dict[str, Any]
+    machine: Environment
+    preflight: Preflight | None
+    played: tuple[Played, ...]
+    experiment: Experiment | None
+    first: Spent
+    bills: bool
+    asked_mb: int | None
+    floor: Floor | None
+
+    @property
+    def floor_ns(self) -> int | None:
+        """The p99 of the service time against a target that does nothing; None where that is not known of here."""
+        if self.floor is None or any(differences(self.floor, self.machine)):
+            return None
+        return self.floor.service_time.p99_ns
+
+
+def verdict_on(record: Record, *, stopped: bool) -> Verdict:
+    """Whether the record may be trusted; ``stopped`` says that the run ended before its load did."""
+    found = judge(
+        [each.plan for each in record.played],
+        [each.total for each in record.played],
+        record.scenario.thresholds,
+        stopped=stopped,
+        fresh_connections=record.scenario.target.fresh_connections,
+        overhead_floor_ns=record.floor_ns,
+        memory_mb=record.asked_mb,
+        experiment=record.experiment,
+        told_in=tenant_of(record.scenario.target).told_in,
+    )
+    if record.scenario.kind == "load":
+        return found
+    return of_experiment(found, [each.total.name for each in record.played])
+
+
+def charged(record: Record) -> Cost | None:
+    """What the run is charged; None of a target that charges nothing."""
+    if not record.bills:
+        return None
+    return cost([record.first, *(spent(each.total.tally) for each in record.played)], record.scenario.prices)
+
+
+def summary(record: Record, run: Run, verdict: Verdict, charged: Cost | None) -> Summary:
+    """The Summary of a run with this verdict, and at this cost."""
+    rules = record.scenario.thresholds
+    plans, played = [each.plan for each in record.played], [each.total for each in record.played]
+    ps = named_percentiles(rules)
+    bill = partial(billing, book=record.scenario.prices) if record.bills else None
+    phases = [phase_summary(plan, total, ps, bill) for plan, total in zip(plans, played, strict=True)]
+    together = totals(plans, played, ps, bill)
+    return Summary(
+        schema=SCHEMA,
+        run=run,
+        scenario=record.document,
+        environment=record.machine,
+        preflight=record.preflight,
+        verdict=verdict,
+        phases=phases,
+        totals=together,
+        cost=charged,
+        thresholds=evaluate(rules, phases, together, verdict),
+        generator=generator(played, record.floor_ns),
+        experiment=record.experiment,
+    )

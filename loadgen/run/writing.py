@@ -1,0 +1,88 @@
+"""What is measured is written down as it comes, in a thread and behind: no disk keeps the load from being watched."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Self
+
+from loadgen.history.rundir import RunDirectory, RunDirectoryError
+from loadgen.invocation.sample import Sample
+from loadgen.load.law import random_stream
+from loadgen.measure import hlog
+from loadgen.measure.interval import Frame
+from loadgen.measure.merge import PhaseTotal
+
+_MOST_BEHIND = 600  # frames
+
+
+class Writing:
+    """Writes intervals and samples. An async context manager, left when everything is written that can be.
+
+    What changes: ``fault`` says why nothing is written any more, once that is so, and stays.
+    """
+
+    def __init__(self, directory: RunDirectory, hide: Callable[[str], str], *, share: float, seed: int) -> None:
+        """``share`` of the invocations have their samples written down; ``hide`` masks secrets."""
+        self.fault: str | None = None
+        self._directory = directory
+        self._hide = hide
+        self._share = share
+        self._random = random_stream(seed, "samples")
+        self._behind: SimpleQueue[tuple[Frame, list[Sample]] | None] = SimpleQueue()
+        self._thread: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._thread = asyncio.create_task(asyncio.to_thread(self._write_down))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._thread is not None
+        self._behind.put(None)
+        await self._thread
+
+    def keep(self, frame: Frame, sampled: float) -> None:
+        """Have a frame written down, without waiting for it; it has the samples of that share of its invocations."""
+        if self.fault is None and self._behind.qsize() > _MOST_BEHIND:
+            self.fault = (
+                f"cannot write to {self._directory.path}: its disk has not taken in the last {_MOST_BEHIND} intervals; "
+                "give --out a directory on another one"
+            )
+        if self.fault is None:
+            self._behind.put((frame, self._wanted(frame.samples, sampled)))
+
+    def _wanted(self, samples: list[Sample], sampled: float) -> list[Sample]:
+        """Those that the scenario wants written down; a decision may have asked for more of them."""
+        if self._share >= sampled:
+            return samples
+        return [sample for sample in samples if self._random.random() * sampled < self._share]
+
+    def _write_down(self) -> None:
+        """Write what there is to be written, until told that there is no more. In a thread."""
+        while (kept := self._behind.get()) is not None:
+            frame, samples = kept
+            try:
+                if self.fault is None:
+                    self._directory.append_interval_lines(list(interval_lines(frame, self._hide)))
+                    self._directory.append_samples(samples)
+            except RunDirectoryError as error:
+                self.fault = str(error)
+            except Exception as error:  # whatever it is, the results have to be written
+                self.fault = f"what was measured cannot be written down ({type(error).__name__}: {error})"
+
+
+def interval_lines(frame: Frame, hide: Callable[[str], str] = str) -> Iterator[str]:
+    """The lines of intervals.hlog for one frame: each metric of its ok invocations, and latency over all planned.
+
+    ``hide`` masks the secrets in the phase's name.
+    """
+    phase = hide(frame.phase)
+    total = PhaseTotal(frame.phase)
+    total.add(frame)
+    for metric, histogram in {**total.by_metric(), "latency_all": total.latency_all()}.items():
+        if histogram.count:
+            yield hlog.line(f"{phase}.{metric}", frame.from_ns, frame.to_ns - frame.from_ns, histogram)

@@ -1,0 +1,139 @@
+"""Frames whose counts agree with their histograms, for tests of what is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from loadgen.invocation.cell import CALL, Cell
+from loadgen.invocation.sample import Failure, Slow
+from loadgen.invocation.tally import Connections, Tally
+from loadgen.measure.histogram import Histogram
+from loadgen.measure.interval import VERSION, Frame, Health
+from loadgen.measure.merge import PhasePlan, PhaseTotal
+from loadgen.measure.summary import Reason, Verdict
+
+NS_PER_S = 1_000_000_000
+
+
+def histogram(values: Iterable[int]) -> Histogram:
+    result = Histogram()
+    for value in values:
+        result.record(value)
+    return result
+
+
+def counted(outcomes: Mapping[str, int], **more: Any) -> Tally:
+    """A tally in which each invocation has its outcome."""
+    dropped, unfinished = outcomes.get("dropped", 0), outcomes.get("unfinished", 0)
+    planned = sum(outcomes.values())
+    return Tally(
+        planned=planned,
+        started=planned - dropped,
+        completed=planned - dropped - unfinished,
+        dropped=dropped,
+        unfinished=unfinished,
+        outcomes=dict(outcomes),
+        **more,
+    )
+
+
+def cell(name: str, phase: str = "steady") -> Cell:
+    """The cell of ``outcome/metric``, or of ``start/outcome/metric``."""
+    start, outcome, metric = f"unknown/{name}".split("/")[-3:]
+    return Cell(phase, CALL, start, outcome, metric)
+
+
+def packed(histograms: Mapping[str, Histogram], phase: str = "steady") -> dict[Cell, bytes]:
+    """Histograms by name, see ``cell``, as they travel."""
+    return {cell(name, phase): each.pack() for name, each in histograms.items()}
+
+
+def blank(
+    tally: Tally | None = None,
+    hist: dict[Cell, bytes] | None = None,
+    *,
+    phase: str = "steady",
+    agent: int = 0,
+    seq: int = 0,
+    span: tuple[int, int] | None = None,
+    health: Health | None = None,
+    **more: Any,
+) -> Frame:
+    """A frame of second ``seq``, or of another ``span``, of which all that is not given is empty."""
+    return Frame(
+        VERSION,
+        agent,
+        seq,
+        phase,
+        *(span or (seq * NS_PER_S, (seq + 1) * NS_PER_S)),
+        tally or Tally(),
+        hist or {},
+        health or Health(),
+        **more,
+    )
+
+
+def frame(
+    latencies: Mapping[str, Iterable[int]] | None = None,
+    *,
+    phase: str = "steady",
+    agent: int = 0,
+    seq: int = 0,
+    final: bool = True,
+    start: str = "unknown",
+    metrics: Mapping[str, Iterable[int]] | None = None,
+    failures: Iterable[Failure] = (),
+    slowest: Iterable[Slow] = (),
+    feeder_exhausted: bool = False,
+    budget_reached: str = "",
+    **counts: Any,
+) -> Frame:
+    """A frame of one second. ``latencies`` are µs by outcome; ``metrics`` more values by ``outcome/metric``.
+
+    ``counts`` are what else is in its tally.
+    """
+    recorded = {outcome: list(values) for outcome, values in (latencies or {}).items()}
+    tally = counted({outcome: len(values) for outcome, values in recorded.items()}, **counts)
+    tally.connections = Connections(opened=1, reused=tally.planned)
+    values = {**{f"{outcome}/latency": values for outcome, values in recorded.items()}, **(metrics or {})}
+    return blank(
+        tally,
+        packed({f"{start}/{name}": histogram(each) for name, each in values.items()}, phase),
+        phase=phase,
+        agent=agent,
+        seq=seq,
+        health=Health(cpu_ns=NS_PER_S // 4, rss_bytes=(seq + 1) * 1000, gc_collections=0),
+        failures=list(failures),
+        slowest=list(slowest),
+        feeder_exhausted=feeder_exhausted,
+        budget_reached=budget_reached,
+        final=final,
+    )
+
+
+PUNCTUAL = {"ok/late": [5] * 1000, "ok/waited": [0] * 1000}
+
+
+def clean(**changes: Any) -> Frame:
+    """A thousand ok calls of 10 to 30 ms, each started within 5 µs of its time."""
+    arguments: dict[str, Any] = {"latencies": {"ok": range(10_000, 30_000, 20)}, "metrics": PUNCTUAL}
+    return frame(**{**arguments, **changes})
+
+
+def only(verdict: Verdict) -> Reason:
+    (reason,) = verdict.reasons
+    return reason
+
+
+def total(*frames: Frame) -> PhaseTotal:
+    result = PhaseTotal(frames[0].phase)
+    for each in frames:
+        result.add(each)
+    return result
+
+
+def plan(
+    name: str = "steady", *, drawn: int | None = None, closed: bool = False, warmup: bool = False, seconds: int = 10
+) -> PhasePlan:
+    return PhasePlan(name=name, warmup=warmup, closed=closed, duration_ns=seconds * NS_PER_S, drawn=drawn)

@@ -1,0 +1,71 @@
+"""Runs without a command, and who watches them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from loadgen.experiments.decision import Decision
+from loadgen.experiments.load.decision import load
+from loadgen.fleet.local import LocalFleet
+from loadgen.fleet.port import Fleet
+from loadgen.history.rundir import RunDirectory
+from loadgen.measure.experiment import Experiment
+from loadgen.measure.interval import Frame
+from loadgen.measure.summary import Preflight
+from loadgen.run.agents import Agents
+from loadgen.run.runner import Finished, Runner
+from loadgen.scenario.load import Loaded
+from loadgen.scenario.model import Scenario
+from loadgen.targets.secret import sent
+from loadgen.text.secret import Secrets
+
+
+class Notes:
+    """An Observer that keeps what was said, and which phases began."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.phases: list[str] = []
+        self.frames = 0
+
+    def preflight(self, result: Preflight) -> None: ...
+
+    def phase_started(self, name: str, duration_ns: int, planned: int | None) -> None:
+        self.phases.append(name)
+
+    def frame(self, frame: Frame) -> None:
+        self.frames += 1
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
+
+
+async def run(
+    scenario: Scenario,
+    tmp_path: Path,
+    *,
+    decision: Decision[Experiment | None] | None = None,
+    notes: Notes | None = None,
+    fleet: Fleet | None = None,
+    agents: int = 1,
+    begun: Callable[[Runner], object] = lambda runner: None,
+    **more: Any,
+) -> Finished:
+    """Run a scenario, by its own phases if there is no decision; ``begun`` is called with the run before it begins."""
+    secrets = Secrets(sent(scenario.target))
+    with closing(RunDirectory.create(tmp_path / "run", secrets.hide)) as directory:
+        runner = Runner(
+            Loaded(scenario, {}, ""),
+            load(scenario.phases, told=True) if decision is None else decision,
+            directory,
+            notes or Notes(),
+            fleet=fleet or LocalFleet(),
+            agents=Agents(agents, "asked"),
+            secrets=secrets,
+            **more,
+        )
+        begun(runner)
+        return await runner.run()

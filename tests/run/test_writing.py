@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from loadgen.history.rundir import RunDirectoryError
+from loadgen.invocation.sample import Sample
+from loadgen.invocation.tally import Tally
+from loadgen.measure import hlog
+from loadgen.measure.histogram import Histogram
+from loadgen.measure.interval import Frame
+from loadgen.run.writing import Writing, interval_lines
+from tests.fleet.fake import sample
+from tests.frames import blank, packed
+
+
+def frame(hist: dict[str, Histogram]) -> Frame:
+    return blank(Tally(5, 5, 5), packed(hist), seq=1)
+
+
+def test_a_frame_becomes_a_line_per_metric_of_its_ok_calls_and_one_of_every_latency() -> None:
+    lines = interval_lines(
+        frame(
+            {
+                "ok/latency": Histogram({10: 3}),
+                "ok/duration": Histogram({5: 3}),
+                "throttled/latency": Histogram({2: 1}),
+                "throttled/late": Histogram({0: 1}),
+                "dropped/latency": Histogram({90: 1}),
+            }
+        )
+    )
+    read = {line.tag: line for line in hlog.read(f"{line}\n" for line in [*hlog.header(0), *lines])}
+    assert {tag: line.histogram.counts for tag, line in read.items()} == {
+        "steady.duration": {5: 3},
+        "steady.latency": {10: 3},
+        "steady.latency_all": {2: 1, 10: 3, 90: 1},
+    }
+    assert {(line.start_ns, line.length_ns) for line in read.values()} == {(1_000_000_000, 1_000_000_000)}
+
+
+def test_an_empty_frame_becomes_no_line() -> None:
+    assert list(interval_lines(frame({}))) == []
+
+
+class Disk:
+    """A run directory whose writes may be held up, or fail."""
+
+    path = Path("run")
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.intervals = 0
+        self.samples: list[Sample] = []
+        self.goes_on = threading.Event()
+        self.goes_on.set()
+        self._error = error
+
+    def append_interval_lines(self, lines: list[str]) -> None:
+        self.goes_on.wait(10)
+        if self._error is not None:
+            raise self._error
+        self.intervals += 1
+
+    def append_samples(self, samples: list[Sample]) -> None:
+        self.samples += samples
+
+
+def to(disk: Disk, share: float = 1.0) -> Writing:
+    return Writing(disk, str, share=share, seed=1)  # type: ignore[arg-type]  # as much of a directory as it takes
+
+
+def sampled(n: int) -> Frame:
+    interval = frame({})
+    interval.samples = [sample("steady", 0, index, 0) for index in range(n)]
+    return interval
+
+
+async def test_all_that_was_given_is_written_before_it_is_left() -> None:
+    disk = Disk()
+    async with to(disk) as writing:
+        for _ in range(50):
+            writing.keep(sampled(2), 1.0)
+    assert (disk.intervals, len(disk.samples), writing.fault) == (50, 100, None)
+
+
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [
+        (RunDirectoryError("cannot write run/intervals.hlog"), "cannot write run/intervals.hlog"),
+        (KeyError("x"), "what was measured cannot be written down (KeyError: 'x')"),
+    ],
+)
+async def test_what_cannot_be_written_ends_the_writing_and_nothing_else(error: Exception, fault: str) -> None:
+    disk = Disk(error)
+    async with to(disk) as writing:
+        for _ in range(3):
+            writing.keep(sampled(1), 1.0)
+    assert (disk.intervals, disk.samples, writing.fault) == (0, [], fault)
+
+
+async def test_a_disk_that_takes_nothing_in_is_given_up_before_memory_is_full() -> None:
+    disk = Disk()
+    disk.goes_on.clear()
+    async with to(disk) as writing:
+        for _ in range(700):
+            writing.keep(sampled(0), 1.0)
+        assert writing.fault is not None
+        assert writing.fault.startswith("cannot write to run: its disk has not taken in the last 600 intervals")
+        disk.goes_on.set()
+    assert disk.intervals <= 1
+
+
+@pytest.mark.parametrize(("share", "sampled_share", "least", "most"), [(1, 1, 1000, 1000), (0.1, 1, 50, 150)])
+async def test_of_the_samples_that_a_decision_asked_for_only_the_scenarios_share_is_written(
+    share: float, sampled_share: float, least: int, most: int
+) -> None:
+    disk = Disk()
+    async with to(disk, share) as writing:
+        writing.keep(sampled(1000), sampled_share)
+    assert least <= len(disk.samples) <= most
