@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from loadgen.cli import output
+from loadgen.experiments import registry
 from loadgen.load.curve import RateLaw
 from loadgen.load.law import Arrivals
 from loadgen.load.phase import Phase
@@ -93,7 +94,7 @@ def plan(scenario: Scenario) -> Iterator[str]:
     counts = starts(scenario)
     for phase, count in zip(scenario.phases, counts, strict=True):
         yield f"  {phase.name}{' (warm-up)' if phase.warmup else ''}: {phase.shape.words()}, " + _load(phase, count)
-    if scenario.kind != "load":
+    if registry.is_experiment(scenario.kind):
         yield from _experiment(scenario)
         return
     yield _total(scenario, counts)
@@ -123,24 +124,8 @@ def _experiment(scenario: Scenario) -> Iterator[str]:
     from loadgen.run.forecast import rows_allow
     from loadgen.targets.settings import settings_of
 
-    if scenario.capacity is not None:
-        asked = scenario.capacity
-        ends = f"{asked.from_rate} to {asked.to_rate}"
-        yield f"  rates from {ends}, at most {asked.max_in_flight} in flight"
-        yield f"  rules: {', '.join(rule.text for rule in asked.slo)}"
-        most = round(asked.to_rate.per_s * asked.confirm_ns / NS_PER_S)
-        yield f"  confirmed for {units.seconds(asked.confirm_ns)}: {most} invocations if the largest rate is sustained"
-    if scenario.memory is not None:
-        sizes, gap = scenario.memory.sizes_mb, units.seconds(scenario.memory.gap_ns)
-        yield f"  sizes by {scenario.memory.by.value}: {', '.join(f'{size} MB' for size in sizes)}"
-        yield f"  rules: {', '.join(rule.text for rule in scenario.memory.slo) or 'none'}"
-        yield f"  at most {scenario.memory.rounds} rounds, each after {gap} of silence"
-    if scenario.cold_starts is not None:
-        starts = scenario.cold_starts
-        means = ", ".join(each.value for each in starts.induce)
-        yield f"  cold starts by {means}: {starts.cold} wanted, and {starts.warm} warm ones"
-    if scenario.changes_settings:
-        what = "LOADGEN_RUN in its environment" if scenario.memory is None else "its memory size"
+    yield from (f"  {line}" for line in registry.plan(scenario))
+    if what := registry.changes(scenario):
         yield f"  changes the function's settings, {what}, and puts them back"
         yield from (f"  {line}" for line in settings_of(scenario.target).beside_changes(scenario.target))
     yield f"total: not known beforehand: kind: {scenario.kind} asks for its load as it goes; budget bounds it"

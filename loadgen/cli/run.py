@@ -151,8 +151,8 @@ def _agents(loaded: Loaded, asked: int | None) -> Agents:
     """The agents to use, once this machine is known to allow them the files that they may need."""
     from loadgen.engine.environment import usable_cores
     from loadgen.engine.limits import LimitError, allow_files
+    from loadgen.experiments.registry import widest
     from loadgen.run.agents import agents_of
-    from loadgen.run.kinds import widest
 
     agents = agents_of(loaded.scenario, asked, usable_cores())
     try:
@@ -177,11 +177,11 @@ def _run(
 ) -> Finished:
     from loadgen.cli.progress import Progress
     from loadgen.cli.state import state_directory
+    from loadgen.experiments.registry import decision
     from loadgen.fleet.local import LocalFleet
     from loadgen.history.rundir import RunDirectoryError
     from loadgen.run.calibration import stored
     from loadgen.run.fault import DeclinedError, RunFailedError
-    from loadgen.run.kinds import decision
     from loadgen.run.runner import Runner
     from loadgen.targets.settings import settings_of
 

@@ -59,6 +59,7 @@ from loadgen.engine.requests import ConstantRequests, FedRequests, TurnedRequest
 from loadgen.engine.timer import ALARM, Alarm
 from loadgen.engine.wire import wire_to
 from loadgen.engine.workers import ClosedRun, OpenRun, Terms, WorkerPool
+from loadgen.experiments.registry import probe
 from loadgen.invocation.bill import BILLING_UNITS_NS
 from loadgen.invocation.cell import Cell
 from loadgen.invocation.start import Cuts
@@ -95,7 +96,7 @@ class Agent:
         self._own = self._target = scenario.target
         self._version: str | None = None
         self._size: int | None = None
-        self._probe_fields = None if scenario.cold_starts is None else scenario.cold_starts.probe
+        self._probe_fields = probe(scenario)
         self._send = send
         self._loop = loop
         self._wire = wire_to(

@@ -13,9 +13,9 @@ from math import ceil
 from msgspec import Struct
 
 from loadgen.build import build
+from loadgen.experiments.registry import peak_per_s, widest
 from loadgen.load.phase import Phase
 from loadgen.report import units
-from loadgen.run.kinds import widest
 from loadgen.scenario.model import Scenario
 from loadgen.targets.endpoint import encrypted
 from loadgen.targets.registry import tenant_of
@@ -53,7 +53,7 @@ def agents_of(scenario: Scenario, asked: int | None, cores: int) -> Agents:
         return Agents(
             min(asked, workers), "--agents" if enough else f"--agents {asked}, but there are {workers} workers"
         )
-    peak = max(_peak(phase, scenario) for phase in phases)
+    peak = peak_per_s(scenario)
     drives = _drives_per_s(scenario.target)
     needed = max(1, ceil(peak / drives))
     if not peak:
@@ -64,10 +64,6 @@ def agents_of(scenario: Scenario, asked: int | None, cores: int) -> Agents:
     if number < needed:
         why += f", but there are {cores} cores" if number < workers else f", but there are {workers} workers"
     return Agents(number, why, asked=False)
-
-
-def _peak(phase: Phase, scenario: Scenario) -> float:
-    return phase.peak_rate() if scenario.capacity is None else scenario.capacity.to_rate.per_s
 
 
 def _needed(phase: Phase, target: Target) -> int:

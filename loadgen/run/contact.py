@@ -18,6 +18,7 @@ import msgspec
 from loadgen.engine.address import AddressError, resolve
 from loadgen.engine.messages import Renew
 from loadgen.engine.preflight import Answer, preflight
+from loadgen.experiments.registry import one_size
 from loadgen.fleet.crew import Crew
 from loadgen.invocation.outcome import Again, Outcome
 from loadgen.measure.cost import Spent, spent_on
@@ -156,7 +157,7 @@ class Contact:
     @property
     def asked_mb(self) -> int | None:
         """The memory size that every call asks for; None where there is none, or they ask for different ones."""
-        return self._tenant.asked_mb(self.scenario.target) if self.scenario.kind in ("load", "capacity") else None
+        return self._tenant.asked_mb(self.scenario.target) if one_size(self.scenario) else None
 
     async def _first_contact(self, stack: AsyncExitStack) -> tuple[Answer | None, str]:
         """The answer to the pre-flight, if there is to be one, and the address to use.

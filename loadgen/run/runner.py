@@ -22,13 +22,13 @@ from loadgen.engine.clock import monotonic_ns
 from loadgen.engine.environment import environment
 from loadgen.engine.messages import Plan
 from loadgen.experiments.decision import Decision
+from loadgen.experiments.registry import changes
 from loadgen.fleet.crew import Crew
 from loadgen.fleet.port import Fleet, FleetError
 from loadgen.history.rundir import RunDirectory
 from loadgen.measure import hlog
-from loadgen.measure.experiment import Experiment
 from loadgen.measure.floor import Floor
-from loadgen.measure.summary import Environment, Preflight, Run, Summary, texts
+from loadgen.measure.summary import Environment, Experiment, Preflight, Run, Summary, texts
 from loadgen.run.agents import Agents
 from loadgen.run.allowance import Allowance, excess
 from loadgen.run.conductor import Conductor
@@ -163,7 +163,7 @@ class Runner:
 
     async def _settings(self, stack: AsyncExitStack, identity: str) -> Changing | None:
         """The function's settings, where the experiment changes them."""
-        if not self._loaded.scenario.changes_settings or self._ending.ending:
+        if not changes(self._loaded.scenario) or self._ending.ending:
             return None
         settings = self._contact.settings(identity, self._journal)
         self._ending.hurry = settings.hurry

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct, field
 
 from loadgen.experiments.capacity.block import Capacity
-from loadgen.experiments.coldstarts.block import ColdStarts, Induce
-from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
+from loadgen.experiments.coldstarts.block import ColdStarts
+from loadgen.experiments.memory.block import MemoryComparison
 from loadgen.invocation.bill import PriceBook
 from loadgen.load.budget import Budget, Confirm
 from loadgen.load.phase import Phase
@@ -121,10 +121,3 @@ class Scenario(Struct, frozen=True, rename=without_unit):
     capacity: Annotated[Capacity | None, doc("With `kind: capacity`.")] = None
     memory: Annotated[MemoryComparison | None, doc("With `kind: memory`.")] = None
     sha256: Annotated[str, DERIVED] = ""
-
-    @property
-    def changes_settings(self) -> bool:
-        """Whether the run changes settings of the function, which are put back in the end."""
-        return (self.memory is not None and self.memory.by is MemoryBy.CONFIG) or (
-            self.cold_starts is not None and Induce.CONFIG in self.cold_starts.induce
-        )

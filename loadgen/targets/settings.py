@@ -14,6 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
+from loadgen.experiments.registry import changes
 from loadgen.scenario.model import Scenario
 from loadgen.targets.port import Surroundings, TargetError, Tenant
 from loadgen.targets.registry import BUILT_IN, tenant_of
@@ -92,7 +93,7 @@ class Settings(Generic[T]):
 
     def check(self, scenario: Scenario) -> fault.Found:
         """What is wrong with a scenario for this tenant, as pairs of the key's path and a message."""
-        if scenario.changes_settings:
+        if changes(scenario):
             yield ("kind",), "this changes settings of what is called, and of this target none can be; leave that out"
 
     def credentials(self, target: T, seen: Callable[[], Surroundings]) -> Found | None:

@@ -12,9 +12,8 @@ from loadgen.experiments.load.decision import load
 from loadgen.fleet.local import LocalFleet
 from loadgen.fleet.port import Fleet
 from loadgen.history.rundir import RunDirectory
-from loadgen.measure.experiment import Experiment
 from loadgen.measure.interval import Frame
-from loadgen.measure.summary import Preflight
+from loadgen.measure.summary import Experiment, Preflight
 from loadgen.run.agents import Agents
 from loadgen.run.runner import Finished, Runner
 from loadgen.scenario.load import Loaded

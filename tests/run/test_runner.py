@@ -20,9 +20,8 @@ from loadgen.invocation.sample import Sample
 from loadgen.load.budget import Budget
 from loadgen.load.phase import Phase
 from loadgen.measure import hlog
-from loadgen.measure.experiment import Experiment
 from loadgen.measure.interval import Frame
-from loadgen.measure.summary import Summary
+from loadgen.measure.summary import Experiment, Summary
 from loadgen.run.runner import Finished, Runner
 from loadgen.scenario.model import Feeder, FeederOrder, Scenario
 from loadgen.scenario.prices import load_price_book

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loadgen.measure.findings import LEAST_COLD
 from loadgen.measure.histogram import Histogram
+from loadgen.measure.labelling import LEAST_COLD
 from loadgen.scenario.load import load
 from loadgen.stats.mixture import Abstained, Mixture, fit
 from loadgen.text.fault import ScenarioError

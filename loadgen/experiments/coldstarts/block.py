@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from loadgen.measure.findings import LEAST_CALIBRATION, LEAST_COLD
+from loadgen.measure.labelling import LEAST_CALIBRATION, LEAST_COLD
 from loadgen.targets.functiongraph.protocol.target import MEMORY_SIZES_MB, Memory
 from loadgen.targets.port import Probe
 from loadgen.text.fault import Found

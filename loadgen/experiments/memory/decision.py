@@ -23,6 +23,10 @@ import numpy as np
 from loadgen.experiments.decision import Ask, Decision, Seen
 from loadgen.experiments.memory import rounds
 from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
+from loadgen.experiments.memory.calls import UNSURE, Call, Calls
+from loadgen.experiments.memory.evidence import Evidence, evidence, inflation
+from loadgen.experiments.memory.findings import MemoryResult
+from loadgen.experiments.memory.reasons import LEAST_INSTANCES
 from loadgen.experiments.memory.result import ALPHA, Standing, result
 from loadgen.invocation.bill import Rates
 from loadgen.invocation.metric import Metric
@@ -30,12 +34,8 @@ from loadgen.invocation.start import AMBIGUOUS
 from loadgen.load.bursts import Bursts
 from loadgen.load.phase import Phase
 from loadgen.measure import ranking
-from loadgen.measure.experiment import MemoryResult
-from loadgen.measure.findings import LEAST_INSTANCES
 from loadgen.measure.relabel import relabel
 from loadgen.measure.rule import MetricRule, ShareRule
-from loadgen.stats.calls import UNSURE, Call, Calls
-from loadgen.stats.evidence import Evidence, evidence, inflation
 
 PRECISE = 0.02
 """How narrow the interval of a cost ratio has to be: its half-width."""
@@ -171,7 +171,8 @@ class _Comparison:
             (asked,),
             samples=1.0,
             idle_ns=self._settings.gap_ns if idle else 0,
-            memory_mb=(order if header else order[0],),
+            memory_mb=(order,) if header else (),
+            resized_mb=None if header else order[0],
         )
         self._stopped = seen.stopped
         if seen.verdict.status == "invalid":

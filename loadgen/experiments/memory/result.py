@@ -10,13 +10,14 @@ from msgspec import Struct
 
 from loadgen.experiments.memory import rounds
 from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
+from loadgen.experiments.memory.calls import COLD, UNSURE, Call, Calls
+from loadgen.experiments.memory.evidence import Evidence, inflation
+from loadgen.experiments.memory.findings import MemoryResult, MemoryRule, MemorySize
+from loadgen.experiments.memory.reasons import LEAST_INSTANCES
 from loadgen.experiments.memory.share_url import share_url
 from loadgen.invocation.bill import GB_SECONDS, Rates
-from loadgen.measure.experiment import Figure, MemoryResult, MemoryRule, MemorySize
-from loadgen.measure.findings import LEAST_INSTANCES
+from loadgen.measure.figure import Figure
 from loadgen.measure.percentile import ranks, supported
-from loadgen.stats.calls import COLD, UNSURE, Call, Calls
-from loadgen.stats.evidence import Evidence, inflation
 
 ALPHA = 0.05
 """Intervals and verdicts are wrong with at most this probability, those over sizes all together."""

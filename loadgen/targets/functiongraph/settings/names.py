@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from loadgen.experiments.coldstarts.block import ColdStarts
+from loadgen.experiments.registry import changes
 from loadgen.scenario.model import Scenario
 from loadgen.targets.functiongraph.protocol.target import FunctionTarget
 from loadgen.targets.functiongraph.protocol.urn import LATEST, Urn, UrnError, contradictions, endpoint_region, read
@@ -25,7 +26,7 @@ def check_target(scenario: Scenario) -> Found:
     emulated = () if scenario.emulator is None else tuple(each.name for each in scenario.emulator.functions)
     if emulated and urn.name not in emulated:
         yield where, f'the emulator has no function "{urn.name}": name one of {", ".join(emulated)}, or add it there'
-    if scenario.changes_settings and urn.qualifier not in (None, LATEST):
+    if changes(scenario) and urn.qualifier not in (None, LATEST):
         yield where, f'the settings of "{urn.qualifier}" cannot be changed; leave it out, or write {LATEST}'
     if scenario.cold_starts is not None:
         yield from _check_versions(scenario.cold_starts, urn, emulated=scenario.emulator is not None)

@@ -271,7 +271,7 @@ def test_a_target_at_another_version_is_the_same_function_under_that_name(name: 
 
 def starting(induce: Induce, *versions: str, urn: str = "hello") -> Scenario:
     settings = ColdStarts((induce,), 1, 2, 1, 1, None, (), None, versions)
-    return msgspec.structs.replace(scenario(function(urn)), cold_starts=settings)
+    return msgspec.structs.replace(scenario(function(urn)), kind="cold-starts", cold_starts=settings)
 
 
 def test_versions_need_instances_of_their_own() -> None:
@@ -296,7 +296,7 @@ def test_a_published_version_cannot_be_asked_to_change(qualifier: str) -> None:
     urn = f"p:default:hello:{qualifier}"
     for wanted in (
         starting(Induce.CONFIG, urn=urn),
-        msgspec.structs.replace(scenario(function(urn)), memory=comparison),
+        msgspec.structs.replace(scenario(function(urn)), kind="memory", memory=comparison),
     ):
         ((where, message),) = check_target(wanted)
         assert where == ("target", "function")

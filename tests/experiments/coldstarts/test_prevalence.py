@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from loadgen.stats.prevalence import proportion, share, share_estimated
+from loadgen.experiments.coldstarts.prevalence import proportion, share, share_estimated
 
 
 @given(st.integers(1, 3000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))

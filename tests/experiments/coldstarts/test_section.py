@@ -5,22 +5,19 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from loadgen.invocation.start import Cuts
-from loadgen.measure.experiment import (
+from loadgen.experiments.coldstarts.findings import (
     ColdStartsResult,
-    Experiment,
-    Figure,
     GapProbe,
     KeepAlive,
-    Labelling,
-    LoadResult,
     Means,
     PoolCheck,
     Population,
     Spread,
 )
+from loadgen.invocation.start import Cuts
+from loadgen.measure.figure import Figure
+from loadgen.measure.labelling import Labelling
 from loadgen.measure.summary import Reason, Summary, Verdict, decode, encode
-from loadgen.report.coldstarts import labelled
 from loadgen.report.html import html
 from loadgen.report.markdown import markdown
 from loadgen.report.terminal import terminal
@@ -30,7 +27,6 @@ from tests.report.builders import intervals, valid
 MS = 1_000_000
 S = 1_000 * MS
 TOLD = Labelling("again-4", 612, None, Cuts(60 * MS, 90 * MS), 12.0, 1.0, 1.0, [380 * MS])
-ABSTAINED = Labelling("warm-up", 900, "about 8 cold calls, at least 30 needed", outliers=8, outlier_limit_ns=70 * MS)
 
 RENDERERS: list[Callable[[Summary], str]] = [
     terminal,
@@ -65,11 +61,11 @@ def result(**changes: object) -> ColdStartsResult:
     return replace(made, **changes)
 
 
-def summary(experiment: Experiment) -> Summary:
+def summary(experiment: ColdStartsResult) -> Summary:
     return decode(encode(replace(valid(), experiment=experiment)))
 
 
-def said(experiment: Experiment) -> str:
+def said(experiment: ColdStartsResult) -> str:
     """What the terminal says, as one line without no-break spaces."""
     return " ".join(terminal(summary(experiment), width=200).replace("\u00a0", " ").split())
 
@@ -115,17 +111,6 @@ def test_a_keep_alive_time_that_is_only_bounded_is_shown_as_a_bound(found: KeepA
     assert text in said(result(keep_alive=found))
 
 
-def test_a_load_that_could_not_tell_says_why_and_how_many_were_out_of_the_ordinary() -> None:
-    text = said(LoadResult(ABSTAINED))
-    assert "could not be told apart by overhead, of 900 invocations: about 8 cold calls, at least 30 needed." in text
-    assert "8 had an overhead above 70.0 ms" in text
-
-
-def test_a_load_that_could_tell_lists_its_invocations_by_start() -> None:
-    text = said(LoadResult(TOLD))
-    assert "warm below 60.0 ms and cold from 90.0 ms on" in text
-
-
 def test_what_cold_starts_cost_is_said_where_it_is_not_nothing() -> None:
     assert "a million cold starts" not in said(result())
     dearer = result(penalty_cost=Figure(1.234, 1.1, 1.4))
@@ -142,20 +127,6 @@ def test_figures_of_a_label_that_holds_too_many_of_the_other_kind_are_not_shown(
     assert "Figures of cold starts, and what compares them, are withheld" in text
 
 
-def test_a_load_does_not_show_them_either() -> None:
-    seen = summary(LoadResult(TOLD))
-    metrics = {"latency": seen.totals.metrics["latency"]}
-    seen = replace(seen, totals=replace(seen.totals, by_start={"cold": metrics, "warm": metrics}))
-    reason = Reason("mixed_starts", "withheld", "of 80 about 5% are warm", 0.05, 0.01, None, "cold")
-    shown, hidden = (
-        {row[0].text: [cell.text for cell in row[2:5]] for row in labelled(each, LoadResult(TOLD)).rows}
-        for each in (seen, replace(seen, verdict=Verdict("degraded", [reason])))
-    )
-    assert hidden["warm"] == shown["warm"] == shown["cold"]
-    assert "—" not in shown["cold"]
-    assert hidden["cold"] == ["—"] * 3
-
-
 def test_reasons_that_many_phases_of_an_experiment_share_are_said_once() -> None:
     busy = [Reason("cores_busy", "warning", "A core was busy.", 0.0, 0.05, f"warm-{n}") for n in (1, 2, 3)]
     made = replace(summary(result()), verdict=Verdict("degraded", busy))
@@ -163,8 +134,3 @@ def test_reasons_that_many_phases_of_an_experiment_share_are_said_once() -> None
     text = terminal(made, width=200)
     assert text.count("A core was busy.") == 1
     assert "cores_busy: phase warm-1 and 2 more: A core was busy." in text
-
-
-def test_the_times_of_a_load_come_before_its_starts() -> None:
-    text = terminal(summary(LoadResult(TOLD)), width=200)
-    assert text.index("\nTimes\n") < text.index("\nCold and warm starts\n")

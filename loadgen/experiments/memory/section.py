@@ -1,13 +1,15 @@
-"""What a memory comparison found, for every renderer."""
+"""What a memory comparison found, in a report."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from loadgen.measure.experiment import Figure, MemoryResult, MemoryRule, MemorySize
+from loadgen.experiments.memory.findings import MemoryResult, MemoryRule, MemorySize
+from loadgen.measure.figure import Figure
 from loadgen.measure.percentile import needed, supported
 from loadgen.report import charts, units
 from loadgen.report.charts import Chart, Spot
+from loadgen.report.experiment import Section
 from loadgen.report.figures import DASH, TOO_FEW
 from loadgen.report.tables import Cell, Column, Table
 from loadgen.text import foreign
@@ -16,7 +18,13 @@ _PERCENTILES = (50.0, 95.0, 99.0)
 _RULE_TONES = {"met": "good", "broken": "bad", "open": "warn"}
 
 
-def answer(result: MemoryResult) -> Table:
+def section(result: MemoryResult) -> Section:
+    """The sizes side by side, the rules, the cold calls, where to see them, and time by cost."""
+    tables = (_answer(result), _rules(result), _colds(result), _link(result))
+    return Section(tables, (_pareto(result),), mixed=True)
+
+
+def _answer(result: MemoryResult) -> Table:
     """The sizes side by side, and which to take."""
     titles = ("cost", "cost ratio", "billed mean", "p50", "p95", "p99", "cheapest", "warm calls", "cold", "unsure")
     return Table(
@@ -27,7 +35,7 @@ def answer(result: MemoryResult) -> Table:
     )
 
 
-def rules(result: MemoryResult) -> Table:
+def _rules(result: MemoryResult) -> Table:
     """How each size fares with each rule; no rows without rules."""
     return Table(
         "Rules by memory size",
@@ -42,7 +50,7 @@ def rules(result: MemoryResult) -> Table:
     )
 
 
-def colds(result: MemoryResult) -> Table:
+def _colds(result: MemoryResult) -> Table:
     """The cold calls, which are in no other figure; no rows where there were none."""
     return Table(
         "Cold calls by memory size",
@@ -61,7 +69,7 @@ def colds(result: MemoryResult) -> Table:
     )
 
 
-def link(result: MemoryResult) -> Table:
+def _link(result: MemoryResult) -> Table:
     """Where the sizes can be seen side by side; no rows where there is nothing to see."""
     rows = () if result.share_url is None else ((Cell(result.share_url),),)
     unit = "" if result.cost_unit in ("CNY", "USD") else f"; what it shows as money is {result.cost_unit}"
@@ -73,7 +81,7 @@ def link(result: MemoryResult) -> Table:
     )
 
 
-def pareto(result: MemoryResult) -> Chart | None:
+def _pareto(result: MemoryResult) -> Chart | None:
     """Median service time against cost, with intervals."""
     spots = [_spot(result, each) for each in result.sizes if each.cost is not None and "p50" in each.service_time_ns]
     front = sorted(

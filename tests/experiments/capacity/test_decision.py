@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from loadgen.experiments.capacity.decision import Plan, capacity
-from loadgen.experiments.capacity.kind import criterion
+from loadgen.experiments.capacity.decision import capacity
+from loadgen.experiments.capacity.findings import CapacityResult
+from loadgen.experiments.capacity.plan import Plan, criterion
 from loadgen.experiments.decision import Ask, Seen
 from loadgen.invocation.sample import Sample
-from loadgen.measure.experiment import CapacityResult
 from loadgen.measure.rule import MetricRule, ShareRule, parse
 from loadgen.measure.summary import Reason, Verdict
 from loadgen.targets.functiongraph.protocol.platform import EmulatedFunction, Emulator, Throttle, Work

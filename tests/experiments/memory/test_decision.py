@@ -9,10 +9,10 @@ import pytest
 from loadgen.experiments.decision import Ask, Seen
 from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
 from loadgen.experiments.memory.decision import compare
+from loadgen.experiments.memory.findings import MemoryResult
 from loadgen.invocation.bill import GB_SECONDS, Rates
 from loadgen.invocation.metric import Metric
 from loadgen.invocation.sample import Sample
-from loadgen.measure.experiment import MemoryResult
 from loadgen.measure.rule import MetricRule, ShareRule
 from loadgen.measure.summary import Reason, Verdict
 from loadgen.text.units import NS_PER_S
@@ -218,7 +218,8 @@ def test_a_round_in_which_the_load_generator_failed_is_left_out() -> None:
 def test_a_change_of_settings_goes_through_the_sizes_there_and_back() -> None:
     world = Watched()
     result = found(world, by=MemoryBy.CONFIG, rounds=3)
-    order = [ask.memory_mb[0] for ask in world.asks]
+    order = [ask.resized_mb for ask in world.asks]
+    assert not any(ask.memory_mb for ask in world.asks)
     assert sorted(map(str, order[:5])) == sorted(map(str, SIZES))
     assert order[5:10] == order[:5][::-1]
     assert result.recommended_mb == 128

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 
-from loadgen.measure.experiment import Figure
+from loadgen.measure.figure import Figure
 from loadgen.stats.beta import incomplete
 
 _Z = 1.959963984540054

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from loadgen.experiments.memory.calls import Calls
 from loadgen.invocation.sample import Sample
-from loadgen.stats.calls import Calls
 
 MS = 1_000_000
 

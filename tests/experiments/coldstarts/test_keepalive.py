@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import isotonic_regression
 
+from loadgen.experiments.coldstarts.findings import GapProbe, KeepAlive
 from loadgen.experiments.coldstarts.keepalive import MOST, estimate, isotonic, next_gap
-from loadgen.measure.experiment import GapProbe, KeepAlive
 
 S = 1_000_000_000
 RANGE = (10 * S, 120 * S)

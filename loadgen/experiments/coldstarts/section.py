@@ -1,26 +1,24 @@
-"""What is known about cold and warm starts, for every renderer."""
+"""What the experiment on cold starts found, in a report."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from loadgen.invocation.start import COLD, WARM
-from loadgen.measure.experiment import (
+from loadgen.experiments.coldstarts.findings import (
     ColdStartsResult,
-    Figure,
     KeepAlive,
-    Labelling,
-    LoadResult,
     Means,
     PoolCheck,
     Population,
     Spread,
 )
-from loadgen.measure.percentile import needed
-from loadgen.measure.summary import MetricSummary, Summary, Verdict
-from loadgen.measure.verdict import withheld
+from loadgen.invocation.start import COLD, WARM
+from loadgen.measure.figure import Figure
+from loadgen.measure.summary import Summary, Verdict
 from loadgen.report import units
-from loadgen.report.figures import BURSTS, DASH, TOO_FEW
+from loadgen.report.experiment import Section
+from loadgen.report.figures import DASH, TOO_FEW
+from loadgen.report.starts import NOTHING, PERCENTILES, between, labelling, shown
 from loadgen.report.tables import Cell, Column, Table
 
 _INDUCED_BY = {
@@ -36,35 +34,39 @@ _BY = {
     "mixture": "by its overhead",
     "none": "not at all",
 }
-_PERCENTILES = (50.0, 95.0, 99.0)
-_NOTHING = (Cell(DASH, tone="muted"),)
 
 
-def hidden(verdict: Verdict) -> frozenset[str]:
+def section(summary: Summary, result: ColdStartsResult) -> Section:
+    """Cold beside warm invocations, how they were brought about, and how long instances live."""
+    without = _hidden(summary.verdict)
+    return Section((_answer(result, without), _brought_about(result, without), _keep_alive(result)), mixed=True)
+
+
+def _hidden(verdict: Verdict) -> frozenset[str]:
     """The start labels whose invocations' figures the Verdict withholds."""
     return frozenset({COLD, WARM} & {reason.withholds for reason in verdict.reasons})
 
 
-def answer(result: ColdStartsResult, without: Collection[str] = ()) -> Table:
+def _answer(result: ColdStartsResult, without: Collection[str]) -> Table:
     """Cold beside warm invocations, and what a cold start costs; ``without`` figures of these labels."""
     rows = [
         (
             Cell(name, metric),
             Cell(units.count(population.count)),
-            *(_NOTHING * 4 if name in without else _spread(population.times[metric])),
+            *([NOTHING] * 4 if name in without else _spread(population.times[metric])),
         )
         for metric in ("service_time", "overhead", "duration")
         for name, population in ((COLD, result.cold), (WARM, result.warm))
     ]
     return Table(
         "Cold and warm starts",
-        (Column("", False), Column("count"), *(Column(units.percentile(p)) for p in _PERCENTILES), Column("max")),
+        (Column("", False), Column("count"), *(Column(units.percentile(p)) for p in PERCENTILES), Column("max")),
         tuple(rows),
         tuple(_notes(result, without)),
     )
 
 
-def means(result: ColdStartsResult, without: Collection[str] = ()) -> Table:
+def _brought_about(result: ColdStartsResult, without: Collection[str]) -> Table:
     """What each way of bringing about cold starts gave; ``without`` figures of these labels."""
     titles = ("rounds", "invocations", "cold", "warm", "unclear", "failed", "share cold", "p50", "p95")
     return Table(
@@ -75,7 +77,7 @@ def means(result: ColdStartsResult, without: Collection[str] = ()) -> Table:
     )
 
 
-def keep_alive(result: ColdStartsResult) -> Table:
+def _keep_alive(result: ColdStartsResult) -> Table:
     """How long an idle instance lives."""
     found = result.keep_alive
     rows: tuple[tuple[Cell, ...], ...] = ()
@@ -87,35 +89,6 @@ def keep_alive(result: ColdStartsResult) -> Table:
         )
     titles = (Column("lives"), Column("policy", False), Column("", False))
     return Table("Keep-alive time of an idle instance", titles, rows)
-
-
-def labelled(summary: Summary, result: LoadResult) -> Table:
-    """The invocations of a load by start; no rows where nothing could be told."""
-    found = result.labelling
-    starts = summary.totals.by_start
-    rows = tuple(
-        (
-            Cell(start),
-            *_recorded(metrics.get("latency"), _held_back(summary, start, "latency")),
-            _recorded(metrics.get("overhead"), _held_back(summary, start, "overhead"))[1],
-        )
-        for start, metrics in sorted(starts.items())
-        if found.cuts is not None
-    )
-    return Table(
-        "Cold and warm starts",
-        (
-            Column("start", False),
-            Column("count"),
-            *(Column(units.percentile(p)) for p in _PERCENTILES),
-            Column("overhead p50"),
-        ),
-        rows,
-        (
-            *(["p50 to p99 are of latency, ok invocations of the measured phases."] if rows else []),
-            _labelling(found),
-        ),
-    )
 
 
 def _notes(result: ColdStartsResult, without: Collection[str]) -> Iterator[str]:
@@ -131,7 +104,7 @@ def _notes(result: ColdStartsResult, without: Collection[str]) -> Iterator[str]:
     if sources:
         yield f"Told apart: {sources}."
     if result.labelling is not None:
-        yield _labelling(result.labelling)
+        yield labelling(result.labelling)
     if result.pool is not None:
         yield _pool(result.pool)
     if any(_lacking(population) for population in (result.cold, result.warm)):
@@ -149,26 +122,6 @@ def _penalties(result: ColdStartsResult) -> Iterator[str]:
         value = units.amount(cost.value)
         between = "" if low is None or high is None else f" ({units.between(low, high, value)})"
         yield f"So a million cold starts cost {value} {result.cost_unit}{between} more than warm ones."
-
-
-def _labelling(found: Labelling) -> str:
-    if found.cuts is None:
-        outliers = ""
-        if found.outliers is not None and found.outlier_limit_ns is not None:
-            limit = units.duration(found.outlier_limit_ns)
-            outliers = (
-                f" {units.count(found.outliers)} had an overhead above {limit}, more than a warm one plausibly has."
-            )
-        return (
-            f"Cold and warm starts could not be told apart by overhead, of {units.count(found.fitted)} invocations: "
-            f"{found.reason}.{outliers}"
-        )
-    modes = " and ".join(units.duration(ns) for ns in found.cold_modes_ns)
-    return (
-        f"By the overheads of {units.count(found.fitted)} invocations a start is warm below "
-        f"{units.duration(found.cuts.warm_below_ns)} and cold from {units.duration(found.cuts.cold_from_ns)} on, "
-        f"ambiguous between; the cold ones are around {modes} (separation D = {found.separation:.1f})."
-    )
 
 
 def _pool(pool: PoolCheck) -> str:
@@ -193,7 +146,7 @@ def _means(each: Means, without: Collection[str]) -> tuple[Cell, ...]:
         Cell(units.count(unclear), tone="warn" if unclear else ""),
         Cell(units.count(each.failed), tone="bad" if each.failed else ""),
         Cell(DASH, tone="muted") if share is None else Cell(units.share(share.value), interval),
-        *(_NOTHING * 2 if COLD in without else _spread(time)[:2]),
+        *([NOTHING] * 2 if COLD in without else _spread(time)[:2]),
     )
 
 
@@ -203,36 +156,8 @@ def _between_shares(share: Figure) -> str:
 
 def _spread(spread: Spread) -> tuple[Cell, ...]:
     figures = (spread.p50_ns, spread.p95_ns, spread.p99_ns)
-    cells = [_cell(figure, p, spread.count) for figure, p in zip(figures, _PERCENTILES, strict=True)]
+    cells = [shown(figure, p, spread.count) for figure, p in zip(figures, PERCENTILES, strict=True)]
     return (*cells, Cell(DASH, tone="muted") if spread.max_ns is None else Cell(units.duration(spread.max_ns)))
-
-
-def _cell(figure: Figure | None, p: float, count: int) -> Cell:
-    if figure is None:
-        fewest = needed(p) or 0
-        why = f"{TOO_FEW}{units.count(fewest)}" if count < fewest else BURSTS
-        return Cell(DASH, why if count else "", "muted")
-    return Cell(units.duration(round(figure.value)), _interval(figure))
-
-
-def _recorded(metric: MetricSummary | None, held_back: Collection[float]) -> tuple[Cell, ...]:
-    """The count and the percentiles of a metric of the Summary, but for those that are held back."""
-    if metric is None:
-        return (Cell("0"), *_NOTHING * len(_PERCENTILES))
-    at = {each.p: each for each in metric.percentiles if each.low is not None}
-    figures = [Figure(at[p].value, at[p].low, at[p].high) if p in at else None for p in _PERCENTILES]
-    return (
-        Cell(units.count(metric.count)),
-        *(
-            _NOTHING[0] if p in held_back else _cell(figure, p, metric.count)
-            for figure, p in zip(figures, _PERCENTILES, strict=True)
-        ),
-    )
-
-
-def _held_back(summary: Summary, start: str, metric: str) -> list[float]:
-    """The percentiles of a metric of invocations with this label that the Verdict withholds."""
-    return [p for p in _PERCENTILES if withheld(summary.verdict, None, metric, p, start) is not None]
 
 
 def _lacking(population: Population) -> bool:
@@ -240,15 +165,9 @@ def _lacking(population: Population) -> bool:
     return bool(time.count) and None in (time.p50_ns, time.p95_ns, time.p99_ns)
 
 
-def _interval(figure: Figure) -> str:
-    if figure.low is None or figure.high is None:
-        return ""
-    return f"{units.duration(round(figure.low))} – {units.duration(round(figure.high))}"
-
-
 def _figure(figure: Figure) -> str:
-    between = _interval(figure)
-    return units.duration(round(figure.value)) + (f" ({between})" if between else "")
+    interval = between(figure)
+    return units.duration(round(figure.value)) + (f" ({interval})" if interval else "")
 
 
 def _may_be_zero(figure: Figure) -> bool:

@@ -5,12 +5,13 @@ from msgspec.structs import replace
 
 from loadgen.experiments.coldstarts.block import ColdStarts, Induce
 from loadgen.experiments.coldstarts.decision import cold_starts, widest
+from loadgen.experiments.coldstarts.findings import ColdStartsResult
+from loadgen.experiments.coldstarts.reasons import found
 from loadgen.experiments.decision import Ask, Seen
 from loadgen.invocation.bill import Rates
 from loadgen.invocation.metric import Metric
 from loadgen.invocation.sample import Sample
 from loadgen.invocation.start import COLD, PROBE, WARM
-from loadgen.measure.experiment import ColdStartsResult
 from loadgen.measure.merge import PhasePlan, totals
 from loadgen.measure.relabel import relabel
 from loadgen.measure.rule import MetricRule
@@ -337,9 +338,9 @@ def rule(start: str, limit_ns: int) -> MetricRule:
 
 def test_rules_are_about_the_calls_that_the_experiment_calls_cold_and_warm() -> None:
     result, together = summarised(totalling())
-    for start, found in ((COLD, result.cold), (WARM, result.warm)):
-        assert together.by_start[start]["service_time"].count == found.count > 50
-        median = found.times["service_time"].p50_ns
+    for start, population in ((COLD, result.cold), (WARM, result.warm)):
+        assert together.by_start[start]["service_time"].count == population.count > 50
+        median = population.times["service_time"].p50_ns
         assert median is not None
         for factor, passed in ((0.9, False), (1.1, True)):
             (ended,) = evaluate([rule(start, round(factor * median.value))], [], together, Verdict("valid", []))
@@ -364,7 +365,7 @@ def test_a_run_that_ended_before_calls_could_be_told_apart_leaves_its_rules_unde
     assert not ended.value.value.complete
     plans = [PhasePlan(total.name, False, False, S, None) for total in on.told]
     rules = [rule(COLD, S)]
-    verdict = judge(plans, on.told, rules, experiment=ended.value.value)
+    verdict = judge(plans, on.told, rules, found=found(ended.value.value))
     (result,) = evaluate(rules, [], totals(plans, on.told, (50.0,)), verdict)
     count = on.told[0].tally.outcomes["ok"]
     assert (result.passed, result.why) == (None, f"none of {count} ok invocations is known to be cold")

@@ -1,14 +1,15 @@
-"""What a capacity search found, for every renderer."""
+"""What a capacity search found, in a report."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from loadgen.measure.experiment import CapacityProbe, CapacityResult
+from loadgen.experiments.capacity.findings import CapacityProbe, CapacityResult
 from loadgen.measure.percentile import needed
 from loadgen.measure.ranking import percentile_fails
 from loadgen.report import charts, units
 from loadgen.report.charts import Band, Chart
+from loadgen.report.experiment import Section
 from loadgen.report.figures import DASH, FAILED
 from loadgen.report.tables import Cell, Column, Table
 from loadgen.text import foreign
@@ -23,7 +24,12 @@ _CAUSES = {
 }
 
 
-def answer(result: CapacityResult) -> Table:
+def section(result: CapacityResult) -> Section:
+    """The capacity, the probes, and latency by rate."""
+    return Section((_answer(result), _probes(result)), (_latency_by_rate(result),))
+
+
+def _answer(result: CapacityResult) -> Table:
     """The capacity and what explains it."""
     confirmed = result.confirmed_per_s
     estimate = _estimate(result)
@@ -52,7 +58,7 @@ def answer(result: CapacityResult) -> Table:
     )
 
 
-def probes(result: CapacityResult) -> Table:
+def _probes(result: CapacityResult) -> Table:
     """Every rate that was held, in order."""
     titles = ("rate", "invocations", "broken", "refused", "cold", "p50", "p95", "p99", "settled after")
     return Table(
@@ -72,7 +78,7 @@ def probes(result: CapacityResult) -> Table:
     )
 
 
-def latency_by_rate(result: CapacityResult) -> Chart | None:
+def _latency_by_rate(result: CapacityResult) -> Chart | None:
     """Latency against the rate that was held; None when there is nothing to draw."""
     valid = sorted((probe for probe in result.probes if probe.verdict != "invalid"), key=lambda each: each.rate_per_s)
     lines = [

@@ -4,12 +4,13 @@ import msgspec
 
 from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
 from loadgen.experiments.memory.decision import compare
+from loadgen.experiments.memory.findings import MemoryResult
+from loadgen.experiments.memory.section import section
 from loadgen.invocation.bill import GB_SECONDS, Rates
 from loadgen.invocation.metric import Metric
-from loadgen.measure.experiment import Figure, MemoryResult
+from loadgen.measure.figure import Figure
 from loadgen.measure.rule import MetricRule
 from loadgen.measure.summary import decode, encode
-from loadgen.report import memory
 from loadgen.report.html import html
 from loadgen.report.markdown import markdown
 from loadgen.report.terminal import terminal
@@ -32,13 +33,13 @@ RESULT = found()
 
 
 def text(result: MemoryResult) -> list[list[str]]:
-    return [[f"{cell.text} {cell.detail}".strip() for cell in row] for row in memory.answer(result).rows]
+    return [[f"{cell.text} {cell.detail}".strip() for cell in row] for row in section(result).tables[0].rows]
 
 
 def test_the_recommended_size_and_why_others_are_not_are_said() -> None:
     standings = [row[0].replace("\N{NO-BREAK SPACE}", " ") for row in text(RESULT)]
     assert standings[:3] == ["128 MB left out", "256 MB breaks a rule", "512 MB recommended"]
-    notes = memory.answer(RESULT).notes
+    notes = section(RESULT).tables[0].notes
     assert notes[0].startswith("512 MB is the cheapest size that is shown to meet the rules (latency.p95 < 260ms).")
     assert "128\N{NO-BREAK SPACE}MB left the comparison: out_of_memory: 4205." in notes
 
@@ -50,14 +51,14 @@ def test_a_percentile_that_is_not_supported_is_a_dash_with_what_it_needs() -> No
 
 
 def test_the_evidence_on_each_rule_is_beside_its_verdict() -> None:
-    rows = {row[0].text: row[1] for row in memory.rules(RESULT).rows}
+    rows = {row[0].text: row[1] for row in section(RESULT).tables[1].rows}
     assert rows["256\N{NO-BREAK SPACE}MB"].text == "broken"
     assert rows["512\N{NO-BREAK SPACE}MB"].text == "met"
     assert " of " in rows["512\N{NO-BREAK SPACE}MB"].detail
 
 
 def test_the_front_joins_sizes_of_which_none_is_both_cheaper_and_faster() -> None:
-    chart = memory.pareto(RESULT)
+    chart = section(RESULT).charts[0]
     assert chart is not None
     assert [spot.name.split("\N{NO-BREAK SPACE}")[0] for spot in chart.spots] == ["256", "512", "1024"]
     costs = [x for x, _ in chart.series[0].points]
@@ -67,8 +68,8 @@ def test_the_front_joins_sizes_of_which_none_is_both_cheaper_and_faster() -> Non
 
 
 def test_the_link_says_what_it_shows_as_money() -> None:
-    assert "GB-s" in memory.link(RESULT).notes[0]
-    assert "GB-s" not in memory.link(found(Rates("CNY", 1e-4, 1e-6), 3)).notes[0]
+    assert "GB-s" in section(RESULT).tables[3].notes[0]
+    assert "GB-s" not in section(found(Rates("CNY", 1e-4, 1e-6), 3)).tables[3].notes[0]
 
 
 def test_every_renderer_has_the_section_and_no_times_over_all_sizes() -> None:
@@ -101,4 +102,4 @@ def test_a_percentile_of_calls_on_instances_that_differ_is_not_said_to_have_too_
 
 
 def test_nothing_is_compared_with_a_size_that_there_is_not() -> None:
-    assert "None" not in " ".join(memory.answer(msgspec.structs.replace(RESULT, reference_mb=None)).notes)
+    assert "None" not in " ".join(section(msgspec.structs.replace(RESULT, reference_mb=None)).tables[0].notes)

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from loadgen.measure.experiment import CapacityProbe, CapacityResult
-from loadgen.report import capacity
+from loadgen.experiments.capacity.findings import CapacityProbe, CapacityResult
+from loadgen.experiments.capacity.section import section
 
 PROBE = CapacityProbe(
     phase="probe-01",
@@ -31,7 +31,7 @@ RESULT = CapacityResult(
 
 
 def latencies(probe: CapacityProbe) -> list[str]:
-    (row,) = capacity.probes(replace(RESULT, probes=[probe])).rows
+    (row,) = section(replace(RESULT, probes=[probe])).tables[1].rows
     return [cell.text for cell in row[7:10]]
 
 
@@ -42,5 +42,5 @@ def test_a_percentile_among_calls_that_failed_says_so_and_one_of_too_few_is_a_da
 
 
 def test_the_table_says_which_calls_its_latencies_are_over() -> None:
-    note = capacity.probes(replace(RESULT, probes=[PROBE])).notes[0]
+    note = section(replace(RESULT, probes=[PROBE])).tables[1].notes[0]
     assert "over all invocations of the settled part, and what is not ok ranks above every ok one" in note

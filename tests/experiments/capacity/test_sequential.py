@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import linregress
 
-from loadgen.stats import sequential
-from loadgen.stats.sequential import FAIL, MOST, PASS, UNDECIDED, fewest, inflation, slope, verdict
+from loadgen.experiments.capacity import sequential
+from loadgen.experiments.capacity.sequential import FAIL, MOST, PASS, UNDECIDED, fewest, inflation, slope, verdict
 
 
 @pytest.mark.parametrize(("limit", "calls"), [(0.05, 87), (0.01, 451), (0.001, 4550)])

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.stats.evidence import evidence, inflation
+from loadgen.experiments.memory.evidence import evidence, inflation
 
 
 def ever(share: float, limit: float, calls: int, verdict: str, seed: int) -> bool:
