@@ -12,7 +12,7 @@ import msgspec
 from loadgen.scenario import feeder
 from loadgen.scenario.model import Scenario
 from loadgen.targets import secret
-from loadgen.text import file, foreign, form, yaml
+from loadgen.text import file, foreign, walk, yaml
 from loadgen.text.excerpt import literals, resembles_key
 from loadgen.text.fault import Fault, Found, Place, ScenarioError
 from loadgen.text.fault import Path as KeyPath
@@ -95,7 +95,7 @@ class Document:
     def check(self, struct: type, rules: Callable[[dict[str, Any]], Found]) -> dict[str, Any]:
         """The document's data; what does not fit the form of ``struct`` or ``rules`` is added to the faults."""
         data: dict[str, Any]
-        data, self.written = form.read(self.root, struct, self.report, self.report_key)
+        data, self.written = walk.read(self.root, struct, self.report, self.report_key)
         for path, message in rules(data):
             self.report(path, message)
         return data

@@ -72,7 +72,7 @@ def _target(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[Any] | 
 def _kind(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[Any] | None) -> Found:
     kind = data.get("kind", "load")
     for key in EXPERIMENTS:
-        if key in data and kind != key:
+        if key in data and kind not in (key, INVALID):
             yield (key,), f"this block belongs to kind: {key}, but this is kind: {kind}; remove one of them"
     if kind in EXPERIMENTS and data.get("phases"):
         yield ("phases",), f"kind: {kind} makes its own load; remove phases"

@@ -164,7 +164,7 @@ class Tenant(ABC, Generic[T]):
         return msgspec.convert(data["target"], self.form)
 
     def rules(self, data: dict[str, Any], foreign: Sequence[str]) -> Found:
-        """What does not go together in a scenario's data for such a target, by its path there; see ``form.read``.
+        """What does not go together in a scenario's data for such a target, by its path there; see ``walk.read``.
 
         ``foreign`` are the keys of the block that only other tenants have.
         """

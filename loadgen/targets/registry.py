@@ -7,7 +7,7 @@ the name of the tenant in the target that they are sent, and look it up here as 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Container
 from functools import cache, reduce
 from operator import or_
 from typing import Any
@@ -49,7 +49,7 @@ def installed() -> tuple[Tenant[Any], ...]:
     return tuple(found)
 
 
-def tenant_written(keys: Iterable[str]) -> Tenant[Any] | None:
+def tenant_written(keys: Container[str]) -> Tenant[Any] | None:
     """Whose target is meant by a mapping with these keys; None where nobody's.
 
     The last of ours that fits, as a url is one whatever else is written beside it. Raises TargetError, see
@@ -72,22 +72,22 @@ def form_of(node: yaml.Node) -> Any:
 
 def tenant_of(target: Target) -> Tenant[Any]:
     """Whose target it is."""
-    form = type(target)
-    for tenant in BUILT_IN:
-        if tenant.form is form:
-            return tenant
-    return next(tenant for tenant in installed() if tenant.form is form)
+    found = _first(lambda tenant: tenant.form is type(target))
+    assert found is not None, "a target is made by its tenant"
+    return found
 
 
 def tenant_named(name: str) -> Tenant[Any]:
     """The tenant of this name; raises TargetError where there is none."""
-    for tenant in (*BUILT_IN, *(() if name in _OWN else installed())):
-        if tenant.name == name:
-            return tenant
-    raise TargetError(f"there is no target {name} here: install the distribution that brings it")
+    found = _first(lambda tenant: tenant.name == name)
+    if found is None:
+        raise TargetError(f"there is no target {name} here: install the distribution that brings it")
+    return found
 
 
-_OWN = frozenset(tenant.name for tenant in BUILT_IN)
+def _first(fits: Callable[[Tenant[Any]], bool]) -> Tenant[Any] | None:
+    """The first that fits; others than ours are looked for only where none of ours does."""
+    return next(filter(fits, BUILT_IN), None) or next(filter(fits, installed()), None)
 
 
 def decoded(form: type, said: Any) -> Any:

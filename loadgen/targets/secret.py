@@ -100,7 +100,7 @@ def _restricted(path: Path, *, key: bool = False) -> re.Pattern[str]:
 
 
 _Written = Mapping[Path, yaml.Value]
-"""What is written where that is not what YAML makes of it, see ``form.read``."""
+"""What is written where that is not what YAML makes of it, see ``walk.read``."""
 
 
 def masked_document(root: yaml.Node, written: _Written) -> dict[str, Any]:

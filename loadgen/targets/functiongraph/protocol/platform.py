@@ -119,6 +119,7 @@ class EmulatedFunction(Struct, frozen=True, rename=without_unit):
     timeout_ns: Annotated[Duration, doc("A call whose handler takes longer is ended.")] = 900 * NS_PER_S
     concurrency: Annotated[int, within(1, 1000), doc("Calls that one instance serves at a time.")] = 1
     reserved: Annotated[int, within(0, 1000), doc("Instances that are always there and warm.")] = 0
+    instances: Annotated[Instances, doc("How much instances differ.")] = Instances()
     initializer: Annotated[
         Initializer | None, doc("What each new instance runs before its first call; default nothing.")
     ] = None
@@ -128,7 +129,6 @@ class EmulatedFunction(Struct, frozen=True, rename=without_unit):
     ] = None
     faults: Faults = ()
     probe: Annotated[bool, doc("Whether it answers like the probes in docs/probe/.")] = False
-    instances: Annotated[Instances, doc("How much instances differ.")] = Instances()
     log_bytes: Annotated[
         int,
         text(units.log_size, units.log_size_text, units.LOG_SIZE, "10KB"),
