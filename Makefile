@@ -9,6 +9,9 @@ HOT_PATH_TESTS := tests/engine tests/fleet tests/measure/test_recorder.py tests/
   tests/e2e/test_agents.py tests/e2e/test_totals.py tests/e2e/test_hostile_servers.py
 BUILD := $(BIN)/python -c 'from loadgen.build import build; print(build())'
 
+# tests start hundreds of interpreters: none of them is to compile loadgen anew
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test soak simulate lint check format bench fuzz lock clean
 

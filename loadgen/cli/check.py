@@ -54,7 +54,7 @@ def check(file: Path, overrides: tuple[str, ...], offline: bool) -> None:
 
 def _agents(scenario: Scenario) -> str:
     """How many processes would make the load on this machine, unless --agents says otherwise."""
-    from loadgen.engine.environment import usable_cores
+    from loadgen.engine.cgroup import usable_cores
     from loadgen.run.agents import agents_of
 
     agents = agents_of(scenario, None, usable_cores())

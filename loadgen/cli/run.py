@@ -149,7 +149,7 @@ def _load(file: Path, overrides: tuple[str, ...]) -> Loaded:
 
 def _agents(loaded: Loaded, asked: int | None) -> Agents:
     """The agents to use, once this machine is known to allow them the files that they may need."""
-    from loadgen.engine.environment import usable_cores
+    from loadgen.engine.cgroup import usable_cores
     from loadgen.engine.limits import LimitError, allow_files
     from loadgen.experiments.registry import widest
     from loadgen.run.agents import agents_of

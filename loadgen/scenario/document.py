@@ -17,7 +17,8 @@ from loadgen.text.excerpt import literals, resembles_key
 from loadgen.text.fault import Fault, Found, Place, ScenarioError
 from loadgen.text.fault import Path as KeyPath
 from loadgen.text.override import override
-from loadgen.text.substitution import MASK, substitute
+from loadgen.text.secret import MASK
+from loadgen.text.substitution import substitute
 
 Check = Callable[[Scenario], Iterable[tuple[KeyPath, str]]]
 """A rule of an upper layer: what is wrong with a Scenario, as (path in the document, message)."""

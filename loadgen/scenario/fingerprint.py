@@ -9,7 +9,7 @@ import msgspec
 
 from loadgen.scenario.model import Scenario
 from loadgen.targets.registry import tenant_of
-from loadgen.text.substitution import MASK
+from loadgen.text.secret import MASK
 
 
 def fingerprint(scenario: Scenario, rows_digest: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 from functools import cache, reduce
 from operator import or_
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -18,7 +18,9 @@ from loadgen.targets.functiongraph.protocol.tenant import FUNCTIONGRAPH
 from loadgen.targets.http.tenant import HTTP
 from loadgen.targets.port import TargetError, Tenant
 from loadgen.targets.target import Target
-from loadgen.text import yaml
+
+if TYPE_CHECKING:
+    from loadgen.text.yaml import Node
 
 BUILT_IN: tuple[Tenant[Any], ...] = (FUNCTIONGRAPH, HTTP)
 GROUP = "loadgen.targets"
@@ -59,9 +61,11 @@ def tenant_written(keys: Container[str]) -> Tenant[Any] | None:
     return found[-1] if found else next((tenant for tenant in installed() if tenant.key in keys), None)
 
 
-def form_of(node: yaml.Node) -> Any:
+def form_of(node: Node) -> Any:
     """The form that a target has to have which is written so; raises ValueError, see ``installed``."""
-    if not isinstance(node, yaml.Fields) or any(tenant.key in node.nodes for tenant in BUILT_IN):
+    from loadgen.text.yaml import Fields  # agents, which read no document, do without YAML
+
+    if not isinstance(node, Fields) or any(tenant.key in node.nodes for tenant in BUILT_IN):
         return FORM
     try:
         tenant = tenant_written(node.nodes)

@@ -16,8 +16,8 @@ from loadgen.targets.target import Target
 from loadgen.text import yaml
 from loadgen.text.excerpt import secret_name
 from loadgen.text.fault import Path, Place
-from loadgen.text.secret import LONG, SHORTEST, Secrets
-from loadgen.text.substitution import MASK, escaped, holds_literal, masked, unescaped
+from loadgen.text.secret import LONG, MASK, SHORTEST, Secrets
+from loadgen.text.substitution import escaped, holds_literal, masked, unescaped
 from loadgen.text.template import PLACEHOLDER
 
 _ADDRESS = re.compile(rf"\A[^/?#]*//[^/?#]*|{PLACEHOLDER.pattern}")

@@ -11,8 +11,9 @@ from typing import Any
 from urllib.parse import unquote
 
 from loadgen.text.echo import likely, occurrences
-from loadgen.text.substitution import MASK
 
+MASK = "***"
+"""What stands in the place of a secret."""
 _BACKSLASHED = re.compile(r"\\+(?:u(?P<code>[0-9a-fA-F]{4})|(?P<char>.))")
 SHORTEST = 4
 """Characters of a secret that is looked for in what is written."""

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from loadgen.engine.address import tls_context
 from loadgen.scenario.model import Scenario
 from loadgen.targets.endpoint import encrypted, loopback
 from loadgen.targets.functiongraph.protocol.credentials import resolve
@@ -82,6 +81,7 @@ class FunctionGraphSettings(Settings[FunctionTarget]):
         """See Settings; raises AddressError for an unusable CA file."""
         if not isinstance(target.auth, IamAuth):
             return None
+        from loadgen.engine.address import tls_context
         from loadgen.targets.functiongraph.settings.renewal import Renewal as Renewing
         from loadgen.targets.functiongraph.settings.renewal import obtain
 

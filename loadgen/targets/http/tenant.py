@@ -18,7 +18,7 @@ from loadgen.targets.port import Answer, Probe, Reading, Secret, Tenant
 from loadgen.targets.request import RequestTemplate
 from loadgen.text.excerpt import secret_name
 from loadgen.text.fault import Found
-from loadgen.text.substitution import MASK
+from loadgen.text.secret import MASK
 
 _ADVICE = {
     Outcome.AUTH: "the credentials were not accepted. Check the Authorization header in target.headers",

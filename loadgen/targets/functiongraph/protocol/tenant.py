@@ -42,7 +42,7 @@ from loadgen.targets.port import KEEP, Answer, Probe, Reading, Secret, Tenant
 from loadgen.targets.request import RequestTemplate
 from loadgen.text.fault import Found
 from loadgen.text.form import mapping
-from loadgen.text.substitution import MASK
+from loadgen.text.secret import MASK
 
 MOST = 16 * 1024 * 1024
 """Bytes of a function's answer, which holds at most 6 MB of result, in v1 escaped, and the log.
