@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import environment
-from tests.e2e.processes import EMULATED, children_of
+from tests.e2e.conftest import EMULATED, environment
+from tests.e2e.processes import children_of
 
 INSTANTS = 20
 LAST_S = 0.8

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Command, Loadgen
-from tests.e2e.processes import EMULATED
+from tests.e2e.conftest import EMULATED, Command, Loadgen
 from tests.servers.scripted import Peer, serving
 
 PRICED = ("--set", "prices=huawei-cny-2024-09")
