@@ -118,7 +118,7 @@ async def run(
             await asyncio.sleep(0.02)
         for agent in started:
             shown = Path(f"/proc/{agent}/cmdline").read_bytes() + Path(f"/proc/{agent}/environ").read_bytes()
-            assert not any(secret.encode() in shown for secret in (TOKEN, PASSWORD, OBTAINED, HEADER))
+            assert b"PLANTED" not in shown, "neither what the scenario holds nor what our own environment does"
         await asyncio.sleep(1.5)
         os.kill(started[0], signal.SIGKILL)
     said = (await talk)[0].decode()
