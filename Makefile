@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 # compiled where there is a C compiler, see setup.py; a change to any of them makes a new build
 HOT_PATH := $(wildcard loadgen/*/*.pxd loadgen/*/*.pyx) $(patsubst %.pxd,%.py,$(wildcard loadgen/*/*.pxd))
-HOT_PATH_TESTS := tests/engine tests/fleet tests/measure/test_recorder.py tests/measure/test_bills.py tests/measure/test_merge.py \
-  tests/e2e/test_agents.py tests/e2e/test_totals.py tests/e2e/test_hostile_servers.py
+HOT_PATH_TESTS := tests/engine/test_connection.py tests/engine/test_floods.py tests/engine/test_hostile_answers.py \
+  tests/engine/test_lease.py tests/engine/test_quick.py tests/engine/test_requests.py tests/engine/test_workers.py \
+  tests/fleet tests/measure/test_recorder.py tests/measure/test_bills.py tests/measure/test_merge.py tests/e2e/test_totals.py
 BUILD := $(BIN)/python -c 'from loadgen.build import build; print(build())'
 
 .DEFAULT_GOAL := help
@@ -38,10 +39,12 @@ demo: $(VENV)/run.stamp  ## run the quickstart scenario against the embedded emu
 
 test: $(VENV)/dev.stamp  ## run all tests
 	@echo "==> running all tests on the $$($(BUILD)) build"
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -m 'not soak and not wallclock'
+	@echo "==> running the tests of elapsed time, one by one"
+	@$(BIN)/python -m pytest -m 'wallclock and not soak' -n 0
 	@if [ "$$($(BUILD))" = compiled ]; then \
 	  echo "==> running the tests that reach the hot path on the pure build"; \
-	  LOADGEN_PURE=1 $(BIN)/python -m pytest $(HOT_PATH_TESTS); fi
+	  LOADGEN_PURE=1 $(BIN)/python -m pytest -m 'not soak and not wallclock' $(HOT_PATH_TESTS); fi
 
 soak: $(VENV)/dev.stamp  ## the long tests, which take minutes
 	@echo "==> running the long tests"
