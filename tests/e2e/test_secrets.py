@@ -26,7 +26,8 @@ from tests.e2e.processes import agents_of
 from tests.servers.certificate import make_certificate
 from tests.servers.scripted import Peer, Play, serving
 
-TOKEN = "PLANTED-token-cd0f2b8f6a71"
+TOKEN = "PLANTED-token-cd0f2b8f6a71" + "x1-_" * 200
+"""Longer than the part of a body that is kept."""
 SECRET_KEY = "PLANTED-sk-93d1e07cb2aa"
 ACCESS_KEY = "PLANTED-ak-5be2f4c0a913"
 SECURITY_TOKEN = "PLANTED-sts-0f77c1d2e8b4"
