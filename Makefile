@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 # compiled where there is a C compiler, see setup.py; a change to any of them makes a new build
 TYPED := $(shell find loadgen -name '*.pxd')
 HOT_PATH := $(TYPED) $(shell find loadgen -name '*.pyx') $(TYPED:.pxd=.py)
-HOT_PATH_TESTS := tests/engine tests/fleet tests/measure/test_recorder.py tests/measure/test_bills.py tests/measure/test_merge.py \
-  tests/e2e/test_agents.py tests/e2e/test_totals.py tests/e2e/test_hostile_servers.py
+HOT_PATH_TESTS := tests/engine/test_connection.py tests/engine/test_floods.py tests/engine/test_hostile_answers.py \
+  tests/engine/test_lease.py tests/engine/test_quick.py tests/engine/test_requests.py tests/engine/test_workers.py \
+  tests/fleet tests/measure/test_recorder.py tests/measure/test_bills.py tests/measure/test_merge.py tests/e2e/test_totals.py
 BUILD := $(BIN)/python -c 'from loadgen.build import build; print(build())'
 
 # tests start hundreds of interpreters: none of them is to compile loadgen anew
@@ -42,10 +43,12 @@ demo: $(VENV)/run.stamp  ## run the quickstart scenario against the embedded emu
 
 test: $(VENV)/dev.stamp  ## run all tests
 	@echo "==> running all tests on the $$($(BUILD)) build"
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -m 'not soak and not wallclock'
+	@echo "==> running the tests of elapsed time, one by one"
+	@$(BIN)/python -m pytest -m 'wallclock and not soak' -n 0
 	@if [ "$$($(BUILD))" = compiled ]; then \
 	  echo "==> running the tests that reach the hot path on the pure build"; \
-	  LOADGEN_PURE=1 $(BIN)/python -m pytest $(HOT_PATH_TESTS); fi
+	  LOADGEN_PURE=1 $(BIN)/python -m pytest -m 'not soak and not wallclock' $(HOT_PATH_TESTS); fi
 
 soak: $(VENV)/dev.stamp  ## the long tests, which take minutes
 	@echo "==> running the long tests"

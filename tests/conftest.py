@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,6 +15,9 @@ for name, examples in (("quick", 50), ("thorough", 500)):
     settings.register_profile(name, deadline=None, max_examples=examples, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("quick")
 
+# hundreds of processes that tests start would each compile all of loadgen anew
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 _EXPERIMENTS = ("test_cold_starts.py", "test_capacity.py", "test_memory.py")
 

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import environment
-from tests.e2e.processes import EMULATED, children_of
+from tests.e2e.conftest import EMULATED, environment
+from tests.e2e.processes import children_of
 
-INSTANTS = 20
 LAST_S = 0.8
 
 
@@ -57,10 +56,20 @@ def check(process: subprocess.Popen[str], directory: Path, number: signal.Signal
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_run_that_is_ended_while_it_starts_ends_clean(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "times"),
+    [
+        (signal.SIGINT, 8),
+        (signal.SIGTERM, 4),
+        *(
+            pytest.param(number, 20, marks=pytest.mark.soak)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        ),
+    ],
+)
+def test_a_run_that_is_ended_while_it_starts_ends_clean(tmp_path: Path, number: signal.Signals, times: int) -> None:
     """Each at its own instant, two at a time; on a busy machine they are as good at other ones."""
-    instants = [LAST_S * (n + 0.5) / INSTANTS for n in range(INSTANTS)][:: 1 if number == signal.SIGINT else 4]
+    instants = [LAST_S * (n + 0.5) / times for n in range(times)]
     for pair in zip(instants[::2], instants[1::2], strict=False):
         processes = [begun(RUN, tmp_path / f"{at:.3f}") for at in pair]
         started = time.monotonic()
@@ -75,7 +84,7 @@ def test_a_run_that_is_ended_while_it_starts_ends_clean(tmp_path: Path, number: 
     "command", ["check scenario.yaml", "doctor", "restore", "report out", "emulate", "init x/y.yaml"]
 )
 def test_every_other_command_ends_clean(tmp_path: Path, command: str) -> None:
-    for at in (0.1, 0.2, 0.3, 0.5):
+    for at in (0.1, 0.3):
         process = begun(tuple(command.split()), tmp_path / f"{at}")
         time.sleep(at)
         process.send_signal(signal.SIGINT)
@@ -112,8 +121,8 @@ KIND = EMULATED.replace("name: short", "name: short\nkind: capacity").partition(
 
 @pytest.mark.parametrize(
     ("number", "scenario"),
-    [(signal.SIGTERM, EMULATED), (signal.SIGINT, KIND), (signal.SIGTERM, KIND)],
-    ids=["load", "interrupted with numpy's threads", "terminated with numpy's threads"],
+    [(signal.SIGTERM, EMULATED), (signal.SIGINT, KIND)],
+    ids=["load", "with numpy's threads"],
 )
 def test_no_signal_keeps_what_was_measured_from_the_disk(tmp_path: Path, number: signal.Signals, scenario: str) -> None:
     """It may be delivered to any thread: those of numpy and of the loop's executor have to be deaf."""
@@ -127,10 +136,9 @@ def test_no_signal_keeps_what_was_measured_from_the_disk(tmp_path: Path, number:
     assert done.returncode in {130, -number}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_behind_the_first_file_waits_for_the_run_to_hear_it(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_behind_the_first_file_waits_for_the_run_to_hear_it(tmp_path: Path) -> None:
     (tmp_path / "scenario.yaml").write_text(EMULATED)
-    command = [sys.executable, "-c", BEHIND_THE_FIRST_FILE, str(int(number)), *RUN]
+    command = [sys.executable, "-c", BEHIND_THE_FIRST_FILE, str(int(signal.SIGINT)), *RUN]
     done = subprocess.run(
         command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=50, check=False
     )

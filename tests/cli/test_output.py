@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import gzip
 import io
 import json
 import signal
@@ -17,7 +15,6 @@ from loadgen.cli import output
 from loadgen.cli.progress import Progress
 from tests.cli.test_progress import S, frame, scenario
 from tests.e2e.conftest import environment
-from tests.servers.scripted import Peer, serving
 
 SHORT = """
 name: short
@@ -43,9 +40,7 @@ def run(tmp_path: Path, redirection: str = "", **extra: str) -> subprocess.Compl
     )
 
 
-@pytest.mark.parametrize(
-    "redirection", [">&-", "2>&-", "<&- >&- 2>&-", "2>/dev/full", "> >(exec true)", "2> >(exec true)"]
-)
+@pytest.mark.parametrize("redirection", ["<&- >&- 2>&-", "2>/dev/full", "> >(exec true)", "2> >(exec true)"])
 def test_a_run_whose_output_nobody_reads_is_written_all_the_same(tmp_path: Path, redirection: str) -> None:
     done = run(tmp_path, redirection)
     assert done.returncode in (0, 97), done.stderr  # 97: the machine is busy
@@ -60,15 +55,13 @@ def test_results_that_cannot_be_printed_are_written_and_the_run_says_so(tmp_path
     assert {path.name for path in (tmp_path / "run").iterdir()} >= WRITTEN
 
 
-def test_an_output_in_latin_1_gets_plainer_characters(tmp_path: Path) -> None:
+def test_an_output_in_latin_1_gets_plainer_characters_and_a_module_in_the_directory_is_not_the_emulators(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "aiohttp.py").write_text("raise SystemExit('not the real one')")
     done = run(tmp_path, PYTHONIOENCODING="latin-1")
     assert done.returncode in (0, 97), done.stderr
     assert "\\u" not in done.stdout.decode("latin-1")
-
-
-def test_a_module_in_the_current_directory_does_not_replace_one_of_the_emulator(tmp_path: Path) -> None:
-    (tmp_path / "aiohttp.py").write_text("raise SystemExit('not the real one')")
-    assert run(tmp_path).returncode in (0, 97)
 
 
 def test_an_output_that_is_full_is_one_line_of_error() -> None:
@@ -130,40 +123,3 @@ def test_a_terminal_that_hangs_up_interrupts_the_run_which_writes_its_results(tm
         process.stderr.read()
     assert process.returncode == 130
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["run"]["interrupted"]
-
-
-def test_a_token_that_the_target_echoes_is_nowhere_in_what_is_written(tmp_path: Path) -> None:
-    token = "gAAAAABk" + "x1-_" * 200  # longer than the part of a body that is kept
-    (tmp_path / "s.yaml").write_text(
-        """
-name: echo
-target: {endpoint: "http://127.0.0.1:${PORT}", project_id: p, function: f, auth: {token: "${TOKEN}"}}
-phases:
-  - {name: steady, rate: 20/s, duration: 200ms}
-samples: all
-"""
-    )
-
-    async def echo(peer: Peer) -> None:
-        while await peer.request() is not None:
-            head = f"HTTP/1.1 500 No\r\nX-Cff-Request-Id: {token}\r\nX-Func-Err-Code: {token}\r\n"
-            body = f'{{"error_msg": "token {token} {token}"}}'
-            await peer.send(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
-
-    async def served() -> bytes:
-        async with serving(echo) as server:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "loadgen", "run", "s.yaml", "--out", "run",
-                cwd=tmp_path,
-                env={**environment(), "PORT": str(server.port), "TOKEN": token},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-            )  # fmt: skip
-            return (await process.communicate())[0]
-
-    shown = asyncio.run(served())
-    written = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
-    written["samples.ndjson.gz"] = gzip.decompress(written["samples.ndjson.gz"])
-    assert b"token ***" in written["summary.json"]
-    for name, data in {**written, "shown": shown}.items():
-        assert token[:16].encode() not in data, name

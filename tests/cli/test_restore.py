@@ -1,4 +1,4 @@
-"""`loadgen restore` as its user sees it: a real process, its streams, its exit code."""
+"""`loadgen restore` as its user sees it: its streams and its exit code; a process where it takes one."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from loadgen.cli import output
 from loadgen.cli.restore import restore, say_what_is_left
 from loadgen.targets.functiongraph.settings.edit import Edit
 from loadgen.targets.functiongraph.settings.journal import Begun, Change, Done, Entry, Resource, Undone
@@ -64,14 +65,19 @@ class Home:
         path.write_bytes(written(first, *entries) + torn)
         return path
 
-    async def restore(
-        self, *arguments: str, stdin: int = asyncio.subprocess.DEVNULL, disk: str | None = None, **environment: str
-    ) -> Said:
-        """Run the command, with its journals on such a disk; see ``tests.servers.disk``."""
+    async def restore(self, *arguments: str, **environment: str) -> Said:
+        """The command, in a thread, as the platform is served by the loop."""
+        env = {"XDG_STATE_HOME": str(self.path), **environment}
+        done = await asyncio.to_thread(CliRunner().invoke, restore, arguments, env=env)
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+        return Said(done.exit_code, done.stdout, done.stderr)
+
+    async def process(self, *arguments: str, stdin: int = asyncio.subprocess.DEVNULL, disk: str | None = None) -> Said:
+        """The command as a process, with its journals on such a disk; see ``tests.servers.disk``."""
         command = (sys.executable, "-m", "loadgen", "restore", *arguments)
         process = await asyncio.create_subprocess_exec(
             *(command if disk is None else within(disk, self.directory, *command)),
-            env={**os.environ, "XDG_STATE_HOME": str(self.path), **environment},
+            env={**os.environ, "XDG_STATE_HOME": str(self.path)},
             stdin=stdin,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -82,7 +88,8 @@ class Home:
 
 
 @pytest.fixture
-async def home(tmp_path: Path) -> AsyncIterator[Home]:
+async def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Home]:
+    monkeypatch.setattr(output, "interruptible", lambda: None)  # which is for the main thread
     async with managing() as platform:
         yield Home(tmp_path, platform)
 
@@ -90,7 +97,7 @@ async def home(tmp_path: Path) -> AsyncIterator[Home]:
 async def test_it_shows_what_it_puts_back_and_does_it(home: Home) -> None:
     path = home.journal("run-1", home.change(), Done(1))
     home.platform.config["memory_size"] = 512
-    said = await home.restore()
+    said = await home.process()
     where = f"config of {HELLO.text} at {home.platform.url}"
     assert said == Said(
         0,
@@ -250,7 +257,7 @@ async def test_two_at_once_do_it_once(home: Home) -> None:
         return None
 
     home.platform.before = slowly
-    first, second = await asyncio.gather(home.restore(), home.restore())
+    first, second = await asyncio.gather(home.process(), home.process())
     assert sorted([first.code or 0, second.code or 0]) == [0, 1]  # the one that is left alone cannot say how it ended
     assert len(home.platform.writes) == 1
     assert home.platform.config["memory_size"] == 128
@@ -376,7 +383,7 @@ async def test_a_function_that_a_run_holds_is_left_alone(home: Home) -> None:
 async def test_a_journal_that_cannot_be_written_is_said_with_what_to_do(home: Home) -> None:
     path = home.journal("run-1", home.change(), Done(1))
     home.platform.config["memory_size"] = 512
-    said = await home.restore(disk=disk.READ_ONLY)
+    said = await home.process(disk=disk.READ_ONLY)
     assert said.code == 1
     assert said.stderr == (
         f"error: cannot read {path}: Read-only file system. What is put back is written down in it: have it writable, "
@@ -391,7 +398,7 @@ async def test_on_a_full_disk_everything_is_put_back_and_the_journal_stays(home:
     filled = Begun("run-1", 1, "." * (disk.PAGE - 1 - len(short)))
     path = home.journal("run-1", home.change(), Done(1), begun=filled)
     home.platform.config["memory_size"] = 512
-    said = await home.restore(disk=disk.FULL)
+    said = await home.process(disk=disk.FULL)
     assert said.code == 1
     assert f"error: cannot write the journal {path}: No space left on device" in said.stderr
     assert "Free space on that disk" in said.stderr
@@ -480,7 +487,7 @@ async def test_at_a_terminal_it_asks_and_a_no_changes_nothing(home: Home) -> Non
     ours, theirs = os.openpty()
     try:
         os.write(ours, b"n\n")
-        said = await home.restore(stdin=theirs)
+        said = await home.process(stdin=theirs)
     finally:
         os.close(ours)
         os.close(theirs)

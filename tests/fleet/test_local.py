@@ -142,6 +142,7 @@ async def test_what_is_in_flight_at_the_end_of_the_grace_is_unfinished() -> None
     assert list(total.faults()) == []
 
 
+@pytest.mark.wallclock
 async def test_the_end_of_stdin_stops_the_load_at_once_and_the_frames_still_come() -> None:
     async with serving(_never) as server:
         load = scenario(function(f"http://127.0.0.1:{server.port}"), open_phase(20, 30, grace_s=30))
@@ -206,6 +207,7 @@ async def _slow(peer: Peer) -> None:
         await peer.send(OK)
 
 
+@pytest.mark.wallclock
 async def test_a_burst_starts_together_and_its_phase_ends_with_its_last_answer() -> None:
     burst: Phase = phase(Bursts(20, 20 * S, 1), 20)
     async with serving(_slow) as server:
@@ -269,6 +271,7 @@ async def test_an_error_in_the_agent_ends_it_and_says_why(tmp_path: Path) -> Non
                 await asyncio.wait_for(exhaust(crew), 10)
 
 
+@pytest.mark.wallclock
 async def test_an_agent_that_is_suspended_reports_how_long_it_stood_still() -> None:
     async with serving(answer) as server:
         load = scenario(function(f"http://127.0.0.1:{server.port}"), open_phase(100, 1.5))
@@ -312,6 +315,7 @@ def timed() -> Iterator[ThreadingHTTPServer]:
         server.shutdown()
 
 
+@pytest.mark.wallclock
 async def test_while_the_loop_that_watches_is_kept_busy_no_agent_starts_anything(timed: ThreadingHTTPServer) -> None:
     load = scenario(function(f"http://127.0.0.1:{timed.server_port}"), open_phase(100, 6))
     total, busy_s = PhaseTotal("steady"), 0.0
@@ -332,6 +336,7 @@ async def test_while_the_loop_that_watches_is_kept_busy_no_agent_starts_anything
     assert max(frames.paused_ns for frames in total.agents.values()) > S
 
 
+@pytest.mark.wallclock
 async def test_agents_end_by_themselves_when_nobody_renews_their_lease() -> None:
     async with serving(answer) as server:
         load = scenario(function(f"http://127.0.0.1:{server.port}"), closed_phase(2, 30))

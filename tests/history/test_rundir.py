@@ -89,10 +89,13 @@ def test_create_makes_parents_and_leaves_no_probe(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["intervals.hlog"]
 
 
-def test_an_existing_directory_with_other_files_is_accepted(tmp_path: Path) -> None:
+def test_an_existing_directory_with_other_files_is_accepted_and_keeps_its_mode(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
+    tmp_path.chmod(0o750)
     RunDirectory.create(tmp_path).close()
     assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert tmp_path.stat().st_mode & 0o777 == 0o750
+    assert (tmp_path / "intervals.hlog").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("name", KNOWN)

@@ -1,10 +1,11 @@
-"""Summaries built by hand, with the interval log that belongs to them. Everything is deterministic."""
+"""Summaries built by hand, with the interval log that belongs to them. Deterministic, and nobody changes them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from functools import cache
 from statistics import NormalDist
 
 from loadgen.invocation.bill import Misbilled
@@ -238,6 +239,7 @@ def summary(
     )
 
 
+@cache
 def valid() -> Summary:
     """A warm-up and 6,000 ok invocations in 30 s."""
     warm = phase("warm-up", 5, {"ok": 900}, warmup=True, model="closed", billing=bill(900))
@@ -252,6 +254,7 @@ def valid() -> Summary:
     return summary([warm, steady], totals, Verdict("valid", []), thresholds, charged=cost(bill(6901)))
 
 
+@cache
 def degraded() -> Summary:
     """Two phases with failures and timeouts (censored), the tails of one withheld; too few for p99.9."""
     failures = [
@@ -316,6 +319,7 @@ def degraded() -> Summary:
     )
 
 
+@cache
 def censored() -> Summary:
     """One phase whose upper percentiles fall among the timeouts."""
     outcomes = {"ok": 1900, "timeout": 100}
@@ -325,6 +329,7 @@ def censored() -> Summary:
     return summary([one], totals, Verdict("degraded", reasons), synthetic=False)
 
 
+@cache
 def invalid() -> Summary:
     """A run whose generator could not keep its schedule."""
     steady = phase("steady", 30, {"ok": 5000, "dropped": 1000})
@@ -344,6 +349,7 @@ def invalid() -> Summary:
     return summary([steady], totals, Verdict("invalid", reasons), thresholds, synthetic=False)
 
 
+@cache
 def empty() -> Summary:
     """Not one ok invocation, in a closed phase, with a hostile answer."""
     outcomes = {"connection": 12, "ok": 0}

@@ -43,9 +43,29 @@ def test_markdown(build: Build, snapshot: SnapshotAssertion) -> None:
     assert markdown(build()) == snapshot
 
 
+def test_html(snapshot: SnapshotAssertion) -> None:
+    """Of the Summary that has most of what a page can have."""
+    assert page(degraded()) == snapshot(extension_class=PageExtension)
+
+
 @every
-def test_html(build: Build, snapshot: SnapshotAssertion) -> None:
-    assert page(build()) == snapshot(extension_class=PageExtension)
+def test_the_page_says_all_that_the_terminal_does(build: Build) -> None:
+    built = build()
+    collected = Collected()
+    collected.feed(page(built))
+    said = plain(" ".join(collected.texts))
+    for text in (built.verdict.status, *(plain(reason.message) for reason in built.verdict.reasons)):
+        assert text in said
+    for line in terminal(built, width=200).splitlines():
+        if (
+            not line.strip().lower().startswith((built.verdict.status, "- ", "! "))
+        ):  # a page has these in a form of its own
+            for cell in re.split(r"\s{2,}", line.strip()):
+                assert plain(cell) in said
+
+
+def plain(text: str) -> str:
+    return " ".join(text.replace("\N{NO-BREAK SPACE}", " ").split())
 
 
 @every
@@ -103,10 +123,14 @@ class Collected(HTMLParser):
         super().__init__()
         self.tags: list[str] = []
         self.attributes: list[tuple[str, str | None]] = []
+        self.texts: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.attributes += attrs
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
 
 
 @every

@@ -18,6 +18,7 @@ from loadgen.run.fault import RunFailedError
 from loadgen.run.runner import Runner
 from loadgen.scenario.prices import load_price_book
 from loadgen.targets.functiongraph.protocol.target import Auth, FunctionTarget, IamAuth, TokenAuth
+from loadgen.targets.port import Timeout
 from loadgen.targets.secret import sent
 from loadgen.targets.target import Target
 from loadgen.text.secret import Secrets
@@ -25,9 +26,10 @@ from loadgen.text.units import money
 from tests.fleet.fake import FakeFleet
 from tests.frames import frame
 from tests.run.runs import Notes, run
-from tests.scenarios import function, http, open_phase, scenario
+from tests.scenarios import S, function, http, open_phase, scenario
 from tests.servers.iam import platform
-from tests.servers.scripted import Peer, answer_all, serving
+from tests.servers.ports import free_port
+from tests.servers.scripted import Peer, Play, answer_all, serving
 
 PHASE = open_phase(10, 1)
 ANSWER = (
@@ -87,6 +89,95 @@ async def test_a_preflight_that_load_cannot_make_better_is_the_end_unless_it_is_
     assert (result.outcome, address) == ("auth", "127.0.0.1")
     assert notes.said[-1].startswith("warning: pre-flight: ")
     assert notes.said[-1].endswith("The run goes on.")
+
+
+SETTINGS = b"\0\0\0\4\0\0\0\0\0"
+GOAWAY = b"\0\0\x08\7\0\0\0\0\0" + b"\0\0\0\0" + b"\0\0\0\1"
+
+
+async def http2_speaks_first(peer: Peer) -> None:
+    """Send the server's preface as soon as somebody connects, and go away for the bad one that is sent."""
+    await peer.send(SETTINGS)
+    await peer.request()
+    await peer.send(GOAWAY)
+
+
+async def http2_listens_first(peer: Peer) -> None:
+    """Say what is spoken here only after the first bytes."""
+    await peer.begun()
+    await peer.send(SETTINGS + GOAWAY)
+
+
+async def silence(peer: Peer) -> None:
+    while await peer.request() is not None:
+        pass
+
+
+async def begins_and_stops(peer: Peer) -> None:
+    await peer.request()
+    await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{")
+    await peer.gone()
+
+
+def answer(status: bytes) -> Play:
+    async def play(peer: Peer) -> None:
+        await answer_all(peer, b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
+
+    return play
+
+
+SHORT = Timeout(connect_ns=S, first_byte_ns=S, total_ns=S)
+
+
+@pytest.mark.parametrize(
+    ("play", "said"),
+    [
+        (http2_speaks_first, "protocol, not_http"),
+        (http2_speaks_first, "another protocol, HTTP/2 perhaps"),
+        (http2_listens_first, "another protocol, HTTP/2 perhaps"),
+        (silence, "nothing came within target.timeout.total (1 s)"),
+        (begins_and_stops, "nothing came within target.timeout.total (1 s)"),
+        (answer(b"413 Content Too Large"), "too_large"),
+        (answer(b"403 Forbidden"), "auth"),
+        (answer(b"404 Not Found"), "404"),
+    ],
+)
+async def test_what_no_later_call_would_make_better_is_the_end(play: Play, said: str) -> None:
+    async with serving(play) as server, AsyncExitStack() as stack:
+        with pytest.raises(RunFailedError, match="--force") as raised:
+            await contact(function(f"http://127.0.0.1:{server.port}", timeout=SHORT), Notes()).reach(stack)
+        assert len(server.peers) == 1
+    assert said in str(raised.value)
+
+
+async def test_a_connection_that_is_refused_is_the_end_unless_it_is_forced() -> None:
+    target = function(f"http://127.0.0.1:{free_port()}", timeout=SHORT)
+    async with AsyncExitStack() as stack:
+        with pytest.raises(RunFailedError, match=r"pre-flight: .*refused"):
+            await contact(target, Notes()).reach(stack)
+        result, _ = await contact(target, Notes(), force=True).reach(stack)
+    assert result is not None
+    assert (result.outcome, result.reason) == ("connection", "refused")
+    assert "nothing listens at that address" in (result.remedy or "")
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome", "remedy"),
+    [
+        (b"429 Too Many Requests", "throttled", "Lower the rate"),
+        (b"503 Service Unavailable", "gateway", "Try again"),
+        (b"500 Internal Server Error", "platform_error", "Try again later"),
+    ],
+)
+async def test_what_may_be_gone_with_the_next_call_goes_on_and_is_said(
+    status: bytes, outcome: str, remedy: str
+) -> None:
+    notes = Notes()
+    async with serving(answer(status)) as server, AsyncExitStack() as stack:
+        result, _ = await contact(function(f"http://127.0.0.1:{server.port}"), notes).reach(stack)
+    assert result is not None
+    assert (result.outcome, remedy in (result.remedy or "")) == (outcome, True)
+    assert notes.said[-1].startswith("warning: pre-flight: ")
 
 
 @pytest.mark.parametrize("after_s", [0.0, 0.3])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from tests.simulate.baselines import mutilate, nighthawk
@@ -10,12 +12,13 @@ from tests.simulate.systems import draw, known
 from tests.simulate.table import quantile
 from tests.simulate.world import play
 
-pytestmark = pytest.mark.timeout(240)  # some 20 s of CPU on a machine of its own
+pytestmark = pytest.mark.timeout(240)
+SMALL = (1,)
 
 
-def test_estimates_are_near_the_true_capacity_and_no_confirmed_rate_breaks_its_rules() -> None:
-    """Of the first systems, as they come."""
-    cases = [case(truth, baselines=False) for truth in known()[:6]]
+@pytest.mark.parametrize("systems", [SMALL, pytest.param(range(6), marks=pytest.mark.soak)])
+def test_estimates_are_near_the_true_capacity_and_no_confirmed_rate_breaks_its_rules(systems: Sequence[int]) -> None:
+    cases = [case(known()[number], baselines=False) for number in systems]
     errors = [abs(each.estimate - 1) for each in cases if each.estimate is not None]
     assert len(errors) == len(cases)
     assert quantile(errors, 0.5) <= 0.06

@@ -10,15 +10,17 @@ from tests.simulate.rules import BROKEN, RULES, SEED, Shared, clean, fired_on, l
 pytestmark = pytest.mark.timeout(120)
 
 
-def test_no_rule_fires_on_clean_loads() -> None:
+@pytest.mark.parametrize("loads", [8, pytest.param(40, marks=pytest.mark.soak)])
+def test_no_rule_fires_on_clean_loads(loads: int) -> None:
     rng = np.random.default_rng(SEED)
-    assert [fired for fired in (clean(rng).fired() for _ in range(40)) if fired] == []
+    assert [fired for fired in (clean(rng).fired() for _ in range(loads)) if fired] == []
 
 
-def test_clean_labels_and_a_function_of_ones_own_break_no_rule() -> None:
+@pytest.mark.parametrize("times", [1, pytest.param(10, marks=pytest.mark.soak)])
+def test_clean_labels_and_a_function_of_ones_own_break_no_rule(times: int) -> None:
     rng = np.random.default_rng(SEED)
-    assert [fired for fired in (labelled(rng, alike=False) for _ in range(20)) if fired] == []
-    assert [fired for fired in (fired_on(started(rng)) for _ in range(10)) if fired] == []
+    assert [fired for fired in (labelled(rng, alike=False) for _ in range(2 * times)) if fired] == []
+    assert [fired for fired in (fired_on(started(rng)) for _ in range(times)) if fired] == []
 
 
 def test_rules_about_starts_fire_on_experiments_that_break_them() -> None:

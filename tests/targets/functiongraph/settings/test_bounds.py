@@ -20,6 +20,8 @@ from loadgen.targets.functiongraph.settings.renewal import obtain
 from tests.servers.endless import HEADS, NESTED, TOKEN, UNREADABLE, Flood, flooding, sized
 from tests.servers.management import CONFIG, HELLO, PROJECT
 
+pytestmark = pytest.mark.wallclock  # ten seconds are at once, on any machine that does nothing else
+
 
 def ids(floods: tuple[Flood, ...]) -> list[str]:
     return [flood.name for flood in floods]
