@@ -1,7 +1,7 @@
 """What an experiment is: a pure decision that asks for runs of phases and is told what was seen.
 
 A decision is a generator. It yields an ``Ask``, is sent the ``Seen`` of that run, and returns its result in the end. It
-knows neither clock nor network, so the same code decides over real runs (``loadgen.experiments``) and over the
+knows neither clock nor network, so the same code decides over real runs (``loadgen.run``) and over the
 platform model in virtual time, where its error rates are measured on thousands of functions.
 """
 

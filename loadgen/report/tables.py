@@ -1,7 +1,7 @@
 """What a report says, as tables of text and plain sentences; the renderers only lay them out.
 
 Text from outside (names, bodies, request ids) is in them as it came. Each renderer applies the function of
-``scenario.foreign`` that is meant for its medium, to every text.
+``text.foreign`` that is meant for its medium, to every text.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The trust rules, on fewer records than ``make simulate`` has. That each fires when broken is in tests/measure."""
+"""The trust rules, on fewer records than ``make simulate`` has. That each fires when broken is in tests of the verdict, of starts and of the kinds."""
 
 from __future__ import annotations
 

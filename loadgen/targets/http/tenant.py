@@ -50,7 +50,10 @@ class Http(Tenant[HttpTarget]):
         block = data["target"]
         of_functions = [key for key in foreign if key != "insecure_auth"]
         yield from ((("target", *path), message) for path, message in rules(block, of_functions))
-        if method := without_body(block):
+
+    def key_rules(self, data: dict[str, Any]) -> Found:
+        """See Tenant."""
+        if method := without_body(data["target"]):
             for key in ("event", "event_file"):
                 if key in data:
                     message = f"a {method} request has no body, so this would not be sent; remove it"
