@@ -35,18 +35,7 @@ class LocalFleet:
         """See Fleet."""
         try:
             for number in range(agents):
-                agent = await asyncio.create_subprocess_exec(
-                    # -P: a random.py in the directory where loadgen is run is not to be imported in place of Python's
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    "loadgen.engine.agent",
-                    stdin=PIPE,
-                    stdout=PIPE,
-                    stderr=PIPE,
-                    start_new_session=True,
-                    env=child_environment(os.environ),
-                )
+                agent = await self.spawned()
                 self._agents.append(agent)
                 self._readers.append(asyncio.create_task(self._read(number, agent)))
         except OSError as error:
@@ -55,6 +44,21 @@ class LocalFleet:
         except BaseException:
             await self.close()
             raise
+
+    async def spawned(self) -> Process:
+        """A new agent; raises OSError. A fleet that starts them by another command is otherwise the same."""
+        return await asyncio.create_subprocess_exec(
+            # -P: a random.py in the directory where loadgen is run is not to be imported in place of Python's
+            sys.executable,
+            "-P",
+            "-m",
+            "loadgen.engine.agent",
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+            start_new_session=True,
+            env=child_environment(os.environ),
+        )
 
     def instant(self, agent: int, at_ns: int) -> int:
         """See Fleet: processes of one machine have one monotonic clock."""

@@ -89,7 +89,7 @@ class Runner:
         self._journal = journal
         self._ending = Ending(self._note, self._secrets.hide)
         self._contact = Contact(scenario, self._ending, observer, self._secrets, confirm=confirm, force=force)
-        self._writing = Writing(directory, self._secrets.hide, share=scenario.sample_share, seed=scenario.seed)
+        self._writing = Writing(directory, self._secrets.hide, scenario)
 
     def interrupt(self) -> None:
         """End the run, see Ending."""
