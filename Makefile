@@ -3,11 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # compiled where there is a C compiler, see setup.py; a change to any of them makes a new build
-HOT_PATH := $(wildcard loadgen/*/*.pxd loadgen/*/*.pyx) $(patsubst %.pxd,%.py,$(wildcard loadgen/*/*.pxd))
+TYPED := $(shell find loadgen -name '*.pxd')
+HOT_PATH := $(TYPED) $(shell find loadgen -name '*.pyx') $(TYPED:.pxd=.py)
 HOT_PATH_TESTS := tests/engine/test_connection.py tests/engine/test_floods.py tests/engine/test_hostile_answers.py \
   tests/engine/test_lease.py tests/engine/test_quick.py tests/engine/test_requests.py tests/engine/test_workers.py \
   tests/fleet tests/measure/test_recorder.py tests/measure/test_bills.py tests/measure/test_merge.py tests/e2e/test_totals.py
 BUILD := $(BIN)/python -c 'from loadgen.build import build; print(build())'
+
+# tests start hundreds of interpreters: none of them is to compile loadgen anew
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test soak simulate lint check format bench fuzz lock clean
@@ -23,7 +27,7 @@ $(BIN)/python:
 $(VENV)/run.stamp: requirements/run.txt pyproject.toml setup.py $(HOT_PATH) | $(BIN)/python
 	@echo "==> installing loadgen and what it runs on into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
-	@rm -f loadgen/*/*.so
+	@find loadgen -name '*.so' -delete
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@echo "    build: $$($(BUILD))"
 	@touch $@
@@ -85,4 +89,5 @@ lock: | $(BIN)/python  ## pin the versions of pyproject.toml in requirements/ (n
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group fuzz -o requirements/fuzz.txt
 
 clean:  ## remove .venv and every cache
-	@rm -rf $(VENV) build loadgen/*/*.so .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find loadgen -name '*.so' -delete
+	@rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -11,10 +11,11 @@ from setuptools.command.build_ext import build_ext
 
 SOURCES = {
     "loadgen.engine.connection": "loadgen/engine/connection.py",
-    "loadgen.engine.quick": "loadgen/engine/quick.pyx",
     "loadgen.engine.workers": "loadgen/engine/workers.py",
     "loadgen.measure.counts": "loadgen/measure/counts.pyx",
     "loadgen.measure.recorder": "loadgen/measure/recorder.py",
+    "loadgen.targets.functiongraph.protocol.quick": "loadgen/targets/functiongraph/protocol/quick.pyx",
+    "loadgen.targets.quick": "loadgen/targets/quick.py",
 }
 
 

@@ -14,10 +14,11 @@ from types import ModuleType
 
 COMPILED = (
     "loadgen.engine.connection",
-    "loadgen.engine.quick",
     "loadgen.engine.workers",
     "loadgen.measure.counts",
     "loadgen.measure.recorder",
+    "loadgen.targets.functiongraph.protocol.quick",
+    "loadgen.targets.quick",
 )
 """The modules of the hot path, all of which are compiled or none."""
 

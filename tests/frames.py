@@ -137,3 +137,13 @@ def plan(
     name: str = "steady", *, drawn: int | None = None, closed: bool = False, warmup: bool = False, seconds: int = 10
 ) -> PhasePlan:
     return PhasePlan(name=name, warmup=warmup, closed=closed, duration_ns=seconds * NS_PER_S, drawn=drawn)
+
+
+def labelled(*, cold: int = 0, warm: int = 0, unknown: int = 0) -> PhaseTotal:
+    """A phase with so many ok invocations of each label."""
+    counts = [(start, n) for start, n in (("cold", cold), ("warm", warm), ("unknown", unknown)) if n]
+    frames = [
+        frame({"ok": [20_000] * n}, start=start, seq=seq, final=seq == len(counts) - 1)
+        for seq, (start, n) in enumerate(counts)
+    ]
+    return total(*frames)

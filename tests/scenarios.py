@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from loadgen.load.budget import Budget
 from loadgen.load.constant import ConstantRate
 from loadgen.load.phase import Phase, Shape
 from loadgen.load.workers import Workers
 from loadgen.scenario.model import Scenario
 from loadgen.targets.functiongraph.protocol.target import FunctionTarget, NoAuth, ResponseVersion
-from loadgen.targets.http import HttpTarget
+from loadgen.targets.http.target import HttpTarget
 from loadgen.targets.port import Timeout, Tls
 from loadgen.targets.target import Target
 from loadgen.text.units import Rate
@@ -86,12 +85,7 @@ def scenario(target: Target, *phases: Phase, sample_share: float = 0.0, event: s
         seed=1,
         target=target,
         event=event,
-        feeder=None,
         phases=phases,
-        thresholds=(),
         sample_share=sample_share,
-        budget=Budget(None, None),
-        tags={},
-        emulator=None,
         sha256="0" * 64,
     )

@@ -20,7 +20,7 @@ S = 1_000_000_000
 
 
 def phase(shape: Shape, duration_ns: int = 10 * S, arrivals: Arrivals = Arrivals.CONSTANT) -> Phase:
-    return Phase("p", shape, duration_ns, False, arrivals, 1000, None, 0)
+    return Phase("p", shape, duration_ns, arrivals=arrivals)
 
 
 rates = st.builds(Rate, st.integers(1, 5000), st.sampled_from([S, 60 * S, S // 10]))

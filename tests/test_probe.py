@@ -14,7 +14,8 @@ import pytest
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
 from loadgen.targets.functiongraph.protocol.probe import with_probe
-from loadgen.targets.functiongraph.protocol.target import Probe, ResponseVersion
+from loadgen.targets.functiongraph.protocol.target import ResponseVersion
+from loadgen.targets.port import Probe
 
 PROBES = Path(__file__).parents[1] / "docs" / "probe"
 

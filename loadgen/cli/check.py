@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 import click
 
 from loadgen.cli import output
+from loadgen.experiments import registry
 from loadgen.load.curve import RateLaw
 from loadgen.load.law import Arrivals
 from loadgen.load.phase import Phase
 from loadgen.measure.rule import MetricRule, RateRule
 from loadgen.scenario.load import load_file
 from loadgen.scenario.model import Scenario
-from loadgen.targets.endpoint import encrypted, loopback
-from loadgen.targets.functiongraph.protocol.target import FunctionTarget, IamAuth
+from loadgen.targets.endpoint import encrypted
+from loadgen.targets.registry import tenant_of
 from loadgen.targets.target import Target
 from loadgen.text import units
 from loadgen.text.fault import ScenarioError
@@ -35,16 +36,17 @@ if TYPE_CHECKING:
 def check(file: Path, overrides: tuple[str, ...], offline: bool) -> None:
     """Validate a scenario and show what it would do and cost; nothing is invoked."""
     from loadgen.cli.credentials import with_credentials
-    from loadgen.run.function_names import check_target
-    from loadgen.targets.secret import Secrets
+    from loadgen.targets.secret import sent
+    from loadgen.targets.settings import check as fits
+    from loadgen.text.secret import Secrets
 
     try:
-        loaded = load_file(file, environment=os.environ, overrides=overrides, checks=[check_target])
+        loaded = load_file(file, environment=os.environ, overrides=overrides, checks=[fits])
     except ScenarioError as error:
         output.say(error.render())
         sys.exit(2)
     scenario = with_credentials(loaded.scenario, quiet=False)
-    output.hide(Secrets(scenario.target, loaded.fed_secrets).hide)
+    output.hide(Secrets(sent(scenario.target), loaded.fed_secrets).hide)
     unused = _unused(scenario.target) if "tls" in loaded.document["target"] else ()
     for line in (*plan(scenario), _agents(scenario), *unused, *_outlook(scenario, offline)):
         click.echo(output.clean(line))
@@ -52,7 +54,7 @@ def check(file: Path, overrides: tuple[str, ...], offline: bool) -> None:
 
 def _agents(scenario: Scenario) -> str:
     """How many processes would make the load on this machine, unless --agents says otherwise."""
-    from loadgen.engine.environment import usable_cores
+    from loadgen.engine.cgroup import usable_cores
     from loadgen.run.agents import agents_of
 
     agents = agents_of(scenario, None, usable_cores())
@@ -60,11 +62,8 @@ def _agents(scenario: Scenario) -> str:
 
 
 def _unused(target: Target) -> Iterator[str]:
-    """Whether settings of TLS have nothing to be for: neither the target nor IAM."""
-    urls = [target.endpoint if isinstance(target, FunctionTarget) else target.url]
-    if isinstance(target, FunctionTarget) and isinstance(target.auth, IamAuth):
-        urls.append(target.auth.url)
-    if not any(map(encrypted, urls)):
+    """Whether settings of TLS have nothing to be for: neither the target nor what gives its credentials."""
+    if not any(map(encrypted, tenant_of(target).urls(target))):
         yield "note: target.tls is unused: without https:// there is no certificate to check"
 
 
@@ -73,11 +72,11 @@ def _outlook(scenario: Scenario, offline: bool) -> Iterator[str]:
     import asyncio
 
     from loadgen.run.forecast import before, size_mb
-    from loadgen.run.quota import limits_of
-    from loadgen.targets.functiongraph.settings.concurrency import unreachable
+    from loadgen.run.quota import unreachable
+    from loadgen.targets.settings import settings_of
 
     asked = scenario.emulator is not None or not offline
-    limits = asyncio.run(limits_of(scenario, scenario.target)) if asked else None
+    limits = asyncio.run(settings_of(scenario.target).limits(scenario, scenario.target)) if asked else None
     yield from before(scenario, size_mb(scenario, None if limits is None else limits.memory_mb))
     if limits is None:
         return
@@ -91,11 +90,11 @@ def plan(scenario: Scenario) -> Iterator[str]:
     """What a run of the scenario would do, as lines of plain text."""
     from loadgen.run.forecast import starts
 
-    yield f"{scenario.name}: {describe_target(scenario.target)}"
+    yield f"{scenario.name}: {tenant_of(scenario.target).described(scenario.target)}"
     counts = starts(scenario)
     for phase, count in zip(scenario.phases, counts, strict=True):
         yield f"  {phase.name}{' (warm-up)' if phase.warmup else ''}: {phase.shape.words()}, " + _load(phase, count)
-    if scenario.kind != "load":
+    if registry.is_experiment(scenario.kind):
         yield from _experiment(scenario)
         return
     yield _total(scenario, counts)
@@ -123,32 +122,12 @@ def _total(scenario: Scenario, counts: list[Starts]) -> str:
 def _experiment(scenario: Scenario) -> Iterator[str]:
     """What is known beforehand of a run that asks for its load as it goes."""
     from loadgen.run.forecast import rows_allow
+    from loadgen.targets.settings import settings_of
 
-    if scenario.capacity is not None:
-        asked = scenario.capacity
-        ends = f"{asked.from_rate} to {asked.to_rate}"
-        yield f"  rates from {ends}, at most {asked.max_in_flight} in flight"
-        yield f"  rules: {', '.join(rule.text for rule in asked.slo)}"
-        most = round(asked.to_rate.per_s * asked.confirm_ns / NS_PER_S)
-        yield f"  confirmed for {units.seconds(asked.confirm_ns)}: {most} invocations if the largest rate is sustained"
-    if scenario.memory is not None:
-        sizes, gap = scenario.memory.sizes_mb, units.seconds(scenario.memory.gap_ns)
-        yield f"  sizes by {scenario.memory.by.value}: {', '.join(f'{size} MB' for size in sizes)}"
-        yield f"  rules: {', '.join(rule.text for rule in scenario.memory.slo) or 'none'}"
-        yield f"  at most {scenario.memory.rounds} rounds, each after {gap} of silence"
-    if scenario.cold_starts is not None:
-        starts = scenario.cold_starts
-        means = ", ".join(each.value for each in starts.induce)
-        yield f"  cold starts by {means}: {starts.cold} wanted, and {starts.warm} warm ones"
-    if scenario.changes_settings:
-        what = "LOADGEN_RUN in its environment" if scenario.memory is None else "its memory size"
+    yield from (f"  {line}" for line in registry.plan(scenario))
+    if what := registry.changes(scenario):
         yield f"  changes the function's settings, {what}, and puts them back"
-        yield "  marks the function with LOADGEN_HELD_BY in its environment, so that no other run changes it meanwhile"
-        target = scenario.target
-        if isinstance(target, FunctionTarget) and not target.emulated and not loopback(target.endpoint):
-            from loadgen.targets.functiongraph.settings.again import Patience
-
-            yield f"  the load begins {Patience().mark_s:g} s after that, once no other run can have marked it, too"
+        yield from (f"  {line}" for line in settings_of(scenario.target).beside_changes(scenario.target))
     yield f"total: not known beforehand: kind: {scenario.kind} asks for its load as it goes; budget bounds it"
     if (rows := rows_allow(scenario)) is not None:
         yield f"note: the feeder has {rows} rows and is read once: after them nothing can be sent"
@@ -196,14 +175,6 @@ def _fastest(rule: RateRule, scenario: Scenario) -> float | None:
 
     planned = sum(each.expected() or 0 for each in about) * NS_PER_S / sum(each.duration_ns for each in about)
     return planned if planned <= rule.limit.per_s else None
-
-
-def describe_target(target: Target) -> str:
-    """The target on one line."""
-    if isinstance(target, FunctionTarget):
-        where = "the embedded emulator (synthetic numbers)" if target.emulated else target.endpoint
-        return f"{target.function} at {where}"
-    return f"{target.method} {target.url}"
 
 
 def _load(phase: Phase, starts: Starts) -> str:

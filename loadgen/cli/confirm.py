@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 def never_asks(target: Target) -> bool:
     """Whether what is called is on this machine, so that it costs nobody anything."""
     from loadgen.targets.endpoint import loopback
-    from loadgen.targets.functiongraph.protocol.target import FunctionTarget
+    from loadgen.targets.registry import tenant_of
 
-    return loopback(target.endpoint if isinstance(target, FunctionTarget) else target.url)
+    return loopback(tenant_of(target).urls(target)[0])
 
 
 def confirm_invocations(scenario: Scenario) -> None:

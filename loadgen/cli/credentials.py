@@ -30,20 +30,20 @@ def with_credentials(scenario: Scenario, *, quiet: bool) -> Scenario:
 def _with_found(scenario: Scenario, *, quiet: bool) -> Scenario:
     from msgspec.structs import replace
 
-    from loadgen.targets.functiongraph.protocol.credential_files import CredentialsError
-    from loadgen.targets.functiongraph.protocol.credentials import Surroundings, resolve
-    from loadgen.targets.functiongraph.protocol.target import EnvironmentAuth, FunctionTarget
+    from loadgen.targets.port import Surroundings, TargetError
+    from loadgen.targets.settings import settings_of
 
-    target = scenario.target
-    if not isinstance(target, FunctionTarget) or not isinstance(target.auth, EnvironmentAuth):
-        return scenario
     try:
-        found = resolve(target, Surroundings(os.environ, Path.home(), Path.cwd()))
-    except (CredentialsError, RuntimeError) as error:  # of Path.home, where there is none
+        found = settings_of(scenario.target).credentials(
+            scenario.target, lambda: Surroundings(os.environ, Path.home(), Path.cwd())
+        )
+    except (TargetError, RuntimeError) as error:  # of Path.home, where there is none
         output.say(f"error: {error}")
         sys.exit(2)
+    if found is None:
+        return scenario
     if not quiet:
         output.say(f"credentials: {found.source}")
         for warning in found.warnings:
             output.say(f"warning: {warning}")
-    return replace(scenario, target=replace(target, auth=found.auth))
+    return replace(scenario, target=found.target)

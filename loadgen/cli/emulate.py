@@ -43,8 +43,8 @@ def emulate(file: Path | None, port: int, seed: int | None, truth: Path | None) 
 def _settings(file: Path | None, seed: int | None) -> Emulator:
     import msgspec
 
-    from loadgen.scenario.build import default_emulator
     from loadgen.scenario.load import load_emulator_file
+    from loadgen.targets.functiongraph.protocol.platform import default_emulator
     from loadgen.text.fault import ScenarioError
 
     try:

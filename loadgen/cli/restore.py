@@ -224,8 +224,9 @@ def _target(begun: Begun | None, named: Path | None) -> FunctionTarget | None:
     from loadgen.cli.credentials import with_credentials
     from loadgen.scenario.load import load_file
     from loadgen.targets.functiongraph.protocol.target import FunctionTarget
-    from loadgen.targets.secret import Secrets
+    from loadgen.targets.secret import sent
     from loadgen.text.fault import ScenarioError
+    from loadgen.text.secret import Secrets
 
     file = named
     if file is None and begun is not None and begun.scenario is not None:
@@ -241,5 +242,5 @@ def _target(begun: Begun | None, named: Path | None) -> FunctionTarget | None:
         )
         sys.exit(USAGE)
     target = with_credentials(scenario, quiet=False).target
-    output.hide(Secrets(target).hide)
+    output.hide(Secrets(sent(target)).hide)
     return target if isinstance(target, FunctionTarget) else None

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from loadgen.run.agents import Agents
     from loadgen.run.runner import Finished, Runner
     from loadgen.scenario.load import Loaded
-    from loadgen.targets.functiongraph.settings.journalfile import JournalFile
-    from loadgen.targets.secret import Secrets
+    from loadgen.text.secret import Secrets
 
 FAILED = 1
 INVALID = 97
@@ -77,7 +76,8 @@ def run(
     from loadgen.history.rundir import RunDirectory, RunDirectoryError, default_path
     from loadgen.measure.summary import texts
     from loadgen.run import runner  # noqa: F401 - half a second, in which an interrupt need not wait
-    from loadgen.targets.secret import Secrets
+    from loadgen.targets.secret import sent
+    from loadgen.text.secret import Secrets
 
     if cluster is not None:
         raise click.UsageError("--cluster: running on a cluster is not built yet; leave it out")
@@ -91,7 +91,7 @@ def run(
     asks = not yes and not never_asks(loaded.scenario.target)
     if asks:
         confirm_invocations(loaded.scenario)
-    secrets = Secrets(loaded.scenario.target, loaded.fed_secrets)
+    secrets = Secrets(sent(loaded.scenario.target), loaded.fed_secrets)
     output.hide(secrets.hide)
     # from the first file on a signal waits until the run can hear it, and end in good order
     signals.put_off()
@@ -136,12 +136,12 @@ def exit_code(finished: Finished) -> int:
 
 
 def _load(file: Path, overrides: tuple[str, ...]) -> Loaded:
-    from loadgen.run.function_names import check_target
     from loadgen.scenario.load import load_file
+    from loadgen.targets.settings import check
     from loadgen.text.fault import ScenarioError
 
     try:
-        return load_file(file, environment=os.environ, overrides=overrides, checks=[check_target])
+        return load_file(file, environment=os.environ, overrides=overrides, checks=[check])
     except ScenarioError as error:
         output.say(str(error))
         sys.exit(2)
@@ -149,10 +149,10 @@ def _load(file: Path, overrides: tuple[str, ...]) -> Loaded:
 
 def _agents(loaded: Loaded, asked: int | None) -> Agents:
     """The agents to use, once this machine is known to allow them the files that they may need."""
-    from loadgen.engine.environment import usable_cores
+    from loadgen.engine.cgroup import usable_cores
     from loadgen.engine.limits import LimitError, allow_files
+    from loadgen.experiments.registry import widest
     from loadgen.run.agents import agents_of
-    from loadgen.run.kinds import widest
 
     agents = agents_of(loaded.scenario, asked, usable_cores())
     try:
@@ -177,15 +177,17 @@ def _run(
 ) -> Finished:
     from loadgen.cli.progress import Progress
     from loadgen.cli.state import state_directory
+    from loadgen.experiments.registry import decision
     from loadgen.fleet.local import LocalFleet
     from loadgen.history.rundir import RunDirectoryError
     from loadgen.run.calibration import stored
     from loadgen.run.fault import DeclinedError, RunFailedError
-    from loadgen.run.kinds import decision
     from loadgen.run.runner import Runner
+    from loadgen.targets.settings import settings_of
 
     interactive = sys.stderr is not None and sys.stderr.isatty() and not os.environ.get("CI")
     progress = Progress(loaded.scenario, aside, interactive, quiet=quiet)
+    target, state = loaded.scenario.target, state_directory()
     runner = Runner(
         loaded,
         decision(loaded.scenario),
@@ -193,10 +195,10 @@ def _run(
         progress,
         fleet=LocalFleet(),
         agents=agents,
-        floor=stored(state_directory()),
+        floor=stored(state),
         secrets=secrets,
         confirm=partial(_ask, aside) if asks else None,
-        journal=partial(_journal, file, emulated=loaded.scenario.target.emulated),
+        journal=lambda run: settings_of(target).journal(state, run, file, emulated=target.emulated),
         force=force,
     )
     try:
@@ -234,14 +236,6 @@ async def _ask(aside: Aside | None, much: str) -> bool:
     if aside is not None:
         await asyncio.to_thread(aside.settle)
     return await confirm(much)
-
-
-def _journal(file: Path, run: str, *, emulated: bool) -> JournalFile:
-    """The journal of a run, in which it writes what it changes on the platform, before it does. Raises JournalError."""
-    from loadgen.cli.state import state_directory
-    from loadgen.targets.functiongraph.settings.journalfile import DIRECTORY, JournalFile, begun
-
-    return JournalFile.create(state_directory() / DIRECTORY, begun(run, scenario=file, emulated=emulated))
 
 
 def _drain(aside: Aside | None, at_most_s: float | None = None) -> None:

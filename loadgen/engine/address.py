@@ -6,8 +6,8 @@ import asyncio
 import socket
 import ssl
 
-from loadgen.targets.functiongraph.protocol.request import Origin
 from loadgen.targets.port import Tls
+from loadgen.targets.request import Origin
 from loadgen.text import file
 
 LARGEST_CA = 16 * 2**20

@@ -26,8 +26,6 @@ from functools import partial
 from itertools import count, islice
 from typing import Any
 
-import msgspec
-
 from loadgen.engine import messages
 from loadgen.engine.address import address_of
 from loadgen.engine.child import die_with_parent
@@ -61,6 +59,7 @@ from loadgen.engine.requests import ConstantRequests, FedRequests, TurnedRequest
 from loadgen.engine.timer import ALARM, Alarm
 from loadgen.engine.wire import wire_to
 from loadgen.engine.workers import ClosedRun, OpenRun, Terms, WorkerPool
+from loadgen.experiments.registry import probe
 from loadgen.invocation.bill import BILLING_UNITS_NS
 from loadgen.invocation.cell import Cell
 from loadgen.invocation.start import Cuts
@@ -70,9 +69,9 @@ from loadgen.load.phase import Phase
 from loadgen.measure.interval import VERSION, Frame, Health, encode
 from loadgen.measure.purse import Purse, tariff_of
 from loadgen.measure.recorder import Recorder, Taken
-from loadgen.targets.functiongraph.protocol.request import request_template
-from loadgen.targets.functiongraph.protocol.target import FunctionTarget, MemoryTurns
-from loadgen.targets.functiongraph.protocol.urn import of_version
+from loadgen.targets.port import MemoryTurns
+from loadgen.targets.registry import tenant_of
+from loadgen.targets.target import Target
 
 INTERVAL_S = 1.0
 _PROBE_NS = 20_000_000  # how often the loop is asked to show that it is alive
@@ -90,11 +89,14 @@ class Agent:
 
     def __init__(self, plan: Plan, send: Callable[[bytes], None], loop: asyncio.AbstractEventLoop) -> None:
         scenario = plan.scenario
-        template = request_template(scenario.target)
+        self._tenant = tenant_of(scenario.target)
+        template = self._tenant.template(scenario.target)
         self._plan = plan
         self._phases = Phases(scenario.phases, scenario.sample_share)
-        self._target = scenario.target
-        self._probe_fields = None if scenario.cold_starts is None else scenario.cold_starts.probe
+        self._own = self._target = scenario.target
+        self._version: str | None = None
+        self._size: int | None = None
+        self._probe_fields = probe(scenario)
         self._send = send
         self._loop = loop
         self._wire = wire_to(
@@ -108,9 +110,15 @@ class Agent:
         self._requests = requests(scenario, template, plan.agent)
         self._turns: tuple[int, ...] = ()
         self._sized: dict[int, ConstantRequests | FedRequests] = {}
+        self._told = self._tenant.told
+        self._evidence = self._probe_fields is not None or template.tail_share > 0
         self._pool = WorkerPool(partial(HttpInvoker, self._wire))
         tariff = tariff_of(
-            scenario.budget, scenario.prices, size_mb=plan.size_mb, timeout_ns=scenario.target.timeout.total_ns
+            scenario.budget,
+            scenario.prices,
+            size_mb=plan.size_mb,
+            timeout_ns=scenario.target.timeout.total_ns,
+            sizes_mb=self._tenant.memory_sizes_mb,
         )
         if tariff is not None:
             tariff.learn(plan.dearest)
@@ -142,9 +150,8 @@ class Agent:
     async def prepare(self, message: Prepare) -> None:
         """Open connections for a phase, then say so; at the latest after the connect timeout, or when stopped."""
         self._phase = self._phases.phases[message.phase]
-        if isinstance(self._target, FunctionTarget):
-            sizes, versions = self._phases.memory_mb, self._phases.versions
-            self._ask_for(sizes[message.phase] if sizes else None, versions[message.phase] if versions else None)
+        sizes, versions = self._phases.memory_mb, self._phases.versions
+        self._ask_for(sizes[message.phase] if sizes else None, versions[message.phase] if versions else None)
         if not self._wire.fresh:
             self._opening = self._loop.create_task(self._open(message.connections))
             await asyncio.wait([self._opening], timeout=self._wire.timeout.connect_ns / 1e9)
@@ -279,32 +286,32 @@ class Agent:
             self._run.extend(message.until_ns)
 
     def renew(self, message: Renew) -> None:
-        """Take a new token for every start from now on."""
-        assert isinstance(self._target, FunctionTarget)
-        self._target = msgspec.structs.replace(self._target, auth=message.auth)
-        self._requests.use(request_template(self._target))
+        """Take new credentials for every start from now on."""
+        self._own = message.target
+        self._call(self._variant(self._size))
         for memory_mb, sized in self._sized.items():
-            sized.use(request_template(msgspec.structs.replace(self._target, memory_mb=memory_mb)))
+            sized.use(self._tenant.template(self._variant(memory_mb)))
 
     def _ask_for(self, memory_mb: MemoryTurns, version: str | None) -> None:
         """Call this version from now on, with this memory size or these in turns; None for the target's own."""
-        own, target = self._plan.scenario.target, self._target
-        assert isinstance(own, FunctionTarget)
-        assert isinstance(target, FunctionTarget)
         self._turns = memory_mb if isinstance(memory_mb, tuple) else ()
-        wanted = msgspec.structs.replace(
-            own if version is None else of_version(own, version),
-            auth=target.auth,
-            memory_mb=memory_mb if isinstance(memory_mb, int) else own.memory_mb,
-        )
-        if wanted.function != target.function:
-            self._sized = {}
-        if wanted != target:
-            self._target = wanted
-            self._requests.use(request_template(wanted))
+        self._size = memory_mb if isinstance(memory_mb, int) else None
+        if version != self._version:
+            self._version, self._sized = version, {}
+        self._call(self._variant(self._size))
         for size in {*self._turns} - {*self._sized}:
-            template = request_template(msgspec.structs.replace(wanted, memory_mb=size))
+            template = self._tenant.template(self._variant(size))
             self._sized[size] = requests(self._plan.scenario, template, self._plan.agent)
+
+    def _variant(self, memory_mb: int | None) -> Target:
+        """The target with this memory size, at the version that is called."""
+        meant: Target = self._tenant.variant(self._own, memory_mb, self._version)
+        return meant
+
+    def _call(self, wanted: Target) -> None:
+        if wanted != self._target:
+            self._target = wanted
+            self._requests.use(self._tenant.template(wanted))
 
     def split(self, cuts: Cuts) -> None:
         """Tell cold invocations from warm ones by these cuts, from the next phase on."""
@@ -334,7 +341,6 @@ class Agent:
 
     def _recorder(self, phase: Phase) -> Recorder:
         scenario, share = self._plan.scenario, self._phases.sample_share
-        target = scenario.target
         chance = random_stream(scenario.seed, "samples", phase.name, str(self._plan.agent)).random
         own_unit = () if scenario.prices is None else (scenario.prices.granularity_ns,)
         return Recorder(
@@ -342,11 +348,11 @@ class Agent:
             self._plan.agent,
             origin_ns=self._plan.origin_ns,
             closed=phase.closed,
-            expects_summary=isinstance(scenario.target, FunctionTarget),
+            expects_summary=self._told,
             sampled=(lambda: chance() < share) if share else None,
-            evidence=self._probe_fields is not None or (isinstance(target, FunctionTarget) and target.tail_share > 0),
+            evidence=self._evidence,
             cuts=self._cuts,
-            residual=isinstance(target, FunctionTarget) and phase.warmup and self._cuts is None,
+            residual=self._told and phase.warmup and self._cuts is None,
             billing_units_ns=tuple(dict.fromkeys((*BILLING_UNITS_NS, *own_unit))),
         )
 

@@ -1,4 +1,4 @@
-"""The control group of this process: what it may use, and how often it was held back.
+"""What this process may use: its cores, and the limits of its control group, and how often that held it back.
 
 Both versions of control groups are read, and mixtures of the two. Where a group is found in the file system is told by
 ``/proc/self/cgroup`` (its path in each hierarchy) and ``/proc/self/mountinfo`` (where each hierarchy is mounted, and
@@ -10,11 +10,17 @@ Sources: Linux, Documentation/admin-guide/cgroup-v2 and cgroup-v1; proc_pid_moun
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 _UNLIMITED_BYTES = 1 << 60
 """Version 1 writes its largest number of pages, not a word, for no limit."""
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cpu_limit() -> float | None:

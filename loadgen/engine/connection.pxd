@@ -1,10 +1,10 @@
 cimport cython
 
-from loadgen.engine.quick cimport Quick
+from loadgen.targets.quick cimport QuickReader
 
 cdef class Wire:
     cdef public object loop, connect, clock, address, timeout, classify, counts, view, pieces
-    cdef public Quick quick
+    cdef public QuickReader quick
     cdef public bint fresh
     cdef object _names
     cdef Py_ssize_t _keep
@@ -19,7 +19,7 @@ cdef class Connection:
     cdef bint _midway
     cdef public object transport, write
 
-    @cython.locals(now=cython.longlong, invoker=HttpInvoker, quick=Quick)
+    @cython.locals(now=cython.longlong, invoker=HttpInvoker, quick=QuickReader)
     cpdef object buffer_updated(self, Py_ssize_t nbytes)
     cdef object _give_way(self)
     cdef object _answered(self, HttpInvoker invoker, long long now_ns, object response)

@@ -22,25 +22,22 @@ import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import Callable
 from typing import cast
 
 from loadgen.engine.address import Address
 from loadgen.engine.clock import Clock
 from loadgen.engine.http1 import HeaderNames, ProtocolError, Response, ResponseReader
-from loadgen.engine.quick import Quick
 from loadgen.engine.transport import CONNECT, Connect
 from loadgen.engine.workers import Ended
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
 from loadgen.invocation.tally import Connections
-from loadgen.targets.port import Timeout
+from loadgen.targets.port import Classify, Timeout
+from loadgen.targets.quick import QuickReader
 
 READ_BUFFER = 256 * 1024
 READ_PIECES = 16 * 1024
 """What is read at once where it may be tiny pieces: of chunks of one byte, some 5 ms of work."""
-
-Classify = Callable[[Response], Facts]
 
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM}
 
@@ -61,7 +58,7 @@ class Wire:
         classify: Classify,
         fresh: bool,
         bodiless: bool,
-        quick: type[Quick] | None = None,
+        quick: type[QuickReader] | None = None,
         connect: Connect = CONNECT,
     ) -> None:
         self.loop = loop

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import resource
 import ssl
@@ -27,7 +26,7 @@ def environment(*, agents: int, scenario_sha256: str, synthetic: bool, agents_wh
         tls_library=ssl.OPENSSL_VERSION,
         kernel=f"{platform.system()} {platform.release()}",
         cpu_model=_cpu_model(),
-        usable_cores=usable_cores(),
+        usable_cores=cgroup.usable_cores(),
         cgroup_cpu_limit=cgroup.cpu_limit(),
         cgroup_memory_limit_bytes=cgroup.memory_limit_bytes(),
         nofile=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
@@ -45,11 +44,6 @@ def rss_bytes() -> int:
     if len(fields) > 1:
         return int(fields[1]) * resource.getpagesize()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cpu_model() -> str:

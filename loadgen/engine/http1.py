@@ -22,14 +22,10 @@ import re
 
 from msgspec import Struct
 
+from loadgen.targets.quick import MAX_LINES, MAX_VALUE
+
 MAX_HEAD = 256 * 1024
 """Largest head accepted; the platform's gateway allows 128 KB of headers."""
-
-MAX_LINES = 1024
-"""Most lines of a head, and most trailers; servers and proxies commonly take 100."""
-
-MAX_VALUE = 32 * 1024
-"""Longest value of a header that is read; the platform's gateway allows no longer one."""
 
 MAX_REPEATS = 64
 """How often a header that is read may come at most: every hop may add one."""

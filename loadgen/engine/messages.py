@@ -2,8 +2,8 @@
 
 First the Plan, once. Phases replaces the phases that the Plan's scenario names. For each phase there is Prepare, which
 the agent answers with an empty frame when its connections are open, and Go, with the instant at which the phase begins.
-Renew, at any time, replaces the token; Split says how to tell cold invocations from warm ones. Stop ends the phase
-under way as its schedule would have: nothing more is started, what is in flight gets its grace. The end of file,
+Renew, at any time, replaces the credentials; Split says how to tell cold invocations from warm ones. Stop ends the
+phase under way as its schedule would have: nothing more is started, what is in flight gets its grace. The end of file,
 whether asked for or because the parent died, ends everything at once.
 
 An agent holds a lease on whatever it may use: time, invocations, money. It starts nothing once its time is over, until
@@ -29,7 +29,9 @@ from loadgen.invocation.start import Cuts
 from loadgen.load.phase import Phase
 from loadgen.measure.interval import Frame, checked
 from loadgen.scenario.model import Scenario
-from loadgen.targets.functiongraph.protocol.target import MemoryTurns, TokenAuth
+from loadgen.targets.port import MemoryTurns
+from loadgen.targets.registry import decoded
+from loadgen.targets.target import Target
 
 LEASE_NS = 2_000_000_000
 """How long a lease is good for from when it is given; it is renewed at least each second."""
@@ -138,9 +140,9 @@ class GrantWorkers(Struct, frozen=True, tag="grant_workers"):
 
 
 class Renew(Struct, frozen=True, tag="renew"):
-    """From the next start on, requests carry this token."""
+    """From the next start on, requests carry the credentials of this target, which is the run's but for them."""
 
-    auth: TokenAuth
+    target: Target
 
 
 class Split(Struct, frozen=True, tag="split"):
@@ -201,7 +203,7 @@ LONGEST = 2**28
 """Bytes of a message or frame: those of a second in which a million samples were kept."""
 
 _ENCODER = msgspec.msgpack.Encoder()
-_DECODER: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
+_DECODER: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message, dec_hook=decoded)
 _REPORT_DECODER: msgspec.msgpack.Decoder[Report] = msgspec.msgpack.Decoder(Report)
 
 

@@ -15,7 +15,7 @@ from loadgen.engine.wire import wire_to
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
 from loadgen.scenario.model import Scenario
-from loadgen.targets.functiongraph.protocol.request import request_template
+from loadgen.targets.registry import tenant_of
 
 _NEXT_ADDRESS = {"refused", "unreachable", "connect", "timed_out"}
 
@@ -40,7 +40,7 @@ async def preflight(scenario: Scenario) -> Answer:
     Raises AddressError when its name does not resolve or its CA file cannot be used, ValueError when the feeder is
     empty.
     """
-    template = request_template(scenario.target)
+    template = tenant_of(scenario.target).template(scenario.target)
     request = requests(scenario, template, 0)(0)
     if request is None:
         raise ValueError("the feeder has no rows")

@@ -11,8 +11,7 @@ from loadgen.load.law import random_stream
 from loadgen.scenario.event import compile_event
 from loadgen.scenario.feeder import read_rows, row_index
 from loadgen.scenario.model import Feeder, Scenario
-from loadgen.targets.functiongraph.protocol.request import RequestTemplate
-from loadgen.targets.functiongraph.protocol.target import FunctionTarget
+from loadgen.targets.request import RequestTemplate
 from loadgen.text.template import Template
 
 Seconds = Callable[[], int]
@@ -27,7 +26,7 @@ def requests(
     It is asked for when the arrival starts, so that a signature is of that time. Reads the feeder's file.
     """
     event = compile_event(scenario.event)
-    share = scenario.target.tail_share if isinstance(scenario.target, FunctionTarget) else 0.0
+    share = template.tail_share
     chance = random_stream(scenario.seed, "tail", str(agent)).random
     tail = (lambda: chance() < share) if share else None
     if event.constant is not None and not template.fields and scenario.feeder is None:

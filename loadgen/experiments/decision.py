@@ -17,7 +17,7 @@ from loadgen.invocation.start import Cuts
 from loadgen.load.phase import Phase
 from loadgen.measure.merge import PhaseTotal
 from loadgen.measure.summary import Verdict
-from loadgen.targets.functiongraph.protocol.target import MemoryTurns
+from loadgen.targets.port import MemoryTurns
 
 Result = TypeVar("Result")
 
@@ -32,10 +32,10 @@ class Ask(Struct, frozen=True):
     ``samples`` is the share of the invocations whose Samples are wanted; True is all of them. ``memory_mb`` asks for
     that memory size, None for the target's own; of several phases each may have its own size, or several sizes, which
     its invocations take in turns, by their index. ``versions`` names the version that each phase calls, or ``!`` and an
-    alias, None for the target's own. ``renewed`` says that before the phases, and after the silence, settings of the
-    function are changed, so that all its instances are new. ``enough`` is asked about once a second; when it says yes,
-    nothing more is started in the phase under way, and later phases do not begin. From ``cuts`` on, cold invocations
-    are told from warm ones by them; None leaves that as it was.
+    alias, None for the target's own. Before the phases, and after the silence, settings of the function are changed:
+    with ``renewed`` so that all its instances are new, with ``resized_mb`` to that memory size. ``enough`` is asked
+    about once a second; when it says yes, nothing more is started in the phase under way, and later phases do not
+    begin. From ``cuts`` on, cold invocations are told from warm ones by them; None leaves that as it was.
     """
 
     phases: tuple[Phase, ...]
@@ -44,6 +44,7 @@ class Ask(Struct, frozen=True):
     memory_mb: tuple[MemoryTurns, ...] = ()
     versions: tuple[str | None, ...] = ()
     renewed: bool = False
+    resized_mb: int | None = None
     enough: Enough | None = None
     cuts: Cuts | None = None
 

@@ -22,11 +22,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from decimal import Context, Decimal
 from enum import Enum
+from typing import Annotated
 
 from msgspec import Struct
 
 from loadgen.invocation.facts import LARGEST_MB, LONGEST_MS, NS_PER_MS, Facts
 from loadgen.invocation.outcome import UNSENT, Outcome
+from loadgen.text import units
+from loadgen.text.form import DERIVED, Duration, doc, matching, text, without_unit
 from loadgen.text.units import NS_PER_S
 
 BILLING_UNITS_NS = (1_000_000, 100_000_000, 1_000_000_000)
@@ -111,19 +114,32 @@ def worse(known: Misbilled | None, other: Misbilled | None) -> Misbilled | None:
     return other if off > known_off else known
 
 
-class PriceBook(Struct, frozen=True):
-    """What the platform charges, as listed on the date ``dated``; ``name`` is what the scenario calls it.
+_PRICE = text(units.price, str, units.PRICE, "1.33", "0.00011108")
 
-    Prices are exact, per million requests and per GB-second (1024 MB for a second). Durations are billed in multiples
-    of ``granularity_ns``.
+
+class PriceBook(Struct, frozen=True, rename=without_unit):
+    """What the platform charges.
+
+    ``name`` is what the scenario calls it. Prices are exact. Durations are billed in multiples of ``granularity_ns``.
     """
 
-    name: str
-    currency: str
-    dated: str
-    per_million_requests: Decimal
-    per_gb_second: Decimal
-    granularity_ns: int
+    name: Annotated[str, DERIVED]
+    currency: Annotated[
+        str,
+        matching(r"^[A-Z]{3}$", "the three letters of a currency such as CNY or EUR"),
+        doc("The three letters of the currency (ISO 4217)."),
+    ]
+    dated: Annotated[
+        str,
+        matching(
+            r"^[0-9]{4}-(?:0[1-9]|1[0-2])(?:-(?:0[1-9]|[12][0-9]|3[01]))?$",
+            "a month or day such as 2024-09 or 2024-09-30",
+        ),
+        doc("When these prices were listed."),
+    ]
+    per_million_requests: Annotated[Decimal, _PRICE, doc("The price of a million requests.")]
+    per_gb_second: Annotated[Decimal, _PRICE, doc("The price of 1024 MB for a second.")]
+    granularity_ns: Annotated[Duration, doc("Billed durations are multiples of this.")] = 1_000_000
 
 
 class Rates(Struct, frozen=True):

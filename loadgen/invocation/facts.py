@@ -33,6 +33,10 @@ class Facts(Struct, frozen=True, gc=False):
     unbelieved: tuple[str, ...] = ()
 
 
+LONGEST_ID = 128
+"""Characters kept of a request id."""
+
+
 NS_PER_MS = 1_000_000
 
 

@@ -1,19 +1,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Annotated
 
 from loadgen.load.law import Arrivals, Chance, Law
 from loadgen.text import units
+from loadgen.text.form import Count, Duration, doc, without_unit
 
 
-class Bursts(Law, frozen=True, tag="burst"):
-    """Open model: ``size`` starts at once, at 0, ``gap_ns``, 2·``gap_ns``, …, ``repeat`` times."""
+class Bursts(Law, frozen=True, rename=without_unit, tag="burst"):
+    """Many starts at once, again after each gap.
+
+    Open model: ``size`` starts at 0, ``gap_ns``, 2·``gap_ns``, …, ``repeat`` times.
+    """
 
     until_idle = True
 
-    size: int
-    gap_ns: int
-    repeat: int
+    size: Annotated[Count, doc("Starts at once.")]
+    gap_ns: Annotated[Duration, doc("Time from one burst to the next.")]
+    repeat: Annotated[Count, doc("Number of bursts; the phase lasts repeat times gap.")] = 1
 
     def offsets(self, duration_ns: int, arrivals: Arrivals, chance: Chance) -> Iterator[int]:
         """See Law."""

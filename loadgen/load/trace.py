@@ -34,7 +34,7 @@ from enum import Enum
 from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
-from typing import TextIO
+from typing import Annotated, TextIO
 
 from msgspec import Struct
 
@@ -42,6 +42,7 @@ from loadgen.load.law import Arrivals, Chance, Law, random_stream
 from loadgen.text import file
 from loadgen.text.fault import Fault, Place, ScenarioError
 from loadgen.text.file import unreadable
+from loadgen.text.form import DERIVED, DurationOrZero, Share, Text, doc, within, without_unit
 from loadgen.text.units import NS_PER_S
 
 MOST_CALLS = 10_000_000
@@ -119,20 +120,24 @@ class Trace(Law, frozen=True, tag="trace"):
                 yield from sorted(first + int(draw() * room) for _ in range(number))
 
 
-class Wanted(Struct, frozen=True):
-    """What to take of a trace: ``span_ns`` of its time from ``from_ns`` on, of one ``function`` or of all.
+class Wanted(Struct, frozen=True, rename=without_unit):
+    """Arrivals of a published trace.
 
-    ``keep`` is the share of the calls that are kept, each by chance; a larger share keeps those of a smaller one, too.
-    The time of the trace passes ``speed`` times as fast as it did.
+    What to take of it: ``span_ns`` of its time from ``from_ns`` on, of one ``function`` or of all. ``keep`` is the
+    share of the calls that are kept, each by chance; a larger share keeps those of a smaller one, too. The time of the
+    trace passes ``speed`` times as fast as it did.
     """
 
-    format: TraceFormat
-    function: str | None
-    from_ns: int
-    span_ns: int
-    speed: float
-    keep: float
-    seed: int
+    file: Annotated[Text, doc("The trace, a CSV file.")]
+    format: Annotated[TraceFormat, doc("Its layout.")]
+    span_ns: Annotated[int, DERIVED]
+    seed: Annotated[int, DERIVED]
+    function: Annotated[Text | None, doc("One function of the trace, `name` or `app/name`; default all together.")] = (
+        None
+    )
+    from_ns: Annotated[DurationOrZero, doc("Where to begin, in the trace's own time.")] = 0
+    speed: Annotated[float, within(0.001, 100_000), doc("How many times as fast as in the trace time passes.")] = 1.0
+    keep: Annotated[Share, doc("The share of its calls that are made, chosen by chance.")] = 1.0
 
 
 def chance_of(phases: Sequence[float]) -> float:

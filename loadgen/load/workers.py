@@ -1,17 +1,23 @@
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
+
+from msgspec import field
 
 from loadgen.load.law import Law
+from loadgen.text.form import Count, doc
 
 
 class Workers(Law, frozen=True, tag="workers"):
-    """Closed model: workers that invoke back to back; their number changes linearly from ``start`` to ``end``."""
+    """A number of workers that changes linearly.
+
+    Closed model: they invoke back to back; from ``start`` to ``end`` of them.
+    """
 
     closed = True
 
-    start: int
-    end: int
+    start: Annotated[Count, doc("Workers at the start.")] = field(name="from")
+    end: Annotated[Count, doc("Workers at the end.")] = field(name="to")
 
     def spans(self, duration_ns: int) -> list[tuple[int, int]]:
         """See Law. A ramp gives every number of workers an equal share of the phase."""

@@ -17,7 +17,7 @@ travel in a message.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from functools import lru_cache
 
@@ -25,7 +25,6 @@ from loadgen.invocation.bill import Charge, PriceBook, charge, gb_seconds, price
 from loadgen.invocation.facts import Facts
 from loadgen.load.budget import Budget
 from loadgen.measure.cost import Spent
-from loadgen.targets.functiongraph.protocol.target import MEMORY_SIZES_MB
 from loadgen.text.units import NS_PER_S, Money
 
 
@@ -34,16 +33,17 @@ class Tariff:
 
     ``size_mb`` is the most memory that calls ask for, or that of their function where they leave it to that; None where
     it is not known; ``known_mb`` is that or what an answer told, 0 where neither. ``timeout_ns`` is how long a call is
-    waited for.
+    waited for. ``sizes_mb`` are the sizes there are, in ascending order, at least one.
     """
 
-    def __init__(self, book: PriceBook, *, size_mb: int | None, timeout_ns: int) -> None:
+    def __init__(self, book: PriceBook, *, size_mb: int | None, timeout_ns: int, sizes_mb: Sequence[int]) -> None:
         self._book = book
         self.known_mb = size_mb or 0
         self._timeout_ns = timeout_ns
+        self._largest_mb = sizes_mb[-1]
         self._bill = lru_cache(4096)(self._exactly)
         self._request = self._exactly(0, 0)
-        self.dearest = self._bill(size_mb or MEMORY_SIZES_MB[0], book.granularity_ns)
+        self.dearest = self._bill(size_mb or sizes_mb[0], book.granularity_ns)
 
     def _exactly(self, size_mb: int, billed_ns: int) -> int:
         return _trillionths(price(self._book, gb_seconds({size_mb: billed_ns}), 1), ROUND_CEILING)
@@ -51,7 +51,7 @@ class Tariff:
     @property
     def size_mb(self) -> int:
         """The memory at which calls are valued that did not tell it."""
-        return self.known_mb or MEMORY_SIZES_MB[-1]
+        return self.known_mb or self._largest_mb
 
     @property
     def silent(self) -> int:
@@ -146,9 +146,13 @@ class Purse:
         return given
 
 
-def tariff_of(budget: Budget, prices: PriceBook | None, *, size_mb: int | None, timeout_ns: int) -> Tariff | None:
+def tariff_of(
+    budget: Budget, prices: PriceBook | None, *, size_mb: int | None, timeout_ns: int, sizes_mb: Sequence[int]
+) -> Tariff | None:
     """The tariff of a run with a budget of money, None of any other; the rest as in Tariff."""
-    return None if budget.cost is None or prices is None else Tariff(prices, size_mb=size_mb, timeout_ns=timeout_ns)
+    if budget.cost is None or prices is None or not sizes_mb:
+        return None
+    return Tariff(prices, size_mb=size_mb, timeout_ns=timeout_ns, sizes_mb=sizes_mb)
 
 
 def _words(trillionths: int) -> str:

@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable
 from typing import TypeVar
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from loadgen.invocation.metric import Metric
 from loadgen.invocation.outcome import Outcome
@@ -177,3 +177,6 @@ class CostRule(Struct, frozen=True, tag="cost"):
 
 
 Rule = MetricRule | ShareRule | RateRule | CostRule
+
+WRITTEN = Meta(extra_json_schema={"type": "string", "pattern": "[<>=]"}, extra={"read": parse})
+"""How a rule is written; the pattern is what every one has, the rest is said by the function that reads it."""

@@ -19,10 +19,13 @@ from typing import Any, TypeVar, cast
 import msgspec
 from msgspec import Struct
 
+from loadgen.experiments.capacity.findings import CapacityResult
+from loadgen.experiments.coldstarts.findings import ColdStartsResult
+from loadgen.experiments.load.findings import LoadResult
+from loadgen.experiments.memory.findings import MemoryResult
 from loadgen.invocation.bill import Misbilled
 from loadgen.invocation.sample import Failure, Slow
 from loadgen.invocation.tally import Connections
-from loadgen.measure.experiment import Experiment
 from loadgen.text import foreign
 
 SCHEMA = "loadgen.summary/1"
@@ -297,6 +300,10 @@ class Generator(Struct, frozen=True):
     stolen: float | None
     throttled_ns: int
     overhead_floor_ns: int | None
+
+
+Experiment = CapacityResult | MemoryResult | LoadResult | ColdStartsResult
+"""What any kind of run finds out, told apart by ``kind``."""
 
 
 class Summary(Struct, frozen=True):

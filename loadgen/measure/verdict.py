@@ -9,8 +9,8 @@ a threshold asks for that percentile. A target that fails or throttles is a resu
 Rules about the generator read ``late`` (its own fault) over every started invocation, whatever its outcome, and never
 ``waited`` (the target's, or max_in_flight's). Warm-up phases are held to nothing but a complete record.
 
-What the generator and its machine say about themselves is judged in ``loadgen.measure.health``, what an experiment
-found out in ``loadgen.measure.findings``.
+What the generator and its machine say about themselves is judged in ``loadgen.measure.health``, start labels in
+``loadgen.measure.starts``, and what an experiment found out by the experiment.
 
 Sources: the README of wrk2 (latency from the intended start) and of Lancet (self-checks); Knative's performance tests
 (issued within 0.1 % of plan).
@@ -27,15 +27,14 @@ from loadgen.invocation.facts import LARGEST_MB
 from loadgen.invocation.metric import Clock, Metric
 from loadgen.invocation.outcome import LOCAL_LIMIT, OK, Outcome, missed_starts
 from loadgen.measure.dependence import EFFECTIVE_SHARE, widening
-from loadgen.measure.experiment import ColdStartsResult, Experiment, LoadResult
-from loadgen.measure.findings import LEAST_CALIBRATION, LEAST_COLD, UNKNOWN_SHARE, findings, unknown_starts
 from loadgen.measure.health import generator_faults, local_limits, words
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.merge import PhasePlan, PhaseTotal, combined, missing_frames
 from loadgen.measure.percentile import LISTED, bounded, needed, supported
 from loadgen.measure.rule import MetricRule, Rule
+from loadgen.measure.starts import NOTHING_FOUND, UNKNOWN_SHARE, Found, unknown_starts
 from loadgen.measure.summary import Reason, Verdict
-from loadgen.targets.functiongraph.protocol.response import REDIRECT
+from loadgen.targets.status import REDIRECT
 from loadgen.text.units import NS_PER_US
 
 ISSUED_SHARE = 0.999
@@ -101,7 +100,8 @@ def judge(
     fresh_connections: bool = False,
     overhead_floor_ns: int | None = None,
     memory_mb: int | None = None,
-    experiment: Experiment | None = None,
+    found: Found = NOTHING_FOUND,
+    told_in: str = "answers",
 ) -> Verdict:
     """The Verdict on a run.
 
@@ -109,8 +109,8 @@ def judge(
     thresholds. ``stopped`` says that the run was interrupted or reached its budget, so that a schedule cut short is no
     fault. ``fresh_connections`` says that every invocation was meant to open one. ``overhead_floor_ns`` is the p99 of
     service_time of this generator on this machine against a target that does nothing, None when that is not known.
-    ``memory_mb`` is the memory size that every invocation asked for, None where they asked for none; ``experiment`` is
-    what the run found out.
+    ``memory_mb`` is the memory size that every invocation asked for, None where they asked for none; ``found`` tells of
+    what the run found out, and ``told_in`` where answers tell durations and bills.
     """
     pairs = list(zip(plans, phases, strict=True))
     measured = [(plan, total) for plan, total in pairs if not plan.warmup]
@@ -131,11 +131,11 @@ def judge(
         reasons += _phase_locked(plan)
         reasons += _negative_overhead(total)
         reasons += _summary_missing(total)
-        reasons += _unbelievable(total)
+        reasons += _unbelievable(total, told_in)
         reasons += _misbilled(total)
         reasons += _memory_ignored(total, memory_mb)
-    reasons += findings(experiment, [total for _, total in measured], {rule.start for rule in _labelled(rules)})
-    reasons += _starts_unknown(rules, phases, [total for _, total in measured], experiment)
+    reasons += found.reasons([total for _, total in measured], {rule.start for rule in _labelled(rules)})
+    reasons += _starts_unknown(rules, phases, [total for _, total in measured], found)
     reasons += _thresholds_unsupported(rules, phases, [total for _, total in measured])
     unsupported = [reason for _, total in measured for reason in _percentiles_unsupported(total)]
     return Verdict(status=_status(reasons), reasons=reasons + unsupported)
@@ -526,18 +526,18 @@ def _summary_missing(total: PhaseTotal) -> Iterator[Reason]:
             )
 
 
-def _unbelievable(total: PhaseTotal) -> Iterator[Reason]:
+def _unbelievable(total: PhaseTotal, told_in: str) -> Iterator[Reason]:
     tally = total.tally
     for name, n in sorted(tally.unbelieved.items()):
         answers = n + (tally.metered if name == "memory_size" else total.merged(name).count)
         many = n / answers > SUMMARY_MISSING_SHARE
         for metric in _HANGING_ON[name] if many else ():
-            yield _disbelieved(total, name, n, answers, metric)
+            yield _disbelieved(total, name, n, answers, metric, told_in)
         if not many or not _HANGING_ON[name]:
-            yield _disbelieved(total, name, n, answers, None)
+            yield _disbelieved(total, name, n, answers, None, told_in)
 
 
-def _disbelieved(total: PhaseTotal, name: str, n: int, answers: int, withholds: str | None) -> Reason:
+def _disbelieved(total: PhaseTotal, name: str, n: int, answers: int, withholds: str | None, told_in: str) -> Reason:
     limit = "1 h" if name in ("duration", "billed_duration") else f"{LARGEST_MB // 1024} GB"
     allowed = f", expected at most {SUMMARY_MISSING_SHARE:.1%}: {withholds} is not shown" if withholds else ""
     unknown = "" if name in ("duration", "memory_used") else " What these are billed is not known."
@@ -545,8 +545,8 @@ def _disbelieved(total: PhaseTotal, name: str, n: int, answers: int, withholds: 
         rule="unbelievable",
         severity="withheld" if withholds else "warning",
         message=f"{n} of {answers} answers ({n / answers:.2%}) tell a {name.replace('_', ' ')} that cannot be, "
-        f"negative or above {limit}{allowed}. It counts as not told.{unknown} Compare their X-Cff-Invoke-Summary with "
-        "the function's log.",
+        f"negative or above {limit}{allowed}. It counts as not told.{unknown} Compare their {told_in} with the "
+        "function's log.",
         value=n / answers,
         limit=SUMMARY_MISSING_SHARE if withholds else 0,
         phase=total.name,
@@ -604,26 +604,19 @@ def _starts_unknown(
     rules: Sequence[Rule],
     phases: Sequence[PhaseTotal],
     measured: Sequence[PhaseTotal],
-    experiment: Experiment | None,
+    found: Found,
 ) -> Iterator[Reason]:
-    why = experiment.labelling.reason if isinstance(experiment, LoadResult) else None
-    remedy = f"begin with a warm-up phase in which {LEAST_COLD} instances start and {LEAST_CALIBRATION} calls are warm"
-    if isinstance(experiment, ColdStartsResult):
-        remedy = (
-            f"it takes {LEAST_COLD} cold and {LEAST_CALIBRATION} warm calls, or a function that tells by itself (probe)"
-        )
-        if not experiment.complete:
-            remedy = f"the run ended early, let it come to its end; {remedy}"
+    why = f" ({found.unlabelled})" if found.unlabelled else ""
     for rule in _labelled(rules):
-        found = unknown_starts(_total(rule, phases, measured))
-        if found is not None:
-            unknown, count = found
+        unlabelled = unknown_starts(_total(rule, phases, measured))
+        if unlabelled is not None:
+            unknown, count = unlabelled
             yield Reason(
                 rule="starts_unknown",
                 severity="warning",
                 message=f"The threshold {rule.text} is about {rule.start} starts, and {unknown} of {count} ok "
-                f"invocations could not be told cold from warm{f' ({why})' if why else ''}, expected at most "
-                f"{UNKNOWN_SHARE:.0%}: {remedy}.",
+                f"invocations could not be told cold from warm{why}, expected at most {UNKNOWN_SHARE:.0%}: "
+                f"{found.remedy}.",
                 value=unknown / count,
                 limit=UNKNOWN_SHARE,
                 phase=rule.phase,

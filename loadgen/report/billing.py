@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from loadgen.experiments.registry import is_experiment
 from loadgen.measure.summary import Audit, Billing, Cost, Summary
 from loadgen.report import units
 from loadgen.report.figures import DASH
@@ -23,7 +24,7 @@ def cost(summary: Summary) -> Table:
     rows = [
         (Cell(phase.name, "warm-up" if phase.warmup else ""), *_charged(phase.billing, hidden=hidden))
         for phase in summary.phases
-        if phase.billing is not None and summary.run.kind == "load"
+        if phase.billing is not None and not is_experiment(summary.run.kind)
     ]
     rows.append((Cell("whole run", "pre-flight included" if summary.preflight else ""), *_charged(whole)))
     columns = ("requests", "refused", "bill unknown", "GB-seconds", whole.currency or "money")

@@ -1,12 +1,12 @@
-"""The section of a report that belongs to one kind of experiment."""
+"""The section of a report that belongs to one kind of run."""
 
 from __future__ import annotations
 
 from msgspec import Struct
 
-from loadgen.measure.experiment import CapacityResult, ColdStartsResult, LoadResult, MemoryResult
+from loadgen.experiments import registry
 from loadgen.measure.summary import Summary
-from loadgen.report import capacity, coldstarts, memory, tables
+from loadgen.report import tables
 from loadgen.report.charts import Chart
 from loadgen.report.tables import Table
 
@@ -23,20 +23,8 @@ class Section(Struct, frozen=True):
 
 
 def section(summary: Summary) -> Section:
-    """What the experiment found out; empty where there was none."""
-    result = summary.experiment
-    if isinstance(result, CapacityResult):
-        return Section((capacity.answer(result), capacity.probes(result)), (capacity.latency_by_rate(result),))
-    if isinstance(result, ColdStartsResult):
-        without = coldstarts.hidden(summary.verdict)
-        starts = (coldstarts.answer(result, without), coldstarts.means(result, without), coldstarts.keep_alive(result))
-        return Section(starts, mixed=True)
-    if isinstance(result, MemoryResult):
-        found = (memory.answer(result), memory.rules(result), memory.colds(result), memory.link(result))
-        return Section(found, (memory.pareto(result),), mixed=True)
-    if isinstance(result, LoadResult):
-        return Section((coldstarts.labelled(summary, result),))
-    return Section()
+    """What the run found out; empty where that is nothing."""
+    return registry.section(summary) or Section()
 
 
 def in_order(summary: Summary, found: Section) -> tuple[Table, ...]:
@@ -44,4 +32,4 @@ def in_order(summary: Summary, found: Section) -> tuple[Table, ...]:
     if found.mixed:
         return found.tables
     times = (tables.headline(summary),)
-    return (*times, *found.tables) if summary.run.kind == "load" else (*found.tables, *times)
+    return (*found.tables, *times) if registry.is_experiment(summary.run.kind) else (*times, *found.tables)

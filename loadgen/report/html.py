@@ -12,6 +12,7 @@ import jinja2
 import msgspec
 from markupsafe import Markup
 
+from loadgen.experiments.registry import is_experiment
 from loadgen.measure.summary import Summary
 from loadgen.report import billing, charts, tables
 from loadgen.report.charts import Chart
@@ -26,6 +27,7 @@ def html(summary: Summary, timeline: Timeline) -> str:
     views = phases(summary)
     total = totals(summary)
     found = section(summary)
+    experiment = is_experiment(summary.run.kind)
     drawn = (
         None if found.mixed else charts.percentile_curve(total),
         None if found.mixed else charts.latency_over_time(timeline, views),
@@ -33,6 +35,7 @@ def html(summary: Summary, timeline: Timeline) -> str:
     )
     return _template().render(
         summary=summary,
+        experiment=experiment,
         preflight=tables.preflight(summary),
         standing=tables.standing(summary),
         reasons=tables.reasons(summary),
@@ -52,7 +55,7 @@ def html(summary: Summary, timeline: Timeline) -> str:
         by_phase=tables.by_phase(summary),
         metrics=tables.metrics(total),
         phase_metrics=[(view.phase.name, tables.metrics(view)) for view in views]
-        if len(views) > 1 and summary.run.kind == "load"
+        if len(views) > 1 and not experiment
         else [],
         failures=tables.failures(summary),
         slowest=tables.slowest(summary),

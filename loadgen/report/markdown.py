@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from loadgen.experiments.registry import is_experiment
 from loadgen.measure.summary import Summary
 from loadgen.report import billing, tables
 from loadgen.report.experiment import in_order, section
@@ -40,7 +41,7 @@ def markdown(summary: Summary) -> str:
     for table in sections:
         if table.rows or table.notes:
             lines += ["", f"## {write(table.title)}", "", *_table(table)]
-    if len(summary.phases) > 1 and summary.run.kind == "load":  # an experiment's are many, and in summary.json
+    if len(summary.phases) > 1 and not is_experiment(summary.run.kind):  # an experiment's are many, and in summary.json
         for view in phases(summary):
             table = tables.metrics(view)
             if table.rows:

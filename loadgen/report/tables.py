@@ -12,6 +12,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
+from loadgen.experiments.registry import is_experiment
 from loadgen.invocation.metric import REPORTED
 from loadgen.invocation.outcome import OK, missed_starts
 from loadgen.measure.ranking import percentile_fails
@@ -96,7 +97,7 @@ def reasons(summary: Summary) -> list[tuple[Reason, str]]:
     """
     alike: dict[tuple[object, ...], list[Reason]] = {}
     for number, each in enumerate(summary.verdict.reasons):
-        together = summary.run.kind != "load" and each.phase is not None
+        together = is_experiment(summary.run.kind) and each.phase is not None
         key = (each.rule, each.severity, each.withholds) if together else (number,)
         alike.setdefault(key, []).append(each)
     return [(first, _reason(first, len(more))) for first, *more in alike.values()]

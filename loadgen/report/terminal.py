@@ -6,6 +6,7 @@ import textwrap
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 
+from loadgen.experiments.registry import is_experiment
 from loadgen.measure.summary import Summary
 from loadgen.report import billing, tables
 from loadgen.report.experiment import in_order, section
@@ -38,7 +39,7 @@ def terminal(summary: Summary, *, width: int = 100, colour: bool = False) -> str
         billing.cost(summary),
         billing.audit(summary),
     ]
-    if len(summary.phases) > 1 and summary.run.kind == "load":  # an experiment's are many, and in the files
+    if len(summary.phases) > 1 and not is_experiment(summary.run.kind):  # an experiment's are many, and in the files
         sections.append(tables.by_phase(summary))
     sections.append(tables.thresholds(summary))
     for table in (tables.written(each, foreign.line) for each in sections):

@@ -13,12 +13,12 @@ from math import ceil
 from msgspec import Struct
 
 from loadgen.build import build
+from loadgen.experiments.registry import peak_per_s, widest
 from loadgen.load.phase import Phase
 from loadgen.report import units
-from loadgen.run.kinds import widest
 from loadgen.scenario.model import Scenario
 from loadgen.targets.endpoint import encrypted
-from loadgen.targets.http import HttpTarget
+from loadgen.targets.registry import tenant_of
 from loadgen.targets.target import Target
 
 DRIVES_PER_S = {("compiled", False): 10_000, ("compiled", True): 6_000, ("pure", False): 3_000, ("pure", True): 2_000}
@@ -53,7 +53,7 @@ def agents_of(scenario: Scenario, asked: int | None, cores: int) -> Agents:
         return Agents(
             min(asked, workers), "--agents" if enough else f"--agents {asked}, but there are {workers} workers"
         )
-    peak = max(_peak(phase, scenario) for phase in phases)
+    peak = peak_per_s(scenario)
     drives = _drives_per_s(scenario.target)
     needed = max(1, ceil(peak / drives))
     if not peak:
@@ -66,14 +66,10 @@ def agents_of(scenario: Scenario, asked: int | None, cores: int) -> Agents:
     return Agents(number, why, asked=False)
 
 
-def _peak(phase: Phase, scenario: Scenario) -> float:
-    return phase.peak_rate() if scenario.capacity is None else scenario.capacity.to_rate.per_s
-
-
 def _needed(phase: Phase, target: Target) -> int:
     return ceil(phase.peak_rate() / _drives_per_s(target))
 
 
 def _drives_per_s(target: Target) -> int:
-    url = target.url if isinstance(target, HttpTarget) else target.endpoint
+    url, *_ = tenant_of(target).urls(target)
     return DRIVES_PER_S[build(), encrypted(url)]

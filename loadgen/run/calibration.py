@@ -32,10 +32,9 @@ from loadgen.measure.summary import Environment
 from loadgen.measure.verdict import judge
 from loadgen.run.play import Played, play
 from loadgen.scenario.model import Scenario
-from loadgen.targets.functiongraph.emulator import EmulatorError
-from loadgen.targets.functiongraph.emulator.process import embedded
-from loadgen.targets.functiongraph.protocol.target import FunctionTarget, NoAuth, ResponseVersion
-from loadgen.targets.port import Timeout, Tls
+from loadgen.targets.port import TargetError
+from loadgen.targets.settings import idle
+from loadgen.targets.target import Target
 from loadgen.text.units import NS_PER_S, Rate
 
 RATE_PER_S = 1000
@@ -59,8 +58,8 @@ class CalibrationError(Exception):
 async def against_stub(seconds: int = SECONDS) -> Measured:
     """Send load to the stub for about 1.5 · ``seconds``; raises CalibrationError when that cannot be done."""
     try:
-        async with embedded(None, "", None) as url:
-            scenario = _scenario(url, seconds)
+        async with idle() as target:
+            scenario = _scenario(target, seconds)
             measured: list[Played] = []
             async with Crew(LocalFleet(), [Plan(scenario, "127.0.0.1", 0, monotonic_ns())]) as crew:
                 for number, phase in enumerate(scenario.phases):
@@ -68,7 +67,7 @@ async def against_stub(seconds: int = SECONDS) -> Measured:
                     played = await play(crew, number, phase, seed=scenario.seed, connections=connections)
                     measured += [] if played is None else [played]
             return measured
-    except (EmulatorError, FleetError) as error:
+    except (TargetError, FleetError) as error:
         raise CalibrationError(str(error)) from error
 
 
@@ -123,7 +122,7 @@ def stored(directory: Path) -> Floor | None:
         return None
 
 
-def _scenario(url: str, seconds: int) -> Scenario:
+def _scenario(target: Target, seconds: int) -> Scenario:
     def phase(name: str, shape: ConstantRate | Workers, duration_ns: int) -> Phase:
         return Phase(name, shape, duration_ns, name == _WARM_UP, max_in_flight=_IN_FLIGHT, grace_ns=_GRACE_NS)
 
@@ -131,19 +130,7 @@ def _scenario(url: str, seconds: int) -> Scenario:
         name="calibration",
         kind="load",
         seed=1,
-        target=FunctionTarget(
-            endpoint=url,
-            project_id="demo",
-            function="urn:fss:local:demo:function:default:hello:latest",
-            auth=NoAuth(),
-            response=ResponseVersion.V0,
-            tail_share=0.0,
-            memory_mb=None,
-            fresh_connections=False,
-            timeout=Timeout(_GRACE_NS, _GRACE_NS, _GRACE_NS),
-            tls=Tls(verify=True, ca=None),
-            preflight=False,
-        ),
+        target=target,
         event="{}",
         feeder=None,
         phases=(

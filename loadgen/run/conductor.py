@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from inspect import GEN_SUSPENDED, getgeneratorstate
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,20 +17,16 @@ from loadgen.fleet.crew import Crew
 from loadgen.fleet.port import FleetError
 from loadgen.invocation.sample import Sample
 from loadgen.load.phase import Phase
-from loadgen.measure.experiment import Experiment
 from loadgen.measure.interval import Frame
-from loadgen.measure.summary import Verdict
+from loadgen.measure.summary import Experiment, Verdict
 from loadgen.measure.verdict import judge, of_generator
 from loadgen.run.allowance import Allowance
 from loadgen.run.contact import Contact
 from loadgen.run.ending import Ending
-from loadgen.run.fault import SettingsError
 from loadgen.run.observer import Observer
 from loadgen.run.play import Played, Watch, connections_for, play, service_ns
 from loadgen.run.writing import Writing
-
-if TYPE_CHECKING:
-    from loadgen.run.settings import Settings
+from loadgen.targets.settings import Changing, SettingsError
 
 
 class _Turn:
@@ -74,7 +69,7 @@ class Conductor(Watch):
         allowance: Allowance,
         writing: Writing,
         observer: Observer,
-        settings: Settings | None,
+        settings: Changing | None,
     ) -> None:
         """``settings`` are the function's, where the run changes them."""
         self.played: list[Played] = []
@@ -167,7 +162,7 @@ class Conductor(Watch):
         before = len(self.played)
         if ask.cuts is not None:
             self._crew.tell(Split(ask.cuts))
-        ask = await self._arrange(ask)
+        await self._arrange(ask)
         self._crew.tell(Phases(ask.phases, turn.share, ask.memory_mb, ask.versions))
         for number, phase in enumerate(ask.phases):
             if self._ending.ending or (turn.samples and turn.enough):
@@ -179,18 +174,14 @@ class Conductor(Watch):
             fresh_connections=scenario.target.fresh_connections,
         )
 
-    async def _arrange(self, ask: Ask) -> Ask:
-        """Change the function's settings as is asked; what is left for the agents to ask for. Raises SettingsError."""
+    async def _arrange(self, ask: Ask) -> None:
+        """Change the function's settings as is asked. Raises SettingsError."""
         if self._settings is None or self._ending.ending:
-            return ask
+            return
         if ask.renewed:
             await self._settings.renew()
-        if self._contact.scenario.memory is None:
-            return ask
-        (wanted,) = ask.memory_mb
-        assert isinstance(wanted, int)
-        await self._settings.resize(wanted)
-        return msgspec.structs.replace(ask, memory_mb=())
+        if ask.resized_mb is not None:
+            await self._settings.resize(ask.resized_mb)
 
     async def _phase(self, number: int, phase: Phase) -> None:
         means = self._allowance.means(phase, [each.total for each in self.played])

@@ -10,15 +10,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import msgspec
 
-from loadgen.engine.address import AddressError, resolve, tls_context
+from loadgen.engine.address import AddressError, resolve
 from loadgen.engine.messages import Renew
 from loadgen.engine.preflight import Answer, preflight
+from loadgen.experiments.registry import one_size
 from loadgen.fleet.crew import Crew
 from loadgen.invocation.outcome import Again, Outcome
 from loadgen.measure.cost import Spent, spent_on
@@ -29,25 +29,16 @@ from loadgen.run import forecast
 from loadgen.run.ending import Ending
 from loadgen.run.fault import DeclinedError, RunFailedError
 from loadgen.run.observer import Observer
-from loadgen.run.quota import limits_of
+from loadgen.run.quota import unreachable
 from loadgen.scenario.model import Scenario
-from loadgen.targets.endpoint import encrypted
-from loadgen.targets.functiongraph.emulator import EmulatorError
-from loadgen.targets.functiongraph.emulator.process import embedded
-from loadgen.targets.functiongraph.protocol.codes import TOKEN_EXPIRED, canonical
-from loadgen.targets.functiongraph.protocol.remedy import clock_advice, remedy
-from loadgen.targets.functiongraph.protocol.request import request_template
-from loadgen.targets.functiongraph.protocol.response import REDIRECTING
-from loadgen.targets.functiongraph.protocol.target import FunctionTarget, IamAuth, KeyAuth, TokenAuth
-from loadgen.targets.functiongraph.protocol.token import IamError
-from loadgen.targets.functiongraph.settings.concurrency import unreachable
-from loadgen.targets.secret import Secrets
+from loadgen.targets.port import TargetError
+from loadgen.targets.registry import tenant_of
+from loadgen.targets.remedy import remedy
+from loadgen.targets.secret import sent
+from loadgen.targets.settings import Changing, Renewal, settings_of
+from loadgen.targets.status import REDIRECTING
 from loadgen.targets.target import Target
-
-if TYPE_CHECKING:
-    from loadgen.run.settings import Settings
-    from loadgen.targets.functiongraph.settings.journalfile import JournalFile
-    from loadgen.targets.functiongraph.settings.renewal import Renewal
+from loadgen.text.secret import Secrets
 
 Confirm = Callable[[str], Awaitable[bool]]
 """Asks the user whether to go on, given what the run may take; raises DeclinedError where there is nobody to ask."""
@@ -80,6 +71,8 @@ class Contact:
         self.first = Spent()
         self.service_ns = 0
         self._loaded = scenario
+        self._tenant = tenant_of(scenario.target)
+        self._platform = settings_of(scenario.target)
         self._ending = ending
         self._observer = observer
         self._secrets = secrets
@@ -92,19 +85,11 @@ class Contact:
 
     async def serve(self, stack: AsyncExitStack, truth: Path) -> None:
         """Start the embedded emulator, which writes its truth there, until the stack is left. Raises RunFailedError."""
-        target, settings = self.scenario.target, self.scenario.emulator
-        assert isinstance(target, FunctionTarget)
-        assert settings is not None
+        emulated = self._platform.emulated(self.scenario, truth, lambda error: self._ending.unserve(str(error)))
         try:
-            url = await stack.enter_async_context(
-                embedded(settings, target.project_id, truth, lambda error: self._ending.unserve(str(error)))
-            )
-        except EmulatorError as error:
+            self._use(await stack.enter_async_context(emulated))
+        except TargetError as error:
             raise RunFailedError(str(error)) from error
-        auth = target.auth
-        if isinstance(auth, IamAuth) and auth.url == target.endpoint:
-            auth = msgspec.structs.replace(auth, url=url)
-        self._use(msgspec.structs.replace(target, endpoint=url, auth=auth))
 
     async def reach(self, stack: AsyncExitStack) -> tuple[Preflight | None, str | None]:
         """Make the pre-flight, or at least resolve the target's name; no address where the run has ended meanwhile.
@@ -115,7 +100,7 @@ class Contact:
             return None, None
         try:
             contact = await self._ending.interruptible(self._first_contact(stack))
-        except (AddressError, IamError) as error:
+        except (AddressError, TargetError) as error:
             raise RunFailedError(str(error)) from error
         if contact is None:
             return None, None
@@ -133,54 +118,46 @@ class Contact:
         scenario = self.scenario
         size_mb = forecast.size_mb(scenario, self._configured_mb)
         timeout_ns = scenario.target.timeout.total_ns
-        tariff = tariff_of(scenario.budget, scenario.prices, size_mb=size_mb, timeout_ns=timeout_ns)
+        sizes_mb = self._tenant.memory_sizes_mb
+        tariff = tariff_of(scenario.budget, scenario.prices, size_mb=size_mb, timeout_ns=timeout_ns, sizes_mb=sizes_mb)
         if tariff is None:
             return None, size_mb, 0
         tariff.note(self.first)
         return tariff, tariff.known_mb or None, tariff.dearest
 
-    def settings(self, run: str, journal: Callable[[str], JournalFile] | None) -> Settings:
+    def settings(self, run: str, journal: Callable[[str], Any] | None) -> Changing:
         """Those of the function, to be changed and put back; ``journal`` opens the one of a run by its id."""
-        # aiohttp takes a third of a second to import, which other runs need not spend
-        from loadgen.run.settings import Settings
-
-        target = self.scenario.target
-        assert isinstance(target, FunctionTarget)
         assert journal is not None
-        return Settings(target, run, journal, self._note)
+        return self._platform.changing(self.scenario.target, run, journal, self._note)
 
     def join(self, crew: Crew, planned: Target) -> None:
         """From now on tell these agents, which were started to call ``planned``, of each new token."""
         self._crew = crew
         target = self.scenario.target  # its token may have been renewed while the agents were started
-        if target is not planned and isinstance(target, FunctionTarget) and self._renewal is not None:
-            assert isinstance(target.auth, TokenAuth)
-            crew.tell(Renew(target.auth))
+        if target is not planned:
+            crew.tell(Renew(target))
 
     def heard(self, frame: Frame) -> None:
         """Look for what the platform says of the token; the calls it said that to stay what they were."""
-        if not any(canonical(reason.rpartition("/")[2]) == TOKEN_EXPIRED for reason in frame.tally.reasons):
+        told = (self._tenant.expired(reason.rpartition("/")[2]) for reason in frame.tally.reasons)
+        why = next(filter(None, told), None)
+        if why is None:
             return
         if self._renewal is not None:
             self._renewal.refused()
         elif not self._told_expired:
             self._told_expired = True
-            self._note(
-                f"The token has expired or must be updated ({TOKEN_EXPIRED}), and calls fail. One given as "
-                "target.auth.token cannot be renewed; one that is obtained for target.auth.iam is."
-            )
+            self._note(why)
 
     @property
     def bills(self) -> bool:
         """Whether calls are charged for."""
-        return isinstance(self.scenario.target, FunctionTarget)
+        return self._tenant.told
 
     @property
     def asked_mb(self) -> int | None:
         """The memory size that every call asks for; None where there is none, or they ask for different ones."""
-        target = self.scenario.target
-        of_one_size = self.scenario.kind in ("load", "capacity")
-        return target.memory_mb if of_one_size and isinstance(target, FunctionTarget) else None
+        return self._tenant.asked_mb(self.scenario.target) if one_size(self.scenario) else None
 
     async def _first_contact(self, stack: AsyncExitStack) -> tuple[Answer | None, str]:
         """The answer to the pre-flight, if there is to be one, and the address to use.
@@ -188,16 +165,12 @@ class Contact:
         Where a token is needed for that, it is obtained first, and kept good until the stack is left.
         """
         target = self.scenario.target
-        if isinstance(target, FunctionTarget) and isinstance(target.auth, IamAuth):
-            # aiohttp takes a third of a second to import, which other runs need not spend
-            from loadgen.targets.functiongraph.settings.renewal import Renewal, obtain
-
-            tls = tls_context(target.tls) if encrypted(target.auth.url) else None
-            self._renewal = Renewal(partial(obtain, target.auth, tls), self._renewed, self._note)
-            self._renewed(await self._renewal.first())
+        self._renewal = self._platform.renewal(target, self._renewed, self._note)
+        if self._renewal is not None:
+            await self._renewal.first()
             await stack.enter_async_context(_beside(self._renewal.keep()))
         if not target.preflight:
-            return None, (await resolve(request_template(self.scenario.target).origin))[0]
+            return None, (await resolve(self._tenant.template(target).origin))[0]
         if self.bills:
             self.first = Spent(requests=1)  # it may run, though an interrupt keeps its answer from being seen
         answer = await preflight(self.scenario)
@@ -215,9 +188,7 @@ class Contact:
             raise RunFailedError(f"pre-flight: {advice} {_no_load(facts.outcome)}")
         if advice is not None:
             self._note(f"warning: pre-flight: {advice} The run goes on.")
-        target = self.scenario.target
-        signed = isinstance(target, FunctionTarget) and isinstance(target.auth, KeyAuth)
-        if signed and (wrong := clock_advice(answer.ahead_s)):
+        if wrong := self._tenant.clock_doubt(self.scenario.target, answer.ahead_s):
             self._note(f"warning: {wrong}.")
         self.service_ns = answer.service_ns
         if self.bills:
@@ -227,7 +198,7 @@ class Contact:
     async def _look_ahead(self, answer: Answer | None) -> bool:
         """Say what the run will take and what stands against it, and ask first where it is much; True."""
         scenario = self._loaded
-        limits = await limits_of(scenario, self.scenario.target)
+        limits = await self._platform.limits(scenario, self.scenario.target)
         if limits is not None:
             self._configured_mb = limits.memory_mb
             # an instance is busy for the duration of a call, not for its way and its cold start
@@ -245,12 +216,12 @@ class Contact:
                 raise DeclinedError("not confirmed, so nothing was run but the pre-flight")
         return True
 
-    def _renewed(self, auth: TokenAuth) -> None:
-        """Use this token from now on."""
-        self._secrets.add(auth)
-        self._use(msgspec.structs.replace(self.scenario.target, auth=auth))
+    def _renewed(self, target: Target) -> None:
+        """Use the credentials of this target from now on."""
+        self._secrets.add(sent(target))
+        self._use(target)
         if self._crew is not None:
-            self._crew.tell(Renew(auth))
+            self._crew.tell(Renew(target))
 
     def _use(self, target: Target) -> None:
         self.scenario = msgspec.structs.replace(self.scenario, target=target)

@@ -9,7 +9,3 @@ class RunFailedError(Exception):
 
 class DeclinedError(Exception):
     """The user does not want what the run would take."""
-
-
-class SettingsError(Exception):
-    """Settings of the platform could not be changed, or not be put back."""

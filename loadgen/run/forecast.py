@@ -12,13 +12,13 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from loadgen.experiments.coldstarts.block import Induce
+from loadgen.experiments.registry import is_experiment, sizes_mb
 from loadgen.invocation.bill import Charge, PriceBook, charge, gb_seconds, price
 from loadgen.invocation.facts import Facts
 from loadgen.report import units
-from loadgen.scenario.build import function_name
 from loadgen.scenario.model import FeederOrder, Scenario
-from loadgen.targets.functiongraph.protocol.target import FunctionTarget
+from loadgen.targets.registry import tenant_of
+from loadgen.targets.settings import settings_of
 
 _EXAMPLE_NS = 100_000_000
 
@@ -96,7 +96,7 @@ def forecast(scenario: Scenario) -> Forecast:
     limits = [scenario.budget.invocations, None if rows is None else rows + first]
     return Forecast(
         scheduled=sum(count for count in counts if count is not None) + first,
-        open_ended=None in counts or scenario.kind != "load",
+        open_ended=None in counts or is_experiment(scenario.kind),
         allowed=min((limit for limit in limits if limit is not None), default=None),
     )
 
@@ -106,33 +106,18 @@ def size_mb(scenario: Scenario, configured_mb: int | None = None) -> int | None:
 
     Where an experiment asks for several sizes, the largest.
     """
-    target = scenario.target
-    if not isinstance(target, FunctionTarget):
-        return None
-    own = target.memory_mb or configured_mb
-    if scenario.emulator is not None:
-        named = [each for each in scenario.emulator.functions if each.name == function_name(target.function)]
-        if named and not (target.memory_mb and named[0].dynamic_memory):
-            own = named[0].memory_mb
-    return max([own or 0, *_sizes_mb(scenario)]) or None
-
-
-def _sizes_mb(scenario: Scenario) -> tuple[int, ...]:
-    """The memory sizes that an experiment asks for by itself."""
-    if scenario.memory is not None:
-        return scenario.memory.sizes_mb
-    starts = scenario.cold_starts
-    return starts.sizes_mb if starts is not None and Induce.MEMORY in starts.induce else ()
+    own = settings_of(scenario.target).call_mb(scenario, configured_mb)
+    return max([own or 0, *sizes_mb(scenario)]) or None
 
 
 def _largest_mb(scenario: Scenario, facts: Facts) -> int:
     """The largest memory size of a call, the pre-flight with these facts included."""
-    return max((facts.memory_size_mb or 0, *_sizes_mb(scenario)))
+    return max((facts.memory_size_mb or 0, *sizes_mb(scenario)))
 
 
 def before(scenario: Scenario, size: int | None) -> Iterator[str]:
-    """What can be said of the cost before any call was made, as lines of plain text; nothing of a plain URL."""
-    if not isinstance(scenario.target, FunctionTarget):
+    """What can be said of the cost before any call was made, as lines of plain text; nothing without bills."""
+    if not tenant_of(scenario.target).told:
         return
     book, seen = scenario.prices, forecast(scenario)
     count = seen.invocations
@@ -158,7 +143,7 @@ def after(scenario: Scenario, facts: Facts, service_ns: int) -> Iterator[str]:
     total = _price(book, used, seen.invocations)
     least = "at least " if seen.at_most is None else ""
     left_out = ", free tier left out" if book else ""
-    sizes = f", and all at the largest size, {_largest_mb(scenario, facts)} MB" if _sizes_mb(scenario) else ""
+    sizes = f", and all at the largest size, {_largest_mb(scenario, facts)} MB" if sizes_mb(scenario) else ""
     yield (
         f"expected: {seen}, {least}{units.amount(used)} GB-s{total} if all are billed like the pre-flight, "
         f"{facts.billed_duration_ns / 1e6:g} ms with {facts.memory_size_mb} MB{sizes}{left_out}"

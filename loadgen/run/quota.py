@@ -1,63 +1,44 @@
-"""What the platform allows the function of a scenario, asked of the platform itself where that is permitted.
+"""Whether a scenario asks for more calls at once than the platform serves, as far as it says.
 
-Reading is a service to the user and never a condition of a run: what may not be read, or not within a few seconds, is
-left open. The embedded emulator's limits are those in the scenario. Nothing else on this machine is asked.
+What is asked for beyond that is refused, or waits. In an open phase the calls in flight are rate × the time a call
+takes (Little's law), so without that time nothing can be said of it.
 """
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Iterator
 
-from loadgen.scenario.build import function_name
+from loadgen.load.phase import Phase
 from loadgen.scenario.model import Scenario
-from loadgen.targets.functiongraph.protocol.platform import Emulator
-from loadgen.targets.functiongraph.protocol.target import EnvironmentAuth, FunctionTarget, NoAuth
-from loadgen.targets.functiongraph.protocol.urn import function_urn
-from loadgen.targets.functiongraph.settings.concurrency import Limits, read_limits, readable
-from loadgen.targets.functiongraph.settings.failure import ControlError
-from loadgen.targets.target import Target
-
-PATIENCE_S = 5.0
-"""The most that asking may delay a run by."""
+from loadgen.targets.settings import Limits
 
 
-async def limits_of(scenario: Scenario, target: Target) -> Limits | None:
-    """The limits of the scenario's function; None where nobody is to be asked, or there are no credentials to ask with.
+def unreachable(scenario: Scenario, limits: Limits, service_ns: int | None = None) -> Iterator[str]:
+    """Why the scenario's concurrency cannot be reached, one text per phase; none when nothing speaks against it.
 
-    ``target`` is the scenario's, with the credentials that are in use.
+    ``service_ns`` is how long a call takes, such as that of the pre-flight; one that was cold makes it look longer.
     """
-    if isinstance(target, FunctionTarget) and scenario.emulator is not None:
-        return _emulated(target, scenario.emulator)
-    if not isinstance(target, FunctionTarget) or not readable(target):
+    lowest = limits.instances
+    if lowest is None:
+        return
+    count, what = lowest
+    if count == 0:
+        yield f"the function is disabled: {what} is 0, so every call will be refused. Set it to other than 0"
+        return
+    most = count * limits.per_instance
+    each = "" if limits.per_instance == 1 else f" × {limits.per_instance} calls each"
+    for phase in scenario.phases:
+        needed = _needed(phase, service_ns)
+        if needed is not None and needed[0] > most:
+            yield (
+                f"phase {phase.name}: {needed[1]}, and the platform serves at most {most} at once ({what} is "
+                f"{count}{each}): what is beyond that will be throttled or wait. Lower the load, or raise that limit"
+            )
+
+
+def _needed(phase: Phase, service_ns: int | None) -> tuple[int, str] | None:
+    """How many calls a phase needs in flight, and why; None when that depends on how long a call takes."""
+    if service_ns is None and not phase.shape.at_once():
         return None
-    if isinstance(target.auth, NoAuth | EnvironmentAuth):
-        return None
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            return await read(target)
-    except TimeoutError:
-        return Limits(unread=(f"the management API did not answer within {PATIENCE_S:g} s",))
-    except ControlError as error:
-        return Limits(unread=(str(error),))
-
-
-async def read(target: FunctionTarget) -> Limits:
-    """The limits as the management API of the target's endpoint says; raises ControlError."""
-    # aiohttp takes a third of a second to import, which other runs need not spend
-    from loadgen.targets.functiongraph.settings.client import control_of
-
-    async with control_of(target) as control:
-        return await read_limits(control, function_urn(target))
-
-
-def _emulated(target: FunctionTarget, emulator: Emulator) -> Limits | None:
-    name = function_name(target.function)
-    found = next((each for each in emulator.functions if each.name == name), None)
-    if found is None:
-        return None
-    return Limits(
-        max_instances=found.max_instances if found.max_instances >= 0 else None,
-        per_instance=found.concurrency,
-        account=emulator.max_instances,
-        memory_mb=found.memory_mb,
-    )
+    needed = phase.in_flight(service_ns or 0)
+    return needed, phase.shape.demand(needed, service_ns or 0)

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import Any
 from uuid import uuid4
 
 import msgspec
@@ -22,29 +22,27 @@ from loadgen.engine.clock import monotonic_ns
 from loadgen.engine.environment import environment
 from loadgen.engine.messages import Plan
 from loadgen.experiments.decision import Decision
+from loadgen.experiments.registry import changes
 from loadgen.fleet.crew import Crew
 from loadgen.fleet.port import Fleet, FleetError
 from loadgen.history.rundir import RunDirectory
 from loadgen.measure import hlog
-from loadgen.measure.experiment import Experiment
 from loadgen.measure.floor import Floor
-from loadgen.measure.summary import Environment, Preflight, Run, Summary, texts
+from loadgen.measure.summary import Environment, Experiment, Preflight, Run, Summary, texts
 from loadgen.run.agents import Agents
 from loadgen.run.allowance import Allowance, excess
 from loadgen.run.conductor import Conductor
 from loadgen.run.contact import Confirm, Contact
 from loadgen.run.ending import Ending
-from loadgen.run.fault import RunFailedError, SettingsError
+from loadgen.run.fault import RunFailedError
 from loadgen.run.observer import Observer
 from loadgen.run.summary import Record, charged, summary, verdict_on
 from loadgen.run.writing import Writing
 from loadgen.scenario.load import Loaded
-from loadgen.targets.functiongraph.emulator import EmulatorError
-from loadgen.targets.secret import Secrets
-
-if TYPE_CHECKING:
-    from loadgen.run.settings import Settings
-    from loadgen.targets.functiongraph.settings.journalfile import JournalFile
+from loadgen.targets.port import TargetError
+from loadgen.targets.secret import hidden_in_yaml, sent
+from loadgen.targets.settings import Changing, SettingsError
+from loadgen.text.secret import Secrets
 
 
 class Finished(Struct, frozen=True):
@@ -70,7 +68,7 @@ class Runner:
         floor: Floor | None = None,
         secrets: Secrets | None = None,
         confirm: Confirm | None = None,
-        journal: Callable[[str], JournalFile] | None = None,
+        journal: Callable[[str], Any] | None = None,
         force: bool = False,
     ) -> None:
         """``agents`` are those to start on ``fleet``, see ``agents_of``; ``floor`` is the last calibration, if any.
@@ -80,7 +78,7 @@ class Runner:
         changes settings of the platform.
         """
         scenario = loaded.scenario
-        self._secrets = secrets or Secrets(scenario.target)
+        self._secrets = secrets or Secrets(sent(scenario.target))
         self._loaded = loaded
         self._decision = decision
         self._directory = directory
@@ -106,7 +104,7 @@ class Runner:
         began = datetime.now(UTC)
         identity = f"{self._secrets.hide(self._loaded.scenario.name)}-{began:%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}"
         origin_ns = monotonic_ns()
-        self._directory.write_scenario(self._secrets.hide_in_yaml(self._loaded.as_run))
+        self._directory.write_scenario(hidden_in_yaml(self._loaded.as_run, self._secrets))
         self._directory.append_interval_lines(hlog.header(int(began.timestamp() * 1000)))
         machine = environment(
             agents=self._agents.number,
@@ -124,7 +122,7 @@ class Runner:
                 self._directory.write_environment(texts(machine, self._secrets.hide))
                 if address is not None:
                     conductor = await self._load(stack, identity, address, origin_ns)
-        except (EmulatorError, SettingsError) as error:  # it ended in the middle of the run, or stays changed
+        except TargetError as error:  # it ended in the middle of the run, or stays changed
             self._ending.fail(str(error))
         if self._writing.fault is not None:
             self._ending.unwritten(self._writing.fault)
@@ -163,9 +161,9 @@ class Runner:
             await conductor.conduct()
         return conductor
 
-    async def _settings(self, stack: AsyncExitStack, identity: str) -> Settings | None:
+    async def _settings(self, stack: AsyncExitStack, identity: str) -> Changing | None:
         """The function's settings, where the experiment changes them."""
-        if not self._loaded.scenario.changes_settings or self._ending.ending:
+        if not changes(self._loaded.scenario) or self._ending.ending:
             return None
         settings = self._contact.settings(identity, self._journal)
         self._ending.hurry = settings.hurry

@@ -7,15 +7,16 @@ from typing import Any
 
 from msgspec import Struct
 
+from loadgen.experiments.registry import found, is_experiment
 from loadgen.measure.cost import Spent, billing, cost, spent
-from loadgen.measure.experiment import Experiment
 from loadgen.measure.floor import Floor, differences
 from loadgen.measure.merge import generator, phase_summary, totals
-from loadgen.measure.summary import SCHEMA, Cost, Environment, Preflight, Run, Summary, Verdict
+from loadgen.measure.summary import SCHEMA, Cost, Environment, Experiment, Preflight, Run, Summary, Verdict
 from loadgen.measure.threshold import evaluate, named_percentiles
 from loadgen.measure.verdict import judge, of_experiment
 from loadgen.run.play import Played
 from loadgen.scenario.model import Scenario
+from loadgen.targets.registry import tenant_of
 
 
 class Record(Struct, frozen=True):
@@ -47,7 +48,7 @@ class Record(Struct, frozen=True):
 
 def verdict_on(record: Record, *, stopped: bool) -> Verdict:
     """Whether the record may be trusted; ``stopped`` says that the run ended before its load did."""
-    found = judge(
+    verdict = judge(
         [each.plan for each in record.played],
         [each.total for each in record.played],
         record.scenario.thresholds,
@@ -55,11 +56,12 @@ def verdict_on(record: Record, *, stopped: bool) -> Verdict:
         fresh_connections=record.scenario.target.fresh_connections,
         overhead_floor_ns=record.floor_ns,
         memory_mb=record.asked_mb,
-        experiment=record.experiment,
+        found=found(record.experiment),
+        told_in=tenant_of(record.scenario.target).told_in,
     )
-    if record.scenario.kind == "load":
-        return found
-    return of_experiment(found, [each.total.name for each in record.played])
+    if not is_experiment(record.scenario.kind):
+        return verdict
+    return of_experiment(verdict, [each.total.name for each in record.played])
 
 
 def charged(record: Record) -> Cost | None:

@@ -8,18 +8,23 @@ is written is the document it was loaded from, with its secrets masked (see ``lo
 from __future__ import annotations
 
 from enum import Enum
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct, field
 
 from loadgen.experiments.capacity.block import Capacity
-from loadgen.experiments.coldstarts.block import ColdStarts, Induce
-from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
+from loadgen.experiments.coldstarts.block import ColdStarts
+from loadgen.experiments.memory.block import MemoryComparison
 from loadgen.invocation.bill import PriceBook
 from loadgen.load.budget import Budget, Confirm
 from loadgen.load.phase import Phase
+from loadgen.measure import rule
 from loadgen.measure.rule import Rule
 from loadgen.targets.functiongraph.protocol.platform import Emulator
+from loadgen.targets.registry import ABOUT, FORM, form_of
 from loadgen.targets.target import Target
+from loadgen.text import units
+from loadgen.text.form import DERIVED, OPTIONAL, Duration, Name, Text, doc, items, text, within, without_unit, written
 from loadgen.text.units import NS_PER_S
 
 
@@ -32,19 +37,31 @@ class FeederOrder(Enum):
 
 
 class Feeder(Struct, frozen=True):
-    """Rows for the event's ``{{field}}`` placeholders: ``rows`` of them, at least one. ``path`` is absolute."""
+    """Rows that fill the `{{field}}` placeholders of the event, and of a url and its headers.
 
-    path: str
-    order: FeederOrder
-    rows: int
+    There are ``rows`` of them, at least one. ``path`` is absolute.
+    """
+
+    path: Annotated[Text, doc("CSV with a header line, or JSON lines (.jsonl, .ndjson).")] = field(name="file")
+    order: Annotated[FeederOrder, doc("Which row an arrival takes; `once` ends with the last row.")] = FeederOrder.LOOP
+    rows: Annotated[int, DERIVED] = 0
+
+
+class Event(Struct):
+    """How the event is written: by one of these keys."""
+
+    event: Annotated[
+        dict[str, Any], OPTIONAL, doc("The JSON given to the function; `{{field}}` comes from the feeder.")
+    ]
+    event_file: Annotated[Text, OPTIONAL, doc("A JSON file with the event, instead of event.")]
 
 
 LEAST_CATCH_UP_NS = 100_000_000
 """What ``catch_up`` has to be at least."""
 
 
-class Scenario(Struct, frozen=True):
-    """Everything a run needs.
+class Scenario(Struct, frozen=True, rename=without_unit):
+    """A loadgen scenario: everything a run needs.
 
     ``event`` is the JSON text of the event, placeholders included; empty (no body) for a plain HTTP target without one.
     ``sample_share`` is the share of invocations whose samples are kept; ``sha256`` identifies the resolved scenario
@@ -52,29 +69,55 @@ class Scenario(Struct, frozen=True):
     up for after it could not start anything.
     """
 
-    name: str
-    kind: str
-    seed: int
-    target: Target
-    event: str
-    feeder: Feeder | None
-    phases: tuple[Phase, ...]
-    thresholds: tuple[Rule, ...]
-    sample_share: float
-    budget: Budget
-    tags: dict[str, str]
-    emulator: Emulator | None
-    sha256: str
-    cold_starts: ColdStarts | None = None
-    memory: MemoryComparison | None = None
-    capacity: Capacity | None = None
-    prices: PriceBook | None = None
-    confirm: Confirm = Confirm()
-    catch_up_ns: int = NS_PER_S
-
-    @property
-    def changes_settings(self) -> bool:
-        """Whether the run changes settings of the function, which are put back in the end."""
-        return (self.memory is not None and self.memory.by is MemoryBy.CONFIG) or (
-            self.cold_starts is not None and Induce.CONFIG in self.cold_starts.induce
-        )
+    name: Annotated[Name, doc("Name of the scenario and of its run directories.")]
+    target: Annotated[Target, written(FORM, choose=form_of), doc("What is invoked.", title="Target", about=ABOUT)]
+    kind: Annotated[
+        Literal["load", "cold-starts", "capacity", "memory"],
+        doc("What kind of run: stretches of load, or an experiment."),
+    ] = "load"
+    seed: Annotated[int, within(0, (1 << 63) - 1), doc("Seed of arrivals, feeder and emulator.")] = 1
+    event: Annotated[str, Meta(extra={"keys": Event})] = ""
+    feeder: Annotated[Feeder | None, doc("Rows for the placeholders of the event, a url and its headers.")] = None
+    phases: Annotated[
+        tuple[Phase, ...], items(0, 1000), doc("Stretches of load, one after another; at least one not warm-up.")
+    ] = ()
+    thresholds: Annotated[
+        tuple[
+            Annotated[
+                Rule, rule.WRITTEN, Meta(examples=["latency.p99 < 250ms", "steady:errors < 0.1%", "errors <= 0%"])
+            ],
+            ...,
+        ],
+        doc("Rules that decide the exit code."),
+    ] = ()
+    sample_share: Annotated[
+        float,
+        text(units.sampling, units.sampling_text, rf"^(?:none|all|{units.NUMBER}%)$", "none", "all", "1%"),
+        doc("Which invocations are kept one by one: none, all or a share."),
+    ] = field(name="samples", default=0.0)
+    prices: Annotated[
+        PriceBook | None,
+        written(Text),
+        doc(
+            "What the platform charges: a price book that comes with loadgen, or a YAML file.",
+            "huawei-cny-2024-09",
+            "prices.yaml",
+        ),
+    ] = None
+    budget: Annotated[Budget, doc("Hard limits of the run.")] = Budget()
+    confirm: Annotated[Confirm, doc("What a run may take before it asks first.")] = Confirm()
+    catch_up_ns: Annotated[
+        Duration,
+        doc(
+            "How much of its schedule the generator makes up for after a pause, at least 100ms; what fell "
+            "due before is dropped."
+        ),
+    ] = NS_PER_S
+    tags: Annotated[dict[str, str], doc("Free labels, copied into the results.")] = field(default_factory=dict)
+    emulator: Annotated[Emulator | None, doc("The emulated platform.")] = None
+    cold_starts: Annotated[ColdStarts | None, doc("With `kind: cold-starts`.")] = field(
+        name="cold-starts", default=None
+    )
+    capacity: Annotated[Capacity | None, doc("With `kind: capacity`.")] = None
+    memory: Annotated[MemoryComparison | None, doc("With `kind: memory`.")] = None
+    sha256: Annotated[str, DERIVED] = ""

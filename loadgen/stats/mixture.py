@@ -34,9 +34,8 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from loadgen.invocation.start import Cuts
-from loadgen.measure.experiment import Labelling
-from loadgen.measure.findings import LEAST_CALIBRATION, LEAST_COLD
 from loadgen.measure.histogram import Histogram, middle
+from loadgen.measure.labelling import LEAST_CALIBRATION, LEAST_COLD, Labelling
 
 Floats = NDArray[np.float64]
 

@@ -1,8 +1,36 @@
-"""What is invoked."""
+"""What every target has, whoever's it is."""
 
 from __future__ import annotations
 
-from loadgen.targets.functiongraph.protocol.target import FunctionTarget
-from loadgen.targets.http import HttpTarget
+from loadgen.targets.port import Timeout, Tls
 
-Target = FunctionTarget | HttpTarget
+
+class Target:
+    """What is invoked: the base of each tenant's own frozen struct, whose tag is the tenant's name."""
+
+    __slots__ = ()
+
+    @property
+    def fresh_connections(self) -> bool:
+        """Whether each invocation opens its own."""
+        raise NotImplementedError
+
+    @property
+    def timeout(self) -> Timeout:
+        """Limits of one invocation."""
+        raise NotImplementedError
+
+    @property
+    def tls(self) -> Tls:
+        """How the server's certificate is checked."""
+        raise NotImplementedError
+
+    @property
+    def preflight(self) -> bool:
+        """Whether one invocation is made before the load."""
+        raise NotImplementedError
+
+    @property
+    def emulated(self) -> bool:
+        """Whether the run itself starts what is invoked, so that its numbers are synthetic."""
+        return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
@@ -12,6 +12,8 @@ from loadgen.text import foreign
 
 Path = tuple[str | int, ...]
 """Where a value stands in a document: keys and list indices from the root."""
+Found = Iterator[tuple[Path, str]]
+"""What rules find: where, and what is wrong."""
 
 _USER = re.compile(r"//[^\s\"']*@")
 EXCERPT_WIDTH = 100

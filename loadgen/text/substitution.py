@@ -13,13 +13,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from msgspec import Struct
 
 from loadgen.text.fault import Fault, Path
+from loadgen.text.secret import MASK
 from loadgen.text.template import PLACEHOLDER
 from loadgen.text.yaml import Fields, Items, Node, Scalar, plain_value
 
 _MARK = re.compile(r"\$\$|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<then>:-|\})|(?P<stray>\$\{)|(?P<end>\})")
 _SCHEME = re.compile(r"(?:bearer|basic|token)? *", re.IGNORECASE)
 _DEEPEST = 20
-MASK = "***"
 
 
 class _Reference(Struct, frozen=True):

@@ -48,6 +48,13 @@ def duration(text: str) -> int:
     return int(ns)
 
 
+def duration_text(ns: int) -> str:
+    """How a time may be written: in the largest unit of which it is a whole number; in minutes from five on."""
+    whole = [unit for unit, each in _NS.items() if ns % each == 0 and (unit != "m" or ns >= 5 * each)]
+    unit = whole[-1] if ns and ns % _NS["ms"] == 0 else "s" if ns >= NS_PER_S or not ns else "us"
+    return f"{Decimal(ns) / _NS[unit]:f}{unit}"
+
+
 def positive_duration(text: str) -> int:
     """Like ``duration``, above zero."""
     ns = duration(text)
@@ -72,6 +79,13 @@ def rate(text: str) -> Rate:
     return Rate(int(events), _PER_NS[found[2]] * scale)
 
 
+def rate_text(rate: Rate) -> str:
+    """A rate as it was written."""
+    unit, per_ns = next((unit, each) for unit, each in reversed(_PER_NS.items()) if rate.per_ns % each == 0)
+    number = Decimal(rate.events).scaleb(-(len(str(rate.per_ns // per_ns)) - 1))
+    return f"{number:f}/{unit}"
+
+
 def positive_rate(text: str) -> Rate:
     """Like ``rate``, above zero."""
     value = rate(text)
@@ -87,11 +101,21 @@ def megabytes(text: str) -> int:
     return int(text[:-2])
 
 
+def megabytes_text(size: int) -> str:
+    """How a size in MB is written."""
+    return f"{size}MB"
+
+
 def log_size(text: str) -> int:
     """Bytes of ``10KB``, 1,024 to the KB; at most 64KB."""
     if not re.match(LOG_SIZE[:-1] + r"\Z", text) or int(text[:-2]) > LARGEST_LOG_KB:
         raise ValueError(f"a whole number of KB up to {LARGEST_LOG_KB}KB, such as 10KB")
     return int(text[:-2]) * 1024
+
+
+def log_size_text(size: int) -> str:
+    """How the size of a log is written."""
+    return f"{size // 1024}KB"
 
 
 def share(text: str) -> float:
@@ -104,6 +128,11 @@ def share(text: str) -> float:
     return float(value)
 
 
+def share_text(share: float) -> str:
+    """How a share may be written."""
+    return f"{100 * share:.12g}%"
+
+
 def sampling(text: str) -> float:
     """The share, 0 to 1, of ``none``, ``all`` or a percentage."""
     if text in ("none", "all"):
@@ -112,6 +141,11 @@ def sampling(text: str) -> float:
         return share(text)
     except ValueError as error:
         raise ValueError(f"none, all or {error}") from error
+
+
+def sampling_text(share: float) -> str:
+    """How a share of samples may be written."""
+    return {0.0: "none", 1.0: "all"}.get(share) or share_text(share)
 
 
 def money(text: str) -> Money:

@@ -9,13 +9,12 @@ import pytest
 from loadgen.cli.progress import Progress
 from loadgen.load.budget import Budget
 from loadgen.load.constant import ConstantRate
-from loadgen.load.law import Arrivals
 from loadgen.load.phase import Phase
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Frame
 from loadgen.measure.summary import Preflight
 from loadgen.scenario.model import Scenario
-from loadgen.targets.http import HttpTarget
+from loadgen.targets.http.target import HttpTarget
 from loadgen.targets.port import Timeout, Tls
 from loadgen.text.units import Rate
 from tests.frames import blank, cell, counted, packed
@@ -27,7 +26,7 @@ S = 1_000_000_000
 def scenario() -> Scenario:
     def phase(name: str, *, warmup: bool) -> Phase:
         rate = ConstantRate(Rate(200, S))
-        return Phase(name, rate, 30 * S, warmup, Arrivals.CONSTANT, max_in_flight=10, max_lag_ns=None, grace_ns=S)
+        return Phase(name, rate, 30 * S, warmup, max_in_flight=10, grace_ns=S)
 
     return Scenario(
         name="live",

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from loadgen.scenario.build import default_emulator
 from loadgen.targets.functiongraph.emulator.process import embedded
+from loadgen.targets.functiongraph.protocol.platform import default_emulator
 from loadgen.targets.functiongraph.protocol.urn import Urn, function_urn
 from loadgen.targets.functiongraph.settings.authorization import Nobody
 from loadgen.targets.functiongraph.settings.client import Control

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from loadgen.engine.clock import monotonic_ns
-from loadgen.engine.wire import MOST
+from loadgen.targets.functiongraph.protocol.tenant import MOST
 from loadgen.targets.port import Timeout
 from tests.engine.test_connection import MS, Caller
 

@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from loadgen.engine.wire import MOST
 from loadgen.targets.functiongraph.protocol.response import HEADERS
+from loadgen.targets.functiongraph.protocol.tenant import MOST
 from loadgen.targets.port import Timeout
 from tests.engine.test_connection import MS, Caller
 from tests.servers.hostile import ANSWERS, hostile

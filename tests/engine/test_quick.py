@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from loadgen.build import build
 from loadgen.engine.http1 import HeaderNames, ProtocolError, ResponseReader
-from loadgen.engine.quick import Quick
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
+from loadgen.targets.functiongraph.protocol.quick import Quick
 from loadgen.targets.functiongraph.protocol.response import HEADERS, classify_function
 from loadgen.targets.functiongraph.protocol.target import ResponseVersion
 

@@ -7,9 +7,10 @@ import msgspec
 
 from loadgen.engine.requests import ConstantRequests, FedRequests, TurnedRequests, requests
 from loadgen.scenario.model import Feeder, FeederOrder, Scenario
-from loadgen.targets.functiongraph.protocol.request import RequestTemplate, request_template
+from loadgen.targets.functiongraph.protocol.request import request_template
 from loadgen.targets.functiongraph.protocol.signature import sdk_date
 from loadgen.targets.functiongraph.protocol.target import Auth, KeyAuth, TokenAuth
+from loadgen.targets.request import RequestTemplate
 from tests.scenarios import function, open_phase, scenario
 
 KEY = KeyAuth("AKDUMMY", "SKDUMMY")

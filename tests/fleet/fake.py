@@ -185,7 +185,9 @@ class FakeAgent:
             case Plan(scenario):
                 self._phases = scenario.phases
                 timeout_ns = scenario.target.timeout.total_ns
-                tariff = tariff_of(scenario.budget, scenario.prices, size_mb=message.size_mb, timeout_ns=timeout_ns)
+                tariff = tariff_of(
+                    scenario.budget, scenario.prices, size_mb=message.size_mb, timeout_ns=timeout_ns, sizes_mb=(1024,)
+                )
                 if tariff is not None:
                     self._purse = Purse(tariff, lambda bill: self._fleet.say(Dearer(self._number, bill)))
             case Lease(_, dearest) if self._purse is not None:

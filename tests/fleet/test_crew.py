@@ -13,7 +13,6 @@ from loadgen.fleet.crew import Crew, Means
 from loadgen.fleet.port import FleetError, Gone, Said
 from loadgen.load.phase import Phase
 from loadgen.measure.merge import PhaseTotal
-from loadgen.targets.functiongraph.protocol.target import TokenAuth
 from tests.fleet.fake import FakeFleet, Way, last, late, lost, silent, twice
 from tests.scenarios import closed_phase, function, open_phase, scenario
 
@@ -128,7 +127,7 @@ async def test_every_instant_is_told_in_the_clock_of_the_agent() -> None:
 
 
 async def test_all_are_told_what_one_is() -> None:
-    fleet, message = FakeFleet(), Renew(TokenAuth("t"))
+    fleet, message = FakeFleet(), Renew(function("http://127.0.0.1:1"))
     async with crew(fleet, OPEN, agents=3) as of:
         of.tell(message)
     assert [agent for agent, said in fleet.told if said == message] == [0, 1, 2]

@@ -570,7 +570,7 @@ def spending_phase(
     crowd.target.answers = lambda number: billed(bill(number))
     n = len(crowd.agents)
     for number, member in enumerate(crowd.agents):
-        tariff = Tariff(ONE_A_MS, size_mb=1024, timeout_ns=S)
+        tariff = Tariff(ONE_A_MS, size_mb=1024, timeout_ns=S, sizes_mb=(1024,))
         tariff.learn(known * CNY)
         member.purse = Purse(tariff, member.dearer)
         member.purse.left = cap * CNY // n + (number < cap * CNY % n)
@@ -603,7 +603,7 @@ def test_a_load_that_grows_does_not_outrun_its_budget() -> None:
     offsets = [*every(200 * MS, 50), *(10 * S + n * 2_500_000 for n in range(4000))]
     crowd.target.answers = lambda _: billed(1)
     (member,) = crowd.agents
-    tariff = Tariff(ONE_A_MS, size_mb=1024, timeout_ns=S)
+    tariff = Tariff(ONE_A_MS, size_mb=1024, timeout_ns=S, sizes_mb=(1024,))
     member.purse = Purse(tariff)
     member.purse.left = 200 * CNY
     open_phase(crowd, offsets, duration_ns=20 * S, limit=1000)

@@ -13,7 +13,7 @@ import httptools
 from msgspec import Struct
 
 from loadgen.engine.http1 import MAX_HEAD, HeaderNames, ProtocolError, Response, ResponseReader
-from loadgen.engine.quick import Quick
+from loadgen.targets.functiongraph.protocol.quick import Quick
 from loadgen.targets.functiongraph.protocol.response import HEADERS, classify_function
 from loadgen.targets.functiongraph.protocol.target import ResponseVersion
 

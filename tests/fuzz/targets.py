@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import msgspec
 
 from loadgen.measure.interval import decode, encode
-from loadgen.targets.functiongraph.protocol.response import HEADERS, classify_function, classify_http
+from loadgen.targets.functiongraph.protocol.response import HEADERS, classify_function
 from loadgen.targets.functiongraph.protocol.target import ResponseVersion
+from loadgen.targets.http.response import classify_http
 from tests.frames import frame
 from tests.fuzz.laws import check_memory, check_oracle, check_pieces, check_quick
 from tests.fuzz.seeds import SEEDS

@@ -18,7 +18,7 @@ from loadgen.measure.cost import Spent, billing, cost, spent, spent_on
 from loadgen.measure.interval import Frame, decode, encode
 from loadgen.measure.merge import PhaseTotal, combined
 from loadgen.measure.recorder import Recorder
-from loadgen.scenario.load import load_price_book
+from loadgen.scenario.prices import load_price_book
 from tests.frames import blank
 
 MS = 1_000_000

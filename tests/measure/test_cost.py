@@ -12,7 +12,7 @@ from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import UNSENT, Outcome
 from loadgen.measure.cost import Spent, billing, cost, plain, spent_on, unit_name
 from loadgen.measure.summary import Cost
-from loadgen.scenario.load import load_price_book
+from loadgen.scenario.prices import load_price_book
 from tests.frames import frame, total
 
 MS = 1_000_000

@@ -11,7 +11,7 @@ from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
 from loadgen.measure.cost import Spent, spent_on
 from loadgen.measure.purse import Purse, Tariff
-from loadgen.scenario.load import load_price_book
+from loadgen.scenario.prices import load_price_book
 from loadgen.text.units import Money
 from tests.scenarios import S
 
@@ -22,7 +22,7 @@ SILENT = Facts(Outcome.TIMEOUT, "total", 0)
 
 
 def tariff(book: PriceBook = BOOK, size_mb: int | None = None, timeout_s: int = 100) -> Tariff:
-    return Tariff(book, size_mb=size_mb, timeout_ns=timeout_s * S)
+    return Tariff(book, size_mb=size_mb, timeout_ns=timeout_s * S, sizes_mb=(128, 10240))
 
 
 def purse(amount: str, known: Tariff) -> Purse:
@@ -148,7 +148,7 @@ def test_ceding_gives_nothing_away_that_is_needed_for_what_is_in_flight(
     left: int, in_flight: int, each: int, half: bool
 ) -> None:
     book = PriceBook("test", "CNY", "2024-09", Decimal(0), Decimal(0), MS)
-    held = Purse(Tariff(book, size_mb=128, timeout_ns=S))
+    held = Purse(Tariff(book, size_mb=128, timeout_ns=S, sizes_mb=(128,)))
     held.tariff.learn(each)
     held.left, held.in_flight = left, in_flight
     free = held.free

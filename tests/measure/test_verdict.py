@@ -7,11 +7,13 @@ from collections.abc import Iterable
 import msgspec
 import pytest
 
+from loadgen.experiments.load.findings import LoadResult
+from loadgen.experiments.load.reasons import found
 from loadgen.invocation.bill import Misbilled
 from loadgen.invocation.metric import Metric
-from loadgen.measure.experiment import Labelling, LoadResult
 from loadgen.measure.histogram import HIGHEST
 from loadgen.measure.interval import Frame
+from loadgen.measure.labelling import Labelling
 from loadgen.measure.merge import phase_summary
 from loadgen.measure.rule import MetricRule, Rule
 from loadgen.measure.summary import Reason, Verdict
@@ -564,14 +566,14 @@ def test_a_threshold_on_starts_that_could_not_be_told_apart_says_why() -> None:
     assert (reason.rule, reason.severity, reason.value) == ("starts_unknown", "warning", 1.0)
     assert "1000 of 1000 ok invocations could not be told cold from warm, expected at most 1%" in reason.message
     abstained = LoadResult(Labelling("warm-up", 40, "too few"))
-    verdict = judge([plan(drawn=1000)], [total(clean())], [rule], experiment=abstained)
+    verdict = judge([plan(drawn=1000)], [total(clean())], [rule], found=found(abstained))
     assert "cold from warm (too few), expected" in only(verdict).message
     assert "begin with a warm-up phase" in only(verdict).message
 
 
 def test_a_load_without_such_a_threshold_is_not_degraded_by_labels_that_are_unknown() -> None:
     abstained = LoadResult(Labelling("warm-up", 40, "too few"))
-    verdict = judge([plan(drawn=1000)], [total(clean())], [percentile_rule(99)], experiment=abstained)
+    verdict = judge([plan(drawn=1000)], [total(clean())], [percentile_rule(99)], found=found(abstained))
     assert verdict == Verdict("valid", [])
 
 

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from markdown_it import MarkdownIt
 
 from loadgen.cli import main
-from loadgen.measure import experiment
+from loadgen.experiments.registry import KINDS
 from loadgen.measure.summary import SCHEMA, Summary, encode, texts
 from loadgen.report.html import html
 from loadgen.report.markdown import markdown
@@ -31,12 +31,7 @@ HOSTILE = (
     "[P2](javascript:alert(1)) | `P3` **P4** &lt;P5\n# P6\r\n> P7\u2028https://evil.example @P8 \"P9' \U000e0041"
 )
 BLOB = valid().totals.metrics["latency"].histogram
-KINDS = {
-    "capacity": experiment.CapacityResult,
-    "memory": experiment.MemoryResult,
-    "cold-starts": experiment.ColdStartsResult,
-    "load": experiment.LoadResult,
-}
+FORMS = {kind.name: kind.result for kind in KINDS}
 NEEDED = {
     "metrics": ("latency", "service_time", "lag", "latency_all"),
     "times": ("service_time", "duration", "billed_duration", "overhead"),
@@ -55,13 +50,13 @@ def planted(form: mi.Type, kind: str, field: str = "") -> Any:
     match form:
         case mi.Metadata():
             return planted(form.type, kind, field)
-        case mi.StructType() if form.cls in KINDS.values():
+        case mi.StructType() if form.cls in FORMS.values():
             return {"kind": kind, **_fields(form, kind)}
         case mi.StructType():
             return _fields(form, kind)
         case mi.UnionType():
             types = [each for each in form.types if not isinstance(each, mi.NoneType)]
-            of_kind = [each for each in types if isinstance(each, mi.StructType) and each.cls is KINDS[kind]]
+            of_kind = [each for each in types if isinstance(each, mi.StructType) and each.cls is FORMS[kind]]
             return planted((of_kind or types)[0], kind, field)
         case mi.ListType() | mi.VarTupleType():
             return [planted(form.item_type, kind, field)] * 2
@@ -124,7 +119,7 @@ def quiet(text: str, kept: str = "\n") -> bool:
     return all(c in kept or printable(c) for c in text)
 
 
-every = pytest.mark.parametrize("kind", KINDS)
+every = pytest.mark.parametrize("kind", FORMS)
 
 
 @every

@@ -12,14 +12,14 @@ from loadgen.experiments.load.decision import load
 from loadgen.fleet.local import LocalFleet
 from loadgen.fleet.port import Fleet
 from loadgen.history.rundir import RunDirectory
-from loadgen.measure.experiment import Experiment
 from loadgen.measure.interval import Frame
-from loadgen.measure.summary import Preflight
+from loadgen.measure.summary import Experiment, Preflight
 from loadgen.run.agents import Agents
 from loadgen.run.runner import Finished, Runner
 from loadgen.scenario.load import Loaded
 from loadgen.scenario.model import Scenario
-from loadgen.targets.secret import Secrets
+from loadgen.targets.secret import sent
+from loadgen.text.secret import Secrets
 
 
 class Notes:
@@ -54,7 +54,7 @@ async def run(
     **more: Any,
 ) -> Finished:
     """Run a scenario, by its own phases if there is no decision; ``begun`` is called with the run before it begins."""
-    secrets = Secrets(scenario.target)
+    secrets = Secrets(sent(scenario.target))
     with closing(RunDirectory.create(tmp_path / "run", secrets.hide)) as directory:
         runner = Runner(
             Loaded(scenario, {}, ""),

@@ -15,8 +15,8 @@ from loadgen.measure.merge import PhaseTotal
 from loadgen.measure.purse import Tariff
 from loadgen.run.agents import Agents
 from loadgen.run.allowance import Allowance, excess, to_come
-from loadgen.scenario.load import load_price_book
 from loadgen.scenario.model import Feeder, FeederOrder, Scenario
+from loadgen.scenario.prices import load_price_book
 from loadgen.text.units import Money, money
 from tests.frames import frame, total
 from tests.scenarios import closed_phase, function, open_phase, scenario
@@ -75,14 +75,14 @@ def test_what_a_closed_phase_did_not_start_of_the_rows_is_what_the_next_one_begi
 def test_a_phase_may_spend_what_the_preflight_and_the_phases_before_left() -> None:
     assert BOOK is not None
     used = Spent({1024: 10**9}, requests=1, metered=1)
-    tariff = Tariff(BOOK, size_mb=128, timeout_ns=10**9)
+    tariff = Tariff(BOOK, size_mb=128, timeout_ns=10**9, sizes_mb=(128,))
     allowance = of(made(Budget(None, None, cost=LIMIT)), tariff, used)
     assert allowance.means(OPEN, []).money == tariff.left(Decimal(1), used)
 
 
 def test_a_run_ends_for_want_of_money_when_an_agent_says_so_and_learns_what_is_dear() -> None:
     assert BOOK is not None
-    tariff = Tariff(BOOK, size_mb=128, timeout_ns=10**9)
+    tariff = Tariff(BOOK, size_mb=128, timeout_ns=10**9, sizes_mb=(128,))
     allowance = of(made(Budget(None, None, cost=LIMIT)), tariff)
     dear = frame({"ok": [1000]})
     dear.dearest = 10**9

@@ -16,11 +16,12 @@ from loadgen.run.contact import Contact
 from loadgen.run.ending import Ending
 from loadgen.run.fault import RunFailedError
 from loadgen.run.runner import Runner
-from loadgen.scenario.load import load_price_book
-from loadgen.targets.functiongraph.protocol.target import IamAuth, TokenAuth
+from loadgen.scenario.prices import load_price_book
+from loadgen.targets.functiongraph.protocol.target import Auth, FunctionTarget, IamAuth, TokenAuth
 from loadgen.targets.port import Timeout
-from loadgen.targets.secret import Secrets
+from loadgen.targets.secret import sent
 from loadgen.targets.target import Target
+from loadgen.text.secret import Secrets
 from loadgen.text.units import money
 from tests.fleet.fake import FakeFleet
 from tests.frames import frame
@@ -38,7 +39,12 @@ ANSWER = (
 
 
 def contact(target: Target, notes: Notes, *, force: bool = False) -> Contact:
-    return Contact(scenario(target, PHASE), Ending(notes.note), notes, Secrets(target), force=force)
+    return Contact(scenario(target, PHASE), Ending(notes.note), notes, Secrets(sent(target)), force=force)
+
+
+def auth_of(target: Target) -> Auth:
+    assert isinstance(target, FunctionTarget)
+    return target.auth
 
 
 async def _answers(peer: Peer) -> None:
@@ -198,7 +204,7 @@ async def test_a_preflight_whose_answer_nobody_saw_may_have_been_charged() -> No
         notes = Notes()
         target = function(f"http://127.0.0.1:{server.port}")
         ending = Ending(notes.note)
-        of = Contact(scenario(target, PHASE), ending, notes, Secrets(target))
+        of = Contact(scenario(target, PHASE), ending, notes, Secrets(sent(target)))
         asyncio.get_running_loop().call_later(0.3, ending.interrupt)
         assert await of.reach(stack) == (None, None)
     assert of.first == Spent(requests=1)
@@ -209,7 +215,7 @@ async def test_a_token_that_was_renewed_while_the_agents_were_started_is_told_th
         auth = IamAuth(served.url, "u", "pass-word", "ACCOUNT", "demo")
         of = contact(msgspec.structs.replace(function(served.url), auth=auth), Notes())
         await of.reach(stack)
-        assert of.scenario.target.auth == TokenAuth("tok-0")  # type: ignore[union-attr]  # it is a function
+        assert auth_of(of.scenario.target) == TokenAuth("tok-0")
         fleet = FakeFleet()
         plans = [Plan(of.scenario, "127.0.0.1", agent, 0) for agent in range(2)]
         planned = of.scenario.target
@@ -218,7 +224,7 @@ async def test_a_token_that_was_renewed_while_the_agents_were_started_is_told_th
             while of.scenario.target is planned:
                 await asyncio.sleep(0.01)
             of.join(crew, planned)
-    renewed = [(agent, message.auth) for agent, message in fleet.told if isinstance(message, Renew)]
+    renewed = [(agent, auth_of(message.target)) for agent, message in fleet.told if isinstance(message, Renew)]
     assert renewed == [(0, TokenAuth("tok-1")), (1, TokenAuth("tok-1"))]
 
 

@@ -14,8 +14,8 @@ from loadgen.load.bursts import Bursts
 from loadgen.load.phase import Phase
 from loadgen.run.forecast import after, before, forecast, gb_seconds_expected, in_flight, size_mb
 from loadgen.run.forecast import starts as starts_of
-from loadgen.scenario.load import load_price_book
 from loadgen.scenario.model import Feeder, FeederOrder, Scenario
+from loadgen.scenario.prices import load_price_book
 from loadgen.text.units import Money, money
 from tests.scenarios import S, closed_phase, function, http, open_phase, phase, scenario
 

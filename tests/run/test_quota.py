@@ -5,11 +5,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from loadgen.run import quota
-from loadgen.run.quota import limits_of, read
 from loadgen.scenario.load import load
 from loadgen.targets.functiongraph.protocol.target import TokenAuth
-from loadgen.targets.functiongraph.settings.concurrency import Limits
+from loadgen.targets.functiongraph.settings.concurrency import PATIENCE_S, Limits, read
+from loadgen.targets.settings import settings_of
 from loadgen.targets.target import Target
 from tests.scenarios import function, http, open_phase, scenario
 from tests.servers.management import managing
@@ -24,7 +23,9 @@ emulator: {max_instances: 500, functions: {hello: {memory: 512MB, max_instances:
 
 async def test_the_embedded_emulators_limits_are_those_of_the_scenario() -> None:
     emulated = load(EMULATED, source="s.yaml", directory=Path(), environment={}).scenario
-    assert await limits_of(emulated, emulated.target) == Limits(7, 2, None, 500, memory_mb=512)
+    assert await settings_of(emulated.target).limits(emulated, emulated.target) == Limits(
+        7, 2, None, 500, memory_mb=512
+    )
 
 
 @pytest.mark.parametrize(
@@ -36,7 +37,7 @@ async def test_the_embedded_emulators_limits_are_those_of_the_scenario() -> None
     ],
 )
 async def test_nobody_is_asked_on_this_machine_without_credentials_or_about_a_url(target: Target) -> None:
-    assert await limits_of(scenario(target, open_phase(1, 1)), target) is None
+    assert await settings_of(target).limits(scenario(target, open_phase(1, 1)), target) is None
 
 
 async def test_a_platforms_limits_are_read_with_the_targets_credentials() -> None:
@@ -51,8 +52,8 @@ async def test_what_cannot_be_read_is_said_and_nothing_fails(tmp_path: Path) -> 
     target = function("https://functiongraph.example.invalid")
     tls = msgspec.structs.replace(target.tls, ca=str(tmp_path / "none.pem"))
     target = msgspec.structs.replace(target, auth=TokenAuth("t"), tls=tls)
-    found = await limits_of(scenario(target, open_phase(1, 1)), target)
+    found = await settings_of(target).limits(scenario(target, open_phase(1, 1)), target)
     assert found is not None
     assert found.instances is None
     assert "none.pem" in found.unread[0]
-    assert quota.PATIENCE_S <= 5
+    assert PATIENCE_S <= 5

@@ -20,12 +20,11 @@ from loadgen.invocation.sample import Sample
 from loadgen.load.budget import Budget
 from loadgen.load.phase import Phase
 from loadgen.measure import hlog
-from loadgen.measure.experiment import Experiment
 from loadgen.measure.interval import Frame
-from loadgen.measure.summary import Summary
+from loadgen.measure.summary import Experiment, Summary
 from loadgen.run.runner import Finished, Runner
-from loadgen.scenario.load import load_price_book
 from loadgen.scenario.model import Feeder, FeederOrder, Scenario
+from loadgen.scenario.prices import load_price_book
 from loadgen.text.units import Money
 from tests.fleet.fake import MS, FakeFleet, Way, last, late, lost, silent, straight, twice, undealt
 from tests.fleet.test_local import answer
@@ -283,7 +282,8 @@ async def test_an_agent_that_hangs_fails_the_run_before_long(tmp_path: Path) -> 
         fleet = FakeFleet(way, patience_s=0.3)
         quick = load(first("a"), first("b"))
         timeout = msgspec.structs.replace(quick.target.timeout, connect_ns=0)
-        quick = msgspec.structs.replace(quick, target=msgspec.structs.replace(quick.target, timeout=timeout))
+        target = function("http://127.0.0.1:1", preflight=False, timeout=timeout)
+        quick = msgspec.structs.replace(quick, target=target)
         finished = await asyncio.wait_for(run(quick, tmp_path / str(number), fleet=fleet, agents=2), 10)
         assert finished.failed is not None
         assert finished.failed.startswith("no agent has said anything for 0.3 s")

@@ -13,7 +13,7 @@ from loadgen.measure.floor import SCHEMA, Floor, Quantiles
 from loadgen.measure.summary import Run
 from loadgen.run.play import Played
 from loadgen.run.summary import Record, charged, summary, verdict_on
-from loadgen.scenario.load import load_price_book
+from loadgen.scenario.prices import load_price_book
 from tests.frames import clean, frame, plan, total
 from tests.scenarios import function, open_phase, scenario
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from loadgen.experiments.registry import changes
 from loadgen.load.budget import Budget
 from loadgen.load.bursts import Bursts
 from loadgen.load.constant import ConstantRate
@@ -12,12 +13,12 @@ from loadgen.load.phase import Phase
 from loadgen.load.ramp import RampRate
 from loadgen.load.steps import StepRates
 from loadgen.load.workers import Workers
-from loadgen.scenario.build import default_emulator, function_name
 from loadgen.scenario.load import load
 from loadgen.scenario.model import Scenario
-from loadgen.targets.functiongraph.protocol.platform import EmulatedFunction, Emulator, Work
+from loadgen.targets.functiongraph.protocol.function import function_name
+from loadgen.targets.functiongraph.protocol.platform import EmulatedFunction, Emulator, Work, default_emulator
 from loadgen.targets.functiongraph.protocol.target import FunctionTarget, NoAuth, ResponseVersion
-from loadgen.targets.http import HttpTarget
+from loadgen.targets.http.target import HttpTarget
 from loadgen.targets.port import Timeout, Tls
 from loadgen.text.units import Rate
 
@@ -132,9 +133,10 @@ def test_versions_are_names_however_they_are_written_and_none_by_default() -> No
         for block in ("", "cold-starts: {induce: [config, version], versions: [1, 1.10, v2, '!prod']}\n")
     )
     assert plain.cold_starts is not None
-    assert (plain.cold_starts.versions, plain.changes_settings) == ((), False)
+    assert (plain.cold_starts.versions, changes(plain)) == ((), "")
     assert versioned.cold_starts is not None
-    assert (versioned.cold_starts.versions, versioned.changes_settings) == (("1", "1.10", "v2", "!prod"), True)
+    assert versioned.cold_starts.versions == ("1", "1.10", "v2", "!prod")
+    assert changes(versioned) == "LOADGEN_RUN in its environment"
 
 
 @pytest.mark.parametrize(("functions", "name"), [("", "hello"), ("other: {}", "other"), ("a: {}, hello: {}", "hello")])

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loadgen.measure.findings import LEAST_COLD
 from loadgen.measure.histogram import Histogram
+from loadgen.measure.labelling import LEAST_COLD
 from loadgen.scenario.load import load
 from loadgen.stats.mixture import Abstained, Mixture, fit
 from loadgen.text.fault import ScenarioError
@@ -422,3 +422,8 @@ def test_silence_after_which_the_emulator_still_has_its_instances_is_refused(
 ) -> None:
     found = faults(COLD.format(target="{endpoint: emulator}", block=block) + f"emulator: {emulator}\n")
     assert [fault.startswith("cold-starts.gap: gap is ") for fault in found] == [True] * refused
+
+
+def test_an_unknown_kind_is_the_only_fault_of_a_block_that_belongs_to_another() -> None:
+    (found,) = faults(scenario(rest="kind: 5\ncapacity: {slo: [errors < 1%]}"))
+    assert found.startswith("kind: got 5, expected one of capacity")

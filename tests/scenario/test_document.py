@@ -1,65 +1,60 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
+from typing import Any
 
-import msgspec.inspect as mi
+import msgspec
 import pytest
 
-from loadgen.scenario import document
-from loadgen.scenario.load import load_file
+from loadgen.scenario.load import load, load_file
+from loadgen.scenario.schema import scenario_schema
 from loadgen.targets.functiongraph.protocol.platform import COLD_START_PROFILES
-from loadgen.targets.functiongraph.protocol.target import MEMORY_SIZES_MB
+from loadgen.text import yaml
 
 ROOT = Path(__file__).parents[2]
-STRUCTS = (
-    document.Scenario,
-    document.Target,
-    document.Timeout,
-    document.Tls,
-    document.Auth,
-    document.Iam,
-    document.LogTail,
-    document.Feeder,
-    document.Phase,
-    document.RateShape,
-    document.Burst,
-    document.Trace,
-    document.WorkersRamp,
-    document.Budget,
-    document.Emulator,
-    document.EmulatedFunction,
-    document.MemoryComparison,
-    document.Work,
-    document.Initializer,
-    document.Account,
-    document.Management,
-)
+MAPPINGS = {name: form["properties"] for name, form in scenario_schema()["$defs"].items() if "properties" in form}
+KEYS = [f"{name}.{key}" for name, properties in MAPPINGS.items() for key in properties]
 
 
-def fields() -> Iterator[tuple[str, mi.Field]]:
-    for struct in STRUCTS:
-        form = mi.type_info(struct)
-        assert isinstance(form, mi.StructType)
-        for field in form.fields:
-            yield f"{struct.__name__}.{field.encode_name}", field
-
-
-def test_the_choices_written_out_are_those_of_the_model() -> None:
-    assert get_args(document.Memory) == tuple(f"{size}MB" for size in MEMORY_SIZES_MB)
-    assert get_args(document.ColdStart) == COLD_START_PROFILES
-
-
-@pytest.mark.parametrize(("name", "field"), list(fields()), ids=lambda value: value if isinstance(value, str) else "")
-def test_every_key_is_described_for_editors(name: str, field: mi.Field) -> None:
-    assert isinstance(field.type, mi.Metadata), name
-    assert (field.type.extra_json_schema or {}).get("description"), name
+@pytest.mark.parametrize("key", KEYS)
+def test_every_key_is_described_for_editors(key: str) -> None:
+    name, _, each = key.partition(".")
+    assert MAPPINGS[name][each].get("description")
 
 
 def test_every_key_is_in_the_reference() -> None:
     reference = (ROOT / "docs" / "scenario.md").read_text()
-    assert [name for name, field in fields() if f"`{field.encode_name}`" not in reference] == []
+    assert [key for key in KEYS if f"`{key.partition('.')[2]}`" not in reference] == []
+
+
+def test_every_default_that_is_shown_is_what_leaving_the_key_out_means() -> None:
+    """The written defaults, put into a scenario, change nothing but what comes from elsewhere when it is left out."""
+    text = "name: x\ntarget: {endpoint: emulator}\nphases: [{name: a, rate: 1/s, duration: 1s}]\n"
+    bare = load(text, source="s.yaml", directory=ROOT, environment={}).scenario
+    told = {name: _defaults(name) for name in ("Target", "Timeout", "Confirm", "Emulator", "Account", "Management")}
+    top = {key: value for key, value in _defaults("Scenario").items() if key != "phases"}
+    functions = {"hello": {**_defaults("EmulatedFunction"), "work": _defaults("Work")}}
+    whole = yaml.dump(
+        {
+            **top,
+            "name": "x",
+            "phases": [{"name": "a", "rate": "1/s", "duration": "1s"}],
+            "target": {"endpoint": "emulator", **told["Target"], "timeout": told["Timeout"]},
+            "confirm": told["Confirm"],
+            "emulator": {
+                **told["Emulator"],
+                "account": told["Account"],
+                "management": told["Management"],
+                "functions": functions,
+            },
+        }
+    )
+    made = load(whole, source="s.yaml", directory=ROOT, environment={}).scenario
+    assert msgspec.structs.replace(made, sha256="") == msgspec.structs.replace(bare, sha256="")
+
+
+def _defaults(name: str) -> dict[str, Any]:
+    return {key: form["default"] for key, form in MAPPINGS[name].items() if "default" in form}
 
 
 def test_every_name_of_a_cold_start_profile_is_in_the_reference() -> None:

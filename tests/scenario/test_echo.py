@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.targets.secret import hidden
+from loadgen.text.secret import hidden
 
 SECRET = "MIIFa/b+c=&<\"'x y\\z>%2Fé\N{GRINNING FACE}-tail_0123456789"
 HTML = {"&": "&amp;", '"': "&quot;", "'": "&apos;", "<": "&lt;", ">": "&gt;", "/": "&sol;"}

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from loadgen.targets.endpoint import iam_of, iam_origin, in_clear, loopback
+from loadgen.targets.endpoint import in_clear, loopback
+from loadgen.targets.functiongraph.protocol.iam import iam_of, iam_origin
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.scenario.load import load, load_price_book
+from loadgen.scenario.load import load
+from loadgen.scenario.prices import load_price_book
 from loadgen.text import file
 from loadgen.text.fault import ScenarioError
 

@@ -12,7 +12,7 @@ from syrupy.assertion import SnapshotAssertion
 from loadgen.scenario.load import Loaded, load, load_emulator, load_emulator_file, load_file
 from loadgen.scenario.model import Scenario
 from loadgen.targets.functiongraph.protocol.target import FunctionTarget, TokenAuth
-from loadgen.targets.http import HttpTarget
+from loadgen.targets.http.target import HttpTarget
 from loadgen.text import yaml
 from loadgen.text.fault import Fault, ScenarioError
 from tests.examples import fewer

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from loadgen.scenario.load import Loaded, load
-from loadgen.targets.http import HttpTarget
-from loadgen.targets.secret import Secrets
+from loadgen.targets.http.target import HttpTarget
+from loadgen.targets.secret import sent
 from loadgen.text.fault import ScenarioError
+from loadgen.text.secret import Secrets
 
 ROWS = "id,token\n1,PLANTED-row-1\n2,PLANTED-row-2\n"
 TARGET = "{url: http://h/}"
@@ -168,7 +169,7 @@ def test_what_rows_put_into_secret_headers_is_hidden_however_many_and_escaped(tm
     rows = "id,token\n" + "".join(f"{n},PLANTED/common-beginning/{n:05}\n" for n in range(20_000)) + "x,tok5\ny,tok55\n"
     headers = '{Authorization: "Bearer {{token}}", Accept: "{{id}}"}'
     made = read(tmp_path, target=f'{{url: "https://h/", headers: {headers}}}', rest=FED, rows=rows)
-    secrets = Secrets(made.scenario.target, made.fed_secrets)
+    secrets = Secrets(sent(made.scenario.target), made.fed_secrets)
     token = "PLANTED/common-beginning/07321"
     for said in (token, token.replace("/", "%2F"), token.replace("/", "\\/"), token.replace("/", "&#47;")):
         assert secrets.hide(f"bad token: '{said}' of 12345") == "bad token: '***' of 12345"

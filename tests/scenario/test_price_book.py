@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from loadgen.invocation.bill import PriceBook
-from loadgen.scenario.load import load_price_book, shipped_price_books
+from loadgen.scenario.prices import load_price_book, shipped_price_books
 from loadgen.text.fault import ScenarioError
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,8 @@ from loadgen.targets.functiongraph.protocol.target import (
     KeyAuth,
     TokenAuth,
 )
-from loadgen.targets.secret import Secrets, doubts
+from loadgen.targets.secret import doubts, hidden_in_yaml, sent
+from loadgen.text.secret import Secrets
 
 KEYS = "{access_key: PLANTED-ak, secret_key: PLANTED-sk, security_token: PLANTED-sts}"
 USER = "{iam: {username: PLANTED-user, password: PLANTED-pw, domain: D}}"
@@ -80,15 +81,15 @@ def test_the_secrets_of_the_emulators_account_are_not_written_either() -> None:
 
 
 def test_a_token_obtained_on_the_way_is_hidden_from_then_on() -> None:
-    secrets = Secrets(loaded(USER).scenario.target)
+    secrets = Secrets(sent(loaded(USER).scenario.target))
     assert secrets.hide("PLANTED-pw and PLANTED-obtained-token") == "*** and PLANTED-obtained-token"
-    secrets.add(TokenAuth("PLANTED-obtained-token"))
+    secrets.add({"PLANTED-obtained-token"})
     assert secrets.hide("PLANTED-pw and PLANTED-obtained-token") == "*** and ***"
 
 
 @pytest.mark.parametrize("before", ["", "u:", "us:", "use:"])
 def test_a_secret_in_base64_is_masked_wherever_it_begins_in_it(before: str) -> None:
-    secrets = Secrets(loaded("{token: PLANTED-token-1234}").scenario.target)
+    secrets = Secrets(sent(loaded("{token: PLANTED-token-1234}").scenario.target))
     for encode in (b64encode, urlsafe_b64encode):
         text = encode(f"{before}PLANTED-token-1234:rest".encode()).decode()
         assert text[6:-8] not in secrets.hide(f"Basic {text}")
@@ -97,7 +98,7 @@ def test_a_secret_in_base64_is_masked_wherever_it_begins_in_it(before: str) -> N
 
 def test_a_short_secret_is_not_looked_for_and_that_is_said() -> None:
     target = loaded("{token: abc}").scenario.target
-    assert Secrets(target).hide("abc in abcdef") == "abc in abcdef"
+    assert Secrets(sent(target)).hide("abc in abcdef") == "abc in abcdef"
     assert [doubt.partition(":")[0] for doubt in doubts(target)] == [
         "a secret of the target has fewer than 4 characters"
     ]
@@ -105,11 +106,11 @@ def test_a_short_secret_is_not_looked_for_and_that_is_said() -> None:
         "the secret of auth.token is a short or common word: it is masked wherever it stands by itself"
     ]
     assert list(doubts(loaded("{token: abcdefgh}").scenario.target)) == []
-    assert Secrets(loaded("{token: abcd}").scenario.target).hide("abcd") == "***"
+    assert Secrets(sent(loaded("{token: abcd}").scenario.target)).hide("abcd") == "***"
 
 
 def test_plain_data_is_masked_with_its_keys_and_numbers() -> None:
-    secrets = Secrets(loaded("{token: '12345678'}").scenario.target)
+    secrets = Secrets(sent(loaded("{token: '12345678'}").scenario.target))
     held = {"12345678": [12345678, 1234, 123456789, 1.5, True, None, ("x12345678",)], "a": {"b": "12345678"}}
     shown = {"***": ["***", 1234, 123456789, 1.5, True, None, ["x***"]], "a": {"b": "***"}}
     assert secrets.hide_in(held) == shown
@@ -118,7 +119,7 @@ def test_plain_data_is_masked_with_its_keys_and_numbers() -> None:
 def test_what_was_run_is_masked_where_a_secret_is_repeated_and_loads_again() -> None:
     auth, again = "{token: PLANTED$1}", "tags: {a: PLANTED$$1, b: 'x PLANTED$$1', c: 'a$$b', d: '***', e: 5}"
     made = loaded(auth, rest=again)
-    as_run = Secrets(made.scenario.target).hide_in_yaml(made.as_run)
+    as_run = hidden_in_yaml(made.as_run, Secrets(sent(made.scenario.target)))
     assert "PLANTED" not in as_run
     document = load(as_run, source="s.yaml", directory=Path(), environment={}).document
     assert document["tags"] == {"a": "***", "b": "x ***", "c": "a$b", "d": "***", "e": "5"}
@@ -165,7 +166,7 @@ def test_the_word_for_a_scheme_is_no_secret() -> None:
     with TemporaryDirectory() as directory:
         (Path(directory) / "rows.csv").write_text("t\nx\n")
         made = load(text, source="s.yaml", directory=Path(directory), environment={})
-    assert Secrets(made.scenario.target).hide("Bearer abcdef Bearer") == "*** Bearer"
+    assert Secrets(sent(made.scenario.target)).hide("Bearer abcdef Bearer") == "*** Bearer"
 
 
 def to_url(headers: str, *, rest: str = "", phase: str = "steady") -> Loaded:
@@ -191,7 +192,7 @@ SHORT = [
 
 @pytest.mark.parametrize(("secret", "text", "shown"), SHORT)
 def test_a_short_secret_is_masked_where_it_stands_by_itself(secret: str, text: str, shown: str) -> None:
-    assert Secrets(to_url(f"{{X-Api-Key: '{secret}'}}").scenario.target).hide(text) == shown
+    assert Secrets(sent(to_url(f"{{X-Api-Key: '{secret}'}}").scenario.target)).hide(text) == shown
 
 
 RESTRICTED = """
@@ -216,7 +217,7 @@ phases: [{{name: test, rate: 1000/s, duration: 1000ms}}, {{name: steady-test, ra
 feeder: {{file: test.csv}}
 {RESTRICTED}"""
     made = load(text, source="s.yaml", directory=tmp_path, environment={})
-    as_run = Secrets(made.scenario.target).hide_in_yaml(made.as_run)
+    as_run = hidden_in_yaml(made.as_run, Secrets(sent(made.scenario.target)))
     again = load(as_run, source="s.yaml", directory=tmp_path, environment={})
     for same in ("phases", "thresholds", "budget", "confirm", "feeder", "name"):
         assert getattr(again.scenario, same) == getattr(made.scenario, same)
@@ -228,7 +229,7 @@ feeder: {{file: test.csv}}
 
 
 def test_a_path_that_the_user_chose_keeps_its_words() -> None:
-    secrets = Secrets(to_url("{X-Api-Key: test, Cookie: 'a=longer-one'}").scenario.target)
+    secrets = Secrets(sent(to_url("{X-Api-Key: test, Cookie: 'a=longer-one'}").scenario.target))
     assert secrets.hide("report: test/run1/report.html") == "report: ***/run1/report.html"
     secrets.spare("test/run1")
     assert secrets.hide("report: test/run1/report.html, test") == "report: test/run1/report.html, ***"
@@ -262,7 +263,7 @@ def test_the_emulators_published_user_is_not_warned_of() -> None:
     ],
 )
 def test_each_value_of_a_cookie_is_masked(cookie: str, said: str, shown: str) -> None:
-    assert Secrets(to_url(f"{{Cookie: '{cookie}'}}").scenario.target).hide(said) == shown
+    assert Secrets(sent(to_url(f"{{Cookie: '{cookie}'}}").scenario.target)).hide(said) == shown
 
 
 def test_what_is_the_same_in_all_cookies_is_masked() -> None:
@@ -275,7 +276,7 @@ phases: [{name: s, rate: 1/s, duration: 1s}]
 feeder: {file: rows.csv}
 """
         made = load(text, source="s.yaml", directory=Path(directory), environment={})
-    assert Secrets(made.scenario.target).hide("abcd1234efgh, efgh1234abcd, x-tailtail") == "***, ***, x***"
+    assert Secrets(sent(made.scenario.target)).hide("abcd1234efgh, efgh1234abcd, x-tailtail") == "***, ***, x***"
 
 
 @pytest.mark.parametrize("pair", ["someone:pass-word-1", "me:geheim", "ü:pässword", ":only-password", "no-password"])
@@ -284,10 +285,10 @@ def test_the_user_of_basic_is_masked_as_it_is_too(pair: str, encoding: str) -> N
     encoded = b64encode(pair.encode(encoding)).decode()
     password = pair.partition(":")[2]
     for value in (f"Basic {encoded}", f"basic  {encoded.rstrip('=')}"):
-        secrets = Secrets(to_url(f"{{Authorization: '{value}'}}").scenario.target)
+        secrets = Secrets(sent(to_url(f"{{Authorization: '{value}'}}").scenario.target))
         assert secrets.hide(f"[{pair}] [{encoded}]") in ("[***] [***]", f"[***] [***{'=' * encoded.count('=')}]")
         assert secrets.hide(f"wrong password {password}.") == f"wrong password {'***' if password else ''}."
 
 
 def test_a_basic_that_is_none_is_a_secret_like_others() -> None:
-    assert Secrets(to_url("{Authorization: 'Basic abcde'}").scenario.target).hide("abcde") == "***"
+    assert Secrets(sent(to_url("{Authorization: 'Basic abcde'}").scenario.target)).hide("abcde") == "***"

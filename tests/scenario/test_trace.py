@@ -9,14 +9,13 @@ import msgspec
 import pytest
 from scipy.stats import kstest
 
-from loadgen.load.law import Arrivals
 from loadgen.load.phase import Phase
 from loadgen.load.trace import Trace, TraceFormat, Wanted, chance_of, read_trace
 from loadgen.text.fault import ScenarioError
 
 S = 1_000_000_000
 MINUTES = [str(minute) for minute in range(1, 1441)]
-ALL = Wanted(TraceFormat.AZURE_2019, None, 0, 120 * S, 1.0, 1.0, 1)
+ALL = Wanted("trace.csv", TraceFormat.AZURE_2019, 120 * S, 1)
 
 
 def line_2019(function: str, trigger: str, counts: dict[int, int]) -> str:
@@ -38,7 +37,7 @@ def exact(trace: Trace) -> list[float]:
 
 
 def phase(trace: Trace, seconds: int) -> Phase:
-    return Phase("replay", trace, seconds * S, False, Arrivals.CONSTANT, 100, None, 0)
+    return Phase("replay", trace, seconds * S)
 
 
 def starts(trace: Trace, seconds: int, seed: int = 1) -> list[float]:

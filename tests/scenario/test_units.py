@@ -119,3 +119,24 @@ def test_quantities_without_their_unit_are_refused(read: object, text: str) -> N
     assert callable(read)
     with pytest.raises(ValueError, match=r"."):
         read(text)
+
+
+@given(st.integers(0, units.LONGEST_NS))
+def test_a_duration_reads_as_it_is_written(ns: int) -> None:
+    assert units.duration(units.duration_text(ns)) == ns
+
+
+@given(st.integers(0, 10**6), st.integers(0, 6), st.sampled_from(["s", "min", "h"]))
+def test_a_rate_is_written_as_it_was_read(events: int, digits: int, unit: str) -> None:
+    text = f"{Decimal(events).scaleb(-digits):f}/{unit}"
+    assert units.rate_text(units.rate(text)) == text
+
+
+@pytest.mark.parametrize("text", ["0%", "0.1%", "7%", "33.3%", "100%"])
+def test_a_share_is_written_as_it_was_read(text: str) -> None:
+    assert units.share_text(units.share(text)) == text
+
+
+@pytest.mark.parametrize("text", ["none", "1%", "all"])
+def test_a_share_of_samples_is_written_as_it_was_read(text: str) -> None:
+    assert units.sampling_text(units.sampling(text)) == text

@@ -15,13 +15,13 @@ from typing import Any
 
 from aiohttp import web
 
+from loadgen.targets.error_body import error_body
 from loadgen.targets.functiongraph.emulator.answer import Refusal, refused
 from loadgen.targets.functiongraph.emulator.management import Call
 from loadgen.targets.functiongraph.emulator.management import Management as Emulated
 from loadgen.targets.functiongraph.emulator.model import Platform
 from loadgen.targets.functiongraph.emulator.request import read_path
 from loadgen.targets.functiongraph.protocol import platform
-from loadgen.targets.functiongraph.protocol.envelope import error_body
 from loadgen.targets.functiongraph.protocol.platform import EmulatedFunction, Emulator, Injected, Work
 from loadgen.targets.functiongraph.protocol.urn import parse
 from loadgen.targets.functiongraph.settings.authorization import Nobody

@@ -49,7 +49,7 @@ def mutilate(workers: int, limit: float, violates: Violates, run_s: int = 10) ->
 
     Source: leverich/mutilate, mutilate.cc.
     """
-    closed = Phase("peak", Workers(workers, workers), run_s * NS_PER_S, False, Arrivals.CONSTANT, workers, None, _GRACE)
+    closed = Phase("peak", Workers(workers, workers), run_s * NS_PER_S, grace_ns=_GRACE)
     seen = yield Ask((closed,), samples=1.0)
     peak = current = len(seen.samples) / run_s
     if _share(seen.samples, violates) <= limit:
@@ -79,4 +79,4 @@ def _share(samples: Sequence[Sample], violates: Violates) -> float:
 
 def _open(rate: float, seconds: int) -> Phase:
     shape = ConstantRate(Rate(max(1, round(rate * 1000)), 1000 * NS_PER_S))
-    return Phase(f"at-{rate:.6g}", shape, seconds * NS_PER_S, False, Arrivals.POISSON, 1_000_000, None, _GRACE)
+    return Phase(f"at-{rate:.6g}", shape, seconds * NS_PER_S, False, Arrivals.POISSON, 1_000_000, grace_ns=_GRACE)

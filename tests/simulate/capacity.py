@@ -12,9 +12,9 @@ from statistics import median
 
 from msgspec import Struct
 
-from loadgen.experiments.capacity.decision import Plan, capacity
-from loadgen.experiments.capacity.kind import criterion
-from loadgen.measure.experiment import CapacityResult
+from loadgen.experiments.capacity.decision import capacity
+from loadgen.experiments.capacity.findings import CapacityResult
+from loadgen.experiments.capacity.plan import Plan, criterion
 from loadgen.measure.rule import MetricRule, parse
 from loadgen.text.units import NS_PER_S
 from tests.simulate.baselines import mutilate, nighthawk

@@ -18,16 +18,16 @@ from numpy.typing import NDArray
 
 from loadgen.experiments.coldstarts.block import ColdStarts, Induce
 from loadgen.experiments.coldstarts.decision import cold_starts
+from loadgen.experiments.coldstarts.findings import GapProbe
 from loadgen.experiments.coldstarts.keepalive import estimate, next_gap
+from loadgen.experiments.coldstarts.prevalence import share_estimated
 from loadgen.experiments.decision import Ask
 from loadgen.invocation.start import COLD, WARM
 from loadgen.load.bursts import Bursts
-from loadgen.load.law import Arrivals
 from loadgen.load.phase import Phase
-from loadgen.measure.experiment import Figure, GapProbe
+from loadgen.measure.figure import Figure
 from loadgen.measure.histogram import Histogram
 from loadgen.stats.mixture import Abstained, fit
-from loadgen.stats.prevalence import share_estimated
 from loadgen.targets.functiongraph.emulator.profiles import QUANTILES_S, cold_start_law
 from loadgen.targets.functiongraph.protocol.platform import EmulatedFunction, Emulator, Work
 from loadgen.text.units import NS_PER_S
@@ -149,7 +149,7 @@ def naive(seed: int) -> tuple[float, float]:
     last_end_ns, lanes = -(1 << 62), 0
     for _ in range(300):
         size = rng.randint(1, 10)
-        phase = Phase("b", Bursts(size, NS_PER_S, 1), NS_PER_S, False, Arrivals.CONSTANT, size, None, 0)
+        phase = Phase("b", Bursts(size, NS_PER_S, 1), NS_PER_S, max_in_flight=size)
         seen = world.run(Ask((phase,), samples=1.0, idle_ns=round(rng.uniform(20, 120) * NS_PER_S)))
         for lane, sample in enumerate(seen.samples):
             assert sample.started_ns is not None

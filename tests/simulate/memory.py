@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from loadgen.experiments.decision import Ask, Decision, Seen
 from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
 from loadgen.experiments.memory.decision import compare, phase
+from loadgen.experiments.memory.findings import MemoryResult
 from loadgen.invocation.bill import Rates
 from loadgen.invocation.metric import Metric
 from loadgen.invocation.sample import Sample
 from loadgen.load.bursts import Bursts
-from loadgen.measure.experiment import MemoryResult
 from loadgen.measure.rule import MetricRule
 from loadgen.measure.summary import Verdict
 from loadgen.targets.functiongraph.protocol.target import MEMORY_SIZES_MB
@@ -136,7 +136,7 @@ class FunctionWorld:
         """The calls of an Ask; they are all made, however long that takes."""
         self._now_ns += ask.idle_ns
         samples: list[Sample] = []
-        for run, memory in zip(ask.phases, ask.memory_mb, strict=True):
+        for run, memory in zip(ask.phases, ask.memory_mb or (ask.resized_mb,), strict=True):
             assert isinstance(run.shape, Bursts)
             assert memory is not None
             turns = memory if isinstance(memory, tuple) else (memory,)

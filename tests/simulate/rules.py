@@ -20,20 +20,23 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from loadgen.experiments.capacity import sequential
 from loadgen.experiments.coldstarts.block import ColdStarts, Induce
 from loadgen.experiments.coldstarts.decision import cold_starts
+from loadgen.experiments.coldstarts.findings import ColdStartsResult
 from loadgen.experiments.decision import Ask, Seen
+from loadgen.experiments.load.findings import LoadResult
+from loadgen.experiments.registry import found
 from loadgen.invocation.bill import Misbilled
 from loadgen.invocation.metric import Metric
 from loadgen.invocation.tally import Connections, Tally
 from loadgen.load.trace import chance_of
-from loadgen.measure.experiment import ColdStartsResult, Experiment, LoadResult
 from loadgen.measure.histogram import Histogram, slot
 from loadgen.measure.interval import Frame, Health, Host
 from loadgen.measure.merge import PhasePlan, PhaseTotal
 from loadgen.measure.rule import MetricRule
+from loadgen.measure.summary import Experiment
 from loadgen.measure.verdict import judge, of_generator
-from loadgen.stats import sequential
 from loadgen.stats.mixture import Mixture, fit, labelling
 from loadgen.targets.functiongraph.emulator.profiles import cold_start_law
 from loadgen.targets.functiongraph.protocol.platform import EmulatedFunction, Emulator, Work
@@ -267,7 +270,7 @@ def broken(slug: str, rng: Rng) -> bool:
 def fired_on(experiment: Experiment | None, totals: Sequence[PhaseTotal] = ()) -> set[str]:
     """The rules that fire on the result of an experiment."""
     plans = [PhasePlan(total.name, False, False, NS_PER_S, None) for total in totals]
-    verdict = judge(plans, list(totals), experiment=experiment)
+    verdict = judge(plans, list(totals), found=found(experiment))
     return {reason.rule for reason in of_generator(verdict).reasons}
 
 

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from loadgen.experiments.capacity.attribution import COLD, EXECUTION, QUOTA, excess
-from loadgen.experiments.capacity.decision import CONFIRM_LIFETIMES, CONFIRM_NS
+from loadgen.experiments.capacity.result import CONFIRM_LIFETIMES, CONFIRM_NS
 from loadgen.load.law import random_stream
 from loadgen.targets.functiongraph.emulator.model import Admitted, Platform, cpu_share
 from loadgen.targets.functiongraph.emulator.profiles import QUANTILES_S

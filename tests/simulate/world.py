@@ -79,7 +79,7 @@ class World:
         for number, phase in enumerate(ask.phases):
             if samples and ask.enough is not None and ask.enough(samples):
                 break
-            wanted = ask.memory_mb[number] if ask.memory_mb else None
+            wanted = ask.memory_mb[number] if ask.memory_mb else ask.resized_mb
             version = ask.versions[number] if ask.versions else None
             begun = len(samples)
             self._phase(phase, wanted if isinstance(wanted, tuple) else (wanted,), version, ask, samples)

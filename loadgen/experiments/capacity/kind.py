@@ -1,61 +1,56 @@
-"""Kind ``capacity``: its decision for a block of a scenario."""
+"""The face of kind ``capacity``: the largest rate that meets the rules."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from loadgen.experiments.capacity.block import Capacity
-from loadgen.experiments.capacity.decision import Criterion, Plan, capacity
+from loadgen.experiments.capacity.findings import CapacityResult
 from loadgen.experiments.decision import Decision
-from loadgen.invocation.outcome import OK
-from loadgen.invocation.sample import Sample
+from loadgen.experiments.kind import Given, Kind
 from loadgen.load.phase import Phase
 from loadgen.load.workers import Workers
-from loadgen.measure.experiment import CapacityResult
-from loadgen.measure.ranking import breaks
-from loadgen.measure.rule import COUNTED, MetricRule, ShareRule
+from loadgen.measure.summary import Summary
+from loadgen.text import units
+from loadgen.text.units import NS_PER_S
+
+if TYPE_CHECKING:
+    from loadgen.report.experiment import Section
 
 
-def decision(block: Capacity, timeout_ns: int) -> Decision[CapacityResult]:
-    """The decision of a scenario of this kind; ``timeout_ns`` is how long a call is waited for."""
-    return capacity(
-        Plan(
-            criteria=tuple(criterion(rule) for rule in block.slo),
-            from_per_s=block.from_rate.per_s,
-            to_per_s=block.to_rate.per_s,
-            confirm_ns=block.confirm_ns,
-            precision=block.precision,
-            keep_alive_ns=block.keep_alive_ns,
-            limit=block.limit,
-            max_in_flight=block.max_in_flight,
-            grace_ns=timeout_ns,
-        )
-    )
+def _decision(block: Capacity, given: Given) -> Decision[CapacityResult]:
+    from loadgen.experiments.capacity.decision import capacity
+    from loadgen.experiments.capacity.plan import plan
+
+    return capacity(plan(block, given.timeout_ns))
 
 
-def widest(block: Capacity) -> Phase:
-    """A phase with as many invocations in flight as any that it asks for."""
+def _widest(block: Capacity, timeout_ns: int) -> Sequence[Phase]:
     n = block.max_in_flight
-    return Phase("probe", Workers(n, n), 0)
+    return (Phase("probe", Workers(n, n), 0),)
 
 
-def criterion(rule: MetricRule | ShareRule) -> Criterion:
-    """The share that a rule limits: of invocations slower than a percentile's limit, or that failed, or as it says.
-
-    A percentile is over every planned invocation, so one that failed breaks its rule, too.
-    """
-    if isinstance(rule, MetricRule):
-        assert rule.percentile is not None
-        return Criterion(rule.text, 1 - rule.percentile / 100, _slower(rule.limit_ns), rule.limit_ns)
-    return Criterion(rule.text, rule.limit, _ended_as(rule.what))
+def _plan(block: Capacity) -> Iterator[str]:
+    yield f"rates from {block.from_rate} to {block.to_rate}, at most {block.max_in_flight} in flight"
+    yield f"rules: {', '.join(rule.text for rule in block.slo)}"
+    most = round(block.to_rate.per_s * block.confirm_ns / NS_PER_S)
+    yield f"confirmed for {units.seconds(block.confirm_ns)}: {most} invocations if the largest rate is sustained"
 
 
-def _slower(limit_ns: int) -> Callable[[Sample], bool]:
-    return lambda sample: breaks(sample.outcome == OK, sample.latency_ns, limit_ns)
+def _section(summary: Summary, result: CapacityResult) -> Section:
+    from loadgen.experiments.capacity.section import section
+
+    return section(result)
 
 
-def _ended_as(what: str) -> Callable[[Sample], bool]:
-    if what == "errors":
-        return lambda sample: sample.outcome != OK
-    wanted = COUNTED[what].value
-    return lambda sample: sample.outcome == wanted
+CAPACITY = Kind(
+    name="capacity",
+    block="capacity",
+    result=CapacityResult,
+    decision=_decision,
+    widest=_widest,
+    plan=_plan,
+    section=_section,
+    peak_per_s=lambda block: block.to_rate.per_s,
+)

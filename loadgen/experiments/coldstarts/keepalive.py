@@ -16,7 +16,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from loadgen.measure.experiment import GapProbe, KeepAlive
+from loadgen.experiments.coldstarts.findings import GapProbe, KeepAlive
 
 REPEATS = 5
 """Probes at one silence, once the bracket is close."""

@@ -1,21 +1,57 @@
-"""Kind ``cold-starts``: its decision for a block of a scenario."""
+"""The face of kind ``cold-starts``: how slow cold and warm starts are, and how long instances are kept."""
 
 from __future__ import annotations
 
-from loadgen.experiments.coldstarts.block import ColdStarts
-from loadgen.experiments.coldstarts.decision import cold_starts
-from loadgen.experiments.coldstarts.decision import widest as widest_phase
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from loadgen.experiments.coldstarts.block import ColdStarts, Induce
+from loadgen.experiments.coldstarts.findings import ColdStartsResult
+from loadgen.experiments.coldstarts.reasons import found
 from loadgen.experiments.decision import Decision
-from loadgen.invocation.bill import PriceBook, rates
+from loadgen.experiments.kind import Given, Kind
+from loadgen.invocation.bill import rates
 from loadgen.load.phase import Phase
-from loadgen.measure.experiment import ColdStartsResult
+from loadgen.measure.summary import Summary
+
+if TYPE_CHECKING:
+    from loadgen.report.experiment import Section
 
 
-def decision(block: ColdStarts, timeout_ns: int, seed: int, prices: PriceBook | None) -> Decision[ColdStartsResult]:
-    """The decision of a scenario of this kind; ``timeout_ns`` is how long a call is waited for."""
-    return cold_starts(block, timeout_ns, seed, rates(prices))
+def _decision(block: ColdStarts, given: Given) -> Decision[ColdStartsResult]:
+    from loadgen.experiments.coldstarts.decision import cold_starts
+
+    return cold_starts(block, given.timeout_ns, given.seed, rates(given.prices))
 
 
-def widest(block: ColdStarts, timeout_ns: int) -> Phase:
-    """A phase with as many invocations in flight as any that it asks for."""
-    return widest_phase(block, timeout_ns)
+def _widest(block: ColdStarts, timeout_ns: int) -> Sequence[Phase]:
+    from loadgen.experiments.coldstarts.decision import widest
+
+    return (widest(block, timeout_ns),)
+
+
+def _plan(block: ColdStarts) -> Iterator[str]:
+    means = ", ".join(each.value for each in block.induce)
+    yield f"cold starts by {means}: {block.cold} wanted, and {block.warm} warm ones"
+
+
+def _section(summary: Summary, result: ColdStartsResult) -> Section:
+    from loadgen.experiments.coldstarts.section import section
+
+    return section(summary, result)
+
+
+COLD_STARTS = Kind(
+    name="cold-starts",
+    block="cold_starts",
+    result=ColdStartsResult,
+    decision=_decision,
+    widest=_widest,
+    plan=_plan,
+    section=_section,
+    found=found,
+    changes=lambda block: "LOADGEN_RUN in its environment" if Induce.CONFIG in block.induce else "",
+    one_size=False,
+    sizes_mb=lambda block: block.sizes_mb if Induce.MEMORY in block.induce else (),
+    probe=lambda block: block.probe,
+)

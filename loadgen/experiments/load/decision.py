@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from loadgen.experiments.decision import Ask, Decision, Seen
+from loadgen.experiments.load.findings import LoadResult
 from loadgen.invocation.metric import Metric
 from loadgen.load.phase import Phase
-from loadgen.measure.experiment import Labelling, LoadResult
 from loadgen.measure.histogram import Histogram
+from loadgen.measure.labelling import Labelling
 
 
 def load(phases: Iterable[Phase], *, told: bool) -> Decision[LoadResult | None]:

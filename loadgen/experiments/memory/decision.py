@@ -16,29 +16,23 @@ Times are of calls one after another on their way: latency is service_time here.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 
 import numpy as np
 
 from loadgen.experiments.decision import Ask, Decision, Seen
-from loadgen.experiments.memory import rounds
 from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
-from loadgen.experiments.memory.result import ALPHA, Standing, result
+from loadgen.experiments.memory.calls import UNSURE, Calls
+from loadgen.experiments.memory.findings import MemoryResult
+from loadgen.experiments.memory.reasons import LEAST_INSTANCES
+from loadgen.experiments.memory.result import result
+from loadgen.experiments.memory.standing import Standing, standing
 from loadgen.invocation.bill import Rates
-from loadgen.invocation.metric import Metric
 from loadgen.invocation.start import AMBIGUOUS
 from loadgen.load.bursts import Bursts
 from loadgen.load.phase import Phase
-from loadgen.measure import ranking
-from loadgen.measure.experiment import MemoryResult
-from loadgen.measure.findings import LEAST_INSTANCES
 from loadgen.measure.relabel import relabel
-from loadgen.measure.rule import MetricRule, ShareRule
-from loadgen.stats.calls import UNSURE, Call, Calls
-from loadgen.stats.evidence import Evidence, evidence, inflation
 
-PRECISE = 0.02
-"""How narrow the interval of a cost ratio has to be: its half-width."""
 SCREENING_ROUNDS = 3
 LANES = 3
 """How many calls of a size go out at once after those rounds, so that each round has as many instances of it."""
@@ -47,12 +41,7 @@ _CHECKED_AT_ONCE = 4
 _SCREENING_SHARE = 4
 _BUSY_SIZES = 3  # later rounds have as many calls as this many sizes would
 _PATIENCE = 3  # instances surely live for a third of the silence that surely ends them
-_MARKED = 20  # fewer broken calls say too little about how they cluster
-_LOOKS_GOOD = 0.5
-_UNLIKELY = 0.02
 _VAIN = 10  # how many more calls it takes is a rough estimate
-
-Rule = MetricRule | ShareRule
 
 
 def compare(settings: MemoryComparison, rates: Rates, seed: int, timeout_ns: int) -> Decision[MemoryResult]:
@@ -87,36 +76,38 @@ class _Comparison:
 
     def decide(self) -> Decision[MemoryResult]:
         """See ``compare``."""
-        standing = None
+        stands = None
         number = 0
         if self._settings.by is MemoryBy.HEADER:
             yield from self._check()
         while number < self._settings.rounds and not self._stopped and self._sizes:
             number += 1
-            yield from self._round(number, standing.active if standing and standing.active else self._sizes)
+            yield from self._round(number, stands.active if stands and stands.active else self._sizes)
             self._leave_out()
             if self._calls.strayed() or not self._sizes:
                 break
             if number >= min(SCREENING_ROUNDS, self._settings.rounds):
-                standing = self._standing()
-                if standing is not None and self._met(standing) and (standing.done or self._vain(standing, number)):
+                stands = self._standing
+                if stands is not None and self._met(stands) and (stands.done or self._vain(stands, number)):
                     break
-        return result(
-            self._settings, self._rates, self._calls, self._standing(), self._left_out, self._notes, self._rng
-        )
+        return result(self._settings, self._rates, self._calls, self._standing, self._left_out, self._notes, self._rng)
 
     @property
     def _sizes(self) -> tuple[int, ...]:
         return tuple(size for size in self._settings.sizes_mb if size not in self._left_out)
 
-    def _met(self, standing: Standing) -> bool:
-        """Whether there were instances enough to say something about others: rules are about rare calls."""
-        return not self._settings.slo or all(self._calls.instances(size) >= LEAST_INSTANCES for size in standing.active)
+    @property
+    def _standing(self) -> Standing | None:
+        return standing(self._settings, self._rates, self._calls, self._sizes)
 
-    def _vain(self, standing: Standing, number: int) -> bool:
+    def _met(self, stands: Standing) -> bool:
+        """Whether there were instances enough to say something about others: rules are about rare calls."""
+        return not self._settings.slo or all(self._calls.instances(size) >= LEAST_INSTANCES for size in stands.active)
+
+    def _vain(self, stands: Standing, number: int) -> bool:
         """Whether what is open takes far more calls than the rounds that are left would make: they answer nothing."""
-        left = (self._settings.rounds - number) * self._blocks(number + 1, len(standing.active))
-        needs = [each.more for size in standing.active for each in standing.found[size] if each.verdict == "open"]
+        left = (self._settings.rounds - number) * self._blocks(number + 1, len(stands.active))
+        needs = [each.more for size in stands.active for each in stands.found[size] if each.verdict == "open"]
         return bool(needs) and all(more is None or more > _VAIN * left for more in needs)
 
     def _check(self) -> Generator[Ask, Seen, None]:
@@ -171,7 +162,8 @@ class _Comparison:
             (asked,),
             samples=1.0,
             idle_ns=self._settings.gap_ns if idle else 0,
-            memory_mb=(order if header else order[0],),
+            memory_mb=(order,) if header else (),
+            resized_mb=None if header else order[0],
         )
         self._stopped = seen.stopped
         if seen.verdict.status == "invalid":
@@ -190,109 +182,3 @@ class _Comparison:
                 self._left_out[size] = f"{hopeless.outcome}: {hopeless.reason}"
             elif len(calls) > self._settings.blocks and not any(call.ok for call in calls):
                 self._left_out[size] = f"none of {len(calls)} calls succeeded: {calls[-1].outcome}"
-
-    def _standing(self) -> Standing | None:
-        """Where the comparison stands; None while there is too little to compare."""
-        sizes = [size for size in self._sizes if any(call.billed_ns for call in self._calls.warm(size))]
-        costs = rounds.fit(self._cells(sizes, lambda call: self._rates.cost(call.size_mb, call.billed_ns or 0)))
-        if self._calls.strayed() or not sizes or (costs is None and len(sizes) > 1):
-            return None
-        found = {size: tuple(self._evidence(rule, size) for rule in self._settings.slo) for size in sizes}
-        verdicts = {size: _together(found[size]) for size in sizes}
-
-        def ratio(a: int, b: int) -> rounds.Ratio:
-            if costs is None or a == b:
-                return rounds.Ratio(1.0, 1.0, 1.0)
-            return costs.ratio(a, b, ALPHA / (len(sizes) - 1))
-
-        def likely(size: int) -> bool:
-            """Whether the size may well be cheaper than what is aimed for, taken alone."""
-            return costs is None or aim is None or costs.ratio(size, aim, _UNLIKELY).low < 1
-
-        cheapest = sorted(sizes, key=lambda size: ratio(size, sizes[0]).value)
-        possible = [size for size in cheapest if verdicts[size] != "broken"]
-        met = next((size for size in possible if verdicts[size] == "met"), None)
-        aim = met if met is not None else _likely(possible, found)
-        tied = [size for size in possible if aim is not None and ratio(size, aim).low <= 1 + self._settings.tie]
-        active = tuple(size for size in tied if size == aim or likely(size))
-        decided = all(verdicts[size] == "met" for size in active)
-        spans = [ratio(size, tied[0] if aim is None else aim) for size in active]
-        precision = max((math.sqrt(each.high / each.low) - 1 for each in spans), default=0.0)
-        return Standing(
-            costs=costs,
-            billed=rounds.fit(self._cells(sizes, lambda call: call.billed_ns)),
-            durations=rounds.fit(self._cells(sizes, lambda call: call.duration_ns)),
-            found=found,
-            recommended=met,
-            reference=cheapest[0] if aim is None else aim,
-            tied=tuple(tied),
-            active=active,
-            decided=decided,
-            done=decided and (len(active) < 2 or precision < PRECISE),
-            precision=precision,
-        )
-
-    def _cells(self, sizes: Sequence[int], value: Callable[[Call], float | None]) -> dict[tuple[int, int], list[float]]:
-        """The values of the warm calls, by size and round."""
-        cells: dict[tuple[int, int], list[float]] = {}
-        for size in sizes:
-            for call in self._calls.warm(size):
-                if found := value(call):
-                    cells.setdefault((size, call.round), []).append(found)
-        return cells
-
-    def _evidence(self, rule: Rule, size: int) -> Evidence:
-        calls = list(self._calls.judged(size, times=isinstance(rule, MetricRule)))
-        marks = [breaks(rule, call) for call in calls]
-        clusters = marks
-        if sum(marks) < _MARKED and isinstance(rule, MetricRule):
-            values = [value_ns(rule.metric, call) if call.ok else None for call in calls]  # they rank above
-            high = np.quantile([value for value in values if value is not None] or [0], 0.9)
-            clusters = [value is None or value > high for value in values]
-        groups: dict[int, tuple[int, int]] = {}
-        for mark, call in zip(clusters, calls, strict=True):
-            marked, count = groups.get(call.round, (0, 0))
-            groups[call.round] = (marked + mark, count + 1)
-        return evidence(sum(marks), len(marks), _limit(rule), ALPHA, inflation(list(groups.values())))
-
-
-def breaks(rule: Rule, call: Call) -> bool:
-    """Whether a call breaks a rule: a failed one breaks every rule."""
-    if isinstance(rule, ShareRule):
-        return not call.ok
-    return ranking.breaks(call.ok, value_ns(rule.metric, call), rule.limit_ns)
-
-
-def value_ns(metric: Metric, call: Call) -> int | None:
-    """What a metric is for a call, None where it is not known."""
-    match metric:
-        case Metric.DURATION:
-            return call.duration_ns
-        case Metric.BILLED_DURATION:
-            return call.billed_ns
-        case Metric.OVERHEAD:
-            return None if call.duration_ns is None else max(0, call.service_ns - call.duration_ns)
-        case _:
-            return call.service_ns
-
-
-def _together(found: Sequence[Evidence]) -> str:
-    verdicts = {each.verdict for each in found}
-    return "broken" if "broken" in verdicts else "open" if "open" in verdicts else "met"
-
-
-def _likely(possible: Sequence[int], found: Mapping[int, tuple[Evidence, ...]]) -> int | None:
-    """Of the sizes in order of cost, the first that looks as if it met the rules, else the one that comes nearest."""
-
-    def strain(size: int) -> float:
-        """The largest share of its limit that any rule's broken calls make up."""
-        return max((each.broken / max(1, each.count) / each.limit for each in found[size]), default=0.0)
-
-    return next((size for size in possible if strain(size) <= _LOOKS_GOOD), min(possible, key=strain, default=None))
-
-
-def _limit(rule: Rule) -> float:
-    if isinstance(rule, ShareRule):
-        return rule.limit
-    assert rule.percentile is not None
-    return 1 - rule.percentile / 100

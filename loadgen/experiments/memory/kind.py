@@ -1,20 +1,59 @@
-"""Kind ``memory``: its decision for a block of a scenario."""
+"""The face of kind ``memory``: which memory size to take."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
 from loadgen.experiments.decision import Decision
-from loadgen.experiments.memory.block import MemoryComparison
-from loadgen.experiments.memory.decision import compare, phase
-from loadgen.invocation.bill import PriceBook, rates
+from loadgen.experiments.kind import Given, Kind
+from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
+from loadgen.experiments.memory.findings import MemoryResult
+from loadgen.experiments.memory.reasons import found
+from loadgen.invocation.bill import rates
 from loadgen.load.phase import Phase
-from loadgen.measure.experiment import MemoryResult
+from loadgen.measure.summary import Summary
+from loadgen.text import units
+
+if TYPE_CHECKING:
+    from loadgen.report.experiment import Section
 
 
-def decision(block: MemoryComparison, timeout_ns: int, seed: int, prices: PriceBook | None) -> Decision[MemoryResult]:
-    """The decision of a scenario of this kind; ``timeout_ns`` is how long a call is waited for."""
-    return compare(block, rates(prices), seed, timeout_ns)
+def _decision(block: MemoryComparison, given: Given) -> Decision[MemoryResult]:
+    from loadgen.experiments.memory.decision import compare
+
+    return compare(block, rates(given.prices), given.seed, given.timeout_ns)
 
 
-def widest(timeout_ns: int) -> Phase:
-    """A phase with as many invocations in flight as any that it asks for, for one agent: calls follow one another."""
-    return phase("widest", 1, 1, timeout_ns)
+def _widest(block: MemoryComparison, timeout_ns: int) -> Sequence[Phase]:
+    from loadgen.experiments.memory.decision import phase
+
+    # as if calls followed one another on one lane: the few lanes that there are belong to one agent
+    return (phase("widest", 1, 1, timeout_ns),)
+
+
+def _plan(block: MemoryComparison) -> Iterator[str]:
+    yield f"sizes by {block.by.value}: {', '.join(f'{size} MB' for size in block.sizes_mb)}"
+    yield f"rules: {', '.join(rule.text for rule in block.slo) or 'none'}"
+    yield f"at most {block.rounds} rounds, each after {units.seconds(block.gap_ns)} of silence"
+
+
+def _section(summary: Summary, result: MemoryResult) -> Section:
+    from loadgen.experiments.memory.section import section
+
+    return section(result)
+
+
+MEMORY = Kind(
+    name="memory",
+    block="memory",
+    result=MemoryResult,
+    decision=_decision,
+    widest=_widest,
+    plan=_plan,
+    section=_section,
+    found=found,
+    changes=lambda block: "its memory size" if block.by is MemoryBy.CONFIG else "",
+    one_size=False,
+    sizes_mb=lambda block: block.sizes_mb,
+)

@@ -6,49 +6,23 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
-from msgspec import Struct
 
 from loadgen.experiments.memory import rounds
 from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
+from loadgen.experiments.memory.calls import COLD, UNSURE, Call, Calls
+from loadgen.experiments.memory.evidence import inflation
+from loadgen.experiments.memory.findings import MemoryResult, MemoryRule, MemorySize
+from loadgen.experiments.memory.reasons import LEAST_INSTANCES
 from loadgen.experiments.memory.share_url import share_url
+from loadgen.experiments.memory.standing import ALPHA, Standing
 from loadgen.invocation.bill import GB_SECONDS, Rates
-from loadgen.measure.experiment import Figure, MemoryResult, MemoryRule, MemorySize
-from loadgen.measure.findings import LEAST_INSTANCES
+from loadgen.measure.figure import Figure
 from loadgen.measure.percentile import ranks, supported
-from loadgen.stats.calls import COLD, UNSURE, Call, Calls
-from loadgen.stats.evidence import Evidence, inflation
-
-ALPHA = 0.05
-"""Intervals and verdicts are wrong with at most this probability, those over sizes all together."""
 
 _VERSION = 1
 _QUANTILES = (50.0, 95.0, 99.0)
 _DRAWS = 4000
 _MILLION = 1_000_000
-
-
-class Standing(Struct, frozen=True):
-    """Where a comparison stands.
-
-    ``costs``, ``billed`` and ``durations`` are the fitted means, None with one size; ``found`` the Evidence of each
-    compared size on each rule. ``recommended`` is the cheapest size that meets the rules, ``reference`` that or the one
-    that is aimed for. ``tied`` are the sizes that do not break the rules and are not surely dearer than the reference;
-    ``active`` those of them that are called next, as more calls may well change which is taken.
-    ``decided`` says that all of these meet the rules, ``done`` that their costs are told apart, too, or known well
-    enough; ``precision`` is the half-width of the widest interval of a cost ratio among them.
-    """
-
-    costs: rounds.Fitted | None
-    billed: rounds.Fitted | None
-    durations: rounds.Fitted | None
-    found: Mapping[int, tuple[Evidence, ...]]
-    recommended: int | None
-    reference: int
-    tied: tuple[int, ...]
-    active: tuple[int, ...]
-    decided: bool
-    done: bool
-    precision: float
 
 
 def result(

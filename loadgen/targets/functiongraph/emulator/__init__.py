@@ -5,6 +5,8 @@ Every number it produces is synthetic.
 
 from __future__ import annotations
 
+from loadgen.targets.port import TargetError
 
-class EmulatorError(Exception):
+
+class EmulatorError(TargetError):
     """The emulator cannot start, or ended on its own. The message says what was seen and what to do."""

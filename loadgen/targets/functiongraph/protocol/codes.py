@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 
 from loadgen.invocation.outcome import Outcome
+from loadgen.targets.status import status_outcome
 
 KNOWN_FORM = re.compile(r"(?:FSS|APIGW?)\.[0-9]{4}")
 """A documented code; anything else in its place is a stranger's text and never becomes a reason."""
@@ -62,23 +63,6 @@ _FRONT_END = frozenset({200400, 200401, 200403, 200404, 200413, 200429, 200500})
 """Engine codes that repeat an HTTP status: 200404 is 404."""
 
 _USER_SIDE = range(4000, 10_000)
-
-_STATUS = {
-    401: Outcome.AUTH,
-    403: Outcome.AUTH,
-    404: Outcome.NOT_FOUND,
-    413: Outcome.TOO_LARGE,
-    429: Outcome.THROTTLED,
-    494: Outcome.TOO_LARGE,  # the gateway's "request header too large"
-    502: Outcome.GATEWAY,
-    503: Outcome.GATEWAY,
-    504: Outcome.GATEWAY,
-}
-
-
-def status_outcome(status: int) -> Outcome:
-    """What an HTTP status that is no success says by itself."""
-    return _STATUS.get(status) or (Outcome.BAD_REQUEST if status // 100 == 4 else Outcome.PLATFORM_ERROR)
 
 
 def canonical(code: str) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from loadgen.targets.port import TargetError
 from loadgen.text import file, yaml
 from loadgen.text.fault import Fault, Place, ScenarioError
 
@@ -25,7 +26,7 @@ _CLOUDS = ("clouds.yaml", "clouds.yml")
 _SECURE = ("secure.yaml", "secure.yml")
 
 
-class CredentialsError(Exception):
+class CredentialsError(TargetError):
     """There are no credentials to be had as asked for; the message says what was seen, where, and what to do."""
 
 

@@ -22,9 +22,11 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from loadgen.targets.endpoint import iam_of, iam_origin, in_clear
+from loadgen.targets.endpoint import in_clear
 from loadgen.targets.functiongraph.protocol.credential_files import CredentialsError, Section, cloud, cloud_of, profile
+from loadgen.targets.functiongraph.protocol.iam import iam_of, iam_origin
 from loadgen.targets.functiongraph.protocol.target import Auth, FunctionTarget, IamAuth, KeyAuth, TokenAuth
+from loadgen.targets.port import Surroundings
 from loadgen.text import file
 
 _SENDABLE = re.compile(r"[!-~]+")
@@ -36,17 +38,6 @@ class Found(Struct, frozen=True):
     auth: Auth
     source: str
     warnings: tuple[str, ...] = ()
-
-
-class Surroundings(Struct, frozen=True):
-    """What a process can see: environment variables, home and current directory."""
-
-    environment: Mapping[str, str]
-    home: Path
-    directory: Path
-
-    def __repr__(self) -> str:
-        return f"Surroundings(***, home={self.home}, directory={self.directory})"
 
 
 def resolve(target: FunctionTarget, seen: Surroundings) -> Found:

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from msgspec import Struct
 
+DEFAULT_FUNCTION = "hello"
 _FULL = 7
 
 
@@ -36,3 +37,9 @@ def named(text: str) -> Named | None:
     package = fields[-2] if len(fields) > 1 else None
     project = fields[-3] if len(fields) > 2 else None
     return Named(fields[-1], package, project, qualifier)
+
+
+def function_name(function: str) -> str:
+    """The name in a URN or short form of one; ``hello`` where there is none."""
+    found = named(function)
+    return found.name if found is not None and found.name else DEFAULT_FUNCTION

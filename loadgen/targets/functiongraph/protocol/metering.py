@@ -23,7 +23,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from loadgen.invocation.facts import LARGEST_MB, LONGEST_MS, NS_PER_MS
-from loadgen.targets.functiongraph.protocol.envelope import lenient_json
+from loadgen.targets.error_body import lenient_json
 
 BYTES_PER_MB = 1_048_576
 

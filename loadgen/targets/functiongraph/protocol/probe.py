@@ -17,8 +17,9 @@ from typing import Any
 import msgspec
 
 from loadgen.invocation.facts import Facts
-from loadgen.targets.functiongraph.protocol.envelope import lenient_json
-from loadgen.targets.functiongraph.protocol.target import Probe, ResponseVersion
+from loadgen.targets.error_body import lenient_json
+from loadgen.targets.functiongraph.protocol.target import ResponseVersion
+from loadgen.targets.port import Probe
 
 LONGEST_PROBED = 128 * 1024
 """Bytes of a body in which a probe is looked for: a probe answers with little."""

@@ -19,8 +19,7 @@ a repeated header all that differ, one a line. Only what decides an outcome or a
 may repeat, as every hop may add its own, and then the last one stands. Trailers are not read.
 
 Sources: FunctionGraph API reference, Executing a Function Synchronously; FunctionGraph user guide, metrics
-("errors" are failures returned with status 200); RFC 9110 §5.3 (repeated and folded headers), §15.4 (which statuses
-redirect).
+("errors" are failures returned with status 200); RFC 9110 §5.3 (repeated and folded headers).
 """
 
 from __future__ import annotations
@@ -28,16 +27,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Hashable, Mapping
 
-from loadgen.invocation.facts import Facts
+from loadgen.invocation.facts import LONGEST_ID, Facts
 from loadgen.invocation.outcome import Outcome
+from loadgen.targets.error_body import ErrorBody, error_body
 from loadgen.targets.functiongraph.protocol.codes import (
     KNOWN_FORM,
     canonical,
     engine_outcome,
     platform_outcome,
-    status_outcome,
 )
-from loadgen.targets.functiongraph.protocol.envelope import ErrorBody, V1Answer, error_body, v1_answer
+from loadgen.targets.functiongraph.protocol.envelope import V1Answer, v1_answer
 from loadgen.targets.functiongraph.protocol.metering import (
     LONGEST_LOG,
     billing_meaning,
@@ -48,6 +47,7 @@ from loadgen.targets.functiongraph.protocol.metering import (
 )
 from loadgen.targets.functiongraph.protocol.probe import cold_by_log
 from loadgen.targets.functiongraph.protocol.target import ResponseVersion
+from loadgen.targets.status import status_outcome, status_slug
 
 _SUMMARY = b"x-cff-invoke-summary"
 _REQUEST_ID = b"x-cff-request-id"
@@ -57,15 +57,11 @@ _VERSION = b"x-cff-response-version"
 _ERROR_CODE = b"x-func-err-code"
 _IS_FUNCTION_ERROR = b"x-is-func-err"
 _GATEWAY_REQUEST_ID = b"x-request-id"
-_LOCATION = b"location"
 
 HEADERS: frozenset[bytes] = frozenset(
-    {_SUMMARY, _REQUEST_ID, _LOG, _BILLING, _VERSION, _ERROR_CODE, _IS_FUNCTION_ERROR, _GATEWAY_REQUEST_ID, _LOCATION}
+    {_SUMMARY, _REQUEST_ID, _LOG, _BILLING, _VERSION, _ERROR_CODE, _IS_FUNCTION_ERROR, _GATEWAY_REQUEST_ID}
 )
-"""The response headers, in lower case, that the classifiers read; a reader may skip all others."""
-
-LONGEST_ID = 128
-"""Characters kept of a request id."""
+"""The response headers, in lower case, that the classifier reads; a reader may skip all others."""
 
 LONGEST_ENGINE_CODE = 6
 """Digits of a number that may be an engine code, and so a reason."""
@@ -76,14 +72,8 @@ MOST_FOLDED = 64
 LONGEST_CODE = 32
 """Characters kept of an error code."""
 
-REDIRECT = "redirect"
-"""The reason of an ok answer that sends the client elsewhere, and says where."""
-
 CONTRADICTING = "contradicting_headers"
 """The reason of an answer whose headers contradict each other."""
-
-REDIRECTING = frozenset({301, 302, 303, 307, 308})
-"""Statuses that send the client elsewhere, if the answer says where to."""
 
 _OK = Outcome.OK
 _V0 = ResponseVersion.V0
@@ -125,21 +115,6 @@ def classify_function(status: int, headers: Mapping[bytes, bytes], body: bytes, 
             measured.memory_used_bytes,
         )
     return _classify(status, headers, body, version)
-
-
-def classify_http(status: int, headers: Mapping[bytes, bytes], body: bytes) -> Facts:
-    """What the answer of a plain HTTP endpoint says: by its status alone, 2xx and 3xx are ok. Never raises.
-
-    A redirect is not followed; its reason says what it was. The other 3xx lead nowhere, nor does a redirect without a
-    Location: 304 says that the client's copy is good.
-    """
-    request_id = _request_id(headers, None, None)
-    if 200 <= status < 300:
-        return Facts(_OK, "ok", status, None, request_id)
-    if 300 <= status < 400:
-        leads = status in REDIRECTING and headers.get(_LOCATION)
-        return Facts(_OK, REDIRECT if leads else _status_slug(status), status, None, request_id)
-    return Facts(status_outcome(status), _status_slug(status), status, None, request_id)
 
 
 def _classify(status: int, headers: Mapping[bytes, bytes], body: bytes, version: ResponseVersion) -> Facts:
@@ -189,7 +164,7 @@ def _refusal(error: ErrorBody, header_code: str | None) -> _Judgement:
     """A 429: too much load, or a function that is switched off, which only the text of the error tells apart."""
     code = error.code or header_code
     off = _outcome_of(error.code) is Outcome.DISABLED or _says_disabled(error)
-    return Outcome.DISABLED if off else Outcome.THROTTLED, _slug(code) or _status_slug(429), code
+    return Outcome.DISABLED if off else Outcome.THROTTLED, _slug(code) or status_slug(429), code
 
 
 def _judge_error_headers(status: int, headers: Mapping[bytes, bytes], code: str | None) -> _Judgement | None:
@@ -215,7 +190,7 @@ def _judge_status(status: int, error: ErrorBody, header_code: str | None) -> _Ju
     outcome = _outcome_of(code) or status_outcome(status)
     if outcome is Outcome.THROTTLED and _says_disabled(error):
         outcome = Outcome.DISABLED
-    return outcome, _slug(code) or _status_slug(status), error.code or header_code
+    return outcome, _slug(code) or status_slug(status), error.code or header_code
 
 
 def _judge_success(form: ResponseVersion, answer: V1Answer | None) -> _Judgement:
@@ -257,10 +232,6 @@ def _slug(code: str | None) -> str | None:
     ):
         return f"code_{number}"
     return code if KNOWN_FORM.fullmatch(code) else None
-
-
-def _status_slug(status: int) -> str:
-    return f"status_{status}"
 
 
 def _says_disabled(error: ErrorBody) -> bool:

@@ -17,10 +17,11 @@ from datetime import datetime
 import msgspec
 from msgspec import Struct
 
-from loadgen.targets.functiongraph.protocol.envelope import error_body
+from loadgen.targets.error_body import error_body
 from loadgen.targets.functiongraph.protocol.target import IamAuth, TokenAuth
-from loadgen.targets.secret import hidden
+from loadgen.targets.port import TargetError
 from loadgen.text import foreign
+from loadgen.text.secret import hidden
 
 PATH = "/v3/auth/tokens?nocatalog=true"
 """Where tokens come from, below IAM's origin; the catalog of services would be tens of kilobytes."""
@@ -41,7 +42,7 @@ _ADVICE = {
 }
 
 
-class IamError(Exception):
+class IamError(TargetError):
     """There is no token to be had. The message says what was seen and what to do; ``final`` that asking is useless."""
 
     def __init__(self, message: str, *, final: bool) -> None:

@@ -30,8 +30,7 @@ from yarl import URL
 from loadgen import __version__
 from loadgen.engine.address import AddressError, tls_context
 from loadgen.targets.endpoint import in_clear
-from loadgen.targets.functiongraph.protocol.envelope import error_body
-from loadgen.targets.functiongraph.protocol.request import origin_of
+from loadgen.targets.error_body import error_body
 from loadgen.targets.functiongraph.protocol.target import FunctionTarget
 from loadgen.targets.functiongraph.protocol.urn import Urn, UrnError, parse
 from loadgen.targets.functiongraph.settings.authorization import Authorization, Nobody, authorization
@@ -39,7 +38,8 @@ from loadgen.targets.functiongraph.settings.body import ASK_PLAIN, AnswerError, 
 from loadgen.targets.functiongraph.settings.edit import DEEPEST, Document, too_deep
 from loadgen.targets.functiongraph.settings.failure import ControlError, certificate_fault, refused, unanswered
 from loadgen.targets.functiongraph.settings.journal import Resource
-from loadgen.targets.secret import hidden
+from loadgen.targets.request import origin_of
+from loadgen.text.secret import hidden
 
 TOTAL_S = 30.0
 """Limit of one request."""

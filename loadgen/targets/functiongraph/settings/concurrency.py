@@ -1,8 +1,8 @@
-"""How many calls the platform serves at once, as far as it says, and whether a scenario asks for more.
+"""How many calls the platform serves at once, as far as it says.
 
 A function runs at most ``max_instances`` instances, each serving ``per_instance`` calls at a time; an account has a
-limit over all its functions. What is asked for beyond that is answered 429, or waits. In an open phase the calls in
-flight are rate × the time a call takes (Little's law), so without that time nothing can be said of it.
+limit over all its functions. The embedded emulator's limits are those in the scenario. Nothing else on this machine is
+asked.
 
 Sources: FunctionGraph API reference, Querying the Metadata of a Function (strategy_config), Querying Tenant Quotas;
 FunctionGraph user guide, Notes and Constraints.
@@ -10,23 +10,25 @@ FunctionGraph user guide, Notes and Constraints.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import asyncio
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, Struct
 
-from loadgen.load.phase import Phase
 from loadgen.scenario.model import Scenario
 from loadgen.targets.endpoint import loopback
-from loadgen.targets.functiongraph.protocol.target import FunctionTarget
-from loadgen.targets.functiongraph.protocol.urn import Urn
+from loadgen.targets.functiongraph.protocol.platform import Emulator, emulated_function
+from loadgen.targets.functiongraph.protocol.target import EnvironmentAuth, FunctionTarget, NoAuth
+from loadgen.targets.functiongraph.protocol.urn import Urn, function_urn
 from loadgen.targets.functiongraph.settings.edit import at
 from loadgen.targets.functiongraph.settings.failure import ControlError
-from loadgen.targets.target import Target
 
 if TYPE_CHECKING:
     from loadgen.targets.functiongraph.settings.client import Control
 
+PATIENCE_S = 5.0
+"""The most that asking may delay a run by."""
 _ACCOUNT = "fgs_func_qos_limit"
 _PER_FUNCTION = "fgs_on_demand_instance_limit"
 _FIRST_GENERATION = "fgs_func_occurs"
@@ -58,9 +60,37 @@ class Limits(Struct, frozen=True):
         return min(((count, what) for count, what in named if count is not None), default=None)
 
 
-def readable(target: Target) -> bool:
-    """Whether the limits of a target may be asked for: those of a function, and on this machine only the emulator's."""
-    return isinstance(target, FunctionTarget) and (target.emulated or not loopback(target.endpoint))
+async def limits_of(scenario: Scenario, target: FunctionTarget) -> Limits | None:
+    """The limits of the scenario's function; None where nobody is to be asked, or there are no credentials to ask with.
+
+    ``target`` is the scenario's, with the credentials that are in use. What may not be read, or not within a few
+    seconds, is left open: reading is a service to the user and never a condition of a run.
+    """
+    if scenario.emulator is not None:
+        return _emulated(target, scenario.emulator)
+    if not readable(target) or isinstance(target.auth, NoAuth | EnvironmentAuth):
+        return None
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            return await read(target)
+    except TimeoutError:
+        return Limits(unread=(f"the management API did not answer within {PATIENCE_S:g} s",))
+    except ControlError as error:
+        return Limits(unread=(str(error),))
+
+
+def readable(target: FunctionTarget) -> bool:
+    """Whether the limits may be asked for: on this machine only the emulator's."""
+    return target.emulated or not loopback(target.endpoint)
+
+
+async def read(target: FunctionTarget) -> Limits:
+    """The limits as the management API of the target's endpoint says; raises ControlError."""
+    # aiohttp takes a third of a second to import, which other runs need not spend
+    from loadgen.targets.functiongraph.settings.client import control_of
+
+    async with control_of(target) as control:
+        return await read_limits(control, function_urn(target))
 
 
 async def read_limits(control: Control, function: Urn) -> Limits:
@@ -89,37 +119,6 @@ async def read_limits(control: Control, function: Urn) -> Limits:
     )
 
 
-def unreachable(scenario: Scenario, limits: Limits, service_ns: int | None = None) -> Iterator[str]:
-    """Why the scenario's concurrency cannot be reached, one text per phase; none when nothing speaks against it.
-
-    ``service_ns`` is how long a call takes, such as that of the pre-flight; one that was cold makes it look longer.
-    """
-    lowest = limits.instances
-    if lowest is None:
-        return
-    count, what = lowest
-    if count == 0:
-        yield f"the function is disabled: {what} is 0, so every call will be refused. Set it to other than 0"
-        return
-    most = count * limits.per_instance
-    each = "" if limits.per_instance == 1 else f" × {limits.per_instance} calls each"
-    for phase in scenario.phases:
-        needed = _needed(phase, service_ns)
-        if needed is not None and needed[0] > most:
-            yield (
-                f"phase {phase.name}: {needed[1]}, and the platform serves at most {most} at once ({what} is "
-                f"{count}{each}): what is beyond that will be throttled or wait. Lower the load, or raise that limit"
-            )
-
-
-def _needed(phase: Phase, service_ns: int | None) -> tuple[int, str] | None:
-    """How many calls a phase needs in flight, and why; None when that depends on how long a call takes."""
-    if service_ns is None and not phase.shape.at_once():
-        return None
-    needed = phase.in_flight(service_ns or 0)
-    return needed, phase.shape.demand(needed, service_ns or 0)
-
-
 def _max_instances(config: Mapping[str, Any]) -> int | None:
     """How many instances a config allows: -1 for no limit of its own, 0 when disabled; None when it does not say."""
     inner = at(config, ("strategy_config", "concurrency"))
@@ -133,3 +132,15 @@ def _max_instances(config: Mapping[str, Any]) -> int | None:
 def _limit(quotas: dict[str, int], name: str) -> int | None:
     found = quotas.get(name)
     return found if found is not None and found > 0 else None
+
+
+def _emulated(target: FunctionTarget, emulator: Emulator) -> Limits | None:
+    found = emulated_function(target, emulator)
+    if found is None:
+        return None
+    return Limits(
+        max_instances=found.max_instances if found.max_instances >= 0 else None,
+        per_instance=found.concurrency,
+        account=emulator.max_instances,
+        memory_mb=found.memory_mb,
+    )

@@ -19,7 +19,7 @@ from msgspec import UNSET, Struct
 
 from loadgen.text import foreign
 from loadgen.text.excerpt import secret_name
-from loadgen.text.substitution import MASK
+from loadgen.text.secret import MASK
 
 Path = tuple[str, ...]
 Document = Mapping[str, Any]

@@ -34,9 +34,9 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import Struct
 
-from loadgen.targets.functiongraph.protocol.request import origin_of
 from loadgen.targets.functiongraph.protocol.urn import parse
 from loadgen.targets.functiongraph.settings.edit import Edit, too_deep
+from loadgen.targets.request import origin_of
 from loadgen.text import foreign
 
 VERSION = 1

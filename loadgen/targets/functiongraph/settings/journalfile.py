@@ -28,6 +28,7 @@ from uuid import uuid4
 
 from loadgen.targets.functiongraph.settings.journal import Begun, Entry, Journal, Resource, line, read
 from loadgen.targets.functiongraph.settings.outstanding import outstanding
+from loadgen.targets.port import TargetError
 
 DIRECTORY = "journal"
 """Below the directory of the user's in which loadgen keeps what outlives a run."""
@@ -39,7 +40,7 @@ _PATIENCE_S = 1.0
 """How long to wait for another process that only looks whether the journal is somebody's."""
 
 
-class JournalError(Exception):
+class JournalError(TargetError):
     """A journal cannot be read or written. The message is one line: what was seen and what to do."""
 
 

@@ -109,9 +109,9 @@ class Renewal:
         self._at_once = asyncio.Event()
         self._may_hurry = True
 
-    async def first(self) -> TokenAuth:
-        """The token to begin with. Raises IamError."""
-        return (await self._obtain()).auth
+    async def first(self) -> None:
+        """Obtain the token to begin with, and tell of it. Raises IamError."""
+        self._renewed((await self._obtain()).auth)
 
     def refused(self) -> None:
         """The platform said that the token must be updated: do it now, once until the next one that falls due."""

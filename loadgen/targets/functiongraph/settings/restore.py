@@ -7,7 +7,6 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from loadgen.targets.endpoint import loopback
-from loadgen.targets.functiongraph.protocol.request import origin_of
 from loadgen.targets.functiongraph.protocol.target import FunctionTarget
 from loadgen.targets.functiongraph.settings.again import Patience, read
 from loadgen.targets.functiongraph.settings.authorization import Nobody
@@ -20,6 +19,7 @@ from loadgen.targets.functiongraph.settings.journalfile import begun as begin
 from loadgen.targets.functiongraph.settings.lock import FunctionLock, HeldError
 from loadgen.targets.functiongraph.settings.outstanding import Step, outstanding
 from loadgen.targets.functiongraph.settings.undo import Undoing, undo_step
+from loadgen.targets.request import origin_of
 
 
 async def put_back(

@@ -32,7 +32,7 @@ from loadgen.targets.functiongraph.settings.journalfile import JournalError
 from loadgen.targets.functiongraph.settings.mark import NAME, is_mark, marked, own_marks
 from loadgen.targets.functiongraph.settings.outstanding import Step, outstanding
 from loadgen.text import foreign
-from loadgen.text.substitution import MASK
+from loadgen.text.secret import MASK
 
 _ROUNDS = 3
 CHOICE = "What somebody else has set since is kept for good with --keep, and overwritten with --force"

@@ -27,11 +27,11 @@ from loadgen.targets.functiongraph.protocol.platform import (
     Throttle,
     Work,
 )
-from loadgen.targets.functiongraph.protocol.remedy import remedy
 from loadgen.targets.functiongraph.protocol.request import request_template
 from loadgen.targets.functiongraph.protocol.response import classify_function
 from loadgen.targets.functiongraph.protocol.signature import sign
 from loadgen.targets.functiongraph.protocol.target import KeyAuth, ResponseVersion
+from loadgen.targets.remedy import remedy
 from tests.scenarios import function
 
 MS = 1_000_000

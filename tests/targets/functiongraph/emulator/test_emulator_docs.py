@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from loadgen.scenario.build import default_emulator
 from loadgen.scenario.load import load_emulator
+from loadgen.targets.functiongraph.protocol.platform import default_emulator
 
 DOCUMENT = (Path(__file__).parents[4] / "docs" / "emulator.md").read_text()
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from loadgen.invocation.outcome import Outcome
-from loadgen.targets.functiongraph.protocol.codes import canonical, engine_outcome, platform_outcome, status_outcome
+from loadgen.targets.functiongraph.protocol.codes import canonical, engine_outcome, platform_outcome
+from loadgen.targets.status import status_outcome
 
 
 @pytest.mark.parametrize(

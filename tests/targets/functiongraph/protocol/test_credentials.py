@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from loadgen.targets.functiongraph.protocol.credential_files import CredentialsError
-from loadgen.targets.functiongraph.protocol.credentials import Found, Surroundings, resolve
+from loadgen.targets.functiongraph.protocol.credentials import Found, resolve
 from loadgen.targets.functiongraph.protocol.target import (
     Auth,
     EnvironmentAuth,
@@ -15,6 +15,7 @@ from loadgen.targets.functiongraph.protocol.target import (
     KeyAuth,
     TokenAuth,
 )
+from loadgen.targets.port import Surroundings
 from tests.scenarios import function
 
 HUAWEI = "https://functiongraph.cn-north-4.myhuaweicloud.com"

@@ -6,14 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.targets.functiongraph.protocol.envelope import (
-    LONGEST_ERROR,
-    ErrorBody,
-    V1Answer,
-    error_body,
-    lenient_json,
-    v1_answer,
-)
+from loadgen.targets.error_body import LONGEST_ERROR, ErrorBody, error_body, lenient_json
+from loadgen.targets.functiongraph.protocol.envelope import V1Answer, v1_answer
 
 DEEP = b"[" * 100_000
 

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from loadgen.invocation.facts import Facts
+from loadgen.invocation.facts import LONGEST_ID, Facts
 from loadgen.invocation.outcome import Outcome
-from loadgen.targets.functiongraph.protocol.response import HEADERS, LONGEST_ID, classify_function, classify_http
+from loadgen.targets.functiongraph.protocol.response import HEADERS, classify_function
 from loadgen.targets.functiongraph.protocol.target import ResponseVersion
+from loadgen.targets.http.response import classify_http
 
 V0, V1 = ResponseVersion.V0, ResponseVersion.V1
 MS = 1_000_000

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.invocation.bill import BILLING_UNITS_NS, Charge, billing_unit, charge, gb_seconds, price
-from loadgen.scenario.load import load_price_book
+from loadgen.scenario.prices import load_price_book
 from loadgen.targets.functiongraph.protocol.response import classify_function
 from loadgen.targets.functiongraph.protocol.target import MEMORY_SIZES_MB, ResponseVersion
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
-from loadgen.targets.functiongraph.protocol.remedy import clock_advice, remedy
-from loadgen.targets.functiongraph.protocol.response import classify_function, classify_http
+from loadgen.targets.functiongraph.protocol.remedy import clock_advice
+from loadgen.targets.functiongraph.protocol.response import classify_function
 from loadgen.targets.functiongraph.protocol.target import (
     Auth,
     FunctionTarget,
@@ -20,8 +20,10 @@ from loadgen.targets.functiongraph.protocol.target import (
     ResponseVersion,
     TokenAuth,
 )
-from loadgen.targets.http import HttpTarget
+from loadgen.targets.http.response import classify_http
+from loadgen.targets.http.target import HttpTarget
 from loadgen.targets.port import Timeout, Tls
+from loadgen.targets.remedy import remedy
 from loadgen.text.foreign import LONGEST_QUOTE
 
 LIMITS = Timeout(10_000_000_000, 90_000_000_000, 100_000_000_000)

@@ -11,7 +11,8 @@ from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
 from loadgen.targets.functiongraph.protocol.probe import cold_by_log, with_probe
 from loadgen.targets.functiongraph.protocol.response import classify_function
-from loadgen.targets.functiongraph.protocol.target import Probe, ResponseVersion
+from loadgen.targets.functiongraph.protocol.target import ResponseVersion
+from loadgen.targets.port import Probe
 
 OK = Facts(Outcome.OK, "ok", 200)
 INVOKE = (

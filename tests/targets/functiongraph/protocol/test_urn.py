@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 from loadgen.experiments.coldstarts.block import ColdStarts, Induce
 from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
 from loadgen.load.budget import Budget
-from loadgen.run.function_names import check_target
-from loadgen.scenario.build import default_emulator
 from loadgen.scenario.model import Scenario
+from loadgen.targets.functiongraph.protocol.platform import default_emulator
 from loadgen.targets.functiongraph.protocol.request import request_template
 from loadgen.targets.functiongraph.protocol.target import FunctionTarget, NoAuth, ResponseVersion
 from loadgen.targets.functiongraph.protocol.urn import Urn, UrnError, build, endpoint_region, of_version, parse
-from loadgen.targets.http import HttpTarget
+from loadgen.targets.functiongraph.settings.names import check_target
+from loadgen.targets.http.target import HttpTarget
 from loadgen.targets.port import Timeout, Tls
+from loadgen.targets.settings import check
 from loadgen.targets.target import Target
 
 PROJECT = "7aad83af3e8d42e99ac194e8419e2c9b"
@@ -243,7 +244,7 @@ def test_a_region_is_not_checked_against_an_endpoint_that_names_none() -> None:
 
 def test_a_plain_http_target_has_no_function_to_check() -> None:
     target = HttpTarget("http://localhost/", "GET", (), False, Timeout(1, 1, 1), Tls(True, None), True)
-    assert list(check_target(scenario(target))) == []
+    assert list(check(scenario(target))) == []
 
 
 def test_a_function_that_the_emulator_does_not_have_is_refused() -> None:
@@ -267,7 +268,7 @@ def test_a_target_at_another_version_is_the_same_function_under_that_name(name: 
 
 def starting(induce: Induce, *versions: str, urn: str = "hello") -> Scenario:
     settings = ColdStarts((induce,), 1, 2, 1, 1, None, (), None, versions)
-    return msgspec.structs.replace(scenario(function(urn)), cold_starts=settings)
+    return msgspec.structs.replace(scenario(function(urn)), kind="cold-starts", cold_starts=settings)
 
 
 def test_versions_need_instances_of_their_own() -> None:
@@ -292,7 +293,7 @@ def test_a_published_version_cannot_be_asked_to_change(qualifier: str) -> None:
     urn = f"p:default:hello:{qualifier}"
     for wanted in (
         starting(Induce.CONFIG, urn=urn),
-        msgspec.structs.replace(scenario(function(urn)), memory=comparison),
+        msgspec.structs.replace(scenario(function(urn)), kind="memory", memory=comparison),
     ):
         ((where, message),) = check_target(wanted)
         assert where == ("target", "function")

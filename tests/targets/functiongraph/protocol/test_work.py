@@ -7,13 +7,15 @@ import time
 
 import pytest
 
-from loadgen.engine.http1 import MAX_REPEATS, MAX_VALUE
-from loadgen.engine.wire import MOST
+from loadgen.engine.http1 import MAX_REPEATS
 from loadgen.targets.functiongraph.protocol.envelope import LONGEST_ODD
 from loadgen.targets.functiongraph.protocol.metering import LONGEST_LOG
 from loadgen.targets.functiongraph.protocol.probe import LONGEST_PROBED, with_probe
 from loadgen.targets.functiongraph.protocol.response import classify_function
-from loadgen.targets.functiongraph.protocol.target import Probe, ResponseVersion
+from loadgen.targets.functiongraph.protocol.target import ResponseVersion
+from loadgen.targets.functiongraph.protocol.tenant import MOST
+from loadgen.targets.port import Probe
+from loadgen.targets.quick import MAX_VALUE
 
 FINISH = "Finish invoke request 'r', duration: 12.5ms, billing duration: 13ms, memory used: 40MB, billing memory: 128MB"
 

@@ -18,7 +18,8 @@ from loadgen.targets.functiongraph.settings.changes import Changes, UndoError
 from loadgen.targets.functiongraph.settings.client import Control
 from loadgen.targets.functiongraph.settings.failure import ControlError
 from loadgen.targets.functiongraph.settings.journalfile import JournalError, JournalFile, begun
-from loadgen.targets.secret import Secrets
+from loadgen.targets.secret import sent
+from loadgen.text.secret import Secrets
 from tests.servers.management import CONFIG, HELLO, PROJECT, Management, Request, failure, managing
 from tests.targets.functiongraph.settings.entries import QUICK
 
@@ -418,7 +419,7 @@ async def test_the_journal_holds_no_secret_of_the_run_beside_what_is_to_be_put_b
     before = platform.state()
     text = f"name: x\ntarget: {{url: 'https://h/', headers: {{Authorization: {token}}}}}\nphases: [{PHASE}]\n"
     target = load(text, source="s.yaml", directory=tmp_path, environment={}).scenario.target
-    journal, hide_in = partial(JournalFile.create, tmp_path, RUN), Secrets(target).hide_in
+    journal, hide_in = partial(JournalFile.create, tmp_path, RUN), Secrets(sent(target)).hide_in
     async with (
         Control(platform.url, PROJECT, Nobody()) as control,
         Changes(control, control.resource(HELLO), journal, patience=QUICK, hide_in=hide_in) as changes,

@@ -9,12 +9,13 @@ from loadgen.load.bursts import Bursts
 from loadgen.load.constant import ConstantRate
 from loadgen.load.phase import Shape
 from loadgen.load.workers import Workers
+from loadgen.run.quota import unreachable
 from loadgen.scenario.model import Scenario
 from loadgen.targets.functiongraph.settings.authorization import Nobody
 from loadgen.targets.functiongraph.settings.client import Control
-from loadgen.targets.functiongraph.settings.concurrency import Limits, read_limits, readable, unreachable
+from loadgen.targets.functiongraph.settings.concurrency import Limits, read_limits, readable
 from loadgen.text.units import Rate
-from tests.scenarios import S, function, http, phase, scenario
+from tests.scenarios import S, function, phase, scenario
 from tests.servers.management import HELLO, PROJECT, Management, Request, failure
 
 
@@ -79,10 +80,6 @@ async def test_what_may_not_be_read_is_left_open_and_said(platform: Management) 
 )
 def test_nothing_is_asked_on_this_machine_but_of_the_emulator(endpoint: str, expected: bool) -> None:
     assert readable(function(endpoint)) is expected
-
-
-def test_a_plain_url_has_no_limits_to_read() -> None:
-    assert not readable(http("https://example.org"))
 
 
 @pytest.mark.parametrize(

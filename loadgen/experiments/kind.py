@@ -1,0 +1,63 @@
+"""What a kind of run is: everything that is done otherwise for one kind than for another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from msgspec import Struct
+
+from loadgen.experiments.decision import Decision
+from loadgen.invocation.bill import PriceBook
+from loadgen.load.phase import Phase
+from loadgen.measure.starts import NOTHING_FOUND, Found
+from loadgen.measure.summary import Summary
+from loadgen.targets.port import Probe
+
+if TYPE_CHECKING:
+    from loadgen.report.experiment import Section
+
+Block = TypeVar("Block")
+Result = TypeVar("Result", bound=Struct)
+
+
+class Given(Struct, frozen=True):
+    """What a decision is given besides its block of the scenario.
+
+    ``timeout_ns`` is how long a call is waited for. ``told`` says that the target tells durations.
+    """
+
+    timeout_ns: int
+    seed: int
+    prices: PriceBook | None
+    told: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind(Generic[Block, Result]):
+    """A kind of run. What takes long to import is imported by the functions that need it.
+
+    ``name`` is its ``kind`` in scenarios and results, ``block`` the field of a Scenario that says what is asked,
+    ``result`` the form of what it finds out. ``widest`` are phases with at least as many invocations in flight as any
+    that the ``decision`` asks for, at least one, for calls that are waited for so long; ``peak_per_s`` is the largest
+    rate that it may come to beyond those of these phases. ``plan`` are lines that say what is asked of an experiment.
+    ``section`` is its part of a report, and ``found`` what the Verdict is told. ``changes`` names the settings of the
+    function that it changes and puts back, if any; ``sizes_mb`` are the memory sizes that it asks for by itself;
+    ``one_size`` says that each call asks for the target's own. ``probe`` says where the function tells whether a start
+    was cold.
+    """
+
+    name: str
+    block: str
+    result: type[Result]
+    decision: Callable[[Block, Given], Decision[Result | None]]
+    widest: Callable[[Block, int], Sequence[Phase]]
+    section: Callable[[Summary, Result], Section]
+    plan: Callable[[Block], Iterator[str]] = lambda _: iter(())
+    found: Callable[[Result], Found] = lambda _: NOTHING_FOUND
+    peak_per_s: Callable[[Block], float] = lambda _: 0.0
+    changes: Callable[[Block], str] = lambda _: ""
+    sizes_mb: Callable[[Block], tuple[int, ...]] = lambda _: ()
+    one_size: bool = True
+    probe: Callable[[Block], Probe | None] = lambda _: None

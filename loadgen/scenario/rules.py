@@ -1,0 +1,208 @@
+"""Rules about which blocks go together, on the data of a document that may have other faults.
+
+Those within a block stand beside it. Each rule yields (path, message) for everything it finds. A key that is present
+counts, whatever its value; values are looked at only where they fit (``form.INVALID`` is of no type).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from loadgen.experiments.capacity import block as capacity
+from loadgen.experiments.coldstarts import block as cold_starts
+from loadgen.experiments.memory import block as memory
+from loadgen.invocation.metric import Clock, Metric
+from loadgen.load import phase as phases
+from loadgen.measure.rule import CostRule, MetricRule, Rule
+from loadgen.scenario.model import LEAST_CATCH_UP_NS
+from loadgen.targets.functiongraph.protocol import platform
+from loadgen.targets.port import Tenant
+from loadgen.targets.registry import BUILT_IN, tenant_written
+from loadgen.text.fault import Found, Path
+from loadgen.text.form import INVALID, keys, listed, mapping
+from loadgen.text.units import NS_PER_S, duration_text
+
+_WRITE_PRICES = "write prices: huawei-cny-2024-09, or the file of your own price book"
+EXPERIMENTS = ("cold-starts", "capacity", "memory")
+_PLATFORM_METRICS = frozenset(metric for metric in Metric if metric.kind.clock is not Clock.OURS)
+
+
+def scenario(data: dict[str, Any]) -> Found:
+    """Everything that does not go together in a scenario."""
+    target = mapping(data, "target")
+    tenant = tenant_written(target) if target else None
+    yield from _kind(data, target, tenant)
+    if isinstance(data.get("target"), dict):
+        yield from _target(data, target, tenant)
+    if "event" in data and "event_file" in data:
+        yield ("event_file",), "event is written too; keep one of them"
+    yield from _phases(data)
+    yield from _catch_up(data)
+    yield from _thresholds(data, target, tenant)
+    yield from _money(data, tenant)
+    yield from _in_flight(data)
+    if "emulator" in data:
+        yield from emulator(data)
+        if target.get("endpoint") != "emulator":
+            yield ("emulator",), "an emulator needs target.endpoint: emulator; write that, or remove this block"
+
+
+def emulator(data: dict[str, Any]) -> Found:
+    """Everything that does not go together in an emulator block."""
+    yield from _at("emulator", platform.rules(mapping(data, "emulator")))
+
+
+def _at(key: str, found: Found, *below: int) -> Found:
+    """What was found in a block, by its path in the document."""
+    return (((key, *below, *path), message) for path, message in found)
+
+
+def _target(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[Any] | None) -> Found:
+    if tenant is None:
+        yield ("target",), "endpoint or url is missing: write endpoint: emulator, the platform's origin, or a url"
+    else:
+        others = (key for each in BUILT_IN for key in keys(each.form))
+        yield from tenant.rules(data, [key for key in dict.fromkeys(others) if key not in keys(tenant.form)])
+    tls = mapping(target, "tls")
+    if tls.get("verify") is False and "ca" in tls:
+        yield ("target", "tls", "ca"), "a ca is unused with verify: false; remove one of them"
+
+
+def _kind(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[Any] | None) -> Found:
+    kind = data.get("kind", "load")
+    for key in EXPERIMENTS:
+        if key in data and kind not in (key, INVALID):
+            yield (key,), f"this block belongs to kind: {key}, but this is kind: {kind}; remove one of them"
+    if kind in EXPERIMENTS and data.get("phases"):
+        yield ("phases",), f"kind: {kind} makes its own load; remove phases"
+    if kind == "capacity":
+        yield from _capacity(data)
+    if kind == "cold-starts":
+        yield from _cold_starts(data, target, tenant)
+    if kind == "memory":
+        yield from _memory(data, target, tenant)
+
+
+def _capacity(data: dict[str, Any]) -> Found:
+    if "capacity" not in data:
+        yield ("kind",), "what must hold is missing: write capacity: {slo: [latency.p99 < 250ms, errors < 0.1%]}"
+    if data.get("thresholds"):
+        yield ("thresholds",), "kind: capacity goes beyond what its target can take; write the rules as capacity.slo"
+    yield from _at("capacity", capacity.rules(mapping(data, "capacity")))
+
+
+def _memory(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[Any] | None) -> Found:
+    if tenant is not None and not tenant.told:
+        message = f"memory sizes are those of a function, but the target is {tenant.noun}; write endpoint and function"
+        yield ("kind",), message
+    if "memory" in target:
+        yield ("target", "memory"), "kind: memory chooses the sizes itself; remove it, or write memory.sizes"
+    if target.get("connections") is True:
+        yield ("target", "connections"), "opening connections would be part of what is compared; write reuse"
+    yield from _at("memory", memory.rules(mapping(data, "memory")))
+
+
+def _cold_starts(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[Any] | None) -> Found:
+    if tenant is not None and not tenant.told:
+        message = f"cold starts are those of a function, but the target is {tenant.noun}; write endpoint and function"
+        yield ("kind",), message
+    if target.get("connections") is True:
+        yield ("target", "connections"), "opening connections would hide what cold starts cost; write reuse"
+    block = mapping(data, "cold-starts")
+    yield from _at("cold-starts", cold_starts.rules(block, tenant is not None and tenant.shows_starts(target)))
+    gap_ns, lives_ns = cold_starts.silence_ns(block), mapping(data, "emulator").get("keep_alive", 60 * NS_PER_S)
+    emulated = target.get("endpoint") == "emulator" and isinstance(lives_ns, int)
+    if emulated and gap_ns is not None and gap_ns < lives_ns:
+        gap, lives = duration_text(gap_ns), duration_text(lives_ns)
+        message = f"gap is {gap}, and the emulator keeps an idle instance for {lives}, so nothing would be cold"
+        yield ("cold-starts", "gap"), f"{message}; write a longer gap, or a shorter emulator.keep_alive"
+
+
+def _catch_up(data: dict[str, Any]) -> Found:
+    catch_up_ns = data.get("catch_up")
+    if isinstance(catch_up_ns, int) and catch_up_ns < LEAST_CATCH_UP_NS:
+        yield (
+            ("catch_up",),
+            f"got {duration_text(catch_up_ns)}, expected at least 100ms: a wake-up is that late on a busy machine "
+            "without any pause",
+        )
+
+
+def _phases(data: dict[str, Any]) -> Found:
+    if not isinstance(data.get("phases", []), list):
+        return
+    names: dict[str, int] = {}
+    found = listed(data, "phases")
+    for index, phase in enumerate(found):
+        if not isinstance(phase, dict):
+            continue
+        yield from _at("phases", phases.rules(phase), index)
+        name = phase.get("name")
+        if isinstance(name, str):
+            if name in names:
+                yield ("phases", index, "name"), f'phases[{names[name]}] is called "{name}" too; names are unique'
+            names.setdefault(name, index)
+    if data.get("kind", "load") == "load" and not any(_measured(phase) for phase in found):
+        where: Path = ("phases",) if "phases" in data else ()
+        yield where, "no measured phase: write at least one phase without warmup: true"
+
+
+def _measured(phase: object) -> bool:
+    return not isinstance(phase, dict) or phase.get("warmup", False) is not True
+
+
+def _thresholds(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[Any] | None) -> Found:
+    found = (each for each in listed(data, "phases") if isinstance(each, dict))
+    known = {each["name"]: each for each in found if isinstance(each.get("name"), str)}
+    for index, parsed in enumerate(listed(data, "thresholds")):
+        if parsed is not INVALID:
+            for message in _threshold(parsed, known, data, target, tenant):
+                yield ("thresholds", index), message
+
+
+def _threshold(
+    parsed: Rule,
+    known: dict[str, dict[str, Any]],
+    data: dict[str, Any],
+    target: dict[str, Any],
+    tenant: Tenant[Any] | None,
+) -> Iterator[str]:
+    if parsed.phase is not None and parsed.phase not in known:
+        names = ", ".join(name for name, phase in known.items() if _measured(phase))
+        yield f'there is no phase "{parsed.phase}"; measured phases: {names or "none"}'
+    elif parsed.phase is not None and not _measured(known[parsed.phase]):
+        yield f'"{parsed.phase}" only warms up, so it is not judged; name a measured phase'
+    if isinstance(parsed, CostRule) and "prices" not in data:
+        yield f"cost needs prices; {_WRITE_PRICES}"
+    if isinstance(parsed, MetricRule) and parsed.start is not None and not _tells_starts(data, target, tenant):
+        yield f"cold and warm starts are told apart after a warm-up phase; write one, or remove {parsed.start}."
+    if tenant is None or tenant.told:
+        return
+    if isinstance(parsed, MetricRule) and parsed.metric in _PLATFORM_METRICS:
+        yield f"{parsed.metric.value} is what FunctionGraph reports; {tenant.noun} has latency and service_time"
+
+
+def _tells_starts(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[Any] | None) -> bool:
+    """Whether invocations may get a label: by the log, after a warm-up phase of a function, or by the experiment."""
+    warms = any(isinstance(each, dict) and each.get("warmup") is True for each in listed(data, "phases"))
+    labels = data.get("kind") in ("cold-starts", "memory")
+    return tenant is None or (tenant.told and (warms or labels or tenant.shows_starts(target)))
+
+
+def _money(data: dict[str, Any], tenant: Tenant[Any] | None) -> Found:
+    if "prices" in data and tenant is not None and not tenant.told:
+        yield ("prices",), f"these are prices of functions, but the target is {tenant.noun}; remove them"
+    if "cost" in mapping(data, "budget") and "prices" not in data:
+        yield ("budget", "cost"), f"this needs prices; {_WRITE_PRICES}, or budget.invocations instead"
+
+
+def _in_flight(data: dict[str, Any]) -> Found:
+    """A budget of invocations in flight that a phase exceeds by what it is, rather than by how the target does."""
+    most = mapping(data, "budget").get("in_flight")
+    if not isinstance(most, int):
+        return
+    for index, phase in enumerate(listed(data, "phases")):
+        for key, needed in phases.at_once(phase) if isinstance(phase, dict) else ():
+            if needed > most:
+                yield ("phases", index, key), f"{needed} call at once, more than budget.in_flight, which is {most}"

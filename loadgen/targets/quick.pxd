@@ -1,0 +1,2 @@
+cdef class QuickReader:
+    cpdef object read(self, Py_ssize_t nbytes)

@@ -1,0 +1,141 @@
+"""A platform that loadgen does not know, run by it: all that it knows of it is what the port says."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadgen.scenario.load import load
+from loadgen.targets.registry import installed, tenant_of
+from loadgen.targets.settings import check
+from loadgen.text.fault import ScenarioError
+from tests.e2e.conftest import ROOT, environment
+from tests.servers.scripted import Peer, serving
+
+HERE = Path(__file__).parent / "thirdparty"
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
+RAN = HEAD + b"Nimbus-Ran: 1500\r\nNimbus-Billed: 2\r\nNimbus-Memory: 512\r\n\r\nhi"
+FAILED = b"HTTP/1.1 299 Rain\r\nContent-Length: 0\r\nNimbus-Error: RAINED\r\n\r\n"
+TEXT = """
+name: third
+target: {{gateway: "http://127.0.0.1:{port}", action: rain, key: "${{NIMBUS_KEY}}", memory: 512MB, {more}}}
+event: {{k: v}}
+phases: [{{name: steady, rate: 50/s, duration: 2s}}]
+prices: huawei-cny-2024-09
+thresholds: [duration.p50 < 5ms]
+samples: all
+"""
+
+
+@pytest.fixture
+def nimbus(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The distribution, as if it were installed."""
+    monkeypatch.syspath_prepend(str(HERE))
+    installed.cache_clear()
+    yield
+    installed.cache_clear()
+    sys.modules.pop("nimbus", None)
+
+
+async def alternating(peer: Peer) -> None:
+    """Every tenth answer is a failure, never the first."""
+    number = 0
+    while await peer.request() is not None:
+        number += 1
+        await peer.send(FAILED if number % 10 == 0 else RAN)
+
+
+async def command(tmp_path: Path, *words: str, installed: bool = True, port: int = 1) -> tuple[int | None, str, str]:
+    """Exit code, stdout and stderr of a command about the scenario."""
+    (tmp_path / "s.yaml").write_text(TEXT.format(port=port, more=""))
+    path = os.pathsep.join(map(str, (ROOT, *([HERE] if installed else []))))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "loadgen", words[0], "s.yaml", *words[1:]),
+        cwd=tmp_path,
+        env={**environment(), "PYTHONPATH": path, "NIMBUS_KEY": "PLANTED-key"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, said = await process.communicate()
+    assert b"Traceback" not in said
+    return process.returncode, out.decode(), said.decode()
+
+
+async def test_a_platform_of_another_distribution_is_called_read_and_billed_by_several_agents(tmp_path: Path) -> None:
+    async with serving(alternating) as server:
+        code, _, said = await command(tmp_path, "run", "--out", "run", "--agents", "2", "--yes", port=server.port)
+    assert code in (0, 96, 97), said  # a busy machine may be late
+    summary: dict[str, Any] = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["preflight"]["outcome"] == "ok"
+    assert all(request.startswith(b"POST /run/rain HTTP/1.1\r\n") for request in server.requests)
+    assert all(b"Nimbus-Key: PLANTED-key\r\nNimbus-Memory: 512\r\n" in request for request in server.requests)
+    totals = summary["totals"]
+    outcomes = {name: count for name, count in totals["outcomes"].items() if count}
+    assert set(outcomes) == {"ok", "function_error"}
+    assert sum(outcomes.values()) == 100
+    assert totals["reasons"]["function_error/nimbus_error"] == outcomes["function_error"]
+    assert (totals["metrics"]["duration"]["min"], totals["metrics"]["duration"]["count"]) == (1_500_000, outcomes["ok"])
+    cost = summary["cost"]
+    assert (cost["requests"], cost["unmetered"]) == (101, outcomes["function_error"])
+    assert cost["gb_seconds"] == pytest.approx(0.001 * (outcomes["ok"] + 1))  # the pre-flight is billed, too
+    assert "PLANTED" not in said
+    for path in (tmp_path / "run").iterdir():
+        raw = path.read_bytes()
+        assert b"PLANTED" not in (gzip.decompress(raw) if path.suffix == ".gz" else raw), path
+
+
+async def test_a_scenario_of_it_is_checked_and_described(tmp_path: Path) -> None:
+    code, out, said = await command(tmp_path, "check")
+    assert (code, said) == (0, "")
+    assert "third: rain of Nimbus at http://127.0.0.1:1" in out
+    assert "for every 100 ms billed with 512 MB" in out
+
+
+async def test_where_it_is_not_installed_its_scenario_is_refused(tmp_path: Path) -> None:
+    code, _, said = await command(tmp_path, "check", installed=False)
+    assert code == 2
+    assert "unknown key" in said
+    assert "endpoint or url is missing" in said
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("function: f", "target.function: unknown key, did you mean action?"),
+        ("timeout: {total: soon}", 'target.timeout.total: got "soon"'),
+    ],
+)
+def test_what_is_wrong_with_its_block_is_said_as_of_any_other(nimbus: None, more: str, said: str) -> None:
+    with pytest.raises(ScenarioError) as error:
+        load(TEXT.format(port=1, more=more), source="s.yaml", directory=Path(), environment={"NIMBUS_KEY": "k-e-y"})
+    assert said in str(error.value)
+
+
+def test_settings_that_nobody_can_change_are_asked_for_in_vain(nimbus: None) -> None:
+    text = TEXT.format(port=1, more="").partition("phases:")[0].replace("memory: 512MB, ", "")
+    with pytest.raises(ScenarioError, match="of this target none can be"):
+        load(
+            text + "kind: memory\nmemory: {by: config}\n",
+            source="s.yaml",
+            directory=Path(),
+            environment={"NIMBUS_KEY": "k-e-y"},
+            checks=[check],
+        )
+
+
+def test_two_runs_are_the_same_whatever_the_key(nimbus: None) -> None:
+    made = [
+        load(TEXT.format(port=1, more=""), source="s.yaml", directory=Path(), environment={"NIMBUS_KEY": key}).scenario
+        for key in ("one-key", "two-key")
+    ]
+    assert made[0].target != made[1].target
+    assert made[0].sha256 == made[1].sha256
+    assert tenant_of(made[0].target).name == "nimbus"
