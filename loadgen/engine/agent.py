@@ -131,7 +131,7 @@ class Agent:
         self._phase: Phase | None = None
         self._run: OpenRun | ClosedRun | None = None
         self._last_run: OpenRun | ClosedRun | None = None
-        self._grants = self._began_ns = 0
+        self._grants = self._serial = 0
         self._abandoned = False
         self._opening: asyncio.Task[None] | None = None
         self._ticker: asyncio.TimerHandle | None = None
@@ -182,7 +182,7 @@ class Agent:
         recorder = self._recorder(phase)
         first, step = message.numbers[0][0] if message.numbers else 0, message.agents
         takes_part = plan.agent < step
-        self._grants, self._began_ns = 0, message.at_ns
+        self._grants, self._serial = 0, message.serial
         terms = Terms(
             clock=monotonic_ns,
             alarm=partial(ALARM, self._loop),
@@ -226,22 +226,22 @@ class Agent:
 
     def lack_starts(self) -> None:
         """See Others."""
-        self._send(messages.encode(Lack(self._plan.agent, self._began_ns)))
+        self._send(messages.encode(Lack(self._plan.agent, self._serial)))
 
     def lack_money(self, each: int, rest: int) -> None:
         """See Others."""
-        self._send(messages.encode(Lack(self._plan.agent, self._began_ns, money=each, rest=rest)))
+        self._send(messages.encode(Lack(self._plan.agent, self._serial, money=each, rest=rest)))
 
     def _tell_dearer(self, bill: int) -> None:
         self._send(messages.encode(Dearer(self._plan.agent, bill)))
 
     def lack_worker(self, due_ns: int) -> None:
         """See Others."""
-        self._send(messages.encode(Lack(self._plan.agent, self._began_ns, due_ns)))
+        self._send(messages.encode(Lack(self._plan.agent, self._serial, due_ns)))
 
     def offer(self, workers: int, since_ns: int) -> None:
         """See Others."""
-        self._send(messages.encode(Ceded(self._plan.agent, self._began_ns, None, workers=workers, since_ns=since_ns)))
+        self._send(messages.encode(Ceded(self._plan.agent, self._serial, None, workers=workers, since_ns=since_ns)))
 
     def cede(self, message: Cede) -> None:
         """Give away what can be done without, for other agents."""
@@ -256,7 +256,7 @@ class Agent:
             return  # what was left at its end is in the last frame, which is the answer
         else:
             numbers = self._run.cede_starts()
-        given = Ceded(self._plan.agent, self._began_ns, message.deal, numbers, workers, since_ns, money)
+        given = Ceded(self._plan.agent, self._serial, message.deal, numbers, workers, since_ns, money)
         self._send(messages.encode(given))
 
     def grant_starts(self, message: GrantStarts) -> None:

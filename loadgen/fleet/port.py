@@ -47,10 +47,10 @@ class Fleet(Protocol):
     async def start(self, agents: int) -> None:
         """Start so many agents; ``close`` has to follow. Raises FleetError, and then leaves none behind."""
 
-    def instant(self, agent: int, at_ns: int) -> int:
-        """An instant of this process's monotonic clock in the agent's own, for every instant that an agent is given.
+    def ahead_ns(self, agent: int) -> int:
+        """How far the agent's monotonic clock is ahead of this process's; negative where it is behind.
 
-        What agents tell each other (``due_ns``, ``since_ns``) is passed on as it is: their clocks are one.
+        An error of it is one of the lateness that agents of different clocks book while they share workers.
         """
 
     def send(self, agent: int, message: bytes) -> None:
