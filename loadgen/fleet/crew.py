@@ -80,8 +80,12 @@ class Crew:
 
     async def __aenter__(self) -> Self:
         await self._fleet.start(len(self._plans))
-        for plan in self._plans:
-            self._tell(plan.agent, plan)
+        try:
+            for plan in self._plans:
+                self._tell(plan.agent, plan)
+        except BaseException:
+            await self._fleet.close()
+            raise
         self._tasks = [asyncio.create_task(self._renew()), asyncio.create_task(self._hear())]
         return self
 

@@ -51,6 +51,29 @@ async def test_agents_make_the_whole_schedule_once_and_are_gone_after_it(agents:
     assert fleet.closed
 
 
+@pytest.mark.parametrize("fault", [OSError("no way to agent 1"), asyncio.CancelledError()])
+async def test_agents_that_cannot_be_told_the_plan_are_not_left_behind(fault: BaseException) -> None:
+    class Unreachable(FakeFleet):
+        def send(self, agent: int, message: bytes) -> None:
+            if agent == 1:
+                raise fault
+            super().send(agent, message)
+
+    fleet = Unreachable()
+    with pytest.raises(type(fault)):
+        async with crew(fleet, OPEN):
+            pass
+    assert fleet.closed
+
+
+async def test_agents_are_not_left_behind_with_a_plan_that_is_none() -> None:
+    fleet = FakeFleet()
+    with pytest.raises(OverflowError):
+        async with Crew(fleet, [Plan(scenario(function("http://127.0.0.1:9"), OPEN), "127.0.0.1", 0, 2**64)]):
+            pass
+    assert fleet.closed
+
+
 async def test_those_that_take_no_part_open_nothing_and_hold_nothing() -> None:
     fleet = FakeFleet()
     async with crew(fleet, CLOSED, agents=3) as of:
