@@ -37,7 +37,7 @@ from loadgen.engine.messages import (
 )
 from loadgen.engine.numbers import ENDLESS, Ranges, shares
 from loadgen.fleet.dealing import Dealer
-from loadgen.fleet.port import Fleet, FleetError, Gone
+from loadgen.fleet.port import Fleet, FleetError, Gone, Said, garbled
 from loadgen.measure.interval import Frame
 
 _RENEWAL_S = 0.5
@@ -70,7 +70,7 @@ class Crew:
     def __init__(self, fleet: Fleet, plans: Sequence[Plan]) -> None:
         self._fleet = fleet
         self._plans = plans
-        self._received: asyncio.Queue[Frame | Exception] = asyncio.Queue()
+        self._received: asyncio.Queue[Frame | FleetError] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
         self._begun = 0
         self._dealer = Dealer(0, self._begun)
@@ -178,7 +178,7 @@ class Crew:
                 raise FleetError(
                     f"no agent has said anything for {patience_s:g} s, expected a frame a second: is one suspended?"
                 ) from None
-            if isinstance(received, Exception):
+            if isinstance(received, FleetError):
                 raise received
             if received.seq > self._over.get(received.agent, -1):
                 self._last[received.agent] = max(received.seq, self._last.get(received.agent, -1))
@@ -189,22 +189,27 @@ class Crew:
         try:
             while True:
                 received = await self._fleet.receive()
-                if isinstance(received, Gone):
-                    self._received.put_nowait(FleetError(f"agent {received.agent} {received.how}"))
-                    continue
-                try:
-                    report = decode_report(received.body)
-                except msgspec.MsgspecError as error:
-                    why = f"agent {received.agent} sent what is not a frame: {error}"
-                    self._received.put_nowait(FleetError(why))
-                else:
-                    self._heard(moved(report, -self._fleet.ahead_ns(received.agent)))
-        except Exception as error:  # whatever it is, who waits for a frame has to know
+                self._heard(self._understood(received) if isinstance(received, Said) else received)
+        except FleetError as error:
             self._received.put_nowait(error)
+        except Exception as error:  # whatever it is, who waits for a frame has to know
+            lost = FleetError(f"what agents say cannot be taken in any more ({type(error).__name__}: {error})")
+            lost.__cause__ = error
+            self._received.put_nowait(lost)
 
-    def _heard(self, report: Report) -> None:
+    def _understood(self, said: Said) -> Report | Gone:
+        """What an agent says, in this process's clock."""
+        try:
+            return moved(decode_report(said.body), -self._fleet.ahead_ns(said.agent))
+        except msgspec.MsgspecError as error:
+            return garbled(said.agent, error)
+
+    def _heard(self, report: Report | Gone) -> None:
         """Take in what an agent says; what agents deal with each other is passed on at once."""
         match report:
+            case Gone(agent, how):
+                self._received.put_nowait(FleetError(f"agent {agent} {how}"))
+                return
             case Lack():
                 told = self._dealer.lack(report)
             case Ceded():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import msgspec
 from msgspec import Struct
 
 
@@ -30,6 +31,11 @@ class Gone(Struct, frozen=True):
 
     agent: int
     how: str
+
+
+def garbled(agent: int, error: msgspec.MsgspecError) -> Gone:
+    """The end of an agent that sent what is neither a frame nor anything else it may say."""
+    return Gone(agent, f"sent what is not a frame: {error}")
 
 
 class Fleet(Protocol):
@@ -57,7 +63,7 @@ class Fleet(Protocol):
         """Carry a message, length prefix included, to an agent, after those before; one that is gone misses nothing."""
 
     async def receive(self) -> Said | Gone:
-        """What any agent said next, or that one is gone."""
+        """What any agent said next, or that one is gone. Raises FleetError when nothing can be heard any more."""
 
     def end(self) -> None:
         """Have all agents end at once, which still say what they have to; one that does not end is killed soon."""

@@ -14,7 +14,7 @@ import pytest
 
 from loadgen.engine.messages import Phases
 from loadgen.experiments.decision import Ask, Decision, Seen
-from loadgen.fleet.port import FleetError
+from loadgen.fleet.port import FleetError, Gone, Said
 from loadgen.invocation.bill import gb_seconds, price
 from loadgen.invocation.sample import Sample
 from loadgen.load.budget import Budget
@@ -275,6 +275,32 @@ async def test_an_agent_that_dies_fails_the_run_which_shows_what_it_has(tmp_path
     assert [phase.name for phase in finished.summary.phases] == ["a"]
     assert finished.summary.totals.planned >= 20
     assert "record_incomplete" in rules(finished.summary)
+    assert fleet.closed
+
+
+@pytest.mark.parametrize(
+    ("fault", "failed"),
+    [
+        (FleetError("the cluster is gone"), "the cluster is gone"),
+        (OSError("connection lost"), "what agents say cannot be taken in any more (OSError: connection lost)"),
+        (KeyError(3), "what agents say cannot be taken in any more (KeyError: 3)"),
+    ],
+)
+async def test_agents_that_cannot_be_heard_any_more_fail_the_run_which_shows_what_it_has(
+    tmp_path: Path, fault: Exception, failed: str
+) -> None:
+    class Deaf(FakeFleet):
+        heard = 0
+
+        async def receive(self) -> Said | Gone:
+            self.heard += 1
+            if self.heard == 4:
+                raise fault
+            return await super().receive()
+
+    fleet = Deaf()
+    finished = await run(load(first("a", seconds=5)), tmp_path, fleet=fleet)
+    assert (finished.failed, finished.summary.totals.planned) == (failed, 20)
     assert fleet.closed
 
 
