@@ -59,7 +59,6 @@ from loadgen.engine.requests import ConstantRequests, FedRequests, TurnedRequest
 from loadgen.engine.timer import ALARM, Alarm
 from loadgen.engine.wire import wire_to
 from loadgen.engine.workers import ClosedRun, OpenRun, Terms, WorkerPool
-from loadgen.experiments.registry import probe
 from loadgen.invocation.bill import BILLING_UNITS_NS
 from loadgen.invocation.cell import Cell
 from loadgen.invocation.start import Cuts
@@ -96,7 +95,6 @@ class Agent:
         self._own = self._target = scenario.target
         self._version: str | None = None
         self._size: int | None = None
-        self._probe_fields = probe(scenario)
         self._send = send
         self._loop = loop
         self._wire = wire_to(
@@ -105,13 +103,13 @@ class Agent:
             address_of(template.origin, plan.address, scenario.target.tls),
             loop,
             monotonic_ns,
-            probe=self._probe_fields,
+            probe=plan.probe,
         )
         self._requests = requests(scenario, template, plan.agent)
         self._turns: tuple[int, ...] = ()
         self._sized: dict[int, ConstantRequests | FedRequests] = {}
         self._told = self._tenant.told
-        self._evidence = self._probe_fields is not None or template.tail_share > 0
+        self._evidence = plan.probe is not None or template.tail_share > 0
         self._pool = WorkerPool(partial(HttpInvoker, self._wire))
         tariff = tariff_of(
             scenario.budget,

@@ -30,7 +30,7 @@ from loadgen.invocation.start import Cuts
 from loadgen.load.phase import Phase
 from loadgen.measure.interval import Frame, checked
 from loadgen.scenario.model import Scenario
-from loadgen.targets.port import MemoryTurns
+from loadgen.targets.port import MemoryTurns, Probe
 from loadgen.targets.registry import decoded
 from loadgen.targets.target import Target
 
@@ -43,7 +43,8 @@ class Plan(Struct, frozen=True, tag="plan"):
 
     ``address`` is what the target's name was resolved to; ``origin_ns`` (monotonic) is when the run began. ``agent`` is
     the agent's own number, from 0. ``size_mb`` is the memory of the calls and ``dearest`` the dearest bill, in
-    trillionths of the currency, as far as they are known before the load.
+    trillionths of the currency, as far as they are known before the load. ``probe`` says where answers tell whether
+    their start was cold, if the function is a probe.
     """
 
     scenario: Scenario
@@ -52,6 +53,7 @@ class Plan(Struct, frozen=True, tag="plan"):
     origin_ns: int
     size_mb: int | None = None
     dearest: int = 0
+    probe: Probe | None = None
 
 
 class Phases(Struct, frozen=True, tag="phases"):

@@ -12,8 +12,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from loadgen.engine.messages import Phases
+from loadgen.engine.messages import Phases, Plan
 from loadgen.experiments.decision import Ask, Decision, Seen
+from loadgen.experiments.registry import probe
 from loadgen.fleet.port import FleetError, Gone, Said
 from loadgen.invocation.bill import gb_seconds, price
 from loadgen.invocation.sample import Sample
@@ -23,6 +24,7 @@ from loadgen.measure import hlog
 from loadgen.measure.interval import Frame
 from loadgen.measure.summary import Experiment, Summary
 from loadgen.run.runner import Finished, Runner
+from loadgen.scenario.load import load as read
 from loadgen.scenario.model import Feeder, FeederOrder, Scenario
 from loadgen.scenario.prices import load_price_book
 from loadgen.text.units import Money
@@ -179,6 +181,25 @@ async def test_a_phase_asks_agents_for_no_more_in_flight_than_is_allowed(tmp_pat
     await run(load(first("a"), closed_phase(4, 1), budget=Budget(None, None, in_flight=3)), tmp_path, fleet=fleet)
     (phases,) = [message for _, message in fleet.told if isinstance(message, Phases)]
     assert [phase.max_workers for phase in phases.phases] == [3, 3]
+
+
+@pytest.mark.parametrize("told", [", probe: {}", ", probe: {cold: body.first}", ""])
+async def test_agents_are_told_where_answers_of_a_probe_say_what_they_are(tmp_path: Path, told: str) -> None:
+    text = (
+        "name: x\nkind: cold-starts\ncold-starts: {induce: [burst], burst: 4" + told + "}\n"
+        "target: {endpoint: 'http://127.0.0.1:9', project_id: p, function: f, preflight: false}\n"
+    )
+    asked = read(text, source="x.yaml", directory=Path(), environment={}).scenario
+    fleet = FakeFleet()
+
+    def decision() -> Decision[Experiment | None]:
+        yield Ask((first("a"),))
+        return None
+
+    await run(asked, tmp_path, decision=decision(), fleet=fleet, agents=2)
+    expected = probe(asked)
+    assert (expected is None) == (told == "")
+    assert [message.probe for _, message in fleet.told if isinstance(message, Plan)] == [expected] * 2
 
 
 @pytest.mark.parametrize("agents", [1, 2, 3])
