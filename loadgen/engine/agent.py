@@ -56,6 +56,7 @@ from loadgen.engine.messages import (
 )
 from loadgen.engine.numbers import Ranges, each
 from loadgen.engine.requests import ConstantRequests, FedRequests, TurnedRequests, requests
+from loadgen.engine.tariff import tariff_of
 from loadgen.engine.timer import ALARM, Alarm
 from loadgen.engine.wire import wire_to
 from loadgen.engine.workers import ClosedRun, OpenRun, Terms, WorkerPool
@@ -66,7 +67,7 @@ from loadgen.invocation.tally import Connections
 from loadgen.load.law import random_stream
 from loadgen.load.phase import Phase
 from loadgen.measure.interval import VERSION, Frame, Health, encode
-from loadgen.measure.purse import Purse, tariff_of
+from loadgen.measure.purse import Purse
 from loadgen.measure.recorder import Recorder, Taken
 from loadgen.targets.port import MemoryTurns
 from loadgen.targets.registry import tenant_of
@@ -111,13 +112,7 @@ class Agent:
         self._told = self._tenant.told
         self._evidence = plan.probe is not None or template.tail_share > 0
         self._pool = WorkerPool(partial(HttpInvoker, self._wire))
-        tariff = tariff_of(
-            scenario.budget,
-            scenario.prices,
-            size_mb=plan.size_mb,
-            timeout_ns=scenario.target.timeout.total_ns,
-            sizes_mb=self._tenant.memory_sizes_mb,
-        )
+        tariff = tariff_of(scenario, plan.size_mb)
         if tariff is not None:
             tariff.learn(plan.dearest)
         self._purse = None if tariff is None else Purse(tariff, self._tell_dearer)

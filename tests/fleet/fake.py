@@ -28,6 +28,7 @@ from loadgen.engine.messages import (
     Stop,
 )
 from loadgen.engine.numbers import Ranges, each, parted, size
+from loadgen.engine.tariff import tariff_of
 from loadgen.engine.workers import COST, INVOCATIONS
 from loadgen.fleet.port import Gone, Said
 from loadgen.invocation.facts import Facts
@@ -36,7 +37,7 @@ from loadgen.invocation.sample import Sample
 from loadgen.load.phase import Phase
 from loadgen.measure import interval
 from loadgen.measure.interval import Frame
-from loadgen.measure.purse import Purse, tariff_of
+from loadgen.measure.purse import Purse
 from tests.frames import NS_PER_S, frame
 
 Way = Callable[[Report], Sequence[Report | Gone]]
@@ -184,10 +185,7 @@ class FakeAgent:
         match message:
             case Plan(scenario):
                 self._phases = scenario.phases
-                timeout_ns = scenario.target.timeout.total_ns
-                tariff = tariff_of(
-                    scenario.budget, scenario.prices, size_mb=message.size_mb, timeout_ns=timeout_ns, sizes_mb=(1024,)
-                )
+                tariff = tariff_of(scenario, message.size_mb)
                 if tariff is not None:
                     self._purse = Purse(tariff, lambda bill: self._fleet.say(Dearer(self._number, bill)))
             case Lease(_, dearest) if self._purse is not None:
