@@ -1,8 +1,8 @@
 """The target of a run: reached before any load, looked at for what stands against it, and kept reachable beside it.
 
-A token that comes from IAM is obtained before anything is sent, and renewed beside the load; agents are told of each
-new one. The pre-flight is one call, which says what is the matter with the target or the scenario, and what the load
-may take; where that is much the user is asked.
+A token that is lent for a while is obtained before anything is sent, and renewed beside the load; agents are told of
+each new one. The pre-flight is one call, which says what is the matter with the target or the scenario, and what the
+load may take; where that is much the user is asked.
 """
 
 from __future__ import annotations
