@@ -16,7 +16,7 @@ import msgspec
 
 from loadgen.engine.child import child_environment
 from loadgen.engine.messages import read_body
-from loadgen.fleet.port import FleetError, Gone, Said
+from loadgen.fleet.port import FleetError, Gone, Said, garbled
 
 _EXIT_S = 5
 _STDERR_TAIL = 2000
@@ -60,9 +60,9 @@ class LocalFleet:
             env=child_environment(os.environ),
         )
 
-    def instant(self, agent: int, at_ns: int) -> int:
+    def ahead_ns(self, agent: int) -> int:
         """See Fleet: processes of one machine have one monotonic clock."""
-        return at_ns
+        return 0
 
     def send(self, agent: int, message: bytes) -> None:
         """See Fleet."""
@@ -95,7 +95,7 @@ class LocalFleet:
             while (body := await read_body(agent.stdout)) is not None:
                 self._received.put_nowait(Said(number, body))
         except msgspec.MsgspecError as error:
-            self._received.put_nowait(Gone(number, f"sent what is not a frame: {error}"))
+            self._received.put_nowait(garbled(number, error))
             return
         last_words = (await said).decode("utf-8", "replace").strip()
         code = await agent.wait()

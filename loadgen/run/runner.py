@@ -22,7 +22,7 @@ from loadgen.engine.clock import monotonic_ns
 from loadgen.engine.environment import environment
 from loadgen.engine.messages import Plan
 from loadgen.experiments.decision import Decision
-from loadgen.experiments.registry import changes
+from loadgen.experiments.registry import changes, probe
 from loadgen.fleet.crew import Crew
 from loadgen.fleet.port import Fleet, FleetError
 from loadgen.history.rundir import RunDirectory
@@ -135,7 +135,10 @@ class Runner:
         """
         scenario, ending = self._contact.scenario, self._ending
         tariff, size_mb, dearest = self._contact.tariff()
-        plans = [Plan(scenario, address, agent, origin_ns, size_mb, dearest) for agent in range(self._agents.number)]
+        plans = [
+            Plan(scenario, address, agent, origin_ns, size_mb, dearest, probe(scenario))
+            for agent in range(self._agents.number)
+        ]
         try:
             settings = await ending.interruptible(self._settings(stack, identity))
         except SettingsError as error:

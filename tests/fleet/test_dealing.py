@@ -510,7 +510,7 @@ def test_a_target_at_its_limit_looks_the_same_to_several_agents_as_to_one(agents
 
 
 def test_reports_about_an_earlier_phase_change_nothing() -> None:
-    dealer = Dealer(2, at_ns=5)
+    dealer = Dealer(2, serial=5)
     assert dealer.lack(Lack(0, 4)) == []
     assert dealer.ceded(Ceded(1, 4, None, workers=3)) == []
 
