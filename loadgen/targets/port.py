@@ -14,7 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Generic, Protocol, TypeVar
+from typing import Annotated, Any, Generic, Protocol, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
@@ -23,7 +23,8 @@ from loadgen.invocation.facts import Facts
 from loadgen.targets.quick import QuickReader
 from loadgen.targets.request import RequestTemplate
 from loadgen.text.fault import Found
-from loadgen.text.form import Duration, Text, doc, without_unit, words
+from loadgen.text.form import Duration, Text, doc, secret_fields, without_unit, words
+from loadgen.text.secret import MASK
 from loadgen.text.units import NS_PER_S
 
 
@@ -199,12 +200,16 @@ class Tenant(ABC, Generic[T]):
         """
 
     def secrets(self, target: T) -> Iterable[Secret]:
-        """What is sent to the target and must not be written anywhere."""
-        return ()
+        """What is sent to the target and must not be written anywhere; here the texts that its form says are secret."""
+        for name, key in secret_fields(self.form):
+            if value := getattr(target, name):
+                yield Secret(key, value, frozenset({value}))
 
     def public(self, target: T) -> T:
-        """The target with its secrets masked, the same for any two that differ in nothing else."""
-        return target
+        """The target with its secrets masked, the same for any two that differ in nothing else; see ``secrets``."""
+        fields = (name for name, _ in secret_fields(self.form) if getattr(target, name))
+        masked: T = msgspec.structs.replace(cast("Any", target), **dict.fromkeys(fields, MASK))
+        return masked
 
     def variant(self, target: T, memory_mb: int | None, version: str | None) -> T:
         """The target with another memory size (MB), at another version (or ``!`` and an alias); None for its own.
