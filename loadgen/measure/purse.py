@@ -150,7 +150,7 @@ def tariff_of(
     budget: Budget, prices: PriceBook | None, *, size_mb: int | None, timeout_ns: int, sizes_mb: Sequence[int]
 ) -> Tariff | None:
     """The tariff of a run with a budget of money, None of any other; the rest as in Tariff."""
-    if budget.cost is None or prices is None or not sizes_mb:
+    if budget.cost is None or prices is None:
         return None
     return Tariff(prices, size_mb=size_mb, timeout_ns=timeout_ns, sizes_mb=sizes_mb)
 

@@ -117,7 +117,7 @@ def _largest_mb(scenario: Scenario, facts: Facts) -> int:
 
 def before(scenario: Scenario, size: int | None) -> Iterator[str]:
     """What can be said of the cost before any call was made, as lines of plain text; nothing without bills."""
-    if not tenant_of(scenario.target).told:
+    if not tenant_of(scenario.target).bills:
         return
     book, seen = scenario.prices, forecast(scenario)
     count = seen.invocations

@@ -93,7 +93,7 @@ def _capacity(data: dict[str, Any]) -> Found:
 
 
 def _memory(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[Any] | None) -> Found:
-    if tenant is not None and not tenant.told:
+    if tenant is not None and not tenant.bills:
         message = f"memory sizes are those of a function, but the target is {tenant.noun}; write endpoint and function"
         yield ("kind",), message
     if "memory" in target:
@@ -173,7 +173,9 @@ def _threshold(
         yield f'there is no phase "{parsed.phase}"; measured phases: {names or "none"}'
     elif parsed.phase is not None and not _measured(known[parsed.phase]):
         yield f'"{parsed.phase}" only warms up, so it is not judged; name a measured phase'
-    if isinstance(parsed, CostRule) and "prices" not in data:
+    if isinstance(parsed, CostRule) and tenant is not None and not tenant.bills:
+        yield f"{tenant.noun} tells no bills, so cost is not known; remove this rule"
+    elif isinstance(parsed, CostRule) and "prices" not in data:
         yield f"cost needs prices; {_WRITE_PRICES}"
     if isinstance(parsed, MetricRule) and parsed.start is not None and not _tells_starts(data, target, tenant):
         yield f"cold and warm starts are told apart after a warm-up phase; write one, or remove {parsed.start}."
@@ -191,9 +193,13 @@ def _tells_starts(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[A
 
 
 def _money(data: dict[str, Any], tenant: Tenant[Any] | None) -> Found:
-    if "prices" in data and tenant is not None and not tenant.told:
-        yield ("prices",), f"these are prices of functions, but the target is {tenant.noun}; remove them"
-    if "cost" in mapping(data, "budget") and "prices" not in data:
+    limited = "cost" in mapping(data, "budget")
+    if tenant is not None and not tenant.bills:
+        if "prices" in data:
+            yield ("prices",), f"these are prices of functions, but the target is {tenant.noun}; remove them"
+        if limited:
+            yield ("budget", "cost"), f"{tenant.noun} tells no bills, so money is not known; write budget.invocations"
+    elif limited and "prices" not in data:
         yield ("budget", "cost"), f"this needs prices; {_WRITE_PRICES}, or budget.invocations instead"
 
 

@@ -145,9 +145,9 @@ class Tenant(ABC, Generic[T]):
 
     ``name`` is the tag of its target's struct ``form``, whose keys are those of ``target`` in a scenario; a mapping
     with the ``key`` is one of its targets. ``noun`` is what such a target is in sentences, ``about`` in the description
-    of the block. ``told`` says that answers tell durations and bills, and ``told_in`` where they do. ``settings`` is
-    where its settings side is found, as ``module:name``; None where it has none. ``memory_sizes_mb`` are the sizes that
-    a call may be billed at, in ascending order; empty where there is no bill.
+    of the block. ``told`` says that answers tell durations, and ``told_in`` where they do. ``settings`` is where its
+    settings side is found, as ``module:name``; None where it has none. ``memory_sizes_mb`` are the sizes that a call
+    may be billed at, in ascending order; empty where answers tell no bills.
     """
 
     name: str
@@ -159,6 +159,11 @@ class Tenant(ABC, Generic[T]):
     told_in: str = "answers"
     memory_sizes_mb: tuple[int, ...] = ()
     settings: str | None = None
+
+    @property
+    def bills(self) -> bool:
+        """Whether answers tell bills."""
+        return bool(self.memory_sizes_mb)
 
     def made(self, data: dict[str, Any]) -> T:
         """The target of a scenario's data without faults, of which ``target`` is the block."""

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from loadgen.scenario.load import load
-from loadgen.targets.registry import installed, tenant_of
+from loadgen.targets.registry import installed, tenant_of, tenant_written
 from loadgen.targets.secret import sent
 from loadgen.targets.settings import check
 from loadgen.text.fault import ScenarioError
@@ -158,6 +158,19 @@ def test_no_fault_shows_it(nimbus: None, more: str) -> None:
     with pytest.raises(ScenarioError) as error:
         load(PINNED.format(port=1, more=more), source="s.yaml", directory=Path(), environment={})
     assert "PLANTED" not in str(error.value)
+
+
+def test_where_answers_tell_durations_but_no_bills_nothing_is_held_to_money(
+    nimbus: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tenant_written({"gateway"}), "memory_sizes_mb", ())
+    text = PINNED.format(port=1, more="").replace("prices: huawei-cny-2024-09\n", "")
+    assert load(text, source="s.yaml", directory=Path(), environment={}).scenario.prices is None
+    with pytest.raises(ScenarioError) as error:
+        load(text + "budget: {cost: 1 CNY}", source="s.yaml", directory=Path(), environment={})
+    assert [fault.message for fault in error.value.faults] == [
+        "an action tells no bills, so money is not known; write budget.invocations"
+    ]
 
 
 def test_two_runs_are_the_same_whatever_the_pin(nimbus: None) -> None:
