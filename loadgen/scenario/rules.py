@@ -17,7 +17,7 @@ from loadgen.load import phase as phases
 from loadgen.measure.rule import CostRule, MetricRule, Rule
 from loadgen.scenario.model import LEAST_CATCH_UP_NS
 from loadgen.targets.functiongraph.protocol import platform
-from loadgen.targets.port import Tenant
+from loadgen.targets.port import TargetError, Tenant
 from loadgen.targets.registry import BUILT_IN, tenant_written
 from loadgen.text.fault import Found, Path
 from loadgen.text.form import INVALID, keys, listed, mapping
@@ -31,7 +31,7 @@ _PLATFORM_METRICS = frozenset(metric for metric in Metric if metric.kind.clock i
 def scenario(data: dict[str, Any]) -> Found:
     """Everything that does not go together in a scenario."""
     target = mapping(data, "target")
-    tenant = tenant_written(target) if target else None
+    tenant = _tenant(target)
     yield from _kind(data, target, tenant)
     if isinstance(data.get("target"), dict):
         yield from _target(data, target, tenant)
@@ -46,6 +46,14 @@ def scenario(data: dict[str, Any]) -> Found:
         yield from emulator(data)
         if target.get("endpoint") != "emulator":
             yield ("emulator",), "an emulator needs target.endpoint: emulator; write that, or remove this block"
+
+
+def _tenant(target: dict[str, Any]) -> Tenant[Any] | None:
+    """Whose target it is; None where that is not to be known."""
+    try:
+        return tenant_written(target) if target else None
+    except TargetError:  # said where it is written
+        return None
 
 
 def emulator(data: dict[str, Any]) -> Found:
@@ -96,6 +104,10 @@ def _memory(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[Any] | 
     if tenant is not None and not tenant.bills:
         message = f"memory sizes are those of a function, but the target is {tenant.noun}; write endpoint and function"
         yield ("kind",), message
+    by_header = mapping(data, "memory").get("by", memory.MemoryBy.HEADER) is memory.MemoryBy.HEADER
+    if tenant is not None and tenant.bills and not tenant.asks_memory and by_header:
+        message = f"got header, but no call of {tenant.noun} can ask for a memory size; write config"
+        yield ("memory", "by"), message
     if "memory" in target:
         yield ("target", "memory"), "kind: memory chooses the sizes itself; remove it, or write memory.sizes"
     if target.get("connections") is True:
@@ -110,6 +122,8 @@ def _cold_starts(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[An
     if target.get("connections") is True:
         yield ("target", "connections"), "opening connections would hide what cold starts cost; write reuse"
     block = mapping(data, "cold-starts")
+    if tenant is not None and tenant.told:
+        yield from _induced(block, tenant)
     yield from _at("cold-starts", cold_starts.rules(block, tenant is not None and tenant.shows_starts(target)))
     gap_ns, lives_ns = cold_starts.silence_ns(block), mapping(data, "emulator").get("keep_alive", 60 * NS_PER_S)
     emulated = target.get("endpoint") == "emulator" and isinstance(lives_ns, int)
@@ -117,6 +131,15 @@ def _cold_starts(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[An
         gap, lives = duration_text(gap_ns), duration_text(lives_ns)
         message = f"gap is {gap}, and the emulator keeps an idle instance for {lives}, so nothing would be cold"
         yield ("cold-starts", "gap"), f"{message}; write a longer gap, or a shorter emulator.keep_alive"
+
+
+def _induced(block: dict[str, Any], tenant: Tenant[Any]) -> Found:
+    """Ways to bring about cold starts by what no call can ask for."""
+    asked = {cold_starts.Induce.MEMORY: tenant.asks_memory, cold_starts.Induce.VERSION: tenant.asks_version}
+    for index, mean in enumerate(listed(block, "induce")):
+        if asked.get(mean) is False:
+            message = f"got {mean.value}, but no call of {tenant.noun} can ask for one; write gap or burst"
+            yield ("cold-starts", "induce", index), message
 
 
 def _catch_up(data: dict[str, Any]) -> Found:

@@ -23,7 +23,7 @@ from loadgen.invocation.facts import Facts
 from loadgen.targets.quick import QuickReader
 from loadgen.targets.request import RequestTemplate
 from loadgen.text.fault import Found
-from loadgen.text.form import Duration, Text, doc, secret_fields, without_unit, words
+from loadgen.text.form import Duration, Text, doc, secret_fields, tag, without_unit, words
 from loadgen.text.secret import MASK
 from loadgen.text.units import NS_PER_S
 
@@ -143,14 +143,14 @@ T = TypeVar("T")
 class Tenant(ABC, Generic[T]):
     """What is invoked, and how. It has no state; each of its answers follows from the target alone.
 
-    ``name`` is the tag of its target's struct ``form``, whose keys are those of ``target`` in a scenario; a mapping
-    with the ``key`` is one of its targets. ``noun`` is what such a target is in sentences, ``about`` in the description
-    of the block. ``told`` says that answers tell durations, and ``told_in`` where they do. ``settings`` is where its
-    settings side is found, as ``module:name``; None where it has none. ``memory_sizes_mb`` are the sizes that a call
-    may be billed at, in ascending order; empty where answers tell no bills.
+    ``form`` is the struct of its target, whose tag is its name, and whose keys are those of ``target`` in a scenario; a
+    mapping with the ``key`` is one of its targets. ``noun`` is what such a target is in sentences, ``about`` in the
+    description of the block. ``told`` says that answers tell durations, and ``told_in`` where they do. ``settings`` is
+    where its settings side is found, as ``module:name``; None where it has none. ``memory_sizes_mb`` are the sizes that
+    a call may be billed at, in ascending order; empty where answers tell no bills. ``asks_memory`` and ``asks_version``
+    say whether each call may ask for a memory size, and for a version or alias; see ``variant``.
     """
 
-    name: str
     form: type[T]
     key: str
     noun: str
@@ -158,7 +158,14 @@ class Tenant(ABC, Generic[T]):
     told: bool = False
     told_in: str = "answers"
     memory_sizes_mb: tuple[int, ...] = ()
+    asks_memory: bool = False
+    asks_version: bool = False
     settings: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What messages between processes call it: the tag of its target's struct."""
+        return tag(self.form)
 
     @property
     def bills(self) -> bool:
@@ -219,7 +226,7 @@ class Tenant(ABC, Generic[T]):
     def variant(self, target: T, memory_mb: int | None, version: str | None) -> T:
         """The target with another memory size (MB), at another version (or ``!`` and an alias); None for its own.
 
-        Asked for where experiments want it; raises ValueError for a name that none can have.
+        Asked for where experiments want it and calls may ask for it; raises ValueError for a name that none can have.
         """
         return target
 

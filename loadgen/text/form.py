@@ -148,6 +148,13 @@ def _secret(form: mi.Type) -> bool:
     return isinstance(inner, mi.StrType) and "secret" in about_of(form)
 
 
+def tag(struct: type) -> str:
+    """The tag by which a struct is told from others; empty where it has none."""
+    form = described(struct)
+    assert isinstance(form, mi.StructType)
+    return str(form.tag or "")
+
+
 def keys_of(structs: tuple[mi.StructType, ...]) -> dict[str, Key]:
     """The keys of a mapping that one of the structs takes: those that only one of them has first."""
     each = [_KEYS.get(struct.cls) or _KEYS.setdefault(struct.cls, _keys(struct)) for struct in structs]

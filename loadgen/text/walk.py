@@ -90,7 +90,6 @@ class _Walk:
             except ValueError as error:
                 self._hide(node, path, True)
                 self._report(path, str(error))
-                return INVALID
         found = self.value(node, described(form), path, rest)
         return about["made"](found) if "made" in about and found is not INVALID else found
 

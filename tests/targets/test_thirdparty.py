@@ -173,6 +173,35 @@ def test_where_answers_tell_durations_but_no_bills_nothing_is_held_to_money(
     ]
 
 
+@pytest.mark.parametrize(
+    ("block", "said"),
+    [
+        (
+            "kind: cold-starts\ncold-starts: {induce: [gap, version], versions: [a]}",
+            "induce[1]: got version, but no call",
+        ),
+        ("kind: cold-starts\ncold-starts: {induce: [memory], sizes: [512MB]}", "induce[0]: got memory, but no call"),
+        (
+            "kind: memory\nmemory: {sizes: [128MB, 512MB]}",
+            "memory.by: got header, but no call of an action can ask for",
+        ),
+    ],
+)
+def test_what_no_call_can_ask_for_is_not_varied(
+    nimbus: None, monkeypatch: pytest.MonkeyPatch, block: str, said: str
+) -> None:
+    text = PINNED.format(port=1, more="").partition("phases:")[0].replace(", memory: 512MB", "") + block
+    found = tenant_written({"gateway"})
+    for asks in ("asks_memory", "asks_version"):
+        monkeypatch.setattr(found, asks, True)
+    load(text, source="s.yaml", directory=Path(), environment={})
+    for asks in ("asks_memory", "asks_version"):
+        monkeypatch.setattr(found, asks, False)
+    with pytest.raises(ScenarioError) as error:
+        load(text, source="s.yaml", directory=Path(), environment={})
+    assert said in str(error.value)
+
+
 def test_two_runs_are_the_same_whatever_the_pin(nimbus: None) -> None:
     made = [
         load(TEXT.format(port=1, more=""), source="s.yaml", directory=Path(), environment={"NIMBUS_PIN": pin}).scenario

@@ -34,7 +34,6 @@ _ADVICE = {
 class Http(Tenant[HttpTarget]):
     """Any HTTP endpoint: it tells neither durations nor bills."""
 
-    name = "http"
     form = HttpTarget
     key = "url"
     noun = "a url"

@@ -54,13 +54,13 @@ class NimbusTarget(Target, Struct, frozen=True, rename=without_unit, tag="nimbus
 class Nimbus(Tenant[NimbusTarget]):
     """Actions of Nimbus."""
 
-    name = "nimbus"
     form = NimbusTarget
     key = "gateway"
     noun = "an action"
     about = "an action of Nimbus (gateway, action)"
     told = True
     memory_sizes_mb = (64, 512)
+    asks_memory = True
 
     def rules(self, data: dict[str, Any], foreign: Sequence[str]) -> Found:
         if fault := url_fault(str(data["target"]["gateway"]), origin=True):
