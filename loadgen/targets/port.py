@@ -87,6 +87,10 @@ class Answer(Protocol):
 Classify = Callable[[Answer], Facts]
 """What an answer says. Never raises, whatever the bytes. On the hot path."""
 
+MAX_LINES = 1024
+"""Most lines of a head, and most trailers; servers and proxies commonly take 100."""
+MAX_VALUE = 32 * 1024
+"""Longest value of a header that is read; the platforms' gateways allow no longer one."""
 KEEP = 64 * 1024
 """Bytes that are kept of an answer whose body nobody has to read whole: enough for error bodies and examples."""
 
