@@ -12,6 +12,7 @@ from typing import Any
 from loadgen.experiments.capacity import block as capacity
 from loadgen.experiments.coldstarts import block as cold_starts
 from loadgen.experiments.memory import block as memory
+from loadgen.invocation.bill import WRITE_PRICES
 from loadgen.invocation.metric import Clock, Metric
 from loadgen.load import phase as phases
 from loadgen.measure.rule import CostRule, MetricRule, Rule
@@ -23,7 +24,7 @@ from loadgen.text.fault import Found, Path
 from loadgen.text.form import INVALID, keys, listed, mapping
 from loadgen.text.units import NS_PER_S, duration_text
 
-_WRITE_PRICES = "write prices: huawei-cny-2024-09, or the file of your own price book"
+_WRITE_PRICES = f"{WRITE_PRICES}, or the file of your own price book"
 EXPERIMENTS = ("cold-starts", "capacity", "memory")
 _PLATFORM_METRICS = frozenset(metric for metric in Metric if metric.kind.clock is not Clock.OURS)
 
@@ -205,7 +206,7 @@ def _threshold(
     if tenant is None or tenant.told:
         return
     if isinstance(parsed, MetricRule) and parsed.metric in _PLATFORM_METRICS:
-        yield f"{parsed.metric.value} is what FunctionGraph reports; {tenant.noun} has latency and service_time"
+        yield f"{parsed.metric.value} {tenant.untold}; {tenant.noun} has latency and service_time"
 
 
 def _tells_starts(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[Any] | None) -> bool:

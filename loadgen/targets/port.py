@@ -149,10 +149,11 @@ class Tenant(ABC, Generic[T]):
 
     ``form`` is the struct of its target, whose tag is its name, and whose keys are those of ``target`` in a scenario; a
     mapping with the ``key`` is one of its targets. ``noun`` is what such a target is in sentences, ``about`` in the
-    description of the block. ``told`` says that answers tell durations, and ``told_in`` where they do. ``settings`` is
-    where its settings side is found, as ``module:name``; None where it has none. ``memory_sizes_mb`` are the sizes that
-    a call may be billed at, in ascending order; empty where answers tell no bills. ``asks_memory`` and ``asks_version``
-    say whether each call may ask for a memory size, and for a version or alias; see ``variant``.
+    description of the block. ``told`` says that answers tell durations, and ``told_in`` where; ``untold`` completes
+    "duration …" where they do not. ``settings`` is where its settings side is found, as ``module:name``; None where it
+    has none. ``memory_sizes_mb`` are the sizes that a call may be billed at, in ascending order; empty where answers
+    tell no bills. ``asks_memory`` and ``asks_version`` say whether each call may ask for a memory size, and for a
+    version or alias; see ``variant``.
     """
 
     form: type[T]
@@ -161,6 +162,7 @@ class Tenant(ABC, Generic[T]):
     about: str
     told: bool = False
     told_in: str = "answers"
+    untold: str = "is told by no answer"
     memory_sizes_mb: tuple[int, ...] = ()
     asks_memory: bool = False
     asks_version: bool = False

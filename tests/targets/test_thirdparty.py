@@ -173,6 +173,12 @@ def test_where_answers_tell_durations_but_no_bills_nothing_is_held_to_money(
     ]
 
 
+def test_what_no_answer_tells_is_not_said_of_another_platform(nimbus: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tenant_written({"gateway"}), "told", False)
+    with pytest.raises(ScenarioError, match="duration is told by no answer; an action has latency and service_time"):
+        load(PINNED.format(port=1, more=""), source="s.yaml", directory=Path(), environment={})
+
+
 @pytest.mark.parametrize(
     ("block", "said"),
     [
