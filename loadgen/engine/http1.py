@@ -22,7 +22,7 @@ import re
 
 from msgspec import Struct
 
-from loadgen.targets.quick import MAX_LINES, MAX_VALUE
+from loadgen.targets.port import MAX_LINES, MAX_VALUE
 
 MAX_HEAD = 256 * 1024
 """Largest head accepted; the platform's gateway allows 128 KB of headers."""

@@ -114,6 +114,8 @@ def worse(known: Misbilled | None, other: Misbilled | None) -> Misbilled | None:
     return other if off > known_off else known
 
 
+WRITE_PRICES = "write prices: huawei-cny-2024-09"
+"""What to do where there is no price book: write one that comes with loadgen, or another."""
 _PRICE = text(units.price, str, units.PRICE, "1.33", "0.00011108")
 
 

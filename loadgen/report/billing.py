@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from loadgen.experiments.registry import is_experiment
+from loadgen.invocation.bill import WRITE_PRICES
 from loadgen.measure.summary import Audit, Billing, Cost, Summary
 from loadgen.report import units
 from loadgen.report.figures import DASH
@@ -84,9 +85,7 @@ def _cost_notes(whole: Cost, *, hidden: bool) -> list[str]:
             "This was billed, and is not what it costs at the memory size that was asked for: see the verdict."
         )
     if whole.price_book is None:
-        notes.append(
-            "Without prices there is no sum of money; write prices: huawei-cny-2024-09, or a file of your own."
-        )
+        notes.append(f"Without prices there is no sum of money; {WRITE_PRICES}, or a file of your own.")
     else:
         per_million = None if hidden else whole.per_million
         each = "" if per_million is None else f"{_sum(per_million, whole.unmetered)} {whole.currency} per million. "

@@ -150,7 +150,7 @@ class Contact:
     @property
     def bills(self) -> bool:
         """Whether calls are charged for."""
-        return self._tenant.told
+        return self._tenant.bills
 
     @property
     def asked_mb(self) -> int | None:

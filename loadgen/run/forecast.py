@@ -13,7 +13,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from loadgen.experiments.registry import is_experiment, sizes_mb
-from loadgen.invocation.bill import Charge, PriceBook, charge, gb_seconds, price
+from loadgen.invocation.bill import WRITE_PRICES, Charge, PriceBook, charge, gb_seconds, price
 from loadgen.invocation.facts import Facts
 from loadgen.report import units
 from loadgen.scenario.model import FeederOrder, Scenario
@@ -117,7 +117,7 @@ def _largest_mb(scenario: Scenario, facts: Facts) -> int:
 
 def before(scenario: Scenario, size: int | None) -> Iterator[str]:
     """What can be said of the cost before any call was made, as lines of plain text; nothing without bills."""
-    if not tenant_of(scenario.target).told:
+    if not tenant_of(scenario.target).bills:
         return
     book, seen = scenario.prices, forecast(scenario)
     count = seen.invocations
@@ -173,5 +173,5 @@ def _price(book: PriceBook | None, used: Decimal, requests: int = 0) -> str:
 
 def _listed(book: PriceBook | None) -> str:
     if book is None:
-        return "none, so money is not known; write prices: huawei-cny-2024-09, or a file of your own"
+        return f"none, so money is not known; {WRITE_PRICES}, or a file of your own"
     return f"{book.name}, as listed in {book.dated}; free tier and discounts left out"

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 from loadgen.load.phase import Phase
 from loadgen.scenario.model import Scenario
-from loadgen.targets.settings import Limits
+from loadgen.targets.settings import Quota
 
 
-def unreachable(scenario: Scenario, limits: Limits, service_ns: int | None = None) -> Iterator[str]:
+def unreachable(scenario: Scenario, limits: Quota, service_ns: int | None = None) -> Iterator[str]:
     """Why the scenario's concurrency cannot be reached, one text per phase; none when nothing speaks against it.
 
     ``service_ns`` is how long a call takes, such as that of the pre-flight; one that was cold makes it look longer.

@@ -19,6 +19,7 @@ from loadgen.text.fault import Path as KeyPath
 from loadgen.text.override import override
 from loadgen.text.secret import MASK
 from loadgen.text.substitution import substitute
+from loadgen.text.walk import Read
 
 Check = Callable[[Scenario], Iterable[tuple[KeyPath, str]]]
 """A rule of an upper layer: what is wrong with a Scenario, as (path in the document, message)."""
@@ -44,6 +45,7 @@ class Document:
         foreign: frozenset[str] | None = None,
     ) -> None:
         self._foreign = foreign
+        self._secret_lines: set[tuple[str, int]] = set()
         self._literals = literals("\n".join((text, *overrides)))
         try:
             root, self.faults = yaml.parse(text, source)
@@ -62,7 +64,7 @@ class Document:
         self.root = substitute(tree, environment, unread)
         self._unread = {fault.path for fault in unread}
         self.faults.extend(unread)
-        self._secret_lines = {place.line for place in secret.places(self.root)}
+        self.said = Read(None, {}, set())
 
     def error(self, words: Iterable[str] | None = None) -> ScenarioError:
         """All faults, without secrets; ``words`` are what is masked in their messages.
@@ -74,7 +76,7 @@ class Document:
         return ScenarioError(self._told(fault, sorted(masked, key=len, reverse=True)) for fault in self.faults)
 
     def _told(self, fault: Fault, words: Sequence[str]) -> Fault:
-        path, message, place = fault.path, fault.message, fault.place
+        path, message, place = fault.path, fault.message, self._shown(fault.place)
         if path[:2] == ("target", "auth"):
             path = (*path[:2], *(step if resembles_key(str(step)) else MASK for step in path[2:]))
         for word in words:
@@ -96,7 +98,10 @@ class Document:
     def check(self, struct: type, rules: Callable[[dict[str, Any]], Found]) -> dict[str, Any]:
         """The document's data; what does not fit the form of ``struct`` or ``rules`` is added to the faults."""
         data: dict[str, Any]
-        data, self.written = walk.read(self.root, struct, self.report, self.report_key)
+        self.said = walk.read(self.root, struct, self.report, self.report_key)
+        self._secret_lines = {(place.source, place.line) for place in secret.places(self.root, self.said.secret)}
+        self._literals |= secret.literals_of(self.root, self.said.secret)
+        data = self.said.data
         for path, message in rules(data):
             self.report(path, message)
         return data
@@ -104,18 +109,17 @@ class Document:
     def report(self, path: KeyPath, message: str) -> None:
         """Add a fault of the value at ``path``, unless it is one that could not even be substituted."""
         if path not in self._unread:
-            place = yaml.place_of(self.root, path)
-            self.faults.append(Fault(self._shown(place), path, message))
+            self.faults.append(Fault(yaml.place_of(self.root, path), path, message))
 
     def report_key(self, path: KeyPath, message: str) -> None:
         """Add a fault of the key that ends ``path``."""
         parent = yaml.find(self.root, path[:-1])
         assert isinstance(parent, yaml.Fields)
-        self.faults.append(Fault(self._shown(parent.keys[str(path[-1])]), path, message))
+        self.faults.append(Fault(parent.keys[str(path[-1])], path, message))
 
     def _shown(self, place: Place) -> Place:
         """The place, without its line where that holds a secret which is not blanked out."""
-        hidden = place.line in self._secret_lines
+        hidden = (place.source, place.line) in self._secret_lines
         return msgspec.structs.replace(place, text="") if hidden else place
 
     def judge(self, scenario: Scenario, checks: Sequence[Check]) -> None:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from loadgen.scenario import event, feeder
 from loadgen.scenario.document import Document, no_file
-from loadgen.targets import secret
 from loadgen.text import yaml
-from loadgen.text.excerpt import secret_name
 from loadgen.text.fault import Fault, Place, ScenarioError, written
 from loadgen.text.fault import Path as KeyPath
 from loadgen.text.form import mapping
@@ -126,9 +124,9 @@ def rows_of(needed: Sequence[Needed], data: dict[str, Any], read: Document, dire
     return feeder.read_rows(path, list(dict.fromkeys(need for _, need in needed)))
 
 
-def fed_secrets(needed: Sequence[Needed], rows: Sequence[feeder.Row]) -> frozenset[str]:
+def fed_secrets(needed: Sequence[Needed], rows: Sequence[feeder.Row], secret: Set[KeyPath]) -> frozenset[str]:
     """What the rows put into headers that are secret."""
-    fields = {need.field for path, need in needed if secret.is_secret(path) and secret_name(str(path[-1]))}
+    fields = {need.field for path, need in needed if path in secret}
     return frozenset(header_text(row[field]).decode() for row in rows for field in fields)
 
 
@@ -137,7 +135,7 @@ def report_unfilled(read: Document) -> None:
     faulty = {fault.path for fault in read.faults}
     for path, value in yaml.scalars(read.root):
         # what a secret holds that came from the environment is nobody's placeholder
-        found = placeholders(value.raw if secret.is_secret(path) else value.text)
+        found = placeholders(value.raw if path in read.said.secret else value.text)
         if found and path not in faulty and path[:1] not in _FREE and path[:2] not in _FREE:
             read.report(
                 path,

@@ -92,9 +92,9 @@ def load(
         raise read.error()
     return Loaded(
         scenario,
-        secret.masked_document(read.root, read.written),
-        secret.as_run(read.root, read.written),
-        fed_secrets(needed, rows),
+        secret.masked_document(read.root, read.said),
+        secret.as_run(read.root, read.said),
+        fed_secrets(needed, rows, read.said.secret),
     )
 
 

@@ -12,18 +12,19 @@ from typing import Any
 from loadgen.experiments.capacity import block as capacity
 from loadgen.experiments.coldstarts import block as cold_starts
 from loadgen.experiments.memory import block as memory
+from loadgen.invocation.bill import WRITE_PRICES
 from loadgen.invocation.metric import Clock, Metric
 from loadgen.load import phase as phases
 from loadgen.measure.rule import CostRule, MetricRule, Rule
 from loadgen.scenario.model import LEAST_CATCH_UP_NS
 from loadgen.targets.functiongraph.protocol import platform
-from loadgen.targets.port import Tenant
+from loadgen.targets.port import TargetError, Tenant
 from loadgen.targets.registry import BUILT_IN, tenant_written
 from loadgen.text.fault import Found, Path
 from loadgen.text.form import INVALID, keys, listed, mapping
 from loadgen.text.units import NS_PER_S, duration_text
 
-_WRITE_PRICES = "write prices: huawei-cny-2024-09, or the file of your own price book"
+_WRITE_PRICES = f"{WRITE_PRICES}, or the file of your own price book"
 EXPERIMENTS = ("cold-starts", "capacity", "memory")
 _PLATFORM_METRICS = frozenset(metric for metric in Metric if metric.kind.clock is not Clock.OURS)
 
@@ -31,7 +32,7 @@ _PLATFORM_METRICS = frozenset(metric for metric in Metric if metric.kind.clock i
 def scenario(data: dict[str, Any]) -> Found:
     """Everything that does not go together in a scenario."""
     target = mapping(data, "target")
-    tenant = tenant_written(target) if target else None
+    tenant = _tenant(target)
     yield from _kind(data, target, tenant)
     if isinstance(data.get("target"), dict):
         yield from _target(data, target, tenant)
@@ -46,6 +47,14 @@ def scenario(data: dict[str, Any]) -> Found:
         yield from emulator(data)
         if target.get("endpoint") != "emulator":
             yield ("emulator",), "an emulator needs target.endpoint: emulator; write that, or remove this block"
+
+
+def _tenant(target: dict[str, Any]) -> Tenant[Any] | None:
+    """Whose target it is; None where that is not to be known."""
+    try:
+        return tenant_written(target) if target else None
+    except TargetError:  # said where it is written
+        return None
 
 
 def emulator(data: dict[str, Any]) -> Found:
@@ -95,9 +104,13 @@ def _capacity(data: dict[str, Any]) -> Found:
 
 
 def _memory(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[Any] | None) -> Found:
-    if tenant is not None and not tenant.told:
+    if tenant is not None and not tenant.bills:
         message = f"memory sizes are those of a function, but the target is {tenant.noun}; write endpoint and function"
         yield ("kind",), message
+    by_header = mapping(data, "memory").get("by", memory.MemoryBy.HEADER) is memory.MemoryBy.HEADER
+    if tenant is not None and tenant.bills and not tenant.asks_memory and by_header:
+        message = f"got header, but no call of {tenant.noun} can ask for a memory size; write config"
+        yield ("memory", "by"), message
     if "memory" in target:
         yield ("target", "memory"), "kind: memory chooses the sizes itself; remove it, or write memory.sizes"
     if target.get("connections") is True:
@@ -112,6 +125,8 @@ def _cold_starts(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[An
     if target.get("connections") is True:
         yield ("target", "connections"), "opening connections would hide what cold starts cost; write reuse"
     block = mapping(data, "cold-starts")
+    if tenant is not None and tenant.told:
+        yield from _induced(block, tenant)
     yield from _at("cold-starts", cold_starts.rules(block, tenant is not None and tenant.shows_starts(target)))
     gap_ns, lives_ns = cold_starts.silence_ns(block), mapping(data, "emulator").get("keep_alive", 60 * NS_PER_S)
     emulated = target.get("endpoint") == "emulator" and isinstance(lives_ns, int)
@@ -119,6 +134,15 @@ def _cold_starts(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[An
         gap, lives = duration_text(gap_ns), duration_text(lives_ns)
         message = f"gap is {gap}, and the emulator keeps an idle instance for {lives}, so nothing would be cold"
         yield ("cold-starts", "gap"), f"{message}; write a longer gap, or a shorter emulator.keep_alive"
+
+
+def _induced(block: dict[str, Any], tenant: Tenant[Any]) -> Found:
+    """Ways to bring about cold starts by what no call can ask for."""
+    asked = {cold_starts.Induce.MEMORY: tenant.asks_memory, cold_starts.Induce.VERSION: tenant.asks_version}
+    for index, mean in enumerate(listed(block, "induce")):
+        if asked.get(mean) is False:
+            message = f"got {mean.value}, but no call of {tenant.noun} can ask for one; write gap or burst"
+            yield ("cold-starts", "induce", index), message
 
 
 def _catch_up(data: dict[str, Any]) -> Found:
@@ -175,14 +199,16 @@ def _threshold(
         yield f'there is no phase "{parsed.phase}"; measured phases: {names or "none"}'
     elif parsed.phase is not None and not _measured(known[parsed.phase]):
         yield f'"{parsed.phase}" only warms up, so it is not judged; name a measured phase'
-    if isinstance(parsed, CostRule) and "prices" not in data:
+    if isinstance(parsed, CostRule) and tenant is not None and not tenant.bills:
+        yield f"{tenant.noun} tells no bills, so cost is not known; remove this rule"
+    elif isinstance(parsed, CostRule) and "prices" not in data:
         yield f"cost needs prices; {_WRITE_PRICES}"
     if isinstance(parsed, MetricRule) and parsed.start is not None and not _tells_starts(data, target, tenant):
         yield f"cold and warm starts are told apart after a warm-up phase; write one, or remove {parsed.start}."
     if tenant is None or tenant.told:
         return
     if isinstance(parsed, MetricRule) and parsed.metric in _PLATFORM_METRICS:
-        yield f"{parsed.metric.value} is what FunctionGraph reports; {tenant.noun} has latency and service_time"
+        yield f"{parsed.metric.value} {tenant.untold}; {tenant.noun} has latency and service_time"
 
 
 def _tells_starts(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[Any] | None) -> bool:
@@ -193,9 +219,13 @@ def _tells_starts(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[A
 
 
 def _money(data: dict[str, Any], tenant: Tenant[Any] | None) -> Found:
-    if "prices" in data and tenant is not None and not tenant.told:
-        yield ("prices",), f"these are prices of functions, but the target is {tenant.noun}; remove them"
-    if "cost" in mapping(data, "budget") and "prices" not in data:
+    limited = "cost" in mapping(data, "budget")
+    if tenant is not None and not tenant.bills:
+        if "prices" in data:
+            yield ("prices",), f"these are prices of functions, but the target is {tenant.noun}; remove them"
+        if limited:
+            yield ("budget", "cost"), f"{tenant.noun} tells no bills, so money is not known; write budget.invocations"
+    elif limited and "prices" not in data:
         yield ("budget", "cost"), f"this needs prices; {_WRITE_PRICES}, or budget.invocations instead"
 
 

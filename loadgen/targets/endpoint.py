@@ -11,6 +11,8 @@ from loadgen.text.fault import Found, Path, show
 from loadgen.text.template import GAP, without_fields
 
 EMULATOR = "emulator"
+IN_CLEAR = "insecure_auth"
+"""The key that allows for credentials that can be read on the way."""
 
 
 def loopback(endpoint: str) -> bool:
@@ -64,6 +66,6 @@ def without_user(url: str) -> str:
 
 def sent_in_clear(path: Path, url: str, target: dict[str, Any], credentials: str = "auth") -> Found:
     """What is wrong with sending credentials there, unless the block of the target forces it."""
-    if in_clear(url) and target.get("insecure_auth") is not True:
+    if in_clear(url) and target.get(IN_CLEAR) is not True:
         message = "credentials would cross the network for anyone to read; write https://"
-        yield path, f"got {show(url)} with {credentials}: {message}, or force it with target.insecure_auth: true"
+        yield path, f"got {show(url)} with {credentials}: {message}, or force it with target.{IN_CLEAR}: true"

@@ -14,7 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Generic, Protocol, TypeVar
+from typing import Annotated, Any, Generic, Protocol, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
@@ -23,7 +23,8 @@ from loadgen.invocation.facts import Facts
 from loadgen.targets.quick import QuickReader
 from loadgen.targets.request import RequestTemplate
 from loadgen.text.fault import Found
-from loadgen.text.form import Duration, Text, doc, without_unit, words
+from loadgen.text.form import Duration, Text, doc, secret_fields, tag, without_unit, words
+from loadgen.text.secret import MASK
 from loadgen.text.units import NS_PER_S
 
 
@@ -86,6 +87,10 @@ class Answer(Protocol):
 Classify = Callable[[Answer], Facts]
 """What an answer says. Never raises, whatever the bytes. On the hot path."""
 
+MAX_LINES = 1024
+"""Most lines of a head, and most trailers; servers and proxies commonly take 100."""
+MAX_VALUE = 32 * 1024
+"""Longest value of a header that is read; the platforms' gateways allow no longer one."""
 KEEP = 64 * 1024
 """Bytes that are kept of an answer whose body nobody has to read whole: enough for error bodies and examples."""
 
@@ -142,22 +147,36 @@ T = TypeVar("T")
 class Tenant(ABC, Generic[T]):
     """What is invoked, and how. It has no state; each of its answers follows from the target alone.
 
-    ``name`` is the tag of its target's struct ``form``, whose keys are those of ``target`` in a scenario; a mapping
-    with the ``key`` is one of its targets. ``noun`` is what such a target is in sentences, ``about`` in the description
-    of the block. ``told`` says that answers tell durations and bills, and ``told_in`` where they do. ``settings`` is
-    where its settings side is found, as ``module:name``; None where it has none. ``memory_sizes_mb`` are the sizes that
-    a call may be billed at, in ascending order; empty where there is no bill.
+    ``form`` is the struct of its target, whose tag is its name, and whose keys are those of ``target`` in a scenario; a
+    mapping with the ``key`` is one of its targets. ``noun`` is what such a target is in sentences, ``about`` in the
+    description of the block. ``told`` says that answers tell durations, and ``told_in`` where; ``untold`` completes
+    "duration …" where they do not. ``settings`` is where its settings side is found, as ``module:name``; None where it
+    has none. ``memory_sizes_mb`` are the sizes that a call may be billed at, in ascending order; empty where answers
+    tell no bills. ``asks_memory`` and ``asks_version`` say whether each call may ask for a memory size, and for a
+    version or alias; see ``variant``.
     """
 
-    name: str
     form: type[T]
     key: str
     noun: str
     about: str
     told: bool = False
     told_in: str = "answers"
+    untold: str = "is told by no answer"
     memory_sizes_mb: tuple[int, ...] = ()
+    asks_memory: bool = False
+    asks_version: bool = False
     settings: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What messages between processes call it: the tag of its target's struct."""
+        return tag(self.form)
+
+    @property
+    def bills(self) -> bool:
+        """Whether answers tell bills."""
+        return bool(self.memory_sizes_mb)
 
     def made(self, data: dict[str, Any]) -> T:
         """The target of a scenario's data without faults, of which ``target`` is the block."""
@@ -206,17 +225,21 @@ class Tenant(ABC, Generic[T]):
         """
 
     def secrets(self, target: T) -> Iterable[Secret]:
-        """What is sent to the target and must not be written anywhere."""
-        return ()
+        """What is sent to the target and must not be written anywhere; here the texts that its form says are secret."""
+        for name, key in secret_fields(self.form):
+            if value := getattr(target, name):
+                yield Secret(key, value, frozenset({value}))
 
     def public(self, target: T) -> T:
-        """The target with its secrets masked, the same for any two that differ in nothing else."""
-        return target
+        """The target with its secrets masked, the same for any two that differ in nothing else; see ``secrets``."""
+        fields = (name for name, _ in secret_fields(self.form) if getattr(target, name))
+        masked: T = msgspec.structs.replace(cast("Any", target), **dict.fromkeys(fields, MASK))
+        return masked
 
     def variant(self, target: T, memory_mb: int | None, version: str | None) -> T:
         """The target with another memory size (MB), at another version (or ``!`` and an alias); None for its own.
 
-        Asked for where experiments want it; raises ValueError for a name that none can have.
+        Asked for where experiments want it and calls may ask for it; raises ValueError for a name that none can have.
         """
         return target
 

@@ -8,12 +8,6 @@ from __future__ import annotations
 
 from loadgen.invocation.facts import Facts
 
-MAX_LINES = 1024
-"""Most lines of a head, and most trailers; servers and proxies commonly take 100."""
-
-MAX_VALUE = 32 * 1024
-"""Longest value of a header that is read; the platforms' gateways allow no longer one."""
-
 
 class QuickReader:
     """Reads answers from the buffer ``view``. This one declines them all."""

@@ -7,7 +7,7 @@ the name of the tenant in the target that they are sent, and look it up here as 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from functools import cache, reduce
 from operator import or_
 from typing import TYPE_CHECKING, Any
@@ -32,11 +32,11 @@ ABOUT = f"What is invoked: {' or '.join(tenant.about for tenant in BUILT_IN)}."
 def installed() -> tuple[Tenant[Any], ...]:
     """The tenants of other distributions. Looking for them takes time, so it is done when no other tenant fits.
 
-    Raises TargetError for one that cannot be loaded.
+    Raises TargetError for one that cannot be loaded, or has the name or the key of another.
     """
     from importlib.metadata import entry_points
 
-    found = []
+    found: list[Tenant[Any]] = []
     for entry in entry_points(group=GROUP):
         try:
             tenant = entry.load()
@@ -45,10 +45,24 @@ def installed() -> tuple[Tenant[Any], ...]:
                 f"the target {entry.name} of {entry.value} cannot be loaded ({type(error).__name__}: {error}): correct "
                 "or remove the distribution that brings it"
             ) from error
-        if not isinstance(tenant, Tenant):
-            raise TargetError(f"the target {entry.name} of {entry.value} is no Tenant: correct the distribution")
+        if fault := _fault(tenant, (*BUILT_IN, *found)):
+            raise TargetError(f"the target {entry.name} of {entry.value} {fault}: correct the distribution")
         found.append(tenant)
     return tuple(found)
+
+
+def _fault(tenant: object, others: Iterable[Tenant[Any]]) -> str | None:
+    """Why something cannot be a tenant beside others, whose names and keys are their own; None when it can."""
+    if not isinstance(tenant, Tenant):
+        return "is no Tenant"
+    if not tenant.name:
+        return "has a form without a tag"
+    for other in others:
+        if tenant.name == other.name:
+            return f"has the tag {tenant.name}, which is that of {other.about}"
+        if tenant.key == other.key:
+            return f"is told by its key {tenant.key}, which is that of {other.about}"
+    return None
 
 
 def tenant_written(keys: Container[str]) -> Tenant[Any] | None:

@@ -1,47 +1,40 @@
 """What may be written out of a scenario: everything but its secrets.
 
-Secret are the credentials under ``target.auth``, and the header fields and the values of the emulator's account whose
-names say so (Authorization, Cookie, anything with token, key, secret or password in it).
+Which values are secret is said by the forms of the blocks, see ``walk.Read``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Set
 from typing import Any
 
 from loadgen.targets.endpoint import encrypted
 from loadgen.targets.registry import tenant_of
 from loadgen.targets.target import Target
 from loadgen.text import yaml
-from loadgen.text.excerpt import secret_name
+from loadgen.text.excerpt import secret_words
 from loadgen.text.fault import Path, Place
 from loadgen.text.secret import LONG, MASK, SHORTEST, Secrets
 from loadgen.text.substitution import escaped, holds_literal, masked, unescaped
 from loadgen.text.template import PLACEHOLDER
+from loadgen.text.walk import Read
 
 _ADDRESS = re.compile(rf"\A[^/?#]*//[^/?#]*|{PLACEHOLDER.pattern}")
 """What the grammar restricts in a URL; the rest of it is free text, as the tags and the event are."""
 _ALL = re.compile(r"(?s:.+)")
-_MODES = ("none", "environment")
-"""What target.auth may be, other than a mapping of secrets."""
 
 
-def is_secret(path: Path) -> bool:
-    """Whether the value at this path of a scenario document is never written out."""
-    if path[:2] == ("emulator", "account"):
-        return secret_name(str(path[-1]))
-    if path[:1] != ("target",):
-        return False
-    return path[1:2] == ("auth",) or path[1:] == ("headers",) or secret_name(str(path[-1]))
-
-
-def places(root: yaml.Node) -> Iterator[Place]:
+def places(root: yaml.Node, secret: Set[Path]) -> Iterator[Place]:
     """Where a secret is written, not a ``${NAME}``, and would be seen in a line as it is shown."""
     for path, value in yaml.scalars(root):
-        written = is_secret(path) and value.value not in _MODES and holds_literal(value)
-        if written and any(word in value.place.text for word in value.raw.split()):
+        if path in secret and holds_literal(value) and any(word in value.place.text for word in value.raw.split()):
             yield value.place
+
+
+def literals_of(root: yaml.Node, secret: Set[Path]) -> set[str]:
+    """The words of secrets that are written in the document itself, to be looked for in messages."""
+    return {word for path, value in yaml.scalars(root) if path in secret for word in secret_words(value.raw)}
 
 
 def sent(target: Target) -> set[str]:
@@ -99,19 +92,15 @@ def _restricted(path: Path, *, key: bool = False) -> re.Pattern[str]:
     return _ADDRESS if path == ("target", "url") and not key else _ALL
 
 
-_Written = Mapping[Path, yaml.Value]
-"""What is written where that is not what YAML makes of it, see ``walk.read``."""
-
-
-def masked_document(root: yaml.Node, written: _Written) -> dict[str, Any]:
+def masked_document(root: yaml.Node, read: Read) -> dict[str, Any]:
     """The plain data of a document with its secrets masked."""
-    shown: dict[str, Any] = yaml.data(_mapped(root, written, lambda value: value))
+    shown: dict[str, Any] = yaml.data(_mapped(root, read, lambda value: value))
     return shown
 
 
-def as_run(root: yaml.Node, written: _Written) -> str:
+def as_run(root: yaml.Node, read: Read) -> str:
     """The document as YAML text that loads again, with its secrets masked."""
-    shown = _mapped(root, written, lambda value: escaped(value) if isinstance(value, str) else value)
+    shown = _mapped(root, read, lambda value: escaped(value) if isinstance(value, str) else value)
     return _dumped(yaml.data(shown))
 
 
@@ -119,16 +108,13 @@ def _dumped(data: Any) -> str:
     return "# As run: options and variables resolved, secrets masked.\n" + yaml.dump(data)
 
 
-def _mapped(
-    node: yaml.Node, written: _Written, write: Callable[[yaml.Value], yaml.Value], path: Path = ()
-) -> yaml.Node:
+def _mapped(node: yaml.Node, read: Read, write: Callable[[yaml.Value], yaml.Value], path: Path = ()) -> yaml.Node:
     """The tree with its values as ``write`` gives them, secrets masked."""
     if isinstance(node, yaml.Items):
-        items = (_mapped(item, written, write, (*path, i)) for i, item in enumerate(node.items))
+        items = (_mapped(item, read, write, (*path, i)) for i, item in enumerate(node.items))
         return yaml.Items(tuple(items), node.place)
     if isinstance(node, yaml.Fields):
-        nodes = {key: _mapped(value, written, write, (*path, key)) for key, value in node.nodes.items()}
+        nodes = {key: _mapped(value, read, write, (*path, key)) for key, value in node.nodes.items()}
         return yaml.Fields(nodes, node.keys, node.place)
-    value = written.get(path, node.value)
-    shown = masked(node) if is_secret(path) and value not in _MODES else write(value)
+    shown = masked(node) if path in read.secret else write(read.written.get(path, node.value))
     return yaml.Scalar(shown, node.text, node.raw, node.plain, node.place)

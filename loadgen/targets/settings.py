@@ -19,7 +19,7 @@ from loadgen.scenario.model import Scenario
 from loadgen.targets.port import Surroundings, TargetError, Tenant
 from loadgen.targets.registry import BUILT_IN, tenant_of
 from loadgen.targets.target import Target
-from loadgen.text import fault
+from loadgen.text.fault import Found
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ class SettingsError(TargetError):
     """Settings of the platform could not be changed, or not be put back; the message says why and what to do."""
 
 
-class Found(Struct, frozen=True):
+class Resolved(Struct, frozen=True):
     """A target with credentials of the environment, where they came from, and what is doubtful about that."""
 
     target: Target
@@ -39,7 +39,7 @@ class Found(Struct, frozen=True):
     warnings: tuple[str, ...] = ()
 
 
-class Limits(Protocol):
+class Quota(Protocol):
     """What the platform allows; None where it does not say, or has no limit."""
 
     @property
@@ -91,19 +91,19 @@ class Changing(AbstractAsyncContextManager["Changing"], Protocol):
 class Settings(Generic[T]):
     """The settings side of a tenant without any: nothing is read, found or changed."""
 
-    def check(self, scenario: Scenario) -> fault.Found:
+    def check(self, scenario: Scenario) -> Found:
         """What is wrong with a scenario for this tenant, as pairs of the key's path and a message."""
         if changes(scenario):
             yield ("kind",), "this changes settings of what is called, and of this target none can be; leave that out"
 
-    def credentials(self, target: T, seen: Callable[[], Surroundings]) -> Found | None:
+    def credentials(self, target: T, seen: Callable[[], Surroundings]) -> Resolved | None:
         """The target with credentials from where the tenant's tools find theirs; None where it asks for none of them.
 
         Raises TargetError when there are none, or when what is there cannot be used.
         """
         return None
 
-    async def limits(self, scenario: Scenario, target: T) -> Limits | None:
+    async def limits(self, scenario: Scenario, target: T) -> Quota | None:
         """The limits of what is invoked; None where nobody is to be asked, or there are no credentials to ask with.
 
         ``target`` is the scenario's, with the credentials that are in use. Takes a few seconds at most.
@@ -147,9 +147,12 @@ class Settings(Generic[T]):
         """
         raise NotImplementedError
 
-    def idle(self) -> AbstractAsyncContextManager[Target]:
-        """A target on this machine that does nothing, for as long as the context lasts; raises TargetError."""
-        raise NotImplementedError
+    def idle(self) -> AbstractAsyncContextManager[Target] | None:
+        """A target on this machine that does nothing, for as long as the context lasts; None where there is none.
+
+        Raises TargetError when it does not start.
+        """
+        return None
 
 
 def settings_of(target: Target) -> Settings[Any]:
@@ -162,11 +165,12 @@ def _settings(tenant: Tenant[Any]) -> Settings[Any]:
     return found
 
 
-def check(scenario: Scenario) -> fault.Found:
+def check(scenario: Scenario) -> Found:
     """What the tenant finds wrong with a scenario, see ``Settings.check``."""
     return settings_of(scenario.target).check(scenario)
 
 
 def idle() -> AbstractAsyncContextManager[Target]:
     """A target that does nothing, of the first tenant that has one; see ``Settings.idle``."""
-    return _settings(BUILT_IN[0]).idle()
+    found = (_settings(tenant).idle() for tenant in BUILT_IN)
+    return next(each for each in found if each is not None)

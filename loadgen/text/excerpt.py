@@ -64,8 +64,12 @@ def _without_marks(value: str) -> str:
 
 def literals(text: str) -> set[str]:
     """The words that stand behind keys which say that they are secret, to be looked for in messages."""
-    parts = (_KEPT.sub(" ", text[begin:end]) for begin, end, sure in _spans(text) if sure)
-    words = {word for part in parts for word in _BETWEEN.split(part)}
+    return {word for begin, end, sure in _spans(text) if sure for word in secret_words(text[begin:end])}
+
+
+def secret_words(value: str) -> set[str]:
+    """Those of the words of a secret that are looked for in messages."""
+    words = _BETWEEN.split(_KEPT.sub(" ", value))
     return {word for word in words if len(word) >= _SHORTEST and word.lower() not in _SCHEMES and word[:2] != "//"}
 
 

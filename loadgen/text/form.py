@@ -11,7 +11,9 @@ stand in ``extra_json_schema``, and in ``extra``:
   only the most that editors know of; ValueError says what is wrong.
 - ``keys``: a struct whose keys are written instead of this field, among those of the struct that it is in.
 - ``derived``: never written. ``optional``: may be left out although there is no default to show.
-- ``expected`` completes "got …"; ``secret``: what is written is never shown; ``title``: of a mapping, for editors.
+- ``expected`` completes "got …"; ``title``: of a mapping, for editors.
+- ``secret``: what is written is never shown; of a mapping it may be a function of its keys, which says whose values are
+  meant.
 """
 
 from __future__ import annotations
@@ -130,6 +132,27 @@ def keys(struct: type) -> dict[str, Key]:
     form = described(struct)
     assert isinstance(form, mi.StructType)
     return keys_of((form,))
+
+
+def secret_fields(struct: type) -> list[tuple[str, str]]:
+    """The fields of a mapping that are a secret text, and their keys."""
+    form = described(struct)
+    assert isinstance(form, mi.StructType)
+    return [(field.name, field.encode_name) for field in form.fields if _secret(field.type)]
+
+
+def _secret(form: mi.Type) -> bool:
+    inner = bare(form)
+    if isinstance(inner, mi.Metadata):
+        return _secret(inner)
+    return isinstance(inner, mi.StrType) and "secret" in about_of(form)
+
+
+def tag(struct: type) -> str:
+    """The tag by which a struct is told from others; empty where it has none."""
+    form = described(struct)
+    assert isinstance(form, mi.StructType)
+    return str(form.tag or "")
 
 
 def keys_of(structs: tuple[mi.StructType, ...]) -> dict[str, Key]:

@@ -10,25 +10,36 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec.inspect as mi
 
+from loadgen.text.excerpt import secret_name
 from loadgen.text.fault import Path, show
 from loadgen.text.form import INVALID, About, about_of, bare, choices, described, keys_of, structs_of
 from loadgen.text.substitution import refers
-from loadgen.text.yaml import Fields, Items, Node, Scalar, Value, data, plain_value
+from loadgen.text.yaml import Fields, Items, Node, Scalar, Value, data, plain_value, scalars
 
 Report = Callable[[Path, str], None]
 
 
-def read(root: Node, form: Any, report: Report, report_key: Report) -> tuple[Any, dict[Path, Value]]:
-    """The values of the document; faults go to ``report`` (of a value) and ``report_key`` (of a key).
+class Read(NamedTuple):
+    """What a document says.
 
-    The second result is what is written where that is not what YAML makes of it: text in the form of a number, say.
+    ``written`` is what is written where that is not what YAML makes of it: text in the form of a number, say.
+    ``secret`` are the paths of single values that are never to be shown: those whose form says so, and where there is
+    no form to ask, as of an unknown key, those whose names say so.
     """
+
+    data: Any
+    written: dict[Path, Value]
+    secret: set[Path]
+
+
+def read(root: Node, form: Any, report: Report, report_key: Report) -> Read:
+    """The values of the document; faults go to ``report`` (of a value) and ``report_key`` (of a key)."""
     walk = _Walk(report, report_key)
-    return walk.value(root, described(form), (), {}), walk.written
+    return Read(walk.value(root, described(form), (), {}), walk.written, walk.secret)
 
 
 def near(word: str, known: Iterable[str]) -> str:
@@ -43,10 +54,13 @@ class _Walk:
         self._report = report
         self._report_key = report_key
         self.written: dict[Path, Value] = {}
+        self.secret: set[Path] = set()
 
     def value(self, node: Node, form: mi.Type, path: Path, about: About) -> Any:
         """The data of one value; ``about`` is what ``Meta`` says of it so far."""
         about = {**about, **about_of(form)}
+        if "secret" in about:
+            self._hide(node, path, about["secret"])
         if "form" in about:
             return self._in_form(node, path, about)
         form = bare(form)
@@ -74,8 +88,8 @@ class _Walk:
             try:
                 form = rest.pop("choose")(node)
             except ValueError as error:
+                self._hide(node, path, True)
                 self._report(path, str(error))
-                return INVALID
         found = self.value(node, described(form), path, rest)
         return about["made"](found) if "made" in about and found is not INVALID else found
 
@@ -101,6 +115,7 @@ class _Walk:
             if key := known.get(name):
                 found[name] = self.value(value, key.form, (*path, name), {})
             else:
+                self._hide_named(value, (*path, name), len(path))
                 self._report_key((*path, name), f"unknown key, {near(name, known)}")
         for name, key in known.items():
             if key.required and name not in found:
@@ -133,6 +148,7 @@ class _Walk:
             if value not in known or isinstance(value, bool):
                 return self._refuse(node, path, about.get("expected") or _one_of(value, known), about)
             self.written[path] = next(word for word in known if word == value)  # a number is found whatever its type
+            self.secret.discard(path)  # one of a few known words
             return known[value]
         if isinstance(form, mi.BoolType):
             fits = isinstance(value, bool)
@@ -165,7 +181,20 @@ class _Walk:
             return self._refuse(node, path, _expected(form, about), about)
         return text
 
+    def _hide(self, node: Node, path: Path, secret: bool | Callable[[str], bool]) -> None:
+        for found, _ in scalars(node, path):
+            below = found[len(path) :]
+            if not callable(secret) or not below or secret(str(below[0])):
+                self.secret.add(found)
+
+    def _hide_named(self, node: Node, path: Path, known: int) -> None:
+        """Note the secrets of what has no form here; the names of the first ``known`` steps tell nothing."""
+        self.secret.update(
+            path for path, _ in scalars(node, path) if any(secret_name(str(step)) for step in path[known:])
+        )
+
     def _refuse(self, node: Node, path: Path, expected: str, about: About) -> Any:
+        self._hide_named(node, path, len(path))
         if about.get("secret"):
             seen = "something else"
         elif isinstance(node, Scalar):

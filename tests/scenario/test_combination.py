@@ -248,6 +248,15 @@ def test_a_url_has_no_figures_of_the_platform() -> None:
     assert "duration is what FunctionGraph reports" in found
 
 
+@pytest.mark.parametrize("prices", ["", "prices: huawei-cny-2024-09"])
+def test_a_url_is_not_held_to_money(prices: str) -> None:
+    rest = f"{prices}\nbudget: {{cost: 1 CNY}}\nthresholds: [cost < 1 CNY]"
+    found = faults(scenario(target="{url: http://h/}", rest=rest))
+    assert "budget.cost: a url tells no bills, so money is not known; write budget.invocations" in found
+    assert "thresholds[0]: a url tells no bills, so cost is not known; remove this rule" in found
+    assert not any("write prices" in fault for fault in found)
+
+
 def test_other_faults_of_a_phase_do_not_hide_its_combinations() -> None:
     found = faults(scenario(phases="[{name: a, rate: 5, workers: 0, duration: 1}]"))
     assert len(found) == 4

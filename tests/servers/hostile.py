@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from loadgen.engine.http1 import MAX_HEAD, MAX_INTERIM, MAX_REPEATS
 from loadgen.targets.functiongraph.protocol.tenant import MOST
-from loadgen.targets.quick import MAX_LINES, MAX_VALUE
+from loadgen.targets.port import MAX_LINES, MAX_VALUE
 from tests.servers.scripted import OK, Peer, Play
 
 HEAD = b"HTTP/1.1 200 OK\r\n"

@@ -11,6 +11,7 @@ import pytest
 from loadgen.engine.messages import Plan, Renew, decode, encode
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
+from loadgen.scenario.load import load
 from loadgen.targets.functiongraph.protocol.tenant import FUNCTIONGRAPH
 from loadgen.targets.functiongraph.side import FunctionGraphSettings
 from loadgen.targets.http.tenant import HTTP
@@ -18,9 +19,26 @@ from loadgen.targets.port import TargetError, Tenant
 from loadgen.targets.registry import BUILT_IN, GROUP, installed, tenant_named, tenant_of
 from loadgen.targets.settings import Settings, settings_of
 from loadgen.targets.target import Target
+from loadgen.text.fault import ScenarioError
 from tests.scenarios import function, http, open_phase, scenario
 
 FUNCTION, URL = function("http://127.0.0.1:1"), http("http://127.0.0.1:1/")
+
+
+MADE = """
+from msgspec import Struct
+from loadgen.targets.http.tenant import Http
+from loadgen.targets.target import Target
+
+class Made(Target, Struct, {}):
+    address: str
+
+class Tenant(Http):
+    form = Made
+    key = "{}"
+
+X = Tenant()
+"""
 
 
 @pytest.fixture
@@ -59,12 +77,29 @@ def test_a_name_that_nobody_has_is_said(offered: Path) -> None:
         ("not_there_at_all:X", "", r"cannot be loaded \(ModuleNotFoundError: .*correct or remove the distribution"),
         ("offered_here:X", "raise ValueError('no')", r"cannot be loaded \(ValueError: no\)"),
         ("offered_here:X", "X = 5", "is no Tenant: correct the distribution"),
+        (
+            "offered_here:X",
+            MADE.format("tag='http'", "address"),
+            "has the tag http, which is that of any HTTP endpoint",
+        ),
+        ("offered_here:X", MADE.format("tag='other'", "url"), "is told by its key url, which is that of any HTTP endp"),
+        ("offered_here:X", MADE.format("frozen=True", "address"), "has a form without a tag: correct the distribution"),
     ],
 )
 def test_a_distribution_that_brings_no_tenant_is_named(offered: Path, what: str, source: str, said: str) -> None:
     offer(offered, what, source)
     with pytest.raises(TargetError, match=f"the target offered of {what} {said}"):
         installed()
+
+
+def test_a_distribution_that_brings_no_tenant_hides_no_typing_error(offered: Path) -> None:
+    offer(offered, "not_there_at_all:X")
+    text = "name: x\ntarget: {endpiont: emulator}\nphases: [{name: s, workers: 1, duration: 1s}]\n"
+    with pytest.raises(ScenarioError) as error:
+        load(text, source="s.yaml", directory=Path(), environment={})
+    said = [fault.message for fault in error.value.faults]
+    assert any("cannot be loaded" in each for each in said), said
+    assert "unknown key, did you mean endpoint?" in said
 
 
 def test_only_a_tenant_that_has_a_settings_side_is_asked_for_it() -> None:

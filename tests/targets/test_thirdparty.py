@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 
 from loadgen.scenario.load import load
-from loadgen.targets.registry import installed, tenant_of
+from loadgen.targets.registry import installed, tenant_of, tenant_written
+from loadgen.targets.secret import sent
 from loadgen.targets.settings import check
 from loadgen.text.fault import ScenarioError
+from loadgen.text.secret import Secrets
 from tests.e2e.conftest import ROOT, environment
 from tests.servers.scripted import Peer, serving
 
@@ -26,7 +28,7 @@ RAN = HEAD + b"Nimbus-Ran: 1500\r\nNimbus-Billed: 2\r\nNimbus-Memory: 512\r\n\r\
 FAILED = b"HTTP/1.1 299 Rain\r\nContent-Length: 0\r\nNimbus-Error: RAINED\r\n\r\n"
 TEXT = """
 name: third
-target: {{gateway: "http://127.0.0.1:{port}", action: rain, key: "${{NIMBUS_KEY}}", memory: 512MB, {more}}}
+target: {{gateway: "http://127.0.0.1:{port}", action: rain, pin: "${{NIMBUS_PIN}}", memory: 512MB, {more}}}
 event: {{k: v}}
 phases: [{{name: steady, rate: 50/s, duration: 2s}}]
 prices: huawei-cny-2024-09
@@ -60,7 +62,7 @@ async def command(tmp_path: Path, *words: str, installed: bool = True, port: int
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "loadgen", words[0], "s.yaml", *words[1:]),
         cwd=tmp_path,
-        env={**environment(), "PYTHONPATH": path, "NIMBUS_KEY": "PLANTED-key"},
+        env={**environment(), "PYTHONPATH": path, "NIMBUS_PIN": "PLANTED-pin"},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -76,7 +78,7 @@ async def test_a_platform_of_another_distribution_is_called_read_and_billed_by_s
     summary: dict[str, Any] = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["preflight"]["outcome"] == "ok"
     assert all(request.startswith(b"POST /run/rain HTTP/1.1\r\n") for request in server.requests)
-    assert all(b"Nimbus-Key: PLANTED-key\r\nNimbus-Memory: 512\r\n" in request for request in server.requests)
+    assert all(b"Nimbus-Pin: PLANTED-pin\r\nNimbus-Memory: 512\r\n" in request for request in server.requests)
     totals = summary["totals"]
     outcomes = {name: count for name, count in totals["outcomes"].items() if count}
     assert set(outcomes) == {"ok", "function_error"}
@@ -115,7 +117,7 @@ async def test_where_it_is_not_installed_its_scenario_is_refused(tmp_path: Path)
 )
 def test_what_is_wrong_with_its_block_is_said_as_of_any_other(nimbus: None, more: str, said: str) -> None:
     with pytest.raises(ScenarioError) as error:
-        load(TEXT.format(port=1, more=more), source="s.yaml", directory=Path(), environment={"NIMBUS_KEY": "k-e-y"})
+        load(TEXT.format(port=1, more=more), source="s.yaml", directory=Path(), environment={"NIMBUS_PIN": "p-i-n"})
     assert said in str(error.value)
 
 
@@ -126,15 +128,90 @@ def test_settings_that_nobody_can_change_are_asked_for_in_vain(nimbus: None) -> 
             text + "kind: memory\nmemory: {by: config}\n",
             source="s.yaml",
             directory=Path(),
-            environment={"NIMBUS_KEY": "k-e-y"},
+            environment={"NIMBUS_PIN": "p-i-n"},
             checks=[check],
         )
 
 
-def test_two_runs_are_the_same_whatever_the_key(nimbus: None) -> None:
+PINNED = TEXT.replace("${{NIMBUS_PIN}}", "PLANTED-pin")
+
+
+def test_what_its_form_says_is_secret_is_written_nowhere_whatever_its_name(nimbus: None) -> None:
+    text = PINNED.format(port=1, more="")
+    made = load(text, source="s.yaml", directory=Path(), environment={})
+    assert "PLANTED" not in f"{made.document} {made.as_run}"
+    assert made.document["target"]["pin"] == "***"
+    assert Secrets(sent(made.scenario.target)).hide("it was PLANTED-pin") == "it was ***"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "acton: x",  # beside it on its line
+        "acton: x, pin: PLANTED-again",
+        "timeout: {total: PLANTED-pin}",  # quoted as what was got
+        "token: {of: {mine: PLANTED-too}}",  # an unknown key has no form to ask
+        "timeout: [{pass: 5, password: PLANTED-too}]",  # neither has what is no mapping
+    ],
+)
+def test_no_fault_shows_it(nimbus: None, more: str) -> None:
+    with pytest.raises(ScenarioError) as error:
+        load(PINNED.format(port=1, more=more), source="s.yaml", directory=Path(), environment={})
+    assert "PLANTED" not in str(error.value)
+
+
+def test_where_answers_tell_durations_but_no_bills_nothing_is_held_to_money(
+    nimbus: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tenant_written({"gateway"}), "memory_sizes_mb", ())
+    text = PINNED.format(port=1, more="").replace("prices: huawei-cny-2024-09\n", "")
+    assert load(text, source="s.yaml", directory=Path(), environment={}).scenario.prices is None
+    with pytest.raises(ScenarioError) as error:
+        load(text + "budget: {cost: 1 CNY}", source="s.yaml", directory=Path(), environment={})
+    assert [fault.message for fault in error.value.faults] == [
+        "an action tells no bills, so money is not known; write budget.invocations"
+    ]
+
+
+def test_what_no_answer_tells_is_not_said_of_another_platform(nimbus: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tenant_written({"gateway"}), "told", False)
+    with pytest.raises(ScenarioError, match="duration is told by no answer; an action has latency and service_time"):
+        load(PINNED.format(port=1, more=""), source="s.yaml", directory=Path(), environment={})
+
+
+@pytest.mark.parametrize(
+    ("block", "said"),
+    [
+        (
+            "kind: cold-starts\ncold-starts: {induce: [gap, version], versions: [a]}",
+            "induce[1]: got version, but no call",
+        ),
+        ("kind: cold-starts\ncold-starts: {induce: [memory], sizes: [512MB]}", "induce[0]: got memory, but no call"),
+        (
+            "kind: memory\nmemory: {sizes: [128MB, 512MB]}",
+            "memory.by: got header, but no call of an action can ask for",
+        ),
+    ],
+)
+def test_what_no_call_can_ask_for_is_not_varied(
+    nimbus: None, monkeypatch: pytest.MonkeyPatch, block: str, said: str
+) -> None:
+    text = PINNED.format(port=1, more="").partition("phases:")[0].replace(", memory: 512MB", "") + block
+    found = tenant_written({"gateway"})
+    for asks in ("asks_memory", "asks_version"):
+        monkeypatch.setattr(found, asks, True)
+    load(text, source="s.yaml", directory=Path(), environment={})
+    for asks in ("asks_memory", "asks_version"):
+        monkeypatch.setattr(found, asks, False)
+    with pytest.raises(ScenarioError) as error:
+        load(text, source="s.yaml", directory=Path(), environment={})
+    assert said in str(error.value)
+
+
+def test_two_runs_are_the_same_whatever_the_pin(nimbus: None) -> None:
     made = [
-        load(TEXT.format(port=1, more=""), source="s.yaml", directory=Path(), environment={"NIMBUS_KEY": key}).scenario
-        for key in ("one-key", "two-key")
+        load(TEXT.format(port=1, more=""), source="s.yaml", directory=Path(), environment={"NIMBUS_PIN": pin}).scenario
+        for pin in ("one-pin", "two-pin")
     ]
     assert made[0].target != made[1].target
     assert made[0].sha256 == made[1].sha256

@@ -25,9 +25,9 @@ from loadgen.targets.functiongraph.protocol.target import (
 from loadgen.targets.functiongraph.settings.concurrency import Limits, limits_of
 from loadgen.targets.functiongraph.settings.names import check_target
 from loadgen.targets.port import Surroundings, TargetError, Timeout, Tls
-from loadgen.targets.settings import Changing, Found, Note, Renewal, Settings
+from loadgen.targets.settings import Changing, Note, Renewal, Resolved, Settings
 from loadgen.targets.target import Target
-from loadgen.text import fault
+from loadgen.text.fault import Found
 from loadgen.text.units import NS_PER_S
 
 _IDLE_NS = 5 * NS_PER_S
@@ -38,16 +38,16 @@ _IDLE_NS = 5 * NS_PER_S
 class FunctionGraphSettings(Settings[FunctionTarget]):
     """What is read of FunctionGraph and its environment, changed there, and put back."""
 
-    def check(self, scenario: Scenario) -> fault.Found:
+    def check(self, scenario: Scenario) -> Found:
         """See Settings."""
         return check_target(scenario)
 
-    def credentials(self, target: FunctionTarget, seen: Callable[[], Surroundings]) -> Found | None:
+    def credentials(self, target: FunctionTarget, seen: Callable[[], Surroundings]) -> Resolved | None:
         """See Settings; raises CredentialsError."""
         if not isinstance(target.auth, EnvironmentAuth):
             return None
         found = resolve(target, seen())
-        return Found(replace(target, auth=found.auth), found.source, found.warnings)
+        return Resolved(replace(target, auth=found.auth), found.source, found.warnings)
 
     async def limits(self, scenario: Scenario, target: FunctionTarget) -> Limits | None:
         """See Settings."""

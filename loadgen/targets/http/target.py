@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from loadgen.targets.endpoint import sent_in_clear, url_fault, without_user
 from loadgen.targets.port import Check, Fresh, Limits, Preflight, Timeout, Tls
 from loadgen.targets.target import Target
+from loadgen.text.excerpt import secret_name
 from loadgen.text.fault import Found, show
 from loadgen.text.form import OPTIONAL, doc, matching, written
 from loadgen.text.template import PLACEHOLDER
@@ -47,7 +48,7 @@ class HttpTarget(Target, Struct, frozen=True, tag="http"):
     headers: Annotated[
         tuple[tuple[str, str], ...],
         OPTIONAL,
-        written(dict[str, str], lambda fields: tuple(fields.items()), secret=True),
+        written(dict[str, str], lambda fields: tuple(fields.items()), secret=secret_name),
         doc("Header fields of a url, sent as written, in order; `{{field}}` comes from the feeder."),
     ] = ()
     fresh_connections: Fresh = field(name="connections", default=False)

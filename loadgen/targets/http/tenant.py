@@ -10,6 +10,7 @@ import msgspec
 
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
+from loadgen.targets.endpoint import IN_CLEAR
 from loadgen.targets.http.request import request_template
 from loadgen.targets.http.response import HEADERS, classify_http
 from loadgen.targets.http.secret import SCHEME, parts_of_header
@@ -34,11 +35,11 @@ _ADVICE = {
 class Http(Tenant[HttpTarget]):
     """Any HTTP endpoint: it tells neither durations nor bills."""
 
-    name = "http"
     form = HttpTarget
     key = "url"
     noun = "a url"
     about = "any HTTP endpoint (url)"
+    untold = "is what FunctionGraph reports"
 
     def made(self, data: dict[str, Any]) -> HttpTarget:
         """See Tenant."""
@@ -48,7 +49,7 @@ class Http(Tenant[HttpTarget]):
     def rules(self, data: dict[str, Any], foreign: Sequence[str]) -> Found:
         """See Tenant. A header that is sent in clear may be forced, too."""
         block = data["target"]
-        of_functions = [key for key in foreign if key != "insecure_auth"]
+        of_functions = [key for key in foreign if key != IN_CLEAR]
         yield from ((("target", *path), message) for path, message in rules(block, of_functions))
 
     def key_rules(self, data: dict[str, Any]) -> Found:

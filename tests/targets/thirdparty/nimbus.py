@@ -7,7 +7,7 @@ An action is called by POST to ``<gateway>/run/<action>``. Its answer says in he
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from msgspec import Struct, field
@@ -24,7 +24,6 @@ from loadgen.targets.port import (
     Preflight,
     Probe,
     Reading,
-    Secret,
     Tenant,
     Timeout,
     Tls,
@@ -40,11 +39,11 @@ _RAN, _BILLED, _MEMORY, _ERROR = b"nimbus-ran", b"nimbus-billed", b"nimbus-memor
 
 
 class NimbusTarget(Target, Struct, frozen=True, rename=without_unit, tag="nimbus"):
-    """An action behind a ``gateway``; ``key`` is sent along, and ``memory_mb`` is what it is called with."""
+    """An action behind a ``gateway``; ``pin`` is sent along, and ``memory_mb`` is what it is called with."""
 
     gateway: Annotated[str, matching(r"^https?://[!-~]+$", "an origin such as https://nimbus.example"), doc("Nimbus.")]
     action: Annotated[Text, doc("What is called.")]
-    key: Annotated[form.Secret, doc("The key of the account.")]
+    pin: Annotated[form.Secret, doc("What opens the account.")]
     memory_mb: Annotated[int, words({"64MB": 64, "512MB": 512}), doc("What it is called with.")] = 64
     fresh_connections: Fresh = field(name="connections", default=False)
     timeout: Limits = Timeout()
@@ -55,13 +54,13 @@ class NimbusTarget(Target, Struct, frozen=True, rename=without_unit, tag="nimbus
 class Nimbus(Tenant[NimbusTarget]):
     """Actions of Nimbus."""
 
-    name = "nimbus"
     form = NimbusTarget
     key = "gateway"
     noun = "an action"
     about = "an action of Nimbus (gateway, action)"
     told = True
     memory_sizes_mb = (64, 512)
+    asks_memory = True
 
     def rules(self, data: dict[str, Any], foreign: Sequence[str]) -> Found:
         if fault := url_fault(str(data["target"]["gateway"]), origin=True):
@@ -72,7 +71,7 @@ class Nimbus(Tenant[NimbusTarget]):
 
     def template(self, target: NimbusTarget) -> RequestTemplate:
         origin = origin_of(target.gateway)
-        headers = (("Host", origin.authority), ("Nimbus-Key", target.key), ("Nimbus-Memory", str(target.memory_mb)))
+        headers = (("Host", origin.authority), ("Nimbus-Pin", target.pin), ("Nimbus-Memory", str(target.memory_mb)))
         return template("POST", f"/run/{target.action}", origin, headers)
 
     def reading(self, target: NimbusTarget, probe: Probe | None = None) -> Reading:
@@ -86,12 +85,6 @@ class Nimbus(Tenant[NimbusTarget]):
 
     def advice(self, facts: Facts, target: NimbusTarget, message: str = "", ahead_s: int | None = None) -> str:
         return "the action is not there. Deploy it" if facts.outcome is Outcome.NOT_FOUND else "the sky is cloudy. Wait"
-
-    def secrets(self, target: NimbusTarget) -> Iterator[Secret]:
-        yield Secret("key", target.key, frozenset({target.key}))
-
-    def public(self, target: NimbusTarget) -> NimbusTarget:
-        return replace(target, key="***")
 
     def variant(self, target: NimbusTarget, memory_mb: int | None, version: str | None) -> NimbusTarget:
         return target if memory_mb is None else replace(target, memory_mb=memory_mb)

@@ -17,7 +17,7 @@ from libc.string cimport memchr, memcmp
 
 from loadgen.targets.quick cimport QuickReader
 
-from loadgen.targets.quick import MAX_LINES, MAX_VALUE
+from loadgen.targets.port import MAX_LINES, MAX_VALUE
 from loadgen.invocation.facts import LARGEST_MB, LONGEST_ID, LONGEST_MS, NS_PER_MS, Facts
 from loadgen.targets.functiongraph.protocol.metering import BYTES_PER_MB
 from loadgen.invocation.outcome import Outcome

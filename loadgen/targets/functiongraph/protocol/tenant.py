@@ -58,7 +58,6 @@ _PUBLISHED = frozenset({Account().password, Account().access_key, Account().secr
 class FunctionGraph(Tenant[FunctionTarget]):
     """Functions of FunctionGraph, or of its emulator."""
 
-    name = "function"
     form = FunctionTarget
     key = "endpoint"
     noun = "a function"
@@ -66,6 +65,8 @@ class FunctionGraph(Tenant[FunctionTarget]):
     told = True
     told_in = "X-Cff-Invoke-Summary"
     memory_sizes_mb = MEMORY_SIZES_MB
+    asks_memory = True
+    asks_version = True
     settings = "loadgen.targets.functiongraph.side:FUNCTIONGRAPH"
 
     def made(self, data: dict[str, Any]) -> FunctionTarget:

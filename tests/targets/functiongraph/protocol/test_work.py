@@ -14,8 +14,7 @@ from loadgen.targets.functiongraph.protocol.probe import LONGEST_PROBED, with_pr
 from loadgen.targets.functiongraph.protocol.response import classify_function
 from loadgen.targets.functiongraph.protocol.target import ResponseVersion
 from loadgen.targets.functiongraph.protocol.tenant import MOST
-from loadgen.targets.port import Probe
-from loadgen.targets.quick import MAX_VALUE
+from loadgen.targets.port import MAX_VALUE, Probe
 
 FINISH = "Finish invoke request 'r', duration: 12.5ms, billing duration: 13ms, memory used: 40MB, billing memory: 128MB"
 
