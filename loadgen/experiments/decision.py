@@ -8,16 +8,18 @@ platform model in virtual time, where its error rates are measured on thousands 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct
 
 from loadgen.invocation.sample import Sample
 from loadgen.invocation.start import Cuts
 from loadgen.load.phase import Phase
-from loadgen.measure.merge import PhaseTotal
-from loadgen.measure.summary import Verdict
 from loadgen.targets.port import MemoryTurns
+
+if TYPE_CHECKING:
+    from loadgen.measure.merge import PhaseTotal
+    from loadgen.measure.summary import Verdict
 
 Result = TypeVar("Result")
 

@@ -56,7 +56,8 @@ class Fleet(Protocol):
     def ahead_ns(self, agent: int) -> int:
         """How far the agent's monotonic clock is ahead of this process's; negative where it is behind.
 
-        An error of it is one of the lateness that agents of different clocks book while they share workers.
+        By as much as it is wrong the agent begins early or late, and books too little or too much lateness where it
+        waits for workers of agents with other clocks.
         """
 
     def send(self, agent: int, message: bytes) -> None:
