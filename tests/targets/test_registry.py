@@ -2,17 +2,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from loadgen.engine.messages import Plan, Renew, decode, encode
 from loadgen.scenario.load import load
+from loadgen.targets import settings
 from loadgen.targets.functiongraph.protocol.tenant import FUNCTIONGRAPH
 from loadgen.targets.functiongraph.side import FunctionGraphSettings
 from loadgen.targets.http.tenant import HTTP
-from loadgen.targets.port import TargetError
+from loadgen.targets.port import TargetError, Tenant
 from loadgen.targets.registry import GROUP, installed, tenant_named, tenant_of
 from loadgen.targets.settings import Settings, settings_of
 from loadgen.targets.target import Target
@@ -109,6 +112,14 @@ async def test_a_tenant_without_settings_has_no_limits_credentials_or_objections
     assert await side.limits(load, URL) is None
     assert side.renewal(URL, lambda target: None, print) is None
     assert list(side.check(load)) == []
+
+
+@pytest.mark.parametrize("tenants", [(FUNCTIONGRAPH, HTTP), (HTTP, FUNCTIONGRAPH)])
+def test_an_idle_target_is_that_of_the_first_that_has_one(
+    monkeypatch: pytest.MonkeyPatch, tenants: tuple[Tenant[Any], ...]
+) -> None:
+    monkeypatch.setattr(settings, "BUILT_IN", tenants)
+    assert isinstance(settings.idle(), AbstractAsyncContextManager)
 
 
 @pytest.mark.parametrize("target", [FUNCTION, URL])
