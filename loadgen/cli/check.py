@@ -98,7 +98,7 @@ def plan(scenario: Scenario) -> Iterator[str]:
         yield from _experiment(scenario)
         return
     yield _total(scenario, counts)
-    yield f"budget: {_budget(scenario)}"
+    yield f"budget: {scenario.budget.words}"
     yield f"thresholds: {', '.join(rule.text for rule in scenario.thresholds) or 'none'}"
     yield from _doubts(scenario, counts)
 
@@ -131,7 +131,7 @@ def _experiment(scenario: Scenario) -> Iterator[str]:
     yield f"total: not known beforehand: kind: {scenario.kind} asks for its load as it goes; budget bounds it"
     if (rows := rows_allow(scenario)) is not None:
         yield f"note: the feeder has {rows} rows and is read once: after them nothing can be sent"
-    yield f"budget: {_budget(scenario)}"
+    yield f"budget: {scenario.budget.words}"
 
 
 def _doubts(scenario: Scenario, counts: list[Starts]) -> Iterator[str]:
@@ -184,14 +184,3 @@ def _load(phase: Phase, starts: Starts) -> str:
     invocations = "as many as they make" if starts.fed is None else f"{about}{starts.fed} invocations"
     length = f"{'at most ' if starts.cut_short else ''}{units.seconds(phase.duration_ns)}"
     return f"{length}, {invocations}, at most {phase.max_workers} in flight"
-
-
-def _budget(scenario: Scenario) -> str:
-    budget = scenario.budget
-    limits = [] if budget.invocations is None else [f"{budget.invocations} invocations"]
-    limits += [] if budget.cost is None else [str(budget.cost)]
-    limits += [] if budget.duration_ns is None else [units.seconds(budget.duration_ns)]
-    limits += [] if budget.in_flight is None else [f"{budget.in_flight} in flight"]
-    limits += [] if budget.errors is None else [f"more than {100 * budget.errors:.6g}% errors"]
-    limits += [] if budget.throttled is None else [f"more than {100 * budget.throttled:.6g}% throttled"]
-    return " or ".join(limits) or "none"

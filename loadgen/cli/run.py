@@ -187,21 +187,21 @@ def _run(
 
     interactive = sys.stderr is not None and sys.stderr.isatty() and not os.environ.get("CI")
     progress = Progress(loaded.scenario, aside, interactive, quiet=quiet)
-    target, state = loaded.scenario.target, state_directory()
-    runner = Runner(
-        loaded,
-        decision(loaded.scenario),
-        directory,
-        progress,
-        fleet=LocalFleet(),
-        agents=agents,
-        floor=stored(state),
-        secrets=secrets,
-        confirm=partial(_ask, aside) if asks else None,
-        journal=lambda run: settings_of(target).journal(state, run, file, emulated=target.emulated),
-        force=force,
-    )
     try:
+        target, state = loaded.scenario.target, state_directory()
+        runner = Runner(
+            loaded,
+            decision(loaded.scenario),
+            directory,
+            progress,
+            fleet=LocalFleet(),
+            agents=agents,
+            floor=stored(state),
+            secrets=secrets,
+            confirm=partial(_ask, aside) if asks else None,
+            journal=lambda run: settings_of(target).journal(state, run, file, emulated=target.emulated),
+            force=force,
+        )
         return asyncio.run(_drive(runner))
     except (RunFailedError, DeclinedError, RunDirectoryError) as error:
         progress.close()

@@ -56,10 +56,10 @@ from loadgen.engine.messages import (
 )
 from loadgen.engine.numbers import Ranges, each
 from loadgen.engine.requests import ConstantRequests, FedRequests, TurnedRequests, requests
+from loadgen.engine.tariff import tariff_of
 from loadgen.engine.timer import ALARM, Alarm
 from loadgen.engine.wire import wire_to
 from loadgen.engine.workers import ClosedRun, OpenRun, Terms, WorkerPool
-from loadgen.experiments.registry import probe
 from loadgen.invocation.bill import BILLING_UNITS_NS
 from loadgen.invocation.cell import Cell
 from loadgen.invocation.start import Cuts
@@ -67,7 +67,7 @@ from loadgen.invocation.tally import Connections
 from loadgen.load.law import random_stream
 from loadgen.load.phase import Phase
 from loadgen.measure.interval import VERSION, Frame, Health, encode
-from loadgen.measure.purse import Purse, tariff_of
+from loadgen.measure.purse import Purse
 from loadgen.measure.recorder import Recorder, Taken
 from loadgen.targets.port import MemoryTurns
 from loadgen.targets.registry import tenant_of
@@ -96,7 +96,6 @@ class Agent:
         self._own = self._target = scenario.target
         self._version: str | None = None
         self._size: int | None = None
-        self._probe_fields = probe(scenario)
         self._send = send
         self._loop = loop
         self._wire = wire_to(
@@ -105,21 +104,15 @@ class Agent:
             address_of(template.origin, plan.address, scenario.target.tls),
             loop,
             monotonic_ns,
-            probe=self._probe_fields,
+            probe=plan.probe,
         )
         self._requests = requests(scenario, template, plan.agent)
         self._turns: tuple[int, ...] = ()
         self._sized: dict[int, ConstantRequests | FedRequests] = {}
         self._told = self._tenant.told
-        self._evidence = self._probe_fields is not None or template.tail_share > 0
+        self._evidence = plan.probe is not None or template.tail_share > 0
         self._pool = WorkerPool(partial(HttpInvoker, self._wire))
-        tariff = tariff_of(
-            scenario.budget,
-            scenario.prices,
-            size_mb=plan.size_mb,
-            timeout_ns=scenario.target.timeout.total_ns,
-            sizes_mb=self._tenant.memory_sizes_mb,
-        )
+        tariff = tariff_of(scenario, plan.size_mb)
         if tariff is not None:
             tariff.learn(plan.dearest)
         self._purse = None if tariff is None else Purse(tariff, self._tell_dearer)
@@ -131,7 +124,7 @@ class Agent:
         self._phase: Phase | None = None
         self._run: OpenRun | ClosedRun | None = None
         self._last_run: OpenRun | ClosedRun | None = None
-        self._grants = self._began_ns = 0
+        self._grants = self._serial = 0
         self._abandoned = False
         self._opening: asyncio.Task[None] | None = None
         self._ticker: asyncio.TimerHandle | None = None
@@ -182,7 +175,7 @@ class Agent:
         recorder = self._recorder(phase)
         first, step = message.numbers[0][0] if message.numbers else 0, message.agents
         takes_part = plan.agent < step
-        self._grants, self._began_ns = 0, message.at_ns
+        self._grants, self._serial = 0, message.serial
         terms = Terms(
             clock=monotonic_ns,
             alarm=partial(ALARM, self._loop),
@@ -226,22 +219,22 @@ class Agent:
 
     def lack_starts(self) -> None:
         """See Others."""
-        self._send(messages.encode(Lack(self._plan.agent, self._began_ns)))
+        self._send(messages.encode(Lack(self._plan.agent, self._serial)))
 
     def lack_money(self, each: int, rest: int) -> None:
         """See Others."""
-        self._send(messages.encode(Lack(self._plan.agent, self._began_ns, money=each, rest=rest)))
+        self._send(messages.encode(Lack(self._plan.agent, self._serial, money=each, rest=rest)))
 
     def _tell_dearer(self, bill: int) -> None:
         self._send(messages.encode(Dearer(self._plan.agent, bill)))
 
     def lack_worker(self, due_ns: int) -> None:
         """See Others."""
-        self._send(messages.encode(Lack(self._plan.agent, self._began_ns, due_ns)))
+        self._send(messages.encode(Lack(self._plan.agent, self._serial, due_ns)))
 
     def offer(self, workers: int, since_ns: int) -> None:
         """See Others."""
-        self._send(messages.encode(Ceded(self._plan.agent, self._began_ns, None, workers=workers, since_ns=since_ns)))
+        self._send(messages.encode(Ceded(self._plan.agent, self._serial, None, workers=workers, since_ns=since_ns)))
 
     def cede(self, message: Cede) -> None:
         """Give away what can be done without, for other agents."""
@@ -256,7 +249,7 @@ class Agent:
             return  # what was left at its end is in the last frame, which is the answer
         else:
             numbers = self._run.cede_starts()
-        given = Ceded(self._plan.agent, self._began_ns, message.deal, numbers, workers, since_ns, money)
+        given = Ceded(self._plan.agent, self._serial, message.deal, numbers, workers, since_ns, money)
         self._send(messages.encode(given))
 
     def grant_starts(self, message: GrantStarts) -> None:

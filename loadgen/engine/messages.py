@@ -20,6 +20,7 @@ Credentials reach an agent this way only, never by its arguments or environment,
 from __future__ import annotations
 
 from asyncio import IncompleteReadError, StreamReader
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -29,7 +30,7 @@ from loadgen.invocation.start import Cuts
 from loadgen.load.phase import Phase
 from loadgen.measure.interval import Frame, checked
 from loadgen.scenario.model import Scenario
-from loadgen.targets.port import MemoryTurns
+from loadgen.targets.port import MemoryTurns, Probe
 from loadgen.targets.registry import decoded
 from loadgen.targets.target import Target
 
@@ -42,7 +43,8 @@ class Plan(Struct, frozen=True, tag="plan"):
 
     ``address`` is what the target's name was resolved to; ``origin_ns`` (monotonic) is when the run began. ``agent`` is
     the agent's own number, from 0. ``size_mb`` is the memory of the calls and ``dearest`` the dearest bill, in
-    trillionths of the currency, as far as they are known before the load.
+    trillionths of the currency, as far as they are known before the load. ``probe`` says where answers tell whether
+    their start was cold, if the function is a probe.
     """
 
     scenario: Scenario
@@ -51,6 +53,7 @@ class Plan(Struct, frozen=True, tag="plan"):
     origin_ns: int
     size_mb: int | None = None
     dearest: int = 0
+    probe: Probe | None = None
 
 
 class Phases(Struct, frozen=True, tag="phases"):
@@ -76,7 +79,7 @@ class Prepare(Struct, frozen=True, tag="prepare"):
 
 
 class Go(Struct, frozen=True, tag="go"):
-    """Begin the prepared phase at this instant (monotonic ns).
+    """Begin the prepared phase at this instant (monotonic ns), as number ``serial`` of the phases that were begun.
 
     The first ``agents`` agents take part. Of an open phase's schedule agent i takes the offsets n with n mod ``agents``
     = i, and the n-th arrival has the n-th of ``numbers``. ``allowance`` is what this agent may start for now, None for
@@ -86,6 +89,7 @@ class Go(Struct, frozen=True, tag="go"):
     """
 
     at_ns: int
+    serial: int
     agents: int
     numbers: Ranges
     allowance: Ranges | None
@@ -163,11 +167,11 @@ class Lack(Struct, frozen=True, tag="lack"):
     """An agent has nothing more that it may start; or, with ``due_ns``, no worker for the start that fell due then.
 
     With ``money`` it may start more, but has not the money for it: one start takes that much, and ``rest`` is what it
-    had left, which it gives away. ``at_ns`` is that of the phase's Go.
+    had left, which it gives away. ``serial`` is that of the phase's Go.
     """
 
     agent: int
-    at_ns: int
+    serial: int
     due_ns: int | None = None
     money: int = 0
     rest: int = 0
@@ -177,11 +181,11 @@ class Ceded(Struct, frozen=True, tag="ceded"):
     """What an agent gives away, in answer to the Cede of this number, or because others wait for it (``deal`` null).
 
     The ``workers`` could have been used since ``since_ns``; where there are none of them, there have been none since.
-    ``at_ns`` is that of the phase's Go.
+    ``serial`` is that of the phase's Go.
     """
 
     agent: int
-    at_ns: int
+    serial: int
     deal: int | None
     numbers: Ranges = ()
     workers: int = 0
@@ -198,6 +202,19 @@ class Dearer(Struct, frozen=True, tag="dearer"):
 
 Report = Frame | Lack | Ceded | Dearer
 """What an agent says."""
+
+_INSTANTS: dict[type[Struct], tuple[str, ...]] = {
+    Plan: ("origin_ns",),
+    Go: ("at_ns",),
+    Lease: ("until_ns",),
+    Cede: ("due_ns",),
+    GrantWorkers: ("since_ns", "waiting_ns"),
+    Lack: ("due_ns",),
+    Ceded: ("since_ns",),
+}
+"""The instants of a monotonic clock in each message; those in a Frame count from the origin of the run."""
+
+_Said = TypeVar("_Said", bound=Message | Report)
 
 LONGEST = 2**28
 """Bytes of a message or frame: those of a second in which a million samples were kept."""
@@ -221,6 +238,15 @@ def decode(body: bytes) -> Message:
 def decode_report(body: bytes) -> Report:
     """What an agent says in a body without its length prefix; raises msgspec.MsgspecError."""
     return checked(body, _REPORT_DECODER)
+
+
+def moved(message: _Said, by_ns: int) -> _Said:
+    """The message, with its instants on a clock that is that much ahead of the one they were on."""
+    if not by_ns:
+        return message
+    instants = {name: getattr(message, name) for name in _INSTANTS.get(type(message), ())}
+    known = {name: at_ns + by_ns for name, at_ns in instants.items() if at_ns is not None}
+    return msgspec.structs.replace(message, **known)
 
 
 async def read_body(stream: StreamReader) -> bytes | None:

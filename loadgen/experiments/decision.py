@@ -1,23 +1,25 @@
 """What an experiment is: a pure decision that asks for runs of phases and is told what was seen.
 
 A decision is a generator. It yields an ``Ask``, is sent the ``Seen`` of that run, and returns its result in the end. It
-knows neither clock nor network, so the same code decides over real runs (``loadgen.experiments``) and over the
+knows neither clock nor network, so the same code decides over real runs (``loadgen.run``) and over the
 platform model in virtual time, where its error rates are measured on thousands of functions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct
 
 from loadgen.invocation.sample import Sample
 from loadgen.invocation.start import Cuts
 from loadgen.load.phase import Phase
-from loadgen.measure.merge import PhaseTotal
-from loadgen.measure.summary import Verdict
 from loadgen.targets.port import MemoryTurns
+
+if TYPE_CHECKING:
+    from loadgen.measure.merge import PhaseTotal
+    from loadgen.measure.summary import Verdict
 
 Result = TypeVar("Result")
 

@@ -11,11 +11,11 @@ from msgspec import Struct
 from loadgen.experiments.decision import Decision
 from loadgen.invocation.bill import PriceBook
 from loadgen.load.phase import Phase
-from loadgen.measure.starts import NOTHING_FOUND, Found
-from loadgen.measure.summary import Summary
 from loadgen.targets.port import Probe
 
 if TYPE_CHECKING:
+    from loadgen.measure.starts import Found
+    from loadgen.measure.summary import Summary
     from loadgen.report.experiment import Section
 
 Block = TypeVar("Block")
@@ -42,10 +42,10 @@ class Kind(Generic[Block, Result]):
     ``result`` the form of what it finds out. ``widest`` are phases with at least as many invocations in flight as any
     that the ``decision`` asks for, at least one, for calls that are waited for so long; ``peak_per_s`` is the largest
     rate that it may come to beyond those of these phases. ``plan`` are lines that say what is asked of an experiment.
-    ``section`` is its part of a report, and ``found`` what the Verdict is told. ``changes`` names the settings of the
-    function that it changes and puts back, if any; ``sizes_mb`` are the memory sizes that it asks for by itself;
-    ``one_size`` says that each call asks for the target's own. ``probe`` says where the function tells whether a start
-    was cold.
+    ``section`` is its part of a report, and ``found`` what the Verdict is told, if anything. ``changes`` names the
+    settings of the function that it changes and puts back, if any; ``sizes_mb`` are the memory sizes that it asks for
+    by itself; ``one_size`` says that each call asks for the target's own. ``probe`` says where the function tells
+    whether a start was cold.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Kind(Generic[Block, Result]):
     widest: Callable[[Block, int], Sequence[Phase]]
     section: Callable[[Summary, Result], Section]
     plan: Callable[[Block], Iterator[str]] = lambda _: iter(())
-    found: Callable[[Result], Found] = lambda _: NOTHING_FOUND
+    found: Callable[[Result], Found] | None = None
     peak_per_s: Callable[[Block], float] = lambda _: 0.0
     changes: Callable[[Block], str] = lambda _: ""
     sizes_mb: Callable[[Block], tuple[int, ...]] = lambda _: ()

@@ -15,13 +15,13 @@ from loadgen.experiments.kind import Given, Kind
 from loadgen.experiments.load.kind import LOAD
 from loadgen.experiments.memory.kind import MEMORY
 from loadgen.load.phase import Phase
-from loadgen.measure.starts import NOTHING_FOUND, Found
-from loadgen.measure.summary import Experiment, Summary
 from loadgen.scenario.model import Scenario
 from loadgen.targets.port import Probe
 from loadgen.targets.registry import tenant_of
 
 if TYPE_CHECKING:
+    from loadgen.measure.starts import Found
+    from loadgen.measure.summary import Experiment, Summary
     from loadgen.report.experiment import Section
 
 KINDS: tuple[Kind[Any, Any], ...] = (LOAD, COLD_STARTS, CAPACITY, MEMORY)
@@ -83,7 +83,10 @@ def probe(scenario: Scenario) -> Probe | None:
 
 def found(result: Experiment | None) -> Found:
     """What the Verdict is told of a result."""
-    return NOTHING_FOUND if result is None else _of(result).found(result)
+    from loadgen.measure.starts import NOTHING_FOUND
+
+    told = None if result is None else _of(result).found
+    return NOTHING_FOUND if told is None else told(result)
 
 
 def section(summary: Summary) -> Section | None:

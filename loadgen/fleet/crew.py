@@ -33,10 +33,11 @@ from loadgen.engine.messages import (
     Stop,
     decode_report,
     encode,
+    moved,
 )
 from loadgen.engine.numbers import ENDLESS, Ranges, shares
 from loadgen.fleet.dealing import Dealer
-from loadgen.fleet.port import Fleet, FleetError, Gone
+from loadgen.fleet.port import Fleet, FleetError, Gone, Said, garbled
 from loadgen.measure.interval import Frame
 
 _RENEWAL_S = 0.5
@@ -62,25 +63,29 @@ class Crew:
     Agents that say nothing for the fleet's patience (opening connections: for that much longer than the connect
     timeout) are taken for dead: a FleetError.
 
-    What changes: each phase has its Dealer, ``_over`` keeps the numbers of the last frames of the phases that are over,
-    and ``_last`` of all that came; ``_dearest`` and ``_size_mb`` grow with what agents tell.
+    What changes: each phase has its Dealer, ``_begun`` counts them, ``_over`` keeps the numbers of the last frames of
+    the phases that are over, and ``_last`` of all that came; ``_dearest`` and ``_size_mb`` grow with what agents tell.
     """
 
     def __init__(self, fleet: Fleet, plans: Sequence[Plan]) -> None:
         self._fleet = fleet
         self._plans = plans
-        self._received: asyncio.Queue[Frame | Exception] = asyncio.Queue()
+        self._received: asyncio.Queue[Frame | FleetError] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
-        self._dealer = Dealer(0, 0)
+        self._begun = 0
+        self._dealer = Dealer(0, self._begun)
         self._last: dict[int, int] = {}
         self._over: dict[int, int] = {}
         self._dearest = self._size_mb = 0
 
     async def __aenter__(self) -> Self:
         await self._fleet.start(len(self._plans))
-        for plan in self._plans:
-            origin_ns = self._fleet.instant(plan.agent, plan.origin_ns)
-            self._tell(plan.agent, msgspec.structs.replace(plan, origin_ns=origin_ns))
+        try:
+            for plan in self._plans:
+                self._tell(plan.agent, plan)
+        except BaseException:
+            await self._fleet.close()
+            raise
         self._tasks = [asyncio.create_task(self._renew()), asyncio.create_task(self._hear())]
         return self
 
@@ -116,9 +121,10 @@ class Crew:
         Raises FleetError when an agent dies.
         """
         taking_part = len(self._plans) if means.agents is None else means.agents
-        self._dealer = Dealer(taking_part, at_ns)
-        for agent, go in enumerate(_gos(at_ns, taking_part, len(self._plans), means)):
-            self._tell(agent, msgspec.structs.replace(go, at_ns=self._fleet.instant(agent, at_ns)))
+        self._begun += 1
+        self._dealer = Dealer(taking_part, self._begun)
+        for agent, go in enumerate(_gos(at_ns, self._begun, taking_part, len(self._plans), means)):
+            self._tell(agent, go)
         running = {*self._agents}
         while running:
             frame = await self._receive(self._fleet.patience_s)
@@ -149,7 +155,8 @@ class Crew:
         return range(len(self._plans))
 
     def _tell(self, agent: int, message: Message) -> None:
-        self._fleet.send(agent, encode(message))
+        """Tell an agent something; instants are of this process's clock."""
+        self._fleet.send(agent, encode(moved(message, self._fleet.ahead_ns(agent))))
 
     async def _renew(self) -> None:
         """Renew every agent's lease for as long as this loop goes round."""
@@ -160,7 +167,7 @@ class Crew:
     def _lease(self) -> None:
         until_ns = monotonic_ns() + LEASE_NS
         for agent in self._agents:
-            self._tell(agent, Lease(self._fleet.instant(agent, until_ns), self._dearest, self._size_mb))
+            self._tell(agent, Lease(until_ns, self._dearest, self._size_mb))
 
     async def _receive(self, patience_s: float) -> Frame:
         """The next frame of this phase. One of a phase that is over came too late, or once more, and says nothing."""
@@ -171,7 +178,7 @@ class Crew:
                 raise FleetError(
                     f"no agent has said anything for {patience_s:g} s, expected a frame a second: is one suspended?"
                 ) from None
-            if isinstance(received, Exception):
+            if isinstance(received, FleetError):
                 raise received
             if received.seq > self._over.get(received.agent, -1):
                 self._last[received.agent] = max(received.seq, self._last.get(received.agent, -1))
@@ -182,22 +189,27 @@ class Crew:
         try:
             while True:
                 received = await self._fleet.receive()
-                if isinstance(received, Gone):
-                    self._received.put_nowait(FleetError(f"agent {received.agent} {received.how}"))
-                    continue
-                try:
-                    report = decode_report(received.body)
-                except msgspec.MsgspecError as error:
-                    why = f"agent {received.agent} sent what is not a frame: {error}"
-                    self._received.put_nowait(FleetError(why))
-                else:
-                    self._heard(report)
-        except Exception as error:  # whatever it is, who waits for a frame has to know
+                self._heard(self._understood(received) if isinstance(received, Said) else received)
+        except FleetError as error:
             self._received.put_nowait(error)
+        except Exception as error:  # whatever it is, who waits for a frame has to know
+            lost = FleetError(f"what agents say cannot be taken in any more ({type(error).__name__}: {error})")
+            lost.__cause__ = error
+            self._received.put_nowait(lost)
 
-    def _heard(self, report: Report) -> None:
+    def _understood(self, said: Said) -> Report | Gone:
+        """What an agent says, in this process's clock."""
+        try:
+            return moved(decode_report(said.body), -self._fleet.ahead_ns(said.agent))
+        except msgspec.MsgspecError as error:
+            return garbled(said.agent, error)
+
+    def _heard(self, report: Report | Gone) -> None:
         """Take in what an agent says; what agents deal with each other is passed on at once."""
         match report:
+            case Gone(agent, how):
+                self._received.put_nowait(FleetError(f"agent {agent} {how}"))
+                return
             case Lack():
                 told = self._dealer.lack(report)
             case Ceded():
@@ -215,13 +227,13 @@ class Crew:
             self._tell(agent, message)
 
 
-def _gos(at_ns: int, taking_part: int, agents: int, means: Means) -> Iterator[Go]:
+def _gos(at_ns: int, serial: int, taking_part: int, agents: int, means: Means) -> Iterator[Go]:
     """What each agent is told at the beginning of a phase. Those that take no part hold nothing of what is shared."""
     dealt = [None] * taking_part if means.allowance is None else shares(means.allowance, taking_part)
     for agent in range(agents):
         if agent < taking_part:
             money = means.money
             part = None if money is None else money // taking_part + (agent < money % taking_part)
-            yield Go(at_ns, taking_part, means.numbers, dealt[agent], means.rows, part)
+            yield Go(at_ns, serial, taking_part, means.numbers, dealt[agent], means.rows, part)
         else:
-            yield Go(at_ns, taking_part, means.numbers, None, means.rows)
+            yield Go(at_ns, serial, taking_part, means.numbers, None, means.rows)

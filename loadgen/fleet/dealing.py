@@ -45,12 +45,15 @@ class _Deal(Struct):
 
 
 class Dealer:
-    """Deals between the agents 0 to ``agents`` - 1 of the phase that begins at ``at_ns``, the instant of its Go."""
+    """Deals between the agents 0 to ``agents`` - 1 of the phase whose Go has this ``serial``.
 
-    def __init__(self, agents: int, at_ns: int) -> None:
+    All instants that it is told, and those that it has agents told, are on one clock.
+    """
+
+    def __init__(self, agents: int, serial: int) -> None:
         self._pool: Ranges = ()
         self._money = 0
-        self._at_ns = at_ns
+        self._serial = serial
         self._agents = agents
         self._waiting: dict[int, int] = {}
         self._queue: deque[Lack] = deque()
@@ -66,7 +69,7 @@ class Dealer:
 
     def lack(self, lack: Lack) -> list[Told]:
         """An agent is short of something; what agents are to be told."""
-        if lack.at_ns != self._at_ns:
+        if lack.serial != self._serial:
             return []
         self._queue.append(lack)
         self._money += lack.rest
@@ -75,7 +78,7 @@ class Dealer:
     def ceded(self, ceded: Ceded) -> list[Told]:
         """An agent gives something away, or says that it has nothing; what agents are to be told."""
         deal = self._deal
-        if ceded.at_ns != self._at_ns:
+        if ceded.serial != self._serial:
             return []
         if ceded.deal is not None:
             if deal is None or ceded.deal != deal.number:

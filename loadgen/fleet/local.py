@@ -16,7 +16,7 @@ import msgspec
 
 from loadgen.engine.child import child_environment
 from loadgen.engine.messages import read_body
-from loadgen.fleet.port import FleetError, Gone, Said
+from loadgen.fleet.port import FleetError, Gone, Said, garbled
 
 _EXIT_S = 5
 _STDERR_TAIL = 2000
@@ -35,18 +35,7 @@ class LocalFleet:
         """See Fleet."""
         try:
             for number in range(agents):
-                agent = await asyncio.create_subprocess_exec(
-                    # -P: a random.py in the directory where loadgen is run is not to be imported in place of Python's
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    "loadgen.engine.agent",
-                    stdin=PIPE,
-                    stdout=PIPE,
-                    stderr=PIPE,
-                    start_new_session=True,
-                    env=child_environment(os.environ),
-                )
+                agent = await self.spawned()
                 self._agents.append(agent)
                 self._readers.append(asyncio.create_task(self._read(number, agent)))
         except OSError as error:
@@ -56,9 +45,24 @@ class LocalFleet:
             await self.close()
             raise
 
-    def instant(self, agent: int, at_ns: int) -> int:
+    async def spawned(self) -> Process:
+        """A new agent; raises OSError. A fleet that starts them by another command is otherwise the same."""
+        return await asyncio.create_subprocess_exec(
+            # -P: a random.py in the directory where loadgen is run is not to be imported in place of Python's
+            sys.executable,
+            "-P",
+            "-m",
+            "loadgen.engine.agent",
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+            start_new_session=True,
+            env=child_environment(os.environ),
+        )
+
+    def ahead_ns(self, agent: int) -> int:
         """See Fleet: processes of one machine have one monotonic clock."""
-        return at_ns
+        return 0
 
     def send(self, agent: int, message: bytes) -> None:
         """See Fleet."""
@@ -91,7 +95,7 @@ class LocalFleet:
             while (body := await read_body(agent.stdout)) is not None:
                 self._received.put_nowait(Said(number, body))
         except msgspec.MsgspecError as error:
-            self._received.put_nowait(Gone(number, f"sent what is not a frame: {error}"))
+            self._received.put_nowait(garbled(number, error))
             return
         last_words = (await said).decode("utf-8", "replace").strip()
         code = await agent.wait()

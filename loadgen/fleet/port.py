@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import msgspec
 from msgspec import Struct
 
 
@@ -32,6 +33,11 @@ class Gone(Struct, frozen=True):
     how: str
 
 
+def garbled(agent: int, error: msgspec.MsgspecError) -> Gone:
+    """The end of an agent that sent what is neither a frame nor anything else it may say."""
+    return Gone(agent, f"sent what is not a frame: {error}")
+
+
 class Fleet(Protocol):
     """Agents are numbered from 0.
 
@@ -47,17 +53,18 @@ class Fleet(Protocol):
     async def start(self, agents: int) -> None:
         """Start so many agents; ``close`` has to follow. Raises FleetError, and then leaves none behind."""
 
-    def instant(self, agent: int, at_ns: int) -> int:
-        """An instant of this process's monotonic clock in the agent's own, for every instant that an agent is given.
+    def ahead_ns(self, agent: int) -> int:
+        """How far the agent's monotonic clock is ahead of this process's; negative where it is behind.
 
-        What agents tell each other (``due_ns``, ``since_ns``) is passed on as it is: their clocks are one.
+        By as much as it is wrong the agent begins early or late, and books too little or too much lateness where it
+        waits for workers of agents with other clocks.
         """
 
     def send(self, agent: int, message: bytes) -> None:
         """Carry a message, length prefix included, to an agent, after those before; one that is gone misses nothing."""
 
     async def receive(self) -> Said | Gone:
-        """What any agent said next, or that one is gone."""
+        """What any agent said next, or that one is gone. Raises FleetError when nothing can be heard any more."""
 
     def end(self) -> None:
         """Have all agents end at once, which still say what they have to; one that does not end is killed soon."""

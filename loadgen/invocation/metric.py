@@ -99,5 +99,6 @@ _KINDS = {
 }
 
 ALWAYS = tuple(metric.value for metric in Metric if metric.kind.always)
+SIZES = tuple(metric.value for metric in Metric if metric.kind.unit is not TIME)
 REPORTED = tuple(metric.value for metric in Metric if metric.kind.reported)
 RECORDED = tuple(metric.value for metric in Metric if not metric.kind.ranked)

@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import Struct
 
 from loadgen.text.form import Count, Duration, Money, Share, doc, within, without_unit
+from loadgen.text.units import seconds
 
 _ANY = within(0, 10**15)
 
@@ -30,6 +31,17 @@ class Budget(Struct, frozen=True, rename=without_unit):
     throttled: Annotated[Share | None, doc("Largest share of throttled invocations, of those that ended lately.")] = (
         None
     )
+
+    @property
+    def words(self) -> str:
+        """What it limits, for people to read."""
+        limits = [] if self.invocations is None else [f"{self.invocations} invocations"]
+        limits += [] if self.cost is None else [str(self.cost)]
+        limits += [] if self.duration_ns is None else [seconds(self.duration_ns)]
+        limits += [] if self.in_flight is None else [f"{self.in_flight} in flight"]
+        limits += [] if self.errors is None else [f"more than {100 * self.errors:.6g}% errors"]
+        limits += [] if self.throttled is None else [f"more than {100 * self.throttled:.6g}% throttled"]
+        return " or ".join(limits) or "none"
 
 
 class Confirm(Struct, frozen=True):

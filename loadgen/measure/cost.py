@@ -10,15 +10,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from decimal import Context, Decimal
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from loadgen.invocation.bill import Charge, PriceBook, charge, gb_seconds, price
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.tally import Tally
-from loadgen.measure.merge import PhaseTotal
 from loadgen.measure.summary import Audit, Billing, Cost
 from loadgen.text.units import NS_PER_S
+
+if TYPE_CHECKING:
+    from loadgen.measure.merge import PhaseTotal
 
 _MILLION = 1_000_000
 _DIGITS = Context(prec=12)

@@ -21,6 +21,7 @@ from urllib.parse import quote, unquote
 
 from msgspec import Struct
 
+from loadgen.invocation.metric import TIME, Metric
 from loadgen.measure.histogram import Histogram
 from loadgen.text.units import NS_PER_S
 
@@ -46,9 +47,14 @@ def header(started_at_epoch_ms: int) -> list[str]:
     """The lines a log begins with, without their ends, for a run that began then (ms since 1970, UTC)."""
     seconds = f"{started_at_epoch_ms / _MS_PER_S:.3f}"
     began = datetime.fromtimestamp(started_at_epoch_ms / _MS_PER_S, UTC).isoformat(" ", "milliseconds")
+    others = "".join(
+        f" (tags that end in {metric.value}: {metric.kind.unit.counted})"
+        for metric in Metric
+        if metric.kind.reported and metric.kind.unit is not TIME
+    )
     return [
         VERSION,
-        "#[Histograms count microseconds (tags that end in memory_used: KiB); Interval_Max: ms (MiB/1000), rounded up]",
+        f"#[Histograms count microseconds{others}; Interval_Max: ms (MiB/1000), rounded up]",
         f"#[StartTime: {seconds} (seconds since epoch), {began}]",
         LEGEND,
     ]

@@ -23,7 +23,6 @@ from functools import lru_cache
 
 from loadgen.invocation.bill import Charge, PriceBook, charge, gb_seconds, price
 from loadgen.invocation.facts import Facts
-from loadgen.load.budget import Budget
 from loadgen.measure.cost import Spent
 from loadgen.text.units import NS_PER_S, Money
 
@@ -144,15 +143,6 @@ class Purse:
         given = free - each * (free // each // 2) if half and each else free
         self.left -= given
         return given
-
-
-def tariff_of(
-    budget: Budget, prices: PriceBook | None, *, size_mb: int | None, timeout_ns: int, sizes_mb: Sequence[int]
-) -> Tariff | None:
-    """The tariff of a run with a budget of money, None of any other; the rest as in Tariff."""
-    if budget.cost is None or prices is None:
-        return None
-    return Tariff(prices, size_mb=size_mb, timeout_ns=timeout_ns, sizes_mb=sizes_mb)
 
 
 def _words(trillionths: int) -> str:

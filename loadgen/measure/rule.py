@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from msgspec import Meta, Struct
 
-from loadgen.invocation.metric import Metric
+from loadgen.invocation.metric import SIZES, Metric
 from loadgen.invocation.outcome import Outcome
 from loadgen.text import units
 from loadgen.text.units import Money, Rate
@@ -111,8 +111,8 @@ def _metric(subject: str) -> tuple[str | None, Metric, str, float | None]:
     if start not in ("cold", "warm") or not dot:
         start, rest = "", subject
     name, _, statistic = rest.partition(".")
-    if name == Metric.MEMORY_USED.value:
-        raise ValueError("a metric that is a time: memory_used cannot be judged")
+    if name in SIZES:
+        raise ValueError(f"a metric that is a time: {name} cannot be judged")
     if name not in TIMES:
         near = difflib.get_close_matches(name, (*TIMES, *SHARES, "achieved_rate", "cost"), 1)
         raise ValueError(f"a known metric, did you mean {near[0]}?" if near else f"one of {', '.join(TIMES + SHARES)}")

@@ -24,7 +24,7 @@ from collections.abc import Collection, Iterator, Sequence
 import msgspec
 
 from loadgen.invocation.facts import LARGEST_MB
-from loadgen.invocation.metric import Clock, Metric
+from loadgen.invocation.metric import TIME, Clock, Metric
 from loadgen.invocation.outcome import LOCAL_LIMIT, OK, Outcome, missed_starts
 from loadgen.measure.dependence import EFFECTIVE_SHARE, widening
 from loadgen.measure.health import generator_faults, local_limits, words
@@ -87,7 +87,9 @@ _HANGING_ON = {
 }
 """The metrics that lack an answer which tells a figure that cannot be. Costs are lower bounds by themselves."""
 _LATE_WITH_STARTS = frozenset(
-    metric.value for metric in Metric if metric.kind.clock is not Clock.PLATFORM and not metric.kind.of_start
+    metric.value
+    for metric in Metric
+    if metric.kind.unit is TIME and metric.kind.clock is not Clock.PLATFORM and not metric.kind.of_start
 )
 
 

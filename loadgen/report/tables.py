@@ -1,7 +1,7 @@
 """What a report says, as tables of text and plain sentences; the renderers only lay them out.
 
 Text from outside (names, bodies, request ids) is in them as it came. Each renderer applies the function of
-``scenario.foreign`` that is meant for its medium, to every text.
+``text.foreign`` that is meant for its medium, to every text.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from loadgen.experiments.registry import is_experiment
-from loadgen.invocation.metric import REPORTED
+from loadgen.invocation.metric import REPORTED, SIZES
 from loadgen.invocation.outcome import OK, missed_starts
 from loadgen.measure.ranking import percentile_fails
 from loadgen.measure.summary import PhaseSummary, Reason, Summary, ThresholdResult
@@ -162,7 +162,7 @@ def headline(summary: Summary) -> Table:
     view = totals(summary)
     names = [name for name in REPORTED if name in {"latency", "service_time", "lag"} or _reported(view.phase, name)]
     failing = view.phase.planned - _ok(view.phase)
-    left_out = {"waited", "late", "connect", "memory_used"} | (set() if failing else {"latency_all"})
+    left_out = {"waited", "late", "connect", *SIZES} | (set() if failing else {"latency_all"})
     names = [name for name in names if name not in left_out]
     columns = [p for p in HEADLINE if p < 99.9 or any(isinstance(shown(view, name, p), Shown) for name in names)]
     every = [_metric_row(view, name, columns) for name in names]

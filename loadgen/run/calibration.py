@@ -1,8 +1,8 @@
 """Calibration: the overhead floor of this machine, by sending load to a target that does nothing.
 
-A real agent process invokes the stub (``emulator.stub``), a process of its own on loopback: at a moderate
-constant rate, as most phases do, and then back to back with one worker. What is kept is a file in a directory of the
-user's that outlives runs; the last calibration replaces the one before.
+A real agent process invokes a stub, a process of its own on loopback: at a moderate constant rate, as most phases do,
+and then back to back with one worker. What is kept is a file in a directory of the user's that outlives runs; the last
+calibration replaces the one before.
 """
 
 from __future__ import annotations

@@ -116,6 +116,10 @@ class Conductor(Watch):
 
     def ready(self, frame: Frame) -> None:
         """See Watch."""
+        self._take(frame)
+
+    def _take(self, frame: Frame) -> None:
+        """Show, look at and write down what an agent sent, with load or without."""
         self._observer.frame(frame)
         if self._turn.ask.samples > 0:
             self._turn.samples += frame.samples
@@ -126,7 +130,7 @@ class Conductor(Watch):
 
     def reported(self, phase: Phase, frame: Frame) -> bool:
         """See Watch."""
-        self.ready(frame)
+        self._take(frame)
         if (why := self._allowance.used_up(frame)) is not None:
             self._ending.used_up(why)
         exhausted = self._allowance.exhausted(phase, frame)

@@ -1,8 +1,8 @@
 """The target of a run: reached before any load, looked at for what stands against it, and kept reachable beside it.
 
-A token that comes from IAM is obtained before anything is sent, and renewed beside the load; agents are told of each
-new one. The pre-flight is one call, which says what is the matter with the target or the scenario, and what the load
-may take; where that is much the user is asked.
+A token that is lent for a while is obtained before anything is sent, and renewed beside the load; agents are told of
+each new one. The pre-flight is one call, which says what is the matter with the target or the scenario, and what the
+load may take; where that is much the user is asked.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ import msgspec
 from loadgen.engine.address import AddressError, resolve
 from loadgen.engine.messages import Renew
 from loadgen.engine.preflight import Answer, preflight
+from loadgen.engine.tariff import tariff_of
 from loadgen.experiments.registry import one_size
 from loadgen.fleet.crew import Crew
 from loadgen.invocation.outcome import Again, Outcome
 from loadgen.measure.cost import Spent, spent_on
 from loadgen.measure.interval import Frame
-from loadgen.measure.purse import Tariff, tariff_of
+from loadgen.measure.purse import Tariff
 from loadgen.measure.summary import Preflight
 from loadgen.run import forecast
 from loadgen.run.ending import Ending
@@ -115,11 +116,8 @@ class Contact:
 
         For after the pre-flight, which may have told both.
         """
-        scenario = self.scenario
-        size_mb = forecast.size_mb(scenario, self._configured_mb)
-        timeout_ns = scenario.target.timeout.total_ns
-        sizes_mb = self._tenant.memory_sizes_mb
-        tariff = tariff_of(scenario.budget, scenario.prices, size_mb=size_mb, timeout_ns=timeout_ns, sizes_mb=sizes_mb)
+        size_mb = forecast.size_mb(self.scenario, self._configured_mb)
+        tariff = tariff_of(self.scenario, size_mb)
         if tariff is None:
             return None, size_mb, 0
         tariff.note(self.first)

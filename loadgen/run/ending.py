@@ -69,7 +69,7 @@ class Ending:
 
     def exhaust(self, why: str, *, of_money: bool = False) -> None:
         """End a run whose budget is spent: what is in flight is waited for."""
-        self.budget_reached, self.out_of_money = True, of_money
+        self.budget_reached, self.out_of_money = True, self.out_of_money or of_money
         self.stopped = why
         self._note(f"Stopping: {why}.")
         self._stop()

@@ -22,7 +22,7 @@ from loadgen.engine.clock import monotonic_ns
 from loadgen.engine.environment import environment
 from loadgen.engine.messages import Plan
 from loadgen.experiments.decision import Decision
-from loadgen.experiments.registry import changes
+from loadgen.experiments.registry import changes, probe
 from loadgen.fleet.crew import Crew
 from loadgen.fleet.port import Fleet, FleetError
 from loadgen.history.rundir import RunDirectory
@@ -89,7 +89,7 @@ class Runner:
         self._journal = journal
         self._ending = Ending(self._note, self._secrets.hide)
         self._contact = Contact(scenario, self._ending, observer, self._secrets, confirm=confirm, force=force)
-        self._writing = Writing(directory, self._secrets.hide, share=scenario.sample_share, seed=scenario.seed)
+        self._writing = Writing(directory, self._secrets.hide, scenario)
 
     def interrupt(self) -> None:
         """End the run, see Ending."""
@@ -135,7 +135,10 @@ class Runner:
         """
         scenario, ending = self._contact.scenario, self._ending
         tariff, size_mb, dearest = self._contact.tariff()
-        plans = [Plan(scenario, address, agent, origin_ns, size_mb, dearest) for agent in range(self._agents.number)]
+        plans = [
+            Plan(scenario, address, agent, origin_ns, size_mb, dearest, probe(scenario))
+            for agent in range(self._agents.number)
+        ]
         try:
             settings = await ending.interruptible(self._settings(stack, identity))
         except SettingsError as error:

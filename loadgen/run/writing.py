@@ -14,6 +14,7 @@ from loadgen.load.law import random_stream
 from loadgen.measure import hlog
 from loadgen.measure.interval import Frame
 from loadgen.measure.merge import PhaseTotal
+from loadgen.scenario.model import Scenario
 
 _MOST_BEHIND = 600  # frames
 
@@ -24,13 +25,13 @@ class Writing:
     What changes: ``fault`` says why nothing is written any more, once that is so, and stays.
     """
 
-    def __init__(self, directory: RunDirectory, hide: Callable[[str], str], *, share: float, seed: int) -> None:
-        """``share`` of the invocations have their samples written down; ``hide`` masks secrets."""
+    def __init__(self, directory: RunDirectory, hide: Callable[[str], str], scenario: Scenario) -> None:
+        """``hide`` masks secrets."""
         self.fault: str | None = None
         self._directory = directory
         self._hide = hide
-        self._share = share
-        self._random = random_stream(seed, "samples")
+        self._share = scenario.sample_share
+        self._random = random_stream(scenario.seed, "samples")
         self._behind: SimpleQueue[tuple[Frame, list[Sample]] | None] = SimpleQueue()
         self._thread: asyncio.Task[None] | None = None
 

@@ -73,6 +73,8 @@ def _target(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[Any] | 
     else:
         others = (key for each in BUILT_IN for key in keys(each.form))
         yield from tenant.rules(data, [key for key in dict.fromkeys(others) if key not in keys(tenant.form)])
+    for each in BUILT_IN:
+        yield from each.key_rules(data)
     tls = mapping(target, "tls")
     if tls.get("verify") is False and "ca" in tls:
         yield ("target", "tls", "ca"), "a ca is unused with verify: false; remove one of them"

@@ -189,6 +189,13 @@ class Tenant(ABC, Generic[T]):
         """
         yield from ()
 
+    def key_rules(self, data: dict[str, Any]) -> Found:
+        """What does not go together of the keys that are this tenant's, whoever's the target is; as ``rules``.
+
+        So of a target that lacks the key which says whose it is every fault is found at once, too.
+        """
+        yield from ()
+
     @abstractmethod
     def urls(self, target: T) -> tuple[str, ...]:
         """Every URL or origin that a run of the target speaks to, that of calls first."""

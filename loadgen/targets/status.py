@@ -31,6 +31,17 @@ def status_outcome(status: int) -> Outcome:
     return _STATUS.get(status) or (Outcome.BAD_REQUEST if status // 100 == 4 else Outcome.PLATFORM_ERROR)
 
 
+_ADVICE = {
+    Outcome.OK: "nothing is wrong",
+    Outcome.THROTTLED: "the target refuses more load. Lower the rate, or have its limit raised",
+}
+
+
+def status_advice(outcome: Outcome) -> str:
+    """What went wrong and what to do, where a target has nothing of its own to say about an outcome."""
+    return _ADVICE.get(outcome) or f"the call ended as {outcome.value}. Read the answer, and correct what it names"
+
+
 def status_slug(status: int) -> str:
     """The reason that stands for a status."""
     return f"status_{status}"

@@ -5,12 +5,13 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.cli.report import report
 from loadgen.measure.summary import encode
 from loadgen.report.terminal import terminal
+from tests.examples import fewer
 from tests.report.builders import degraded, intervals, valid
 
 
@@ -63,7 +64,7 @@ SUMMARY = encode(degraded())
 LOG = "".join(intervals(degraded())).encode()
 
 
-@settings(deadline=None, max_examples=40)
+@fewer(2)
 @given(st.sampled_from(["summary.json", "intervals.hlog"]), st.data())
 def test_a_damaged_run_is_either_rendered_or_an_error_of_one_line(name: str, data: st.DataObject) -> None:
     content = bytearray(SUMMARY if name == "summary.json" else LOG)

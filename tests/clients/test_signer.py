@@ -12,7 +12,7 @@ import pytest
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.sdk_request import SdkRequest
 from huaweicloudsdkcore.signer.signer import Signer as VendorsSigner
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from multidict import CIMultiDict
@@ -69,7 +69,6 @@ def vendors(
     return VendorsSigner(BasicCredentials(key.access_key, key.secret_key, "p")).sign(request)
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     KEYS,
     st.sampled_from(["GET", "POST", "PUT", "DELETE", "patch"]),
@@ -123,7 +122,6 @@ NAME = st.from_regex(r"[A-Za-z][A-Za-z0-9_-]{0,20}", fullmatch=True)
 QUALIFIER = st.sampled_from(["", ":latest", ":v1.0", ":!prod"])
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     KEYS,
     st.builds("urn:fss:eu-de:demo:function:default:{}{}".format, NAME, QUALIFIER),
@@ -173,7 +171,6 @@ async def test_what_arrives_at_a_server_is_accepted_by_the_vendors_signer(token:
     assert began <= headers["X-Sdk-Date"] <= sdk_date(unix_s())
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     KEYS,
     st.sampled_from(["GET", "POST", "PUT", "DELETE"]),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.build import build
@@ -134,7 +134,6 @@ lines = st.builds(
 )
 
 
-@settings(max_examples=400)
 @given(
     st.lists(st.tuples(st.integers(0, len(HEAD)), st.sampled_from(["insert", "replace", "delete"]), lines), max_size=4),
     st.sampled_from([b"{}", b"{}", b"{}", b"", b"{", b"{}\n"]),

@@ -82,10 +82,13 @@ def test_only_a_probe_tells_by_itself() -> None:
     ]
 
 
-def test_agents_and_loads_do_without_numpy_and_reports() -> None:
-    """An import of numpy takes a tenth of a second, and agents never render."""
+def test_agents_do_without_kinds_and_whoever_only_asks_for_one_without_what_it_takes_to_decide_and_report() -> None:
+    """An import of numpy takes a tenth of a second, and agents neither decide nor render."""
     code = (
-        "import sys; from loadgen.engine import agent; from loadgen.experiments import registry; "
-        "print(*(name for name in sys.modules if name == 'numpy' or name.startswith('loadgen.report')))"
+        "import sys; from loadgen.engine import agent; "
+        "print(*(name for name in sys.modules if name.endswith('.kind'))); "
+        "from loadgen.experiments import registry; "
+        "slow = ('numpy', 'loadgen.measure.merge', 'loadgen.report'); "
+        "print(*(name for name in sys.modules if name.startswith(slow)))"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n\n"

@@ -28,6 +28,7 @@ from loadgen.engine.messages import (
     Stop,
 )
 from loadgen.engine.numbers import Ranges, each, parted, size
+from loadgen.engine.tariff import tariff_of
 from loadgen.engine.workers import COST, INVOCATIONS
 from loadgen.fleet.port import Gone, Said
 from loadgen.invocation.facts import Facts
@@ -36,7 +37,7 @@ from loadgen.invocation.sample import Sample
 from loadgen.load.phase import Phase
 from loadgen.measure import interval
 from loadgen.measure.interval import Frame
-from loadgen.measure.purse import Purse, tariff_of
+from loadgen.measure.purse import Purse
 from tests.frames import NS_PER_S, frame
 
 Way = Callable[[Report], Sequence[Report | Gone]]
@@ -126,8 +127,8 @@ class FakeFleet:
     async def start(self, agents: int) -> None:
         self.agents = [FakeAgent(self, number) for number in range(agents)]
 
-    def instant(self, agent: int, at_ns: int) -> int:
-        return at_ns + agent * self._ahead_ns
+    def ahead_ns(self, agent: int) -> int:
+        return agent * self._ahead_ns
 
     def send(self, agent: int, message: bytes) -> None:
         heard = messages.decode(message[4:])
@@ -178,16 +179,13 @@ class FakeAgent:
         self._stopped = False
         self._playing: asyncio.Task[None] | None = None
         self._go: Go | None = None
-        self._at_ns = 0
+        self._serial = 0
 
     def hear(self, message: Message) -> None:
         match message:
             case Plan(scenario):
                 self._phases = scenario.phases
-                timeout_ns = scenario.target.timeout.total_ns
-                tariff = tariff_of(
-                    scenario.budget, scenario.prices, size_mb=message.size_mb, timeout_ns=timeout_ns, sizes_mb=(1024,)
-                )
+                tariff = tariff_of(scenario, message.size_mb)
                 if tariff is not None:
                     self._purse = Purse(tariff, lambda bill: self._fleet.say(Dearer(self._number, bill)))
             case Lease(_, dearest) if self._purse is not None:
@@ -204,11 +202,11 @@ class FakeAgent:
                 given: Ranges = ()
                 if self._held is not None:
                     self._held, given = parted(self._held, size(self._held) // 2)
-                self._fleet.say(Ceded(self._number, self._go.at_ns, deal, given))
+                self._fleet.say(Ceded(self._number, self._go.serial, deal, given))
             case Cede(deal, money=True):
                 assert self._purse is not None
                 money = self._purse.cede(half=self._go is not None)
-                self._fleet.say(Ceded(self._number, self._at_ns, deal, money=money))
+                self._fleet.say(Ceded(self._number, self._serial, deal, money=money))
             case GrantMoney(money):
                 assert self._purse is not None
                 self._purse.left += money
@@ -237,7 +235,7 @@ class FakeAgent:
 
     async def _play(self, go: Go) -> None:
         assert self._phase is not None
-        self._go, self._at_ns, self._held, self._grants = go, go.at_ns, go.allowance, 0
+        self._go, self._serial, self._held, self._grants = go, go.serial, go.allowance, 0
         self._granted, self._money = asyncio.Queue(), asyncio.Queue()
         if self._purse is not None:
             self._purse.left, self._purse.in_flight = go.money or 0, 0
@@ -266,13 +264,13 @@ class FakeAgent:
     async def _more(self, go: Go) -> str | None:
         """Ask for what there is none left of; which budget is spent where nobody has any, empty when stopped."""
         if self._held == ():
-            self._fleet.say(Lack(self._number, go.at_ns))
+            self._fleet.say(Lack(self._number, go.serial))
             numbers = await self._granted.get()
             self._held, self._grants = numbers or (), self._grants + (numbers is not None)
             return None if numbers else "" if numbers is None else INVOCATIONS
         assert self._purse is not None
         rest = self._purse.cede(half=False)
-        self._fleet.say(Lack(self._number, go.at_ns, money=self._purse.tariff.dearest, rest=rest))
+        self._fleet.say(Lack(self._number, go.serial, money=self._purse.tariff.dearest, rest=rest))
         money = await self._money.get()
         return None if money else "" if money is None else COST
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from loadgen.engine.messages import LEASE_NS, Go, Lease, Plan, Prepare, Renew
+from loadgen.engine.messages import LEASE_NS, Cede, Ceded, Go, GrantWorkers, Lack, Lease, Plan, Prepare, Renew
 from loadgen.engine.numbers import ENDLESS, Ranges
 from loadgen.fleet.crew import Crew, Means
 from loadgen.fleet.port import FleetError, Gone, Said
@@ -17,6 +17,8 @@ from tests.fleet.fake import FakeFleet, Way, last, late, lost, silent, twice
 from tests.scenarios import closed_phase, function, open_phase, scenario
 
 OPEN, CLOSED = open_phase(60, 1), closed_phase(4, 1)
+AHEAD_NS = [0, 10**15, -7]
+"""Of the clocks of agents."""
 
 
 def crew(fleet: FakeFleet, *phases: Phase, agents: int = 2) -> Crew:
@@ -49,6 +51,29 @@ async def test_agents_make_the_whole_schedule_once_and_are_gone_after_it(agents:
     assert fleet.closed
 
 
+@pytest.mark.parametrize("fault", [OSError("no way to agent 1"), asyncio.CancelledError()])
+async def test_agents_that_cannot_be_told_the_plan_are_not_left_behind(fault: BaseException) -> None:
+    class Unreachable(FakeFleet):
+        def send(self, agent: int, message: bytes) -> None:
+            if agent == 1:
+                raise fault
+            super().send(agent, message)
+
+    fleet = Unreachable()
+    with pytest.raises(type(fault)):
+        async with crew(fleet, OPEN):
+            pass
+    assert fleet.closed
+
+
+async def test_agents_are_not_left_behind_with_a_plan_that_is_none() -> None:
+    fleet = FakeFleet()
+    with pytest.raises(OverflowError):
+        async with Crew(fleet, [Plan(scenario(function("http://127.0.0.1:9"), OPEN), "127.0.0.1", 0, 2**64)]):
+            pass
+    assert fleet.closed
+
+
 async def test_those_that_take_no_part_open_nothing_and_hold_nothing() -> None:
     fleet = FakeFleet()
     async with crew(fleet, CLOSED, agents=3) as of:
@@ -58,9 +83,10 @@ async def test_those_that_take_no_part_open_nothing_and_hold_nothing() -> None:
     assert [(go.allowance, go.money) for go in gos] == [(((0, 6),), 4), (((6, 11),), 3), (None, None)]
 
 
+@pytest.mark.parametrize("ahead_ns", AHEAD_NS)
 @pytest.mark.parametrize("agents", [1, 2, 3])
-async def test_what_is_allowed_is_started_over_all_phases_and_nothing_else(agents: int) -> None:
-    fleet = FakeFleet(calls=40)
+async def test_what_is_allowed_is_started_over_all_phases_and_nothing_else(agents: int, ahead_ns: int) -> None:
+    fleet = FakeFleet(calls=40, ahead_ns=ahead_ns)
     left: Ranges = ((0, 200),)
     async with crew(fleet, CLOSED, agents=agents) as of:
         while left:
@@ -122,8 +148,44 @@ async def test_every_instant_is_told_in_the_clock_of_the_agent() -> None:
     told = [message for agent, message in fleet.told if agent == 1]
     assert [plan.origin_ns for plan in told if isinstance(plan, Plan)] == [10**15]
     assert [go.at_ns for go in told if isinstance(go, Go)] == [10**15]
-    (lease,) = [lease for lease in told if isinstance(lease, Lease)]
-    assert 0 <= lease.until_ns - 10**15 - began_ns - LEASE_NS < 10**9
+    leases = [lease for lease in told if isinstance(lease, Lease)]
+    assert leases
+    assert all(0 <= lease.until_ns - 10**15 - began_ns - LEASE_NS < 10**9 for lease in leases)
+
+
+@pytest.mark.parametrize("ahead_ns", AHEAD_NS)
+async def test_what_agents_tell_each_other_is_told_in_the_clock_of_whom_it_is_told(ahead_ns: int) -> None:
+    fleet = FakeFleet(a_frame=1, ahead_ns=ahead_ns)
+    async with crew(fleet, OPEN, agents=3) as of:
+        await of.prepare(0, 4)
+        playing = of.run(1_000)
+        await anext(playing)
+        fleet.say(Lack(1, 1, due_ns=2_000 + ahead_ns))
+        while not (asked := [(agent, message) for agent, message in fleet.told if isinstance(message, Cede)]):
+            await anext(playing)
+        assert [(agent, cede.due_ns) for agent, cede in asked] == [(0, 2_000), (2, 2_000 + 2 * ahead_ns)]
+        fleet.say(Ceded(0, 1, 1, since_ns=1_500))
+        fleet.say(Ceded(2, 1, 1, since_ns=1_600 + 2 * ahead_ns))
+        fleet.say(Lack(2, 1, due_ns=2_500 + 2 * ahead_ns))
+        fleet.say(Ceded(0, 1, 2, workers=1, since_ns=1_800))
+        fleet.say(Ceded(1, 1, 2, workers=1, since_ns=1_700 + ahead_ns))
+        async for _ in playing:
+            pass
+    granted = [(agent, message) for agent, message in fleet.told if isinstance(message, GrantWorkers)]
+    assert granted == [
+        (1, GrantWorkers(0, 1_600 + ahead_ns, None)),
+        (2, GrantWorkers(2, 1_700 + 2 * ahead_ns, 2_000 + 2 * ahead_ns)),
+    ]
+
+
+async def test_what_is_dealt_in_a_phase_that_is_over_is_none_of_the_next_that_begins_at_the_same_instant() -> None:
+    fleet = FakeFleet()
+    async with crew(fleet, OPEN) as of:
+        for _ in range(2):
+            await played(of, 0, OPEN)
+        fleet.say(Lack(0, 1))
+        await asyncio.sleep(0)
+    assert not any(isinstance(message, Cede) for _, message in fleet.told)
 
 
 async def test_all_are_told_what_one_is() -> None:

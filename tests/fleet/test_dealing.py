@@ -10,7 +10,7 @@ from functools import partial
 from itertools import count, islice
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.engine.messages import Cede, Ceded, GrantMoney, GrantStarts, GrantWorkers, Lack
@@ -25,6 +25,7 @@ from loadgen.measure.histogram import Histogram, slot
 from loadgen.measure.purse import Purse, Tariff
 from loadgen.measure.recorder import Recorder
 from tests.engine.virtual import MS, OK, S, VirtualTime
+from tests.examples import fewer
 
 Delay = Callable[[int], int]
 """How long the call of an arrival takes, by its number."""
@@ -380,7 +381,7 @@ def held_up_us(samples: list[Sample], limit: int) -> float:
     )
 
 
-@settings(max_examples=20, deadline=None)
+@fewer(2)
 @given(agents=st.sampled_from([1, 2, 3, 7]), seed=st.integers(0, 2**32), limit=st.integers(7, 20))
 def test_what_is_called_waited_is_the_time_in_which_all_workers_of_all_agents_were_busy(
     agents: int, seed: int, limit: int
@@ -400,7 +401,7 @@ def test_what_is_called_waited_is_the_time_in_which_all_workers_of_all_agents_we
     assert total_us(waited) >= held_up - slack
 
 
-@settings(max_examples=30, deadline=None)
+@fewer(2)
 @given(
     agents=st.sampled_from([2, 3, 7]),
     seed=st.integers(0, 2**32),
@@ -429,7 +430,7 @@ def test_no_sum_depends_on_how_many_agents_share_an_open_phase(
         assert size(crowd.left) == budget - len(crowd.target.sent)
 
 
-@settings(max_examples=30, deadline=None)
+@fewer(2)
 @given(
     agents=st.sampled_from([1, 2, 3, 7]),
     seed=st.integers(0, 2**32),
@@ -509,7 +510,7 @@ def test_a_target_at_its_limit_looks_the_same_to_several_agents_as_to_one(agents
 
 
 def test_reports_about_an_earlier_phase_change_nothing() -> None:
-    dealer = Dealer(2, at_ns=5)
+    dealer = Dealer(2, serial=5)
     assert dealer.lack(Lack(0, 4)) == []
     assert dealer.ceded(Ceded(1, 4, None, workers=3)) == []
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.invocation.facts import Facts
@@ -65,13 +65,11 @@ texts = st.one_of(mutants(), st.lists(tokens, max_size=15).map(b"".join), st.bin
 cuts = st.lists(st.integers(0, 300), max_size=6)
 
 
-@settings(deadline=None)
 @given(answers())
 def test_a_valid_answer_is_read(text: bytes) -> None:
     assert read([text]).response is not None
 
 
-@settings(max_examples=500, deadline=None)
 @given(texts)
 def test_what_we_accept_llhttp_reads_alike_and_what_only_it_accepts_is_listed(text: bytes) -> None:
     check_oracle(text)
@@ -87,14 +85,12 @@ def test_every_seed_keeps_the_laws_wherever_it_is_cut(seed: bytes) -> None:
         check_pieces(seed, [at])
 
 
-@settings(max_examples=500, deadline=None)
 @given(texts, cuts)
 def test_an_answer_reads_the_same_however_it_is_cut(text: bytes, cuts: list[int]) -> None:
     check_pieces(text, cuts)
     check_memory(text)
 
 
-@settings(max_examples=500, deadline=None)
 @given(texts)
 def test_what_is_read_at_a_glance_is_what_the_reader_and_the_classifier_say(text: bytes) -> None:
     check_quick(text)
@@ -110,7 +106,6 @@ bodies = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=500, deadline=None)
 @given(
     st.integers(100, 999),
     st.dictionaries(st.sampled_from(sorted(HEADERS)), st.one_of(st.binary(max_size=40), odd)),
@@ -126,7 +121,6 @@ def test_no_answer_makes_the_classifier_raise(
 FRAME = encode(frame({"ok": [1, 5_000]}))[4:]
 
 
-@settings(max_examples=500, deadline=None)
 @given(st.data())
 def test_what_is_no_frame_is_refused_with_msgspecs_errors_alone(data: st.DataObject) -> None:
     body = bytearray(FRAME)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import reduce
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.invocation.bill import Misbilled
@@ -51,7 +51,6 @@ def flat(tally: Tally) -> dict[str, int]:
 
 
 @given(st.lists(tallies(), max_size=6))
-@settings(deadline=None)
 def test_the_sum_of_tallies_is_the_tally_of_all(parts: list[Tally]) -> None:
     counts: dict[str, int] = {}
     for part in parts:
@@ -65,7 +64,6 @@ def test_the_sum_of_tallies_is_the_tally_of_all(parts: list[Tally]) -> None:
 
 
 @given(st.lists(tallies(), max_size=6), st.integers(0, 6))
-@settings(deadline=None)
 def test_it_does_not_matter_what_is_added_up_first_and_parts_stay_as_they_were(parts: list[Tally], at: int) -> None:
     before = msgspec.msgpack.encode(parts)
     assert together([together(parts[:at]), together(parts[at:])]) == together(parts)

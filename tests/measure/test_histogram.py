@@ -11,7 +11,7 @@ import zlib
 
 import pytest
 from hdrh.histogram import HdrHistogram
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from loadgen.measure import histogram
@@ -38,7 +38,6 @@ def of(recorded: list[int]) -> Histogram:
 @example(SUB_BUCKETS - 1)
 @example(SUB_BUCKETS)
 @example(HIGHEST)
-@settings(deadline=None, max_examples=300)
 def test_a_slot_is_the_index_hdrhistogram_counts_the_value_at(value: int) -> None:
     library = HdrHistogram(LOWEST, HIGHEST, DIGITS)
     slot = histogram.slot(value)
@@ -96,7 +95,6 @@ def test_an_empty_histogram_has_no_statistics() -> None:
 
 
 @given(recordings, recordings)
-@settings(deadline=None, max_examples=100)
 def test_merging_split_recordings_equals_recording_everything(first: list[int], second: list[int]) -> None:
     merged, packed = of(first), of(first)
     merged.add(of(second))
@@ -105,7 +103,6 @@ def test_merging_split_recordings_equals_recording_everything(first: list[int], 
 
 
 @given(st.lists(values, min_size=1, max_size=200), st.sampled_from([0, 1, 50, 75, 90, 91, 95, 99, 99.9, 99.99, 100]))
-@settings(deadline=None, max_examples=200)
 def test_a_percentile_is_the_sorted_value_of_its_rank_within_a_thousandth(recorded: list[int], p: float) -> None:
     exact = sorted(recorded)[histogram.rank(p, len(recorded)) - 1]
     measured = of(recorded).value_at(p)
@@ -138,7 +135,6 @@ def test_a_percentile_lies_between_0_and_100(p: float) -> None:
 
 
 @given(st.lists(values, min_size=1, max_size=200))
-@settings(deadline=None, max_examples=100)
 def test_minimum_maximum_and_mean_stay_within_their_slots(recorded: list[int]) -> None:
     measured = of(recorded)
     assert measured.min_us is not None
@@ -151,7 +147,6 @@ def test_minimum_maximum_and_mean_stay_within_their_slots(recorded: list[int]) -
 
 
 @given(counts)
-@settings(deadline=None, max_examples=100)
 def test_packing_loses_nothing(kept: dict[int, int]) -> None:
     assert Histogram.unpack(Histogram(kept).pack()) == Histogram(kept)
 
@@ -180,7 +175,6 @@ def test_malformed_packed_bytes_are_refused(packed: bytes, message: str) -> None
 
 
 @given(st.binary(max_size=60))
-@settings(deadline=None, max_examples=300)
 def test_any_bytes_unpack_or_raise_valueerror(packed: bytes) -> None:
     try:
         unpacked = Histogram.unpack(packed)
@@ -193,7 +187,6 @@ def test_any_bytes_unpack_or_raise_valueerror(packed: bytes) -> None:
 @example({})
 @example({SLOTS - 1: 1})
 @example({0: 1, 2: 1, 4: 1 << 56})
-@settings(deadline=None, max_examples=100)
 def test_encoding_loses_nothing_and_the_library_reads_the_same_counts(kept: dict[int, int]) -> None:
     blob = Histogram(kept).encode()
     assert Histogram.decode(blob) == Histogram(kept)
@@ -203,7 +196,6 @@ def test_encoding_loses_nothing_and_the_library_reads_the_same_counts(kept: dict
 
 
 @given(st.lists(values, max_size=50))
-@settings(deadline=None, max_examples=50)
 def test_a_blob_is_byte_for_byte_what_recording_into_the_library_gives(recorded: list[int]) -> None:
     library = HdrHistogram(LOWEST, HIGHEST, DIGITS)
     for value in recorded:
@@ -245,14 +237,12 @@ def test_a_blob_that_is_not_ours_is_refused(blob: str, message: str) -> None:
 
 
 @given(st.text(max_size=40) | st.binary(max_size=60).map(lambda data: base64.b64encode(data).decode()))
-@settings(deadline=None, max_examples=200)
 def test_any_text_decodes_or_raises_valueerror(blob: str) -> None:
     with contextlib.suppress(ValueError):
         Histogram.decode(blob)
 
 
 @given(st.binary(max_size=80))
-@settings(deadline=None, max_examples=300)
 def test_any_counts_in_a_well_formed_blob_decode_or_raise_valueerror(body: bytes) -> None:
     try:
         decoded = Histogram.decode(java_blob(body))

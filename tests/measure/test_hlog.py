@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.measure import hlog
@@ -49,7 +49,6 @@ def test_what_is_written_is_read_back() -> None:
 
 
 @given(st.text(min_size=1, max_size=20))
-@settings(deadline=None, max_examples=100)
 def test_any_tag_comes_back(tag: str) -> None:
     try:
         tag.encode()
@@ -81,7 +80,6 @@ def test_the_librarys_reader_finds_equal_counts_times_and_tags(tmp_path: Path) -
 
 
 @given(st.integers(0, len(text(LINES))))
-@settings(deadline=None, max_examples=200)
 def test_a_log_cut_anywhere_gives_every_whole_line(cut: int) -> None:
     kept = text(LINES)[:cut]
     whole = max(0, kept.count("\n") - len(hlog.header(0)))
@@ -123,7 +121,6 @@ def test_a_file_that_is_no_log_is_refused() -> None:
 
 
 @given(st.lists(st.text(max_size=40), max_size=5))
-@settings(deadline=None, max_examples=200)
 def test_any_lines_are_read_or_raise_valueerror(lines: list[str]) -> None:
     with contextlib.suppress(ValueError):
         list(hlog.read([*hlog.header(0), *lines]))

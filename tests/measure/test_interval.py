@@ -6,7 +6,7 @@ import contextlib
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.invocation.sample import Failure, Slow
@@ -33,7 +33,6 @@ def test_a_frame_of_another_version_is_refused() -> None:
 
 
 @given(st.binary(max_size=80))
-@settings(deadline=None, max_examples=200)
 def test_any_bytes_are_a_frame_or_refused(body: bytes) -> None:
     with contextlib.suppress(msgspec.ValidationError, msgspec.DecodeError):
         interval.decode(body)

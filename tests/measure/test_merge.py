@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.invocation.sample import Failure, Slow
@@ -25,7 +25,6 @@ def percentile(metric: MetricSummary, p: float) -> Percentile:
 
 
 @given(st.lists(latencies, min_size=1, max_size=6))
-@settings(deadline=None, max_examples=50)
 def test_the_sum_of_frames_equals_one_frame_with_everything(parts: list[dict[str, list[int]]]) -> None:
     everything: dict[str, list[int]] = {}
     for part in parts:

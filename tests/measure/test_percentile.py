@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
@@ -52,7 +52,6 @@ quantiles = st.one_of(st.floats(0.001, 0.999), st.sampled_from([p / 100 for p in
 
 
 @given(sizes, quantiles, st.sampled_from([0.9, 0.95, 0.99]))
-@settings(deadline=None, max_examples=300)
 def test_ranks_agree_with_scipy(n: int, q: float, confidence: float) -> None:
     alpha = 1 - confidence
     low, high = int(binom.ppf(alpha / 2, n, q)), int(binom.ppf(1 - alpha / 2, n, q)) + 1
@@ -164,7 +163,6 @@ outcomes = st.lists(st.tuples(st.sampled_from(["ok", "refused", "given up"]), st
 
 
 @given(outcomes, st.sampled_from([0.1, 25.0, 50.0, 75.0, 90.0, 99.0, 99.99]))
-@settings(deadline=None, max_examples=300)
 def test_a_percentile_over_all_is_that_of_a_sorted_list_with_failures_at_infinity(
     calls: list[tuple[str, int]], p: float
 ) -> None:
@@ -193,7 +191,6 @@ def test_a_percentile_over_all_is_that_of_a_sorted_list_with_failures_at_infinit
 
 
 @given(st.lists(st.integers(1_000, 4_000_000_000), min_size=1, max_size=300))
-@settings(deadline=None, max_examples=200)
 def test_bounds_of_times_in_ns_are_outward(times_ns: list[int]) -> None:
     summary = metric_summary("service_time", recorded([ns // 1000 for ns in times_ns]), (50, 90))
     in_order = sorted(times_ns)

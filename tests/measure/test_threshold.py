@@ -7,7 +7,7 @@ from decimal import Decimal
 from functools import partial
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.invocation.bill import PriceBook
@@ -19,6 +19,7 @@ from loadgen.measure.rule import CostRule, MetricRule, RateRule, Rule, ShareRule
 from loadgen.measure.summary import Reason, ThresholdResult, Verdict
 from loadgen.measure.threshold import evaluate, named_percentiles
 from loadgen.text.units import Money, Rate
+from tests.examples import fewer
 from tests.frames import frame, plan, total
 
 VALID = Verdict("valid", [])
@@ -384,7 +385,7 @@ def test_what_is_withheld_for_another_reason_too_is_not_decided_by_how_late_it_w
     st.sampled_from([95.0, 99.0]),
     st.integers(1_000, 2 * 10**8),
 )
-@settings(deadline=None, max_examples=100)
+@fewer(5)
 def test_a_rule_decided_by_bounds_agrees_with_what_punctual_calls_would_have_shown(
     calls: list[tuple[int, int]], p: float, limit_ns: int
 ) -> None:

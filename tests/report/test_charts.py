@@ -5,7 +5,7 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.measure.summary import Summary, Verdict
@@ -102,7 +102,6 @@ def test_a_drawing_is_well_formed_has_a_title_and_escapes_every_text(size: Size)
     assert root[0].tag == "title"
 
 
-@settings(deadline=None, max_examples=60)
 @given(st.lists(st.floats(1000, 4e12), min_size=1, max_size=8))
 def test_every_value_lies_within_its_time_axis(values: list[float]) -> None:
     axis = charts._time_axis(values)
@@ -112,7 +111,6 @@ def test_every_value_lies_within_its_time_axis(values: list[float]) -> None:
     assert 2 <= len(axis.ticks) <= 24
 
 
-@settings(deadline=None, max_examples=60)
 @given(st.just(0.0) | st.floats(1e-6, 1e6))
 def test_linear_ticks_begin_at_0_and_reach_the_value(high: float) -> None:
     ticks = charts._linear_ticks(high)

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.measure.percentile import LISTED, needed, supported
 from loadgen.measure.summary import Reason, Verdict
 from loadgen.report.figures import Shown, View, Withheld, phases, shown, totals
+from tests.examples import fewer
 from tests.report.builders import censored, degraded, empty, invalid, metrics, phase, summary, valid
 
 VALID = Verdict("valid", [])
@@ -20,7 +21,7 @@ def test_a_supported_percentile_of_a_valid_run_is_shown_with_its_interval() -> N
     assert figure.low <= figure.value <= figure.high
 
 
-@settings(deadline=None, max_examples=20)
+@fewer(2)
 @given(st.integers(0, 400), st.sampled_from(LISTED))
 def test_a_percentile_is_shown_exactly_when_the_sample_supports_it(n: int, p: float) -> None:
     figure = shown(View(phase("p", 10, {"ok": n}), "p", Verdict("valid", [])), "lag", p)

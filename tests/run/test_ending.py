@@ -63,6 +63,13 @@ def test_a_spent_budget_says_why_and_stops_the_load(parts: Parts) -> None:
     assert parts.told[-1] == "warning: the run cost more."
 
 
+@pytest.mark.parametrize("of_money", [(True, False), (False, True), (True, True)])
+def test_money_that_is_spent_stays_spent_whatever_else_runs_out(parts: Parts, of_money: tuple[bool, ...]) -> None:
+    for each in of_money:
+        parts.ending.exhaust("budget", of_money=each)
+    assert parts.ending.out_of_money
+
+
 def test_agents_that_made_all_that_was_allowed_end_by_themselves_and_the_first_reason_stays(parts: Parts) -> None:
     parts.begin()
     parts.ending.exhaust("budget.errors: too many")

@@ -1,59 +1,62 @@
 from __future__ import annotations
 
-from pathlib import Path
-
-import msgspec
 import pytest
 
-from loadgen.scenario.load import load
-from loadgen.targets.functiongraph.protocol.target import TokenAuth
-from loadgen.targets.functiongraph.settings.concurrency import PATIENCE_S, Limits, read
-from loadgen.targets.settings import settings_of
-from loadgen.targets.target import Target
-from tests.scenarios import function, http, open_phase, scenario
-from tests.servers.management import managing
-
-EMULATED = """
-name: x
-target: {endpoint: emulator, function: hello}
-phases: [{name: a, rate: 1/s, duration: 1s}]
-emulator: {max_instances: 500, functions: {hello: {memory: 512MB, max_instances: 7, concurrency: 2}}}
-"""
+from loadgen.load.bursts import Bursts
+from loadgen.load.constant import ConstantRate
+from loadgen.load.phase import Shape
+from loadgen.load.workers import Workers
+from loadgen.run.quota import unreachable
+from loadgen.scenario.model import Scenario
+from loadgen.targets.functiongraph.settings.concurrency import Limits
+from loadgen.text.units import Rate
+from tests.scenarios import S, function, phase, scenario
 
 
-async def test_the_embedded_emulators_limits_are_those_of_the_scenario() -> None:
-    emulated = load(EMULATED, source="s.yaml", directory=Path(), environment={}).scenario
-    assert await settings_of(emulated.target).limits(emulated, emulated.target) == Limits(
-        7, 2, None, 500, memory_mb=512
-    )
+def shaped(shape: Shape, max_in_flight: int = 1000) -> Scenario:
+    return scenario(function("emulator"), phase(shape, 1, limit=max_in_flight))
+
+
+def rate(per_s: int) -> ConstantRate:
+    return ConstantRate(Rate(per_s, S))
 
 
 @pytest.mark.parametrize(
-    "target",
+    ("shape", "max_in_flight", "service_ns", "expected"),
     [
-        msgspec.structs.replace(function("http://127.0.0.1:1"), auth=TokenAuth("t")),  # on this machine
-        function("https://functiongraph.example.invalid"),  # without credentials
-        http("https://example.invalid/"),
+        (Workers(1, 101), 1000, None, "101 workers call at once"),
+        (Workers(100, 1), 1000, None, None),
+        (Bursts(150, S, 1), 1000, None, "a burst is 150 calls at once"),
+        (Bursts(150, S, 1), 100, None, None),
+        (rate(200), 1000, 501_000_000, "200 calls/s of 0.501 s each are 101 in flight"),
+        (rate(200), 1000, 500_000_000, None),  # exactly as many as there may be
+        (rate(200), 100, 10 * S, None),  # the scenario itself allows no more
+        (rate(200), 1000, None, None),  # nobody knows how long a call takes
     ],
 )
-async def test_nobody_is_asked_on_this_machine_without_credentials_or_about_a_url(target: Target) -> None:
-    assert await settings_of(target).limits(scenario(target, open_phase(1, 1)), target) is None
+def test_a_phase_that_needs_more_than_there_may_be_is_said_with_its_numbers(
+    shape: Shape, max_in_flight: int, service_ns: int | None, expected: str | None
+) -> None:
+    warnings = list(unreachable(shaped(shape, max_in_flight), Limits(max_instances=100), service_ns))
+    if expected is None:
+        assert warnings == []
+    else:
+        name = shaped(shape).phases[0].name
+        assert warnings == [
+            f"phase {name}: {expected}, and the platform serves at most 100 at once (the function's maximum of "
+            "instances is 100): what is beyond that will be throttled or wait. Lower the load, or raise that limit"
+        ]
 
 
-async def test_a_platforms_limits_are_read_with_the_targets_credentials() -> None:
-    async with managing() as platform:
-        target = msgspec.structs.replace(function(platform.url), auth=TokenAuth("t0ken"))
-        assert await read(target) == Limits(100, 1, 400, 1000, memory_mb=128)
-    assert {request.headers["X-Auth-Token"] for request in platform.requests} == {"t0ken"}
-    assert platform.writes == []
+def test_the_lowest_limit_is_the_one_that_counts() -> None:
+    (warning,) = unreachable(shaped(Workers(1, 500)), Limits(400, 2, 300, 200))
+    assert "serves at most 400 at once (the account's quota of instances is 200 × 2 calls each)" in warning
 
 
-async def test_what_cannot_be_read_is_said_and_nothing_fails(tmp_path: Path) -> None:
-    target = function("https://functiongraph.example.invalid")
-    tls = msgspec.structs.replace(target.tls, ca=str(tmp_path / "none.pem"))
-    target = msgspec.structs.replace(target, auth=TokenAuth("t"), tls=tls)
-    found = await settings_of(target).limits(scenario(target, open_phase(1, 1)), target)
-    assert found is not None
-    assert found.instances is None
-    assert "none.pem" in found.unread[0]
-    assert PATIENCE_S <= 5
+def test_a_disabled_function_is_said_once() -> None:
+    (warning,) = unreachable(shaped(Workers(1, 1)), Limits(max_instances=0))
+    assert warning.startswith("the function is disabled")
+
+
+def test_where_no_limit_is_known_there_is_nothing_to_say() -> None:
+    assert list(unreachable(shaped(Workers(1, 5000)), Limits())) == []

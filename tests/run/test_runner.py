@@ -12,9 +12,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from loadgen.engine.messages import Phases
+from loadgen.engine.messages import Phases, Plan
 from loadgen.experiments.decision import Ask, Decision, Seen
-from loadgen.fleet.port import FleetError
+from loadgen.experiments.registry import probe
+from loadgen.fleet.port import FleetError, Gone, Said
 from loadgen.invocation.bill import gb_seconds, price
 from loadgen.invocation.sample import Sample
 from loadgen.load.budget import Budget
@@ -23,6 +24,7 @@ from loadgen.measure import hlog
 from loadgen.measure.interval import Frame
 from loadgen.measure.summary import Experiment, Summary
 from loadgen.run.runner import Finished, Runner
+from loadgen.scenario.load import load as read
 from loadgen.scenario.model import Feeder, FeederOrder, Scenario
 from loadgen.scenario.prices import load_price_book
 from loadgen.text.units import Money
@@ -181,6 +183,25 @@ async def test_a_phase_asks_agents_for_no_more_in_flight_than_is_allowed(tmp_pat
     assert [phase.max_workers for phase in phases.phases] == [3, 3]
 
 
+@pytest.mark.parametrize("told", [", probe: {}", ", probe: {cold: body.first}", ""])
+async def test_agents_are_told_where_answers_of_a_probe_say_what_they_are(tmp_path: Path, told: str) -> None:
+    text = (
+        "name: x\nkind: cold-starts\ncold-starts: {induce: [burst], burst: 4" + told + "}\n"
+        "target: {endpoint: 'http://127.0.0.1:9', project_id: p, function: f, preflight: false}\n"
+    )
+    asked = read(text, source="x.yaml", directory=Path(), environment={}).scenario
+    fleet = FakeFleet()
+
+    def decision() -> Decision[Experiment | None]:
+        yield Ask((first("a"),))
+        return None
+
+    await run(asked, tmp_path, decision=decision(), fleet=fleet, agents=2)
+    expected = probe(asked)
+    assert (expected is None) == (told == "")
+    assert [message.probe for _, message in fleet.told if isinstance(message, Plan)] == [expected] * 2
+
+
 @pytest.mark.parametrize("agents", [1, 2, 3])
 @pytest.mark.parametrize(
     "way",
@@ -206,15 +227,17 @@ async def test_no_more_is_started_than_the_budget_allows_whatever_becomes_of_wha
     assert finished.budget_reached or finished.failed is not None
 
 
-@pytest.mark.parametrize("agents", [1, 2, 3])
-async def test_no_more_is_spent_than_the_budget_allows_over_all_phases(tmp_path: Path, agents: int) -> None:
+@pytest.mark.parametrize(("agents", "ahead_ns"), [(1, 0), (2, 0), (3, 0), (3, 10**15)])
+async def test_no_more_is_spent_than_the_budget_allows_over_all_phases(
+    tmp_path: Path, agents: int, ahead_ns: int
+) -> None:
     book = load_price_book("huawei-cny-2024-09")
     assert book is not None
     each = price(book, gb_seconds({1024: 100 * MS}), 1)
     limit = Money(each * 100 + each / 2, "CNY")
     phases = [open_phase(60, 1, name="a"), closed_phase(4, 1, name="b"), open_phase(60, 1, name="c")]
     priced = msgspec.structs.replace(load(*phases, budget=Budget(None, None, cost=limit)), prices=book)
-    fleet = FakeFleet()
+    fleet = FakeFleet(ahead_ns=ahead_ns, patience_s=1)
     finished = await asyncio.wait_for(run(priced, tmp_path, fleet=fleet, agents=agents), 20)
     assert finished.summary.cost is not None
     assert finished.summary.cost.amount is not None
@@ -273,6 +296,32 @@ async def test_an_agent_that_dies_fails_the_run_which_shows_what_it_has(tmp_path
     assert [phase.name for phase in finished.summary.phases] == ["a"]
     assert finished.summary.totals.planned >= 20
     assert "record_incomplete" in rules(finished.summary)
+    assert fleet.closed
+
+
+@pytest.mark.parametrize(
+    ("fault", "failed"),
+    [
+        (FleetError("the cluster is gone"), "the cluster is gone"),
+        (OSError("connection lost"), "what agents say cannot be taken in any more (OSError: connection lost)"),
+        (KeyError(3), "what agents say cannot be taken in any more (KeyError: 3)"),
+    ],
+)
+async def test_agents_that_cannot_be_heard_any_more_fail_the_run_which_shows_what_it_has(
+    tmp_path: Path, fault: Exception, failed: str
+) -> None:
+    class Deaf(FakeFleet):
+        heard = 0
+
+        async def receive(self) -> Said | Gone:
+            self.heard += 1
+            if self.heard == 4:
+                raise fault
+            return await super().receive()
+
+    fleet = Deaf()
+    finished = await run(load(first("a", seconds=5)), tmp_path, fleet=fleet)
+    assert (finished.failed, finished.summary.totals.planned) == (failed, 20)
     assert fleet.closed
 
 

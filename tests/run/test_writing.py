@@ -14,6 +14,7 @@ from loadgen.measure.interval import Frame
 from loadgen.run.writing import Writing, interval_lines
 from tests.fleet.fake import sample
 from tests.frames import blank, packed
+from tests.scenarios import function, scenario
 
 
 def frame(hist: dict[str, Histogram]) -> Frame:
@@ -68,7 +69,8 @@ class Disk:
 
 
 def to(disk: Disk, share: float = 1.0) -> Writing:
-    return Writing(disk, str, share=share, seed=1)  # type: ignore[arg-type]  # as much of a directory as it takes
+    asked = scenario(function("http://127.0.0.1:1"), sample_share=share)
+    return Writing(disk, str, asked)  # type: ignore[arg-type]  # as much of a directory as it takes
 
 
 def sampled(n: int) -> Frame:

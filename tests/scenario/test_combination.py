@@ -438,3 +438,22 @@ def test_silence_after_which_the_emulator_still_has_its_instances_is_refused(
 def test_an_unknown_kind_is_the_only_fault_of_a_block_that_belongs_to_another() -> None:
     (found,) = faults(scenario(rest="kind: 5\ncapacity: {slo: [errors < 1%]}"))
     assert found.startswith("kind: got 5, expected one of capacity")
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("{auth: {iam: {username: u}}}", "target.auth.iam: password and domain missing"),
+        ("{url: 'http://127.0.0.1:1', auth: {access_key: aaaaaaaa}}", "target.auth.access_key: secret_key is missing"),
+        ("{method: TRACE}", "event: a TRACE request has no body"),
+        ("{endpoint: emulator, method: TRACE}", "event: a TRACE request has no body"),
+    ],
+)
+def test_what_is_wrong_with_a_key_is_said_whoever_the_target_is(target: str, message: str) -> None:
+    assert any(fault.startswith(message) for fault in faults(scenario(target=target, rest="event: {a: 1}")))
+
+
+def test_a_log_that_no_call_asks_for_tells_no_cold_start() -> None:
+    target = "{endpoint: emulator, log: {tail: 0%}}"
+    (fault,) = faults(scenario(target=target, rest="thresholds: ['cold.latency.p50 < 1s']"))
+    assert "told apart after a warm-up phase" in fault

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.scenario.event import compile_event
@@ -90,7 +90,6 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 
 
 @given(JSON, TEXT)
-@settings(deadline=None, max_examples=150)
 def test_rendering_is_substitution_in_the_json_value(value: Any, text: str) -> None:
     template = compile_event('{"whole": "{{v}}", "part": "<{{t}}>"}')
     assert json.loads(template.render({"v": value, "t": text})) == {"whole": value, "part": f"<{text}>"}

@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.scenario.feeder import Need, read_rows, row_index
@@ -66,7 +66,6 @@ def test_a_missing_file_is_a_scenario_error(tmp_path: Path) -> None:
 
 
 @given(st.binary(max_size=60), st.sampled_from(["f.csv", "f.jsonl"]))
-@settings(deadline=None, max_examples=150)
 def test_any_bytes_are_rows_or_a_scenario_error(
     tmp_path_factory: pytest.TempPathFactory, raw: bytes, name: str
 ) -> None:
@@ -98,7 +97,6 @@ def test_random_rows_are_spread_evenly() -> None:
 @given(
     st.sampled_from([FeederOrder.LOOP, FeederOrder.RANDOM]), st.integers(0, 2**63), st.integers(1, 10**9), st.integers()
 )
-@settings(deadline=None, max_examples=200)
 def test_a_row_is_always_one_of_the_rows(order: FeederOrder, index: int, count: int, seed: int) -> None:
     row = row_index(order, index, count, seed)
     assert row is not None

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
@@ -15,6 +15,7 @@ from loadgen.targets.functiongraph.protocol.target import FunctionTarget, TokenA
 from loadgen.targets.http.target import HttpTarget
 from loadgen.text import yaml
 from loadgen.text.fault import Fault, ScenarioError
+from tests.examples import fewer
 
 MINIMAL = """\
 name: minimal
@@ -319,7 +320,7 @@ KEYS = [
 
 
 @given(st.dictionaries(st.sampled_from(KEYS), SCRAPS | st.lists(SCRAPS, max_size=2), max_size=8))
-@settings(deadline=None, max_examples=100)
+@fewer(5)
 def test_any_document_is_a_scenario_or_located_faults(document: dict[str, Any]) -> None:
     faults: tuple[Fault, ...] = ()
     try:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.invocation.metric import Metric
@@ -77,7 +77,6 @@ def test_a_malformed_rule_says_what_was_expected(text: str, expected: str) -> No
 
 
 @given(st.text(max_size=40))
-@settings(deadline=None, max_examples=200)
 def test_any_text_is_a_rule_or_refused(text: str) -> None:
     found: object
     try:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.text import yaml
@@ -119,7 +119,6 @@ def test_a_default_is_literal_however_deep(raw: str, literal: bool) -> None:
 
 
 @given(st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=20) | st.text("${}NAE:-", max_size=12))
-@settings(deadline=None, max_examples=150)
 def test_escaped_text_comes_back(text: str) -> None:
     document = yaml.dump({"a": escaped(text)})
     assert resolve(document, NAME="x") == ({"a": text}, [])

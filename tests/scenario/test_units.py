@@ -4,7 +4,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.text import units
@@ -38,7 +38,6 @@ def test_anything_else_is_no_duration(text: str) -> None:
 
 
 @given(st.integers(0, 10**9), st.sampled_from(["us", "ms", "s"]))
-@settings(deadline=None, max_examples=100)
 def test_whole_durations_round_trip_without_loss(number: int, unit: str) -> None:
     ns = {"us": 10**3, "ms": 10**6, "s": 10**9}[unit]
     if number * ns <= units.LONGEST_NS:
@@ -71,7 +70,6 @@ def test_anything_else_is_no_size_of_a_log(text: str) -> None:
 
 
 @given(st.decimals(0, 10**6, places=6))
-@settings(deadline=None, max_examples=100)
 def test_a_decimal_rate_loses_nothing(number: Decimal) -> None:
     rate = units.rate(f"{number:f}/s")
     assert Fraction(rate.events, rate.per_ns) == Fraction(number) / 10**9

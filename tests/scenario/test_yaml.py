@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.text import yaml
@@ -130,13 +130,11 @@ DATA = st.recursive(
 
 
 @given(st.dictionaries(st.text("abc", min_size=1, max_size=4), DATA, min_size=1, max_size=4))
-@settings(deadline=None, max_examples=150)
 def test_what_is_dumped_is_read_back_the_same(data: dict[str, Any]) -> None:
     assert read(yaml.dump(data)) == data
 
 
 @given(st.text(max_size=60) | st.text("{}[]:-&*!|>'\"\n ab1,#?", max_size=60))
-@settings(deadline=None, max_examples=300)
 def test_any_text_is_a_document_or_a_located_error(text: str) -> None:
     faults: object = None
     try:

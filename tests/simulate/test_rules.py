@@ -1,4 +1,7 @@
-"""The trust rules, on fewer records than ``make simulate`` has. That each fires when broken is in tests/measure."""
+"""The trust rules, on fewer records than ``make simulate`` has.
+
+That each fires when broken is in the tests of the verdict, of starts and of the kinds of experiment.
+"""
 
 from __future__ import annotations
 

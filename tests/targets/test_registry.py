@@ -10,13 +10,15 @@ import msgspec
 import pytest
 
 from loadgen.engine.messages import Plan, Renew, decode, encode
+from loadgen.invocation.facts import Facts
+from loadgen.invocation.outcome import Outcome
 from loadgen.scenario.load import load
 from loadgen.targets import settings
 from loadgen.targets.functiongraph.protocol.tenant import FUNCTIONGRAPH
 from loadgen.targets.functiongraph.side import FunctionGraphSettings
 from loadgen.targets.http.tenant import HTTP
 from loadgen.targets.port import TargetError, Tenant
-from loadgen.targets.registry import GROUP, installed, tenant_named, tenant_of
+from loadgen.targets.registry import BUILT_IN, GROUP, installed, tenant_named, tenant_of
 from loadgen.targets.settings import Settings, settings_of
 from loadgen.targets.target import Target
 from loadgen.text.fault import ScenarioError
@@ -133,3 +135,10 @@ def test_a_message_of_a_target_that_is_none_is_refused() -> None:
     body = msgspec.msgpack.encode({"type": "renew", "target": {"type": "function", "endpoint": 5}})
     with pytest.raises(msgspec.ValidationError):
         decode(body)
+
+
+@pytest.mark.parametrize("outcome", [each for each in Outcome if each is not Outcome.OK])
+@pytest.mark.parametrize("tenant", BUILT_IN, ids=lambda tenant: tenant.name)
+def test_no_target_says_that_nothing_is_wrong_where_something_is(tenant: Tenant[Any], outcome: Outcome) -> None:
+    target = {"function": function("http://127.0.0.1:1"), "http": http("http://127.0.0.1:1")}[tenant.name]
+    assert "nothing is wrong" not in tenant.advice(Facts(outcome, outcome.value, 500), target)

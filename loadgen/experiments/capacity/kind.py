@@ -11,11 +11,11 @@ from loadgen.experiments.decision import Decision
 from loadgen.experiments.kind import Given, Kind
 from loadgen.load.phase import Phase
 from loadgen.load.workers import Workers
-from loadgen.measure.summary import Summary
 from loadgen.text import units
 from loadgen.text.units import NS_PER_S
 
 if TYPE_CHECKING:
+    from loadgen.measure.summary import Summary
     from loadgen.report.experiment import Section
 
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from loadgen.experiments.coldstarts.block import ColdStarts, Induce
 from loadgen.experiments.coldstarts.findings import ColdStartsResult
-from loadgen.experiments.coldstarts.reasons import found
 from loadgen.experiments.decision import Decision
 from loadgen.experiments.kind import Given, Kind
 from loadgen.invocation.bill import rates
 from loadgen.load.phase import Phase
-from loadgen.measure.summary import Summary
 
 if TYPE_CHECKING:
+    from loadgen.measure.starts import Found
+    from loadgen.measure.summary import Summary
     from loadgen.report.experiment import Section
 
 
@@ -41,6 +41,12 @@ def _section(summary: Summary, result: ColdStartsResult) -> Section:
     return section(summary, result)
 
 
+def _found(result: ColdStartsResult) -> Found:
+    from loadgen.experiments.coldstarts.reasons import found
+
+    return found(result)
+
+
 COLD_STARTS = Kind(
     name="cold-starts",
     block="cold_starts",
@@ -49,7 +55,7 @@ COLD_STARTS = Kind(
     widest=_widest,
     plan=_plan,
     section=_section,
-    found=found,
+    found=_found,
     changes=lambda block: "LOADGEN_RUN in its environment" if Induce.CONFIG in block.induce else "",
     one_size=False,
     sizes_mb=lambda block: block.sizes_mb if Induce.MEMORY in block.induce else (),

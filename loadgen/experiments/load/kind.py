@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING
 
 from loadgen.experiments.decision import Decision
 from loadgen.experiments.kind import Given, Kind
-from loadgen.experiments.load.decision import load
 from loadgen.experiments.load.findings import LoadResult
-from loadgen.experiments.load.reasons import found
 from loadgen.load.phase import Phase
-from loadgen.measure.summary import Summary
 
 if TYPE_CHECKING:
+    from loadgen.measure.starts import Found
+    from loadgen.measure.summary import Summary
     from loadgen.report.experiment import Section
 
 Phases = tuple[Phase, ...]
 
 
 def _decision(phases: Phases, given: Given) -> Decision[LoadResult | None]:
+    from loadgen.experiments.load.decision import load
+
     return load(phases, told=given.told)
 
 
@@ -33,6 +34,12 @@ def _section(summary: Summary, result: LoadResult) -> Section:
     return section(summary, result)
 
 
+def _found(result: LoadResult) -> Found:
+    from loadgen.experiments.load.reasons import found
+
+    return found(result)
+
+
 LOAD = Kind(
     name="load",
     block="phases",
@@ -40,5 +47,5 @@ LOAD = Kind(
     decision=_decision,
     widest=_widest,
     section=_section,
-    found=found,
+    found=_found,
 )

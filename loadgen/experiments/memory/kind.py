@@ -9,13 +9,13 @@ from loadgen.experiments.decision import Decision
 from loadgen.experiments.kind import Given, Kind
 from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
 from loadgen.experiments.memory.findings import MemoryResult
-from loadgen.experiments.memory.reasons import found
 from loadgen.invocation.bill import rates
 from loadgen.load.phase import Phase
-from loadgen.measure.summary import Summary
 from loadgen.text import units
 
 if TYPE_CHECKING:
+    from loadgen.measure.starts import Found
+    from loadgen.measure.summary import Summary
     from loadgen.report.experiment import Section
 
 
@@ -44,6 +44,12 @@ def _section(summary: Summary, result: MemoryResult) -> Section:
     return section(result)
 
 
+def _found(result: MemoryResult) -> Found:
+    from loadgen.experiments.memory.reasons import found
+
+    return found(result)
+
+
 MEMORY = Kind(
     name="memory",
     block="memory",
@@ -52,7 +58,7 @@ MEMORY = Kind(
     widest=_widest,
     plan=_plan,
     section=_section,
-    found=found,
+    found=_found,
     changes=lambda block: "its memory size" if block.by is MemoryBy.CONFIG else "",
     one_size=False,
     sizes_mb=lambda block: block.sizes_mb,

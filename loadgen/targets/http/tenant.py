@@ -17,6 +17,7 @@ from loadgen.targets.http.secret import SCHEME, parts_of_header
 from loadgen.targets.http.target import HttpTarget, rules, without_body
 from loadgen.targets.port import Answer, Probe, Reading, Secret, Tenant
 from loadgen.targets.request import RequestTemplate
+from loadgen.targets.status import status_advice
 from loadgen.text.excerpt import secret_name
 from loadgen.text.fault import Found
 from loadgen.text.secret import MASK
@@ -26,7 +27,6 @@ _ADVICE = {
     Outcome.NOT_FOUND: "there is nothing at this path. Check target.url",
     Outcome.BAD_REQUEST: "the request was refused. Check target.method, target.url, target.headers and the event",
     Outcome.TOO_LARGE: "the request is larger than the server accepts. Shorten the event or target.headers",
-    Outcome.THROTTLED: "the target refuses more load. Lower the rate, or have its limit raised",
     Outcome.GATEWAY: "what stands before the server got no answer from it. Try again, or see what is wrong behind it",
     Outcome.PLATFORM_ERROR: "the server failed. Read its log, and correct it or the request",
 }
@@ -51,7 +51,10 @@ class Http(Tenant[HttpTarget]):
         block = data["target"]
         of_functions = [key for key in foreign if key != IN_CLEAR]
         yield from ((("target", *path), message) for path, message in rules(block, of_functions))
-        if method := without_body(block):
+
+    def key_rules(self, data: dict[str, Any]) -> Found:
+        """See Tenant."""
+        if method := without_body(data["target"]):
             for key in ("event", "event_file"):
                 if key in data:
                     message = f"a {method} request has no body, so this would not be sent; remove it"
@@ -79,7 +82,7 @@ class Http(Tenant[HttpTarget]):
 
     def advice(self, facts: Facts, target: HttpTarget, message: str = "", ahead_s: int | None = None) -> str:
         """See Tenant."""
-        return _ADVICE.get(facts.outcome, "nothing is wrong")
+        return _ADVICE.get(facts.outcome) or status_advice(facts.outcome)
 
     def secrets(self, target: HttpTarget) -> Iterator[Secret]:
         """See Tenant."""

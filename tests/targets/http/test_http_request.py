@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen import __version__
@@ -107,7 +107,6 @@ def test_a_field_in_a_url_is_one_piece_of_it_whatever_its_characters(value: obje
 
 
 @given(st.text(st.characters(codec="utf-8")))
-@settings(deadline=None, max_examples=100)
 def test_a_server_finds_in_a_url_exactly_what_the_row_had(text: str) -> None:
     request = request_template(http(url="http://h/{{f}}?q={{f}}&r=1")).render(b"", tail=False, at=0, row={"f": text})
     path, _, query = request.split(b" ")[1].decode("ascii").partition("?")

@@ -17,7 +17,7 @@ from loadgen.targets.functiongraph.protocol.response import CONTRADICTING
 from loadgen.targets.functiongraph.protocol.signature import MAX_SKEW_S
 from loadgen.targets.functiongraph.protocol.target import FunctionTarget, IamAuth, KeyAuth, NoAuth
 from loadgen.targets.functiongraph.protocol.urn import endpoint_region
-from loadgen.targets.status import REDIRECTING
+from loadgen.targets.status import REDIRECTING, status_advice
 
 _LOCKS = "More than five wrong signatures in a row lock the key for five minutes, so nothing was tried again"
 
@@ -93,7 +93,6 @@ _OUTCOMES = {
     Outcome.FUNCTION_TIMEOUT: "the function ran into its own timeout. Raise that timeout, or give it less to do",
     Outcome.OUT_OF_MEMORY: "the function ran out of memory, or its process died. Give it more memory",
     Outcome.INIT_ERROR: "the function could not start: its initializer failed or timed out. Read its log",
-    Outcome.THROTTLED: "the target refuses more load. Lower the rate, or have its limit raised",
     Outcome.DISABLED: "the function is disabled. Enable it: set its maximum of instances to other than 0",
     Outcome.TOO_LARGE: "the request is too large: 6 MB of event, 32 KB a header. Shorten the event or the token",
     Outcome.GATEWAY: "a gateway got no answer in the 90 s it waits at most. Try again, or make the function faster",
@@ -209,4 +208,4 @@ def _for_outcome(facts: Facts, target: FunctionTarget) -> str:
             )
         case Outcome.PROTOCOL:
             return "the body is not the v1 form that was asked for. Check target.endpoint, or set target.response: v0"
-    return _OUTCOMES.get(facts.outcome, "nothing is wrong")
+    return _OUTCOMES.get(facts.outcome) or status_advice(facts.outcome)

@@ -78,8 +78,12 @@ class FunctionGraph(Tenant[FunctionTarget]):
     def rules(self, data: dict[str, Any], foreign: Sequence[str]) -> Found:
         """See Tenant."""
         block = data["target"]
-        found = (*rules(block, foreign, only_function(mapping(data, "emulator"))), *auth_rules(block))
+        found = rules(block, foreign, only_function(mapping(data, "emulator")))
         yield from ((("target", *path), message) for path, message in found)
+
+    def key_rules(self, data: dict[str, Any]) -> Found:
+        """See Tenant."""
+        yield from ((("target", *path), message) for path, message in auth_rules(data["target"]))
 
     def urls(self, target: FunctionTarget) -> tuple[str, ...]:
         """The endpoint, and IAM's origin where tokens come from it."""

@@ -6,7 +6,7 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from loadgen.engine.clock import Clock, monotonic_ns
 from loadgen.targets.functiongraph.protocol.signature import sign
@@ -20,7 +20,10 @@ SIGNED = ("Host", "Content-Type")
 
 
 class Authorization(Protocol):
-    """Gives the headers that authorise a request, which is sent at once and exactly as it is given here."""
+    """Gives the headers that authorise a request, which is sent at once and exactly as it is given here.
+
+    No URL of the management API that is used here has a query.
+    """
 
     async def __call__(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Mapping[str, str]:
         """The headers to add; their values are secrets. ``headers`` are those that are sent anyway.
@@ -84,9 +87,7 @@ class Key:
         """The signature, and what is signed with it."""
         project = ("X-Project-Id", self._project_id)
         signed = [*((name, headers[name]) for name in SIGNED), project]
-        parts = urlsplit(url)
-        query = parse_qsl(parts.query, keep_blank_values=True)
-        return dict([project, *sign(self._auth, method, parts.path, query, signed, body, int(self._now()))])
+        return dict([project, *sign(self._auth, method, urlsplit(url).path, (), signed, body, int(self._now()))])
 
 
 def authorization(auth: Auth, project_id: str, tls: ssl.SSLContext | None = None) -> Authorization:

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from loadgen.targets.functiongraph.settings.edit import Edit, Path
+from loadgen.targets.functiongraph.settings.edit import Edit, Path, same
 from loadgen.targets.functiongraph.settings.journal import Back, Change, Done, Entry, Resource, Undone
 
 
@@ -68,9 +68,17 @@ def _step(change: Change, also: tuple[Edit, ...], *, seen: bool, returning: bool
         if same_part is None:
             values.append(Value(edit.path, edit.before, (edit.after,)))
         else:
-            held = values[same_part]
-            values[same_part] = Value(held.path, held.before, (edit.after, *held.ours))
+            values[same_part] = _linked(values[same_part], edit.before, (edit.after,))
     return Step((change.number,), change.resource, tuple(values), change.original, seen, returning)
+
+
+def _linked(older: Value, before: Any, newer: tuple[Any, ...]) -> Value:
+    """A value with newer ones that came in its place, unless what they replaced was neither ours nor the original.
+
+    Then somebody else had set it by then, and may have set what is there now, too.
+    """
+    known = any(same(before, each) for each in (older.before, *older.ours))
+    return Value(older.path, older.before, newer + older.ours) if known else older
 
 
 def _together(newer: Step, older: Step) -> bool:
@@ -89,7 +97,7 @@ def _merged(newer: Step, older: Step) -> Step:
     values = {value.path: value for value in newer.values}
     for value in older.values:
         later = values.get(value.path)
-        values[value.path] = value if later is None else Value(value.path, value.before, later.ours + value.ours)
+        values[value.path] = value if later is None else _linked(value, later.before, later.ours)
     return Step(
         newer.numbers + older.numbers,
         newer.resource,

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as checking
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
@@ -287,7 +286,6 @@ def test_whoever_does_not_check_gives_tokens_to_anyone() -> None:
     assert token(server, token_request(user="anyone", password="anything"))
 
 
-@checking(deadline=None, max_examples=200)
 @given(
     headers=st.dictionaries(
         st.sampled_from(["X-Auth-Token", "Authorization", "X-Sdk-Date", "X-Sdk-Content-Sha256", "Host"]), st.text()

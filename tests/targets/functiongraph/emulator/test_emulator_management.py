@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as checking
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -505,7 +504,6 @@ CALLS = st.sampled_from(
 )
 
 
-@checking(deadline=None, max_examples=150)
 @given(calls=st.lists(st.tuples(CALLS, st.dictionaries(NAMES, JSON, max_size=4), st.booleans()), max_size=5))
 def test_any_sequence_of_calls_has_answers_and_leaves_a_function_that_can_be_read(
     calls: list[tuple[tuple[str, str], dict[str, Any], bool]],

@@ -8,7 +8,7 @@ import re
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
@@ -216,14 +216,12 @@ def test_sizes_are_limited_to_what_gateway_and_platform_take() -> None:
         assert refusal(over_limit(path_bytes, headers, body_bytes)) == expected
 
 
-@settings(deadline=None, max_examples=200)
 @given(method=st.text(max_size=5), function=st.text(max_size=60), encoded=st.booleans())
 def test_any_path_has_an_answer(method: str, function: str, encoded: bool) -> None:
     found = route(path(quote(function) if encoded else function), method)
     assert isinstance(found, Route) or refusal(found)[0] in (404, 405)
 
 
-@settings(deadline=None, max_examples=200)
 @given(raw_path=st.text(max_size=60))
 def test_any_path_at_all_has_an_answer(raw_path: str) -> None:
     found = route("/" + raw_path, "GET")
@@ -290,14 +288,12 @@ def test_any_other_body_is_a_format_error(body: bytes) -> None:
     assert refusal(invocation({}, body)) == (406, "FSS.0406")
 
 
-@settings(deadline=None, max_examples=200)
 @given(body=st.binary(max_size=200))
 def test_any_bytes_are_an_event_or_a_format_error(body: bytes) -> None:
     read = invocation({}, body)
     assert isinstance(read, Invocation) or refusal(read) == (406, "FSS.0406")
 
 
-@settings(deadline=None, max_examples=100)
 @given(event=st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=10))
 def test_whatever_python_writes_as_json_is_an_event(event: object) -> None:
     assert isinstance(invocation({}, json.dumps(event, ensure_ascii=False).encode(errors="replace")), Invocation)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from scipy.stats import kstest, lognorm
@@ -380,7 +380,6 @@ GAPS_NS = st.one_of(st.just(0), st.integers(0, 50 * MS), st.integers(0, 3 * S))
 SIZES = st.sampled_from([None, 128, 512, 10240])
 
 
-@settings(deadline=None, max_examples=60)
 @given(
     arrivals=st.lists(st.tuples(GAPS_NS, SIZES), max_size=60),
     max_instances=st.integers(1, 6),

@@ -10,7 +10,6 @@ from random import Random
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as checking
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -227,7 +226,6 @@ def two(model: Platform) -> tuple[Admitted | Rejected, Admitted | Rejected]:
     return model.arrive(0, "hello"), model.arrive(0, "hello")
 
 
-@checking(deadline=None, max_examples=80)
 @given(
     gaps=st.lists(st.integers(0, 60 * MS), min_size=1, max_size=60),
     servers=st.integers(1, 4),

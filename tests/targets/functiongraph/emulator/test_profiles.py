@@ -7,7 +7,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.interpolate import PchipInterpolator
 from scipy.stats import kstest, norm
@@ -99,7 +99,6 @@ def test_ten_thousand_draws_follow_the_law(profile: str) -> None:
     assert draws_pvalue(profile, 10_000) > 0.001
 
 
-@settings(deadline=None, max_examples=100)
 @given(profile=st.sampled_from(sorted(QUANTILES_S)), deviates=st.lists(st.floats(-9, 9), min_size=2, max_size=20))
 def test_the_law_never_decreases(profile: str, deviates: list[float]) -> None:
     seconds = [law(profile).seconds(x) for x in sorted(deviates)]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.targets.error_body import LONGEST_ERROR, ErrorBody, error_body, lenient_json
@@ -97,7 +97,6 @@ def test_an_error_body_is_read_in_all_five_forms(body: bytes, expected: ErrorBod
     assert error_body(body) == expected
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_without_an_exception(body: bytes) -> None:
     error_body(body)
@@ -115,7 +114,6 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.dictionaries(fields, values, max_size=5))
 def test_any_json_is_read_without_an_exception_and_its_text_can_be_written(said: dict[str, object]) -> None:
     body = json.dumps(said).encode()

@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen import __version__
@@ -96,7 +96,6 @@ def test_a_function_without_an_event_gets_a_length_of_zero() -> None:
     assert request_template(FUNCTION).render(b"", tail=False, at=0).endswith(b"Content-Length: 0\r\n\r\n")
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=2000), st.booleans())
 def test_the_body_arrives_whole_with_its_length(body: bytes, tail: bool) -> None:
     template = request_template(FUNCTION)

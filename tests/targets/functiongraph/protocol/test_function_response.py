@@ -5,7 +5,7 @@ import json
 
 import msgspec
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from loadgen.invocation.facts import LONGEST_ID, Facts
@@ -510,7 +510,6 @@ bodies = st.binary(max_size=200) | st.sampled_from(
 )
 
 
-@settings(max_examples=500, deadline=None)
 @given(st.integers(0, 999), header_maps, bodies, st.sampled_from([V0, V1]))
 def test_any_bytes_give_facts_that_can_be_written(
     status: int, headers: dict[bytes, bytes], body: bytes, version: ResponseVersion
@@ -523,7 +522,6 @@ def test_any_bytes_give_facts_that_can_be_written(
         assert msgspec.json.decode(msgspec.json.encode(facts), type=Facts) == facts
 
 
-@settings(max_examples=200, deadline=None)
 @given(header_maps, bodies, st.sampled_from([V0, V1]))
 def test_only_a_2xx_answer_can_be_ok(headers: dict[bytes, bytes], body: bytes, version: ResponseVersion) -> None:
     for status in (100, 199, 300, 400, 404, 429, 500, 503, 999):

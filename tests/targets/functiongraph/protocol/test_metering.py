@@ -5,7 +5,7 @@ import json
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.invocation.facts import LARGEST_MB, LONGEST_MS
@@ -243,7 +243,6 @@ times = st.floats(0, LONGEST_MS) | st.integers(0, LONGEST_MS)
 memories = st.floats(0, LARGEST_MB) | st.integers(0, LARGEST_MB)
 
 
-@settings(max_examples=300, deadline=None)
 @given(times, times, st.integers(0, LARGEST_MB), memories)
 def test_the_fast_and_the_tolerant_reading_agree(duration: float, billed: float, size: int, used: float) -> None:
     said = {"duration": duration, "billingDuration": billed, "memorySize": size, "memoryUsed": used}
@@ -252,7 +251,6 @@ def test_the_fast_and_the_tolerant_reading_agree(duration: float, billed: float,
     assert documented_summary(documented) == metering(tolerant, None, None) != Metering()
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=100), st.binary(max_size=100), st.text(max_size=100))
 def test_any_bytes_give_whole_numbers_that_fit_64_bits_or_nothing(summary: bytes, billing: bytes, log: str) -> None:
     said = metering(summary, billing, log)
@@ -261,7 +259,6 @@ def test_any_bytes_give_whole_numbers_that_fit_64_bits_or_nothing(summary: bytes
     decode_tail(summary)
 
 
-@settings(max_examples=300, deadline=None)
 @given(
     st.from_regex(
         r"Finish invoke request 'x', duration: [0-9.]{0,40}ms, billing duration: [0-9.]{0,40}ms,"

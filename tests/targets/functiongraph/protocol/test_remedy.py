@@ -4,7 +4,7 @@ import json
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.invocation.facts import Facts
@@ -190,7 +190,6 @@ def test_a_quote_is_one_short_line() -> None:
 codes = st.sampled_from(["APIG.0301", "FSS.0406", "4002", "", "x"]) | st.text(max_size=20)
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.sampled_from(list(Outcome)), st.none() | codes, st.binary(max_size=100), st.sampled_from([target(), HTTP]))
 def test_every_outcome_and_code_has_a_remedy(
     outcome: Outcome, code: str | None, said: bytes, where: FunctionTarget | HttpTarget

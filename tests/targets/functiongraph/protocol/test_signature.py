@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.targets.functiongraph.protocol.signature import (
@@ -126,7 +126,6 @@ def test_a_body_that_is_no_json_is_not_hashed() -> None:
     assert "x-sdk-content-sha256" in added["Authorization"]
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     st.binary(max_size=200),
     st.lists(st.integers(0, 4_000_000_000), min_size=1, max_size=4),

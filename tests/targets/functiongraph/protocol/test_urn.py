@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.experiments.coldstarts.block import ColdStarts, Induce
@@ -152,7 +152,6 @@ urns = st.builds(
 ).filter(lambda urn: urn.region is not None or urn.project_id != "urn")
 
 
-@settings(max_examples=200, deadline=None)
 @given(urns, st.booleans())
 def test_text_and_parse_are_inverse_encoded_or_not(urn: Urn, encoded: bool) -> None:
     text = urn.path_segment if encoded else urn.text
@@ -160,14 +159,12 @@ def test_text_and_parse_are_inverse_encoded_or_not(urn: Urn, encoded: bool) -> N
     assert quote(urn.text, safe="") == urn.path_segment
 
 
-@settings(max_examples=200, deadline=None)
 @given(urns)
 def test_build_accepts_what_parse_gives(urn: Urn) -> None:
     parts = msgspec.structs.asdict(urn)
     assert build(**parts) == urn
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.text() | st.from_regex(r"(urn:fss:)?([a-z%!:/]|\W){0,30}", fullmatch=True))
 def test_any_text_is_a_urn_or_a_urn_error(text: str) -> None:
     try:

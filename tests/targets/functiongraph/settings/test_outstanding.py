@@ -75,3 +75,17 @@ def test_from_any_prefix_the_first_value_is_what_is_put_back(sizes: list[int], d
     (step,) = outstanding(kept)
     assert step.values[0].before == sizes[0]
     assert set(step.values[0].ours) == set(sizes[1 : len([e for e in kept if isinstance(e, Change)]) + 1])
+
+
+def test_what_replaced_a_value_of_somebody_else_is_not_taken_for_ours() -> None:
+    theirs = Edit(("memory_size",), 300, 400)  # seen with a request that did not ask for it
+    (step,) = outstanding([memory(1, 128, 256), Done(1, (theirs,))])
+    assert step.values == (Value(("memory_size",), 128, (256,)),)
+    other = Change(2, CONFIG, (Edit(("timeout",), 3, 5),), {})
+    (step,) = outstanding([memory(1, 128, 256), Done(1), other, Done(2, (theirs,))])
+    assert {value.path: value.ours for value in step.values}[("memory_size",)] == (256,)
+
+
+def test_what_the_platform_made_of_our_value_is_put_back_too() -> None:
+    (step,) = outstanding([memory(1, 128, 256), Done(1, (Edit(("memory_size",), 256, 257),))])
+    assert step.values == (Value(("memory_size",), 128, (257, 256)),)
