@@ -58,9 +58,10 @@ def _experiment(data: dict[str, Any], invoked: Target, stand_in: Any) -> dict[st
     tenant = tenant_of(invoked)
     match data.get("kind"):
         case "cold-starts":
-            return {"cold-starts": cold_starts(mapping(data, "cold-starts"), tenant.asked_mb(invoked))}
+            block, own_mb = mapping(data, "cold-starts"), tenant.asked_mb(invoked)
+            return {"cold-starts": cold_starts(block, own_mb, tenant.memory_sizes_mb)}
         case "memory":
-            return {"memory": memory_comparison(mapping(data, "memory"))}
+            return {"memory": memory_comparison(mapping(data, "memory"), tenant.memory_sizes_mb)}
         case "capacity":
             limit = tenant.at_once(invoked, stand_in)
             return {"capacity": msgspec.convert({"limit": limit, **data["capacity"]}, Capacity)}

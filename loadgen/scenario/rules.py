@@ -19,10 +19,10 @@ from loadgen.measure.rule import CostRule, MetricRule, Rule
 from loadgen.scenario.model import LEAST_CATCH_UP_NS
 from loadgen.targets.functiongraph.protocol import platform
 from loadgen.targets.port import TargetError, Tenant
-from loadgen.targets.registry import BUILT_IN, tenant_written
+from loadgen.targets.registry import BUILT_IN, MEMORY_SIZES_MB, tenant_written
 from loadgen.text.fault import Found, Path
 from loadgen.text.form import INVALID, keys, listed, mapping
-from loadgen.text.units import NS_PER_S, duration_text
+from loadgen.text.units import NS_PER_S, duration_text, megabytes_text
 
 _WRITE_PRICES = f"{WRITE_PRICES}, or the file of your own price book"
 EXPERIMENTS = ("cold-starts", "capacity", "memory")
@@ -116,6 +116,7 @@ def _memory(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[Any] | 
     if target.get("connections") is True:
         yield ("target", "connections"), "opening connections would be part of what is compared; write reuse"
     yield from _at("memory", memory.rules(mapping(data, "memory")))
+    yield from _sizes(data, "memory", tenant)
 
 
 def _cold_starts(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[Any] | None) -> Found:
@@ -128,6 +129,7 @@ def _cold_starts(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[An
     if tenant is not None and tenant.told:
         yield from _induced(block, tenant)
     yield from _at("cold-starts", cold_starts.rules(block, tenant is not None and tenant.shows_starts(target)))
+    yield from _sizes(data, "cold-starts", tenant)
     gap_ns, lives_ns = cold_starts.silence_ns(block), mapping(data, "emulator").get("keep_alive", 60 * NS_PER_S)
     emulated = target.get("endpoint") == "emulator" and isinstance(lives_ns, int)
     if emulated and gap_ns is not None and gap_ns < lives_ns:
@@ -136,9 +138,21 @@ def _cold_starts(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[An
         yield ("cold-starts", "gap"), f"{message}; write a longer gap, or a shorter emulator.keep_alive"
 
 
+def _sizes(data: dict[str, Any], key: str, tenant: Tenant[Any] | None) -> Found:
+    """Memory sizes that the target's tenant does not have."""
+    known = (tenant and tenant.memory_sizes_mb) or MEMORY_SIZES_MB
+    for index, size in enumerate(listed(mapping(data, key), "sizes")):
+        if isinstance(size, int) and size not in known:
+            expected = ", ".join(map(megabytes_text, known))
+            yield (key, "sizes", index), f'got "{megabytes_text(size)}", expected one of {expected}'
+
+
 def _induced(block: dict[str, Any], tenant: Tenant[Any]) -> Found:
     """Ways to bring about cold starts by what no call can ask for."""
-    asked = {cold_starts.Induce.MEMORY: tenant.asks_memory, cold_starts.Induce.VERSION: tenant.asks_version}
+    asked = {
+        cold_starts.Induce.MEMORY: tenant.asks_memory and tenant.bills,
+        cold_starts.Induce.VERSION: tenant.asks_version,
+    }
     for index, mean in enumerate(listed(block, "induce")):
         if asked.get(mean) is False:
             message = f"got {mean.value}, but no call of {tenant.noun} can ask for one; write gap or burst"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable
 from functools import cache, reduce
 from operator import or_
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -18,6 +18,8 @@ from loadgen.targets.functiongraph.protocol.tenant import FUNCTIONGRAPH
 from loadgen.targets.http.tenant import HTTP
 from loadgen.targets.port import TargetError, Tenant
 from loadgen.targets.target import Target
+from loadgen.text.form import words
+from loadgen.text.units import megabytes
 
 if TYPE_CHECKING:
     from loadgen.text.yaml import Node
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 BUILT_IN: tuple[Tenant[Any], ...] = (FUNCTIONGRAPH, HTTP)
 GROUP = "loadgen.targets"
 FORM: Any = reduce(or_, (tenant.form for tenant in BUILT_IN))
+MEMORY_SIZES_MB = tuple(sorted({size for tenant in BUILT_IN for size in tenant.memory_sizes_mb}))
+Memory = Annotated[int, words({f"{size}MB": size for size in MEMORY_SIZES_MB}, others=megabytes)]
+"""A memory size beside a target, whosever it is: it may be one that only another distribution's tenant has."""
 ABOUT = f"What is invoked: {' or '.join(tenant.about for tenant in BUILT_IN)}."
 
 

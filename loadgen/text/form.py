@@ -5,7 +5,8 @@ A struct is a mapping and its fields are the keys. The type of a field is that o
 stand in ``extra_json_schema``, and in ``extra``:
 
 - ``read``: from the text as written to the value, ValueError completes "expected …"; ``write``: back again.
-- ``words``: the words that may be written, and the value that each stands for.
+- ``words``: the words that may be written, and the value that each stands for; ``others`` reads, as ``read`` does, what
+  is none of them and may be one elsewhere, where only editors and messages are to know no more.
 - ``form``: the type whose form is written instead; ``made``: from what was read of it to the value, else a converter
   beside the block makes it; ``choose``: from what is written to the type whose form it has to have, where ``form`` is
   only the most that editors know of; ValueError says what is wrong.
@@ -63,9 +64,9 @@ def items(least: int, most: int | None = None) -> Meta:
     return Meta(extra_json_schema={term: bound for term, bound in bounds.items() if bound})
 
 
-def words(values: Mapping[str, Any]) -> Meta:
+def words(values: Mapping[str, Any], **about: Any) -> Meta:
     """Of a value that is written as one of these words."""
-    return Meta(extra={"words": values})
+    return Meta(extra={"words": values, **about})
 
 
 def written(form: Any, made: Callable[[Any], Any] | None = None, **about: Any) -> Meta:

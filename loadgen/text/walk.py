@@ -146,6 +146,9 @@ class _Walk:
         value = _typed(node)
         if known := choices(form, about):
             if value not in known or isinstance(value, bool):
+                if (other := _other(value, about)) is not None:
+                    self.written[path] = value
+                    return other
                 return self._refuse(node, path, about.get("expected") or _one_of(value, known), about)
             self.written[path] = next(word for word in known if word == value)  # a number is found whatever its type
             self.secret.discard(path)  # one of a few known words
@@ -213,6 +216,14 @@ def _typed(node: Scalar) -> Value:
         return plain_value(node.text)
     except ValueError:
         return node.value
+
+
+def _other(value: Value, about: About) -> Any:
+    """What a word stands for that is none of those known here; None for what can be none anywhere."""
+    try:
+        return about["others"](value) if "others" in about and isinstance(value, str) else None
+    except ValueError:
+        return None
 
 
 def _bare_number(node: Scalar) -> bool:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from loadgen.engine.messages import Plan, Renew, decode, encode
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
 from loadgen.scenario.load import load
+from loadgen.targets import settings
 from loadgen.targets.functiongraph.protocol.tenant import FUNCTIONGRAPH
 from loadgen.targets.functiongraph.side import FunctionGraphSettings
 from loadgen.targets.http.tenant import HTTP
@@ -112,6 +114,14 @@ async def test_a_tenant_without_settings_has_no_limits_credentials_or_objections
     assert await side.limits(load, URL) is None
     assert side.renewal(URL, lambda target: None, print) is None
     assert list(side.check(load)) == []
+
+
+@pytest.mark.parametrize("tenants", [(FUNCTIONGRAPH, HTTP), (HTTP, FUNCTIONGRAPH)])
+def test_an_idle_target_is_that_of_the_first_that_has_one(
+    monkeypatch: pytest.MonkeyPatch, tenants: tuple[Tenant[Any], ...]
+) -> None:
+    monkeypatch.setattr(settings, "BUILT_IN", tenants)
+    assert isinstance(settings.idle(), AbstractAsyncContextManager)
 
 
 @pytest.mark.parametrize("target", [FUNCTION, URL])

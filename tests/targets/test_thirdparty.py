@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from loadgen.experiments.registry import sizes_mb
 from loadgen.scenario.load import load
 from loadgen.targets.registry import installed, tenant_of, tenant_written
 from loadgen.targets.secret import sent
@@ -188,7 +189,7 @@ def test_what_no_answer_tells_is_not_said_of_another_platform(nimbus: None, monk
         ),
         ("kind: cold-starts\ncold-starts: {induce: [memory], sizes: [512MB]}", "induce[0]: got memory, but no call"),
         (
-            "kind: memory\nmemory: {sizes: [128MB, 512MB]}",
+            "kind: memory\nmemory: {sizes: [64MB, 512MB]}",
             "memory.by: got header, but no call of an action can ask for",
         ),
     ],
@@ -206,6 +207,38 @@ def test_what_no_call_can_ask_for_is_not_varied(
     with pytest.raises(ScenarioError) as error:
         load(text, source="s.yaml", directory=Path(), environment={})
     assert said in str(error.value)
+
+
+MEMORY = PINNED.format(port=1, more="").partition("phases:")[0].replace(", memory: 512MB", "")
+
+
+@pytest.mark.parametrize(
+    ("block", "sizes"),
+    [
+        ("kind: memory", (64, 512)),
+        ("kind: memory\nmemory: {sizes: [512MB, 64MB]}", (64, 512)),
+        ("kind: cold-starts\ncold-starts: {induce: [memory]}", (512,)),
+    ],
+)
+def test_its_memory_sizes_are_those_that_are_compared(nimbus: None, block: str, sizes: tuple[int, ...]) -> None:
+    made = load(MEMORY + block, source="s.yaml", directory=Path(), environment={}).scenario
+    assert sizes_mb(made) == sizes
+
+
+@pytest.mark.parametrize(
+    ("block", "said"),
+    [
+        ("kind: memory\nmemory: {sizes: [64MB, 128MB]}", 'memory.sizes[1]: got "128MB", expected one of 64MB, 512MB\n'),
+        (
+            "kind: cold-starts\ncold-starts: {induce: [memory], sizes: [4096MB]}",
+            'cold-starts.sizes[0]: got "4096MB", expected one of 64MB, 512MB\n',
+        ),
+    ],
+)
+def test_a_memory_size_of_another_platform_is_refused(nimbus: None, block: str, said: str) -> None:
+    with pytest.raises(ScenarioError) as error:
+        load(MEMORY + block, source="s.yaml", directory=Path(), environment={})
+    assert said in f"{error.value}\n"
 
 
 def test_two_runs_are_the_same_whatever_the_pin(nimbus: None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import Annotated, Any, Literal
 
@@ -9,8 +10,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from loadgen.measure.labelling import LEAST_CALIBRATION, LEAST_COLD
-from loadgen.targets.functiongraph.protocol.target import MEMORY_SIZES_MB, Memory
 from loadgen.targets.port import Probe
+from loadgen.targets.registry import Memory
 from loadgen.text.fault import Found
 from loadgen.text.form import (
     INVALID,
@@ -93,14 +94,17 @@ class ColdStarts(Struct, frozen=True, rename=without_unit):
     ] = _WITHIN_NS
     sizes_mb: Annotated[
         tuple[Memory, ...], OPTIONAL, items(1), doc("Memory sizes for `memory`; default all but target.memory.")
-    ] = MEMORY_SIZES_MB
+    ] = ()
     probe: Annotated[Probe | None, doc("The function is a probe (docs/probe/): where its fields are.")] = None
     versions: Annotated[tuple[Version, ...], OPTIONAL, items(1), doc("Versions and aliases for `version`.")] = ()
 
 
-def cold_starts(block: dict[str, Any], own_mb: int | None) -> ColdStarts:
-    """The ColdStarts of a block without faults; ``own_mb`` is the memory that calls ask for otherwise."""
-    sizes = [size for size in block.get("sizes", MEMORY_SIZES_MB) if size != own_mb]
+def cold_starts(block: dict[str, Any], own_mb: int | None, sizes_mb: Sequence[int]) -> ColdStarts:
+    """The ColdStarts of a block without faults.
+
+    ``own_mb`` is the memory that calls ask for otherwise, and ``sizes_mb`` are all sizes that there are.
+    """
+    sizes = [size for size in block.get("sizes", sizes_mb) if size != own_mb]
     return msgspec.convert({**block, "sizes": sizes}, ColdStarts)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from msgspec import Meta, Struct
 from loadgen.invocation.metric import Metric
 from loadgen.measure import rule
 from loadgen.measure.rule import MetricRule, Rule, ShareRule
-from loadgen.targets.functiongraph.protocol.target import MEMORY_SIZES_MB, Memory
+from loadgen.targets.registry import Memory
 from loadgen.text.fault import Found
 from loadgen.text.form import INVALID, OPTIONAL, Duration, Share, doc, items, listed, twice, within, without_unit
 from loadgen.text.units import NS_PER_S, megabytes_text
@@ -33,9 +34,7 @@ class MemoryComparison(Struct, frozen=True, rename=without_unit):
     size is called ``blocks`` times, fewer in the first rounds.
     """
 
-    sizes_mb: Annotated[tuple[Memory, ...], OPTIONAL, items(2), doc("The sizes to compare; default all.")] = (
-        MEMORY_SIZES_MB
-    )
+    sizes_mb: Annotated[tuple[Memory, ...], OPTIONAL, items(2), doc("The sizes to compare; default all.")]
     by: Annotated[
         MemoryBy,
         doc(
@@ -55,9 +54,9 @@ class MemoryComparison(Struct, frozen=True, rename=without_unit):
     gap_ns: Annotated[Duration, doc("Silence that ends every instance; default 1.5 times 60s.")] = 90 * NS_PER_S
 
 
-def memory_comparison(block: dict[str, Any]) -> MemoryComparison:
-    """The MemoryComparison of a block without faults."""
-    return msgspec.convert({**block, "sizes": sorted(block.get("sizes", MEMORY_SIZES_MB))}, MemoryComparison)
+def memory_comparison(block: dict[str, Any], sizes_mb: Sequence[int]) -> MemoryComparison:
+    """The MemoryComparison of a block without faults; ``sizes_mb`` are all that there are."""
+    return msgspec.convert({**block, "sizes": sorted(block.get("sizes", sizes_mb))}, MemoryComparison)
 
 
 def rules(block: dict[str, Any]) -> Found:
