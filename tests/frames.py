@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from loadgen.invocation.cell import CALL, Cell
-from loadgen.invocation.sample import Failure, Slow
+from loadgen.invocation.sample import Failure, Sample, Slow
 from loadgen.invocation.tally import Connections, Tally
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import VERSION, Frame, Health
@@ -110,6 +110,31 @@ def frame(
         budget_reached=budget_reached,
         final=final,
     )
+
+
+def sample(**changes: Any) -> Sample:
+    """An ok call of a millisecond whose answer tells nothing about itself, with these changes."""
+    fields: dict[str, Any] = {
+        "intended_ns": 0,
+        "started_ns": 0,
+        "ended_ns": 1_000_000,
+        "phase": "steady",
+        "agent": 0,
+        "index": 0,
+        "outcome": "ok",
+        "reason": "ok",
+        "status": 200,
+        "error_code": None,
+        "duration_ns": None,
+        "billed_duration_ns": None,
+        "memory_size_mb": None,
+        "memory_used_bytes": None,
+        "connect_ns": None,
+        "start": "unknown",
+        "start_source": "none",
+        "request_id": None,
+    }
+    return Sample(**{**fields, **changes})
 
 
 PUNCTUAL = {"ok/late": [5] * 1000, "ok/waited": [0] * 1000}

@@ -33,12 +33,11 @@ from loadgen.engine.workers import COST, INVOCATIONS
 from loadgen.fleet.port import Gone, Said
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
-from loadgen.invocation.sample import Sample
 from loadgen.load.phase import Phase
 from loadgen.measure import interval
 from loadgen.measure.interval import Frame
 from loadgen.measure.purse import Purse
-from tests.frames import NS_PER_S, frame
+from tests.frames import NS_PER_S, frame, sample
 
 Way = Callable[[Report], Sequence[Report | Gone]]
 """What arrives of what an agent says, and in which order; a Gone is an agent's end."""
@@ -298,7 +297,11 @@ class FakeAgent:
             metrics={"ok/service_time": [1000] * len(started)},
             budget_reached=reached,
         )
-        said.samples = [sample(self._phase.name, self._number, index, self._seq) for index in started]
+        at_ns, own = self._seq * NS_PER_S, {"phase": self._phase.name, "agent": self._number}
+        said.samples = [
+            sample(intended_ns=at_ns + n, started_ns=at_ns + n, ended_ns=at_ns + n + MS, index=n, **own)
+            for n in started
+        ]
         said.left, said.grants = left, self._grants
         said.load_ns = self._phase.duration_ns if final else 0
         if self._purse is not None and started:
@@ -308,28 +311,3 @@ class FakeAgent:
         said.dearest = 0 if self._purse is None else self._purse.tariff.dearest
         self._seq += 1
         self._fleet.say(said)
-
-
-def sample(phase: str, agent: int, index: int, seq: int) -> Sample:
-    """An ok call of a millisecond."""
-    at_ns = seq * NS_PER_S + index
-    return Sample(
-        intended_ns=at_ns,
-        started_ns=at_ns,
-        ended_ns=at_ns + MS,
-        phase=phase,
-        agent=agent,
-        index=index,
-        outcome="ok",
-        reason="ok",
-        status=200,
-        error_code=None,
-        duration_ns=None,
-        billed_duration_ns=None,
-        memory_size_mb=None,
-        memory_used_bytes=None,
-        connect_ns=None,
-        start="unknown",
-        start_source="none",
-        request_id=None,
-    )

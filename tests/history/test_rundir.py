@@ -19,30 +19,14 @@ from loadgen.history import rundir
 from loadgen.history.rundir import KNOWN, RunDirectory, RunDirectoryError, default_path, read_intervals, read_summary
 from loadgen.invocation.sample import Sample
 from loadgen.measure.summary import encode
+from tests import frames
 from tests.report.builders import valid
 
 
 def sample(index: int) -> Sample:
-    return Sample(
-        intended_ns=index * 1000,
-        started_ns=index * 1000 + 7,
-        ended_ns=index * 1000 + 900,
-        phase="steady",
-        agent=0,
-        index=index,
-        outcome="ok",
-        reason="ok",
-        status=200,
-        error_code=None,
-        duration_ns=None,
-        billed_duration_ns=None,
-        memory_size_mb=None,
-        memory_used_bytes=None,
-        connect_ns=None,
-        start="unknown",
-        start_source="none",
-        request_id=f"request-{index}",
-    )
+    at_ns = index * 1000
+    instants = {"intended_ns": at_ns, "started_ns": at_ns + 7, "ended_ns": at_ns + 900}
+    return frames.sample(index=index, request_id=f"request-{index}", **instants)
 
 
 @contextmanager

@@ -12,8 +12,7 @@ from loadgen.measure import hlog
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Frame
 from loadgen.run.writing import Writing, interval_lines
-from tests.fleet.fake import sample
-from tests.frames import blank, packed
+from tests.frames import blank, packed, sample
 from tests.scenarios import function, scenario
 
 
@@ -75,7 +74,7 @@ def to(disk: Disk, share: float = 1.0) -> Writing:
 
 def sampled(n: int) -> Frame:
     interval = frame({})
-    interval.samples = [sample("steady", 0, index, 0) for index in range(n)]
+    interval.samples = [sample(index=index) for index in range(n)]
     return interval
 
 

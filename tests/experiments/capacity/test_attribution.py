@@ -15,13 +15,17 @@ from loadgen.experiments.capacity.attribution import (
     full,
 )
 from loadgen.invocation.sample import Sample
+from tests import frames
 
 MS = 1_000_000
-WARM = Sample(
-    intended_ns=0, started_ns=0, ended_ns=15 * MS, phase="p", agent=0, index=0, outcome="ok", reason="ok", status=200,
-    error_code=None, duration_ns=10 * MS, billed_duration_ns=10 * MS, memory_size_mb=128, memory_used_bytes=1,
-    connect_ns=0, start="unknown", start_source="none", request_id=None,
-)  # fmt: skip
+WARM = frames.sample(
+    ended_ns=15 * MS,
+    duration_ns=10 * MS,
+    billed_duration_ns=10 * MS,
+    memory_size_mb=128,
+    memory_used_bytes=1,
+    connect_ns=0,
+)
 
 
 def sample(**changes: object) -> Sample:

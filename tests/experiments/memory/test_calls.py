@@ -5,30 +5,26 @@ from msgspec.structs import replace
 
 from loadgen.experiments.memory.calls import Calls
 from loadgen.invocation.sample import Sample
+from tests import frames
 
 MS = 1_000_000
 
 
 def sample(index: int, started_ms: int, ended_ms: int, *, outcome: str = "ok", start: str = "unknown") -> Sample:
-    return Sample(
-        intended_ns=0,
+    told_ns = (ended_ms - started_ms - 10) * MS
+    return frames.sample(
         started_ns=started_ms * MS,
         ended_ns=ended_ms * MS,
         phase="round-1",
-        agent=0,
         index=index,
         outcome=outcome,
         reason=outcome,
-        status=200,
-        error_code=None,
-        duration_ns=(ended_ms - started_ms - 10) * MS,
-        billed_duration_ns=(ended_ms - started_ms - 10) * MS,
+        duration_ns=told_ns,
+        billed_duration_ns=told_ns,
         memory_size_mb=128,
-        memory_used_bytes=None,
         connect_ns=0,
         start=start,
         start_source="none" if start == "unknown" else "probe",
-        request_id=None,
     )
 
 
