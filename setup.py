@@ -11,6 +11,8 @@ from setuptools.command.build_ext import build_ext
 
 SOURCES = {
     "loadgen.engine.connection": "loadgen/engine/connection.py",
+    "loadgen.engine.kernel": "loadgen/engine/kernel.pyx",
+    "loadgen.engine.tls": "loadgen/engine/tls.py",
     "loadgen.engine.workers": "loadgen/engine/workers.py",
     "loadgen.measure.counts": "loadgen/measure/counts.pyx",
     "loadgen.measure.recorder": "loadgen/measure/recorder.py",

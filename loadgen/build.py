@@ -14,6 +14,8 @@ from types import ModuleType
 
 COMPILED = (
     "loadgen.engine.connection",
+    "loadgen.engine.kernel",
+    "loadgen.engine.tls",
     "loadgen.engine.workers",
     "loadgen.measure.counts",
     "loadgen.measure.recorder",

@@ -26,6 +26,9 @@ class Address:
         self.port = port
         self.tls = tls
         self.server_name = server_name if tls is not None else None
+        self.family, _, _, _, self.sockaddr = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+        )[0]
 
 
 def address_of(origin: Origin, ip: str, tls: Tls) -> Address:

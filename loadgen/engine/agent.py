@@ -103,7 +103,6 @@ class Agent:
             template,
             address_of(template.origin, plan.address, scenario.target.tls),
             loop,
-            monotonic_ns,
             probe=plan.probe,
         )
         self._requests = requests(scenario, template, plan.agent)
@@ -329,6 +328,7 @@ class Agent:
             self._pack(monotonic_ns() + 10**12)
         for worker in self._pool.workers:
             worker.invoker.abandon()
+        self._wire.close()
         self._collections.close()
         self._host.close()
 

@@ -52,27 +52,27 @@ async def preflight(scenario: Scenario) -> Answer:
             template,
             address_of(template.origin, ip, scenario.target.tls),
             asyncio.get_running_loop(),
-            monotonic_ns,
             dates.append,
         )
         future: asyncio.Future[tuple[int, Facts, int, bytes]] = asyncio.get_running_loop().create_future()
 
         def ended(
-            ended_ns: int,
+            arrived_ns: int,
+            read_ns: int,
             facts: Facts,
             connect_ns: int,
             body: bytes,
             future: asyncio.Future[tuple[int, Facts, int, bytes]] = future,
         ) -> None:
-            future.set_result((ended_ns, facts, connect_ns, body))
+            future.set_result((arrived_ns, facts, connect_ns, body))
 
         invoker = HttpInvoker(wire, ended)
-        started = monotonic_ns()
-        invoker.invoke(request, started)
+        started = invoker.invoke(request, monotonic_ns())
         try:
             ended_ns, facts, connect_ns, body = await future
         finally:
             invoker.close()
+            wire.close()
         ahead_s = clock_ahead_s(dates[-1], unix_s()) if dates else None
         answer = Answer(facts, ip, ended_ns - started, ended_ns - started - connect_ns, body, ahead_s)
         if facts.reason not in _NEXT_ADDRESS or facts.outcome not in (Outcome.CONNECTION, Outcome.TIMEOUT):

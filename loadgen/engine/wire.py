@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 
 from loadgen.engine.address import Address
-from loadgen.engine.clock import Clock
-from loadgen.engine.connection import Wire
+from loadgen.engine.connection import Connection, Wire
+from loadgen.engine.tls import TlsConnection
 from loadgen.invocation.facts import Facts
 from loadgen.targets.port import Answer, Classify, Probe
 from loadgen.targets.registry import tenant_of
@@ -22,7 +22,6 @@ def wire_to(
     template: RequestTemplate,
     address: Address,
     loop: asyncio.AbstractEventLoop,
-    clock: Clock,
     dated: Callable[[str], None] | None = None,
     probe: Probe | None = None,
 ) -> Wire:
@@ -34,9 +33,9 @@ def wire_to(
     reading = tenant_of(target).reading(target, probe)
     return Wire(
         loop,
-        clock,
         address,
         target.timeout,
+        connection=Connection if address.tls is None else TlsConnection,
         wanted=reading.headers if dated is None else reading.headers | {_DATE},
         keep=reading.keep,
         most=reading.most,

@@ -12,7 +12,7 @@ cdef class Worker:
     cdef object start(self, long long index, long long intended_ns, long long started_ns, long long late_ns,
                       object request)
     @cython.locals(run=Run)
-    cpdef object ended(self, long long ended_ns, object facts, long long connect_ns, bytes body)
+    cpdef object ended(self, long long arrived_ns, long long read_ns, object facts, long long connect_ns, bytes body)
 
 cdef class WorkerPool:
     cdef object _invoker
@@ -31,7 +31,7 @@ cdef class Run:
     cdef bint _rows
     cdef long long _begin_ns, _end_ns, _grace_ns, _in_flight, _until_ns, _catch_up_ns, _alive_ns
 
-    cpdef object freed(self, Worker worker, long long at_ns)
+    cpdef object freed(self, Worker worker, long long at_ns, long long now_ns)
     cdef object _request(self, long long index)
     @cython.locals(since_ns=cython.longlong)
     cpdef object beat(self, long long now_ns)

@@ -62,19 +62,20 @@ _UNLIMITED = -1
 class Ended(Protocol):
     """What an Invoker calls, exactly once per invocation and never from within ``invoke``.
 
-    ``ended_ns`` is when the last byte was read or the invocation given up, ``connect_ns`` what opening a connection
-    took, 0 where one was reused, ``body`` as much of the answer's body as was kept.
+    ``arrived_ns`` is when the last byte arrived or the invocation was given up, ``read_ns`` when that was noticed,
+    ``connect_ns`` what opening a connection took, 0 where one was reused, ``body`` as much of the answer's body as was
+    kept.
     """
 
-    def __call__(self, ended_ns: int, facts: Facts, connect_ns: int, body: bytes) -> None:
+    def __call__(self, arrived_ns: int, read_ns: int, facts: Facts, connect_ns: int, body: bytes) -> None:
         """Report the end of the invocation."""
 
 
 class Invoker(Protocol):
     """Makes one invocation at a time."""
 
-    def invoke(self, request: bytes, started_ns: int) -> None:
-        """Hand a request to the transport."""
+    def invoke(self, request: bytes, started_ns: int) -> int:
+        """Send a request now, at ``started_ns``; the instant it was sent at, which may be later by its preparation."""
 
     def abandon(self) -> None:
         """Give up the invocation under way; its end will not be reported."""
@@ -100,20 +101,21 @@ class Worker:
     def start(self, index: int, intended_ns: int, started_ns: int, late_ns: int, request: bytes) -> None:
         """Start an invocation now."""
         self.busy = True
-        self._index, self._intended_ns, self._started_ns, self._late_ns = index, intended_ns, started_ns, late_ns
-        self.invoker.invoke(request, started_ns)
+        self._index, self._intended_ns = index, intended_ns
+        self._started_ns = self.invoker.invoke(request, started_ns)
+        self._late_ns = late_ns + self._started_ns - started_ns
 
-    def ended(self, ended_ns: int, facts: Facts, connect_ns: int, body: bytes) -> None:
+    def ended(self, arrived_ns: int, read_ns: int, facts: Facts, connect_ns: int, body: bytes) -> None:
         """Record the invocation and be free again."""
         self.busy = False
         run = self._pool.run
         assert run is not None
         run.recorder.record(
-            facts, self._index, self._intended_ns, self._started_ns, ended_ns, self._late_ns, connect_ns, body
+            facts, self._index, self._intended_ns, self._started_ns, arrived_ns, self._late_ns, connect_ns, body
         )
         if run.purse is not None:
             run.purse.settle(facts)
-        run.freed(self, ended_ns)
+        run.freed(self, arrived_ns, read_ns)
 
     def give_up(self, now_ns: int, recorder: Recorder) -> None:
         """Record the invocation as unfinished."""
@@ -238,8 +240,8 @@ class Run:
         """End the phase now and give up whatever is in flight."""
         raise NotImplementedError
 
-    def freed(self, worker: Worker, at_ns: int) -> None:
-        """A worker's invocation ended at this instant."""
+    def freed(self, worker: Worker, at_ns: int, now_ns: int) -> None:
+        """A worker's invocation ended at this instant, as is known now."""
         raise NotImplementedError
 
     def beat(self, now_ns: int) -> None:
@@ -434,7 +436,7 @@ class OpenRun(Run):
         """Plan no start from this instant on."""
         self._end_ns = self._grace_from_ns = self._load_end_ns = now_ns
 
-    def freed(self, worker: Worker, at_ns: int) -> None:
+    def freed(self, worker: Worker, at_ns: int, now_ns: int) -> None:
         """A worker's invocation ended: give it the next start if one waits."""
         self._in_flight -= 1
         self._pool.free.append(worker)
@@ -779,10 +781,10 @@ class ClosedRun(Run):
             self._end_ns = min(self._end_ns, self._clock())
             self._alarm.set(0)
 
-    def freed(self, worker: Worker, at_ns: int) -> None:
+    def freed(self, worker: Worker, at_ns: int, now_ns: int) -> None:
         """A worker's invocation ended: start the next one unless its time is over."""
         self._in_flight -= 1
-        self._go_on(worker, at_ns)
+        self._go_on(worker, now_ns)
         if self._ended and not self._in_flight:
             self._finish()
 

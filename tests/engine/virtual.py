@@ -75,16 +75,17 @@ class ScriptedInvoker:
         self._facts = facts
         self._call = 0
 
-    def invoke(self, request: bytes, started_ns: int) -> None:
+    def invoke(self, request: bytes, started_ns: int) -> int:
         self._sent.append((started_ns, request))
         self._call += 1
         call, delay = self._call, self._delay(started_ns)
         if delay is not None:
-            self._time.at(started_ns + delay, lambda: self._end(call))
+            self._time.at(started_ns + delay, lambda: self._end(call, started_ns + delay))
+        return started_ns
 
-    def _end(self, call: int) -> None:
+    def _end(self, call: int, arrived_ns: int) -> None:
         if call == self._call:
-            self._ended(self._time.now, self._facts, 0, b"")
+            self._ended(arrived_ns, self._time.now, self._facts, 0, b"")
 
     def abandon(self) -> None:
         self._call += 1
