@@ -75,6 +75,7 @@ from loadgen.targets.target import Target
 
 INTERVAL_S = 1.0
 _PROBE_NS = 20_000_000  # how often the loop is asked to show that it is alive
+_GAP_NS = 5_000_000  # a probe that is later than this may have been so because the whole core was taken away
 _SLICE_NS = 150_000  # packing gives way to the load after this long
 _WATCH_S = 0.5  # how often the lease is looked at
 ABANDONED_NS = 5_000_000_000
@@ -360,9 +361,12 @@ class Agent:
         self._probe.set(self._probe_due_ns)
 
     def _ring_probe(self) -> None:
-        if self._run is not None:
-            self._run.beat(monotonic_ns())
         late_ns = self._note_loop_lag()
+        if self._run is not None:
+            now = monotonic_ns()
+            self._run.beat(now)
+            if late_ns > _GAP_NS and self._host.stolen():
+                self._run.disturb(now)
         self._timer_error_ns = late_ns if self._timer_error_ns is None else min(self._timer_error_ns, late_ns)
         self._set_probe()
 

@@ -37,6 +37,7 @@ cdef class Connection(Socket):
     cdef object _error(self, int number)
     @cython.locals(wire=Wire, inbox=Inbox, invoker=HttpInvoker, quick=QuickReader)
     cdef object _took(self, Py_ssize_t n, int events)
+    cdef bint _closed_behind(self) except -1
     cdef object _go_on_connecting(self, int events)
     cdef object _stands(self)
     cdef object _failed(self, object error)

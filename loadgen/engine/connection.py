@@ -228,7 +228,7 @@ class Connection(Socket):
             facts = quick.read(n)
             if facts is not None:
                 self.used = True
-                invoker.answered(facts, b"", not events & GONE, n)
+                invoker.answered(facts, b"", not events & GONE or self._closed_behind(), n)
                 return
         try:
             response = self._read.feed(bytes(inbox.view[:n]))
@@ -242,8 +242,14 @@ class Connection(Socket):
                 invoker.begun(n)
         else:
             self.used = True
-            invoker.answered(wire.classify(response), response.body, response.reusable and not events & GONE, n)
+            reusable = response.reusable and (not events & GONE or self._closed_behind())
+            invoker.answered(wire.classify(response), response.body, reusable, n)
         self._most = READ_PIECES if self._read.laborious(n) else READ_BUFFER
+
+    def _closed_behind(self) -> bool:
+        """The server closed behind its answer without saying so: never fit for another request."""
+        self._wire.counts.closed_idle += 1
+        return False
 
     def _go_on_connecting(self, events: int) -> None:
         """The connection stands, or it never will."""

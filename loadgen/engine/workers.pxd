@@ -6,12 +6,13 @@ cdef class Worker:
     cdef long long _index, _intended_ns, _late_ns, _started_ns
     cdef WorkerPool _pool
     cdef public bint busy
+    cdef bint _disturbed
     cdef public long long until_ns
     cdef public object invoker
 
     cdef object start(self, long long index, long long intended_ns, long long started_ns, long long late_ns,
-                      object request)
-    @cython.locals(run=Run)
+                      object request, bint disturbed)
+    @cython.locals(run=Run, service_ns=cython.longlong)
     cpdef object ended(self, long long arrived_ns, long long read_ns, object facts, long long connect_ns, bytes body)
 
 cdef class WorkerPool:
@@ -30,6 +31,8 @@ cdef class Run:
     cdef set _lacking, _denied
     cdef bint _rows
     cdef long long _begin_ns, _end_ns, _grace_ns, _in_flight, _until_ns, _catch_up_ns, _alive_ns
+    cdef public long long typical_ns, unsure_until_ns, began_late_ns
+    cdef bint _began
 
     cpdef object freed(self, Worker worker, long long at_ns, long long now_ns)
     cdef object _request(self, long long index)
@@ -40,13 +43,15 @@ cdef class OpenRun(Run):
     cdef object _schedule, _max_lag_ns, _stage, _alarm, _scarce, _pauses
     cdef bint _until_idle, _available, _exhausted_schedule, _short_of_workers, _short, _on_notice
     cdef long long _limit, _left, _available_since_ns, _full_since_ns, _elsewhere_ns, _owed_ns, _grace_from_ns
-    cdef long long _load_end_ns, _index, _due_ns, _pause_from_ns
+    cdef long long _load_end_ns, _index, _due_ns, _pause_from_ns, _calm
+    cdef bint _heap
 
     cdef bint _fell_due_in_a_pause(self) except -1
     cdef bint _lacks_what_others_may_have(self) except -1
     @cython.locals(worker=Worker, free=list, due=cython.longlong, since=cython.longlong, now=cython.longlong,
                    late=cython.longlong, waited=cython.longlong)
     cdef bint _start(self) except -1
+    cdef bint _disturbs(self, long long late_ns) except -1
     cdef object _next(self)
     @cython.locals(without=cython.longlong, since=cython.longlong, until=cython.longlong, due=cython.longlong)
     cdef long long _without_until(self, long long at_ns)
@@ -58,5 +63,6 @@ cdef class ClosedRun(Run):
     cdef long long _used
     cdef list _to_start, _idle
 
+    cdef object _go_on(self, Worker worker, long long since_ns, long long now_ns)
     @cython.locals(now=cython.longlong)
-    cdef object _start(self, Worker worker)
+    cdef object _start(self, Worker worker, long long since_ns)

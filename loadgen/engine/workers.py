@@ -5,10 +5,11 @@ a start that falls due goes to the most recently freed worker, so that few conne
 busy the next start waits; there is no queue but the schedule itself. In a **closed** phase (``ClosedRun``) a worker
 starts again as soon as it is done.
 
-Three clocks. ``intended`` is when the schedule says a start is due, ``started`` when the request is handed to the
-transport, ``ended`` when its last byte was read or it was given up. ``lag = started − intended`` has two parts:
+Four clocks. ``intended`` is when the schedule says a start is due, ``started`` when the request is sent, ``arrived``
+when the last of its answer came in or it was given up, ``read`` when that was noticed. ``lag = started − intended`` has two parts:
 ``waited``, while no worker was free, which is the target's doing (or that of max_in_flight), and ``late``, the rest,
-which is ours. A worker counts as free from the instant the pool could have used one, not from when *this* worker was
+which is ours. A worker is free from when its answer arrived, however late that is read. It counts
+as free from the instant the pool could have used one, not from when *this* worker was
 freed: otherwise a stall of our own would be blamed on the target by the last worker to end in it. A stall also leaves
 a backlog that keeps every worker busy for a while. Had we been on time, a worker would have been free by as much
 earlier as the start was late that took the last one, so up to that much of the wait behind it is ``late`` too.
@@ -57,6 +58,9 @@ _FAIR_NS = 5_000_000  # a start that has waited longer by this and a quarter at 
 _GAP_NS = 100_000_000  # longer than any beat is late that was only late
 _NEVER_NS = 1 << 61
 _UNLIMITED = -1
+_TYPICAL_SHIFT = 4  # the mean is of the last 16 or so
+LATE_NS = 50_000
+LATE_PART = 20
 
 
 class Ended(Protocol):
@@ -89,18 +93,31 @@ Requests = Callable[[int], bytes | None]
 class Worker:
     """One invocation at a time, from start to record."""
 
-    __slots__ = ("_index", "_intended_ns", "_late_ns", "_pool", "_started_ns", "busy", "invoker", "until_ns")
+    __slots__ = (
+        "_disturbed",
+        "_index",
+        "_intended_ns",
+        "_late_ns",
+        "_pool",
+        "_started_ns",
+        "busy",
+        "invoker",
+        "until_ns",
+    )
 
     def __init__(self, pool: WorkerPool, invoker: InvokerFactory) -> None:
         self._pool = pool
         self._index = self._intended_ns = self._late_ns = self._started_ns = 0
-        self.busy = False
+        self._disturbed = self.busy = False
         self.until_ns = 0
         self.invoker = invoker(self.ended)
 
-    def start(self, index: int, intended_ns: int, started_ns: int, late_ns: int, request: bytes) -> None:
-        """Start an invocation now."""
+    def start(
+        self, index: int, intended_ns: int, started_ns: int, late_ns: int, request: bytes, disturbed: bool
+    ) -> None:
+        """Start an invocation now; it is ``disturbed`` where the target has more to do than was planned."""
         self.busy = True
+        self._disturbed = disturbed
         self._index, self._intended_ns = index, intended_ns
         self._started_ns = self.invoker.invoke(request, started_ns)
         self._late_ns = late_ns + self._started_ns - started_ns
@@ -110,8 +127,19 @@ class Worker:
         self.busy = False
         run = self._pool.run
         assert run is not None
+        service_ns = arrived_ns - self._started_ns
+        run.typical_ns += (service_ns - run.typical_ns) >> _TYPICAL_SHIFT
         run.recorder.record(
-            facts, self._index, self._intended_ns, self._started_ns, arrived_ns, self._late_ns, connect_ns, body
+            facts,
+            self._index,
+            self._intended_ns,
+            self._started_ns,
+            arrived_ns,
+            read_ns,
+            self._late_ns,
+            connect_ns,
+            body,
+            self._disturbed or self._started_ns < run.unsure_until_ns,
         )
         if run.purse is not None:
             run.purse.settle(facts)
@@ -121,7 +149,9 @@ class Worker:
         """Record the invocation as unfinished."""
         self.busy = False
         self.invoker.abandon()
-        recorder.unfinished(self._index, self._intended_ns, self._started_ns, now_ns, self._late_ns)
+        recorder.unfinished(
+            self._index, self._intended_ns, self._started_ns, now_ns, self._late_ns, disturbed=self._disturbed
+        )
 
 
 class WorkerPool:
@@ -191,7 +221,8 @@ class Run:
     """What a phase is in either model; ``recorder`` gets what happened.
 
     ``budget_reached`` is the budget that ended it, empty for none; ``paused_ns`` for how long what was to be started
-    was held back, for want of a lease.
+    was held back, for want of a lease; ``began_late_ns`` how late it began. ``typical_ns`` is a running mean of the
+    service time. Calls that were started before ``unsure_until_ns`` are disturbed.
     """
 
     def __init__(self, pool: WorkerPool, requests: Requests, recorder: Recorder, terms: Terms) -> None:
@@ -215,6 +246,10 @@ class Run:
         self._alive_ns = terms.begin_ns
         self._done = terms.done
         self._in_flight = 0
+        self.typical_ns = 0
+        self.unsure_until_ns = 0
+        self.began_late_ns = 0
+        self._began = False
         pool.run = self
 
     @property
@@ -250,6 +285,16 @@ class Run:
         self._alive_ns = now_ns
         if now_ns - since_ns > _GAP_NS:  # a short one counts together with a lapse that follows
             self._missed(since_ns, now_ns)
+
+    def disturb(self, now_ns: int) -> None:
+        """What is in flight now may have been kept from this machine, unseen by any clock of it."""
+        self.unsure_until_ns = now_ns
+
+    def _begin(self, now_ns: int) -> None:
+        """The first look at what is to be started."""
+        if not self._began:
+            self._began = True
+            self.began_late_ns = max(0, now_ns - self._begin_ns)
 
     def extend(self, until_ns: int) -> None:
         """The lease lasts until then; what was held back goes on."""
@@ -383,6 +428,8 @@ class OpenRun(Run):
         self._short = self._on_notice = False
         self._elsewhere_ns = 0  # how long the oldest start at another agent had waited, when that was last heard
         self._owed_ns = 0
+        self._heap = False
+        self._calm = 0  # how many were in flight at the last start on time
         self._pauses: deque[tuple[int, int]] = deque()
         self._pause_from_ns = _NEVER_NS
         self._short_of_workers = False
@@ -461,6 +508,7 @@ class OpenRun(Run):
     def _dispatch(self) -> None:
         """Start everything that is due and finds a worker, then sleep until the next start or the end."""
         now = self._clock()
+        self._begin(now)
         self.beat(now)
         drops = 0
         asks = False
@@ -593,8 +641,23 @@ class OpenRun(Run):
             # what is ours of the wait is passed on to whoever waits behind this start
             self._owed_ns = since - due - waited
             late = now - since + self._owed_ns
-        worker.start(self._index, due, now, late, request)
+        worker.start(self._index, due, now, late, request, self._disturbs(late))
         return True
+
+    def _disturbs(self, late_ns: int) -> bool:
+        """Whether the start that is being made is one of a heap, by a stop of ours, that no schedule has asked for.
+
+        A heap begins with the first late start behind a stop. It is over with one on time that finds no more in flight
+        than there was before the stop.
+        """
+        if late_ns > LATE_NS and late_ns * LATE_PART > self.typical_ns:
+            self._heap = True
+        elif not self._heap:
+            self._calm = self._in_flight
+        elif self._in_flight <= max(2, self._calm):  # the start that is being made is among them
+            self._heap = False
+            return True
+        return self._heap
 
     def _next(self) -> None:
         step = next(self._schedule, None)
@@ -784,20 +847,22 @@ class ClosedRun(Run):
     def freed(self, worker: Worker, at_ns: int, now_ns: int) -> None:
         """A worker's invocation ended: start the next one unless its time is over."""
         self._in_flight -= 1
-        self._go_on(worker, now_ns)
+        self._go_on(worker, at_ns, now_ns)
         if self._ended and not self._in_flight:
             self._finish()
 
-    def _go_on(self, worker: Worker, now_ns: int) -> None:
+    def _go_on(self, worker: Worker, since_ns: int, now_ns: int) -> None:
+        """Let a worker go on that might have done so since then."""
         if now_ns >= worker.until_ns or now_ns >= self._end_ns:
             return
         if now_ns < self._until_ns:
-            self._start(worker)
+            self._start(worker, since_ns)
         else:
             self._idle.append(worker)
 
     def _ring(self) -> None:
         now = self._clock()
+        self._begin(now)
         if self._ended:
             if now < self._end_ns + self._grace_ns:
                 self._alarm.set(self._end_ns + self._grace_ns)
@@ -805,7 +870,8 @@ class ClosedRun(Run):
                 self.cut()
             return
         while self._to_start and self._to_start[-1][0] <= now < self._end_ns:
-            self._go_on(self._to_start.pop()[1], now)
+            since, worker = self._to_start.pop()
+            self._go_on(worker, since, now)
             now = self._clock()
         if now < self._end_ns:
             self._alarm.set(min(self._to_start[-1][0], self._end_ns) if self._to_start else self._end_ns)
@@ -824,9 +890,10 @@ class ClosedRun(Run):
     def _go_on_all(self) -> None:
         waiting, self._idle = self._idle, []
         for worker in waiting:
-            self._go_on(worker, self._clock())
+            now = self._clock()
+            self._go_on(worker, now, now)
 
-    def _start(self, worker: Worker) -> None:
+    def _start(self, worker: Worker, since_ns: int) -> None:
         if self.purse is not None and not self.purse.covers:
             self._without(COST, worker)
             return
@@ -840,7 +907,7 @@ class ClosedRun(Run):
             return
         self._used += 1
         now = self._clock()
-        worker.start(index, now, now, 0, request)
+        worker.start(index, now, now, max(0, now - since_ns), request, False)
 
     def _without(self, what: str, worker: Worker) -> None:
         """A worker lacks that: it waits as long as others may have it, else the phase ends."""

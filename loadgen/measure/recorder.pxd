@@ -34,7 +34,8 @@ cdef class Recorder:
     @cython.locals(series=Series, start=str, service_ns=cython.longlong, latency_ns=cython.longlong,
                    duration_ns=cython.longlong, overhead_ns=cython.longlong)
     cpdef object record(self, object facts, long long index, long long intended_ns, long long started_ns,
-                        long long ended_ns, long long late_ns, long long connect_ns, bytes body)
+                        long long ended_ns, long long read_ns, long long late_ns, long long connect_ns, bytes body,
+                        bint disturbed)
     @cython.locals(now=Taken, duration_ns=cython.longlong, ms=cython.longlong)
     cdef object _bill(self, object facts, long long billed_ns)
     cdef str _start(self, object facts, long long connected_ns)

@@ -239,9 +239,11 @@ class Recorder:
         intended_ns: int,
         started_ns: int,
         ended_ns: int,
+        read_ns: int,
         late_ns: int,
         connect_ns: int,
         body: bytes,
+        disturbed: bool,
     ) -> None:
         """Record an invocation that was started and has ended. The hot path."""
         start = UNKNOWN
@@ -343,7 +345,7 @@ class Recorder:
         lag_ns = at_ns - intended_ns
         self._censored(Outcome.DROPPED, reason, index, intended_ns, None, at_ns, lag_ns, lag_ns if ours else 0)
 
-    def unfinished(self, index: int, intended_ns: int, started_ns: int, at_ns: int, late_ns: int) -> None:
+    def unfinished(self, index: int, intended_ns: int, started_ns: int, at_ns: int, late_ns: int, disturbed: bool = False) -> None:
         """Record an invocation whose end was not waited for any longer at ``at_ns``."""
         self._censored(
             Outcome.UNFINISHED, "grace", index, intended_ns, started_ns, at_ns, started_ns - intended_ns, late_ns
