@@ -10,7 +10,9 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 SOURCES = {
+    "loadgen.engine.clock": "loadgen/engine/clock.pyx",
     "loadgen.engine.connection": "loadgen/engine/connection.py",
+    "loadgen.engine.invoker": "loadgen/engine/invoker.py",
     "loadgen.engine.kernel": "loadgen/engine/kernel.pyx",
     "loadgen.engine.tls": "loadgen/engine/tls.py",
     "loadgen.engine.workers": "loadgen/engine/workers.py",

@@ -5,12 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-Clock = Callable[[], int]
-"""Monotonic ns. In production ``monotonic_ns``; comparable between processes of one host, and what the timerfd runs
-on.
-"""
+monotonic_ns: Callable[[], int] = time.monotonic_ns
+"""CLOCK_MONOTONIC in ns: comparable between processes of one host, and what the timerfd runs on."""
 
-monotonic_ns: Clock = time.monotonic_ns
+
+class Clock:
+    """``monotonic_ns`` as an object, which tests replace; in C in the compiled build (``clock.pyx``)."""
+
+    __slots__ = ()
+
+    def now(self) -> int:
+        """Monotonic ns."""
+        return time.monotonic_ns()
 
 
 def unix_s() -> int:

@@ -1,10 +1,13 @@
 cimport cython
 
+from loadgen.engine.clock cimport Clock
+from loadgen.engine.invoker cimport Caller, Invoker
 from loadgen.engine.kernel cimport Inbox, Socket
 from loadgen.targets.quick cimport QuickReader
 
 cdef class Wire:
     cdef public object loop, address, timeout, classify, counts
+    cdef public Clock clock
     cdef public Inbox inbox
     cdef public object poll
     cdef public QuickReader quick
@@ -47,9 +50,10 @@ cdef class Connection(Socket):
     cdef bint _acknowledged(self) except -1
     cpdef object close(self)
 
-cdef class HttpInvoker:
+cdef class HttpInvoker(Invoker):
     cdef Wire _wire
-    cdef object _ended, _timer, _soon, _opened
+    cdef Caller _caller
+    cdef object _timer, _soon, _opened
     cdef bytes _request
     cdef Connection _connection
     cdef long long _started_ns, _connect_ns, _connecting_ns

@@ -34,9 +34,10 @@ import socket
 import ssl
 
 from loadgen.engine.address import Address
+from loadgen.engine.clock import Clock
 from loadgen.engine.http1 import HeaderNames, ProtocolError, ResponseReader
+from loadgen.engine.invoker import Caller, Invoker
 from loadgen.engine.kernel import GONE, READ, WRITE, Inbox, Poll, Socket
-from loadgen.engine.workers import Ended
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
 from loadgen.invocation.tally import Connections
@@ -80,6 +81,7 @@ class Wire:
         self.classify = classify
         self.fresh = fresh
         self.counts = Connections()
+        self.clock = Clock()
         self.inbox = Inbox(READ_BUFFER, SEALED_BUFFER)
         self.poll = Poll(self.inbox)
         self.quick = quick(self.inbox.view) if quick is not None else None
@@ -285,7 +287,7 @@ class Connection(Socket):
         if not invoker.waiting:
             self._wire.counts.closed_idle += 1
             return
-        inbox.read_ns = inbox.now()
+        inbox.read_ns = self._wire.clock.now()
         inbox.arrived_ns = inbox.read_ns
         try:
             response = self._read.end() if error is None else None
@@ -329,14 +331,14 @@ class Connection(Socket):
                 sock.close()
 
 
-class HttpInvoker:
+class HttpInvoker(Invoker):
     """Makes one invocation at a time on a connection of its own."""
 
     __slots__ = (
+        "_caller",
         "_connect_ns",
         "_connecting_ns",
         "_connection",
-        "_ended",
         "_opened",
         "_request",
         "_soon",
@@ -347,9 +349,9 @@ class HttpInvoker:
         "waiting",
     )
 
-    def __init__(self, wire: Wire, ended: Ended) -> None:
+    def __init__(self, wire: Wire, caller: Caller) -> None:
         self._wire = wire
-        self._ended = ended
+        self._caller = caller
         self._connection: Connection | None = None
         self._connecting_ns = 0  # when it began to connect; 0 while it does not
         self._request: bytes | None = None  # what waits for the connection
@@ -426,7 +428,7 @@ class HttpInvoker:
             self._drop()
         if not inbox.believed:
             inbox.unstamped += 1
-        self._ended(inbox.arrived_ns, inbox.read_ns, facts, self._connect_ns, body)
+        self._caller.ended(inbox.arrived_ns, inbox.read_ns, facts, self._connect_ns, body)
 
     def _came_too_late(self, n: int) -> bool:
         """Whether the answer that was just read counts as none, as it arrived behind a deadline."""
@@ -446,8 +448,8 @@ class HttpInvoker:
         """There will be no answer; ``said`` stands in place of one, where somebody says more than the reason."""
         self.waiting = False
         self._drop()
-        now = self._wire.inbox.now()
-        self._ended(min(at_ns, now), now, Facts(outcome, reason, 0), self._connect_ns, said)
+        now = self._wire.clock.now()
+        self._caller.ended(min(at_ns, now), now, Facts(outcome, reason, 0), self._connect_ns, said)
 
     def lost(self, connection: Connection) -> None:
         """The connection is of no more use."""
@@ -456,7 +458,7 @@ class HttpInvoker:
 
     def connected(self) -> None:
         """The connection stands."""
-        now = self._wire.inbox.now()
+        now = self._wire.clock.now()
         begun, self._connecting_ns = self._connecting_ns, 0
         request, self._request = self._request, None
         self._ahead()
@@ -467,7 +469,7 @@ class HttpInvoker:
 
     def unconnected(self, error: OSError) -> None:
         """The connection could not be made."""
-        now = self._wire.inbox.now()
+        now = self._wire.clock.now()
         begun, self._connecting_ns = self._connecting_ns, 0
         self._soon = self._connection = self._request = None
         self._wire.counts.failed += 1
@@ -497,7 +499,7 @@ class HttpInvoker:
 
     def _connect(self) -> None:
         wire = self._wire
-        self._connecting_ns = wire.inbox.now()
+        self._connecting_ns = wire.clock.now()
         connection = wire.connection(self)
         try:
             connection.begin()
@@ -524,7 +526,7 @@ class HttpInvoker:
             self._timer.cancel()
         # never later than any deadline of an invocation that may begin meanwhile, and find the timer set
         timeout = self._wire.timeout
-        left = min(self._deadline()[0] - self._wire.inbox.now(), timeout.first_byte_ns, timeout.total_ns)
+        left = min(self._deadline()[0] - self._wire.clock.now(), timeout.first_byte_ns, timeout.total_ns)
         self._timer = self._wire.loop.call_later(max(left, 1_000_000) / 1e9, self._ring)
 
     def _ring(self) -> None:
@@ -532,12 +534,12 @@ class HttpInvoker:
         if not self.waiting:
             return
         deadline, _ = self._deadline()
-        if deadline <= self._wire.inbox.now():
+        if deadline <= self._wire.clock.now():
             self._look_once_more(deadline)
         if not self.waiting or self._timer is not None:  # it was answered, and may have begun another
             return
         deadline, reason = self._deadline()
-        if self._wire.inbox.now() < deadline:
+        if self._wire.clock.now() < deadline:
             self._arm()
         else:
             if self._connecting_ns:
@@ -548,7 +550,7 @@ class HttpInvoker:
         """Read what is in the socket: the answer may have arrived in time."""
         connection, inbox, started = self._connection, self._wire.inbox, self._started_ns
         inbox.look()
-        until = inbox.now() + _LAST_LOOK_NS
+        until = self._wire.clock.now() + _LAST_LOOK_NS
         while (
             connection is not None
             and connection.open
@@ -556,7 +558,7 @@ class HttpInvoker:
             and self._started_ns == started
             and connection.take(0) > 0
             and inbox.arrived_ns <= deadline_ns
-            and inbox.now() < until
+            and self._wire.clock.now() < until
         ):
             pass
 

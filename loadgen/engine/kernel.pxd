@@ -7,7 +7,6 @@ cdef class Inbox:
     cdef public bint believed
     cdef bint _known
 
-    cpdef long long now(self) noexcept
     cpdef void look(self) noexcept
     cpdef void note(self, long long offset_ns, long long width_ns, long long now_ns) noexcept
     cpdef void stamped(self, long long stamp_ns, long long read_ns) noexcept

@@ -52,10 +52,6 @@ class Inbox:
         self._offset_ns = self._doubt_until_ns = 0
         self.believed = self._known = False
 
-    def now(self) -> int:
-        """CLOCK_MONOTONIC in ns."""
-        return time.monotonic_ns()
-
     def look(self) -> None:
         """See how far the clocks are apart, by the tightest of a few pairs of readings."""
         width = offset = after = 0

@@ -83,9 +83,6 @@ cdef class Inbox:
         self.plain = _address(self.view)
         self.cipher = _address(self.sealed)
 
-    cpdef long long now(self) noexcept:
-        return _now(CLOCK_MONOTONIC)
-
     cpdef void look(self) noexcept:
         cdef long long before, real, after = 0, width = 0, offset = 0
         cdef int trial

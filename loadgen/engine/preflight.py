@@ -10,6 +10,7 @@ from msgspec import Struct
 from loadgen.engine.address import address_of, resolve
 from loadgen.engine.clock import monotonic_ns, unix_s
 from loadgen.engine.connection import HttpInvoker
+from loadgen.engine.invoker import Caller
 from loadgen.engine.requests import requests
 from loadgen.engine.wire import wire_to
 from loadgen.invocation.facts import Facts
@@ -34,6 +35,14 @@ class Answer(Struct, frozen=True):
     ahead_s: int | None
 
 
+class _Ending(Caller):
+    def __init__(self, told: asyncio.Future[tuple[int, Facts, int, bytes]]) -> None:
+        self.told = told
+
+    def ended(self, arrived_ns: int, read_ns: int, facts: Facts, connect_ns: int, body: bytes) -> None:
+        self.told.set_result((arrived_ns, facts, connect_ns, body))
+
+
 async def preflight(scenario: Scenario) -> Answer:
     """Invoke the target once, at the first of its addresses that accepts a connection.
 
@@ -54,22 +63,11 @@ async def preflight(scenario: Scenario) -> Answer:
             asyncio.get_running_loop(),
             dates.append,
         )
-        future: asyncio.Future[tuple[int, Facts, int, bytes]] = asyncio.get_running_loop().create_future()
-
-        def ended(
-            arrived_ns: int,
-            read_ns: int,
-            facts: Facts,
-            connect_ns: int,
-            body: bytes,
-            future: asyncio.Future[tuple[int, Facts, int, bytes]] = future,
-        ) -> None:
-            future.set_result((arrived_ns, facts, connect_ns, body))
-
-        invoker = HttpInvoker(wire, ended)
+        ending = _Ending(asyncio.get_running_loop().create_future())
+        invoker = HttpInvoker(wire, ending)
         started = invoker.invoke(request, monotonic_ns())
         try:
-            ended_ns, facts, connect_ns, body = await future
+            ended_ns, facts, connect_ns, body = await ending.told
         finally:
             invoker.close()
             wire.close()

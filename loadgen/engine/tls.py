@@ -42,7 +42,7 @@ class TlsConnection(Connection):
         self._acked = self._sent
         self._seal(request)
         data = self._outgoing.read()
-        started = self.inbox.now()
+        started = self._wire.clock.now()
         self._write(data)
         return started
 

@@ -1,17 +1,19 @@
 cimport cython
 
+from loadgen.engine.clock cimport Clock
+from loadgen.engine.invoker cimport Caller, Invoker
 from loadgen.measure.recorder cimport Recorder
 
-cdef class Worker:
+cdef class Worker(Caller):
     cdef long long _index, _intended_ns, _late_ns, _started_ns
     cdef WorkerPool _pool
     cdef public bint busy
     cdef bint _disturbed
     cdef public long long until_ns
-    cdef public object invoker
+    cdef public Invoker invoker
 
     cdef object start(self, long long index, long long intended_ns, long long started_ns, long long late_ns,
-                      object request, bint disturbed)
+                      bytes request, bint disturbed)
     @cython.locals(run=Run, service_ns=cython.longlong)
     cpdef object ended(self, long long arrived_ns, long long read_ns, object facts, long long connect_ns, bytes body)
 
@@ -27,7 +29,8 @@ cdef class Run:
     cdef public long long paused_ns
     cdef WorkerPool _pool
     cdef public object purse
-    cdef object _requests, _clock, _done, _others
+    cdef Clock _clock
+    cdef object _requests, _done, _others
     cdef set _lacking, _denied
     cdef bint _rows
     cdef long long _begin_ns, _end_ns, _grace_ns, _in_flight, _until_ns, _catch_up_ns, _alive_ns

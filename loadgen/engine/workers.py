@@ -40,6 +40,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from loadgen.engine.clock import Clock
+from loadgen.engine.invoker import Caller, Invoker
 from loadgen.engine.numbers import Ranges, each, parted, size
 from loadgen.engine.timer import AlarmFactory
 from loadgen.invocation.facts import Facts
@@ -63,34 +64,12 @@ LATE_NS = 50_000
 LATE_PART = 20
 
 
-class Ended(Protocol):
-    """What an Invoker calls, exactly once per invocation and never from within ``invoke``.
-
-    ``arrived_ns`` is when the last byte arrived or the invocation was given up, ``read_ns`` when that was noticed,
-    ``connect_ns`` what opening a connection took, 0 where one was reused, ``body`` as much of the answer's body as was
-    kept.
-    """
-
-    def __call__(self, arrived_ns: int, read_ns: int, facts: Facts, connect_ns: int, body: bytes) -> None:
-        """Report the end of the invocation."""
-
-
-class Invoker(Protocol):
-    """Makes one invocation at a time."""
-
-    def invoke(self, request: bytes, started_ns: int) -> int:
-        """Send a request now, at ``started_ns``; the instant it was sent at, which may be later by its preparation."""
-
-    def abandon(self) -> None:
-        """Give up the invocation under way; its end will not be reported."""
-
-
-InvokerFactory = Callable[[Ended], Invoker]
+InvokerFactory = Callable[[Caller], Invoker]
 Requests = Callable[[int], bytes | None]
 """The request of an arrival, by its global index; None when the feeder has run out."""
 
 
-class Worker:
+class Worker(Caller):
     """One invocation at a time, from start to record."""
 
     __slots__ = (
@@ -110,7 +89,7 @@ class Worker:
         self._index = self._intended_ns = self._late_ns = self._started_ns = 0
         self._disturbed = self.busy = False
         self.until_ns = 0
-        self.invoker = invoker(self.ended)
+        self.invoker = invoker(self)
 
     def start(
         self, index: int, intended_ns: int, started_ns: int, late_ns: int, request: bytes, disturbed: bool
@@ -123,7 +102,7 @@ class Worker:
         self._late_ns = late_ns + self._started_ns - started_ns
 
     def ended(self, arrived_ns: int, read_ns: int, facts: Facts, connect_ns: int, body: bytes) -> None:
-        """Record the invocation and be free again."""
+        """See Caller: record the invocation and be free again."""
         self.busy = False
         run = self._pool.run
         assert run is not None
@@ -298,7 +277,7 @@ class Run:
 
     def extend(self, until_ns: int) -> None:
         """The lease lasts until then; what was held back goes on."""
-        now, lapsed_ns = self._clock(), self._until_ns
+        now, lapsed_ns = self._clock.now(), self._until_ns
         if until_ns <= max(lapsed_ns, now):
             return  # renewals of the past queue up while the process is suspended
         self._until_ns = until_ns
@@ -389,7 +368,7 @@ class Run:
         self._in_flight = 0
         busy = [worker for worker in self._pool.workers if worker.busy]
         for worker in busy:
-            worker.give_up(self._clock(), self.recorder)
+            worker.give_up(self._clock.now(), self.recorder)
             if self.purse is not None:
                 self.purse.give_up()
         return busy
@@ -469,12 +448,12 @@ class OpenRun(Run):
         return bool(self._scarce) and self._scarce[-1][1] == _NEVER_NS
 
     def _waits(self) -> bool:
-        return self._stage == self._dispatch and not self._available and self._due_ns <= self._clock()
+        return self._stage == self._dispatch and not self._available and self._due_ns <= self._clock.now()
 
     def stop(self) -> None:
         """End the phase now."""
         if self._stage == self._dispatch:
-            self._end(min(self._end_ns, self._clock()))
+            self._end(min(self._end_ns, self._clock.now()))
             if self._lacking:  # nor is the start planned that waits for what other agents may have
                 self._end_ns = min(self._end_ns, self._due_ns)
             self._alarm.set(0)
@@ -507,7 +486,7 @@ class OpenRun(Run):
 
     def _dispatch(self) -> None:
         """Start everything that is due and finds a worker, then sleep until the next start or the end."""
-        now = self._clock()
+        now = self._clock.now()
         self._begin(now)
         self.beat(now)
         drops = 0
@@ -537,7 +516,7 @@ class OpenRun(Run):
                 self._end_ns = self._due_ns
                 break
             self._next()
-            now = self._clock()
+            now = self._clock.now()
         if now >= self._end_ns:
             self._lapse_ends_with_the_phase()
             self._stage = self._drop
@@ -589,7 +568,7 @@ class OpenRun(Run):
         """Whether the next start, which finds no worker here, still has to ask others for one; if it is due, ask."""
         if self._others is None or self._short:
             return False
-        if self._due_ns > self._clock():
+        if self._due_ns > self._clock.now():
             return True
         self._short = True
         self._others.lack_worker(self._due_ns)
@@ -630,7 +609,7 @@ class OpenRun(Run):
         worker = free.pop() if free else self._pool.grown()
         due = self._due_ns
         since = self._available_since_ns
-        now = self._clock()
+        now = self._clock.now()
         if self._in_flight >= self._limit:
             self._available, self._full_since_ns = False, now
         if due >= since:
@@ -678,7 +657,7 @@ class OpenRun(Run):
                     self._finish()
                 return
             self._drop_one()
-        self._alarm.set(self._clock())
+        self._alarm.set(self._clock.now())
 
     def _drop_one(self) -> None:
         if self._due_ns >= self._pause_from_ns and self._fell_due_in_a_pause():
@@ -699,7 +678,7 @@ class OpenRun(Run):
 
     def _drain(self) -> None:
         """The grace is over."""
-        if self._clock() < self._grace_from_ns + self._grace_ns:
+        if self._clock.now() < self._grace_from_ns + self._grace_ns:
             self._alarm.set(self._grace_from_ns + self._grace_ns)
         else:
             self.cut()
@@ -716,7 +695,7 @@ class OpenRun(Run):
 
     def _finish(self) -> None:
         if self._stage == self._dispatch:  # the whole schedule was answered before its time was over
-            self._load_end_ns = self._clock()
+            self._load_end_ns = self._clock.now()
         self._stage = self._finish
         self._alarm.close()
         self._pool.run = None
@@ -734,14 +713,14 @@ class OpenRun(Run):
         """Take what others had left; nothing means that they have nothing, either."""
         self._take_note(INVOCATIONS, denied=not numbers)
         self._left += size(numbers)
-        if self._stage == self._dispatch and (numbers or self._clock() < self._end_ns):
+        if self._stage == self._dispatch and (numbers or self._clock.now() < self._end_ns):
             self._dispatch()
 
     def cede_workers(self, due_ns: int) -> tuple[int, int]:
         """Give away half of the workers that no start waits for; with none of them, the next ones are offered."""
         room = self.room
         if not room:
-            self._on_notice, self._elsewhere_ns = True, self._clock() - due_ns
+            self._on_notice, self._elsewhere_ns = True, self._clock.now() - due_ns
             return 0, self._full_since_ns
         return self._give(room - room // 2 if self._stage == self._dispatch else room), self._available_since_ns
 
@@ -759,7 +738,7 @@ class OpenRun(Run):
             scarce.append((scarce.pop()[0], since_ns))
         self._short = False
         self._on_notice = waiting_ns is not None
-        self._elsewhere_ns = 0 if waiting_ns is None else self._clock() - waiting_ns
+        self._elsewhere_ns = 0 if waiting_ns is None else self._clock.now() - waiting_ns
         self._limit += workers
         if self._in_flight < self._limit:
             if not self._available:
@@ -793,7 +772,7 @@ class OpenRun(Run):
     def _give(self, workers: int) -> int:
         self._limit -= workers
         if self._available and self._in_flight >= self._limit:
-            self._available, self._full_since_ns = False, self._clock()
+            self._available, self._full_since_ns = False, self._clock.now()
             if self._stage == self._dispatch and self._awaits_short():
                 self._alarm.set(min(self._due_ns, self._end_ns))
         return workers
@@ -841,7 +820,7 @@ class ClosedRun(Run):
     def stop(self) -> None:
         """End the phase now."""
         if not self._ended:
-            self._end_ns = min(self._end_ns, self._clock())
+            self._end_ns = min(self._end_ns, self._clock.now())
             self._alarm.set(0)
 
     def freed(self, worker: Worker, at_ns: int, now_ns: int) -> None:
@@ -861,7 +840,7 @@ class ClosedRun(Run):
             self._idle.append(worker)
 
     def _ring(self) -> None:
-        now = self._clock()
+        now = self._clock.now()
         self._begin(now)
         if self._ended:
             if now < self._end_ns + self._grace_ns:
@@ -872,7 +851,7 @@ class ClosedRun(Run):
         while self._to_start and self._to_start[-1][0] <= now < self._end_ns:
             since, worker = self._to_start.pop()
             self._go_on(worker, since, now)
-            now = self._clock()
+            now = self._clock.now()
         if now < self._end_ns:
             self._alarm.set(min(self._to_start[-1][0], self._end_ns) if self._to_start else self._end_ns)
             return
@@ -890,7 +869,7 @@ class ClosedRun(Run):
     def _go_on_all(self) -> None:
         waiting, self._idle = self._idle, []
         for worker in waiting:
-            now = self._clock()
+            now = self._clock.now()
             self._go_on(worker, now, now)
 
     def _start(self, worker: Worker, since_ns: int) -> None:
@@ -906,7 +885,7 @@ class ClosedRun(Run):
             self.stop()
             return
         self._used += 1
-        now = self._clock()
+        now = self._clock.now()
         worker.start(index, now, now, max(0, now - since_ns), request, False)
 
     def _without(self, what: str, worker: Worker) -> None:

@@ -18,6 +18,7 @@ from cryptography import x509
 from loadgen.engine.address import Address, tls_context
 from loadgen.engine.clock import monotonic_ns
 from loadgen.engine.connection import Connection, HttpInvoker, Wire
+from loadgen.engine.invoker import Caller as Told
 from loadgen.engine.tls import TlsConnection
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import UNSENT, Outcome
@@ -31,7 +32,7 @@ REQUEST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
 TIMEOUT = Timeout(2000 * MS, 2000 * MS, 2000 * MS)
 
 
-class Caller:
+class Caller(Told):
     """Invokes and waits for the end."""
 
     def __init__(
@@ -57,20 +58,20 @@ class Caller:
             bodiless=False,
         )
         self.read_ns = 0
-        self._ended: asyncio.Future[tuple[int, Facts, int, bytes]] = asyncio.get_running_loop().create_future()
-        self.invoker = HttpInvoker(self.wire, self._end)
+        self._told: asyncio.Future[tuple[int, Facts, int, bytes]] = asyncio.get_running_loop().create_future()
+        self.invoker = HttpInvoker(self.wire, self)
 
-    def _end(self, ended_ns: int, read_ns: int, facts: Facts, connect_ns: int, body: bytes) -> None:
-        assert not self._ended.done(), "an invocation ended twice"
+    def ended(self, arrived_ns: int, read_ns: int, facts: Facts, connect_ns: int, body: bytes) -> None:
+        assert not self._told.done(), "an invocation ended twice"
         self.read_ns = read_ns
-        self._ended.set_result((ended_ns, facts, connect_ns, body))
+        self._told.set_result((arrived_ns, facts, connect_ns, body))
 
     async def call(self, request: bytes = REQUEST) -> tuple[str, float, int, bytes]:
         """outcome/reason, service time in ms, connect ns, body."""
-        self._ended = asyncio.get_running_loop().create_future()
+        self._told = asyncio.get_running_loop().create_future()
         started = self.invoker.invoke(request, monotonic_ns())
-        assert not self._ended.done(), "an invocation ended within invoke"
-        ended, facts, connect_ns, body = await self._ended
+        assert not self._told.done(), "an invocation ended within invoke"
+        ended, facts, connect_ns, body = await self._told
         return f"{facts.outcome.value}/{facts.reason}", (ended - started) / MS, connect_ns, body
 
     def close(self) -> None:
@@ -401,7 +402,7 @@ async def test_abandoning_a_call_closes_its_connection_and_reports_nothing() -> 
         await asyncio.sleep(0.1)
         caller.invoker.abandon()
         await asyncio.sleep(0.05)
-        assert not caller._ended.done()
+        assert not caller._told.done()
         assert len(server.peers) == 1
 
 

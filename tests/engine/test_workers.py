@@ -253,7 +253,7 @@ def test_a_worker_that_becomes_free_while_drops_are_counted_does_not_make_them_o
     bench = Bench(lambda at: None)
     run = bench.open(every(100_000, 9000), duration_ns=S, limit=1)
     bench.time.run(until_ns=S - 1)
-    bench.time.at(S, lambda: bench.pool.workers[0].ended(S, OK, 0, b""))  # between the first slice and the second
+    bench.time.at(S, lambda: bench.pool.workers[0].ended(S, S, OK, 0, b""))  # between the first slice and the second
     bench.time.run()
     assert run.recorder.take().reasons() == {"dropped/phase_end": 8999}
 

@@ -1,0 +1,2 @@
+cdef class Clock:
+    cpdef long long now(self) except -1
