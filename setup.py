@@ -16,6 +16,7 @@ SOURCES = {
     "loadgen.engine.kernel": "loadgen/engine/kernel.pyx",
     "loadgen.engine.tls": "loadgen/engine/tls.py",
     "loadgen.engine.workers": "loadgen/engine/workers.py",
+    "loadgen.invocation.facts": "loadgen/invocation/facts.pyx",
     "loadgen.measure.counts": "loadgen/measure/counts.pyx",
     "loadgen.measure.recorder": "loadgen/measure/recorder.py",
     "loadgen.targets.functiongraph.protocol.quick": "loadgen/targets/functiongraph/protocol/quick.pyx",

@@ -19,6 +19,7 @@ COMPILED = (
     "loadgen.engine.kernel",
     "loadgen.engine.tls",
     "loadgen.engine.workers",
+    "loadgen.invocation.facts",
     "loadgen.measure.counts",
     "loadgen.measure.recorder",
     "loadgen.targets.functiongraph.protocol.quick",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from typing import Any
 
 from loadgen.targets.port import Tls
 from loadgen.targets.request import Origin
@@ -26,9 +27,9 @@ class Address:
         self.port = port
         self.tls = tls
         self.server_name = server_name if tls is not None else None
-        self.family, _, _, _, self.sockaddr = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
-        )[0]
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0]
+        self.family: int = found[0]
+        self.sockaddr: tuple[Any, ...] = found[4]
 
 
 def address_of(origin: Origin, ip: str, tls: Tls) -> Address:

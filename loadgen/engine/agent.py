@@ -29,7 +29,7 @@ from typing import Any
 from loadgen.engine import messages
 from loadgen.engine.address import address_of
 from loadgen.engine.child import die_with_parent
-from loadgen.engine.clock import Clock, monotonic_ns
+from loadgen.engine.clock import Monotonic, monotonic_ns
 from loadgen.engine.connection import HttpInvoker
 from loadgen.engine.environment import rss_bytes
 from loadgen.engine.health import Collections, HostReader, Recent, open_files
@@ -177,7 +177,7 @@ class Agent:
         takes_part = plan.agent < step
         self._grants, self._serial = 0, message.serial
         terms = Terms(
-            clock=Clock(),
+            clock=Monotonic(),
             alarm=partial(ALARM, self._loop),
             begin_ns=message.at_ns,
             duration_ns=phase.duration_ns,

@@ -1,2 +1,2 @@
-cdef class Clock:
+cdef class Monotonic:
     cpdef long long now(self) except -1

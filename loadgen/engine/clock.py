@@ -5,11 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-monotonic_ns: Callable[[], int] = time.monotonic_ns
-"""CLOCK_MONOTONIC in ns: comparable between processes of one host, and what the timerfd runs on."""
+Clock = Callable[[], int]
+"""Monotonic ns. In production ``monotonic_ns``; comparable between processes of one host, and what the timerfd runs
+on.
+"""
+
+monotonic_ns: Clock = time.monotonic_ns
 
 
-class Clock:
+class Monotonic:
     """``monotonic_ns`` as an object, which tests replace; in C in the compiled build (``clock.pyx``)."""
 
     __slots__ = ()

@@ -1,4 +1,4 @@
-"""``Clock`` in C: see clock.py."""
+"""``Monotonic`` in C: see clock.py."""
 
 import time
 
@@ -7,7 +7,7 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 monotonic_ns = time.monotonic_ns
 
 
-cdef class Clock:
+cdef class Monotonic:
     cpdef long long now(self) except -1:
         cdef timespec at
         clock_gettime(CLOCK_MONOTONIC, &at)

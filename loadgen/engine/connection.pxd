@@ -1,19 +1,22 @@
 cimport cython
 
-from loadgen.engine.clock cimport Clock
+from loadgen.engine.clock cimport Monotonic
 from loadgen.engine.invoker cimport Caller, Invoker
 from loadgen.engine.kernel cimport Inbox, Socket
 from loadgen.targets.quick cimport QuickReader
 
+cdef int _CONNECTING, _OPEN, _CLOSED, _WRITE, _GONE, _EAGAIN
+
 cdef class Wire:
     cdef public object loop, address, timeout, classify, counts
-    cdef public Clock clock
+    cdef public Monotonic clock
     cdef public Inbox inbox
     cdef public object poll
     cdef public QuickReader quick
     cdef public bint fresh
     cdef public long long first_deadline_ns
-    cdef object _connection, _names, _most
+    cdef public str arrival_clock
+    cdef object _connection, _names, _most, _stamped
     cdef Py_ssize_t _keep
     cdef bint _bodiless
 
@@ -71,4 +74,4 @@ cdef class HttpInvoker(Invoker):
     cdef object connected(self)
     cdef bint _unsent(self) except -1
     @cython.locals(connection=Connection)
-    cdef object _look_once_more(self, long long deadline_ns)
+    cdef bint _unanswered(self, long long deadline_ns) except -1

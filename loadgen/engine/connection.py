@@ -34,10 +34,10 @@ import socket
 import ssl
 
 from loadgen.engine.address import Address
-from loadgen.engine.clock import Clock
+from loadgen.engine.clock import Monotonic
 from loadgen.engine.http1 import HeaderNames, ProtocolError, ResponseReader
 from loadgen.engine.invoker import Caller, Invoker
-from loadgen.engine.kernel import GONE, READ, WRITE, Inbox, Poll, Socket
+from loadgen.engine.kernel import GONE, READ, WRITE, Inbox, Poll, Socket, stamp
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
 from loadgen.invocation.tally import Connections
@@ -52,6 +52,7 @@ _SEGMENT = 1448  # what fits into one segment on any path has one time of arriva
 _LAST_LOOK_NS = 5_000_000  # others are kept waiting meanwhile; reading 6 MB takes less
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM, errno.ENOSPC}
 _CONNECTING, _OPEN, _CLOSED = range(3)
+_WRITE, _GONE, _EAGAIN = WRITE, GONE, errno.EAGAIN  # in C in the compiled build
 _BYTES_ACKED = slice(120, 128)  # of struct tcp_info, linux/tcp.h; the SYN is one of them
 _SYN = 1
 
@@ -81,7 +82,7 @@ class Wire:
         self.classify = classify
         self.fresh = fresh
         self.counts = Connections()
-        self.clock = Clock()
+        self.clock = Monotonic()
         self.inbox = Inbox(READ_BUFFER, SEALED_BUFFER)
         self.poll = Poll(self.inbox)
         self.quick = quick(self.inbox.view) if quick is not None else None
@@ -90,6 +91,9 @@ class Wire:
         self._keep = keep
         self._most = most
         self._bodiless = bodiless
+        # Linux stamps nothing for some 0.5 ms after the first socket of the machine asked for it
+        self._stamped = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.arrival_clock = "kernel" if stamp(self._stamped) else "read"
         loop.add_reader(self.poll.fd, self.poll.turn)
 
     def connection(self, invoker: HttpInvoker) -> Connection:
@@ -104,6 +108,7 @@ class Wire:
         """Watch nothing any more."""
         self.loop.remove_reader(self.poll.fd)
         self.poll.close()
+        self._stamped.close()
 
 
 class Connection(Socket):
@@ -170,7 +175,7 @@ class Connection(Socket):
             self._sent += n
             return
         if n < 0:
-            if n != -errno.EAGAIN:
+            if n != -_EAGAIN:
                 self._broken = _os_error(-n)
                 return
             n = 0
@@ -184,7 +189,7 @@ class Connection(Socket):
         if n >= 0:
             self._sent += n
             self._rest = self._rest[n:]
-        elif n != -errno.EAGAIN:
+        elif n != -_EAGAIN:
             self._broken = _os_error(-n)
             self._rest = b""
         if not self._rest:
@@ -197,7 +202,7 @@ class Connection(Socket):
                 self._go_on_connecting(events)
             return
         self.take(events)
-        if events & WRITE and self._rest and self._state == _OPEN:
+        if events & _WRITE and self._rest and self._state == _OPEN:
             self._write_on()
 
     def take(self, events: int) -> int:
@@ -205,7 +210,7 @@ class Connection(Socket):
         n = self._receive()
         if n > 0:
             self._took(n, events)
-        elif n != -errno.EAGAIN:
+        elif n != -_EAGAIN:
             self._gone(self._broken if n == 0 else self._error(-n))
         return n
 
@@ -230,7 +235,7 @@ class Connection(Socket):
             facts = quick.read(n)
             if facts is not None:
                 self.used = True
-                invoker.answered(facts, b"", not events & GONE or self._closed_behind(), n)
+                invoker.answered(facts, b"", not events & _GONE or self._closed_behind(), n)
                 return
         try:
             response = self._read.feed(bytes(inbox.view[:n]))
@@ -244,7 +249,7 @@ class Connection(Socket):
                 invoker.begun(n)
         else:
             self.used = True
-            reusable = response.reusable and (not events & GONE or self._closed_behind())
+            reusable = response.reusable and (not events & _GONE or self._closed_behind())
             invoker.answered(wire.classify(response), response.body, reusable, n)
         self._most = READ_PIECES if self._read.laborious(n) else READ_BUFFER
 
@@ -534,9 +539,7 @@ class HttpInvoker(Invoker):
         if not self.waiting:
             return
         deadline, _ = self._deadline()
-        if deadline <= self._wire.clock.now():
-            self._look_once_more(deadline)
-        if not self.waiting or self._timer is not None:  # it was answered, and may have begun another
+        if deadline <= self._wire.clock.now() and not self._unanswered(deadline):
             return
         deadline, reason = self._deadline()
         if self._wire.clock.now() < deadline:
@@ -546,21 +549,18 @@ class HttpInvoker(Invoker):
                 self._connect_ns = deadline - self._started_ns
             self.failed(deadline, Outcome.TIMEOUT, reason)
 
-    def _look_once_more(self, deadline_ns: int) -> None:
-        """Read what is in the socket: the answer may have arrived in time."""
+    def _unanswered(self, deadline_ns: int) -> bool:
+        """Read what is in the socket, as the answer may have arrived in time; whether it has not."""
         connection, inbox, started = self._connection, self._wire.inbox, self._started_ns
         inbox.look()
         until = self._wire.clock.now() + _LAST_LOOK_NS
-        while (
-            connection is not None
-            and connection.open
-            and self.waiting
-            and self._started_ns == started
-            and connection.take(0) > 0
-            and inbox.arrived_ns <= deadline_ns
-            and self._wire.clock.now() < until
-        ):
-            pass
+        while connection is not None and connection.open:
+            read = connection.take(0)
+            if not self.waiting or self._started_ns != started:  # answered, and another one may have begun
+                return False
+            if read <= 0 or inbox.arrived_ns > deadline_ns or self._wire.clock.now() > until:
+                break
+        return self.waiting
 
 
 def _os_error(number: int) -> OSError:

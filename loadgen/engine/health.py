@@ -14,12 +14,11 @@ from __future__ import annotations
 import gc
 import os
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
 from loadgen.engine import cgroup
-from loadgen.engine.clock import monotonic_ns
+from loadgen.engine.clock import Clock, monotonic_ns
 from loadgen.measure.interval import Host
 
 _CHEAP_NS = 100_000
@@ -82,7 +81,7 @@ class HostReader:
     ``cheap`` says whether that can be done while load is sent.
     """
 
-    def __init__(self, clock: Callable[[], int] = monotonic_ns) -> None:
+    def __init__(self, clock: Clock = monotonic_ns) -> None:
         self._clock = clock
         self._usable = frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else frozenset[int]()
         self._tick_ns = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
@@ -127,7 +126,7 @@ class HostReader:
 class Collections:
     """What the garbage collector does. It is off while measuring, so whatever it does then is a fault."""
 
-    def __init__(self, clock: Callable[[], int] = monotonic_ns) -> None:
+    def __init__(self, clock: Clock = monotonic_ns) -> None:
         self._clock = clock
         self._began_ns = self._count = self._longest_ns = 0
         gc.callbacks.append(self._note)

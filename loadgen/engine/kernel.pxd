@@ -25,5 +25,6 @@ cdef class Poll:
     cdef Inbox _inbox
     cdef list _sockets
     cdef set _removed
+    cdef bint _any_removed
 
     cpdef object turn(self)

@@ -198,7 +198,7 @@ class _Selector:
         self._selector = selectors.DefaultSelector()
 
     def fileno(self) -> int:
-        descriptor: int = self._selector.fileno()  # type: ignore[attr-defined]
+        descriptor: int = self._selector.fileno()
         return descriptor
 
     def register(self, fd: int, events: int) -> None:

@@ -192,6 +192,7 @@ cdef class Poll:
             _control(self.fd, EPOLL_CTL_DEL, watched.fd, 0)
             self._sockets[watched.fd] = None
             self._removed.add(watched.fd)
+            self._any_removed = True
 
     cpdef object turn(self):
         cdef epoll_event[_BATCH] events
@@ -200,10 +201,12 @@ cdef class Poll:
         if n <= 0:
             return 0
         self._inbox.look()
-        self._removed.clear()
+        if self._any_removed:
+            self._any_removed = False
+            self._removed.clear()
         for i in range(n):
             fd = events[i].data.fd
-            if not self._removed or fd not in self._removed:
+            if not self._any_removed or fd not in self._removed:
                 watched = self._sockets[fd]
                 watched.ready(events[i].events)
         return n

@@ -2,6 +2,8 @@ cimport cython
 
 from loadgen.engine.connection cimport Connection
 
+cdef int _TLS_BROKEN, _EAGAIN
+
 cdef class TlsConnection(Connection):
     cdef object _incoming, _outgoing, _tls, _open_sealed, _seal, _tls_error
     cdef bint _shaking, _notified

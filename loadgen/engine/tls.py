@@ -15,7 +15,7 @@ import ssl
 from loadgen.engine.connection import SEALED_BUFFER, Connection, HttpInvoker, Wire
 from loadgen.engine.kernel import READ
 
-_TLS_BROKEN = errno.EPROTO
+_TLS_BROKEN, _EAGAIN = errno.EPROTO, errno.EAGAIN  # in C in the compiled build
 
 
 class TlsConnection(Connection):
@@ -54,7 +54,7 @@ class TlsConnection(Connection):
                 self._shake()
             elif n == 0:
                 self._failed(self._broken or ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "closed in the TLS handshake"))
-            elif n != -errno.EAGAIN:
+            elif n != -_EAGAIN:
                 self._failed(self._error(-n))
         else:
             Connection._go_on_connecting(self, events)
@@ -97,7 +97,7 @@ class TlsConnection(Connection):
         view, got, more = self.inbox.view, 0, 1
         try:
             while more:
-                more = self._open_sealed(len(view), view if not got else view[got:])
+                more = self._open_sealed(len(view), view if not got else view[got:])  # type: ignore[assignment]
                 got += more
                 if not self._incoming.pending:
                     break
@@ -113,7 +113,7 @@ class TlsConnection(Connection):
             self._notified = True
         if got:
             return got
-        return 0 if self._notified else -errno.EAGAIN
+        return 0 if self._notified else -_EAGAIN
 
     def _whole(self) -> bool:
         return self._notified

@@ -1,8 +1,10 @@
 cimport cython
 
-from loadgen.engine.clock cimport Clock
+from loadgen.engine.clock cimport Monotonic
 from loadgen.engine.invoker cimport Caller, Invoker
 from loadgen.measure.recorder cimport Recorder
+
+cdef long long _TYPICAL_SHIFT, _LATE_NS, _LATE_PART
 
 cdef class Worker(Caller):
     cdef long long _index, _intended_ns, _late_ns, _started_ns
@@ -29,7 +31,7 @@ cdef class Run:
     cdef public long long paused_ns
     cdef WorkerPool _pool
     cdef public object purse
-    cdef Clock _clock
+    cdef Monotonic _clock
     cdef object _requests, _done, _others
     cdef set _lacking, _denied
     cdef bint _rows

@@ -6,13 +6,18 @@ busy the next start waits; there is no queue but the schedule itself. In a **clo
 starts again as soon as it is done.
 
 Four clocks. ``intended`` is when the schedule says a start is due, ``started`` when the request is sent, ``arrived``
-when the last of its answer came in or it was given up, ``read`` when that was noticed. ``lag = started − intended`` has two parts:
-``waited``, while no worker was free, which is the target's doing (or that of max_in_flight), and ``late``, the rest,
-which is ours. A worker is free from when its answer arrived, however late that is read. It counts
-as free from the instant the pool could have used one, not from when *this* worker was
-freed: otherwise a stall of our own would be blamed on the target by the last worker to end in it. A stall also leaves
-a backlog that keeps every worker busy for a while. Had we been on time, a worker would have been free by as much
-earlier as the start was late that took the last one, so up to that much of the wait behind it is ``late`` too.
+when the last of its answer came in or it was given up, ``read`` when that was noticed. ``lag = started − intended`` has
+two parts: ``waited``, while no worker was free, which is the target's doing (or that of max_in_flight), and ``late``,
+the rest, which is ours. A worker is free from when its answer arrived, however late that is read. It counts as free
+from the instant the pool could have used one, not from when *this* worker was freed: otherwise a stall of our own would
+be blamed on the target by the last worker to end in it. A stall also leaves a backlog that keeps every worker busy for
+a while. Had we been on time, a worker would have been free by as much earlier as the start was late that took the last
+one, so up to that much of the wait behind it is ``late`` too. In a closed phase a start is late by what has passed
+since its worker was free; there that is no part of any lag, as nothing was due.
+
+A stop of ours is followed by a heap of starts that no schedule has asked for, and the target has more to do than was
+planned. Calls of a heap are **disturbed**: it begins with a start that is late by more than 50 µs and a twentieth of
+what a call takes, and is over with one on time that finds no more in flight than there was before the stop.
 
 Several agents may share a phase. Each has a part of the workers, and of what may be started where that is limited, and
 one that is short gets from the others what they have left (``Others``; ``loadgen.fleet.dealing`` passes it on). So that
@@ -39,7 +44,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from loadgen.engine.clock import Clock
+from loadgen.engine.clock import Monotonic
 from loadgen.engine.invoker import Caller, Invoker
 from loadgen.engine.numbers import Ranges, each, parted, size
 from loadgen.engine.timer import AlarmFactory
@@ -62,6 +67,7 @@ _UNLIMITED = -1
 _TYPICAL_SHIFT = 4  # the mean is of the last 16 or so
 LATE_NS = 50_000
 LATE_PART = 20
+_LATE_NS, _LATE_PART = LATE_NS, LATE_PART  # in C in the compiled build
 
 
 InvokerFactory = Callable[[Caller], Invoker]
@@ -182,7 +188,7 @@ class Terms:
     ends, and no more than the last ``catch_up_ns`` is made up for after a pause.
     """
 
-    clock: Clock
+    clock: Monotonic
     alarm: AlarmFactory
     begin_ns: int
     duration_ns: int
@@ -629,7 +635,7 @@ class OpenRun(Run):
         A heap begins with the first late start behind a stop. It is over with one on time that finds no more in flight
         than there was before the stop.
         """
-        if late_ns > LATE_NS and late_ns * LATE_PART > self.typical_ns:
+        if late_ns > _LATE_NS and late_ns * _LATE_PART > self.typical_ns:
             self._heap = True
         elif not self._heap:
             self._calm = self._in_flight

@@ -345,7 +345,9 @@ class Recorder:
         lag_ns = at_ns - intended_ns
         self._censored(Outcome.DROPPED, reason, index, intended_ns, None, at_ns, lag_ns, lag_ns if ours else 0)
 
-    def unfinished(self, index: int, intended_ns: int, started_ns: int, at_ns: int, late_ns: int, disturbed: bool = False) -> None:
+    def unfinished(
+        self, index: int, intended_ns: int, started_ns: int, at_ns: int, late_ns: int, disturbed: bool = False
+    ) -> None:
         """Record an invocation whose end was not waited for any longer at ``at_ns``."""
         self._censored(
             Outcome.UNFINISHED, "grace", index, intended_ns, started_ns, at_ns, started_ns - intended_ns, late_ns

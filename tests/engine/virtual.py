@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Callable
 from itertools import count
 
-from loadgen.engine.clock import Clock
+from loadgen.engine.clock import Monotonic
 from loadgen.engine.invoker import Caller, Invoker
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
@@ -38,8 +38,8 @@ class VirtualTime:
             event()
 
 
-class VirtualClock(Clock):
-    """See loadgen.engine.clock.Clock."""
+class VirtualClock(Monotonic):
+    """See loadgen.engine.clock.Monotonic."""
 
     def __init__(self, time: VirtualTime) -> None:
         self._time = time
