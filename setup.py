@@ -10,10 +10,10 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 SOURCES = {
-    "loadgen.engine.clock": "loadgen/engine/clock.pyx",
     "loadgen.engine.connection": "loadgen/engine/connection.py",
     "loadgen.engine.invoker": "loadgen/engine/invoker.py",
     "loadgen.engine.kernel": "loadgen/engine/kernel.pyx",
+    "loadgen.engine.monotonic": "loadgen/engine/monotonic.pyx",
     "loadgen.engine.tls": "loadgen/engine/tls.py",
     "loadgen.engine.workers": "loadgen/engine/workers.py",
     "loadgen.invocation.facts": "loadgen/invocation/facts.pyx",

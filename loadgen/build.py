@@ -13,10 +13,10 @@ from importlib.util import find_spec
 from types import ModuleType
 
 COMPILED = (
-    "loadgen.engine.clock",
     "loadgen.engine.connection",
     "loadgen.engine.invoker",
     "loadgen.engine.kernel",
+    "loadgen.engine.monotonic",
     "loadgen.engine.tls",
     "loadgen.engine.workers",
     "loadgen.invocation.facts",

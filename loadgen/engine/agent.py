@@ -29,7 +29,7 @@ from typing import Any
 from loadgen.engine import messages
 from loadgen.engine.address import address_of
 from loadgen.engine.child import die_with_parent
-from loadgen.engine.clock import Monotonic, monotonic_ns
+from loadgen.engine.clock import monotonic_ns
 from loadgen.engine.connection import HttpInvoker
 from loadgen.engine.environment import rss_bytes
 from loadgen.engine.health import Collections, HostReader, Recent, open_files
@@ -54,6 +54,7 @@ from loadgen.engine.messages import (
     decode,
     read_body,
 )
+from loadgen.engine.monotonic import Monotonic
 from loadgen.engine.numbers import Ranges, each
 from loadgen.engine.requests import ConstantRequests, FedRequests, TurnedRequests, requests
 from loadgen.engine.tariff import tariff_of

@@ -13,16 +13,6 @@ on.
 monotonic_ns: Clock = time.monotonic_ns
 
 
-class Monotonic:
-    """``monotonic_ns`` as an object, which tests replace; in C in the compiled build (``clock.pyx``)."""
-
-    __slots__ = ()
-
-    def now(self) -> int:
-        """Monotonic ns."""
-        return time.monotonic_ns()
-
-
 def unix_s() -> int:
     """The time of day in whole seconds since 1970: what signatures are dated with, and nothing is measured by."""
     return time.time_ns() // 1_000_000_000

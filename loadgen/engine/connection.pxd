@@ -1,6 +1,6 @@
 cimport cython
 
-from loadgen.engine.clock cimport Monotonic
+from loadgen.engine.monotonic cimport Monotonic
 from loadgen.engine.invoker cimport Caller, Invoker
 from loadgen.engine.kernel cimport Inbox, Socket
 from loadgen.targets.quick cimport QuickReader

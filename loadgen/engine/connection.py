@@ -34,10 +34,10 @@ import socket
 import ssl
 
 from loadgen.engine.address import Address
-from loadgen.engine.clock import Monotonic
 from loadgen.engine.http1 import HeaderNames, ProtocolError, ResponseReader
 from loadgen.engine.invoker import Caller, Invoker
 from loadgen.engine.kernel import GONE, READ, WRITE, Inbox, Poll, Socket, stamp
+from loadgen.engine.monotonic import Monotonic
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
 from loadgen.invocation.tally import Connections

@@ -1,6 +1,6 @@
 cimport cython
 
-from loadgen.engine.clock cimport Monotonic
+from loadgen.engine.monotonic cimport Monotonic
 from loadgen.engine.invoker cimport Caller, Invoker
 from loadgen.measure.recorder cimport Recorder
 

@@ -44,8 +44,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from loadgen.engine.clock import Monotonic
 from loadgen.engine.invoker import Caller, Invoker
+from loadgen.engine.monotonic import Monotonic
 from loadgen.engine.numbers import Ranges, each, parted, size
 from loadgen.engine.timer import AlarmFactory
 from loadgen.invocation.facts import Facts

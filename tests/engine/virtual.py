@@ -6,8 +6,8 @@ import heapq
 from collections.abc import Callable
 from itertools import count
 
-from loadgen.engine.clock import Monotonic
 from loadgen.engine.invoker import Caller, Invoker
+from loadgen.engine.monotonic import Monotonic
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
 

@@ -1,10 +1,6 @@
-"""``Monotonic`` in C: see clock.py."""
-
-import time
+"""``Monotonic`` in C: see monotonic.py."""
 
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
-
-monotonic_ns = time.monotonic_ns
 
 
 cdef class Monotonic:
@@ -12,7 +8,3 @@ cdef class Monotonic:
         cdef timespec at
         clock_gettime(CLOCK_MONOTONIC, &at)
         return at.tv_sec * 1_000_000_000LL + at.tv_nsec
-
-
-def unix_s():
-    return time.time_ns() // 1_000_000_000
