@@ -58,7 +58,7 @@ from loadgen.engine.monotonic import Monotonic
 from loadgen.engine.numbers import Ranges, each
 from loadgen.engine.requests import ConstantRequests, FedRequests, TurnedRequests, requests
 from loadgen.engine.tariff import tariff_of
-from loadgen.engine.timer import ALARM, Alarm
+from loadgen.engine.timer import Alarm, alarm_of
 from loadgen.engine.wire import wire_to
 from loadgen.engine.workers import ClosedRun, OpenRun, Terms, WorkerPool
 from loadgen.invocation.bill import BILLING_UNITS_NS
@@ -108,6 +108,7 @@ class Agent:
             probe=plan.probe,
         )
         self._requests = requests(scenario, template, plan.agent)
+        self._alarm = partial(alarm_of, loop, self._wire.poll)
         self._turns: tuple[int, ...] = ()
         self._sized: dict[int, ConstantRequests | FedRequests] = {}
         self._told = self._tenant.told
@@ -179,7 +180,7 @@ class Agent:
         self._grants, self._serial = 0, message.serial
         terms = Terms(
             clock=Monotonic(),
-            alarm=partial(ALARM, self._loop),
+            alarm=self._alarm,
             begin_ns=message.at_ns,
             duration_ns=phase.duration_ns,
             grace_ns=phase.grace_ns,
@@ -214,7 +215,7 @@ class Agent:
         self._last_run = self._run
         self._interval_ns = message.at_ns
         self._host.begin()
-        self._probe = ALARM(self._loop, self._ring_probe)
+        self._probe = self._alarm(self._ring_probe)
         self._set_probe()
         self._ticker = self._loop.call_later((message.at_ns - monotonic_ns()) / 1e9 + INTERVAL_S, self._tick)
 

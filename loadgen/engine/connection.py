@@ -32,6 +32,7 @@ import errno
 import os
 import socket
 import ssl
+from functools import partial
 
 from loadgen.engine.address import Address
 from loadgen.engine.http1 import HeaderNames, ProtocolError, ResponseReader
@@ -94,6 +95,7 @@ class Wire:
         # Linux stamps nothing for some 0.5 ms after the first socket of the machine asked for it
         self._stamped = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.arrival_clock = "kernel" if stamp(self._stamped) else "read"
+        self.poll.again = partial(loop.call_soon, self.poll.turn)
         loop.add_reader(self.poll.fd, self.poll.turn)
 
     def connection(self, invoker: HttpInvoker) -> Connection:
