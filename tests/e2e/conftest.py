@@ -54,7 +54,8 @@ class Command:
     def dropped_by_us_alone(self) -> bool:
         """Whether some start was dropped, and every one for reasons of the generator."""
         dropped = self.summary["totals"]["dropped"]
-        return 0 < dropped == sum(missed_starts(phase["reasons"]) for phase in self.summary["phases"])
+        missed = sum(missed_starts(phase["reasons"]) for phase in self.summary["phases"])
+        return bool(0 < dropped == missed)
 
     @property
     def summary(self) -> dict[str, Any]:
