@@ -118,6 +118,8 @@ def sample(**changes: Any) -> Sample:
         "intended_ns": 0,
         "started_ns": 0,
         "ended_ns": 1_000_000,
+        "arrived_ns": 1_000_000,
+        "read_ns": 1_000_000,
         "phase": "steady",
         "agent": 0,
         "index": 0,
@@ -134,6 +136,8 @@ def sample(**changes: Any) -> Sample:
         "start_source": "none",
         "request_id": None,
     }
+    if "ended_ns" in changes:
+        changes = {"arrived_ns": changes["ended_ns"], "read_ns": changes["ended_ns"], **changes}
     return Sample(**{**fields, **changes})
 
 

@@ -109,8 +109,9 @@ class Worker:
         run = self._pool.run
         assert run is not None
         run.recorder.record(
-            facts, self._index, self._intended_ns, self._started_ns, ended_ns, self._late_ns, connect_ns, body
-        )
+            facts, self._index, self._intended_ns, self._started_ns, ended_ns, ended_ns, self._late_ns, connect_ns,
+            body, False,
+        )  # fmt: skip
         if run.purse is not None:
             run.purse.settle(facts)
         run.freed(self, ended_ns)

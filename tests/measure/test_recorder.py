@@ -24,19 +24,19 @@ def recorder(*, closed: bool = False, sampled: bool = False) -> Recorder:
 def record(
     to: Recorder, facts: Facts = OK, *, intended: int = 0, started: int = 0, ended: int = 10 * MS, late: int = 0
 ) -> None:
-    to.record(facts, 7, intended, started, ended, late, 0, b"body")
+    to.record(facts, 7, intended, started, ended, ended, late, 0, b"body", False)
 
 
 def histograms(taken: Taken) -> dict[str, Histogram]:
     return {
-        f"{cell.phase}/{cell.start}/{cell.outcome}/{cell.metric}": Histogram.unpack(packed)
+        f"{cell.phase}/{cell.start}/{cell.outcome}/{cell.metric}{'/disturbed' * cell.disturbed}": Histogram.unpack(packed)
         for cell, packed in taken.packed()
     }
 
 
 def test_every_time_of_an_invocation_lands_in_its_histogram() -> None:
     under_test = recorder()
-    under_test.record(OK, 0, 0, 2 * MS, 12 * MS, MS // 2, 300_000, b"")
+    under_test.record(OK, 0, 0, 2 * MS, 12 * MS, 12 * MS + 70_000, MS // 2, 300_000, b"", False)
     found = {key: histogram.max_us for key, histogram in histograms(under_test.take()).items()}
     assert found == {
         "p/unknown/ok/latency": 12_007,
@@ -44,6 +44,7 @@ def test_every_time_of_an_invocation_lands_in_its_histogram() -> None:
         "p/unknown/ok/lag": 2000,
         "p/unknown/ok/waited": 1500,
         "p/unknown/ok/late": 500,
+        "p/unknown/ok/unread": 70,
         "p/unknown/ok/connect": 300,
         "p/unknown/ok/duration": 3001,
         "p/unknown/ok/billed_duration": 4001,
@@ -168,7 +169,7 @@ def test_the_first_failures_of_each_outcome_are_kept_as_examples() -> None:
     for n in range(10):
         under_test.record(
             Facts(Outcome.FUNCTION_ERROR, "code_4002", 200, error_code="4002", request_id=f"r{n}"),
-            n, 0, 0, MS, 0, 0, b"\xff" + b"x" * 600,
+            n, 0, 0, MS, MS, 0, 0, b"\xff" + b"x" * 600, False,
         )  # fmt: skip
         record(under_test, Facts(Outcome.THROTTLED, "FSS.0429", 429))
     failures = under_test.take().failures
@@ -285,7 +286,7 @@ def test_ok_invocations_are_split_by_two_cuts_on_their_overhead() -> None:
 
 def test_the_time_to_connect_does_not_make_an_invocation_cold() -> None:
     under_test = splitting()
-    under_test.record(OK, 0, 0, 0, 3 * MS + 30 * MS, 0, 25 * MS, b"")
+    under_test.record(OK, 0, 0, 0, 3 * MS + 30 * MS, 3 * MS + 30 * MS, 0, 25 * MS, b"", False)
     assert starts(under_test.take()) == {"warm/ok": 1}
 
 
@@ -312,7 +313,7 @@ def test_without_cuts_what_the_answer_does_not_say_is_unknown() -> None:
 
 def test_what_cuts_are_made_from_is_recorded_on_demand_and_leaves_connecting_out() -> None:
     under_test = Recorder("p", 2, origin_ns=0, closed=False, expects_summary=True, residual=True)
-    under_test.record(OK, 0, 0, 0, 10 * MS, 0, 5 * MS, b"")
+    under_test.record(OK, 0, 0, 0, 10 * MS, 10 * MS, 0, 5 * MS, b"", False)
     found = histograms(under_test.take())
     assert found["p/unknown/ok/residual"].max_us == 2000
     assert found["p/unknown/ok/overhead"].max_us == 7003
