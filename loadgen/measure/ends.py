@@ -220,10 +220,10 @@ def names(ranges: Iterable[str]) -> str:
     for each in ranges:
         metric, _, statistic = each.rpartition(".")
         by_metric.setdefault(metric, []).append(statistic)
-    return ", ".join(f"{_listed(statistics)}{f' of {metric}' if metric else ''}" for metric, statistics in
-    by_metric.items())
+    return ", ".join(
+        f"{_listed(statistics)}{f' of {metric}' if metric else ''}" for metric, statistics in by_metric.items()
+    )
 
 
 def _listed(words: list[str]) -> str:
     return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else words[0]
-

@@ -58,7 +58,7 @@ def test_a_long_run_is_merged_into_fewer_points_and_loses_no_invocation() -> Non
 def test_neighbours_are_merged_until_a_median_is_known() -> None:
     line = timeline(log([("p", 1000 * i, 1000, 5, 5) for i in range(60)]))
     assert line.width_s == 4
-    assert all(point.percentile_ns(50.0) is not None for point in line.points)
+    assert all(point.figure_ns(50.0) is not None for point in line.points)
 
 
 def test_the_upper_percentile_is_the_highest_that_a_typical_point_supports() -> None:
@@ -69,8 +69,8 @@ def test_the_upper_percentile_is_the_highest_that_a_typical_point_supports() -> 
 
 def test_a_percentile_of_too_few_invocations_is_not_given() -> None:
     (point,) = timeline(log([("p", 0, 1000, 30, 30)])).points
-    assert point.percentile_ns(50.0) is not None
-    assert point.percentile_ns(99.0) is None
+    assert point.figure_ns(50.0) is not None
+    assert point.figure_ns(99.0) is None
 
 
 def test_no_log_has_no_points() -> None:

@@ -96,9 +96,7 @@ def _are(figures: Sequence[str]) -> str:
     return "is shown as a range" if len(figures) == 1 else "are shown as ranges"
 
 
-def ranges(
-    total: PhaseTotal, ps: Iterable[float] = (), inflation: float = 1.0, *, stepped: bool = True
-) -> list[str]:
+def ranges(total: PhaseTotal, ps: Iterable[float] = (), inflation: float = 1.0, *, stepped: bool = True) -> list[str]:
     """The figures of a phase that are ranges: ``latency.p99``, ``cold.latency.p50``, ``errors``."""
     if not (total.disturbed or total.step_us):
         return []

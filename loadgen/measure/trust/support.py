@@ -69,9 +69,7 @@ def of_rule(rule: MetricRule, phases: Sequence[PhaseTotal], measured: Sequence[P
     return next((total for total in phases if total.name == rule.phase), PhaseTotal(rule.phase))
 
 
-def thresholds(
-    rules: Sequence[Rule], phases: Sequence[PhaseTotal], measured: Sequence[PhaseTotal]
-) -> Iterator[Reason]:
+def thresholds(rules: Sequence[Rule], phases: Sequence[PhaseTotal], measured: Sequence[PhaseTotal]) -> Iterator[Reason]:
     """Rules about percentiles that there are too few samples for."""
     for rule in rules:
         if not isinstance(rule, MetricRule) or rule.percentile is None:
