@@ -30,7 +30,7 @@ cdef class Taken:
 cdef class Recorder:
     cdef str _phase
     cdef int _agent
-    cdef long long _origin_ns, _slow_floor_ns, _slow_count
+    cdef long long _origin_ns, _slow_floor_ns, _slow_count, _ok_ns, _ok_count
     cdef bint _closed, _expects_summary, _split, _residual
     cdef object _cuts, _billing_units_ns
     cdef object _sampled
@@ -45,6 +45,7 @@ cdef class Recorder:
                         long long arrived_ns, long long read_ns, long long late_ns, long long connect_ns, bytes body,
                         bint disturbed)
     cdef inline bint _was_late(self, long long late_ns, long long service_ns) noexcept
+    cdef inline long long _as_ok(self, long long service_ns)
     cdef inline Lot _lot(self, bint disturbed)
     @cython.locals(now=Taken, duration_ns=cython.longlong, ms=cython.longlong)
     cdef object _bill(self, object facts, long long billed_ns)

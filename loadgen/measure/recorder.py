@@ -13,7 +13,8 @@ started invocation counts once in each.
 Invocations that the load generator disturbed have series of their own (``Lot``): what they would have shown without it
 is not known, only bounded, see ``loadgen.measure.ends``. The pool says which were made or in flight around a stop of
 the generator. Of an open phase a start is disturbed as well that was late by more than 50 µs and a twentieth of what
-its call took, and so is one that was dropped, or found no connection, for a reason of ours.
+its call took, and so is one that was dropped, or found no connection, for a reason of ours. A call that failed may be
+over in no time: it is held against what an ok one takes.
 
 Invocations that succeeded are split by whether they were cold: by what the answer says, else by two cuts on the
 overhead that the parent sends once it has seen enough (``split``). Where neither is known, nothing is looked at and all
@@ -273,6 +274,7 @@ class Recorder:
         self._slowest: list[int] = []
         self._slow_floor_ns = -1
         self._slow_count = 0
+        self._ok_ns = self._ok_count = 0
         self.now = self._new()
         self._ok = self.now.undisturbed.ok
 
@@ -304,9 +306,11 @@ class Recorder:
         ``read_ns`` when that was read. ``disturbed`` says that the generator stopped around it; see above for the rest.
         """
         service_ns = arrived_ns - started_ns
-        disturbed = disturbed or self._was_late(late_ns, service_ns)
         start = UNKNOWN
         if facts.outcome is _OK:
+            self._ok_ns += service_ns
+            self._ok_count += 1
+            disturbed = disturbed or self._was_late(late_ns, service_ns)
             series = self.now.disturbed.ok if disturbed else self._ok
             if self._split:
                 start = self._start(facts, service_ns - connect_ns)
@@ -315,7 +319,7 @@ class Recorder:
             if facts.reason != "ok":
                 series.reasons[facts.reason] = series.reasons.get(facts.reason, 0) + 1
         else:
-            disturbed = disturbed or facts.reason == _NO_CONNECTION
+            disturbed = disturbed or facts.reason == _NO_CONNECTION or self._was_late(late_ns, self._as_ok(service_ns))
             self._keep_failure(facts, body)
             series = self._lot(disturbed).of_failure(facts)
         series.n += 1
@@ -361,6 +365,10 @@ class Recorder:
     def _was_late(self, late_ns: int, service_ns: int) -> bool:
         """Whether the start of an open phase was so late that its call may have met another target than it should."""
         return late_ns > LATE_NS and late_ns * LATE_PART > service_ns and not self._closed
+
+    def _as_ok(self, service_ns: int) -> int:
+        """The service time of a call that failed, at least that of an ok one so far."""
+        return max(service_ns, self._ok_ns // self._ok_count) if self._ok_count else service_ns
 
     def _lot(self, disturbed: bool) -> Lot:
         return self.now.disturbed if disturbed else self.now.undisturbed
@@ -417,7 +425,7 @@ class Recorder:
         self, index: int, intended_ns: int, started_ns: int, at_ns: int, late_ns: int, *, disturbed: bool = False
     ) -> None:
         """Record an invocation whose end was not waited for any longer at ``at_ns``."""
-        disturbed = disturbed or self._was_late(late_ns, at_ns - started_ns)
+        disturbed = disturbed or self._was_late(late_ns, self._as_ok(at_ns - started_ns))
         self._censored(Outcome.UNFINISHED, "grace", index, intended_ns, started_ns, at_ns, late_ns, disturbed)
 
     def _censored(

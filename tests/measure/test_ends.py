@@ -25,8 +25,8 @@ def at(summary: MetricSummary, p: float) -> Percentile:
     return next(each for each in summary.percentiles if each.p == p)
 
 
-def latency(undisturbed: list[int], disturbed: list[int], **more: int) -> MetricSummary:
-    moved = Moved(ok=histogram(disturbed), **more)
+def latency(undisturbed: list[int], disturbed: list[int], *, open_: bool = False) -> MetricSummary:
+    moved = Moved(ok=histogram(disturbed), open=open_)
     return metric_summary("latency", histogram(undisturbed), LISTED, moved=moved)
 
 
@@ -37,7 +37,7 @@ def percentile(values: list[int], p: float) -> int:
 
 @given(some, times, st.sampled_from(LISTED), st.booleans())
 def test_the_ends_bracket_the_figure(undisturbed: list[int], disturbed: list[int], p: float, open_: bool) -> None:
-    found = at(latency(undisturbed, disturbed, open=open_), p)
+    found = at(latency(undisturbed, disturbed, open_=open_), p)
     if not disturbed:
         assert found.ends is None
         return
@@ -63,7 +63,7 @@ def test_open_ends_bracket_whatever_disturbed_calls_would_have_taken(
     undisturbed: list[int], disturbed: list[int], p: float, data: st.DataObject
 ) -> None:
     others = [data.draw(st.integers(0, 10**7)) for _ in disturbed]
-    found = at(latency(undisturbed, disturbed, open=True), p)
+    found = at(latency(undisturbed, disturbed, open_=True), p)
     truth = percentile([*undisturbed, *others], p)
     assert found.low_end is not None
     assert found.low_end <= truth
@@ -74,7 +74,7 @@ def test_open_ends_bracket_whatever_disturbed_calls_would_have_taken(
 def test_the_ends_of_mean_maximum_and_minimum_bracket_them_and_the_truth(
     undisturbed: list[int], disturbed: list[int], open_: bool, data: st.DataObject
 ) -> None:
-    found = latency(undisturbed, disturbed, open=open_)
+    found = latency(undisturbed, disturbed, open_=open_)
     most = 10**7 if open_ else None
     true = [*undisturbed, *(data.draw(st.integers(0, most or seen)) for seen in disturbed)]
     if not disturbed:

@@ -109,7 +109,7 @@ def test_in_a_closed_phase_latency_is_service_time_lag_is_zero_and_lateness_stan
     found = histograms(under_test.take())
     assert found["p/unknown/ok/latency"] == found["p/unknown/ok/service_time"]
     assert found["p/unknown/ok/lag"].counts == found["p/unknown/ok/waited"].counts == {0: 1}
-    assert found["p/unknown/ok/late"].max_us == 9003
+    assert found["p/unknown/ok/late"].max_us == 9007
 
 
 @pytest.mark.parametrize(
@@ -132,6 +132,15 @@ def test_a_start_that_was_late_by_a_good_part_of_its_call_is_disturbed(
     assert taken.tally(Connections()).disturbed == ({"ok": 1} if disturbed else {})
     assert taken.outcomes() == {"ok": 1}
     assert taken.samples[0].disturbed is disturbed
+
+
+def test_a_call_that_failed_at_once_is_held_against_what_an_ok_one_takes() -> None:
+    under_test = recorder()
+    refused = Facts(Outcome.THROTTLED, "r", 429)
+    record(under_test, BARE, ended=10 * MS)
+    for late_us in (500, 501):
+        record(under_test, refused, started=late_us * 1000, ended=(late_us + 300) * 1000, late=late_us * 1000)
+    assert under_test.take().tally(Connections()).disturbed == {"throttled": 1}
 
 
 def test_what_the_pool_calls_disturbed_is_in_cells_of_its_own_ok_or_not() -> None:
@@ -214,7 +223,7 @@ def test_a_start_that_was_dropped_because_we_were_late_did_not_wait_for_a_worker
     found = histograms(taken)
     assert found["p/unknown/dropped/lag/disturbed"].max_us == 5003
     assert found["p/unknown/dropped/waited/disturbed"].counts == {0: 1}
-    assert not [key for key in found if key.startswith("p/unknown/dropped/late")]  # of what was never started
+    assert "p/unknown/dropped/late/disturbed" not in found  # of what was never started
     assert taken.tally(Connections()).disturbed == {"dropped": 1}
 
 

@@ -121,8 +121,8 @@ def test_starts_missed_by_the_generator_make_the_run_invalid() -> None:
     assert only(verdict) == Reason(
         rule="rate_missed",
         severity="invalid",
-        message="1000 of 1020 planned starts were made: the load generator missed 20 (1.96%), expected at most 1%. What "
-        "was in its way is not known; lower the rate, or leave the machine's cores to the run.",
+        message="1000 of 1020 planned starts were made: the load generator missed 20 (1.96%), expected at most 1%. "
+        "What was in its way is not known; lower the rate, or leave the machine's cores to the run.",
         value=1000 / 1020,
         limit=0.99,
         phase="steady",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -18,14 +20,14 @@ FELT = {"ok": [90_000] * 30}
 """Calls that a stop moved far enough to show."""
 
 
-def second(disturbed: dict[str, list[int]] | None = None, **changes: object) -> Frame:
+def second(*, disturbed: dict[str, list[int]] | None = None, **changes: Any) -> Frame:
     """A second of an agent in this state, on a quiet machine unless told otherwise."""
     own = clean(disturbed=disturbed)
     own.health = msgspec.structs.replace(own.health, **{"host": QUIET, **changes})
     return own
 
 
-def host(**changes: int) -> dict[str, object]:
+def host(**changes: int) -> dict[str, Any]:
     return {"host": msgspec.structs.replace(QUIET, **changes)}
 
 
@@ -33,7 +35,7 @@ def named(*frames: Frame) -> list[str]:
     return [cause.name for cause in causes(total(*frames))]
 
 
-TROUBLES: dict[str, dict[str, object]] = {
+TROUBLES: dict[str, dict[str, Any]] = {
     "generator_stalled": {"loop_lag_ns": 1_002_000_000},
     "generator_cpu": {"cpu_ns": 750_000_000},
     "cores_busy": host(least_idle_ns=40_000_000),
@@ -51,7 +53,7 @@ def test_a_trouble_that_no_call_felt_is_not_said(name: str) -> None:
 
 @pytest.mark.parametrize("name", TROUBLES)
 def test_a_trouble_is_said_with_the_figures_that_it_may_have_moved(name: str) -> None:
-    verdict = judge([plan(drawn=1030)], [total(second(FELT, **TROUBLES[name]))])
+    verdict = judge([plan(drawn=1030)], [total(second(disturbed=FELT, **TROUBLES[name]))])
     reason = only(verdict)
     assert (verdict.status, reason.rule, reason.causes) == ("degraded", "late_starts", [name])
     assert "latency.p99" in reason.figures

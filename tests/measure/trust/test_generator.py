@@ -24,7 +24,7 @@ def judged(*frames: Frame, planned: int = 1000, floor_ns: int | None = None) -> 
 
 
 def test_disturbed_calls_that_can_have_moved_no_figure_leave_the_run_valid() -> None:
-    """One among a thousand, which took as long as the others: it may have been any time, and no figure would show it."""
+    """One among a thousand, which took as long as the others: whatever it would have taken, no figure would show."""
     assert judged(clean(disturbed={"ok": [20_000]}), planned=1001) == Verdict("valid", [])
 
 
