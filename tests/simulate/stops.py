@@ -224,7 +224,9 @@ def judged(case: Played) -> Iterator[Judged]:
         if is_range(ends, value):
             assert ends is not None
             high = math.inf if ends.high is None else ends.high
-            yield Judged(name, extreme, f"{ends.low}–{high}", True, ends.low <= 1.01 * extreme and extreme <= 1.01 * high)
+            yield Judged(
+                name, extreme, f"{ends.low}–{high}", True, ends.low <= 1.01 * extreme and extreme <= 1.01 * high
+            )
         else:
             yield Judged(name, extreme, str(value), False, abs(value - extreme) <= max(0.05 * extreme, 50_000))
     phase = case.summary
