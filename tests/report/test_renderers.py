@@ -49,11 +49,11 @@ def test_a_range_of_the_generator_is_written_alike_everywhere() -> None:
     texts = [terminal(built, width=200), markdown(built), page(built)]
     for text in texts:
         for written in (f"from 42.0{gap}ms", f"20.0–31.0{gap}ms", f"up to 0.3{gap}%", rate, "generator", "80"):
-            assert plain(written) in plain(text), written
-        assert "3.21 calls in flight on average, of 4 workers" in plain(text)
+            assert unescaped(written) in unescaped(text), written
+        assert "3.21 calls in flight on average, of 4 workers" in unescaped(text)
 
 
-def plain(text: str) -> str:
+def unescaped(text: str) -> str:
     """Without what a medium needs to write it."""
     return " ".join(text.replace("\\", "").replace("\N{NO-BREAK SPACE}", " ").replace("&nbsp;", " ").split())
 
