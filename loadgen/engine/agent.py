@@ -392,6 +392,7 @@ class Agent:
         assert self._phase is not None
         now = monotonic_ns()
         connections, self._wire.counts = self._wire.counts, Connections()
+        taken.unstamped, self._wire.inbox.unstamped = self._wire.inbox.unstamped, 0
         frame = Frame(
             v=VERSION,
             agent=self._plan.agent,
@@ -411,6 +412,7 @@ class Agent:
             frame.short_of_workers = run.take_short_of_workers()
         if run is not None:
             frame.budget_reached = run.budget_reached
+            frame.began_late_ns = run.began_late_ns
             frame.paused_ns, run.paused_ns = run.paused_ns, 0
         if self._purse is not None:
             frame.dearest = self._purse.tariff.dearest
@@ -449,6 +451,7 @@ class Agent:
         loop_lag_ns, self._loop_lag_ns = self._loop_lag_ns, 0
         timer_error_ns, self._timer_error_ns = self._timer_error_ns, None
         collections, longest_ns = self._collections.take()
+        step_ns, self._wire.inbox.step_ns = self._wire.inbox.step_ns, 0
         looks = ended or (self._run is not None and self._host.cheap)
         return Health(
             cpu_ns=cpu_ns - before,
@@ -460,6 +463,7 @@ class Agent:
             open_files=open_files(),
             recent_connections=self._recent.add(now_ns, opened),
             host=self._host.read() if looks else None,
+            clock_step_ns=step_ns,
         )
 
 

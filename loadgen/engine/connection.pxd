@@ -15,7 +15,6 @@ cdef class Wire:
     cdef public QuickReader quick
     cdef public bint fresh
     cdef public long long first_deadline_ns
-    cdef public str arrival_clock
     cdef object _connection, _names, _most, _stamped
     cdef Py_ssize_t _keep
     cdef bint _bodiless
@@ -24,7 +23,7 @@ cdef class Connection(Socket):
     cdef HttpInvoker _invoker
     cdef Wire _wire
     cdef object _read, _broken
-    cdef bytes _rest
+    cdef bytes rest
     cdef Py_ssize_t _most
     cdef long long _sent, _acked
     cdef int _state

@@ -94,7 +94,7 @@ class Wire:
         self._bodiless = bodiless
         # Linux stamps nothing for some 0.5 ms after the first socket of the machine asked for it
         self._stamped = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.arrival_clock = "kernel" if stamp(self._stamped) else "read"
+        stamp(self._stamped)
         self.poll.again = partial(loop.call_soon, self.poll.turn)
         loop.add_reader(self.poll.fd, self.poll.turn)
 
@@ -123,10 +123,10 @@ class Connection(Socket):
         "_midway",
         "_most",
         "_read",
-        "_rest",
         "_sent",
         "_state",
         "_wire",
+        "rest",
         "used",
     )
 
@@ -138,7 +138,7 @@ class Connection(Socket):
         self._most = READ_BUFFER
         self._state = _CONNECTING
         self._midway = False
-        self._rest = b""  # of what is to be sent, for when there is room
+        self.rest = b""  # of what is to be sent, for when there is room
         self._broken: OSError | None = None
         self._sent = self._acked = 0  # bytes handed to the kernel, and those before the request under way
         self.used = False
@@ -147,11 +147,6 @@ class Connection(Socket):
     def open(self) -> bool:
         """Whether it stands."""
         return self._state == _OPEN
-
-    @property
-    def unsent(self) -> bool:
-        """Whether something of the request is still to be sent."""
-        return bool(self._rest)
 
     def begin(self) -> None:
         """Begin to connect; raises OSError where that fails at once."""
@@ -182,19 +177,19 @@ class Connection(Socket):
                 return
             n = 0
         self._sent += n
-        self._rest = data[n:] if not self._rest else self._rest + data[n:]
+        self.rest = data[n:] if not self.rest else self.rest + data[n:]
         self._wire.poll.change(self, READ | WRITE)
 
     def _write_on(self) -> None:
         """There is room to send more."""
-        n = self.put(self._rest, 0)
+        n = self.put(self.rest, 0)
         if n >= 0:
             self._sent += n
-            self._rest = self._rest[n:]
+            self.rest = self.rest[n:]
         elif n != -_EAGAIN:
             self._broken = _os_error(-n)
-            self._rest = b""
-        if not self._rest:
+            self.rest = b""
+        if not self.rest:
             self._wire.poll.change(self, READ)
 
     def ready(self, events: int) -> None:
@@ -204,7 +199,7 @@ class Connection(Socket):
                 self._go_on_connecting(events)
             return
         self.take(events)
-        if events & _WRITE and self._rest and self._state == _OPEN:
+        if events & _WRITE and self.rest and self._state == _OPEN:
             self._write_on()
 
     def take(self, events: int) -> int:
@@ -492,7 +487,7 @@ class HttpInvoker(Invoker):
 
     def _unsent(self) -> bool:
         """Whether the answer came before the whole request was sent: the rest would delay the next one."""
-        return self._connection is not None and self._connection.unsent
+        return self._connection is not None and len(self._connection.rest) > 0
 
     def _drop(self) -> None:
         self._connecting_ns = 0

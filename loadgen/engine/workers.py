@@ -50,7 +50,7 @@ from loadgen.engine.numbers import Ranges, each, parted, size
 from loadgen.engine.timer import AlarmFactory
 from loadgen.invocation.facts import Facts
 from loadgen.measure.purse import Purse
-from loadgen.measure.recorder import Recorder
+from loadgen.measure.recorder import LATE_NS, LATE_PART, Recorder
 
 INVOCATIONS = "invocations"
 COST = "cost"
@@ -65,8 +65,6 @@ _GAP_NS = 100_000_000  # longer than any beat is late that was only late
 _NEVER_NS = 1 << 61
 _UNLIMITED = -1
 _TYPICAL_SHIFT = 4  # the mean is of the last 16 or so
-LATE_NS = 50_000
-LATE_PART = 20
 _LATE_NS, _LATE_PART = LATE_NS, LATE_PART  # in C in the compiled build
 
 

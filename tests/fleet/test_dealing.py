@@ -113,7 +113,9 @@ class Crowd:
         """``waited`` or ``late`` of all started invocations of all agents, where it is not 0."""
         found = Histogram()
         for member in self.agents:
-            found.add_packed(getattr(member.run.recorder.now.ok, part).pack())
+            now = member.run.recorder.now
+            for lot in (now.undisturbed, now.disturbed):
+                found.add_packed(getattr(lot.ok, part).pack())
         return found
 
     @property
