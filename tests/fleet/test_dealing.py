@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from loadgen.engine.messages import Cede, Ceded, GrantMoney, GrantStarts, GrantWorkers, Lack
 from loadgen.engine.numbers import ENDLESS, Ranges, each, parted, shares, size, united
-from loadgen.engine.workers import ClosedRun, Ended, OpenRun, Terms, WorkerPool
+from loadgen.engine.invoker import Caller, Invoker
+from loadgen.engine.workers import ClosedRun, OpenRun, Terms, WorkerPool
 from loadgen.fleet.dealing import Dealer, Told
 from loadgen.invocation.bill import PriceBook
 from loadgen.invocation.facts import Facts
@@ -45,18 +46,18 @@ class Target:
     of: dict[int, int] = field(default_factory=dict)
     most_of: dict[int, int] = field(default_factory=dict)
 
-    def invoker(self, agent: int, ended: Ended) -> Called:
-        return Called(self, agent, ended)
+    def invoker(self, agent: int, caller: Caller) -> Called:
+        return Called(self, agent, caller)
 
 
-class Called:
-    def __init__(self, target: Target, agent: int, ended: Ended) -> None:
+class Called(Invoker):
+    def __init__(self, target: Target, agent: int, caller: Caller) -> None:
         self._target = target
         self._agent = agent
-        self._ended = ended
+        self._caller = caller
         self._call = self._number = 0
 
-    def invoke(self, request: bytes, started_ns: int) -> None:
+    def invoke(self, request: bytes, started_ns: int) -> int:
         target, number = self._target, int(request)
         self._number = number
         target.sent.append(number)
@@ -67,12 +68,13 @@ class Called:
         self._call += 1
         call = self._call
         target.time.at(started_ns + target.delay(number), lambda: self._end(call))
+        return started_ns
 
     def _end(self, call: int) -> None:
         if call == self._call:
             self._target.in_flight -= 1
             self._target.of[self._agent] -= 1
-            self._ended(self._target.time.now, self._target.answers(self._number), 0, b"")
+            self._caller.ended(self._target.time.now, self._target.time.now, self._target.answers(self._number), 0, b"")
 
     def abandon(self) -> None:
         self._call += 1
