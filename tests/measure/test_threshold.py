@@ -406,3 +406,30 @@ def test_named_percentiles_are_each_listed_once() -> None:
         RateRule("rule", None, Rate(1, 1)),
     ]
     assert named_percentiles(rules) == (50, 99.5)
+
+
+@pytest.mark.parametrize("n", [5, 6, 100])
+def test_calls_of_which_the_generator_missed_every_one_break_nothing(n: int) -> None:
+    missed = frame(disturbed={"dropped": [900] * n}, reasons={"dropped/max_lag_late": n})
+    for rule in (metric_rule("p", 50, limit_ns=MS), metric_rule("max", limit_ns=MS)):
+        result = judged(rule, missed)
+        assert (result.passed, result.value, result.decided_by) == (None, None, None)
+        assert "it may be anything" in result.why
+
+
+def test_a_metric_of_ok_calls_is_undecided_where_none_was_ok() -> None:
+    for statistic, p in (("max", None), ("mean", None), ("min", None), ("p", 50)):
+        result = judged(metric_rule(statistic, p, metric=Metric.SERVICE_TIME, limit_ns=MS), frame({"throttled": [1]}))
+        assert (result.passed, result.why) == (None, "no invocation has a service_time")
+
+
+def test_where_three_outcomes_failed_all_are_named_and_there_are_no_others() -> None:
+    phase = frame({"ok": [9] * 4, "timeout": [9] * 3, "gateway": [9] * 2, "auth": [9]})
+    assert judged(metric_rule("max", limit_ns=MS), phase).why.endswith("failed: 3 timeout, 2 gateway, 1 auth")
+
+
+@pytest.mark.parametrize("what", ["errors", "throttled", "timeouts", "dropped"])
+def test_of_calls_that_were_all_ok_no_share_is_above_nothing(what: str) -> None:
+    assert judged(parse(f"{what} == 0"), THOUSAND) == ThresholdResult(
+        f"{what} == 0", 0, True, "0 of 1000 planned invocations", "value"
+    )
