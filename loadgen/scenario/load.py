@@ -28,6 +28,7 @@ from loadgen.targets import secret
 from loadgen.targets.functiongraph.protocol.platform import Emulator, emulator
 from loadgen.text import file
 from loadgen.text.form import doc
+from loadgen.text.override import Override
 from loadgen.text.units import NS_PER_S
 
 _STAND_IN_PHASES = [{"name": "x", "workers": 1, "duration": NS_PER_S}]
@@ -62,14 +63,14 @@ def load(
     source: str,
     directory: Path,
     environment: Mapping[str, str],
-    overrides: Sequence[str] = (),
+    overrides: Sequence[Override] = (),
     checks: Sequence[Check] = (),
 ) -> Loaded:
     """The Scenario of a YAML text.
 
     ``source`` names the text in messages; files that the scenario names are relative to ``directory`` and read here.
-    ``overrides`` are ``key.path=value``, applied in order before ``environment`` is substituted. Raises ScenarioError
-    with every fault found.
+    ``overrides`` are ``key.path=value`` or Settings, applied in order before ``environment`` is substituted. Raises
+    ScenarioError with every fault found.
     """
     read = Document(text, source, environment, overrides)
     data = read.check(Scenario, rules.scenario)
@@ -102,7 +103,7 @@ def load_file(
     path: str | Path,
     *,
     environment: Mapping[str, str],
-    overrides: Sequence[str] = (),
+    overrides: Sequence[Override] = (),
     checks: Sequence[Check] = (),
 ) -> Loaded:
     """The Scenario of a file, see ``load``. Raises ScenarioError also when the file cannot be read or decoded."""

@@ -77,7 +77,9 @@ def written(form: Any, made: Callable[[Any], Any] | None = None, **about: Any) -
 OPTIONAL = Meta(extra={"optional": True})
 DERIVED = Meta(extra={"derived": True})
 
-_DURATION = text(units.positive_duration, units.duration_text, units.DURATION, "500us", "10ms", "2s", "5m", "1h")
+_DURATION = text(
+    units.positive_duration, units.duration_text, units.DURATION, "500us", "10ms", "2s", "5m", "1h", "1m30s"
+)
 _RATES = ("200/s", "3000/min", "10/h")
 Duration = Annotated[int, _DURATION]
 DurationOrZero = Annotated[int, text(units.duration, units.duration_text, units.DURATION, "0s", "10ms", "2s")]

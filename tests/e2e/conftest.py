@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -53,7 +54,7 @@ class Command:
     @property
     def dropped_by_us_alone(self) -> bool:
         """Whether some start was dropped, and every one for reasons of the generator."""
-        dropped = self.summary["totals"]["dropped"]
+        dropped: int = self.summary["totals"]["dropped"]
         return 0 < dropped == sum(missed_starts(phase["reasons"]) for phase in self.summary["phases"])
 
     @property
@@ -72,7 +73,7 @@ def environment() -> dict[str, str]:
 
 
 def running_in(directory: Path) -> Loadgen:
-    """Runs a scenario text or file with ``loadgen run`` in that directory."""
+    """Runs a scenario text or file, a URL or a URN with ``loadgen run`` in that directory."""
 
     def run(
         scenario: str | Path,
@@ -80,9 +81,10 @@ def running_in(directory: Path) -> Loadgen:
         timeout: float = 50,
         env: dict[str, str] | None = None,
         out: Path = directory / "run",
+        stdin: str | None = None,
     ) -> Command:
         file = scenario
-        if isinstance(scenario, str):
+        if isinstance(scenario, str) and not re.match(r"http|urn:|-\Z", scenario):
             file = directory / "scenario.yaml"
             file.write_text(scenario)
         command = [sys.executable, "-m", "loadgen", "run", str(file), "--out", str(out), *options]
@@ -93,6 +95,7 @@ def running_in(directory: Path) -> Loadgen:
             timeout=timeout,
             cwd=directory,
             check=False,
+            input=stdin,
             env={**environment(), **(env or {})},
         )
         assert "Traceback" not in done.stderr, done.stderr
