@@ -46,7 +46,7 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY
 @click.option("--rate", metavar="N/s", help="Of a URL or URN: calls start at this rate, whatever it does.")
 @click.option("--workers", metavar="N", help="Of a URL or URN: so many call back to back; default: 10.")
 @click.option("--duration", metavar="TIME", help="Of a URL or URN: for how long, such as 30s or 1m30s; default: 10s.")
-@click.option("--event", metavar="JSON", help="Of a URL or URN: what is sent, as JSON; {{$index}} and the like count.")
+@click.option("--event", metavar="JSON", help="Of a URL or URN: what is sent, as JSON.")
 @click.option("--method", metavar="NAME", help="Of a URL: HTTP method; default: GET, POST with --event.")
 @click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="Of a URL; repeatable.")
 @click.option("--endpoint", metavar="ORIGIN", help="Of a URN: emulator, or the origin of the platform's API.")

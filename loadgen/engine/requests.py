@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 
-from loadgen.engine.clock import unix_s
+from loadgen.engine.clock import unix_ms, unix_s
 from loadgen.load.law import random_stream
-from loadgen.scenario.event import compile_event
-from loadgen.scenario.feeder import read_rows, row_index
+from loadgen.scenario.dynamic import is_dynamic, make
+from loadgen.scenario.event import compile_content, compile_event
+from loadgen.scenario.feeder import Row, read_rows, row_index
 from loadgen.scenario.model import Feeder, Scenario
 from loadgen.targets.request import RequestTemplate
 from loadgen.text.template import Template
 
 Seconds = Callable[[], int]
 """The time, in whole seconds since 1970."""
+Rows = Callable[[int], Row | None]
+"""The fields of an arrival by its global index; None when a feeder read once has run out."""
 
 
 def requests(
@@ -25,15 +28,42 @@ def requests(
 
     It is asked for when the arrival starts, so that a signature is of that time. Reads the feeder's file.
     """
-    event = compile_event(scenario.event)
+    body = compile_event(scenario.event) if scenario.body is None else compile_content(scenario.body)
     share = template.tail_share
     chance = random_stream(scenario.seed, "tail", str(agent)).random
     tail = (lambda: chance() < share) if share else None
-    if event.constant is not None and not template.fields and scenario.feeder is None:
-        return ConstantRequests(event.constant, template, tail, now)
-    if scenario.feeder is None:
-        raise AssertionError("placeholders need a feeder; loading checks it")
-    return FedRequests(event, scenario.feeder, scenario.seed, template, tail, now)
+    fields = body.fields | template.fields
+    if body.constant is not None and not fields and scenario.feeder is None:
+        return ConstantRequests(body.constant, template, tail, now)
+    return FedRequests(body, rows(scenario, fields), template, tail, now)
+
+
+def rows(scenario: Scenario, fields: Set[str]) -> Rows:
+    """What fills these fields for an arrival by its global index; None when a feeder read once has run out."""
+    fed = _nothing if scenario.feeder is None else _fed(scenario.feeder, scenario.seed)
+    makes = [(field, make(field, scenario.seed, unix_ms)) for field in sorted(fields) if is_dynamic(field)]
+    if not makes:
+        return fed
+
+    def filled(index: int) -> Row | None:
+        row = fed(index)
+        return row if row is None else {**row, **{field: made(index) for field, made in makes}}
+
+    return filled
+
+
+def _nothing(index: int) -> Row | None:
+    return {}
+
+
+def _fed(feeder: Feeder, seed: int) -> Rows:
+    found, order = read_rows(Path(feeder.path)), feeder.order
+
+    def row(index: int) -> Row | None:
+        number = row_index(order, index, len(found), seed)
+        return None if number is None else found[number]
+
+    return row
 
 
 class TurnedRequests:
@@ -90,23 +120,15 @@ class ConstantRequests:
 
 
 class FedRequests:
-    """A request for each arrival, filled from the rows of a feeder."""
+    """A request for each arrival, filled from the rows of a feeder, or by its number."""
 
-    __slots__ = ("_event", "_now", "_order", "_rows", "_seed", "_tail", "_template")
+    __slots__ = ("_body", "_now", "_rows", "_tail", "_template")
 
     def __init__(
-        self,
-        event: Template,
-        feeder: Feeder,
-        seed: int,
-        template: RequestTemplate,
-        tail: Callable[[], bool] | None,
-        now: Seconds,
+        self, body: Template, rows: Rows, template: RequestTemplate, tail: Callable[[], bool] | None, now: Seconds
     ) -> None:
-        self._event = event
-        self._rows = read_rows(Path(feeder.path))
-        self._order = feeder.order
-        self._seed = seed
+        self._body = body
+        self._rows = rows
         self._template = template
         self._tail = tail
         self._now = now
@@ -117,9 +139,8 @@ class FedRequests:
 
     def __call__(self, index: int) -> bytes | None:
         """See ``requests``."""
-        number = row_index(self._order, index, len(self._rows), self._seed)
-        if number is None:
+        row, template = self._rows(index), self._template
+        if row is None:
             return None
-        row, template = self._rows[number], self._template
         tail = self._tail is not None and self._tail()
-        return template.render(self._event.render(row), tail, self._now() if template.signed else 0, row)
+        return template.render(self._body.render(row), tail, self._now() if template.signed else 0, row)

@@ -14,6 +14,7 @@ from loadgen.experiments.memory.block import memory_comparison
 from loadgen.invocation.bill import PriceBook
 from loadgen.load.phase import phase
 from loadgen.load.trace import Trace
+from loadgen.scenario.event import Content
 from loadgen.scenario.model import Scenario
 from loadgen.targets.registry import tenant_of, tenant_written
 from loadgen.targets.target import Target
@@ -23,6 +24,7 @@ from loadgen.text.form import mapping
 def scenario(
     data: dict[str, Any],
     event: str,
+    body: Content | None,
     directory: Path,
     prices: PriceBook | None = None,
     traces: Mapping[int, Trace] = {},
@@ -36,7 +38,8 @@ def scenario(
     timeout_ns = invoked.timeout.total_ns
     phases = tuple(phase(each, timeout_ns, traces.get(number)) for number, each in enumerate(data.get("phases", ())))
     stand_in = tenant_of(invoked).stand_in(invoked, data)
-    made: dict[str, Any] = {"target": invoked, "event": event, "phases": phases, "prices": prices, "emulator": stand_in}
+    made: dict[str, Any] = {"target": invoked, "event": event, "body": body, "phases": phases}
+    made |= {"prices": prices, "emulator": stand_in}
     if feeder := data.get("feeder"):
         made["feeder"] = {**feeder, "file": str((directory / feeder["file"]).absolute()), "rows": rows}
     made |= _experiment(data, invoked, stand_in)

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from loadgen.load.law import drawn
 from loadgen.scenario.model import FeederOrder
 from loadgen.text import file
 from loadgen.text.fault import Fault, Place, ScenarioError
@@ -24,8 +25,6 @@ Row = dict[str, object]
 
 LARGEST = 256 * 2**20
 """Bytes of a feeder, or of an event in a file of its own, that are read."""
-
-_MASK = (1 << 64) - 1
 
 
 class Need(Struct, frozen=True):
@@ -41,22 +40,14 @@ def row_index(order: FeederOrder, index: int, count: int, seed: int) -> int | No
 
     ``index`` counts the arrivals of all agents together, from 0.
 
-    A random row depends on ``seed`` and ``index`` only, and is the same in every version.
-    Source: SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014); the product's upper
-    half maps it to 0…count-1 with a bias below count/2^64.
+    A random row depends on ``seed`` and ``index`` only, and is the same in every version; the upper half of the product
+    maps 64 random bits to 0…count-1 with a bias below count/2^64.
     """
     if order is FeederOrder.ONCE:
         return index if index < count else None
     if order is FeederOrder.LOOP:
         return index % count
-    return _mixed(_mixed(seed & _MASK) + index) * count >> 64
-
-
-def _mixed(value: int) -> int:
-    z = (value + 0x9E3779B97F4A7C15) & _MASK
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
-    return z ^ (z >> 31)
+    return drawn(seed, index) * count >> 64
 
 
 def read_rows(path: str | Path, needs: Sequence[Need] = ()) -> list[Row]:
@@ -96,11 +87,15 @@ def read_text(path: Path) -> str:
 
     Raises ScenarioError when the file cannot be read or decoded, or is larger than ``LARGEST``.
     """
+    return decoded(read_bytes(path), path.name)
+
+
+def read_bytes(path: Path) -> bytes:
+    """All of a file. Raises ScenarioError when it cannot be read, or is larger than ``LARGEST``."""
     try:
-        raw = file.read(path, LARGEST)  # every agent holds all of it
+        return file.read(path, LARGEST)  # every agent holds all of it
     except OSError as error:
         raise unreadable(path, error) from error
-    return decoded(raw, path.name)
 
 
 def decoded(raw: bytes, source: str) -> str:

@@ -20,7 +20,7 @@ from loadgen.load import trace
 from loadgen.load.trace import Trace
 from loadgen.scenario import build, rules
 from loadgen.scenario.document import Check, Document, no_file, read_text
-from loadgen.scenario.filled import event_of, fed_secrets, in_request, report_unfilled, rows_of
+from loadgen.scenario.filled import content_of, event_of, fed_secrets, in_request, report_unfilled, rows_of
 from loadgen.scenario.fingerprint import fingerprint
 from loadgen.scenario.model import Scenario
 from loadgen.scenario.prices import scenario_prices
@@ -75,7 +75,8 @@ def load(
     read = Document(text, source, environment, overrides)
     data = read.check(Scenario, rules.scenario)
     event_json, needed = read.gather(lambda: event_of(data, read, directory)) or ("", [])
-    needed += in_request(data)
+    content, in_body = read.gather(lambda: content_of(data, read, directory)) or (None, [])
+    needed += [*in_body, *in_request(data)]
     rows = read.gather(lambda: rows_of(needed, data, read, directory)) or []
     prices = read.gather(lambda: scenario_prices(data, read, directory))
     traces = (read.gather(lambda: _traces(data, read, directory)) or {}) if not read.faults else {}
@@ -84,7 +85,7 @@ def load(
     report_unfilled(read)
     scenario = None
     if not read.faults:
-        scenario = build.scenario(data, event_json, directory, prices, traces, len(rows))
+        scenario = build.scenario(data, event_json, content, directory, prices, traces, len(rows))
         scenario = msgspec.structs.replace(scenario, sha256=fingerprint(scenario, _rows_digest(scenario)))
         read.judge(scenario, checks)
     elif stand_in := _stand_in(data, read, directory):
@@ -162,7 +163,7 @@ def _stand_in(data: dict[str, Any], read: Document, directory: Path) -> Scenario
     faulty = {fault.path[:1] for fault in read.faults}
     if ("target",) in faulty or "target" not in data:
         return None
-    return build.scenario({"name": "x", "target": data["target"], "phases": _STAND_IN_PHASES}, "{}", directory)
+    return build.scenario({"name": "x", "target": data["target"], "phases": _STAND_IN_PHASES}, "{}", None, directory)
 
 
 def _rows_digest(scenario: Scenario) -> str:

@@ -20,6 +20,8 @@ from loadgen.load.budget import Budget, Confirm
 from loadgen.load.phase import Phase
 from loadgen.measure import rule
 from loadgen.measure.rule import Rule
+from loadgen.scenario.event import Content
+from loadgen.targets.body import Body
 from loadgen.targets.functiongraph.protocol.platform import Emulator
 from loadgen.targets.registry import ABOUT, FORM, form_of
 from loadgen.targets.target import Target
@@ -64,6 +66,7 @@ class Scenario(Struct, frozen=True, rename=without_unit):
     """A loadgen scenario: everything a run needs.
 
     ``event`` is the JSON text of the event, placeholders included; empty (no body) for a plain HTTP target without one.
+    Where there is a ``body``, that is sent instead.
     ``sample_share`` is the share of invocations whose samples are kept; ``sha256`` identifies the resolved scenario
     (secrets excluded), so that only equal runs are merged. ``catch_up_ns`` is how much of its schedule an agent makes
     up for after it could not start anything.
@@ -77,6 +80,7 @@ class Scenario(Struct, frozen=True, rename=without_unit):
     ] = "load"
     seed: Annotated[int, within(0, (1 << 63) - 1), doc("Seed of arrivals, feeder and emulator.")] = 1
     event: Annotated[str, Meta(extra={"keys": Event})] = ""
+    body: Annotated[Content | None, written(Body), doc("What is sent instead of an event.")] = None
     feeder: Annotated[Feeder | None, doc("Rows for the placeholders of the event, a url and its headers.")] = None
     phases: Annotated[
         tuple[Phase, ...], items(0, 1000), doc("Stretches of load, one after another; at least one not warm-up.")

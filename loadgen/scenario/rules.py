@@ -17,6 +17,8 @@ from loadgen.invocation.metric import Clock, Metric
 from loadgen.load import phase as phases
 from loadgen.measure.rule import CostRule, MetricRule, Rule
 from loadgen.scenario.model import LEAST_CATCH_UP_NS
+from loadgen.targets import body
+from loadgen.targets.body import CONTENT
 from loadgen.targets.functiongraph.protocol import platform
 from loadgen.targets.port import TargetError, Tenant
 from loadgen.targets.registry import BUILT_IN, MEMORY_SIZES_MB, tenant_written
@@ -36,8 +38,10 @@ def scenario(data: dict[str, Any]) -> Found:
     yield from _kind(data, target, tenant)
     if isinstance(data.get("target"), dict):
         yield from _target(data, target, tenant)
-    if "event" in data and "event_file" in data:
-        yield ("event_file",), "event is written too; keep one of them"
+    sent = [key for key in CONTENT if key in data]
+    for key in sent[1:]:
+        yield (key,), f"{sent[0]} is written too; keep one of them"
+    yield from _body(data, tenant)
     yield from _phases(data)
     yield from _catch_up(data)
     yield from _thresholds(data, target, tenant)
@@ -47,6 +51,16 @@ def scenario(data: dict[str, Any]) -> Found:
         yield from emulator(data)
         if target.get("endpoint") != "emulator":
             yield ("emulator",), "an emulator needs target.endpoint: emulator; write that, or remove this block"
+
+
+def _body(data: dict[str, Any], tenant: Tenant[Any] | None) -> Found:
+    block = mapping(data, "body")
+    if isinstance(data.get("body"), dict):
+        yield from _at("body", body.rules(block))
+    if tenant is not None and tenant.only_json:
+        for key in ("form", "type"):
+            if key in block:
+                yield ("body", key), f"{tenant.noun} is always called with application/json; remove it"
 
 
 def _tenant(target: dict[str, Any]) -> Tenant[Any] | None:

@@ -153,7 +153,7 @@ class Tenant(ABC, Generic[T]):
     "duration …" where they do not. ``settings`` is where its settings side is found, as ``module:name``; None where it
     has none. ``memory_sizes_mb`` are the sizes that a call may be billed at, in ascending order; empty where answers
     tell no bills. ``asks_memory`` and ``asks_version`` say whether each call may ask for a memory size, and for a
-    version or alias; see ``variant``.
+    version or alias; see ``variant``. ``only_json`` says that whatever is sent is called JSON.
     """
 
     form: type[T]
@@ -166,6 +166,7 @@ class Tenant(ABC, Generic[T]):
     memory_sizes_mb: tuple[int, ...] = ()
     asks_memory: bool = False
     asks_version: bool = False
+    only_json: bool = False
     settings: str | None = None
 
     @property

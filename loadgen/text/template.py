@@ -2,15 +2,16 @@
 
 A template is cut into pieces once, so that rendering it is encoding the values and one join. How a value is written
 depends on the place: ``json_value`` where it is a whole value of the event, ``json_text`` inside a string of it,
-``url_text`` in a path or query, ``header_text`` in the value of a header. What a place cannot hold is a ValueError; a
-feeder's rows are held to that when a scenario is loaded, and again when they are sent.
+``url_text`` in a path or query, ``form_text`` in a form, ``as_it_is`` in other text, ``header_text`` in the value of a
+header. What a place cannot hold is a ValueError; a feeder's rows are held to that when a scenario is loaded, and again
+when they are sent.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import msgspec
 
@@ -94,6 +95,16 @@ def json_text(value: object) -> bytes:
 def url_text(value: object) -> bytes:
     """A value in a URL's path or query, percent-encoded, so that it is one piece of it whatever its characters."""
     return quote(_plain(value), safe="").encode()
+
+
+def form_text(value: object) -> bytes:
+    """A value in a form's body. Source: WHATWG URL, 5.2."""
+    return quote_plus(_plain(value), safe="*").encode()
+
+
+def as_it_is(value: object) -> bytes:
+    """A value in other text: text as it is, of everything else its JSON."""
+    return value.encode() if isinstance(value, str) else _encode(value)
 
 
 def header_text(value: object) -> bytes:

@@ -67,6 +67,7 @@ class FunctionGraph(Tenant[FunctionTarget]):
     memory_sizes_mb = MEMORY_SIZES_MB
     asks_memory = True
     asks_version = True
+    only_json = True
     settings = "loadgen.targets.functiongraph.side:FUNCTIONGRAPH"
 
     def made(self, data: dict[str, Any]) -> FunctionTarget:
