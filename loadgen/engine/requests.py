@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Set
-from pathlib import Path
 
 from loadgen.engine.clock import unix_ms, unix_s
 from loadgen.load.law import random_stream
 from loadgen.scenario.dynamic import is_dynamic, make
 from loadgen.scenario.event import compile_content, compile_event
-from loadgen.scenario.feeder import Row, read_rows, row_index
+from loadgen.scenario.feeder import row_index
 from loadgen.scenario.model import Feeder, Scenario
+from loadgen.scenario.rows import Row, Rows
 from loadgen.targets.request import RequestTemplate
 from loadgen.text.template import Template
 
 Seconds = Callable[[], int]
 """The time, in whole seconds since 1970."""
-Rows = Callable[[int], Row | None]
+Filled = Callable[[int], Row | None]
 """The fields of an arrival by its global index; None when a feeder read once has run out."""
 
 
@@ -26,7 +26,8 @@ def requests(
 ) -> ConstantRequests | FedRequests:
     """The request of an arrival by its global index; None when a feeder read once has run out.
 
-    It is asked for when the arrival starts, so that a signature is of that time. Reads the feeder's file.
+    It is asked for when the arrival starts, so that a signature is of that time. Raises ChangedError, here or then,
+    when the feeder's file has changed.
     """
     body = compile_event(scenario.event) if scenario.body is None else compile_content(scenario.body)
     share = template.tail_share
@@ -35,32 +36,33 @@ def requests(
     fields = body.fields | template.fields
     if body.constant is not None and not fields and scenario.feeder is None:
         return ConstantRequests(body.constant, template, tail, now)
-    return FedRequests(body, rows(scenario, fields), template, tail, now)
+    return FedRequests(body, filled(scenario, fields), template, tail, now)
 
 
-def rows(scenario: Scenario, fields: Set[str]) -> Rows:
+def filled(scenario: Scenario, fields: Set[str]) -> Filled:
     """What fills these fields for an arrival by its global index; None when a feeder read once has run out."""
-    fed = _nothing if scenario.feeder is None else _fed(scenario.feeder, scenario.seed)
+    fed = _nothing if scenario.feeder is None else _fed(scenario.feeder, scenario.seed, fields)
     makes = [(field, make(field, scenario.seed, unix_ms)) for field in sorted(fields) if is_dynamic(field)]
     if not makes:
         return fed
 
-    def filled(index: int) -> Row | None:
-        row = fed(index)
-        return row if row is None else {**row, **{field: made(index) for field, made in makes}}
+    def row(index: int) -> Row | None:
+        found = fed(index)
+        return found if found is None else {**found, **{field: made(index) for field, made in makes}}
 
-    return filled
+    return row
 
 
 def _nothing(index: int) -> Row | None:
     return {}
 
 
-def _fed(feeder: Feeder, seed: int) -> Rows:
-    found, order = read_rows(Path(feeder.path)), feeder.order
+def _fed(feeder: Feeder, seed: int, fields: Set[str]) -> Filled:
+    found = Rows(feeder, {field for field in fields if not is_dynamic(field)})
+    order, count = feeder.order, len(found)
 
     def row(index: int) -> Row | None:
-        number = row_index(order, index, len(found), seed)
+        number = row_index(order, index, count, seed)
         return None if number is None else found[number]
 
     return row
@@ -125,7 +127,7 @@ class FedRequests:
     __slots__ = ("_body", "_now", "_rows", "_tail", "_template")
 
     def __init__(
-        self, body: Template, rows: Rows, template: RequestTemplate, tail: Callable[[], bool] | None, now: Seconds
+        self, body: Template, rows: Filled, template: RequestTemplate, tail: Callable[[], bool] | None, now: Seconds
     ) -> None:
         self._body = body
         self._rows = rows

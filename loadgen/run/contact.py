@@ -32,6 +32,7 @@ from loadgen.run.fault import DeclinedError, RunFailedError
 from loadgen.run.observer import Observer
 from loadgen.run.quota import unreachable
 from loadgen.scenario.model import Scenario
+from loadgen.scenario.rows import ChangedError
 from loadgen.targets.port import TargetError
 from loadgen.targets.registry import tenant_of
 from loadgen.targets.remedy import remedy
@@ -101,7 +102,7 @@ class Contact:
             return None, None
         try:
             contact = await self._ending.interruptible(self._first_contact(stack))
-        except (AddressError, TargetError) as error:
+        except (AddressError, TargetError, ChangedError) as error:
             raise RunFailedError(str(error)) from error
         if contact is None:
             return None, None

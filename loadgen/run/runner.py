@@ -39,6 +39,7 @@ from loadgen.run.observer import Observer
 from loadgen.run.summary import Record, charged, summary, verdict_on
 from loadgen.run.writing import Writing
 from loadgen.scenario.load import Loaded
+from loadgen.scenario.rows import ChangedError, check_unchanged
 from loadgen.targets.port import TargetError
 from loadgen.targets.secret import hidden_in_yaml, sent
 from loadgen.targets.settings import Changing, SettingsError
@@ -124,6 +125,7 @@ class Runner:
                     conductor = await self._load(stack, identity, address, origin_ns)
         except TargetError as error:  # it ended in the middle of the run, or stays changed
             self._ending.fail(str(error))
+        self._look_at_feeder()
         if self._writing.fault is not None:
             self._ending.unwritten(self._writing.fault)
         return self._finished(identity, began, machine, answer, conductor)
@@ -163,6 +165,15 @@ class Runner:
         with self._timed(scenario.budget.duration_ns):
             await conductor.conduct()
         return conductor
+
+    def _look_at_feeder(self) -> None:
+        """Fail where the rows that were sent are not those that the scenario had."""
+        if (feeder := self._loaded.scenario.feeder) is None:
+            return
+        try:
+            check_unchanged(feeder)
+        except ChangedError as error:
+            self._ending.fail(str(error))
 
     async def _settings(self, stack: AsyncExitStack, identity: str) -> Changing | None:
         """The function's settings, where the experiment changes them."""

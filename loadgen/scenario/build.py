@@ -15,7 +15,7 @@ from loadgen.invocation.bill import PriceBook
 from loadgen.load.phase import phase
 from loadgen.load.trace import Trace
 from loadgen.scenario.event import Content
-from loadgen.scenario.model import Scenario
+from loadgen.scenario.model import Index, Scenario
 from loadgen.targets.registry import tenant_of, tenant_written
 from loadgen.targets.target import Target
 from loadgen.text.form import mapping
@@ -28,11 +28,11 @@ def scenario(
     directory: Path,
     prices: PriceBook | None = None,
     traces: Mapping[int, Trace] = {},
-    rows: int = 0,
+    index: Index | None = None,
 ) -> Scenario:
     """The Scenario of data without faults; ``sha256`` is left empty. Relative paths start at ``directory``.
 
-    ``rows`` is how many the feeder's file has.
+    ``index`` is that of the feeder's file.
     """
     invoked = _target(data, directory)
     timeout_ns = invoked.timeout.total_ns
@@ -40,8 +40,8 @@ def scenario(
     stand_in = tenant_of(invoked).stand_in(invoked, data)
     made: dict[str, Any] = {"target": invoked, "event": event, "body": body, "phases": phases}
     made |= {"prices": prices, "emulator": stand_in}
-    if feeder := data.get("feeder"):
-        made["feeder"] = {**feeder, "file": str((directory / feeder["file"]).absolute()), "rows": rows}
+    if (feeder := data.get("feeder")) and index:
+        made["feeder"] = {**feeder, "file": str((directory / feeder["file"]).absolute()), "index": index}
     made |= _experiment(data, invoked, stand_in)
     return msgspec.convert({key: value for key, value in {**data, **made}.items() if key != "event_file"}, Scenario)
 

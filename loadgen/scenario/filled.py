@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from loadgen.scenario import event, feeder
+import msgspec
+
+from loadgen.scenario import event, feeder, rows
 from loadgen.scenario.document import Document, no_file
 from loadgen.scenario.dynamic import fault, is_dynamic
+from loadgen.scenario.model import Feeder, Index
 from loadgen.targets.body import decoded
 from loadgen.text import yaml
+from loadgen.text.excerpt import tells_secret
 from loadgen.text.fault import Fault, Place, ScenarioError, written
 from loadgen.text.fault import Path as KeyPath
-from loadgen.text.form import mapping
+from loadgen.text.form import INVALID, mapping
+from loadgen.text.secret import Fed
 from loadgen.text.template import (
     PLACEHOLDER,
     Encode,
@@ -30,7 +35,7 @@ from loadgen.text.template import (
 
 _FREE = frozenset({("event",), ("body",), ("tags",), ("target", "url"), ("target", "headers")})
 """Where a placeholder is filled in, or means nothing: tags are anybody's."""
-Needed = tuple[KeyPath, feeder.Need]
+Needed = tuple[KeyPath, rows.Need]
 """What is taken from the feeder, and where that is written."""
 
 
@@ -78,7 +83,7 @@ def _form(fields: dict[str, Any], read: Document) -> tuple[event.Content, list[N
 
 def _in_text(path: KeyPath, text: str, encode: Encode = as_it_is) -> Iterator[Needed]:
     for field in placeholders(text):
-        yield path, feeder.Need(field, "the body", encode)
+        yield path, rows.Need(field, "the body", encode)
 
 
 def _in_json(value: object, base: KeyPath, read: Document, where: str, *, inside: bool = True) -> Iterator[Needed]:
@@ -86,7 +91,7 @@ def _in_json(value: object, base: KeyPath, read: Document, where: str, *, inside
     for path, string in _event_strings(value, base):
         encode = json_value if PLACEHOLDER.fullmatch(string) else json_text
         for field in placeholders(string):
-            yield path if inside else base, feeder.Need(field, where, encode)
+            yield path if inside else base, rows.Need(field, where, encode)
     for path in _event_keys(value, base):
         at = path if inside else base
         read.report(at, "got a placeholder in a key, expected placeholders in values only")
@@ -118,7 +123,7 @@ def in_request(data: dict[str, Any]) -> Iterator[Needed]:
         texts.append((("target", "headers", name), value, header_text))
     for path, text, encode in texts:
         for field in placeholders(text) if isinstance(text, str) else ():
-            yield path, feeder.Need(field, written(path), encode)
+            yield path, rows.Need(field, written(path), encode)
 
 
 def _event_file(name: str, directory: Path, read: Document) -> str:
@@ -162,8 +167,13 @@ def _event_keys(value: object, path: KeyPath) -> Iterator[KeyPath]:
             yield from _event_keys(item, (*path, index))
 
 
-def rows_of(needed: Sequence[Needed], data: dict[str, Any], read: Document, directory: Path) -> list[feeder.Row]:
-    """The feeder's rows, each of them with what is needed; none where there is no feeder."""
+def rows_of(
+    needed: Sequence[Needed], data: dict[str, Any], read: Document, directory: Path
+) -> tuple[Index | None, Fed]:
+    """The index of the feeder's file, each of whose rows has what is needed, and the secrets in it.
+
+    There is none where there is no feeder.
+    """
     for at, need in needed:
         if is_dynamic(need.field) and (wrong := fault(need.field)):
             read.report(at, wrong)
@@ -171,20 +181,16 @@ def rows_of(needed: Sequence[Needed], data: dict[str, Any], read: Document, dire
     if "feeder" not in data:
         for at, need in needed:
             read.report(at, f"{{{{{need.field}}}}} needs a feeder; write feeder: {{file: rows.csv}}")
-    name = mapping(data, "feeder").get("file")
-    if not isinstance(name, str):
-        return []
-    path = directory / name
+    block = mapping(data, "feeder")
+    if not isinstance(block.get("file"), str) or INVALID in block.values():
+        return None, Fed()
+    path = directory / block["file"]
     if missing := no_file(path):
         read.report(("feeder", "file"), missing)
-        return []
-    return feeder.read_rows(path, list(dict.fromkeys(need for _, need in needed)))
-
-
-def fed_secrets(needed: Sequence[Needed], rows: Sequence[feeder.Row], secret: Set[KeyPath]) -> frozenset[str]:
-    """What the rows put into headers that are secret."""
-    fields = {need.field for path, need in needed if path in secret and not is_dynamic(need.field)}
-    return frozenset(header_text(row[field]).decode() for row in rows for field in fields)
+        return None, Fed()
+    secret = {need.field for at, need in needed if at in read.said.secret or tells_secret(need.field)}
+    fed = msgspec.convert(block, Feeder)
+    return rows.indexed(path, fed, list(dict.fromkeys(need for _, need in needed)), secret)
 
 
 def report_unfilled(read: Document) -> None:

@@ -26,7 +26,20 @@ from loadgen.targets.functiongraph.protocol.platform import Emulator
 from loadgen.targets.registry import ABOUT, FORM, form_of
 from loadgen.targets.target import Target
 from loadgen.text import units
-from loadgen.text.form import DERIVED, OPTIONAL, Duration, Name, Text, doc, items, text, within, without_unit, written
+from loadgen.text.form import (
+    DERIVED,
+    OPTIONAL,
+    Duration,
+    Name,
+    Text,
+    doc,
+    items,
+    matching,
+    text,
+    within,
+    without_unit,
+    written,
+)
 from loadgen.text.units import NS_PER_S
 
 
@@ -38,15 +51,64 @@ class FeederOrder(Enum):
     RANDOM = "random"
 
 
-class Feeder(Struct, frozen=True):
-    """Rows that fill the `{{field}}` placeholders of the event, and of a url and its headers.
+class ColumnType(Enum):
+    """What the text in a column of CSV means."""
 
-    There are ``rows`` of them, at least one. ``path`` is absolute.
+    TEXT = "text"
+    INT = "int"
+    NUMBER = "number"
+    BOOL = "bool"
+    JSON = "json"
+
+
+class Index(Struct, frozen=True):
+    """Where the rows of a feeder's file are, see ``loadgen.scenario.rows``.
+
+    ``begins`` are the bytes at which they begin and the size of the file, as little-endian numbers of 32 bits;
+    ``names`` those of the columns of CSV; ``digest`` the sha256 of the file, which was last changed at ``modified_ns``.
+    """
+
+    begins: bytes = bytes(4)
+    names: tuple[str, ...] = ()
+    digest: str = ""
+    modified_ns: int = 0
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        return len(self.begins) // 4 - 1
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return int.from_bytes(self.begins[-4:], "little")
+
+    def __repr__(self) -> str:
+        return f"Index({self.rows} rows)"
+
+
+class Feeder(Struct, frozen=True):
+    """Rows that fill the `{{field}}` placeholders of the event or body, and of a url and its headers.
+
+    There is at least one. ``path`` is absolute.
     """
 
     path: Annotated[Text, doc("CSV with a header line, or JSON lines (.jsonl, .ndjson).")] = field(name="file")
     order: Annotated[FeederOrder, doc("Which row an arrival takes; `once` ends with the last row.")] = FeederOrder.LOOP
-    rows: Annotated[int, DERIVED] = 0
+    delimiter: Annotated[
+        str,
+        matching(r"^[\t !#-~]$", 'a single character such as ; or a tab ("\\t")'),
+        doc("What is between the cells of CSV.", ";"),
+    ] = ","
+    columns: Annotated[
+        dict[str, ColumnType], doc("What columns of CSV hold: `text` (the default), `int`, `number`, `bool` or `json`.")
+    ] = {}
+    index: Annotated[Index, DERIVED] = Index()
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        return self.index.rows
 
 
 class Event(Struct):

@@ -46,6 +46,11 @@ def secret_name(name: str) -> bool:
     return any(word in name.lower() for word in _WORDS)
 
 
+def tells_secret(name: str) -> bool:
+    """Whether a name says that what it names is a secret; ``key`` alone does not, as it may be that of anything."""
+    return _TELLS.search(name) is not None
+
+
 def blanked(text: str) -> str:
     """The text with everything that may be secret blanked out; every character that is left stands where it stood."""
     shown = list(text)

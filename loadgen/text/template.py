@@ -110,6 +110,8 @@ def as_it_is(value: object) -> bytes:
 def header_text(value: object) -> bytes:
     """A value in that of a header, as it is: printable ASCII and tabs."""
     text = _plain(value)
+    if text.isascii() and text.isprintable():
+        return text.encode()
     if found := _UNPRINTABLE.search(text):
         raise ValueError(f"got the character U+{ord(found[0]):04X}, expected printable ASCII, as in every header")
     return text.encode("ascii")
@@ -123,3 +125,7 @@ def _plain(value: object) -> str:
         seen = "null" if value is None else "an object" if isinstance(value, dict) else "a list"
         raise ValueError(f"got {seen}, expected text, a number, true or false")
     return _encode(value).decode()
+
+
+ANY = frozenset({json_value, json_text, as_it_is})
+"""Those that write any value."""

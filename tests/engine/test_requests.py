@@ -6,12 +6,12 @@ from pathlib import Path
 import msgspec
 
 from loadgen.engine.requests import ConstantRequests, FedRequests, TurnedRequests, requests
-from loadgen.scenario.model import Feeder, FeederOrder, Scenario
+from loadgen.scenario.model import FeederOrder, Scenario
 from loadgen.targets.functiongraph.protocol.request import request_template
 from loadgen.targets.functiongraph.protocol.signature import sdk_date
 from loadgen.targets.functiongraph.protocol.target import Auth, KeyAuth, TokenAuth
 from loadgen.targets.request import RequestTemplate
-from tests.scenarios import function, open_phase, scenario
+from tests.scenarios import feeder, function, open_phase, scenario
 
 KEY = KeyAuth("AKDUMMY", "SKDUMMY")
 
@@ -23,7 +23,7 @@ def template(auth: Auth) -> RequestTemplate:
 def fed(path: Path, rows: str = "id\n1\n2\n") -> Scenario:
     path.write_text(rows)
     loop = scenario(function("http://127.0.0.1:1"), open_phase(1, 1), event='{"id":"{{id}}"}')
-    return msgspec.structs.replace(loop, feeder=Feeder(str(path), FeederOrder.ONCE, rows.count("\n") - 1))
+    return msgspec.structs.replace(loop, feeder=feeder(path, FeederOrder.ONCE))
 
 
 PLAIN = scenario(function("http://127.0.0.1:1"), open_phase(1, 1))
