@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +42,7 @@ def check(file: str, overrides: tuple[str, ...], env_file: Path | None, offline:
     scenario = with_credentials(loaded.scenario, environment, quiet=False)
     output.hide(Secrets(sent(scenario.target), loaded.fed_secrets).hide)
     unused = _unused(scenario.target) if "tls" in loaded.document["target"] else ()
+    _trusts(scenario.target)
     for line in (*plan(scenario), _agents(scenario), *unused, *_outlook(scenario, offline)):
         click.echo(output.clean(line))
 
@@ -58,6 +60,18 @@ def _unused(target: Target) -> Iterator[str]:
     """Whether settings of TLS have nothing to be for: neither the target nor what gives its credentials."""
     if not any(map(encrypted, tenant_of(target).urls(target))):
         yield "note: target.tls is unused: without https:// there is no certificate to check"
+
+
+def _trusts(target: Target) -> None:
+    """Exit with 2 where certificates or keys of the target cannot be used."""
+    from loadgen.engine.address import AddressError, tls_context
+
+    try:
+        if any(map(encrypted, tenant_of(target).urls(target))):
+            tls_context(target.tls)
+    except AddressError as error:
+        output.say(f"error: {error}")
+        sys.exit(2)
 
 
 def _outlook(scenario: Scenario, offline: bool) -> Iterator[str]:

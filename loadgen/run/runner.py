@@ -118,11 +118,11 @@ class Runner:
             async with self._writing, AsyncExitStack() as stack:
                 if self._loaded.scenario.target.emulated:
                     await self._contact.serve(stack, self._directory.truth_path)
-                answer, address = await self._contact.reach(stack)
-                machine = msgspec.structs.replace(machine, address=address)
+                answer, addresses = await self._contact.reach(stack)
+                machine = msgspec.structs.replace(machine, address=", ".join(addresses) or None)
                 self._directory.write_environment(texts(machine, self._secrets.hide))
-                if address is not None:
-                    conductor = await self._load(stack, identity, address, origin_ns)
+                if addresses:
+                    conductor = await self._load(stack, identity, addresses, origin_ns)
         except TargetError as error:  # it ended in the middle of the run, or stays changed
             self._ending.fail(str(error))
         self._look_at_feeder()
@@ -130,7 +130,9 @@ class Runner:
             self._ending.unwritten(self._writing.fault)
         return self._finished(identity, began, machine, answer, conductor)
 
-    async def _load(self, stack: AsyncExitStack, identity: str, address: str, origin_ns: int) -> Conductor | None:
+    async def _load(
+        self, stack: AsyncExitStack, identity: str, addresses: tuple[str, ...], origin_ns: int
+    ) -> Conductor | None:
         """Play the decision; None where there are no agents. They, and settings that are changed, last like the stack.
 
         Raises RunFailedError.
@@ -138,7 +140,7 @@ class Runner:
         scenario, ending = self._contact.scenario, self._ending
         tariff, size_mb, dearest = self._contact.tariff()
         plans = [
-            Plan(scenario, address, agent, origin_ns, size_mb, dearest, probe(scenario))
+            Plan(scenario, addresses[0], agent, origin_ns, size_mb, dearest, probe(scenario), addresses)
             for agent in range(self._agents.number)
         ]
         try:

@@ -16,6 +16,7 @@ from loadgen.load.phase import phase
 from loadgen.load.trace import Trace
 from loadgen.scenario.event import Content
 from loadgen.scenario.model import Index, Scenario
+from loadgen.targets.port import PEM_FILES, is_pem
 from loadgen.targets.registry import tenant_of, tenant_written
 from loadgen.targets.target import Target
 from loadgen.text.form import mapping
@@ -48,8 +49,10 @@ def scenario(
 
 def _target(data: dict[str, Any], directory: Path) -> Target:
     block = data["target"]
-    if ca := mapping(block, "tls").get("ca"):
-        block = {**block, "tls": {**block["tls"], "ca": str((directory / ca).absolute())}}
+    if tls := mapping(block, "tls"):
+        paths = {key: tls[key] for key in PEM_FILES if key in tls and not is_pem(tls[key])}
+        absolute = {key: str((directory / path).absolute()) for key, path in paths.items()}
+        block = {**block, "tls": {**tls, **absolute}}
     tenant = tenant_written(block)
     assert tenant is not None, "a target has the key of some tenant; rules checks it"
     target: Target = tenant.made({**data, "target": block})

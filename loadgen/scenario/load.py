@@ -25,6 +25,7 @@ from loadgen.scenario.model import Scenario
 from loadgen.scenario.prices import scenario_prices
 from loadgen.targets import secret
 from loadgen.targets.functiongraph.protocol.platform import Emulator, emulator
+from loadgen.targets.port import PEM_FILES, is_pem
 from loadgen.text.form import doc
 from loadgen.text.override import Override
 from loadgen.text.secret import Fed
@@ -135,9 +136,10 @@ def load_emulator_file(path: str | Path, *, environment: Mapping[str, str], seed
 
 
 def _check_files(data: dict[str, Any], read: Document, directory: Path) -> None:
-    ca = data["target"].get("tls", {}).get("ca")
-    if ca is not None and (fault := no_file(directory / ca)):
-        read.report(("target", "tls", "ca"), fault)
+    tls = data["target"].get("tls", {})
+    for key in PEM_FILES:
+        if key in tls and not is_pem(tls[key]) and (fault := no_file(directory / tls[key])):
+            read.report(("target", "tls", key), fault)
 
 
 def _traces(data: dict[str, Any], read: Document, directory: Path) -> dict[int, Trace]:

@@ -7,6 +7,7 @@ counts, whatever its value; values are looked at only where they fit (``form.INV
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_address
 from typing import Any
 
 from loadgen.experiments.capacity import block as capacity
@@ -19,10 +20,11 @@ from loadgen.measure.rule import CostRule, MetricRule, Rule
 from loadgen.scenario.model import LEAST_CATCH_UP_NS
 from loadgen.targets import body
 from loadgen.targets.body import CONTENT
+from loadgen.targets.endpoint import EMULATOR, loopback
 from loadgen.targets.functiongraph.protocol import platform
 from loadgen.targets.port import TargetError, Tenant
 from loadgen.targets.registry import BUILT_IN, MEMORY_SIZES_MB, tenant_written
-from loadgen.text.fault import Found, Path
+from loadgen.text.fault import Found, Path, show
 from loadgen.text.form import INVALID, keys, listed, mapping
 from loadgen.text.units import NS_PER_S, duration_text, megabytes_text
 
@@ -92,6 +94,29 @@ def _target(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[Any] | 
     tls = mapping(target, "tls")
     if tls.get("verify") is False and "ca" in tls:
         yield ("target", "tls", "ca"), "a ca is unused with verify: false; remove one of them"
+    if "key" in tls and "cert" not in tls:
+        yield ("target", "tls", "key"), "cert is missing: a key goes with a certificate"
+    yield from _address(target, tenant)
+
+
+def _address(target: dict[str, Any], tenant: Tenant[Any] | None) -> Found:
+    address = target.get("address")
+    if "address" in target and "addresses" in target:
+        yield ("target", "addresses"), "address is written too, which pins one; keep one of them"
+    if target.get("endpoint") == EMULATOR:
+        for key in ("address", "addresses"):
+            if key in target:
+                yield ("target", key), "the emulator is on this machine; remove it"
+    if not isinstance(address, str):
+        return
+    try:
+        found = ip_address(address)
+    except ValueError:
+        yield ("target", "address"), f"got {show(address)}, expected an address such as 192.0.2.7 or 2001:db8::7"
+        return
+    host = target.get(tenant.key) if tenant is not None else None
+    if isinstance(host, str) and loopback(host) and not found.is_loopback:
+        yield ("target", "address"), f"got {address}, but the host is this machine; write the host that is meant"
 
 
 def _kind(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[Any] | None) -> Found:

@@ -14,7 +14,7 @@ stand in ``extra_json_schema``, and in ``extra``:
 - ``derived``: never written. ``optional``: may be left out although there is no default to show.
 - ``expected`` completes "got …"; ``title``: of a mapping, for editors.
 - ``secret``: what is written is never shown; of a mapping it may be a function of its keys, which says whose values are
-  meant.
+  meant. ``secret_text``: of a text that may be one or not, a function of it.
 """
 
 from __future__ import annotations

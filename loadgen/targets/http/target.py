@@ -10,7 +10,7 @@ from msgspec import Struct, field
 
 from loadgen.targets.body import JSON
 from loadgen.targets.endpoint import sent_in_clear, url_fault, without_user
-from loadgen.targets.port import Check, Fresh, Limits, Preflight, Timeout, Tls
+from loadgen.targets.port import Addresses, Check, Fresh, Limits, Pinned, Preflight, Timeout, Tls, Which
 from loadgen.targets.target import Target
 from loadgen.text.excerpt import secret_name
 from loadgen.text.fault import Found, show
@@ -57,6 +57,8 @@ class HttpTarget(Target, Struct, frozen=True, tag="http"):
     tls: Check = Tls()
     preflight: Preflight = True
     content_type: Annotated[str, DERIVED] = JSON
+    address: Pinned = None
+    addresses: Which = Addresses.FIRST
 
     def __repr__(self) -> str:
         return f"HttpTarget({self.method} ***)"
