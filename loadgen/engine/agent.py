@@ -105,6 +105,7 @@ class Agent:
             loop,
             monotonic_ns,
             probe=plan.probe,
+            checks=scenario.checks,
         )
         self._requests = requests(scenario, template, plan.agent)
         self._turns: tuple[int, ...] = ()

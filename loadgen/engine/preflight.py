@@ -58,6 +58,7 @@ async def preflight(scenario: Scenario) -> Answer:
             asyncio.get_running_loop(),
             monotonic_ns,
             dates.append,
+            checks=scenario.checks,
         )
         future: asyncio.Future[tuple[int, Facts, int, bytes]] = asyncio.get_running_loop().create_future()
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from loadgen.engine.address import Address
 from loadgen.engine.clock import Clock
 from loadgen.engine.connection import Wire
 from loadgen.invocation.facts import Facts
+from loadgen.targets.checks import Check, checked
 from loadgen.targets.port import Answer, Classify, Probe
 from loadgen.targets.registry import tenant_of
 from loadgen.targets.request import RequestTemplate
@@ -25,13 +27,15 @@ def wire_to(
     clock: Clock,
     dated: Callable[[str], None] | None = None,
     probe: Probe | None = None,
+    checks: Sequence[Check] = (),
 ) -> Wire:
     """The wire of a target.
 
-    ``dated`` is told the Date of every answer that has one, and a ``probe`` is looked for in every body; both take
-    longer.
+    ``dated`` is told the Date of every answer that has one, a ``probe`` is looked for in every body, and ``checks`` are
+    made of every answer that is ok; each takes longer.
     """
-    reading = tenant_of(target).reading(target, probe)
+    tenant = tenant_of(target)
+    reading = checked(tenant.reading(target, probe), checks, partial(tenant.result, target))
     return Wire(
         loop,
         clock,

@@ -34,7 +34,7 @@ from loadgen.measure.percentile import LISTED, bounded, needed, supported
 from loadgen.measure.rule import MetricRule, Rule
 from loadgen.measure.starts import NOTHING_FOUND, UNKNOWN_SHARE, Found, unknown_starts
 from loadgen.measure.summary import Reason, Verdict
-from loadgen.targets.status import REDIRECT
+from loadgen.targets.status import REDIRECT, STATUS_INSIDE
 from loadgen.text.units import NS_PER_US
 
 ISSUED_SHARE = 0.999
@@ -63,6 +63,7 @@ OF_THE_TARGET = frozenset(
     {
         "failures",
         "redirects",
+        "status_inside",
         "without_content",
         "dropped",
         "pool_saturated",
@@ -378,6 +379,17 @@ def _outcomes(total: PhaseTotal) -> Iterator[Reason]:
             message=f"{redirects} of {tally.planned} answers were redirects, which are counted as ok and not followed: "
             "what was measured is the redirect. Set target.url to where it leads.",
             value=redirects,
+            limit=0,
+            phase=total.name,
+        )
+    inside = tally.reasons.get(f"{OK}/{STATUS_INSIDE}", 0)
+    if inside:
+        yield Reason(
+            rule="status_inside",
+            severity="warning",
+            message=f"{inside} of {tally.planned} results were JSON with a statusCode of 400 or above. They count as "
+            "ok, as the call itself was. Write checks: [json.statusCode < 400] to count them as failed.",
+            value=inside,
             limit=0,
             phase=total.name,
         )

@@ -21,7 +21,9 @@ from loadgen.load.phase import Phase
 from loadgen.measure import rule
 from loadgen.measure.rule import Rule
 from loadgen.scenario.event import Content
+from loadgen.targets import checks
 from loadgen.targets.body import Body
+from loadgen.targets.checks import Check
 from loadgen.targets.functiongraph.protocol.platform import Emulator
 from loadgen.targets.registry import ABOUT, FORM, form_of
 from loadgen.targets.target import Target
@@ -143,6 +145,15 @@ class Scenario(Struct, frozen=True, rename=without_unit):
     seed: Annotated[int, within(0, (1 << 63) - 1), doc("Seed of arrivals, feeder and emulator.")] = 1
     event: Annotated[str, Meta(extra={"keys": Event})] = ""
     body: Annotated[Content | None, written(Body), doc("What is sent instead of an event.")] = None
+    checks: Annotated[
+        tuple[
+            Annotated[
+                Check, checks.WRITTEN, Meta(examples=["status < 300", "json.statusCode == 200", 'body contains "ok"'])
+            ],
+            ...,
+        ],
+        doc("What is expected of answers that are ok; one that breaks a check is `check_failed`."),
+    ] = ()
     feeder: Annotated[Feeder | None, doc("Rows for the placeholders of the event, a url and its headers.")] = None
     phases: Annotated[
         tuple[Phase, ...], items(0, 1000), doc("Stretches of load, one after another; at least one not warm-up.")

@@ -412,7 +412,10 @@ def _is_text(raw: bytes) -> bool:
 def _glance(places: Mapping[str, str]) -> Callable[[bytes], Any]:
     """Reads the fields with these keys of a row, each to its place; None for what is no such row, or cannot be read."""
     kinds = [(place, msgspec.Raw, msgspec.field(name=key)) for key, place in places.items()]
-    decode = msgspec.json.Decoder(msgspec.defstruct("Glanced", kinds, gc=False)).decode
+    try:
+        decode = msgspec.json.Decoder(msgspec.defstruct("Glanced", kinds, gc=False)).decode
+    except ValueError:  # a key with quotes or a backslash in it
+        return lambda raw: None
 
     def glance(raw: bytes) -> Any:
         try:
@@ -450,6 +453,9 @@ def _looked_at(raw: bytes, needs: Sequence[Need], places: Mapping[str, str], pat
 
 def _json_row(raw: bytes, glance: Callable[[bytes], Any], places: Mapping[str, str]) -> Row:
     row = glance(raw)
-    if row is None:
-        raise ValueError
-    return {key: _value(getattr(row, place)) for key, place in places.items()}
+    if row is not None:
+        return {key: _value(getattr(row, place)) for key, place in places.items()}
+    whole = parse_json(raw.decode())
+    if not isinstance(whole, dict):
+        raise ValueError  # noqa: TRY004 - it was one, so it is the file that changed
+    return {key: whole[key] for key in places}

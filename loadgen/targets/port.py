@@ -251,6 +251,10 @@ class Tenant(ABC, Generic[T]):
     def reading(self, target: T, probe: Probe | None = None) -> Reading:
         """How its answers are read; what a ``probe`` says is among their Facts."""
 
+    def result(self, target: T, body: bytes) -> bytes:
+        """What was called returned, of an answer's body that may wrap it."""
+        return body
+
     @abstractmethod
     def described(self, target: T) -> str:
         """The target on one line."""

@@ -91,6 +91,11 @@ def remedy(
     if not isinstance(seen, Facts):
         why = f", {reason}" if reason else ""
         return f"no answer from {where} ({seen.value}{why}): {_unanswered(seen, target, reason, body)}."
+    if seen.outcome is Outcome.CHECK_FAILED:
+        check = _quote(seen.reason, target)
+        return (
+            f"{where} answered {seen.status}, and a check does not hold: {check}. See the answer, or correct the check."
+        )
     message = error_body(body).message or ""
     code = f" {_quote(seen.error_code, target)}" if seen.error_code else ""
     quote = f', "{_quote(message, target)}"' if message else ""

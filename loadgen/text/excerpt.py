@@ -3,8 +3,8 @@
 A message about a scenario shows the line and a caret, and the text may be no YAML at all, so what is secret is found
 without parsing it. Secret is what follows a key that says so, as far as it may reach: to the end of its line, quotation
 or brackets, and over all lines that belong to it; where quotes or brackets do not end as they should, whatever follows
-them is taken for a part of the secret, as it is the text that went wrong. So is the user in a URL, and a private key in PEM. Rather too much is
-blanked than too little. References to the environment (``${NAME}``) stay.
+them is taken for a part of the secret, as it is the text that went wrong. So is the user in a URL, and a private key
+in PEM. Rather too much is blanked than too little. References to the environment (``${NAME}``) stay.
 """
 
 from __future__ import annotations

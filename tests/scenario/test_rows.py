@@ -63,6 +63,12 @@ def test_json_lines_keep_their_types_and_the_digits_of_numbers(tmp_path: Path) -
     assert (other["id"], other["x"], other["n"]) == (12345678901234567890123, "ä", 0)
 
 
+def test_names_of_fields_may_hold_anything(tmp_path: Path) -> None:
+    rows = [{'a"b': 1, "c\\d": 2, "e f": 3, "ü": 4}]
+    path = file(tmp_path, "u.jsonl", "\n".join(map(json.dumps, rows)))
+    assert read(path, *rows[0]) == rows
+
+
 @pytest.mark.parametrize("delimiter", [";", "\t", "|", " "])
 def test_another_character_may_be_between_cells(tmp_path: Path, delimiter: str) -> None:
     path = file(tmp_path, "u.csv", f'a{delimiter}b\n1,5{delimiter}"x{delimiter}y"\n')
