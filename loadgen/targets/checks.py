@@ -143,6 +143,7 @@ class _Seen:
     """An answer as checks see it; ``json`` is read when it is asked for."""
 
     __slots__ = ("_json", "_read", "body", "headers", "status")
+    _json: object
 
     def __init__(self, status: int, headers: Mapping[bytes, bytes], body: bytes, read: _Read) -> None:
         self._read = read
