@@ -29,7 +29,7 @@ class TlsConnection(Connection):
         self._tls_error: ssl.SSLError | None = None
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        address = wire.address
+        address = self._address
         assert address.tls is not None
         self._tls: ssl.SSLObject | None = address.tls.wrap_bio(
             self._incoming, self._outgoing, server_hostname=address.server_name

@@ -51,7 +51,8 @@ http {{
 class Nginx:
     """An nginx in its own directory, serving while the context is open.
 
-    ``cpu`` pins its worker; ``log`` keeps a line per request, so that requests can be counted apart.
+    ``cpu`` pins its worker; ``log`` keeps a line per request, so that requests can be counted apart. ``tls_options``
+    are more directives of the server.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Nginx:
         certificate: tuple[Path, Path] | None = None,
         cpu: int | None = None,
         log: bool = False,
+        tls_options: str = "",
     ) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.tls_url = f"https://localhost:{tls_port}"
@@ -72,6 +74,7 @@ class Nginx:
             cert, key = certificate
             tls_listen = (
                 f"listen 127.0.0.1:{tls_port} ssl backlog=8192; ssl_certificate {cert}; ssl_certificate_key {key};"
+                f"{tls_options}"
             )
         directory.mkdir(parents=True, exist_ok=True)
         conf = directory / "nginx.conf"
