@@ -34,8 +34,9 @@ class TlsConnection(Connection):
         self._tls: ssl.SSLObject | None = address.tls.wrap_bio(
             self._incoming, self._outgoing, server_hostname=address.server_name
         )
-        self._open_sealed = self._tls.read
-        self._seal = self._tls.write
+        direct = getattr(self._tls, "_sslobj", self._tls)  # what SSLObject calls for each, without a frame in between
+        self._open_sealed = direct.read
+        self._seal = direct.write
 
     def send(self, request: bytes, now_ns: int) -> int:
         """See Connection; encrypting takes place before the instant."""
