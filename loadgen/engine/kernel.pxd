@@ -3,7 +3,7 @@ cdef class Inbox:
     cdef char* plain
     cdef char* cipher
     cdef public long long read_ns, arrived_ns, unstamped, step_ns
-    cdef long long _offset_ns, _doubt_until_ns
+    cdef long long _offset_ns, _width_ns, _doubt_until_ns
     cdef public bint believed
     cdef bint _known
 

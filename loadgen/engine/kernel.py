@@ -49,7 +49,7 @@ class Inbox:
         self.view = memoryview(bytearray(size))
         self.sealed = memoryview(bytearray(sealed_size))
         self.read_ns = self.arrived_ns = self.unstamped = self.step_ns = 0
-        self._offset_ns = self._doubt_until_ns = 0
+        self._offset_ns = self._width_ns = self._doubt_until_ns = 0
         self.believed = self._known = False
 
     def look(self) -> None:
@@ -66,13 +66,18 @@ class Inbox:
         self.note(offset, width, after)
 
     def note(self, offset_ns: int, width_ns: int, now_ns: int) -> None:
-        """CLOCK_REALTIME is ahead by so much now, as far as can be told to within ``width_ns``."""
+        """CLOCK_REALTIME is ahead by so much now, as far as can be told to within ``width_ns``.
+
+        The tightest look since the last step is the one that is gone by.
+        """
         moved = abs(offset_ns - self._offset_ns)
         if not self._known:
-            self._known, self._offset_ns = True, offset_ns
-        elif moved > max(STEP_NS, width_ns):
-            self._offset_ns, self._doubt_until_ns = offset_ns, now_ns + DOUBT_NS
+            self._known, self._offset_ns, self._width_ns = True, offset_ns, width_ns
+        elif moved > max(STEP_NS, width_ns, self._width_ns):
+            self._offset_ns, self._width_ns, self._doubt_until_ns = offset_ns, width_ns, now_ns + DOUBT_NS
             self.step_ns = max(self.step_ns, moved)
+        elif width_ns < self._width_ns:
+            self._offset_ns, self._width_ns = offset_ns, width_ns
 
     def stamped(self, stamp_ns: int, read_ns: int) -> None:
         """Something was read now; ``stamp_ns`` is its stamp, 0 where it has none."""
@@ -163,7 +168,9 @@ class Poll:
         return len(found)
 
     def close(self) -> None:
-        """Watch nothing any more."""
+        """Watch nothing any more; what was watched may still be removed."""
+        self._removed.update(self._sockets)
+        self._sockets.clear()
         self._set.close()
 
 

@@ -104,11 +104,16 @@ cdef class Inbox:
         if not self._known:
             self._known = True
             self._offset_ns = offset_ns
-        elif moved > _STEP_NS and moved > width_ns:
+            self._width_ns = width_ns
+        elif moved > _STEP_NS and moved > width_ns and moved > self._width_ns:
             self._offset_ns = offset_ns
+            self._width_ns = width_ns
             self._doubt_until_ns = now_ns + _DOUBT_NS
             if moved > self.step_ns:
                 self.step_ns = moved
+        elif width_ns < self._width_ns:
+            self._offset_ns = offset_ns
+            self._width_ns = width_ns
 
     cpdef void stamped(self, long long stamp_ns, long long read_ns) noexcept:
         cdef long long arrived
@@ -212,6 +217,9 @@ cdef class Poll:
         return n
 
     def close(self):
+        self._any_removed = True
+        self._removed.update(range(len(self._sockets)))
+        self._sockets.clear()
         os.close(self.fd)
 
 
