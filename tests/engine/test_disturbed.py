@@ -1,4 +1,4 @@
-"""What a late generator does to the load, and whose doing a wait is: in virtual time, where answers may be read late."""
+"""What a late generator does to the load, and whose doing a wait is: in virtual time, with answers read late."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real server on loopback with a thread for each connection: it goes on while the event loop of a test is kept busy."""
+"""A real server on loopback with a thread for each connection: it goes on while a test keeps its event loop busy."""
 
 from __future__ import annotations
 
