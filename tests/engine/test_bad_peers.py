@@ -554,7 +554,6 @@ async def test_a_fault_of_ours_in_judging_an_answer_is_the_loops_to_report_and_h
 
 async def test_a_socket_that_cannot_be_watched_is_a_limit_of_this_machine() -> None:
     """Linux has a limit of its own for that (max_user_watches)."""
-
     with blocking(lambda connection, number: gone(connection)) as port:
         wire = wire_to(port)
         poll, wire.poll = wire.poll, Full()
