@@ -11,7 +11,7 @@ import threading
 import time
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -19,6 +19,7 @@ from loadgen.engine.address import Address
 from loadgen.engine.clock import monotonic_ns
 from loadgen.engine.connection import Connection, HttpInvoker, Wire
 from loadgen.engine.invoker import Caller as Told
+from loadgen.engine.kernel import Poll
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
 from loadgen.targets.port import Answer, Timeout
@@ -469,7 +470,7 @@ class Full:
 
 async def test_opening_ahead_that_fails_while_a_call_waits_for_it_is_that_calls_failure() -> None:
     wire = wire_to(1)
-    poll, wire.poll = wire.poll, Full()
+    poll, wire.poll = wire.poll, cast(Poll, Full())
     caller = Again(wire, 1)
     opening = asyncio.create_task(caller.invoker.open())
     asyncio.get_running_loop().call_soon(caller.begin)  # before it is told that it failed
@@ -556,7 +557,7 @@ async def test_a_socket_that_cannot_be_watched_is_a_limit_of_this_machine() -> N
     """Linux has a limit of its own for that (max_user_watches)."""
     with blocking(lambda connection, number: gone(connection)) as port:
         wire = wire_to(port)
-        poll, wire.poll = wire.poll, Full()
+        poll, wire.poll = wire.poll, cast(Poll, Full())
         caller = Again(wire, 1)
         caller.begin()
         await asyncio.wait_for(caller.over, 5)
