@@ -17,7 +17,9 @@ since its worker was free; there that is no part of any lag, as nothing was due.
 
 A stop of ours is followed by a heap of starts that no schedule has asked for, and the target has more to do than was
 planned. Calls of a heap are **disturbed**: it begins with a start that is late by more than 50 µs and a twentieth of
-what a call takes, and is over with one on time that finds no more in flight than there was before the stop.
+what a call takes, and is over with one on time that finds no more in flight than there was before the stop. Where more
+is planned by then than before, that is never so; it is over as well when twenty times as long has passed as the start
+was late by, in which a target that is 95 % busy has caught up: arrears of d take it d · 0.95 / (1 − 0.95).
 
 Several agents may share a phase. Each has a part of the workers, and of what may be started where that is limited, and
 one that is short gets from the others what they have left (``Others``; ``loadgen.fleet.dealing`` passes it on). So that
@@ -66,6 +68,7 @@ _NEVER_NS = 1 << 61
 _UNLIMITED = -1
 _TYPICAL_SHIFT = 4  # the mean is of the last 16 or so
 _LATE_NS, _LATE_PART = LATE_NS, LATE_PART  # in C in the compiled build
+_CAUGHT_UP = 20
 
 
 InvokerFactory = Callable[[Caller], Invoker]
@@ -109,7 +112,10 @@ class Worker(Caller):
         run = self._pool.run
         assert run is not None
         service_ns = arrived_ns - self._started_ns
-        run.typical_ns += (service_ns - run.typical_ns) >> _TYPICAL_SHIFT
+        if run.typical_ns:
+            run.typical_ns += (service_ns - run.typical_ns) >> _TYPICAL_SHIFT
+        else:
+            run.typical_ns = service_ns
         run.recorder.record(
             facts,
             self._index,
@@ -130,8 +136,10 @@ class Worker(Caller):
         """Record the invocation as unfinished."""
         self.busy = False
         self.invoker.abandon()
+        run = self._pool.run
+        disturbed = self._disturbed or (run is not None and self._started_ns < run.unsure_until_ns)
         recorder.unfinished(
-            self._index, self._intended_ns, self._started_ns, now_ns, self._late_ns, disturbed=self._disturbed
+            self._index, self._intended_ns, self._started_ns, now_ns, self._late_ns, disturbed=disturbed
         )
 
 
@@ -271,11 +279,11 @@ class Run:
         """What is in flight now may have been kept from this machine, unseen by any clock of it."""
         self.unsure_until_ns = now_ns
 
-    def _begin(self, now_ns: int) -> None:
-        """The first look at what is to be started."""
-        if not self._began:
+    def _begin(self, now_ns: int, due_ns: int) -> None:
+        """The first look at what is to be started, which was due then."""
+        if not self._began and now_ns >= due_ns:
             self._began = True
-            self.began_late_ns = max(0, now_ns - self._begin_ns)
+            self.began_late_ns = now_ns - due_ns
 
     def extend(self, until_ns: int) -> None:
         """The lease lasts until then; what was held back goes on."""
@@ -412,6 +420,7 @@ class OpenRun(Run):
         self._elsewhere_ns = 0  # how long the oldest start at another agent had waited, when that was last heard
         self._owed_ns = 0
         self._heap = False
+        self._heap_until_ns = 0
         self._calm = 0  # how many were in flight at the last start on time
         self._pauses: deque[tuple[int, int]] = deque()
         self._pause_from_ns = _NEVER_NS
@@ -491,7 +500,7 @@ class OpenRun(Run):
     def _dispatch(self) -> None:
         """Start everything that is due and finds a worker, then sleep until the next start or the end."""
         now = self._clock.now()
-        self._begin(now)
+        self._begin(now, self._due_ns)
         self.beat(now)
         drops = 0
         asks = False
@@ -624,20 +633,23 @@ class OpenRun(Run):
             # what is ours of the wait is passed on to whoever waits behind this start
             self._owed_ns = since - due - waited
             late = now - since + self._owed_ns
-        worker.start(self._index, due, now, late, request, self._disturbs(late))
+        worker.start(self._index, due, now, late, request, self._disturbs(late, now))
         return True
 
-    def _disturbs(self, late_ns: int) -> bool:
+    def _disturbs(self, late_ns: int, now_ns: int) -> bool:
         """Whether the start that is being made is one of a heap, by a stop of ours, that no schedule has asked for.
 
         A heap begins with the first late start behind a stop. It is over with one on time that finds no more in flight
-        than there was before the stop.
+        than there was before the stop, or by when that would have been worked off.
         """
         if late_ns > _LATE_NS and late_ns * _LATE_PART > self.typical_ns:
             self._heap = True
+            self._heap_until_ns = max(self._heap_until_ns, now_ns + _CAUGHT_UP * late_ns)
         elif not self._heap:
             self._calm = self._in_flight
-        elif self._in_flight <= max(2, self._calm):  # the start that is being made is among them
+        elif now_ns > self._heap_until_ns or self._in_flight <= max(
+            2, self._calm
+        ):  # the start that is being made is among them
             self._heap = False
             return True
         return self._heap
@@ -845,7 +857,7 @@ class ClosedRun(Run):
 
     def _ring(self) -> None:
         now = self._clock.now()
-        self._begin(now)
+        self._begin(now, self._begin_ns)
         if self._ended:
             if now < self._end_ns + self._grace_ns:
                 self._alarm.set(self._end_ns + self._grace_ns)
