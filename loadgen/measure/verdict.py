@@ -45,6 +45,7 @@ def judge(
     phases: Sequence[PhaseTotal],
     rules: Sequence[Rule] = (),
     *,
+    part: bool = False,
     stopped: bool = False,
     fresh_connections: bool = False,
     overhead_floor_ns: int | None = None,
@@ -52,7 +53,7 @@ def judge(
     found: Found = NOTHING_FOUND,
     told_in: str = "answers",
 ) -> Verdict:
-    """The Verdict on a run.
+    """The Verdict on a run, or on a ``part`` of one.
 
     ``plans`` and ``phases`` are in the order they ran; a phase that never began is in neither. ``rules`` are the run's
     thresholds. ``stopped`` says that the run was interrupted or reached its budget, so that a schedule cut short is no
@@ -63,7 +64,7 @@ def judge(
     """
     pairs = [pair for pair in zip(plans, phases, strict=True) if not pair[0].warmup]
     measured = [total for _, total in pairs]
-    reasons = [*record.incomplete(phases), *record.nothing_measured(measured)]
+    reasons = [*record.incomplete(phases, part=part), *record.nothing_measured(measured)]
     for plan, total in pairs:
         reasons += generator.another_load(plan, total)
         reasons += generator.schedule_left(plan, total, stopped=stopped)
