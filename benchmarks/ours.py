@@ -127,7 +127,7 @@ def scenario_text(load: Load, endpoint: Endpoint) -> str:
 
 
 def read_summary(summary: Summary) -> Report:
-    """What the reports of a run show: a figure that is withheld is absent here, and the remark says why."""
+    """What the reports of a run show: a figure that is withheld or a range is absent, and the remark says why."""
     view = totals(summary)
     figures = {p: shown(view, "latency", p) for p in _PERCENTILES}
     remarks = [summary.verdict.status]
@@ -140,10 +140,14 @@ def read_summary(summary: Summary) -> Report:
             for p, figure in figures.items()
             if not isinstance(figure, Shown)
         ]
+        ranges = {p: figure for p, figure in figures.items() if isinstance(figure, Shown) and figure.ends is not None}
+        remarks += [f"{percentile(p)} {figure} ({figure.interval})" for p, figure in ranges.items()]
     return Report(
         requests=summary.totals.completed,
         failed=summary.totals.completed - summary.totals.outcomes.get("ok", 0),
         rate=summary.totals.achieved_rate,
-        percentiles_ms={p: figure.value / 1e6 for p, figure in figures.items() if isinstance(figure, Shown)},
+        percentiles_ms={
+            p: figure.value / 1e6 for p, figure in figures.items() if isinstance(figure, Shown) and not figure.ends
+        },
         remark="; ".join(remarks),
     )
