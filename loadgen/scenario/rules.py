@@ -22,7 +22,7 @@ from loadgen.targets import body
 from loadgen.targets.body import CONTENT
 from loadgen.targets.endpoint import EMULATOR, loopback
 from loadgen.targets.functiongraph.protocol import platform
-from loadgen.targets.port import TargetError, Tenant
+from loadgen.targets.port import Addresses, TargetError, Tenant
 from loadgen.targets.registry import BUILT_IN, MEMORY_SIZES_MB, tenant_written
 from loadgen.text.fault import Found, Path, show
 from loadgen.text.form import INVALID, keys, listed, mapping
@@ -101,11 +101,12 @@ def _target(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[Any] | 
 
 def _address(target: dict[str, Any], tenant: Tenant[Any] | None) -> Found:
     address = target.get("address")
-    if "address" in target and "addresses" in target:
+    rotates = target.get("addresses") is Addresses.ROTATE
+    if "address" in target and rotates:
         yield ("target", "addresses"), "address is written too, which pins one; keep one of them"
     if target.get("endpoint") == EMULATOR:
-        for key in ("address", "addresses"):
-            if key in target:
+        for key, written in (("address", "address" in target), ("addresses", rotates)):
+            if written:
                 yield ("target", key), "the emulator is on this machine; remove it"
     if not isinstance(address, str):
         return

@@ -54,8 +54,9 @@ class Command:
     @property
     def dropped_by_us_alone(self) -> bool:
         """Whether some start was dropped, and every one for reasons of the generator."""
-        dropped: int = self.summary["totals"]["dropped"]
-        return 0 < dropped == sum(missed_starts(phase["reasons"]) for phase in self.summary["phases"])
+        dropped = self.summary["totals"]["dropped"]
+        missed = sum(missed_starts(phase["reasons"]) for phase in self.summary["phases"])
+        return bool(0 < dropped == missed)
 
     @property
     def summary(self) -> dict[str, Any]:

@@ -408,3 +408,40 @@ def test_named_percentiles_are_each_listed_once() -> None:
         RateRule("rule", None, Rate(1, 1)),
     ]
     assert named_percentiles(rules) == (50, 99.5)
+
+
+@pytest.mark.parametrize(("n", "why"), [(5, "it may be anything"), (6, "6 of these were missed by the load generator")])
+def test_few_calls_of_which_the_generator_missed_every_one_break_nothing(n: int, why: str) -> None:
+    missed = frame({"dropped": [900] * n}, reasons={"dropped/max_lag_late": n})
+    result = judged(metric_rule("p", 50, limit_ns=MS), missed)
+    assert (result.passed, result.value, result.decided_by) == (None, None, None)
+    assert why in result.why
+
+
+def test_tails_of_late_starts_are_bounded_from_below_by_the_highest_percentile_that_is_known() -> None:
+    """Forty calls support p75, which is 123.6 ms at least, and not p90; five support nothing."""
+    forty = frame({"ok": [120_000 + 160 * n for n in range(40)]}, metrics={"ok/late": [0] * 39 + [9_000]})
+    rule = metric_rule("max", limit_ns=123 * MS)
+    broken = judged(rule, forty, verdict=LATE)
+    assert (broken.passed, broken.decided_by) == (False, "bounds")
+    assert "from 123.6 ms to 135.3 ms, is not below it" in broken.why
+    five = judged(rule, frame({"ok": [125_000] * 5}, metrics={"ok/late": [9_000] * 5}), verdict=LATE)
+    assert (five.passed, five.why) == (None, "withheld: Too late; it may be to 134.1 ms")
+
+
+def test_a_metric_of_ok_calls_is_undecided_where_none_was_ok() -> None:
+    for statistic, p in (("max", None), ("mean", None), ("min", None), ("p", 50)):
+        result = judged(metric_rule(statistic, p, metric=Metric.SERVICE_TIME, limit_ns=MS), frame({"throttled": [1]}))
+        assert (result.passed, result.why) == (None, "no invocation has a service_time")
+
+
+def test_where_three_outcomes_failed_all_are_named_and_there_are_no_others() -> None:
+    phase = frame({"ok": [9] * 4, "timeout": [9] * 3, "gateway": [9] * 2, "auth": [9]})
+    assert judged(metric_rule("max", limit_ns=MS), phase).why.endswith("failed: 3 timeout, 2 gateway, 1 auth")
+
+
+@pytest.mark.parametrize("what", ["errors", "throttled", "timeouts", "dropped"])
+def test_of_calls_that_were_all_ok_no_share_is_above_nothing(what: str) -> None:
+    assert judged(parse(f"{what} == 0"), THOUSAND) == ThresholdResult(
+        f"{what} == 0", 0, True, "0 of 1000 planned invocations", "value"
+    )
