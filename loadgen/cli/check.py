@@ -101,7 +101,10 @@ def plan(scenario: Scenario) -> Iterator[str]:
     yield from _called(scenario)
     counts = starts(scenario)
     for phase, count in zip(scenario.phases, counts, strict=True):
-        yield f"  {phase.name}{' (warm-up)' if phase.warmup else ''}: {phase.shape.words()}, " + _load(phase, count)
+        yield (
+            f"  {phase.name}{' (warm-up)' if phase.warmup else ''}: {phase.shape.words()}{_thinking(phase)}, "
+            + _load(phase, count)
+        )
     if registry.is_experiment(scenario.kind):
         yield from _experiment(scenario)
         return
@@ -109,6 +112,10 @@ def plan(scenario: Scenario) -> Iterator[str]:
     yield f"budget: {scenario.budget.words}"
     yield f"thresholds: {', '.join(rule.text for rule in scenario.thresholds) or 'none'}"
     yield from _doubts(scenario, counts)
+
+
+def _thinking(phase: Phase) -> str:
+    return "" if phase.think is None else f", calls {phase.think.words()}"
 
 
 def _called(scenario: Scenario) -> Iterator[str]:
