@@ -112,7 +112,7 @@ class MixedRequests:
     def __call__(self, index: int) -> bytes | None:
         """See ``requests``."""
         call, number = self._mix(index)
-        return self._each[call](index, number)
+        return self._each[call].turn(index, number)
 
     def _template(self, call: Call, target: Target) -> RequestTemplate:
         template: RequestTemplate = self._tenant.template(self._tenant.joined(call.target, target))
@@ -160,8 +160,12 @@ class ConstantRequests:
         self._signed = template.signed
         self._render(self._now())
 
-    def __call__(self, index: int, turn: int | None = None) -> bytes | None:
-        """See ``requests``; ``turn`` is the how manieth of its call an arrival is, where that is not its number."""
+    def turn(self, index: int, turn: int) -> bytes | None:
+        """The request of an arrival that is the ``turn``-th of its call in a mix."""
+        return self(index)
+
+    def __call__(self, index: int) -> bytes | None:
+        """See ``requests``."""
         if self._signed and (now := self._now()) != self._at:
             self._render(now)
         return self._plain if self._tail is None or not self._tail() else self._with_tail
@@ -190,9 +194,13 @@ class FedRequests:
         """From the next arrival on, send requests of this template."""
         self._template = template
 
-    def __call__(self, index: int, turn: int | None = None) -> bytes | None:
-        """See ``ConstantRequests``."""
-        row, template = self._rows(index, index if turn is None else turn), self._template
+    def __call__(self, index: int) -> bytes | None:
+        """See ``requests``."""
+        return self.turn(index, index)
+
+    def turn(self, index: int, turn: int) -> bytes | None:
+        """See ConstantRequests; the turn says which row it takes."""
+        row, template = self._rows(index, turn), self._template
         if row is None:
             return None
         tail = self._tail is not None and self._tail()
