@@ -71,9 +71,9 @@ class ChangedError(Exception):
 
 
 def indexed(
-    path: Path, feeder: Feeder, needs: Sequence[Need] = (), secret: Set[str] = frozenset()
-) -> tuple[Index, Fed]:
-    """The index of a feeder's file, of which every row has what is needed; and what its ``secret`` fields hold.
+    path: Path, feeder: Feeder, needs: Sequence[Need] = (), secret: Set[str] = frozenset(), fed: Fed | None = None
+) -> Index:
+    """The index of a feeder's file, of which every row has what is needed; ``fed`` gets what ``secret`` fields hold.
 
     Of ``feeder`` only how the file is written matters. Raises ScenarioError, located in the file, when it cannot be
     read, has no rows, or a row does not fit. No message shows a value, which may be secret.
@@ -85,11 +85,11 @@ def indexed(
                 raise ScenarioError(
                     [Fault(Place(path.name), (), f"it holds more than {LARGEST >> 20} MiB, expected at most that")]
                 )
-            fed, begins = Fed(), array("I")
+            begins = array("I")
             digest = _digest(source)
             source.seek(len(_BOM) if os.pread(source.fileno(), len(_BOM), 0) == _BOM else 0)
             read = _json_index if _is_json(path) else _csv_index
-            names = read(source, path, feeder, needs, secret, begins, fed)
+            names = read(source, path, feeder, needs, secret, begins, Fed() if fed is None else fed)
             after = os.fstat(source.fileno())
     except OSError as error:
         raise unreadable(path, error) from error
@@ -100,7 +100,7 @@ def indexed(
     begins.append(after.st_size)
     if struct.pack("=I", 1) != _OFFSET.pack(1):
         begins.byteswap()
-    return Index(begins.tobytes(), tuple(names), digest, after.st_mtime_ns), fed
+    return Index(begins.tobytes(), tuple(names), digest, after.st_mtime_ns)
 
 
 def _digest(source: BinaryIO) -> str:

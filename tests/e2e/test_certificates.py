@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.e2e.conftest import Command, Loadgen, environment
+from tests.e2e.conftest import ROOT, Command, Loadgen, environment
 from tests.servers.certificate import Chain, make_chain
 from tests.servers.nginx import NGINX, Nginx
 from tests.servers.ports import free_port
@@ -78,6 +78,19 @@ def test_certificate_and_key_may_come_from_the_environment_and_are_written_nowhe
     for path in run.out.iterdir():
         for line in key.splitlines():
             assert line.encode() not in path.read_bytes(), path.name
+
+
+def test_the_example_for_client_certificates_runs_with_certificates_from_an_env_file(
+    loadgen: Loadgen, mutual: Mutual, tmp_path: Path
+) -> None:
+    client = mutual.client
+    values = {"SERVER_CA": str(mutual.server.root), "CLIENT_CERT": str(client.certificate)}
+    lines = [*(f"{name}={value}\n" for name, value in values.items()), f'CLIENT_KEY="{client.key.read_text()}"\n']
+    (tmp_path / "tls.env").write_text("".join(lines))
+    options = ("--env-file", "tls.env", "--set", f"target.url={mutual.nginx.tls_url}/", "--set", "phases.0.duration=1s")
+    run = loadgen(ROOT / "scenarios" / "mutual-tls.yaml", *options)
+    assert run.passed, run.stderr
+    assert set(run.summary["totals"]["outcomes"]) == {"ok"}
 
 
 def test_a_key_in_the_scenario_itself_is_masked(loadgen: Loadgen, mutual: Mutual) -> None:

@@ -19,6 +19,7 @@ from loadgen.scenario import rows as rows_module
 from loadgen.scenario.model import ColumnType, Feeder
 from loadgen.scenario.rows import ChangedError, Need, Row, Rows, check_unchanged, indexed
 from loadgen.text.fault import ScenarioError
+from loadgen.text.secret import Fed
 from loadgen.text.template import form_text, header_text, json_value, url_text
 
 
@@ -30,7 +31,7 @@ def file(directory: Path, name: str, text: str | bytes) -> Path:
 
 def feeder(path: Path, *needs: Need, **written: Any) -> Feeder:
     of = msgspec.structs.replace(Feeder(str(path)), **written)
-    return msgspec.structs.replace(of, index=indexed(path, of, needs)[0])
+    return msgspec.structs.replace(of, index=indexed(path, of, needs))
 
 
 def read(path: Path, *fields: str, **written: Any) -> list[Row]:
@@ -214,7 +215,8 @@ def test_what_is_kept_of_many_rows_is_where_they_begin(tmp_path: Path, name: str
     path = file(tmp_path, name, head + "\n".join(row.format(n=n) for n in range(40_000)))
     of = Feeder(str(path))
     tracemalloc.start()
-    index, fed = indexed(path, of, [Need("a", "the event", json_value)], {"token"})
+    fed = Fed()
+    index = indexed(path, of, [Need("a", "the event", json_value)], {"token"}, fed)
     kept, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert index.rows == 40_000
