@@ -103,9 +103,10 @@ class Agent:
         self._wire = wire_to(
             scenario.target,
             template,
-            address_of(template.origin, plan.address, scenario.target.tls),
+            [address_of(template.origin, ip, scenario.target.tls) for ip in plan.addresses or (plan.address,)],
             loop,
             probe=plan.probe,
+            checks=scenario.checks,
         )
         self._requests = requests(scenario, template, plan.agent)
         self._alarm = partial(alarm_of, loop, self._wire.poll)

@@ -8,7 +8,7 @@ from loadgen.targets.quick cimport QuickReader
 cdef int _CONNECTING, _OPEN, _CLOSED, _WRITE, _GONE, _EAGAIN
 
 cdef class Wire:
-    cdef public object loop, address, timeout, classify, counts
+    cdef public object loop, addresses, timeout, classify, counts
     cdef public Monotonic clock
     cdef public Inbox inbox
     cdef public object poll
@@ -22,7 +22,7 @@ cdef class Wire:
 cdef class Connection(Socket):
     cdef HttpInvoker _invoker
     cdef Wire _wire
-    cdef object _read, _broken
+    cdef object _read, _broken, _address
     cdef bytes rest
     cdef Py_ssize_t _most
     cdef long long _sent, _acked

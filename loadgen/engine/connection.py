@@ -32,7 +32,9 @@ import errno
 import os
 import socket
 import ssl
+from collections.abc import Sequence
 from functools import partial
+from itertools import cycle
 
 from loadgen.engine.address import Address
 from loadgen.engine.http1 import HeaderNames, ProtocolError, ResponseReader
@@ -64,7 +66,7 @@ class Wire:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        address: Address,
+        addresses: Sequence[Address],
         timeout: Timeout,
         *,
         connection: type[Connection],
@@ -77,7 +79,7 @@ class Wire:
         quick: type[QuickReader] | None = None,
     ) -> None:
         self.loop = loop
-        self.address = address
+        self.addresses = cycle(addresses)
         self.timeout = timeout
         self.first_deadline_ns = min(timeout.first_byte_ns, timeout.total_ns)
         self.classify = classify
@@ -118,6 +120,7 @@ class Connection(Socket):
 
     __slots__ = (
         "_acked",
+        "_address",
         "_broken",
         "_invoker",
         "_midway",
@@ -134,6 +137,7 @@ class Connection(Socket):
         super().__init__(wire.inbox)
         self._wire = wire
         self._invoker: HttpInvoker | None = invoker
+        self._address: Address = next(wire.addresses)  # connections take them in turns
         self._read = wire.reader()
         self._most = READ_BUFFER
         self._state = _CONNECTING
@@ -150,7 +154,7 @@ class Connection(Socket):
 
     def begin(self) -> None:
         """Begin to connect; raises OSError where that fails at once."""
-        address = self._wire.address
+        address = self._address
         sock = socket.socket(address.family, socket.SOCK_STREAM)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.use(sock)

@@ -44,7 +44,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from loadgen.engine.invoker import Caller, Invoker
+from loadgen.engine.invoker import Caller, Invoker, Requests
 from loadgen.engine.monotonic import Monotonic
 from loadgen.engine.numbers import Ranges, each, parted, size
 from loadgen.engine.timer import AlarmFactory
@@ -69,8 +69,6 @@ _LATE_NS, _LATE_PART = LATE_NS, LATE_PART  # in C in the compiled build
 
 
 InvokerFactory = Callable[[Caller], Invoker]
-Requests = Callable[[int], bytes | None]
-"""The request of an arrival, by its global index; None when the feeder has run out."""
 
 
 class Worker(Caller):
@@ -357,7 +355,9 @@ class Run:
 
     def _request(self, index: int) -> bytes | None:
         """The request of an arrival that is to be started now; None when the feeder has run out."""
-        request = self._requests(index)
+        request = self._requests.fixed
+        if request is None:
+            request = self._requests.of(index)
         if request is None:
             self.feeder_exhausted = True
             return None

@@ -33,14 +33,14 @@ class Clock(Enum):
 class Kind(Struct, frozen=True):
     """What a metric is.
 
-    ``evidence``: of how the load was made, so that what disturbed it is what it tells: told as it was.
+    ``unmoved``: told as it was, of disturbed calls too: it tells how the load was made, or what no start can change.
     ``ranked``: over every planned invocation, what is not ok above what is; not recorded, but made of the latencies of
     all. The others are over the ok ones in a Summary, but for those that are not ``reported``, which are in none.
     """
 
     clock: Clock = Clock.OURS
     unit: Unit = TIME
-    evidence: bool = False
+    unmoved: bool = False
     ranked: bool = False
     reported: bool = True
 
@@ -88,15 +88,15 @@ _KINDS = {
     Metric.LATENCY: Kind(),
     Metric.LATENCY_ALL: Kind(ranked=True),
     Metric.SERVICE_TIME: Kind(),
-    Metric.LAG: Kind(evidence=True),
-    Metric.WAITED: Kind(evidence=True),
-    Metric.LATE: Kind(evidence=True),
-    Metric.UNREAD: Kind(evidence=True),
+    Metric.LAG: Kind(unmoved=True),
+    Metric.WAITED: Kind(unmoved=True),
+    Metric.LATE: Kind(unmoved=True),
+    Metric.UNREAD: Kind(unmoved=True),
     Metric.DURATION: Kind(Clock.PLATFORM),
     Metric.BILLED_DURATION: Kind(Clock.PLATFORM),
     Metric.OVERHEAD: Kind(Clock.BOTH),
     Metric.CONNECT: Kind(),
-    Metric.MEMORY_USED: Kind(Clock.PLATFORM, MEMORY),
+    Metric.MEMORY_USED: Kind(Clock.PLATFORM, MEMORY, unmoved=True),
     Metric.RESIDUAL: Kind(Clock.BOTH, reported=False),
 }
 

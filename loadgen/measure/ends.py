@@ -28,7 +28,8 @@ do not decrease where arrivals do not. The simulation holds it to other orders o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -214,15 +215,19 @@ def of_share(counted: int, disturbed: int, planned: int) -> ShareEnds:
     return ShareEnds((counted - disturbed) / planned, counted / planned)
 
 
-def names(ranges: Iterable[str]) -> str:
-    """Figures in words: ``p99 and max of latency, p99 of overhead``."""
-    by_metric: dict[str, list[str]] = {}
-    for each in ranges:
-        metric, _, statistic = each.rpartition(".")
-        by_metric.setdefault(metric, []).append(statistic)
-    return ", ".join(
-        f"{_listed(statistics)}{f' of {metric}' if metric else ''}" for metric, statistics in by_metric.items()
-    )
+def names(ranges: Sequence[str]) -> str:
+    """Figures in words, all of the first one's metric, and how many more there are: ``p99 and max of latency``."""
+    metric, _ = _parted(ranges[0])
+    own = [statistic for of, statistic in map(_parted, ranges) if of == metric]
+    of, more = f" of {metric}" if metric else "", len(ranges) - len(own)
+    others = f", and {more} more figure{'s' if more > 1 else ''}," if more else ""
+    return f"{_listed(own)}{of}{others}"
+
+
+def _parted(figure: str) -> tuple[str, str]:
+    """The metric and the statistic of ``cold.latency.p99.9``; no metric of a share."""
+    found = re.fullmatch(r"(?:(.+)\.)?(min|mean|max|p[\d.]+|[a-z]+)", figure)
+    return (found[1] or "", found[2]) if found else ("", figure)
 
 
 def _listed(words: list[str]) -> str:

@@ -209,7 +209,7 @@ class PhaseTotal:
         kind = Metric(metric).kind
         if kind.ranked:
             own, disturbed = self._planned(disturbed=False), self._planned(disturbed=True)
-        elif kind.evidence:
+        elif kind.unmoved:
             return Counted(self.merged(metric, outcomes=(outcome,), start=start))
         else:
             own, disturbed = (

@@ -179,12 +179,12 @@ class MetricSummary(Struct, frozen=True, omit_defaults=True):
 
     It is that of the ``count`` calls which the load generator did not disturb; ``disturbed`` more are in
     ``disturbed_histogram`` as they were seen, and in the ``ends`` of ``min``, ``mean`` and ``max``. Where all were
-    disturbed, the numbers are of those. What tells how the load was made (``lag``, ``waited``, ``late``, ``unread``) is
-    over all calls. ``min`` is rounded down, ``max`` up. ``failed`` of the ``count`` are not ok, and stand above all
-    others: only ``latency_all`` has them. Then ``max`` is no time that a caller waited, but the longest that was
-    recorded; nor is ``min`` where all failed. ``mean`` and ``histogram`` are of all times as recorded, whatever became
-    of the calls. ``unit`` is ``ns`` or ``bytes``; ``histogram`` an HdrHistogram V2 blob in base64 that counts
-    ``histogram_unit`` (``us`` or ``KiB``).
+    disturbed, the numbers are of those. What tells how the load was made (``lag``, ``waited``, ``late``, ``unread``),
+    and ``memory_used``, is over all calls. ``min`` is rounded down, ``max`` up. ``failed`` of the ``count`` are not ok,
+    and stand above all others: only ``latency_all`` has them. Then ``max`` is no time that a caller waited, but the
+    longest that was recorded; nor is ``min`` where all failed. ``mean`` and ``histogram`` are of all times as recorded,
+    whatever became of the calls. ``unit`` is ``ns`` or ``bytes``; ``histogram`` an HdrHistogram V2 blob in base64 that
+    counts ``histogram_unit`` (``us`` or ``KiB``).
     """
 
     unit: str

@@ -162,7 +162,7 @@ def _of_mean(summary: MetricSummary) -> Range:
 
 def _by_limits(rule: MetricRule, phase: PhaseSummary, summary: MetricSummary, found: Percentile) -> ThresholdResult:
     """By the limits of a percentile that may not be shown."""
-    within = Range(found.least, None if found.high_failed else found.most, found.low_failed)
+    within = Range(found.least or None, None if found.high_failed else found.most, found.low_failed)
     enough, count = needed(found.p), summary.count or summary.disturbed
     if enough is not None and count >= enough:
         why = f"too few independent samples: slow ones come together, and p{found.p:g} is open"
@@ -179,7 +179,7 @@ def _by_figure(
     """By a figure, ``own`` within its rounding, or, where the load generator may have moved it, by both its ends."""
     if ends is None:
         return _by_value(rule, phase, summary, value, own)
-    within = Range(ends.low, None if ends.high_failed else ends.high, ends.low_failed)
+    within = Range(ends.low or None, None if ends.high_failed else ends.high, ends.low_failed)
     if not is_range(ends, value):
         return _by_value(rule, phase, summary, value, within)
     at_least = None if ends.low_failed else ends.low

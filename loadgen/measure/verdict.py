@@ -36,7 +36,7 @@ _LEFT_TO_EXPERIMENTS = {whose.value for whose in (Whose.TARGET, Whose.LOAD, Whos
 _LATE_WITH_STARTS = frozenset(
     metric.value
     for metric in Metric
-    if metric.kind.unit is TIME and metric.kind.clock is not Clock.PLATFORM and not metric.kind.evidence
+    if metric.kind.unit is TIME and metric.kind.clock is not Clock.PLATFORM and not metric.kind.unmoved
 )
 
 

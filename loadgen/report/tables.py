@@ -17,7 +17,7 @@ from loadgen.invocation.metric import REPORTED, SIZES
 from loadgen.invocation.outcome import OK, missed_starts
 from loadgen.measure.ends import of_share
 from loadgen.measure.ranking import percentile_fails
-from loadgen.measure.summary import PhaseSummary, Reason, Summary, ThresholdResult
+from loadgen.measure.summary import KERNEL, PhaseSummary, Reason, Summary, ThresholdResult
 from loadgen.measure.threshold import BOUNDS, VALUE
 from loadgen.measure.trust.rule import RANGE
 from loadgen.measure.verdict import bounds_rate
@@ -395,6 +395,8 @@ def generator(summary: Summary) -> Table:
         if floor_ns is None
         else f"Against a target that does nothing, p99 of service_time is {units.duration(floor_ns)} on this machine.",
     ]
+    if unstamped := summary.totals.unstamped:
+        notes.append(f"Of {_plural(unstamped, 'answer')} the system did not say when they arrived: they count as read.")
     titles = ("CPU", "memory", "stall", "timer error", "open files", "connections in 60 s", "busiest core idle")
     return Table(
         "Load generator",
@@ -416,6 +418,7 @@ def environment(summary: Summary) -> Table:
         ("Python", env.python),
         ("event loop", "asyncio" if env.uvloop is None else f"uvloop {env.uvloop}"),
         ("timer", env.timer),
+        ("arrival clock", "the kernel's" if env.arrival_clock == KERNEL else "when an answer was read"),
         ("TLS", env.tls_library),
         ("kernel", env.kernel),
         ("CPU", f"{env.cpu_model}, {_plural(env.usable_cores, 'usable core')}"),

@@ -14,7 +14,9 @@ from loadgen.experiments.memory.block import memory_comparison
 from loadgen.invocation.bill import PriceBook
 from loadgen.load.phase import phase
 from loadgen.load.trace import Trace
-from loadgen.scenario.model import Scenario
+from loadgen.scenario.event import Content
+from loadgen.scenario.model import Index, Scenario
+from loadgen.targets.port import PEM_FILES, is_pem
 from loadgen.targets.registry import tenant_of, tenant_written
 from loadgen.targets.target import Target
 from loadgen.text.form import mapping
@@ -23,30 +25,34 @@ from loadgen.text.form import mapping
 def scenario(
     data: dict[str, Any],
     event: str,
+    body: Content | None,
     directory: Path,
     prices: PriceBook | None = None,
     traces: Mapping[int, Trace] = {},
-    rows: int = 0,
+    index: Index | None = None,
 ) -> Scenario:
     """The Scenario of data without faults; ``sha256`` is left empty. Relative paths start at ``directory``.
 
-    ``rows`` is how many the feeder's file has.
+    ``index`` is that of the feeder's file.
     """
     invoked = _target(data, directory)
     timeout_ns = invoked.timeout.total_ns
     phases = tuple(phase(each, timeout_ns, traces.get(number)) for number, each in enumerate(data.get("phases", ())))
     stand_in = tenant_of(invoked).stand_in(invoked, data)
-    made: dict[str, Any] = {"target": invoked, "event": event, "phases": phases, "prices": prices, "emulator": stand_in}
-    if feeder := data.get("feeder"):
-        made["feeder"] = {**feeder, "file": str((directory / feeder["file"]).absolute()), "rows": rows}
+    made: dict[str, Any] = {"target": invoked, "event": event, "body": body, "phases": phases}
+    made |= {"prices": prices, "emulator": stand_in}
+    if (feeder := data.get("feeder")) and index:
+        made["feeder"] = {**feeder, "file": str((directory / feeder["file"]).absolute()), "index": index}
     made |= _experiment(data, invoked, stand_in)
     return msgspec.convert({key: value for key, value in {**data, **made}.items() if key != "event_file"}, Scenario)
 
 
 def _target(data: dict[str, Any], directory: Path) -> Target:
     block = data["target"]
-    if ca := mapping(block, "tls").get("ca"):
-        block = {**block, "tls": {**block["tls"], "ca": str((directory / ca).absolute())}}
+    if tls := mapping(block, "tls"):
+        paths = {key: tls[key] for key in PEM_FILES if key in tls and not is_pem(tls[key])}
+        absolute = {key: str((directory / path).absolute()) for key, path in paths.items()}
+        block = {**block, "tls": {**tls, **absolute}}
     tenant = tenant_written(block)
     assert tenant is not None, "a target has the key of some tenant; rules checks it"
     target: Target = tenant.made({**data, "target": block})

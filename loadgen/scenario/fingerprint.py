@@ -7,21 +7,27 @@ from pathlib import PurePath
 
 import msgspec
 
-from loadgen.scenario.model import Scenario
+from loadgen.scenario.model import Index, Scenario
+from loadgen.targets.port import PEM_FILES, is_pem
 from loadgen.targets.registry import tenant_of
 from loadgen.text.secret import MASK
 
 
-def fingerprint(scenario: Scenario, rows_digest: str) -> str:
-    """The sha256 of what a run does: everything but its secrets and where on this machine its files lie.
+def _shown(key: str, value: str) -> str:
+    """A PEM file by its name, the text of one as it is, unless that is a key."""
+    if not is_pem(value):
+        return PurePath(value).name
+    return MASK if key == "key" else value
 
-    ``rows_digest`` stands for the feeder's file.
-    """
+
+def fingerprint(scenario: Scenario) -> str:
+    """The sha256 of what a run does: everything but its secrets and where on this machine its files lie."""
     public = tenant_of(scenario.target).public(scenario.target)
-    if public.tls.ca is not None:
-        tls = msgspec.structs.replace(public.tls, ca=PurePath(public.tls.ca).name)
-        public = msgspec.structs.replace(public, tls=tls)
-    rows = scenario.feeder and msgspec.structs.replace(scenario.feeder, path=rows_digest)
+    pem = {key: _shown(key, value) for key in PEM_FILES if (value := getattr(public.tls, key)) is not None}
+    public = msgspec.structs.replace(public, tls=msgspec.structs.replace(public.tls, **pem))
+    rows = scenario.feeder
+    if rows is not None:  # its file by what is in it
+        rows = msgspec.structs.replace(rows, path=rows.index.digest, index=Index())
     emulator = scenario.emulator
     if emulator is not None:
         account = msgspec.structs.replace(

@@ -20,11 +20,28 @@ from loadgen.load.budget import Budget, Confirm
 from loadgen.load.phase import Phase
 from loadgen.measure import rule
 from loadgen.measure.rule import Rule
+from loadgen.scenario.event import Content
+from loadgen.targets import checks
+from loadgen.targets.body import Body
+from loadgen.targets.checks import Check
 from loadgen.targets.functiongraph.protocol.platform import Emulator
 from loadgen.targets.registry import ABOUT, FORM, form_of
 from loadgen.targets.target import Target
 from loadgen.text import units
-from loadgen.text.form import DERIVED, OPTIONAL, Duration, Name, Text, doc, items, text, within, without_unit, written
+from loadgen.text.form import (
+    DERIVED,
+    OPTIONAL,
+    Duration,
+    Name,
+    Text,
+    doc,
+    items,
+    matching,
+    text,
+    within,
+    without_unit,
+    written,
+)
 from loadgen.text.units import NS_PER_S
 
 
@@ -36,15 +53,64 @@ class FeederOrder(Enum):
     RANDOM = "random"
 
 
-class Feeder(Struct, frozen=True):
-    """Rows that fill the `{{field}}` placeholders of the event, and of a url and its headers.
+class ColumnType(Enum):
+    """What the text in a column of CSV means."""
 
-    There are ``rows`` of them, at least one. ``path`` is absolute.
+    TEXT = "text"
+    INT = "int"
+    NUMBER = "number"
+    BOOL = "bool"
+    JSON = "json"
+
+
+class Index(Struct, frozen=True):
+    """Where the rows of a feeder's file are, see ``loadgen.scenario.rows``.
+
+    ``begins`` are the bytes at which they begin and the size of the file, as little-endian numbers of 32 bits;
+    ``names`` those of the columns of CSV; ``digest`` the sha256 of the file, which was last changed at ``modified_ns``.
+    """
+
+    begins: bytes = bytes(4)
+    names: tuple[str, ...] = ()
+    digest: str = ""
+    modified_ns: int = 0
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        return len(self.begins) // 4 - 1
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return int.from_bytes(self.begins[-4:], "little")
+
+    def __repr__(self) -> str:
+        return f"Index({self.rows} rows)"
+
+
+class Feeder(Struct, frozen=True):
+    """Rows that fill the `{{field}}` placeholders of the event or body, and of a url and its headers.
+
+    There is at least one. ``path`` is absolute.
     """
 
     path: Annotated[Text, doc("CSV with a header line, or JSON lines (.jsonl, .ndjson).")] = field(name="file")
     order: Annotated[FeederOrder, doc("Which row an arrival takes; `once` ends with the last row.")] = FeederOrder.LOOP
-    rows: Annotated[int, DERIVED] = 0
+    delimiter: Annotated[
+        str,
+        matching(r"^[\t !#-~]$", 'a single character such as ; or a tab ("\\t")'),
+        doc("What is between the cells of CSV.", ";"),
+    ] = ","
+    columns: Annotated[
+        dict[str, ColumnType], doc("What columns of CSV hold: `text` (the default), `int`, `number`, `bool` or `json`.")
+    ] = {}
+    index: Annotated[Index, DERIVED] = Index()
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        return self.index.rows
 
 
 class Event(Struct):
@@ -64,6 +130,7 @@ class Scenario(Struct, frozen=True, rename=without_unit):
     """A loadgen scenario: everything a run needs.
 
     ``event`` is the JSON text of the event, placeholders included; empty (no body) for a plain HTTP target without one.
+    Where there is a ``body``, that is sent instead.
     ``sample_share`` is the share of invocations whose samples are kept; ``sha256`` identifies the resolved scenario
     (secrets excluded), so that only equal runs are merged. ``catch_up_ns`` is how much of its schedule an agent makes
     up for after it could not start anything.
@@ -77,6 +144,16 @@ class Scenario(Struct, frozen=True, rename=without_unit):
     ] = "load"
     seed: Annotated[int, within(0, (1 << 63) - 1), doc("Seed of arrivals, feeder and emulator.")] = 1
     event: Annotated[str, Meta(extra={"keys": Event})] = ""
+    body: Annotated[Content | None, written(Body), doc("What is sent instead of an event.")] = None
+    checks: Annotated[
+        tuple[
+            Annotated[
+                Check, checks.WRITTEN, Meta(examples=["status < 300", "json.statusCode == 200", 'body contains "ok"'])
+            ],
+            ...,
+        ],
+        doc("What is expected of answers that are ok; one that breaks a check is `check_failed`."),
+    ] = ()
     feeder: Annotated[Feeder | None, doc("Rows for the placeholders of the event, a url and its headers.")] = None
     phases: Annotated[
         tuple[Phase, ...], items(0, 1000), doc("Stretches of load, one after another; at least one not warm-up.")

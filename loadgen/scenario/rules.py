@@ -7,6 +7,7 @@ counts, whatever its value; values are looked at only where they fit (``form.INV
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_address
 from typing import Any
 
 from loadgen.experiments.capacity import block as capacity
@@ -17,10 +18,13 @@ from loadgen.invocation.metric import Clock, Metric
 from loadgen.load import phase as phases
 from loadgen.measure.rule import CostRule, MetricRule, Rule
 from loadgen.scenario.model import LEAST_CATCH_UP_NS
+from loadgen.targets import body
+from loadgen.targets.body import CONTENT
+from loadgen.targets.endpoint import EMULATOR, loopback
 from loadgen.targets.functiongraph.protocol import platform
 from loadgen.targets.port import TargetError, Tenant
 from loadgen.targets.registry import BUILT_IN, MEMORY_SIZES_MB, tenant_written
-from loadgen.text.fault import Found, Path
+from loadgen.text.fault import Found, Path, show
 from loadgen.text.form import INVALID, keys, listed, mapping
 from loadgen.text.units import NS_PER_S, duration_text, megabytes_text
 
@@ -36,8 +40,10 @@ def scenario(data: dict[str, Any]) -> Found:
     yield from _kind(data, target, tenant)
     if isinstance(data.get("target"), dict):
         yield from _target(data, target, tenant)
-    if "event" in data and "event_file" in data:
-        yield ("event_file",), "event is written too; keep one of them"
+    sent = [key for key in CONTENT if key in data]
+    for key in sent[1:]:
+        yield (key,), f"{sent[0]} is written too; keep one of them"
+    yield from _body(data, tenant)
     yield from _phases(data)
     yield from _catch_up(data)
     yield from _thresholds(data, target, tenant)
@@ -47,6 +53,16 @@ def scenario(data: dict[str, Any]) -> Found:
         yield from emulator(data)
         if target.get("endpoint") != "emulator":
             yield ("emulator",), "an emulator needs target.endpoint: emulator; write that, or remove this block"
+
+
+def _body(data: dict[str, Any], tenant: Tenant[Any] | None) -> Found:
+    block = mapping(data, "body")
+    if isinstance(data.get("body"), dict):
+        yield from _at("body", body.rules(block))
+    if tenant is not None and tenant.only_json:
+        for key in ("form", "type"):
+            if key in block:
+                yield ("body", key), f"{tenant.noun} is always called with application/json; remove it"
 
 
 def _tenant(target: dict[str, Any]) -> Tenant[Any] | None:
@@ -78,6 +94,29 @@ def _target(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[Any] | 
     tls = mapping(target, "tls")
     if tls.get("verify") is False and "ca" in tls:
         yield ("target", "tls", "ca"), "a ca is unused with verify: false; remove one of them"
+    if "key" in tls and "cert" not in tls:
+        yield ("target", "tls", "key"), "cert is missing: a key goes with a certificate"
+    yield from _address(target, tenant)
+
+
+def _address(target: dict[str, Any], tenant: Tenant[Any] | None) -> Found:
+    address = target.get("address")
+    if "address" in target and "addresses" in target:
+        yield ("target", "addresses"), "address is written too, which pins one; keep one of them"
+    if target.get("endpoint") == EMULATOR:
+        for key in ("address", "addresses"):
+            if key in target:
+                yield ("target", key), "the emulator is on this machine; remove it"
+    if not isinstance(address, str):
+        return
+    try:
+        found = ip_address(address)
+    except ValueError:
+        yield ("target", "address"), f"got {show(address)}, expected an address such as 192.0.2.7 or 2001:db8::7"
+        return
+    host = target.get(tenant.key) if tenant is not None else None
+    if isinstance(host, str) and loopback(host) and not found.is_loopback:
+        yield ("target", "address"), f"got {address}, but the host is this machine; write the host that is meant"
 
 
 def _kind(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[Any] | None) -> Found:

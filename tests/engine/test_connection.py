@@ -47,7 +47,7 @@ class Caller(Told):
     ) -> None:
         self.wire = Wire(
             asyncio.get_running_loop(),
-            Address("127.0.0.1", port, None if tls is None else tls_context(tls), "localhost"),
+            [Address("127.0.0.1", port, None if tls is None else tls_context(tls), "localhost")],
             timeout,
             connection=Connection if tls is None else TlsConnection,
             wanted=wanted,

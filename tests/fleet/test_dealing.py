@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadgen.engine.invoker import Caller, Invoker
 from loadgen.engine.messages import Cede, Ceded, GrantMoney, GrantStarts, GrantWorkers, Lack
 from loadgen.engine.numbers import ENDLESS, Ranges, each, parted, shares, size, united
-from loadgen.engine.invoker import Caller, Invoker
 from loadgen.engine.workers import ClosedRun, OpenRun, Terms, WorkerPool
 from loadgen.fleet.dealing import Dealer, Told
 from loadgen.invocation.bill import PriceBook
@@ -25,7 +25,7 @@ from loadgen.invocation.sample import Sample
 from loadgen.measure.histogram import Histogram, slot
 from loadgen.measure.purse import Purse, Tariff
 from loadgen.measure.recorder import Recorder
-from tests.engine.virtual import MS, OK, S, VirtualTime
+from tests.engine.virtual import MS, OK, S, Sends, VirtualTime
 from tests.examples import fewer
 
 Delay = Callable[[int], int]
@@ -232,7 +232,7 @@ def open_phase(
         member.run = OpenRun(
             member.pool,
             islice(enumerate(offsets), number, None, n),
-            lambda index: b"%d" % index if rows is None or index < rows else None,
+            Sends(lambda index: b"%d" % index if rows is None or index < rows else None),
             member.recorder(closed=False),
             member.terms(duration_ns, dealt[number], rows=False),
             limit=limit // n + (number < limit % n),
@@ -253,7 +253,7 @@ def closed_phase(
             member.pool,
             [(0, duration_ns)] * (workers // n + (number < workers % n)),
             count(number, n),
-            lambda index: b"%d" % index,
+            Sends(lambda index: b"%d" % index),
             member.recorder(closed=True),
             member.terms(duration_ns, dealt[number], rows=rows),
         )
@@ -480,7 +480,7 @@ def test_a_stop_that_crosses_what_is_given_is_no_spent_budget() -> None:
         member.run = OpenRun(
             member.pool,
             iter(schedule),
-            lambda index: b"%d" % index,
+            Sends(lambda index: b"%d" % index),
             member.recorder(closed=False),
             member.terms(S, ((0, allowance),), rows=False),
             limit=3,

@@ -167,10 +167,16 @@ def test_a_share_lies_between_what_the_generator_disturbed_left_out_and_counted(
         assert of_share(own, 0, planned).is_range is False
 
 
-def test_figures_are_named_by_metric() -> None:
-    assert names(["latency.p99", "latency.max", "cold.latency.p50", "errors"]) == (
-        "p99 and max of latency, p50 of cold.latency, errors"
-    )
+@pytest.mark.parametrize(
+    ("figures", "said"),
+    [
+        (["latency.p99", "latency.p99.9", "latency.max"], "p99, p99.9 and max of latency"),
+        (["cold.latency.p50", "errors"], "p50 of cold.latency, and 1 more figure,"),
+        (["errors"], "errors"),
+    ],
+)
+def test_figures_are_named_by_their_metric(figures: list[str], said: str) -> None:
+    assert names(figures) == said
 
 
 # phases

@@ -408,6 +408,15 @@ def test_named_percentiles_are_each_listed_once() -> None:
     assert named_percentiles(rules) == (50, 99.5)
 
 
+@pytest.mark.parametrize("n", [5, 6, 100])
+def test_calls_of_which_the_generator_missed_every_one_break_nothing(n: int) -> None:
+    missed = frame(disturbed={"dropped": [900] * n}, reasons={"dropped/max_lag_late": n})
+    for rule in (metric_rule("p", 50, limit_ns=MS), metric_rule("max", limit_ns=MS)):
+        result = judged(rule, missed)
+        assert (result.passed, result.value, result.decided_by) == (None, None, None)
+        assert "it may be anything" in result.why
+
+
 def test_a_metric_of_ok_calls_is_undecided_where_none_was_ok() -> None:
     for statistic, p in (("max", None), ("mean", None), ("min", None), ("p", 50)):
         result = judged(metric_rule(statistic, p, metric=Metric.SERVICE_TIME, limit_ns=MS), frame({"throttled": [1]}))

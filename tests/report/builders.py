@@ -366,7 +366,7 @@ def empty() -> Summary:
 
 @cache
 def ranged() -> Summary:
-    """Of 6,080 calls 80 that a stop of the generator disturbed, 20 of which were refused; its workers were slow, too."""
+    """Of 6,080 calls 80 that a stop of the generator disturbed, 20 of which were refused; then workers."""
     disturbed = spread(60, 90_000, 0.2)
     moved = Moved(ok=histogram(disturbed), astray=20, open=True)
     every = Moved(ok=histogram(disturbed), failed=histogram([400] * 20), open=True)
@@ -389,8 +389,8 @@ def ranged() -> Summary:
     late = Reason(
         "late_starts",
         "range",
-        "The load generator itself disturbed 80 of 6080 invocations (1.32%): p99, p99.9 and max of latency are shown as "
-        "ranges. In its way: it stood still for up to 90 ms. Leave the machine's cores to the run.",
+        "The load generator itself disturbed 80 of 6080 invocations (1.32%): p99, p99.9 and max of latency are shown "
+        "as ranges. In its way: it stood still for up to 90 ms. Leave the machine's cores to the run.",
         80 / 6080,
         None,
         "steady",

@@ -55,8 +55,9 @@ _PIECE = 1024  # a word of the configuration has at most 4 KiB
 class Nginx:
     """An nginx in its own directory, serving while the context is open.
 
-    ``cpu`` pins its worker; ``log`` keeps a line per request, so that requests can be counted apart. ``body_bytes`` is
-    the size of the answers' bodies, a JSON string; None for a short greeting.
+    ``cpu`` pins its worker; ``log`` keeps a line per request, so that requests can be counted apart. ``tls_options``
+    are more directives of the server. ``body_bytes`` is the size of the answers' bodies, a JSON string; None for a
+    short greeting.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Nginx:
         certificate: tuple[Path, Path] | None = None,
         cpu: int | None = None,
         log: bool = False,
+        tls_options: str = "",
         body_bytes: int | None = None,
     ) -> None:
         self.url = f"http://127.0.0.1:{port}"
@@ -78,6 +80,7 @@ class Nginx:
             cert, key = certificate
             tls_listen = (
                 f"listen 127.0.0.1:{tls_port} ssl backlog=8192; ssl_certificate {cert}; ssl_certificate_key {key};"
+                f"{tls_options}"
             )
         pieces, body = ("", _HELLO) if body_bytes is None else _body(body_bytes)
         directory.mkdir(parents=True, exist_ok=True)

@@ -60,7 +60,7 @@ def told(found: list[Cause]) -> str:
 
 def _stood_still(total: PhaseTotal) -> Iterator[Cause]:
     frames = total.agents.values()
-    if late_ns := max((each.began_late_ns for each in frames), default=0):
+    if (late_ns := max((each.began_late_ns for each in frames), default=0)) > STALL_NS:
         yield Cause("began_late", f"an agent began {words(late_ns / NS_PER_US)} late", OF_OTHERS)
     if paused_ns := max((each.paused_ns for each in frames), default=0):
         yield Cause(

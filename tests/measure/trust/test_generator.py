@@ -36,7 +36,7 @@ def test_figures_that_disturbed_calls_can_have_moved_are_ranges_and_the_run_is_d
     assert reason.figures == ["latency.p99", "latency.max", "latency_all.p99", "latency_all.max"]
     assert reason.message.startswith(
         "The load generator itself disturbed 12 of 1012 invocations (1.19%) by starting them late, or others around "
-        "them: p99 and max of latency, p99 and max of latency_all are shown as ranges. What was in its way is not known"
+        "them: p99 and max of latency, and 2 more figures, are shown as ranges. What was in its way is not known"
     )
 
 

@@ -11,6 +11,7 @@ from loadgen.invocation.facts import Facts
 from loadgen.targets.endpoint import loopback
 from loadgen.targets.functiongraph.protocol import remedy
 from loadgen.targets.functiongraph.protocol.codes import TOKEN_EXPIRED, canonical
+from loadgen.targets.functiongraph.protocol.envelope import v1_result
 from loadgen.targets.functiongraph.protocol.function import DEFAULT_FUNCTION, function_name
 from loadgen.targets.functiongraph.protocol.platform import (
     Account,
@@ -67,6 +68,7 @@ class FunctionGraph(Tenant[FunctionTarget]):
     memory_sizes_mb = MEMORY_SIZES_MB
     asks_memory = True
     asks_version = True
+    only_json = True
     settings = "loadgen.targets.functiongraph.side:FUNCTIONGRAPH"
 
     def made(self, data: dict[str, Any]) -> FunctionTarget:
@@ -112,6 +114,10 @@ class FunctionGraph(Tenant[FunctionTarget]):
             most=MOST,
             quick=None if v1 or probe is not None else Quick,
         )
+
+    def result(self, target: FunctionTarget, body: bytes) -> bytes:
+        """See Tenant."""
+        return v1_result(body) if target.response is ResponseVersion.V1 else body
 
     def described(self, target: FunctionTarget) -> str:
         """See Tenant."""
