@@ -201,7 +201,8 @@ class Agent:
         if phase.closed:
             spans = phase.spans()[plan.agent :: step] if takes_part else []
             indices = count(first + plan.agent, step)
-            self._run = ClosedRun(self._pool, spans, indices, wanted, recorder, terms)
+            pause = None if phase.think is None else phase.think.pauses(plan.scenario.seed, phase.name)
+            self._run = ClosedRun(self._pool, spans, indices, wanted, recorder, terms, pause)
         else:
             schedule = zip(each(message.numbers), phase.offsets(plan.scenario.seed), strict=False)
             share, rest = divmod(phase.max_in_flight, step)

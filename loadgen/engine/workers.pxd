@@ -7,7 +7,8 @@ from loadgen.measure.recorder cimport Recorder
 cdef long long _TYPICAL_SHIFT, _LATE_NS, _LATE_PART
 
 cdef class Worker(Caller):
-    cdef long long _index, _intended_ns, _late_ns, _started_ns
+    cdef public long long index
+    cdef long long _intended_ns, _late_ns, _started_ns
     cdef WorkerPool _pool
     cdef public bint busy
     cdef bint _disturbed
@@ -66,7 +67,7 @@ cdef class OpenRun(Run):
     cdef long long _waited_until(self, long long at_ns)
 
 cdef class ClosedRun(Run):
-    cdef object _indices, _alarm, _numbers
+    cdef object _indices, _alarm, _numbers, _pause, _order
     cdef bint _ended, _finished, _limited
     cdef long long _used
     cdef list _to_start, _idle

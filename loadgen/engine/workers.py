@@ -44,6 +44,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from heapq import heappop, heappush
+from itertools import count
 from typing import Protocol
 
 from loadgen.engine.invoker import Caller, Invoker, Requests
@@ -79,19 +81,19 @@ class Worker(Caller):
 
     __slots__ = (
         "_disturbed",
-        "_index",
         "_intended_ns",
         "_late_ns",
         "_pool",
         "_started_ns",
         "busy",
+        "index",
         "invoker",
         "until_ns",
     )
 
     def __init__(self, pool: WorkerPool, invoker: InvokerFactory) -> None:
         self._pool = pool
-        self._index = self._intended_ns = self._late_ns = self._started_ns = 0
+        self.index = self._intended_ns = self._late_ns = self._started_ns = 0
         self._disturbed = self.busy = False
         self.until_ns = 0
         self.invoker = invoker(self)
@@ -102,7 +104,7 @@ class Worker(Caller):
         """Start an invocation now; it is ``disturbed`` where the target has more to do than was planned."""
         self.busy = True
         self._disturbed = disturbed
-        self._index, self._intended_ns = index, intended_ns
+        self.index, self._intended_ns = index, intended_ns
         self._started_ns = self.invoker.invoke(request, started_ns)
         self._late_ns = late_ns + self._started_ns - started_ns
 
@@ -118,7 +120,7 @@ class Worker(Caller):
             run.typical_ns = service_ns
         run.recorder.record(
             facts,
-            self._index,
+            self.index,
             self._intended_ns,
             self._started_ns,
             arrived_ns,
@@ -138,9 +140,7 @@ class Worker(Caller):
         self.invoker.abandon()
         run = self._pool.run
         disturbed = self._disturbed or (run is not None and self._started_ns < run.unsure_until_ns)
-        recorder.unfinished(
-            self._index, self._intended_ns, self._started_ns, now_ns, self._late_ns, disturbed=disturbed
-        )
+        recorder.unfinished(self.index, self._intended_ns, self._started_ns, now_ns, self._late_ns, disturbed=disturbed)
 
 
 class WorkerPool:
@@ -798,7 +798,8 @@ class ClosedRun(Run):
     """A phase in which each worker starts again as soon as it is done; intended is started.
 
     ``spans`` are the workers' active times, (from, to) in ns since the beginning. ``indices`` numbers the invocations
-    where ``terms`` have no allowance.
+    where ``terms`` have no allowance. ``pause`` says for how long a worker waits after the call of an arrival, by its
+    number; None for not at all.
     """
 
     def __init__(
@@ -809,8 +810,10 @@ class ClosedRun(Run):
         requests: Requests,
         recorder: Recorder,
         terms: Terms,
+        pause: Callable[[int], int] | None = None,
     ) -> None:
         super().__init__(pool, requests, recorder, terms)
+        self._pause = pause
         self._limited = terms.allowance is not None
         self._numbers: Ranges = terms.allowance or ()
         self._indices = each(self._numbers) if self._limited else indices
@@ -818,12 +821,12 @@ class ClosedRun(Run):
         self._ended = False
         self._finished = False
         pool.grow(len(spans))
-        # the last to be freed have the warmest connections, so they start first; a stack of (from, worker)
-        self._to_start: list[tuple[int, Worker]] = []
+        # the last to be freed have the warmest connections, so they start first; a heap of (from, order, worker)
+        self._to_start: list[tuple[int, int, Worker]] = []
+        self._order = count()
         for worker, (start, end) in zip(reversed(pool.free), spans, strict=False):
             worker.until_ns = terms.begin_ns + end
-            self._to_start.append((terms.begin_ns + start, worker))
-        self._to_start.sort(key=lambda entry: entry[0], reverse=True)
+            heappush(self._to_start, (terms.begin_ns + start, next(self._order), worker))
         self._idle: list[Worker] = []
         self._alarm = terms.alarm(self._ring)
         self._alarm.set(terms.begin_ns)
@@ -842,7 +845,12 @@ class ClosedRun(Run):
     def freed(self, worker: Worker, at_ns: int, now_ns: int) -> None:
         """A worker's invocation ended: start the next one unless its time is over."""
         self._in_flight -= 1
-        self._go_on(worker, at_ns, now_ns)
+        if self._pause is None:
+            self._go_on(worker, at_ns, now_ns)
+        else:
+            heappush(self._to_start, (at_ns + self._pause(worker.index), next(self._order), worker))
+            if not self._ended:
+                self._alarm.set(min(self._to_start[0][0], self._end_ns))
         if self._ended and not self._in_flight:
             self._finish()
 
@@ -864,12 +872,12 @@ class ClosedRun(Run):
             else:
                 self.cut()
             return
-        while self._to_start and self._to_start[-1][0] <= now < self._end_ns:
-            since, worker = self._to_start.pop()
+        while self._to_start and self._to_start[0][0] <= now < self._end_ns:
+            since, _, worker = heappop(self._to_start)
             self._go_on(worker, since, now)
             now = self._clock.now()
         if now < self._end_ns:
-            self._alarm.set(min(self._to_start[-1][0], self._end_ns) if self._to_start else self._end_ns)
+            self._alarm.set(min(self._to_start[0][0], self._end_ns) if self._to_start else self._end_ns)
             return
         self._ended = True
         if self._until_ns < self._end_ns:
