@@ -13,11 +13,15 @@ from pathlib import Path
 import pytest
 
 from loadgen.engine.clock import monotonic_ns
+from loadgen.engine.connection import HttpInvoker
+from loadgen.engine.invoker import Caller as Told
 from loadgen.engine.kernel import stamps
+from loadgen.invocation.facts import Facts
 from loadgen.targets.port import Timeout, Tls
 from tests.engine.test_connection import MS, Caller, server_context
 from tests.servers.blocking import blocking, gone, request
 from tests.servers.certificate import make_certificate
+from tests.servers.ports import free_port
 from tests.servers.scripted import OK
 
 pytestmark = pytest.mark.skipif(not stamps(), reason="without stamps an answer has arrived when it is read")
@@ -235,3 +239,55 @@ async def test_behind_a_step_of_the_clocks_answers_arrive_when_they_are_read(tra
     assert found.unread_ms == 0
     assert caller.wire.inbox.unstamped == 1
     assert caller.wire.inbox.step_ns == pytest.approx(3600_000 * MS, rel=0.01)
+
+
+class Deaf(Told):
+    """Hears nothing."""
+
+    def ended(self, arrived_ns: int, read_ns: int, facts: Facts, connect_ns: int, body: bytes) -> None:
+        pass
+
+
+@pytest.mark.parametrize("others", [0, 20])
+async def test_a_connection_that_stood_in_time_is_no_timeout_however_late_that_is_seen(others: int) -> None:
+    """Twenty others are ready, too, which is more than one turn tells."""
+    with blocking(Clocked((0, OK)).play) as port:
+        caller = Caller(port, timeout=Timeout(30 * MS, 1000 * MS, 1000 * MS))
+        first = [HttpInvoker(caller.wire, Deaf()) for _ in range(others)]
+        for each in first:
+            each.invoke(b"x", monotonic_ns())
+        found = await call_busily(caller, 0.06)
+        for each in first:
+            each.close()
+        caller.close()
+    assert found.outcome == "ok/ok"
+
+
+async def test_a_connection_that_was_refused_in_time_is_no_timeout_however_late_that_is_seen() -> None:
+    caller = Caller(free_port(), timeout=Timeout(30 * MS, 1000 * MS, 1000 * MS))
+    first = [HttpInvoker(caller.wire, Deaf()) for _ in range(20)]
+    for each in first:
+        each.invoke(b"x", monotonic_ns())
+    found = await call_busily(caller, 0.06)
+    for each in first:
+        each.close()
+    caller.close()
+    assert found.outcome == "connection/refused"
+
+
+async def test_a_connection_that_stands_too_late_is_a_timeout() -> None:
+    """A listener whose backlog is full does not answer."""
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(full.getsockname())
+        caller = Caller(full.getsockname()[1], timeout=Timeout(30 * MS, 1000 * MS, 1000 * MS))
+        found = await call_busily(caller, 0.06)
+        caller.close()
+        for filler in fillers:
+            filler.close()
+    assert found.outcome == "timeout/connect"
+    assert found.service_ms == pytest.approx(30)
