@@ -8,14 +8,13 @@ from loadgen.targets.quick cimport QuickReader
 cdef int _CONNECTING, _OPEN, _CLOSED, _WRITE, _GONE, _EAGAIN
 
 cdef class Wire:
-    cdef public object loop, address, timeout, classify, counts
+    cdef public object loop, addresses, timeout, classify, counts
     cdef public Monotonic clock
     cdef public Inbox inbox
     cdef public object poll
     cdef public QuickReader quick
     cdef public bint fresh
     cdef public long long first_deadline_ns
-    cdef public str arrival_clock
     cdef object _connection, _names, _most, _stamped
     cdef Py_ssize_t _keep
     cdef bint _bodiless
@@ -23,8 +22,8 @@ cdef class Wire:
 cdef class Connection(Socket):
     cdef HttpInvoker _invoker
     cdef Wire _wire
-    cdef object _read, _broken
-    cdef bytes _rest
+    cdef object _read, _broken, _address
+    cdef bytes rest
     cdef Py_ssize_t _most
     cdef Py_ssize_t _rest_from
     cdef long long _sent, _acked

@@ -32,6 +32,9 @@ import errno
 import os
 import socket
 import ssl
+from collections.abc import Sequence
+from functools import partial
+from itertools import cycle
 
 from loadgen.engine.address import Address
 from loadgen.engine.http1 import HeaderNames, ProtocolError, ResponseReader
@@ -63,7 +66,7 @@ class Wire:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        address: Address,
+        addresses: Sequence[Address],
         timeout: Timeout,
         *,
         connection: type[Connection],
@@ -76,7 +79,7 @@ class Wire:
         quick: type[QuickReader] | None = None,
     ) -> None:
         self.loop = loop
-        self.address = address
+        self.addresses = cycle(addresses)
         self.timeout = timeout
         self.first_deadline_ns = min(timeout.first_byte_ns, timeout.total_ns)
         self.classify = classify
@@ -93,7 +96,8 @@ class Wire:
         self._bodiless = bodiless
         # Linux stamps nothing for some 0.5 ms after the first socket of the machine asked for it
         self._stamped = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.arrival_clock = "kernel" if stamp(self._stamped) else "read"
+        stamp(self._stamped)
+        self.poll.again = partial(loop.call_soon, self.poll.turn)
         loop.add_reader(self.poll.fd, self.poll.turn)
 
     def connection(self, invoker: HttpInvoker) -> Connection:
@@ -116,17 +120,18 @@ class Connection(Socket):
 
     __slots__ = (
         "_acked",
+        "_address",
         "_broken",
         "_invoker",
         "_midway",
         "_most",
         "_over",
         "_read",
-        "_rest",
         "_rest_from",
         "_sent",
         "_state",
         "_wire",
+        "rest",
         "used",
     )
 
@@ -134,12 +139,13 @@ class Connection(Socket):
         super().__init__(wire.inbox)
         self._wire = wire
         self._invoker: HttpInvoker | None = invoker
+        self._address: Address = next(wire.addresses)  # connections take them in turns
         self._read = wire.reader()
         self._most = READ_BUFFER
         self._state = _CONNECTING
         self._midway = False
         self._over = False  # no more comes, although the socket does not say so
-        self._rest = b""  # what is to be sent when there is room, from there on
+        self.rest = b""  # what is to be sent when there is room, from there on
         self._rest_from = 0
         self._broken: OSError | None = None
         self._sent = self._acked = 0  # bytes handed to the kernel, and those before the request under way
@@ -150,14 +156,9 @@ class Connection(Socket):
         """Whether it stands."""
         return self._state == _OPEN
 
-    @property
-    def unsent(self) -> bool:
-        """Whether something of the request is still to be sent."""
-        return bool(self._rest)
-
     def begin(self) -> None:
         """Begin to connect; raises OSError where that fails at once."""
-        address = self._wire.address
+        address = self._address
         sock = socket.socket(address.family, socket.SOCK_STREAM)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.use(sock)
@@ -174,8 +175,8 @@ class Connection(Socket):
 
     def _write(self, data: bytes) -> None:
         """Send this, what does not go now when there is room. What fails is learned by reading."""
-        if self._rest:  # nothing overtakes it
-            self._rest, self._rest_from = self._rest[self._rest_from :] + data, 0
+        if self.rest:  # nothing overtakes it
+            self.rest, self._rest_from = self.rest[self._rest_from :] + data, 0
             return
         n = self.put(data, 0)
         if n == len(data):
@@ -187,20 +188,20 @@ class Connection(Socket):
                 return
             n = 0
         self._sent += n
-        self._rest, self._rest_from = data, n
+        self.rest, self._rest_from = data, n
         self._wire.poll.change(self, READ | WRITE)
 
     def _write_on(self) -> None:
         """There is room to send more."""
-        n = self.put(self._rest, self._rest_from)
+        n = self.put(self.rest, self._rest_from)
         if n >= 0:
             self._sent += n
             self._rest_from += n
         elif n != -_EAGAIN:
             self._broken = _os_error(-n)
-            self._rest_from = len(self._rest)
-        if self._rest_from == len(self._rest):
-            self._rest, self._rest_from = b"", 0
+            self._rest_from = len(self.rest)
+        if self._rest_from == len(self.rest):
+            self.rest, self._rest_from = b"", 0
             self._wire.poll.change(self, READ)
 
     def ready(self, events: int) -> None:
@@ -210,7 +211,7 @@ class Connection(Socket):
                 self._go_on_connecting(events)
             return
         self.take(events)
-        if events & _WRITE and self._rest and self._state == _OPEN:
+        if events & _WRITE and self.rest and self._state == _OPEN:
             self._write_on()
 
     def take(self, events: int) -> int:
@@ -523,7 +524,7 @@ class HttpInvoker(Invoker):
 
     def _unsent(self) -> bool:
         """Whether the answer came before the whole request was sent: the rest would delay the next one."""
-        return self._connection is not None and self._connection.unsent
+        return self._connection is not None and len(self._connection.rest) > 0
 
     def _drop(self) -> None:
         self._connecting_ns = 0

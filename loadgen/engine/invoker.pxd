@@ -3,3 +3,6 @@ cdef class Caller:
 
 cdef class Invoker:
     cpdef long long invoke(self, bytes request, long long started_ns) except -1
+
+cdef class Requests:
+    cdef public bytes fixed

@@ -1,6 +1,6 @@
-"""Between a worker and its connection: who makes an invocation, and who is told how it ended.
+"""Between a worker and its connection: what is sent, who makes an invocation, and who is told how it ended.
 
-Both are classes and not protocols because the compiled build calls them in C.
+They are classes and not protocols because the compiled build calls them in C.
 """
 
 from __future__ import annotations
@@ -34,4 +34,17 @@ class Invoker:
 
     def abandon(self) -> None:
         """Give up the invocation under way; its end will not be told."""
+        raise NotImplementedError
+
+
+class Requests:
+    """What each arrival sends. ``fixed`` is the request of every one, None where they differ or none is known."""
+
+    __slots__ = ("fixed",)
+
+    def __init__(self) -> None:
+        self.fixed: bytes | None = None
+
+    def of(self, index: int) -> bytes | None:
+        """The request of an arrival, by its global index; None when the feeder has run out."""
         raise NotImplementedError

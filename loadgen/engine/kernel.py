@@ -15,12 +15,18 @@ was stamped before it is read. What has no stamp that is believed counts as arri
 
 from __future__ import annotations
 
+import ctypes
 import errno
+import os
 import select
 import selectors
 import socket
+import struct
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from typing import Protocol
 
 DOUBT_NS = 1_000_000_000
@@ -29,6 +35,8 @@ STEP_NS = 20_000
 """The least that counts as a step; looking at both clocks takes much less."""
 BATCH = 16
 """The most sockets that one ``turn`` tells, so that answers keep nothing that is due waiting."""
+LINGER_NS = 1_000_000
+"""How long a turn of an agent lasts at most while there is traffic, and how close together that is."""
 READ, WRITE = 0x001, 0x004
 GONE = 0x008 | 0x010 | 0x2000
 """EPOLLERR, EPOLLHUP and EPOLLRDHUP: the other side sends no more."""
@@ -86,14 +94,27 @@ class Inbox:
         self.arrived_ns = min(stamp_ns - self._offset_ns, read_ns) if self.believed else read_ns
 
 
-class Socket:
-    """A non-blocking socket in a ``Poll``; ``ready`` is called with READ, WRITE and GONE bits as they come."""
+class Watched:
+    """A descriptor in a ``Poll``; ``ready`` is called with READ, WRITE and GONE bits as they come."""
 
-    __slots__ = ("fd", "inbox", "sock")
+    __slots__ = ("fd",)
+
+    def __init__(self) -> None:
+        self.fd = -1
+
+    def ready(self, events: int) -> None:
+        """Something can be done with it."""
+        raise NotImplementedError
+
+
+class Socket(Watched):
+    """A non-blocking socket."""
+
+    __slots__ = ("inbox", "sock")
 
     def __init__(self, inbox: Inbox) -> None:
+        super().__init__()
         self.inbox = inbox
-        self.fd = -1
         self.sock: socket.socket | None = None
 
     def use(self, sock: socket.socket) -> bool:
@@ -125,39 +146,114 @@ class Socket:
         except OSError as error:
             return -(error.errno or errno.EIO)
 
+
+class Timer(Watched):
+    """A timerfd on CLOCK_MONOTONIC; when it has gone off, ``ring`` is called as soon as it is ``at_ns``.
+
+    Raises OSError where the system has none. ``close`` it in the end.
+    """
+
+    __slots__ = ("_poll", "at_ns", "awake")
+
+    def __init__(self, poll: Poll) -> None:
+        super().__init__()
+        self._poll = poll
+        self.at_ns = 0
+        self.awake = False
+        if sys.platform != "linux":
+            raise OSError(errno.ENOSYS, "no timerfd")
+        self.fd = _libc().timerfd_create(1, os.O_NONBLOCK | os.O_CLOEXEC)  # CLOCK_MONOTONIC
+        if self.fd < 0:
+            raise OSError(ctypes.get_errno(), "timerfd_create failed")
+        poll.add_timer(self)
+
+    def arm(self, at_ns: int) -> None:
+        """Go off at this instant instead; one of 0 would disarm it, so the past is clamped to 1 ns."""
+        self.awake = False
+        seconds, ns = divmod(max(1, at_ns), 1_000_000_000)
+        _libc().timerfd_settime(self.fd, 1, struct.pack("qqqq", 0, 0, seconds, ns), None)  # TFD_TIMER_ABSTIME
+
     def ready(self, events: int) -> None:
-        """Something can be done with the socket."""
+        """See Watched."""
+        with suppress(BlockingIOError):  # armed anew between the wake-up and this
+            os.read(self.fd, 8)
+            self.awake = True
+
+    def ring(self) -> None:
+        """It is time."""
         raise NotImplementedError
+
+    def close(self) -> None:
+        """Never go off again."""
+        self.awake = False
+        self._poll.remove_timer(self)
+        os.close(self.fd)
 
 
 class Poll:
-    """The sockets of an agent; ``fd`` is ready when one of them is, and then ``turn`` is to be called."""
+    """What an agent waits for; ``fd`` is ready when something of it is, and then ``turn`` is to be called.
+
+    While there is traffic a turn lasts up to ``linger_ns``, in which what comes is told without going through the event
+    loop, which has to have nothing else to do that is urgent. ``again`` is called where a turn ended while a timer is
+    awake.
+    """
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
+        self.again: Callable[[], object] = int
+        self.linger_ns = 0
+        self._timers: list[Timer] = []
+        self._seen_ns = 0
         self._set: _Set = _Epoll() if hasattr(select, "epoll") else _Selector()
-        self._sockets: dict[int, Socket] = {}
+        self._sockets: dict[int, Watched] = {}
         self._removed: set[int] = set()
         self.fd = self._set.fileno()
 
-    def add(self, watched: Socket, events: int) -> None:
-        """Watch a socket for READ or WRITE; for GONE it always is. Raises OSError."""
+    def add(self, watched: Watched, events: int) -> None:
+        """Watch it for READ or WRITE; for GONE it always is. Raises OSError."""
         self._set.register(watched.fd, events)
         self._sockets[watched.fd] = watched
 
-    def change(self, watched: Socket, events: int) -> None:
+    def add_timer(self, timer: Timer) -> None:
+        """Watch a timer."""
+        self.add(timer, READ)
+        self._timers.append(timer)
+
+    def remove_timer(self, timer: Timer) -> None:
+        """Watch a timer no more. It has to be open still."""
+        self.remove(timer)
+        self._timers.remove(timer)
+
+    def change(self, watched: Watched, events: int) -> None:
         """Watch it for this from now on."""
         self._set.modify(watched.fd, events)
 
-    def remove(self, watched: Socket) -> None:
+    def remove(self, watched: Watched) -> None:
         """Watch it no more, if it is watched. It has to be open still."""
         if self._sockets.pop(watched.fd, None) is not None:
             self._set.unregister(watched.fd)
             self._removed.add(watched.fd)
 
-    def turn(self) -> int:
-        """Tell some of those that are ready; how many were."""
-        found = self._set.poll()
+    def turn(self) -> None:
+        """Tell what is ready, and ring what is due."""
+        began = time.monotonic_ns()
+        found = self.tell(0)
+        while True:
+            now = time.monotonic_ns()
+            awake = self._ring(now)
+            dense = found and now - self._seen_ns < self.linger_ns
+            self._seen_ns = now if found else self._seen_ns
+            if now - began >= self.linger_ns:
+                if awake:
+                    self.again()
+                return
+            if not awake and not dense:
+                return
+            found = self.tell(0 if awake else 1)
+
+    def tell(self, timeout_ms: int) -> int:
+        """Tell some of those that are ready within a time; how many were."""
+        found = self._set.poll(timeout_ms)
         if found:
             self._inbox.look()
         # what is closed meanwhile may leave its number to another, which is not what was ready
@@ -166,6 +262,17 @@ class Poll:
             if fd not in self._removed:
                 self._sockets[fd].ready(events)
         return len(found)
+
+    def _ring(self, now_ns: int) -> bool:
+        """Ring what is due; whether a timer is awake for what is not."""
+        awake = False
+        for timer in self._timers:
+            if timer.awake and now_ns >= timer.at_ns:
+                timer.awake = False
+                timer.ring()
+                return self._ring(now_ns)  # which may have closed any
+            awake = awake or timer.awake
+        return awake
 
     def close(self) -> None:
         """Watch nothing any more; what was watched may still be removed."""
@@ -179,7 +286,7 @@ class _Set(Protocol):
     def register(self, fd: int, events: int) -> None: ...
     def modify(self, fd: int, events: int) -> None: ...
     def unregister(self, fd: int) -> None: ...
-    def poll(self) -> list[tuple[int, int]]: ...
+    def poll(self, timeout_ms: int) -> list[tuple[int, int]]: ...
     def close(self) -> None: ...
 
 
@@ -194,8 +301,8 @@ class _Epoll:
     def modify(self, fd: int, events: int) -> None:
         self._epoll.modify(fd, events | _RDHUP)
 
-    def poll(self) -> list[tuple[int, int]]:
-        return self._epoll.poll(0, BATCH)
+    def poll(self, timeout_ms: int) -> list[tuple[int, int]]:
+        return self._epoll.poll(timeout_ms / 1000, BATCH)
 
 
 class _Selector:
@@ -217,8 +324,8 @@ class _Selector:
     def unregister(self, fd: int) -> None:
         self._selector.unregister(fd)
 
-    def poll(self) -> list[tuple[int, int]]:
-        ready = self._selector.select(0)[:BATCH]
+    def poll(self, timeout_ms: int) -> list[tuple[int, int]]:
+        ready = self._selector.select(timeout_ms / 1000)[:BATCH]
         return [
             (key.fd, READ * bool(events & selectors.EVENT_READ) | WRITE * bool(events & selectors.EVENT_WRITE))
             for key, events in ready
@@ -255,6 +362,11 @@ def _stamp(control: list[tuple[int, int, bytes]]) -> int:
         if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(data) == _TIMESPEC:
             return int.from_bytes(data[:8], sys.byteorder) * 1_000_000_000 + int.from_bytes(data[8:], sys.byteorder)
     return 0
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
 
 
 _TIMESPEC = 16

@@ -45,9 +45,21 @@ cdef extern from "<sys/epoll.h>" nogil:
     int epoll_wait(int set, epoll_event*, int most, int timeout)
     int EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL, EPOLLRDHUP
 
+cdef extern from "<sys/timerfd.h>" nogil:
+    struct itimerspec:
+        timespec it_interval
+        timespec it_value
+    int timerfd_create(int clock, int flags)
+    int timerfd_settime(int fd, int flags, const itimerspec* at, itimerspec* before)
+    int TFD_NONBLOCK, TFD_CLOEXEC, TFD_TIMER_ABSTIME
+
+cdef extern from "<unistd.h>" nogil:
+    ssize_t c_read "read"(int fd, void* into, size_t size)
+
 DOUBT_NS = 1_000_000_000
 STEP_NS = 20_000
 BATCH = 16
+LINGER_NS = 1_000_000
 READ, WRITE = 0x001, 0x004
 GONE = 0x008 | 0x010 | 0x2000
 
@@ -123,10 +135,18 @@ cdef class Inbox:
         self.arrived_ns = arrived if self.believed and arrived < read_ns else read_ns
 
 
-cdef class Socket:
-    def __init__(self, Inbox inbox):
-        self.inbox = inbox
+cdef class Watched:
+    def __init__(self):
         self.fd = -1
+
+    cpdef object ready(self, int events):
+        raise NotImplementedError
+
+
+cdef class Socket(Watched):
+    def __init__(self, Inbox inbox):
+        self.fd = -1
+        self.inbox = inbox
 
     def use(self, sock):
         sock.setblocking(False)
@@ -170,39 +190,101 @@ cdef class Socket:
         )
         return n if n >= 0 else -errno
 
+
+cdef class Timer(Watched):
+    def __init__(self, Poll poll):
+        self._poll = poll
+        self.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)
+        if self.fd < 0:
+            raise OSError(errno, os.strerror(errno))
+        poll.add_timer(self)
+
+    cpdef object arm(self, long long at_ns):
+        cdef itimerspec at
+        memset(&at, 0, sizeof(at))
+        if at_ns < 1:
+            at_ns = 1
+        at.it_value.tv_sec = at_ns // 1_000_000_000
+        at.it_value.tv_nsec = at_ns % 1_000_000_000
+        self.awake = False
+        timerfd_settime(self.fd, TFD_TIMER_ABSTIME, &at, NULL)
+
     cpdef object ready(self, int events):
+        cdef unsigned long long times
+        if c_read(self.fd, &times, sizeof(times)) > 0:
+            self.awake = True
+
+    cpdef object ring(self):
         raise NotImplementedError
+
+    def close(self):
+        self.awake = False
+        self._poll.remove_timer(self)
+        os.close(self.fd)
 
 
 cdef class Poll:
     def __init__(self, Inbox inbox):
         self._inbox = inbox
+        self.again = int
+        self._timers = []
         self._sockets = []
         self._removed = set()
         self.fd = epoll_create1(EPOLL_CLOEXEC)
         if self.fd < 0:
             raise OSError(errno, os.strerror(errno))
 
-    def add(self, Socket watched, int events):
+    def add(self, Watched watched, int events):
         _control(self.fd, EPOLL_CTL_ADD, watched.fd, events)
         while len(self._sockets) <= watched.fd:
             self._sockets.append(None)
         self._sockets[watched.fd] = watched
 
-    def change(self, Socket watched, int events):
+    def add_timer(self, Timer timer):
+        self.add(timer, READ)
+        self._timers.append(timer)
+
+    def remove_timer(self, Timer timer):
+        self.remove(timer)
+        self._timers.remove(timer)
+
+    def change(self, Watched watched, int events):
         _control(self.fd, EPOLL_CTL_MOD, watched.fd, events)
 
-    def remove(self, Socket watched):
+    def remove(self, Watched watched):
         if watched.fd < len(self._sockets) and self._sockets[watched.fd] is not None:
             _control(self.fd, EPOLL_CTL_DEL, watched.fd, 0)
             self._sockets[watched.fd] = None
             self._removed.add(watched.fd)
             self._any_removed = True
 
-    cpdef object turn(self):
+    def turn(self):
+        cdef long long began = _now(CLOCK_MONOTONIC), now
+        cdef int found = self.tell(0)
+        cdef bint awake, dense
+        while True:
+            now = _now(CLOCK_MONOTONIC)
+            awake = self._ring(now)
+            dense = found > 0 and now - self._seen_ns < self.linger_ns
+            if found:
+                self._seen_ns = now
+            if now - began >= self.linger_ns:
+                if awake:
+                    self.again()
+                return
+            if not awake and not dense:
+                return
+            found = self.tell(0 if awake else 1)
+
+    cpdef int tell(self, int timeout_ms) except -1:
         cdef epoll_event[_BATCH] events
-        cdef int n = epoll_wait(self.fd, events, _BATCH, 0), i, fd
-        cdef Socket watched
+        cdef int n, i, fd
+        cdef Watched watched
+        if timeout_ms:
+            with nogil:
+                n = epoll_wait(self.fd, events, _BATCH, timeout_ms)
+        else:
+            n = epoll_wait(self.fd, events, _BATCH, 0)
         if n <= 0:
             return 0
         self._inbox.look()
@@ -215,6 +297,18 @@ cdef class Poll:
                 watched = self._sockets[fd]
                 watched.ready(events[i].events)
         return n
+
+    cdef bint _ring(self, long long now_ns) except -1:
+        cdef Timer timer
+        cdef bint awake = False
+        for timer in self._timers:
+            if timer.awake:
+                if now_ns >= timer.at_ns:
+                    timer.awake = False
+                    timer.ring()
+                    return self._ring(now_ns)
+                awake = True
+        return awake
 
     def close(self):
         self._any_removed = True

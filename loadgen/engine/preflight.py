@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 
 from msgspec import Struct
 
-from loadgen.engine.address import address_of, resolve
+from loadgen.engine.address import address_of, addresses_of, called
 from loadgen.engine.clock import monotonic_ns, unix_s
 from loadgen.engine.connection import HttpInvoker
 from loadgen.engine.invoker import Caller
@@ -24,11 +24,14 @@ _NEXT_ADDRESS = {"refused", "unreachable", "connect", "timed_out"}
 class Answer(Struct, frozen=True):
     """What the pre-flight found. ``latency_ns`` includes opening the connection, ``service_ns`` does not.
 
+    ``address`` answered, or was the last that did not; ``addresses`` are those that the load calls.
     ``ahead_s`` is by how much this machine's clock is ahead of the answer's Date (negative: behind), None without one.
     """
 
     facts: Facts
     address: str
+    addresses: tuple[str, ...]
+    others: int
     latency_ns: int
     service_ns: int
     body: bytes
@@ -50,18 +53,20 @@ async def preflight(scenario: Scenario) -> Answer:
     empty.
     """
     template = tenant_of(scenario.target).template(scenario.target)
-    request = requests(scenario, template, 0)(0)
+    request = requests(scenario, template, 0).of(0)
     if request is None:
         raise ValueError("the feeder has no rows")
     answer = None
     dates: list[str] = []
-    for ip in await resolve(template.origin):
+    known = await addresses_of(scenario.target, template.origin)
+    for ip in known:
         wire = wire_to(
             scenario.target,
             template,
-            address_of(template.origin, ip, scenario.target.tls),
+            [address_of(template.origin, ip, scenario.target.tls)],
             asyncio.get_running_loop(),
             dates.append,
+            checks=scenario.checks,
         )
         ending = _Ending(asyncio.get_running_loop().create_future())
         invoker = HttpInvoker(wire, ending)
@@ -72,7 +77,10 @@ async def preflight(scenario: Scenario) -> Answer:
             invoker.close()
             wire.close()
         ahead_s = clock_ahead_s(dates[-1], unix_s()) if dates else None
-        answer = Answer(facts, ip, ended_ns - started, ended_ns - started - connect_ns, body, ahead_s)
+        used = called(scenario.target, ip, known)
+        answer = Answer(
+            facts, ip, used, len(known) - len(used), ended_ns - started, ended_ns - started - connect_ns, body, ahead_s
+        )
         if facts.reason not in _NEXT_ADDRESS or facts.outcome not in (Outcome.CONNECTION, Outcome.TIMEOUT):
             break
     assert answer is not None

@@ -29,13 +29,14 @@ class TlsConnection(Connection):
         self._shaking = self._notified = False
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        address = wire.address
+        address = self._address
         assert address.tls is not None
         self._tls: ssl.SSLObject | None = address.tls.wrap_bio(
             self._incoming, self._outgoing, server_hostname=address.server_name
         )
-        self._open_sealed = self._tls.read
-        self._seal = self._tls.write
+        direct = getattr(self._tls, "_sslobj", self._tls)  # what SSLObject calls for each, without a frame in between
+        self._open_sealed = direct.read
+        self._seal = direct.write
 
     def send(self, request: bytes, now_ns: int) -> int:
         """See Connection; encrypting takes place before the instant."""
@@ -119,4 +120,4 @@ class TlsConnection(Connection):
     def close(self) -> None:
         """See Connection."""
         Connection.close(self)
-        self._tls = self._open_sealed = self._seal = None  # type: ignore[assignment]
+        self._tls = self._open_sealed = self._seal = None

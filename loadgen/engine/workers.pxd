@@ -1,7 +1,7 @@
 cimport cython
 
 from loadgen.engine.monotonic cimport Monotonic
-from loadgen.engine.invoker cimport Caller, Invoker
+from loadgen.engine.invoker cimport Caller, Invoker, Requests
 from loadgen.measure.recorder cimport Recorder
 
 cdef long long _TYPICAL_SHIFT, _LATE_NS, _LATE_PART
@@ -32,7 +32,8 @@ cdef class Run:
     cdef WorkerPool _pool
     cdef public object purse
     cdef Monotonic _clock
-    cdef object _requests, _done, _others
+    cdef Requests _requests
+    cdef object _done, _others
     cdef set _lacking, _denied
     cdef bint _rows
     cdef long long _begin_ns, _end_ns, _grace_ns, _in_flight, _until_ns, _catch_up_ns, _alive_ns
@@ -40,7 +41,8 @@ cdef class Run:
     cdef bint _began
 
     cpdef object freed(self, Worker worker, long long at_ns, long long now_ns)
-    cdef object _request(self, long long index)
+    @cython.locals(request=bytes)
+    cdef bytes _request(self, long long index)
     @cython.locals(since_ns=cython.longlong)
     cpdef object beat(self, long long now_ns)
 

@@ -46,13 +46,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from loadgen.engine.invoker import Caller, Invoker
+from loadgen.engine.invoker import Caller, Invoker, Requests
 from loadgen.engine.monotonic import Monotonic
 from loadgen.engine.numbers import Ranges, each, parted, size
 from loadgen.engine.timer import AlarmFactory
 from loadgen.invocation.facts import Facts
 from loadgen.measure.purse import Purse
-from loadgen.measure.recorder import Recorder
+from loadgen.measure.recorder import LATE_NS, LATE_PART, Recorder
 
 INVOCATIONS = "invocations"
 COST = "cost"
@@ -67,15 +67,11 @@ _GAP_NS = 100_000_000  # longer than any beat is late that was only late
 _NEVER_NS = 1 << 61
 _UNLIMITED = -1
 _TYPICAL_SHIFT = 4  # the mean is of the last 16 or so
-LATE_NS = 50_000
-LATE_PART = 20
 _LATE_NS, _LATE_PART = LATE_NS, LATE_PART  # in C in the compiled build
 _CAUGHT_UP = 20
 
 
 InvokerFactory = Callable[[Caller], Invoker]
-Requests = Callable[[int], bytes | None]
-"""The request of an arrival, by its global index; None when the feeder has run out."""
 
 
 class Worker(Caller):
@@ -367,7 +363,9 @@ class Run:
 
     def _request(self, index: int) -> bytes | None:
         """The request of an arrival that is to be started now; None when the feeder has run out."""
-        request = self._requests(index)
+        request = self._requests.fixed
+        if request is None:
+            request = self._requests.of(index)
         if request is None:
             self.feeder_exhausted = True
             return None

@@ -349,7 +349,7 @@ def wire_to(port: int, timeout: Timeout = TIMEOUT, **changed: Any) -> Wire:
         "fresh": False,
         "bodiless": False,
     }
-    return Wire(asyncio.get_running_loop(), Address("127.0.0.1", port, None, None), timeout, **(said | changed))
+    return Wire(asyncio.get_running_loop(), [Address("127.0.0.1", port, None, None)], timeout, **(said | changed))
 
 
 async def test_in_a_storm_of_closing_connections_every_call_ends_once_and_gets_its_own_answer() -> None:

@@ -49,7 +49,7 @@ class Caller(Told):
     ) -> None:
         self.wire = Wire(
             asyncio.get_running_loop(),
-            Address(host, port, None if tls is None else tls_context(tls), "localhost"),
+            [Address(host, port, None if tls is None else tls_context(tls), "localhost")],
             timeout,
             connection=Connection if tls is None else TlsConnection,
             wanted=wanted,

@@ -16,7 +16,7 @@ from loadgen.engine.invoker import Caller, Invoker
 from loadgen.engine.workers import ClosedRun, OpenRun, Terms, WorkerPool
 from loadgen.invocation.facts import Facts
 from loadgen.measure.recorder import Recorder
-from tests.engine.virtual import MS, OK, S, VirtualTime
+from tests.engine.virtual import MS, OK, S, Sends, VirtualTime
 
 
 class Call(NamedTuple):
@@ -121,7 +121,7 @@ class Generator:
         return OpenRun(
             self.pool,
             iter(enumerate(offsets)),
-            lambda index: b"",
+            Sends(lambda index: b""),
             self.recorder,
             self._terms(duration_ns, grace_ns),
             limit=limit,
@@ -134,7 +134,7 @@ class Generator:
             self.pool,
             [(0, duration_ns)] * workers,
             count(),
-            lambda index: b"",
+            Sends(lambda index: b""),
             self.recorder,
             self._terms(duration_ns, 10 * S),
         )

@@ -300,7 +300,7 @@ def sockets() -> Iterator[Callable[[int], Set]]:
 
 def test_nothing_is_told_where_nothing_is_ready(sockets: Callable[[int], Set]) -> None:
     some = sockets(3)
-    assert some.poll.turn() == 0
+    assert some.poll.tell(0) == 0
     assert [ear.told for ear in some.ears] == [[], [], []]
 
 
@@ -309,10 +309,10 @@ def test_a_turn_tells_a_batch_and_turns_tell_all_of_them(sockets: Callable[[int]
     some = sockets(3 * BATCH)
     for _, theirs in some.pairs:
         theirs.sendall(b"x")  # and it is never read
-    assert some.poll.turn() == BATCH
+    assert some.poll.tell(0) == BATCH
     assert sum(len(ear.told) for ear in some.ears) == BATCH
     for _ in range(5):
-        assert some.poll.turn() == BATCH
+        assert some.poll.tell(0) == BATCH
     assert {len(ear.told) for ear in some.ears} == {2}
 
 
@@ -353,13 +353,13 @@ def test_a_socket_that_took_the_number_of_one_closed_in_the_same_turn_is_told_no
         ear.then = replace
     for _, theirs in some.pairs:
         theirs.sendall(b"x")
-    assert some.poll.turn() == 2
+    assert some.poll.tell(0) == 2
     assert sum(len(ear.told) for ear in some.ears) == 1
     assert [ear.told for ear in made] == [[], []]
     for ours, theirs in new_pairs:  # whichever end is watched
         ours.sendall(b"y")
         theirs.sendall(b"y")
-    some.poll.turn()
+    some.poll.tell(0)
     assert [ear.told for ear in made] == [[READ], [READ]]
     for pair in new_pairs:
         for end in pair:
@@ -381,7 +381,7 @@ def test_a_socket_removed_by_another_in_the_same_turn_is_told_nothing(sockets: C
         ear.then = remove_others
     for _, theirs in some.pairs:
         theirs.sendall(b"x")
-    some.poll.turn()
+    some.poll.tell(0)
     assert len(first) == 1
     assert sum(len(ear.told) for ear in some.ears) == 1
 
@@ -397,8 +397,8 @@ def test_one_that_fails_keeps_the_others_from_nothing_but_that_turn(sockets: Cal
     some.pairs[0][1].sendall(b"x")
     some.pairs[1][1].sendall(b"x")
     with pytest.raises(ValueError, match="its own fault"):
-        some.poll.turn()
-    some.poll.turn()
+        some.poll.tell(0)
+    some.poll.tell(0)
     assert len(some.ears[0].told) == 1
     assert some.ears[1].told
 
@@ -409,7 +409,7 @@ def test_a_set_that_is_closed_in_a_turn_tells_nobody_any_more_and_lets_sockets_b
         ear.then = lambda _: some.poll.close()
     for _, theirs in some.pairs:
         theirs.sendall(b"x")
-    some.poll.turn()
+    some.poll.tell(0)
     assert sum(len(ear.told) for ear in some.ears) == 1
     for ear in some.ears:
         some.poll.remove(ear)
@@ -422,12 +422,12 @@ def test_what_is_watched_for_changes_and_an_end_is_always_told(sockets: Callable
     some = sockets(1)
     (ear,), ((_, theirs),) = some.ears, some.pairs
     some.poll.change(ear, READ | WRITE)
-    some.poll.turn()
+    some.poll.tell(0)
     assert ear.told == [WRITE]
     some.poll.change(ear, READ)
-    assert some.poll.turn() == 0
+    assert some.poll.tell(0) == 0
     theirs.shutdown(socket.SHUT_WR)
-    some.poll.turn()
+    some.poll.tell(0)
     assert ear.told[-1] & READ
     assert ear.told[-1] & GONE
 
@@ -479,13 +479,13 @@ def test_other_systems_sets_tell_the_same_but_for_the_end(
         other = Other(source.Inbox(16, 16))
         other.use(ours)
         poll.add(other, WRITE)
-        assert poll.turn() == 1
+        assert poll.tell(0) == 1
         poll.change(other, READ)
-        assert poll.turn() == 0
+        assert poll.tell(0) == 0
         theirs.sendall(b"x")
         time.sleep(0.002)
-        assert poll.turn() == 1
+        assert poll.tell(0) == 1
         assert told == [WRITE, READ]
         poll.remove(other)
-        assert poll.turn() == 0
+        assert poll.tell(0) == 0
     poll.close()

@@ -124,7 +124,7 @@ async def soaked(port: int, ca: str, seconds: float) -> tuple[Held, Held, Counte
     wires = [
         Wire(
             asyncio.get_running_loop(),
-            address,
+            [address],
             TIMEOUT,
             connection=TlsConnection,
             wanted=frozenset(),

@@ -13,7 +13,7 @@ from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.recorder import Recorder, Taken
-from tests.engine.virtual import MS, OK, S, VirtualTime, scripted
+from tests.engine.virtual import MS, OK, S, Sends, VirtualTime, scripted
 
 
 class Bench:
@@ -47,7 +47,7 @@ class Bench:
         return OpenRun(
             self.pool,
             iter(enumerate(offsets)),
-            lambda index: b"%d" % index if rows is None or index < rows else None,
+            Sends(lambda index: b"%d" % index if rows is None or index < rows else None),
             self.recorder(closed=False),
             self._terms(duration_ns, grace_ns, allowance),
             limit=limit,
@@ -68,7 +68,7 @@ class Bench:
             self.pool,
             spans,
             count(),
-            lambda index: b"%d" % index if rows is None or index < rows else None,
+            Sends(lambda index: b"%d" % index if rows is None or index < rows else None),
             self.recorder(closed=True),
             self._terms(duration_ns, grace_ns, allowance),
         )

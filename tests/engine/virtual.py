@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Callable
 from itertools import count
 
-from loadgen.engine.invoker import Caller, Invoker
+from loadgen.engine.invoker import Caller, Invoker, Requests
 from loadgen.engine.monotonic import Monotonic
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
@@ -46,6 +46,17 @@ class VirtualClock(Monotonic):
 
     def now(self) -> int:
         return self._time.now
+
+
+class Sends(Requests):
+    """What each arrival sends, by its number."""
+
+    def __init__(self, of: Callable[[int], bytes | None]) -> None:
+        super().__init__()
+        self._of = of
+
+    def of(self, index: int) -> bytes | None:
+        return self._of(index)
 
 
 class VirtualAlarm:
