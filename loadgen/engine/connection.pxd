@@ -45,6 +45,7 @@ cdef class Connection(Socket):
     cdef object _took(self, Py_ssize_t n, int events)
     cdef bint _closed_behind(self) except -1
     cdef object _go_on_connecting(self, int events)
+    cdef object look(self)
     cdef object _stands(self)
     cdef object _failed(self, object error)
     @cython.locals(inbox=Inbox, invoker=HttpInvoker)

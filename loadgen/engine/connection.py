@@ -278,6 +278,18 @@ class Connection(Socket):
         else:
             self._stands()
 
+    def look(self) -> None:
+        """While it connects: go on with what no turn has told yet."""
+        assert self.sock is not None
+        try:
+            self.sock.getpeername()
+        except OSError:  # it does not stand
+            failed = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if failed:
+                self._failed(_os_error(failed))
+        else:
+            self._go_on_connecting(0)
+
     def _stands(self) -> None:
         self._state = _OPEN
         self._wire.poll.change(self, READ)
@@ -560,6 +572,11 @@ class HttpInvoker(Invoker):
         self._timer = None
         if not self.waiting:
             return
+        started = self._started_ns
+        if self._connecting_ns and self._connection is not None:
+            self._connection.look()
+            if not self.waiting or self._started_ns != started:  # failed, and another one may have begun
+                return
         deadline, _ = self._deadline()
         if deadline <= self._wire.clock.now() and not self._unanswered(deadline):
             return

@@ -12,8 +12,8 @@ the rest, which is ours. A worker is free from when its answer arrived, however 
 from the instant the pool could have used one, not from when *this* worker was freed: otherwise a stall of our own would
 be blamed on the target by the last worker to end in it. A stall also leaves a backlog that keeps every worker busy for
 a while. Had we been on time, a worker would have been free by as much earlier as the start was late that took the last
-one, so up to that much of the wait behind it is ``late`` too. In a closed phase a start is late by what has passed
-since its worker was free; there that is no part of any lag, as nothing was due.
+one, or the one that it was freed from, so up to that much of the wait behind them is ``late`` too. In a closed phase a
+start is late by what has passed since its worker was free; there that is no part of any lag, as nothing was due.
 
 A stop of ours is followed by a heap of starts that no schedule has asked for, and the target has more to do than was
 planned. Calls of a heap are **disturbed**: it begins with a start that is late by more than 50 µs and a twentieth of
@@ -484,6 +484,7 @@ class OpenRun(Run):
                 self._give_way(at_ns)
             else:
                 self._available, self._available_since_ns = True, at_ns
+                self._owed_ns = max(self._owed_ns, worker._late_ns)
                 if self._stage == self._dispatch:
                     self._dispatch()
         if self._on_notice:
@@ -630,9 +631,8 @@ class OpenRun(Run):
         else:
             waited = self._waited_until(since)
             self._short_of_workers = self._short_of_workers or self._without_until(since) > 0
-            # what is ours of the wait is passed on to whoever waits behind this start
-            self._owed_ns = since - due - waited
-            late = now - since + self._owed_ns
+            # passed on to whoever waits behind this start: the worker may have been free for long when that was read
+            late = self._owed_ns = now - due - waited
         worker.start(self._index, due, now, late, request, self._disturbs(late, now))
         return True
 

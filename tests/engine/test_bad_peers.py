@@ -107,9 +107,10 @@ async def test_a_close_that_was_there_when_the_loop_last_looked_costs_no_call() 
 
     with blocking(play) as port:
         caller = Caller(port)
-        for _ in range(20):
+        for k in range(20):
             assert (await caller.call())[0] == "ok/ok"
-            await asyncio.sleep(0.004)
+            while caller.wire.counts.closed_idle == k:
+                await asyncio.sleep(0.001)
         caller.close()
 
 

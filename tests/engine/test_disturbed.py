@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import random
 from collections.abc import Callable, Iterator
 from itertools import accumulate, count, takewhile
 from typing import NamedTuple
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from loadgen.engine.invoker import Caller, Invoker
 from loadgen.engine.workers import ClosedRun, OpenRun, Terms, WorkerPool
@@ -182,6 +186,31 @@ def test_a_stop_never_makes_an_open_phase_wait_for_workers_that_a_generator_on_t
         assert max(call.late_ns for call in calls) >= (stop_ms - 5) * MS
         # a heap of up to 60 works itself off through ten workers: owed by the stop
         assert all(call.waited_ns <= 5 * MS for call in calls), stop_ms
+
+
+@example(2, 5, 0.0, 0, [(1806, 300), (2091, 300), (2454, 300)])
+@example(2, 50, 0.0, 2, [(911, 90)])
+@given(
+    gap_ms=st.sampled_from([1, 2, 5, 10]),
+    service_ms=st.sampled_from([1, 5, 20, 50]),
+    spread=st.sampled_from([0.0, 0.5]),
+    spare=st.sampled_from([0, 2, 20]),
+    stops=st.lists(st.tuples(st.integers(100, 3000), st.sampled_from([20, 90, 300])), min_size=1, max_size=3),
+)
+def test_what_waits_behind_a_stop_alone_is_late_and_nothing_is_left_for_the_target(
+    gap_ms: int, service_ms: int, spread: float, spare: int, stops: list[tuple[int, int]]
+) -> None:
+    """There are as many workers as the load ever needs when nobody is late."""
+    draw = random.Random(1)
+    limit = math.ceil(service_ms * (1 + spread) / gap_ms) + 1 + spare
+    generator = Generator(lambda at: int(service_ms * MS * (1 + spread * (2 * draw.random() - 1))))
+    generator.open(every(gap_ms * MS, 4 * S), duration_ns=4 * S, limit=limit)
+    for at_ms, for_ms in stops:
+        generator.stalled(at_ms * MS, for_ms * MS)
+    calls = generator.calls()
+    assert min(call.waited_ns for call in calls) >= 0
+    assert min(call.late_ns for call in calls) >= 0
+    assert sum(call.waited_ns for call in calls) <= 0.02 * sum(call.late_ns for call in calls)
 
 
 def test_in_a_closed_phase_a_start_is_late_by_what_has_passed_since_the_answer_before_it_arrived() -> None:
