@@ -1,6 +1,9 @@
 cimport cython
 
+from loadgen.invocation.facts cimport Facts
 from loadgen.measure.counts cimport Counts
+
+cdef long long _LATE_NS, _LATE_PART
 
 cdef class Series:
     cdef public long long n, started
@@ -41,13 +44,13 @@ cdef class Recorder:
 
     @cython.locals(series=Series, start=str, service_ns=cython.longlong, latency_ns=cython.longlong,
                    duration_ns=cython.longlong, overhead_ns=cython.longlong)
-    cpdef object record(self, object facts, long long index, long long intended_ns, long long started_ns,
+    cpdef object record(self, Facts facts, long long index, long long intended_ns, long long started_ns,
                         long long arrived_ns, long long read_ns, long long late_ns, long long connect_ns, bytes body,
                         bint disturbed)
     cdef inline bint _was_late(self, long long late_ns, long long service_ns) noexcept
     cdef inline long long _as_ok(self, long long service_ns)
     cdef inline Lot _lot(self, bint disturbed)
     @cython.locals(now=Taken, duration_ns=cython.longlong, ms=cython.longlong)
-    cdef object _bill(self, object facts, long long billed_ns)
-    cdef str _start(self, object facts, long long connected_ns)
+    cdef object _bill(self, Facts facts, long long billed_ns)
+    cdef str _start(self, Facts facts, long long connected_ns)
     cdef object _record_lag(self, Series series, long long lag_ns, long long late_ns, bint started=*)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -77,7 +78,7 @@ def environment() -> dict[str, str]:
 
 
 def running_in(directory: Path) -> Loadgen:
-    """Runs a scenario text or file with ``loadgen run`` in that directory."""
+    """Runs a scenario text or file, a URL or a URN with ``loadgen run`` in that directory."""
 
     def run(
         scenario: str | Path,
@@ -85,9 +86,10 @@ def running_in(directory: Path) -> Loadgen:
         timeout: float = 50,
         env: dict[str, str] | None = None,
         out: Path = directory / "run",
+        stdin: str | None = None,
     ) -> Command:
         file = scenario
-        if isinstance(scenario, str):
+        if isinstance(scenario, str) and not re.match(r"http|urn:|-\Z", scenario):
             file = directory / "scenario.yaml"
             file.write_text(scenario)
         command = [sys.executable, "-m", "loadgen", "run", str(file), "--out", str(out), *options]
@@ -98,6 +100,7 @@ def running_in(directory: Path) -> Loadgen:
             timeout=timeout,
             cwd=directory,
             check=False,
+            input=stdin,
             env={**environment(), **(env or {})},
         )
         assert "Traceback" not in done.stderr, done.stderr

@@ -52,7 +52,7 @@ def test_each_form_of_rule_is_read(text: str, rule: Rule) -> None:
         ("latency.p0 < 250ms", "a percentile between p0 and p100"),
         ("latency.p99 <= 250ms", "latency.p99 compared with <"),
         ("latency.p99 > 250ms", "latency.p99 compared with <"),
-        ("latency.p99 < 250", "a number with a unit such as 500us, 10ms, 2s, 5m or 1h after the comparison"),
+        ("latency.p99 < 250", "a number with a unit such as 500us, 10ms, 2s, 5m, 1h or 1m30s after the comparison"),
         ("latncy.p99 < 250ms", "did you mean latency?"),
         ("errrs < 1%", "did you mean errors?"),
         ("achived_rate > 5/s", "did you mean achieved_rate?"),

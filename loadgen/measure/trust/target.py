@@ -9,11 +9,12 @@ from loadgen.invocation.outcome import LOCAL_LIMIT, OK, Outcome, missed_starts
 from loadgen.measure.merge import PhasePlan, PhaseTotal
 from loadgen.measure.summary import Reason
 from loadgen.measure.trust.rule import TrustRule, Whose, words
-from loadgen.targets.status import REDIRECT
+from loadgen.targets.status import REDIRECT, STATUS_INSIDE
 
 FAILURES = TrustRule("failures", Whose.TARGET)
 THROTTLED = TrustRule("throttled", Whose.TARGET)
 REDIRECTS = TrustRule("redirects", Whose.TARGET)
+INSIDE = TrustRule("status_inside", Whose.TARGET)
 WITHOUT_CONTENT = TrustRule("without_content", Whose.TARGET)
 DROPPED = TrustRule("dropped", Whose.TARGET)
 POOL_SATURATED = TrustRule("pool_saturated", Whose.TARGET)
@@ -58,6 +59,14 @@ def outcomes(total: PhaseTotal) -> Iterator[Reason]:
             f"{redirects} of {tally.planned} answers were redirects, which are counted as ok and not followed: what "
             "was measured is the redirect. Set target.url to where it leads.",
             redirects,
+            0,
+            total.name,
+        )
+    if inside := tally.reasons.get(f"{OK}/{STATUS_INSIDE}", 0):
+        yield INSIDE.found(
+            f"{inside} of {tally.planned} results were JSON with a statusCode of 400 or above. They count as ok, as "
+            "the call itself was. Write checks: [json.statusCode < 400] to count them as failed.",
+            inside,
             0,
             total.name,
         )
