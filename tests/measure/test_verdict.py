@@ -243,7 +243,7 @@ def test_times_that_contain_the_opening_of_a_connection_are_mentioned_beyond_two
     reason = only(judged(connecting(21)))
     assert (reason.rule, reason.severity, reason.withholds) == ("connects_in_latency", "warning", None)
     assert (reason.value, reason.limit) == (0.021, 0.02)
-    assert "21 of 1000 ok invocations (2.1%) had to open a connection first" in reason.message
+    assert "21 of 1000 undisturbed ok invocations (2.1%) had to open a connection first" in reason.message
 
 
 def test_connections_that_were_meant_to_be_fresh_are_no_surprise() -> None:
