@@ -159,7 +159,7 @@ def scenario_text(load: Load, endpoint: Endpoint) -> str:
 
 
 def read_summary(summary: Summary, metric: str = "latency") -> Report:
-    """What the reports of a run show: a figure that is withheld is absent here, and the remark says why."""
+    """What the reports of a run show: a figure that is withheld or a range is absent, and the remark says why."""
     view = totals(summary)
     figures = {p: shown(view, metric, p) for p in _PERCENTILES}
     remarks = [summary.verdict.status]
@@ -172,6 +172,8 @@ def read_summary(summary: Summary, metric: str = "latency") -> Report:
             for p, figure in figures.items()
             if not isinstance(figure, Shown)
         ]
+        ranges = {p: figure for p, figure in figures.items() if isinstance(figure, Shown) and figure.ends is not None}
+        remarks += [f"{percentile(p)} {figure} ({figure.interval})" for p, figure in ranges.items()]
     return Report(
         requests=summary.totals.completed,
         failed=summary.totals.completed - summary.totals.outcomes.get("ok", 0),

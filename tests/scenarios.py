@@ -85,7 +85,7 @@ def phase(
 def feeder(path: Path | str, order: FeederOrder = FeederOrder.LOOP, rows: int | None = None) -> Feeder:
     """A feeder of a file, or of one that only is said to have so many rows."""
     of = Feeder(str(path), order)
-    index = indexed(Path(path), of)[0] if rows is None else Index(bytes(4 * (rows + 1)))
+    index = indexed(Path(path), of) if rows is None else Index(bytes(4 * (rows + 1)))
     return msgspec.structs.replace(of, index=index)
 
 

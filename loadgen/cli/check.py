@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,7 @@ def check(file: str, overrides: tuple[str, ...], env_file: Path | None, offline:
     environment = source.environment(env_file)
     loaded = source.loaded(file, environment, overrides)
     scenario = with_credentials(loaded.scenario, environment, quiet=False)
-    output.hide(Secrets(sent(scenario.target), loaded.fed_secrets).hide)
+    output.hide(Secrets(chain.from_iterable(map(sent, scenario.targets)), loaded.fed_secrets).hide)
     unused = _unused(scenario.target) if "tls" in loaded.document["target"] else ()
     _trusts(scenario.target)
     for line in (*plan(scenario), _agents(scenario), *unused, *_outlook(scenario, offline)):
@@ -97,10 +98,13 @@ def plan(scenario: Scenario) -> Iterator[str]:
     """What a run of the scenario would do, as lines of plain text."""
     from loadgen.run.forecast import starts
 
-    yield f"{scenario.name}: {tenant_of(scenario.target).described(scenario.target)}"
+    yield from _called(scenario)
     counts = starts(scenario)
     for phase, count in zip(scenario.phases, counts, strict=True):
-        yield f"  {phase.name}{' (warm-up)' if phase.warmup else ''}: {phase.shape.words()}, " + _load(phase, count)
+        yield (
+            f"  {phase.name}{' (warm-up)' if phase.warmup else ''}: {phase.shape.words()}{_thinking(phase)}, "
+            + _load(phase, count)
+        )
     if registry.is_experiment(scenario.kind):
         yield from _experiment(scenario)
         return
@@ -108,6 +112,22 @@ def plan(scenario: Scenario) -> Iterator[str]:
     yield f"budget: {scenario.budget.words}"
     yield f"thresholds: {', '.join(rule.text for rule in scenario.thresholds) or 'none'}"
     yield from _doubts(scenario, counts)
+
+
+def _thinking(phase: Phase) -> str:
+    return "" if phase.think is None else f", calls {phase.think.words()}"
+
+
+def _called(scenario: Scenario) -> Iterator[str]:
+    """What is called, and of a mix how often each."""
+    if not scenario.calls:
+        yield f"{scenario.name}: {tenant_of(scenario.target).described(scenario.target)}"
+        return
+    whole = sum(call.weight for call in scenario.calls)
+    yield f"{scenario.name}: a mix of {len(scenario.calls)} calls"
+    for call in scenario.calls:
+        described = tenant_of(call.target).described(call.target)
+        yield f"  {call.name}: {call.weight / whole:.2%} of the invocations, {described}"
 
 
 def _total(scenario: Scenario, counts: list[Starts]) -> str:

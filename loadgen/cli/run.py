@@ -9,6 +9,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,13 +19,14 @@ from loadgen.cli import INTERRUPTED, output, signals, source
 from loadgen.cli.aside import Aside
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from loadgen.history.rundir import RunDirectory
     from loadgen.measure.summary import Summary
     from loadgen.run.agents import Agents
     from loadgen.run.runner import Finished, Runner
     from loadgen.scenario.load import Loaded
+    from loadgen.scenario.model import Scenario
     from loadgen.scenario.oneline import Asked
     from loadgen.text.secret import Secrets
 
@@ -112,6 +114,9 @@ def run(
     environment = source.environment(env_file, quiet=quiet)
     asked = Asked(invoked, rate, workers, duration, event, method, headers, endpoint)
     loaded = _load(asked, environment, overrides, save)
+    for what in _unbuilt(loaded.scenario):
+        output.say(f"error: {what}")
+        sys.exit(2)
     signals.put_off()  # the threads that numpy starts, which some kinds import here, inherit that
     crew = _agents(loaded, agents)
     signals.heed()
@@ -121,7 +126,7 @@ def run(
     asks = not yes and not never_asks(loaded.scenario.target)
     if asks:
         confirm_invocations(loaded.scenario)
-    secrets = Secrets(sent(loaded.scenario.target), loaded.fed_secrets)
+    secrets = Secrets(chain.from_iterable(map(sent, loaded.scenario.targets)), loaded.fed_secrets)
     output.hide(secrets.hide)
     if save is not None:
         source.saved(save, hidden_in_yaml(loaded.as_run, secrets))
@@ -195,6 +200,12 @@ def _load(asked: Asked, environment: Mapping[str, str], overrides: tuple[str, ..
         },
     )
     return source.loaded(asked.invoked, environment, overrides)
+
+
+def _unbuilt(scenario: Scenario) -> Iterator[str]:
+    """What can be checked, and not be run yet."""
+    if scenario.calls:
+        yield "calls: a mix of calls can be checked, and is not built to be run yet; run one of them as target"
 
 
 def _file(invoked: str, save: Path | None) -> Path | None:

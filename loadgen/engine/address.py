@@ -86,6 +86,7 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
             "with the certificate of the authority that signed the server's"
         ) from error
     context.verify_flags = (context.verify_flags & ~ssl.VERIFY_X509_STRICT) | ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.options |= ssl.OP_NO_RENEGOTIATION  # TLS 1.2: a server that wants to shake hands again delays no request
     if not tls.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -33,6 +33,7 @@ from loadgen.engine.clock import monotonic_ns
 from loadgen.engine.connection import HttpInvoker
 from loadgen.engine.environment import rss_bytes
 from loadgen.engine.health import Collections, HostReader, Recent, open_files
+from loadgen.engine.kernel import LINGER_NS
 from loadgen.engine.loop import new_event_loop
 from loadgen.engine.messages import (
     LEASE_NS,
@@ -109,6 +110,7 @@ class Agent:
             checks=scenario.checks,
         )
         self._requests = requests(scenario, template, plan.agent)
+        self._wire.poll.linger_ns = LINGER_NS  # nothing but the load is on this loop
         self._alarm = partial(alarm_of, loop, self._wire.poll)
         self._turns: tuple[int, ...] = ()
         self._sized: dict[int, ConstantRequests | FedRequests] = {}
@@ -199,7 +201,8 @@ class Agent:
         if phase.closed:
             spans = phase.spans()[plan.agent :: step] if takes_part else []
             indices = count(first + plan.agent, step)
-            self._run = ClosedRun(self._pool, spans, indices, wanted, recorder, terms)
+            pause = None if phase.think is None else phase.think.pauses(plan.scenario.seed, phase.name)
+            self._run = ClosedRun(self._pool, spans, indices, wanted, recorder, terms, pause)
         else:
             schedule = zip(each(message.numbers), phase.offsets(plan.scenario.seed), strict=False)
             share, rest = divmod(phase.max_in_flight, step)

@@ -25,9 +25,10 @@ cdef class Connection(Socket):
     cdef object _read, _broken, _address
     cdef bytes rest
     cdef Py_ssize_t _most
+    cdef Py_ssize_t _rest_from
     cdef long long _sent, _acked
     cdef int _state
-    cdef bint _midway
+    cdef bint _midway, _over
     cdef public bint used
 
     cdef long long send(self, bytes request, long long now_ns) except -1
@@ -38,12 +39,13 @@ cdef class Connection(Socket):
     cpdef object ready(self, int events)
     @cython.locals(n=Py_ssize_t)
     cdef Py_ssize_t take(self, int events) except? -1
+    cdef object _deal(self, Py_ssize_t n, int events)
     cdef Py_ssize_t _receive(self) except? -1
-    cdef object _error(self, int number)
     @cython.locals(wire=Wire, inbox=Inbox, invoker=HttpInvoker, quick=QuickReader)
     cdef object _took(self, Py_ssize_t n, int events)
     cdef bint _closed_behind(self) except -1
     cdef object _go_on_connecting(self, int events)
+    cdef object look(self)
     cdef object _stands(self)
     cdef object _failed(self, object error)
     @cython.locals(inbox=Inbox, invoker=HttpInvoker)
@@ -66,6 +68,7 @@ cdef class HttpInvoker(Invoker):
     cdef object begun(self, Py_ssize_t n)
     @cython.locals(wire=Wire, inbox=Inbox)
     cdef object answered(self, object facts, bytes body, bint reusable, Py_ssize_t n)
+    cdef bint _came_too_early(self) except -1
     cdef bint _came_too_late(self, Py_ssize_t n) except -1
     cdef bint _first_byte_too_late(self) except -1
     cdef object failed(self, long long at_ns, object outcome, str reason, bytes said=*)

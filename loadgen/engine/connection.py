@@ -39,7 +39,7 @@ from itertools import cycle
 from loadgen.engine.address import Address
 from loadgen.engine.http1 import HeaderNames, ProtocolError, ResponseReader
 from loadgen.engine.invoker import Caller, Invoker
-from loadgen.engine.kernel import GONE, READ, WRITE, Inbox, Poll, Socket, stamp
+from loadgen.engine.kernel import GONE, READ, STEP_NS, WRITE, Inbox, Poll, Socket, stamp
 from loadgen.engine.monotonic import Monotonic
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
@@ -125,7 +125,9 @@ class Connection(Socket):
         "_invoker",
         "_midway",
         "_most",
+        "_over",
         "_read",
+        "_rest_from",
         "_sent",
         "_state",
         "_wire",
@@ -142,7 +144,9 @@ class Connection(Socket):
         self._most = READ_BUFFER
         self._state = _CONNECTING
         self._midway = False
-        self.rest = b""  # of what is to be sent, for when there is room
+        self._over = False  # no more comes, although the socket does not say so
+        self.rest = b""  # what is to be sent when there is room, from there on
+        self._rest_from = 0
         self._broken: OSError | None = None
         self._sent = self._acked = 0  # bytes handed to the kernel, and those before the request under way
         self.used = False
@@ -171,6 +175,9 @@ class Connection(Socket):
 
     def _write(self, data: bytes) -> None:
         """Send this, what does not go now when there is room. What fails is learned by reading."""
+        if self.rest:  # nothing overtakes it
+            self.rest, self._rest_from = self.rest[self._rest_from :] + data, 0
+            return
         n = self.put(data, 0)
         if n == len(data):
             self._sent += n
@@ -181,19 +188,20 @@ class Connection(Socket):
                 return
             n = 0
         self._sent += n
-        self.rest = data[n:] if not self.rest else self.rest + data[n:]
+        self.rest, self._rest_from = data, n
         self._wire.poll.change(self, READ | WRITE)
 
     def _write_on(self) -> None:
         """There is room to send more."""
-        n = self.put(self.rest, 0)
+        n = self.put(self.rest, self._rest_from)
         if n >= 0:
             self._sent += n
-            self.rest = self.rest[n:]
+            self._rest_from += n
         elif n != -_EAGAIN:
             self._broken = _os_error(-n)
-            self.rest = b""
-        if not self.rest:
+            self._rest_from = len(self.rest)
+        if self._rest_from == len(self.rest):
+            self.rest, self._rest_from = b"", 0
             self._wire.poll.change(self, READ)
 
     def ready(self, events: int) -> None:
@@ -209,19 +217,21 @@ class Connection(Socket):
     def take(self, events: int) -> int:
         """Read once, and do what it asks for; how many bytes there were, 0 or less for none."""
         n = self._receive()
+        self._deal(n, events)
+        return n
+
+    def _deal(self, n: int, events: int) -> None:
+        """So many bytes were read, or the negative of an errno."""
         if n > 0:
             self._took(n, events)
+            if self._over and self._state == _OPEN:
+                self._gone(self._broken)
         elif n != -_EAGAIN:
-            self._gone(self._broken if n == 0 else self._error(-n))
-        return n
+            self._gone(self._broken if n == 0 else _os_error(-n))
 
     def _receive(self) -> int:
         """Read into the head of the buffer; see ``Socket.receive``."""
         return self.receive(self._most)
-
-    def _error(self, number: int) -> OSError:
-        """What ``_receive`` failed with."""
-        return _os_error(number)
 
     def _took(self, n: int, events: int) -> None:
         """So many bytes came."""
@@ -236,7 +246,7 @@ class Connection(Socket):
             facts = quick.read(n)
             if facts is not None:
                 self.used = True
-                invoker.answered(facts, b"", not events & _GONE or self._closed_behind(), n)
+                invoker.answered(facts, b"", not (events & _GONE or self._over) or self._closed_behind(), n)
                 return
         try:
             response = self._read.feed(bytes(inbox.view[:n]))
@@ -250,7 +260,7 @@ class Connection(Socket):
                 invoker.begun(n)
         else:
             self.used = True
-            reusable = response.reusable and (not events & _GONE or self._closed_behind())
+            reusable = response.reusable and (not (events & _GONE or self._over) or self._closed_behind())
             invoker.answered(wire.classify(response), response.body, reusable, n)
         self._most = READ_PIECES if self._read.laborious(n) else READ_BUFFER
 
@@ -267,6 +277,18 @@ class Connection(Socket):
             self._failed(_os_error(failed))
         else:
             self._stands()
+
+    def look(self) -> None:
+        """While it connects: go on with what no turn has told yet."""
+        assert self.sock is not None
+        try:
+            self.sock.getpeername()
+        except OSError:  # it does not stand
+            failed = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if failed:
+                self._failed(_os_error(failed))
+        else:
+            self._go_on_connecting(0)
 
     def _stands(self) -> None:
         self._state = _OPEN
@@ -383,7 +405,7 @@ class HttpInvoker(Invoker):
                 self._arm()
         else:
             self._request = request
-            if connection is None:
+            if connection is None and self._soon is None:
                 self._connect()
             self._arm()
         return self._started_ns
@@ -427,6 +449,8 @@ class HttpInvoker(Invoker):
         """The answer is complete, with ``n`` bytes that were just read."""
         wire = self._wire
         inbox = wire.inbox
+        if inbox.arrived_ns < self._started_ns and self._came_too_early():
+            return
         if inbox.arrived_ns - self._started_ns > wire.first_deadline_ns and self._came_too_late(n):
             return
         self.waiting = False
@@ -435,6 +459,15 @@ class HttpInvoker(Invoker):
         if not inbox.believed:
             inbox.unstamped += 1
         self._caller.ended(inbox.arrived_ns, inbox.read_ns, facts, self._connect_ns, body)
+
+    def _came_too_early(self) -> bool:
+        """Whether what was just read lay there before the request was sent, so that it answers none of ours."""
+        inbox = self._wire.inbox
+        if inbox.arrived_ns < self._started_ns - STEP_NS:
+            self.failed(inbox.read_ns, Outcome.PROTOCOL, "trailing_data")
+            return True
+        inbox.arrived_ns = self._started_ns  # the clocks are not known better against each other
+        return False
 
     def _came_too_late(self, n: int) -> bool:
         """Whether the answer that was just read counts as none, as it arrived behind a deadline."""
@@ -539,6 +572,11 @@ class HttpInvoker(Invoker):
         self._timer = None
         if not self.waiting:
             return
+        started = self._started_ns
+        if self._connecting_ns and self._connection is not None:
+            self._connection.look()
+            if not self.waiting or self._started_ns != started:  # failed, and another one may have begun
+                return
         deadline, _ = self._deadline()
         if deadline <= self._wire.clock.now() and not self._unanswered(deadline):
             return
@@ -601,5 +639,5 @@ def _said(error: Exception) -> bytes:
     """What OpenSSL says about it, nothing of other errors: ``certificate has expired``, ``WRONG_VERSION_NUMBER``."""
     text = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else None
     if text is None and isinstance(error, ssl.SSLError):
-        text = error.reason
+        text = getattr(error, "reason", None)  # what was not raised by OpenSSL has none
     return (text or "").encode("utf-8", "replace")

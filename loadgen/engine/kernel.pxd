@@ -3,7 +3,7 @@ cdef class Inbox:
     cdef char* plain
     cdef char* cipher
     cdef public long long read_ns, arrived_ns, unstamped, step_ns
-    cdef long long _offset_ns, _doubt_until_ns
+    cdef long long _offset_ns, _width_ns, _doubt_until_ns
     cdef public bint believed
     cdef bint _known
 
@@ -38,7 +38,8 @@ cdef class Poll:
     cdef list _sockets, _timers
     cdef set _removed
     cdef bint _any_removed
+    cdef public long long linger_ns
     cdef long long _seen_ns
 
-    cdef int _tell(self, int timeout_ms) except -1
+    cpdef int tell(self, int timeout_ms) except -1
     cdef bint _ring(self, long long now_ns) except -1

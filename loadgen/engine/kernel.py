@@ -36,7 +36,7 @@ STEP_NS = 20_000
 BATCH = 16
 """The most sockets that one ``turn`` tells, so that answers keep nothing that is due waiting."""
 LINGER_NS = 1_000_000
-"""How long a turn lasts at most while there is traffic, and how close together that is."""
+"""How long a turn of an agent lasts at most while there is traffic, and how close together that is."""
 READ, WRITE = 0x001, 0x004
 GONE = 0x008 | 0x010 | 0x2000
 """EPOLLERR, EPOLLHUP and EPOLLRDHUP: the other side sends no more."""
@@ -57,7 +57,7 @@ class Inbox:
         self.view = memoryview(bytearray(size))
         self.sealed = memoryview(bytearray(sealed_size))
         self.read_ns = self.arrived_ns = self.unstamped = self.step_ns = 0
-        self._offset_ns = self._doubt_until_ns = 0
+        self._offset_ns = self._width_ns = self._doubt_until_ns = 0
         self.believed = self._known = False
 
     def look(self) -> None:
@@ -74,13 +74,18 @@ class Inbox:
         self.note(offset, width, after)
 
     def note(self, offset_ns: int, width_ns: int, now_ns: int) -> None:
-        """CLOCK_REALTIME is ahead by so much now, as far as can be told to within ``width_ns``."""
+        """CLOCK_REALTIME is ahead by so much now, as far as can be told to within ``width_ns``.
+
+        The tightest look since the last step is the one that is gone by.
+        """
         moved = abs(offset_ns - self._offset_ns)
         if not self._known:
-            self._known, self._offset_ns = True, offset_ns
-        elif moved > max(STEP_NS, width_ns):
-            self._offset_ns, self._doubt_until_ns = offset_ns, now_ns + DOUBT_NS
+            self._known, self._offset_ns, self._width_ns = True, offset_ns, width_ns
+        elif moved > max(STEP_NS, width_ns, self._width_ns):
+            self._offset_ns, self._width_ns, self._doubt_until_ns = offset_ns, width_ns, now_ns + DOUBT_NS
             self.step_ns = max(self.step_ns, moved)
+        elif width_ns < self._width_ns:
+            self._offset_ns, self._width_ns = offset_ns, width_ns
 
     def stamped(self, stamp_ns: int, read_ns: int) -> None:
         """Something was read now; ``stamp_ns`` is its stamp, 0 where it has none."""
@@ -188,13 +193,15 @@ class Timer(Watched):
 class Poll:
     """What an agent waits for; ``fd`` is ready when something of it is, and then ``turn`` is to be called.
 
-    While there is traffic a turn lasts up to a millisecond, in which what comes is told without going through the event
-    loop; ``again`` is called where one ended while a timer is awake.
+    While there is traffic a turn lasts up to ``linger_ns``, in which what comes is told without going through the event
+    loop, which has to have nothing else to do that is urgent. ``again`` is called where a turn ended while a timer is
+    awake.
     """
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
         self.again: Callable[[], object] = int
+        self.linger_ns = 0
         self._timers: list[Timer] = []
         self._seen_ns = 0
         self._set: _Set = _Epoll() if hasattr(select, "epoll") else _Selector()
@@ -230,21 +237,21 @@ class Poll:
     def turn(self) -> None:
         """Tell what is ready, and ring what is due."""
         began = time.monotonic_ns()
-        found = self._tell(0)
+        found = self.tell(0)
         while True:
             now = time.monotonic_ns()
             awake = self._ring(now)
-            dense = found and now - self._seen_ns < LINGER_NS
+            dense = found and now - self._seen_ns < self.linger_ns
             self._seen_ns = now if found else self._seen_ns
-            if now - began >= LINGER_NS:
+            if now - began >= self.linger_ns:
                 if awake:
                     self.again()
                 return
             if not awake and not dense:
                 return
-            found = self._tell(0 if awake else 1)
+            found = self.tell(0 if awake else 1)
 
-    def _tell(self, timeout_ms: int) -> int:
+    def tell(self, timeout_ms: int) -> int:
         """Tell some of those that are ready within a time; how many were."""
         found = self._set.poll(timeout_ms)
         if found:
@@ -268,7 +275,9 @@ class Poll:
         return awake
 
     def close(self) -> None:
-        """Watch nothing any more."""
+        """Watch nothing any more; what was watched may still be removed."""
+        self._removed.update(self._sockets)
+        self._sockets.clear()
         self._set.close()
 
 

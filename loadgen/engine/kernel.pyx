@@ -69,7 +69,6 @@ cdef enum:
     _BATCH = 16
     _CONTROL_BYTES = 64
 
-cdef long long _LINGER_NS = LINGER_NS
 cdef long long _STEP_NS = STEP_NS
 cdef long long _DOUBT_NS = DOUBT_NS
 
@@ -117,11 +116,16 @@ cdef class Inbox:
         if not self._known:
             self._known = True
             self._offset_ns = offset_ns
-        elif moved > _STEP_NS and moved > width_ns:
+            self._width_ns = width_ns
+        elif moved > _STEP_NS and moved > width_ns and moved > self._width_ns:
             self._offset_ns = offset_ns
+            self._width_ns = width_ns
             self._doubt_until_ns = now_ns + _DOUBT_NS
             if moved > self.step_ns:
                 self.step_ns = moved
+        elif width_ns < self._width_ns:
+            self._offset_ns = offset_ns
+            self._width_ns = width_ns
 
     cpdef void stamped(self, long long stamp_ns, long long read_ns) noexcept:
         cdef long long arrived
@@ -256,23 +260,23 @@ cdef class Poll:
 
     def turn(self):
         cdef long long began = _now(CLOCK_MONOTONIC), now
-        cdef int found = self._tell(0)
+        cdef int found = self.tell(0)
         cdef bint awake, dense
         while True:
             now = _now(CLOCK_MONOTONIC)
             awake = self._ring(now)
-            dense = found > 0 and now - self._seen_ns < _LINGER_NS
+            dense = found > 0 and now - self._seen_ns < self.linger_ns
             if found:
                 self._seen_ns = now
-            if now - began >= _LINGER_NS:
+            if now - began >= self.linger_ns:
                 if awake:
                     self.again()
                 return
             if not awake and not dense:
                 return
-            found = self._tell(0 if awake else 1)
+            found = self.tell(0 if awake else 1)
 
-    cdef int _tell(self, int timeout_ms) except -1:
+    cpdef int tell(self, int timeout_ms) except -1:
         cdef epoll_event[_BATCH] events
         cdef int n, i, fd
         cdef Watched watched
@@ -307,6 +311,9 @@ cdef class Poll:
         return awake
 
     def close(self):
+        self._any_removed = True
+        self._removed.update(range(len(self._sockets)))
+        self._sockets.clear()
         os.close(self.fd)
 
 

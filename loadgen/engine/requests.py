@@ -7,19 +7,26 @@ from collections.abc import Callable, Mapping, Set
 
 from loadgen.engine.clock import unix_ms, unix_s
 from loadgen.engine.invoker import Requests
+from loadgen.invocation.cell import CALL
 from loadgen.load.law import random_stream
+from loadgen.load.mix import Mix
 from loadgen.scenario.dynamic import is_dynamic, make
 from loadgen.scenario.event import compile_content, compile_event
 from loadgen.scenario.feeder import row_index
-from loadgen.scenario.model import Feeder, Scenario
+from loadgen.scenario.model import Call, Feeder, Scenario
 from loadgen.scenario.rows import Row, Rows
+from loadgen.targets.registry import tenant_of
 from loadgen.targets.request import RequestTemplate
+from loadgen.targets.target import Target
 from loadgen.text.template import Template
 
 Seconds = Callable[[], int]
 """The time, in whole seconds since 1970."""
-Filled = Callable[[int], Row | None]
-"""The fields of an arrival by its global index; None when a feeder read once has run out."""
+Filled = Callable[[int, int], Row | None]
+"""The fields of an arrival by its global index, and by the how manieth of its call it is, which says what row it takes.
+
+None when a feeder read once has run out.
+"""
 
 
 def requests(
@@ -30,31 +37,43 @@ def requests(
     It is asked for when the arrival starts, so that a signature is of that time. Raises ChangedError, here or then,
     when the feeder's file has changed.
     """
-    body = compile_event(scenario.event) if scenario.body is None else compile_content(scenario.body)
+    one = Call(CALL, 1, scenario.target, scenario.event, scenario.body, scenario.feeder)
+    return _of_call(one, scenario.seed, template, agent, now)
+
+
+def mixed(scenario: Scenario, agent: int, now: Seconds = unix_s) -> MixedRequests:
+    """The requests of a scenario's calls, as ``requests``."""
+    return MixedRequests(scenario, agent, now)
+
+
+def _of_call(
+    call: Call, seed: int, template: RequestTemplate, agent: int, now: Seconds
+) -> ConstantRequests | FedRequests:
+    body = compile_event(call.event) if call.body is None else compile_content(call.body)
     share = template.tail_share
-    chance = random_stream(scenario.seed, "tail", str(agent)).random
+    chance = random_stream(seed, "tail", str(agent)).random
     tail = (lambda: chance() < share) if share else None
     fields = body.fields | template.fields
-    if body.constant is not None and not fields and scenario.feeder is None:
+    if body.constant is not None and not fields and call.feeder is None:
         return ConstantRequests(body.constant, template, tail, now)
-    return FedRequests(body, filled(scenario, fields), template, tail, now)
+    return FedRequests(body, filled(call.feeder, seed, fields), template, tail, now)
 
 
-def filled(scenario: Scenario, fields: Set[str]) -> Filled:
-    """What fills these fields for an arrival by its global index; None when a feeder read once has run out."""
-    fed = _nothing if scenario.feeder is None else _fed(scenario.feeder, scenario.seed, fields)
-    makes = [(field, make(field, scenario.seed, unix_ms)) for field in sorted(fields) if is_dynamic(field)]
+def filled(feeder: Feeder | None, seed: int, fields: Set[str]) -> Filled:
+    """What fills these fields, see ``Filled``."""
+    fed = _nothing if feeder is None else _fed(feeder, seed, fields)
+    makes = [(field, make(field, seed, unix_ms)) for field in sorted(fields) if is_dynamic(field)]
     if not makes:
         return fed
 
-    def row(index: int) -> Row | None:
-        found = fed(index)
+    def row(index: int, turn: int) -> Row | None:
+        found = fed(index, turn)
         return found if found is None else {**found, **{field: made(index) for field, made in makes}}
 
     return row
 
 
-def _nothing(index: int) -> Row | None:
+def _nothing(index: int, turn: int) -> Row | None:
     return {}
 
 
@@ -62,11 +81,44 @@ def _fed(feeder: Feeder, seed: int, fields: Set[str]) -> Filled:
     found = Rows(feeder, {field for field in fields if not is_dynamic(field)})
     order, count = feeder.order, len(found)
 
-    def row(index: int) -> Row | None:
-        number = row_index(order, index, count, seed)
+    def row(index: int, turn: int) -> Row | None:
+        number = row_index(order, turn, count, seed)
         return None if number is None else found[number]
 
     return row
+
+
+class MixedRequests(Requests):
+    """The requests of a mix: which call an arrival is follows from its number, and its row from which of them it is."""
+
+    __slots__ = ("_calls", "_each", "_mix", "_tenant")
+
+    def __init__(self, scenario: Scenario, agent: int, now: Seconds) -> None:
+        super().__init__()
+        self._calls = scenario.calls
+        self._tenant = tenant_of(scenario.target)
+        self._mix = Mix([call.weight for call in scenario.calls], scenario.seed)
+        self._each = tuple(
+            _of_call(call, scenario.seed, self._template(call, scenario.target), agent, now) for call in scenario.calls
+        )
+
+    def use(self, target: Target) -> None:
+        """From the next arrival on, send requests with the credentials of this target."""
+        for call, requests in zip(self._calls, self._each, strict=True):
+            requests.use(self._template(call, target))
+
+    def call(self, index: int) -> int:
+        """Which of the scenario's calls an arrival is."""
+        return self._mix(index).call
+
+    def of(self, index: int) -> bytes | None:
+        """See Requests."""
+        call, number = self._mix(index)
+        return self._each[call].turn(index, number)
+
+    def _template(self, call: Call, target: Target) -> RequestTemplate:
+        template: RequestTemplate = self._tenant.template(self._tenant.joined(call.target, target))
+        return template
 
 
 class TurnedRequests(Requests):
@@ -110,6 +162,10 @@ class ConstantRequests(Requests):
         self._signed = template.signed
         self._render(self._now())
 
+    def turn(self, index: int, turn: int) -> bytes | None:
+        """The request of an arrival that is the ``turn``-th of its call in a mix."""
+        return self.of(index)
+
     def of(self, index: int) -> bytes | None:
         """See Requests."""
         if self._signed and (now := self._now()) != self._at:
@@ -144,7 +200,11 @@ class FedRequests(Requests):
 
     def of(self, index: int) -> bytes | None:
         """See Requests."""
-        row, template = self._rows(index), self._template
+        return self.turn(index, index)
+
+    def turn(self, index: int, turn: int) -> bytes | None:
+        """See ConstantRequests; the turn says which row it takes."""
+        row, template = self._rows(index, turn), self._template
         if row is None:
             return None
         tail = self._tail is not None and self._tail()

@@ -2,10 +2,10 @@ cimport cython
 
 from loadgen.engine.connection cimport Connection
 
-cdef int _TLS_BROKEN, _EAGAIN
+cdef int _EAGAIN
 
 cdef class TlsConnection(Connection):
-    cdef object _incoming, _outgoing, _tls, _open_sealed, _seal, _tls_error
+    cdef object _incoming, _outgoing, _tls, _open_sealed, _seal
     cdef bint _shaking, _notified
 
     cdef long long send(self, bytes request, long long now_ns) except -1
@@ -18,5 +18,4 @@ cdef class TlsConnection(Connection):
     @cython.locals(got=Py_ssize_t, more=Py_ssize_t)
     cdef Py_ssize_t _unsealed(self) except? -1
     cdef bint _whole(self) except -1
-    cdef object _error(self, int number)
     cpdef object close(self)

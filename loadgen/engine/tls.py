@@ -10,23 +10,23 @@ An end of the connection without a close_notify cuts an answer that only the end
 from __future__ import annotations
 
 import errno
+import os
 import ssl
 
 from loadgen.engine.connection import SEALED_BUFFER, Connection, HttpInvoker, Wire
 from loadgen.engine.kernel import READ
 
-_TLS_BROKEN, _EAGAIN = errno.EPROTO, errno.EAGAIN  # in C in the compiled build
+_EAGAIN = errno.EAGAIN  # in C in the compiled build
 
 
 class TlsConnection(Connection):
     """One TCP connection with TLS on it."""
 
-    __slots__ = ("_incoming", "_notified", "_open_sealed", "_outgoing", "_seal", "_shaking", "_tls", "_tls_error")
+    __slots__ = ("_incoming", "_notified", "_open_sealed", "_outgoing", "_seal", "_shaking", "_tls")
 
     def __init__(self, wire: Wire, invoker: HttpInvoker) -> None:
         super().__init__(wire, invoker)
         self._shaking = self._notified = False
-        self._tls_error: ssl.SSLError | None = None
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         address = self._address
@@ -56,7 +56,7 @@ class TlsConnection(Connection):
             elif n == 0:
                 self._failed(self._broken or ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "closed in the TLS handshake"))
             elif n != -_EAGAIN:
-                self._failed(self._error(-n))
+                self._failed(OSError(-n, os.strerror(-n)))
         else:
             Connection._go_on_connecting(self, events)
 
@@ -80,6 +80,8 @@ class TlsConnection(Connection):
         else:
             self._say()
             self._stands()
+            if self._incoming.pending and self.open:  # came with the handshake: no poll tells of it
+                self._deal(self._unsealed(), 0)
 
     def _say(self) -> None:
         """Send what OpenSSL wants to."""
@@ -105,26 +107,17 @@ class TlsConnection(Connection):
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError as error:
-            self._tls_error = error
-            if not got:
-                return -_TLS_BROKEN
+            self._broken, self._over = error, True
         if self._outgoing.pending:
             self._say()
         if not more:
-            self._notified = True
-        if got:
-            return got
-        return 0 if self._notified else -_EAGAIN
+            self._notified, self._over, self._broken = True, True, None
+        return got if got or self._over else -_EAGAIN
 
     def _whole(self) -> bool:
         return self._notified
 
-    def _error(self, number: int) -> OSError:
-        if self._tls_error is not None:
-            return self._tls_error
-        return Connection._error(self, number)
-
     def close(self) -> None:
         """See Connection."""
         Connection.close(self)
-        self._tls = self._open_sealed = self._seal = None  # type: ignore[assignment]
+        self._tls = self._open_sealed = self._seal = None

@@ -7,7 +7,8 @@ from loadgen.measure.recorder cimport Recorder
 cdef long long _TYPICAL_SHIFT, _LATE_NS, _LATE_PART
 
 cdef class Worker(Caller):
-    cdef long long _index, _intended_ns, _late_ns, _started_ns
+    cdef public long long index
+    cdef long long _intended_ns, _late_ns, _started_ns
     cdef WorkerPool _pool
     cdef public bint busy
     cdef bint _disturbed
@@ -51,6 +52,7 @@ cdef class OpenRun(Run):
     cdef bint _until_idle, _available, _exhausted_schedule, _short_of_workers, _short, _on_notice
     cdef long long _limit, _left, _available_since_ns, _full_since_ns, _elsewhere_ns, _owed_ns, _grace_from_ns
     cdef long long _load_end_ns, _index, _due_ns, _pause_from_ns, _calm
+    cdef long long _heap_until_ns
     cdef bint _heap
 
     cdef bint _fell_due_in_a_pause(self) except -1
@@ -58,14 +60,14 @@ cdef class OpenRun(Run):
     @cython.locals(worker=Worker, free=list, due=cython.longlong, since=cython.longlong, now=cython.longlong,
                    late=cython.longlong, waited=cython.longlong)
     cdef bint _start(self) except -1
-    cdef bint _disturbs(self, long long late_ns) except -1
+    cdef bint _disturbs(self, long long late_ns, long long now_ns) except -1
     cdef object _next(self)
     @cython.locals(without=cython.longlong, since=cython.longlong, until=cython.longlong, due=cython.longlong)
     cdef long long _without_until(self, long long at_ns)
     cdef long long _waited_until(self, long long at_ns)
 
 cdef class ClosedRun(Run):
-    cdef object _indices, _alarm, _numbers
+    cdef object _indices, _alarm, _numbers, _pause, _order
     cdef bint _ended, _finished, _limited
     cdef long long _used
     cdef list _to_start, _idle

@@ -12,12 +12,14 @@ the rest, which is ours. A worker is free from when its answer arrived, however 
 from the instant the pool could have used one, not from when *this* worker was freed: otherwise a stall of our own would
 be blamed on the target by the last worker to end in it. A stall also leaves a backlog that keeps every worker busy for
 a while. Had we been on time, a worker would have been free by as much earlier as the start was late that took the last
-one, so up to that much of the wait behind it is ``late`` too. In a closed phase a start is late by what has passed
-since its worker was free; there that is no part of any lag, as nothing was due.
+one, or the one that it was freed from, so up to that much of the wait behind them is ``late`` too. In a closed phase a
+start is late by what has passed since its worker was free; there that is no part of any lag, as nothing was due.
 
 A stop of ours is followed by a heap of starts that no schedule has asked for, and the target has more to do than was
 planned. Calls of a heap are **disturbed**: it begins with a start that is late by more than 50 µs and a twentieth of
-what a call takes, and is over with one on time that finds no more in flight than there was before the stop.
+what a call takes, and is over with one on time that finds no more in flight than there was before the stop. Where more
+is planned by then than before, that is never so; it is over as well when twenty times as long has passed as the start
+was late by, in which a target that is 95 % busy has caught up: arrears of d take it d · 0.95 / (1 − 0.95).
 
 Several agents may share a phase. Each has a part of the workers, and of what may be started where that is limited, and
 one that is short gets from the others what they have left (``Others``; ``loadgen.fleet.dealing`` passes it on). So that
@@ -42,6 +44,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from heapq import heappop, heappush
+from itertools import count
 from typing import Protocol
 
 from loadgen.engine.invoker import Caller, Invoker, Requests
@@ -66,6 +70,7 @@ _NEVER_NS = 1 << 61
 _UNLIMITED = -1
 _TYPICAL_SHIFT = 4  # the mean is of the last 16 or so
 _LATE_NS, _LATE_PART = LATE_NS, LATE_PART  # in C in the compiled build
+_CAUGHT_UP = 20
 
 
 InvokerFactory = Callable[[Caller], Invoker]
@@ -76,19 +81,19 @@ class Worker(Caller):
 
     __slots__ = (
         "_disturbed",
-        "_index",
         "_intended_ns",
         "_late_ns",
         "_pool",
         "_started_ns",
         "busy",
+        "index",
         "invoker",
         "until_ns",
     )
 
     def __init__(self, pool: WorkerPool, invoker: InvokerFactory) -> None:
         self._pool = pool
-        self._index = self._intended_ns = self._late_ns = self._started_ns = 0
+        self.index = self._intended_ns = self._late_ns = self._started_ns = 0
         self._disturbed = self.busy = False
         self.until_ns = 0
         self.invoker = invoker(self)
@@ -99,7 +104,7 @@ class Worker(Caller):
         """Start an invocation now; it is ``disturbed`` where the target has more to do than was planned."""
         self.busy = True
         self._disturbed = disturbed
-        self._index, self._intended_ns = index, intended_ns
+        self.index, self._intended_ns = index, intended_ns
         self._started_ns = self.invoker.invoke(request, started_ns)
         self._late_ns = late_ns + self._started_ns - started_ns
 
@@ -109,10 +114,13 @@ class Worker(Caller):
         run = self._pool.run
         assert run is not None
         service_ns = arrived_ns - self._started_ns
-        run.typical_ns += (service_ns - run.typical_ns) >> _TYPICAL_SHIFT
+        if run.typical_ns:
+            run.typical_ns += (service_ns - run.typical_ns) >> _TYPICAL_SHIFT
+        else:
+            run.typical_ns = service_ns
         run.recorder.record(
             facts,
-            self._index,
+            self.index,
             self._intended_ns,
             self._started_ns,
             arrived_ns,
@@ -130,9 +138,9 @@ class Worker(Caller):
         """Record the invocation as unfinished."""
         self.busy = False
         self.invoker.abandon()
-        recorder.unfinished(
-            self._index, self._intended_ns, self._started_ns, now_ns, self._late_ns, disturbed=self._disturbed
-        )
+        run = self._pool.run
+        disturbed = self._disturbed or (run is not None and self._started_ns < run.unsure_until_ns)
+        recorder.unfinished(self.index, self._intended_ns, self._started_ns, now_ns, self._late_ns, disturbed=disturbed)
 
 
 class WorkerPool:
@@ -271,11 +279,11 @@ class Run:
         """What is in flight now may have been kept from this machine, unseen by any clock of it."""
         self.unsure_until_ns = now_ns
 
-    def _begin(self, now_ns: int) -> None:
-        """The first look at what is to be started."""
-        if not self._began:
+    def _begin(self, now_ns: int, due_ns: int) -> None:
+        """The first look at what is to be started, which was due then."""
+        if not self._began and now_ns >= due_ns:
             self._began = True
-            self.began_late_ns = max(0, now_ns - self._begin_ns)
+            self.began_late_ns = now_ns - due_ns
 
     def extend(self, until_ns: int) -> None:
         """The lease lasts until then; what was held back goes on."""
@@ -412,6 +420,7 @@ class OpenRun(Run):
         self._elsewhere_ns = 0  # how long the oldest start at another agent had waited, when that was last heard
         self._owed_ns = 0
         self._heap = False
+        self._heap_until_ns = 0
         self._calm = 0  # how many were in flight at the last start on time
         self._pauses: deque[tuple[int, int]] = deque()
         self._pause_from_ns = _NEVER_NS
@@ -475,6 +484,7 @@ class OpenRun(Run):
                 self._give_way(at_ns)
             else:
                 self._available, self._available_since_ns = True, at_ns
+                self._owed_ns = max(self._owed_ns, worker._late_ns)
                 if self._stage == self._dispatch:
                     self._dispatch()
         if self._on_notice:
@@ -491,7 +501,7 @@ class OpenRun(Run):
     def _dispatch(self) -> None:
         """Start everything that is due and finds a worker, then sleep until the next start or the end."""
         now = self._clock.now()
-        self._begin(now)
+        self._begin(now, self._due_ns)
         self.beat(now)
         drops = 0
         asks = False
@@ -621,23 +631,25 @@ class OpenRun(Run):
         else:
             waited = self._waited_until(since)
             self._short_of_workers = self._short_of_workers or self._without_until(since) > 0
-            # what is ours of the wait is passed on to whoever waits behind this start
-            self._owed_ns = since - due - waited
-            late = now - since + self._owed_ns
-        worker.start(self._index, due, now, late, request, self._disturbs(late))
+            # passed on to whoever waits behind this start: the worker may have been free for long when that was read
+            late = self._owed_ns = now - due - waited
+        worker.start(self._index, due, now, late, request, self._disturbs(late, now))
         return True
 
-    def _disturbs(self, late_ns: int) -> bool:
+    def _disturbs(self, late_ns: int, now_ns: int) -> bool:
         """Whether the start that is being made is one of a heap, by a stop of ours, that no schedule has asked for.
 
         A heap begins with the first late start behind a stop. It is over with one on time that finds no more in flight
-        than there was before the stop.
+        than there was before the stop, or by when that would have been worked off.
         """
         if late_ns > _LATE_NS and late_ns * _LATE_PART > self.typical_ns:
             self._heap = True
+            self._heap_until_ns = max(self._heap_until_ns, now_ns + _CAUGHT_UP * late_ns)
         elif not self._heap:
             self._calm = self._in_flight
-        elif self._in_flight <= max(2, self._calm):  # the start that is being made is among them
+        elif now_ns > self._heap_until_ns or self._in_flight <= max(
+            2, self._calm
+        ):  # the start that is being made is among them
             self._heap = False
             return True
         return self._heap
@@ -786,7 +798,8 @@ class ClosedRun(Run):
     """A phase in which each worker starts again as soon as it is done; intended is started.
 
     ``spans`` are the workers' active times, (from, to) in ns since the beginning. ``indices`` numbers the invocations
-    where ``terms`` have no allowance.
+    where ``terms`` have no allowance. ``pause`` says for how long a worker waits after the call of an arrival, by its
+    number; None for not at all.
     """
 
     def __init__(
@@ -797,8 +810,10 @@ class ClosedRun(Run):
         requests: Requests,
         recorder: Recorder,
         terms: Terms,
+        pause: Callable[[int], int] | None = None,
     ) -> None:
         super().__init__(pool, requests, recorder, terms)
+        self._pause = pause
         self._limited = terms.allowance is not None
         self._numbers: Ranges = terms.allowance or ()
         self._indices = each(self._numbers) if self._limited else indices
@@ -806,12 +821,12 @@ class ClosedRun(Run):
         self._ended = False
         self._finished = False
         pool.grow(len(spans))
-        # the last to be freed have the warmest connections, so they start first; a stack of (from, worker)
-        self._to_start: list[tuple[int, Worker]] = []
+        # the last to be freed have the warmest connections, so they start first; a heap of (from, order, worker)
+        self._to_start: list[tuple[int, int, Worker]] = []
+        self._order = count()
         for worker, (start, end) in zip(reversed(pool.free), spans, strict=False):
             worker.until_ns = terms.begin_ns + end
-            self._to_start.append((terms.begin_ns + start, worker))
-        self._to_start.sort(key=lambda entry: entry[0], reverse=True)
+            heappush(self._to_start, (terms.begin_ns + start, next(self._order), worker))
         self._idle: list[Worker] = []
         self._alarm = terms.alarm(self._ring)
         self._alarm.set(terms.begin_ns)
@@ -830,7 +845,12 @@ class ClosedRun(Run):
     def freed(self, worker: Worker, at_ns: int, now_ns: int) -> None:
         """A worker's invocation ended: start the next one unless its time is over."""
         self._in_flight -= 1
-        self._go_on(worker, at_ns, now_ns)
+        if self._pause is None:
+            self._go_on(worker, at_ns, now_ns)
+        else:
+            heappush(self._to_start, (at_ns + self._pause(worker.index), next(self._order), worker))
+            if not self._ended:
+                self._alarm.set(min(self._to_start[0][0], self._end_ns))
         if self._ended and not self._in_flight:
             self._finish()
 
@@ -845,19 +865,19 @@ class ClosedRun(Run):
 
     def _ring(self) -> None:
         now = self._clock.now()
-        self._begin(now)
+        self._begin(now, self._begin_ns)
         if self._ended:
             if now < self._end_ns + self._grace_ns:
                 self._alarm.set(self._end_ns + self._grace_ns)
             else:
                 self.cut()
             return
-        while self._to_start and self._to_start[-1][0] <= now < self._end_ns:
-            since, worker = self._to_start.pop()
+        while self._to_start and self._to_start[0][0] <= now < self._end_ns:
+            since, _, worker = heappop(self._to_start)
             self._go_on(worker, since, now)
             now = self._clock.now()
         if now < self._end_ns:
-            self._alarm.set(min(self._to_start[-1][0], self._end_ns) if self._to_start else self._end_ns)
+            self._alarm.set(min(self._to_start[0][0], self._end_ns) if self._to_start else self._end_ns)
             return
         self._ended = True
         if self._until_ns < self._end_ns:

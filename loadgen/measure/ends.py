@@ -23,7 +23,7 @@ The two ends do not contain the sampling error: they are of these arrivals, not 
 
 Sources: for the high end, the recursion of D. V. Lindley, The Theory of Queues with a Single Server, 1952, and of J.
 Kiefer and J. Wolfowitz, On the Theory of Queues with Many Servers, 1955: departures of a first-come-first-served queue
-do not decrease where arrivals do not. The simulation holds it to other orders of service, too.
+do not decrease where arrivals do not. The simulation holds it to pools of instances, too.
 """
 
 from __future__ import annotations

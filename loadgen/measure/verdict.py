@@ -45,6 +45,8 @@ def judge(
     phases: Sequence[PhaseTotal],
     rules: Sequence[Rule] = (),
     *,
+    part: bool = False,
+    by_phase: bool = True,
     stopped: bool = False,
     fresh_connections: bool = False,
     overhead_floor_ns: int | None = None,
@@ -52,9 +54,10 @@ def judge(
     found: Found = NOTHING_FOUND,
     told_in: str = "answers",
 ) -> Verdict:
-    """The Verdict on a run.
+    """The Verdict on a run, or on a ``part`` of one.
 
-    ``plans`` and ``phases`` are in the order they ran; a phase that never began is in neither. ``rules`` are the run's
+    ``plans`` and ``phases`` are in the order they ran; a phase that never began is in neither. ``by_phase`` says that
+    figures of each phase are shown, and not those of all together alone; of a part none are. ``rules`` are the run's
     thresholds. ``stopped`` says that the run was interrupted or reached its budget, so that a schedule cut short is no
     fault. ``fresh_connections`` says that every invocation was meant to open one. ``overhead_floor_ns`` is the p99 of
     service_time of this generator on this machine against a target that does nothing, None when that is not known or
@@ -63,7 +66,7 @@ def judge(
     """
     pairs = [pair for pair in zip(plans, phases, strict=True) if not pair[0].warmup]
     measured = [total for _, total in pairs]
-    reasons = [*record.incomplete(phases), *record.nothing_measured(measured)]
+    reasons = [*record.incomplete(phases, part=part), *record.nothing_measured(measured)]
     for plan, total in pairs:
         reasons += generator.another_load(plan, total)
         reasons += generator.schedule_left(plan, total, stopped=stopped)
@@ -82,7 +85,8 @@ def judge(
         reasons += platform.unbelievable(total, told_in)
         reasons += platform.misbilled(total)
         reasons += platform.memory_ignored(total, memory_mb)
-    reasons += _disturbed(pairs, rules, {reason.phase for reason in reasons if reason.severity == INVALID})
+    unusable = {reason.phase for reason in reasons if reason.severity == INVALID}
+    reasons += () if part else _disturbed(pairs, rules, unusable, by_phase=by_phase)
     labelled = [rule for rule in rules if isinstance(rule, MetricRule) and rule.start is not None]
     reasons += found.reasons(measured, {rule.start for rule in labelled})
     reasons += support.starts_unknown(labelled, phases, measured, found)
@@ -92,19 +96,23 @@ def judge(
 
 
 def _disturbed(
-    pairs: Sequence[tuple[PhasePlan, PhaseTotal]], rules: Sequence[Rule], without: Collection[str | None]
+    pairs: Sequence[tuple[PhasePlan, PhaseTotal]],
+    rules: Sequence[Rule],
+    without: Collection[str | None],
+    *,
+    by_phase: bool,
 ) -> Iterator[Reason]:
     """Figures that are ranges, of each phase whose figures may be used, and of all together."""
     ps = {rule.percentile for rule in rules if isinstance(rule, MetricRule) and rule.percentile is not None}
     known: set[str] = set()
     inflations = [widening(total.inflation(plan.duration_ns)) for plan, total in pairs]
     for (_, total), inflation in zip(pairs, inflations, strict=True):
-        if total.name in without:
+        if total.name in without or not by_phase:
             continue
         for reason in generator.disturbed(total, ps, inflation):
             known.update(reason.figures)
             yield reason
-    if len(pairs) > 1 and not without:
+    if pairs and not without and (len(pairs) > 1 or not by_phase):
         whole = combined(total for _, total in pairs)
         for reason in generator.disturbed(whole, ps, max(inflations), known):
             yield msgspec.structs.replace(reason, phase=None)

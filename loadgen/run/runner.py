@@ -170,10 +170,9 @@ class Runner:
 
     def _look_at_feeder(self) -> None:
         """Fail where the rows that were sent are not those that the scenario had."""
-        if (feeder := self._loaded.scenario.feeder) is None:
-            return
         try:
-            check_unchanged(feeder)
+            for feeder in self._loaded.scenario.feeders:
+                check_unchanged(feeder)
         except ChangedError as error:
             self._ending.fail(str(error))
 

@@ -52,6 +52,7 @@ def verdict_on(record: Record, *, stopped: bool) -> Verdict:
         [each.plan for each in record.played],
         [each.total for each in record.played],
         record.scenario.thresholds,
+        by_phase=not is_experiment(record.scenario.kind),  # whose phases are many, and in no report
         stopped=stopped,
         fresh_connections=record.scenario.target.fresh_connections,
         # where the system says when answers arrived, what the generator takes is in unread and late, and in no time

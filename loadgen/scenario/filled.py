@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from loadgen.scenario import event, feeder, rows
+from loadgen.scenario.calls import View
 from loadgen.scenario.document import Document, no_file
 from loadgen.scenario.dynamic import fault, is_dynamic
 from loadgen.scenario.model import Feeder, Index
@@ -35,11 +36,13 @@ from loadgen.text.template import (
 
 _FREE = frozenset({("event",), ("body",), ("tags",), ("target", "url"), ("target", "headers")})
 """Where a placeholder is filled in, or means nothing: tags are anybody's."""
+Source = Document | View
+"""A document, or what a call of a mix sees of one."""
 Needed = tuple[KeyPath, rows.Need]
 """What is taken from the feeder, and where that is written."""
 
 
-def event_of(data: dict[str, Any], read: Document, directory: Path) -> tuple[str, list[Needed]]:
+def event_of(data: dict[str, Any], read: Source, directory: Path) -> tuple[str, list[Needed]]:
     """The event's JSON text, and what it takes from the feeder."""
     base: KeyPath
     if isinstance(data.get("event_file"), str):
@@ -52,7 +55,7 @@ def event_of(data: dict[str, Any], read: Document, directory: Path) -> tuple[str
     return "" if without_body else text, list(_in_json(value, base, read, "the event"))
 
 
-def content_of(data: dict[str, Any], read: Document, directory: Path) -> tuple[event.Content | None, list[Needed]]:
+def content_of(data: dict[str, Any], read: Source, directory: Path) -> tuple[event.Content | None, list[Needed]]:
     """What is sent instead of an event, if anything is, and what it takes from the feeder."""
     block = mapping(data, "body")
     if isinstance(block.get("text"), str):
@@ -72,7 +75,7 @@ def content_of(data: dict[str, Any], read: Document, directory: Path) -> tuple[e
     return None, []
 
 
-def _form(fields: dict[str, Any], read: Document) -> tuple[event.Content, list[Needed]]:
+def _form(fields: dict[str, Any], read: Source) -> tuple[event.Content, list[Needed]]:
     for name in fields:
         if placeholders(name):
             read.report(("body", "form", name), "got a placeholder in a name, expected placeholders in values only")
@@ -86,7 +89,7 @@ def _in_text(path: KeyPath, text: str, encode: Encode = as_it_is) -> Iterator[Ne
         yield path, rows.Need(field, "the body", encode)
 
 
-def _in_json(value: object, base: KeyPath, read: Document, where: str, *, inside: bool = True) -> Iterator[Needed]:
+def _in_json(value: object, base: KeyPath, read: Source, where: str, *, inside: bool = True) -> Iterator[Needed]:
     """What JSON takes from the feeder; ``inside`` says that paths below its own lead somewhere in the document."""
     for path, string in _event_strings(value, base):
         encode = json_value if PLACEHOLDER.fullmatch(string) else json_text
@@ -97,7 +100,7 @@ def _in_json(value: object, base: KeyPath, read: Document, where: str, *, inside
         read.report(at, "got a placeholder in a key, expected placeholders in values only")
 
 
-def _body_file(name: str, directory: Path, read: Document) -> bytes:
+def _body_file(name: str, directory: Path, read: Source) -> bytes:
     """The bytes of a body's file. Text with placeholders is refused, as nothing of it would be filled in."""
     path = directory / name
     if missing := no_file(path):
@@ -126,7 +129,7 @@ def in_request(data: dict[str, Any]) -> Iterator[Needed]:
             yield path, rows.Need(field, written(path), encode)
 
 
-def _event_file(name: str, directory: Path, read: Document) -> str:
+def _event_file(name: str, directory: Path, read: Source) -> str:
     """The JSON text of an event's file."""
     path = directory / name
     if missing := no_file(path):
@@ -168,11 +171,11 @@ def _event_keys(value: object, path: KeyPath) -> Iterator[KeyPath]:
 
 
 def rows_of(
-    needed: Sequence[Needed], data: dict[str, Any], read: Document, directory: Path
-) -> tuple[Index | None, Fed]:
-    """The index of the feeder's file, each of whose rows has what is needed, and the secrets in it.
+    needed: Sequence[Needed], data: dict[str, Any], read: Source, directory: Path, secrets: Fed
+) -> Index | None:
+    """The index of the feeder's file, each of whose rows has what is needed; None where there is no feeder.
 
-    There is none where there is no feeder.
+    The secrets in it are added to ``secrets``.
     """
     for at, need in needed:
         if is_dynamic(need.field) and (wrong := fault(need.field)):
@@ -183,14 +186,14 @@ def rows_of(
             read.report(at, f"{{{{{need.field}}}}} needs a feeder; write feeder: {{file: rows.csv}}")
     block = mapping(data, "feeder")
     if not isinstance(block.get("file"), str) or INVALID in block.values():
-        return None, Fed()
+        return None
     path = directory / block["file"]
     if missing := no_file(path):
         read.report(("feeder", "file"), missing)
-        return None, Fed()
+        return None
     secret = {need.field for at, need in needed if at in read.said.secret or tells_secret(need.field)}
     fed = msgspec.convert(block, Feeder)
-    return rows.indexed(path, fed, list(dict.fromkeys(need for _, need in needed)), secret)
+    return rows.indexed(path, fed, list(dict.fromkeys(need for _, need in needed)), secret, secrets)
 
 
 def report_unfilled(read: Document) -> None:
@@ -199,6 +202,8 @@ def report_unfilled(read: Document) -> None:
     for path, value in yaml.scalars(read.root):
         # what a secret holds that came from the environment is nobody's placeholder
         found = placeholders(value.raw if path in read.said.secret else value.text)
-        if found and path not in faulty and path[:1] not in _FREE and path[:2] not in _FREE:
+        within = path[2:] if path[:1] == ("calls",) else path
+        free = {within[:1], within[:2], ("target", *within[:1]) if within is not path else within[:1]} & _FREE
+        if found and path not in faulty and not free:
             filled = "event, body, target.url and target.headers"
             read.report(path, f"{{{{{found[0]}}}}} would not be filled in here, but in {filled} only")

@@ -8,7 +8,7 @@ makes the Scenario. Faults are collected over all steps.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,15 +18,17 @@ from msgspec import Struct
 from loadgen.load import trace
 from loadgen.load.trace import Trace
 from loadgen.scenario import build, rules
+from loadgen.scenario.build import Sent
+from loadgen.scenario.calls import View, merged
 from loadgen.scenario.document import Check, Document, no_file, read_text
-from loadgen.scenario.filled import content_of, event_of, in_request, report_unfilled, rows_of
+from loadgen.scenario.filled import Source, content_of, event_of, in_request, report_unfilled, rows_of
 from loadgen.scenario.fingerprint import fingerprint
 from loadgen.scenario.model import Scenario
 from loadgen.scenario.prices import scenario_prices
 from loadgen.targets import secret
 from loadgen.targets.functiongraph.protocol.platform import Emulator, emulator
 from loadgen.targets.port import PEM_FILES, is_pem
-from loadgen.text.form import doc
+from loadgen.text.form import doc, listed
 from loadgen.text.override import Override
 from loadgen.text.secret import Fed
 from loadgen.text.units import NS_PER_S
@@ -74,10 +76,8 @@ def load(
     """
     read = Document(text, source, environment, overrides)
     data = read.check(Scenario, rules.scenario)
-    event_json, needed = read.gather(lambda: event_of(data, read, directory)) or ("", [])
-    content, in_body = read.gather(lambda: content_of(data, read, directory)) or (None, [])
-    needed += [*in_body, *in_request(data)]
-    index, fed = read.gather(lambda: rows_of(needed, data, read, directory)) or (None, Fed())
+    fed = Fed()
+    sent = [_sent(one, source_, read, directory, fed) for one, source_ in _calls(data, read)]
     prices = read.gather(lambda: scenario_prices(data, read, directory))
     traces = (read.gather(lambda: _traces(data, read, directory)) or {}) if not read.faults else {}
     if not read.faults:
@@ -85,7 +85,7 @@ def load(
     report_unfilled(read)
     scenario = None
     if not read.faults:
-        scenario = build.scenario(data, event_json, content, directory, prices, traces, index)
+        scenario = build.scenario(data, sent, directory, prices, traces)
         scenario = msgspec.structs.replace(scenario, sha256=fingerprint(scenario))
         read.judge(scenario, checks)
     elif stand_in := _stand_in(data, read, directory):
@@ -98,6 +98,24 @@ def load(
         secret.as_run(read.root, read.said),
         fed,
     )
+
+
+def _calls(data: dict[str, Any], read: Document) -> Iterator[tuple[dict[str, Any], Source]]:
+    """The data of each call, and where it is written."""
+    if "calls" not in data:
+        yield data, read
+    for number, call in enumerate(listed(data, "calls")):
+        if isinstance(call, dict):
+            yield merged(data, number), View(read, call, number)
+
+
+def _sent(data: dict[str, Any], source: Source, read: Document, directory: Path, fed: Fed) -> Sent:
+    """What a call sends; its secrets are added to ``fed``, and its faults to those of the document."""
+    event_json, needed = read.gather(lambda: event_of(data, source, directory)) or ("", [])
+    content, in_body = read.gather(lambda: content_of(data, source, directory)) or (None, [])
+    needed += [*in_body, *in_request(data)]
+    index = read.gather(lambda: rows_of(needed, data, source, directory, fed))
+    return Sent(event_json, content, index)
 
 
 def load_file(
@@ -162,6 +180,6 @@ def _traces(data: dict[str, Any], read: Document, directory: Path) -> dict[int, 
 def _stand_in(data: dict[str, Any], read: Document, directory: Path) -> Scenario | None:
     """What can be said of the target while other parts are faulty: a Scenario for the checks, never for a run."""
     faulty = {fault.path[:1] for fault in read.faults}
-    if ("target",) in faulty or "target" not in data:
+    if ("target",) in faulty or "target" not in data or "calls" in data:
         return None
-    return build.scenario({"name": "x", "target": data["target"], "phases": _STAND_IN_PHASES}, "{}", None, directory)
+    return build.scenario({"name": "x", "target": data["target"], "phases": _STAND_IN_PHASES}, [Sent("{}")], directory)

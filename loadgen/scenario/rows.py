@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -71,9 +71,9 @@ class ChangedError(Exception):
 
 
 def indexed(
-    path: Path, feeder: Feeder, needs: Sequence[Need] = (), secret: Set[str] = frozenset()
-) -> tuple[Index, Fed]:
-    """The index of a feeder's file, of which every row has what is needed; and what its ``secret`` fields hold.
+    path: Path, feeder: Feeder, needs: Sequence[Need] = (), secret: Set[str] = frozenset(), fed: Fed | None = None
+) -> Index:
+    """The index of a feeder's file, of which every row has what is needed; ``fed`` gets what ``secret`` fields hold.
 
     Of ``feeder`` only how the file is written matters. Raises ScenarioError, located in the file, when it cannot be
     read, has no rows, or a row does not fit. No message shows a value, which may be secret.
@@ -85,11 +85,11 @@ def indexed(
                 raise ScenarioError(
                     [Fault(Place(path.name), (), f"it holds more than {LARGEST >> 20} MiB, expected at most that")]
                 )
-            fed, begins = Fed(), array("I")
+            begins = array("I")
             digest = _digest(source)
             source.seek(len(_BOM) if os.pread(source.fileno(), len(_BOM), 0) == _BOM else 0)
             read = _json_index if _is_json(path) else _csv_index
-            names = read(source, path, feeder, needs, secret, begins, fed)
+            names = read(source, path, feeder, needs, secret, begins, Fed() if fed is None else fed)
             after = os.fstat(source.fileno())
     except OSError as error:
         raise unreadable(path, error) from error
@@ -100,7 +100,7 @@ def indexed(
     begins.append(after.st_size)
     if struct.pack("=I", 1) != _OFFSET.pack(1):
         begins.byteswap()
-    return Index(begins.tobytes(), tuple(names), digest, after.st_mtime_ns), fed
+    return Index(begins.tobytes(), tuple(names), digest, after.st_mtime_ns)
 
 
 def _digest(source: BinaryIO) -> str:
@@ -206,51 +206,93 @@ def _csv_index(
     begins: array[int],
     fed: Fed,
 ) -> list[str]:
-    at = source.tell()
+    """Note where rows begin: lines without quotes are rows; from where there are some, csv takes them apart."""
+    delimiter, at = feeder.delimiter, source.tell()
+    header = next(_records(source, path, delimiter, at, 0), None)
+    if header is None:
+        return []
+    names = _header(header.cells, path, header.line)
+    held = _held(names, feeder, needs, secret, fed, path, header.line)
+    end = _plain_rows(source, delimiter, len(names), held, begins, header)
+    for row in _records(source, path, delimiter, end.after, end.last):
+        if len(row.cells) != len(names):
+            raise _error(path, row.line, f"got {len(row.cells)} cells, expected {len(names)} as in the header")
+        if held is not None:
+            held(row.cells, row.line)
+        begins.append(row.begin)
+    return names
+
+
+class _Record(NamedTuple):
+    """Cells that stand from byte ``begin`` to ``after``, on the lines from ``line`` to ``last``."""
+
+    cells: list[str]
+    begin: int
+    after: int
+    line: int
+    last: int
+
+
+def _records(source: BinaryIO, path: Path, delimiter: str, at: int, lines: int) -> Iterator[_Record]:
+    """What csv makes of the source from byte ``at`` on, before which there are so many lines; blank ones left out."""
+    source.seek(at)
 
     def texts() -> Iterator[str]:
         nonlocal at
-        readline = source.readline
-        line = 0
-        while raw := readline(LONGEST):
+        line = lines
+        while raw := source.readline(LONGEST):
             at += len(raw)
             line += 1
             yield _text(raw, path, line)
 
-    reader = csv.reader(texts(), delimiter=feeder.delimiter, strict=True)
-    names: list[str] | None = None
-    checks: list[tuple[int, Callable[[str, int], None]]] = []
-    in_headers: list[tuple[int, Need]] = []
-    secrets: list[int] = []
-    begin, before, width = at, 0, -1
-    note, add = begins.append, fed.add
+    reader = csv.reader(texts(), delimiter=delimiter, strict=True)
+    begin, before = at, lines
     try:
         for cells in reader:
-            start, begin = begin, at
-            line, before = before + 1, reader.line_num  # a quoted cell may span lines; name the first
-            if len(cells) == width:
-                for index, need in in_headers:
-                    cell = cells[index]
-                    if not (cell.isascii() and cell.isprintable()):  # which says without a call what nearly all are
-                        _hold(need, cell, path, line)
-                for index, check in checks:
-                    check(cells[index], line)
-                for index in secrets:
-                    add(cells[index])
-                note(start)
-            elif not cells:
-                continue
-            elif names is None:
-                names = _header(cells, path, line)
-                width = len(names)
-                checks = list(_checks(names, feeder, needs, path, line))
-                in_headers = [(names.index(need.field), need) for need in needs if need.encode is header_text]
-                secrets = [index for index, name in enumerate(names) if name in secret]
-            else:
-                raise _error(path, line, f"got {len(cells)} cells, expected {width} as in the header")
+            if cells:  # a quoted cell may span lines; the first is named
+                yield _Record(cells, begin, at, before + 1, lines + reader.line_num)
+            begin, before = at, lines + reader.line_num
     except csv.Error as error:
         raise _error(path, before + 1, f"this is not CSV: {_csv_fault(error)}") from error
-    return names or []
+
+
+_Held = Callable[[list[str], int], None]
+"""Holds the cells of a row, on a line, to what is needed of them."""
+
+
+def _plain_rows(
+    source: BinaryIO, delimiter: str, width: int, held: _Held | None, begins: array[int], header: _Record
+) -> _Record:
+    """Note the rows of lines without quotes; where the first chunk of lines ends that are not all of this kind."""
+    source.seek(header.after)
+    between, note, end = delimiter.encode(), begins.append, header
+    while chunk := source.read(_CHUNK):
+        chunk += source.readline(LONGEST)
+        lines = chunk.split(b"\n")
+        if not lines[-1]:
+            lines.pop()
+        if not _are_plain(chunk, lines, between, width):
+            break
+        at, line = end.after, end.last
+        for raw in lines:
+            line += 1
+            if raw and raw != b"\r":
+                if held is not None:
+                    held(raw.decode().removesuffix("\r").split(delimiter), line)
+                note(at)
+            at += len(raw) + 1
+        end = end._replace(after=end.after + len(chunk), last=line)
+    return end
+
+
+def _are_plain(chunk: bytes, lines: Sequence[bytes], between: bytes, width: int) -> bool:
+    """Whether each line is a row of so many cells, or blank, as csv has it too."""
+    if b'"' in chunk or chunk.count(b"\r") != chunk.count(b"\r\n") or not (chunk.isascii() or _is_text(chunk)):
+        return False
+    if len(lines[-1]) >= LONGEST:  # it may go on
+        return False
+    separators = width - 1
+    return all(raw.count(between) == separators or raw in (b"", b"\r") for raw in lines)
 
 
 def _csv_fault(error: csv.Error) -> str:
@@ -265,6 +307,29 @@ def _header(cells: list[str], path: Path, line: int) -> list[str]:
         first = names.index(names[twice])
         raise _error(path, line, f"columns {first + 1} and {twice + 1} of the header have the same name")
     return names
+
+
+def _held(
+    names: list[str], feeder: Feeder, needs: Sequence[Need], secret: Set[str], fed: Fed, path: Path, line: int
+) -> _Held | None:
+    """What each row is held to, and what is taken from it; None where any will do. Secrets go to ``fed``."""
+    checks = list(_checks(names, feeder, needs, path, line))
+    in_headers = [(names.index(need.field), need) for need in needs if need.encode is header_text]
+    secrets = [index for index, name in enumerate(names) if name in secret]
+    if not (checks or in_headers or secrets):
+        return None
+
+    def held(cells: list[str], line: int) -> None:
+        for index, need in in_headers:
+            cell = cells[index]
+            if not (cell.isascii() and cell.isprintable()):  # which says without a call what nearly all are
+                _hold(need, cell, path, line)
+        for index, check in checks:
+            check(cells[index], line)
+        for index in secrets:
+            fed.add(cells[index])
+
+    return held
 
 
 def _checks(

@@ -195,7 +195,8 @@ class Tenant(ABC, Generic[T]):
     "duration …" where they do not. ``settings`` is where its settings side is found, as ``module:name``; None where it
     has none. ``memory_sizes_mb`` are the sizes that a call may be billed at, in ascending order; empty where answers
     tell no bills. ``asks_memory`` and ``asks_version`` say whether each call may ask for a memory size, and for a
-    version or alias; see ``variant``. ``only_json`` says that whatever is sent is called JSON.
+    version or alias; see ``variant``. ``only_json`` says that whatever is sent is called JSON. ``per_call`` are
+    the keys of its target that each call of a mix may have of its own.
     """
 
     form: type[T]
@@ -209,6 +210,7 @@ class Tenant(ABC, Generic[T]):
     asks_memory: bool = False
     asks_version: bool = False
     only_json: bool = False
+    per_call: tuple[str, ...] = ()
     settings: str | None = None
 
     @property
@@ -282,6 +284,10 @@ class Tenant(ABC, Generic[T]):
         fields = (name for name, _ in secret_fields(self.form) if getattr(target, name))
         masked: T = msgspec.structs.replace(cast("Any", target), **dict.fromkeys(fields, MASK))
         return masked
+
+    def joined(self, call: T, target: T) -> T:
+        """The target of a call of a mix, with the credentials and the place of the run's."""
+        return call
 
     def variant(self, target: T, memory_mb: int | None, version: str | None) -> T:
         """The target with another memory size (MB), at another version (or ``!`` and an alias); None for its own.

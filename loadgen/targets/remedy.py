@@ -47,6 +47,10 @@ _HANDSHAKE = (
     ("bad_certificate", "The server refuses target.tls.cert. Set the one that it expects, or one if there is none"),
     ("certificate_unknown", "The server refuses target.tls.cert. Set the one that it expects"),
     ("unsupported_certificate", "The server refuses target.tls.cert. Set one that is meant for clients"),
+    (
+        "decrypt_error",
+        "The server could not verify a signature. See that target.tls.cert is of an authority that it trusts",
+    ),
     ("unrecognized_name", "The server knows no such name. Set target.tls.server_name to one that it serves"),
     ("protocol_version", "Server and client have no version of TLS in common. Have the server speak TLS 1.2 or 1.3"),
     (
@@ -57,6 +61,7 @@ _HANDSHAKE = (
         "handshake_failure",
         "The server may want a certificate of the client (target.tls.cert), or have no cipher in common",
     ),
+    ("alert", "The server ended it. See its log, and whether it wants a certificate of the client (target.tls.cert)"),
     ("wrong_version_number", "Check that the port speaks TLS, or use http://"),
     ("http_request", "Check that the port speaks TLS, or use http://"),
     ("packet_length_too_long", "Check that the port speaks TLS, or use http://"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,8 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.e2e.conftest import Command, Loadgen, environment
+from tests.e2e.conftest import ROOT, Command, Loadgen, environment
+from tests.e2e.processes import wait_for
 from tests.servers.certificate import Chain, make_chain
 from tests.servers.nginx import NGINX, Nginx
 from tests.servers.ports import free_port
@@ -80,6 +82,19 @@ def test_certificate_and_key_may_come_from_the_environment_and_are_written_nowhe
             assert line.encode() not in path.read_bytes(), path.name
 
 
+def test_the_example_for_client_certificates_runs_with_certificates_from_an_env_file(
+    loadgen: Loadgen, mutual: Mutual, tmp_path: Path
+) -> None:
+    client = mutual.client
+    values = {"SERVER_CA": str(mutual.server.root), "CLIENT_CERT": str(client.certificate)}
+    lines = [*(f"{name}={value}\n" for name, value in values.items()), f'CLIENT_KEY="{client.key.read_text()}"\n']
+    (tmp_path / "tls.env").write_text("".join(lines))
+    options = ("--env-file", "tls.env", "--set", f"target.url={mutual.nginx.tls_url}/", "--set", "phases.0.duration=1s")
+    run = loadgen(ROOT / "scenarios" / "mutual-tls.yaml", *options)
+    assert run.passed, run.stderr
+    assert set(run.summary["totals"]["outcomes"]) == {"ok"}
+
+
 def test_a_key_in_the_scenario_itself_is_masked(loadgen: Loadgen, mutual: Mutual) -> None:
     lines = mutual.client.key.read_text().replace("\n", "\\n")
     run = loadgen(scenario(mutual, None, f', cert: {mutual.client.certificate}, key: "{lines}"'))
@@ -106,6 +121,39 @@ def test_what_the_server_wants_is_said_before_any_load(
     assert run.code == 1
     assert said.lower() in run.stderr.lower(), run.stderr
     assert "answered 400 (bad_request)" in run.stderr
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+def test_a_server_that_ends_the_connection_for_want_of_a_certificate_is_told_from_one_that_speaks_no_tls(
+    loadgen: Loadgen, mutual: Mutual, version: str
+) -> None:
+    """In TLS 1.3 the client has its connection by then, and learns of it with the first answer. Source: RFC 8446, 2."""
+    port = free_port()
+    files = ("-cert", mutual.server.certificate, "-key", mutual.server.key, "-cert_chain", mutual.server.certificate)
+    wants = ("-Verify", "3", "-verify_return_error", "-CAfile", mutual.client.root)
+    command = ["openssl", "s_server", "-accept", str(port), *map(str, (*files, *wants)), version, "-www", "-quiet"]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        listening(port)
+        url = mutual.nginx.tls_url.rpartition(":")[0] + f":{port}"
+        run = loadgen(scenario(mutual, None).replace(mutual.nginx.tls_url, url))
+        other = loadgen(scenario(mutual, mutual.client).replace(mutual.nginx.tls_url, url), out=run.out / "other")
+    finally:
+        server.kill()
+        server.wait()
+    assert run.code == 1
+    assert "certificate of the client" in run.stderr, run.stderr
+    assert "target.tls.cert" in run.stderr
+    assert other.passed, other.stderr
+
+
+def listening(port: int) -> None:
+    def connects() -> bool:
+        with socket.socket() as tried:
+            return tried.connect_ex(("127.0.0.1", port)) == 0
+
+    wait_for(connects)
 
 
 def test_certificates_that_cannot_be_used_are_found_by_check_and_by_the_run(loadgen: Loadgen, mutual: Mutual) -> None:

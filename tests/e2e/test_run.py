@@ -8,6 +8,7 @@ import re
 import signal
 import time
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import jsonschema
 import pytest
@@ -123,7 +124,8 @@ def test_events_of_any_legal_size_are_sent_whole_and_larger_ones_are_too_large(
 
 
 EXAMPLES = sorted(path.name for path in (ROOT / "scenarios").glob("*.yaml"))
-ELSEWHERE = {"functiongraph.yaml", "http.yaml"}  # their targets are not the emulator; see the next test
+ELSEWHERE = {"form.yaml", "functiongraph.yaml", "http.yaml", "mutual-tls.yaml"}
+"""Their targets are not the emulator; see below, and test_certificates.py."""
 EXPERIMENTS = {"capacity.yaml", "cold-starts.yaml", "memory.yaml"}  # each takes a while and has a test of its own
 SHORTER = {
     "closed.yaml": ("phases.1.duration=500ms", "phases.2.duration=500ms"),
@@ -166,6 +168,25 @@ def test_the_example_for_a_real_endpoint_needs_only_its_target_changed(loadgen: 
     for path in run.out.iterdir():
         assert b"planted-secret" not in path.read_bytes(), path
     assert "planted-secret" not in run.stdout + run.stderr
+
+
+async def test_the_example_of_a_form_sends_what_browsers_would(loadgen: Loadgen) -> None:
+    async with serving(answer_all) as server:
+        url = f"target.url=http://127.0.0.1:{server.port}/orders"
+        options = ("--set", url, "--set", "phases.0.duration=500ms", "--set", "thresholds=[]")
+        run = await asyncio.to_thread(loadgen, ROOT / "scenarios" / "form.yaml", *options)
+    assert run.passed, run.stderr
+    assert run.summary["totals"]["outcomes"] == {"ok": 50}
+    amounts = {"Apples, green": "3", "Pears": "12", "Figs; dried": "1"}
+    for request in server.requests:
+        head, _, body = request.decode().partition("\r\n\r\n")
+        fields = dict(parse_qsl(body, strict_parsing=True))
+        assert head.startswith("POST /orders HTTP/1.1\r\n")
+        assert "\r\nContent-Type: application/x-www-form-urlencoded\r\n" in head
+        assert f"\r\nIdempotency-Key: {fields['order']}\r\n" in head
+        assert fields["amount"] == amounts[fields["product"]]
+        assert 1 <= int(fields["day"]) <= 365
+    assert len({request.partition(b"Idempotency-Key: ")[2][:36] for request in server.requests[1:]}) == 50
 
 
 def expect(run: Command, code: int, *said: str) -> None:

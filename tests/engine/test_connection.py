@@ -22,7 +22,7 @@ from loadgen.engine.invoker import Caller as Told
 from loadgen.engine.tls import TlsConnection
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import UNSENT, Outcome
-from loadgen.targets.port import Timeout, Tls
+from loadgen.targets.port import Classify, Timeout, Tls
 from tests.servers.certificate import make_certificate, make_chain
 from tests.servers.ports import free_port
 from tests.servers.scripted import OK, Peer, Server, answer_all, serving
@@ -44,34 +44,40 @@ class Caller(Told):
         tls: Tls | None = None,
         wanted: frozenset[bytes] = frozenset(),
         most: int | None = None,
+        host: str = "127.0.0.1",
+        classify: Classify = lambda response: Facts(Outcome.OK, "ok", response.status),
     ) -> None:
         self.wire = Wire(
             asyncio.get_running_loop(),
-            [Address("127.0.0.1", port, None if tls is None else tls_context(tls), "localhost")],
+            [Address(host, port, None if tls is None else tls_context(tls), "localhost")],
             timeout,
             connection=Connection if tls is None else TlsConnection,
             wanted=wanted,
             keep=1 << 24,
             most=most,
-            classify=lambda response: Facts(Outcome.OK, "ok", response.status),
+            classify=classify,
             fresh=fresh,
             bodiless=False,
         )
         self.read_ns = 0
-        self._told: asyncio.Future[tuple[int, Facts, int, bytes]] = asyncio.get_running_loop().create_future()
+        self.expect()
         self.invoker = HttpInvoker(self.wire, self)
 
+    def expect(self) -> None:
+        """Let ``told`` be the next end of an invocation."""
+        self.told: asyncio.Future[tuple[int, Facts, int, bytes]] = asyncio.get_running_loop().create_future()
+
     def ended(self, arrived_ns: int, read_ns: int, facts: Facts, connect_ns: int, body: bytes) -> None:
-        assert not self._told.done(), "an invocation ended twice"
+        assert not self.told.done(), "an invocation ended twice"
         self.read_ns = read_ns
-        self._told.set_result((arrived_ns, facts, connect_ns, body))
+        self.told.set_result((arrived_ns, facts, connect_ns, body))
 
     async def call(self, request: bytes = REQUEST) -> tuple[str, float, int, bytes]:
         """outcome/reason, service time in ms, connect ns, body."""
-        self._told = asyncio.get_running_loop().create_future()
+        self.expect()
         started = self.invoker.invoke(request, monotonic_ns())
-        assert not self._told.done(), "an invocation ended within invoke"
-        ended, facts, connect_ns, body = await self._told
+        assert not self.told.done(), "an invocation ended within invoke"
+        ended, facts, connect_ns, body = await self.told
         return f"{facts.outcome.value}/{facts.reason}", (ended - started) / MS, connect_ns, body
 
     def close(self) -> None:
@@ -402,7 +408,7 @@ async def test_abandoning_a_call_closes_its_connection_and_reports_nothing() -> 
         await asyncio.sleep(0.1)
         caller.invoker.abandon()
         await asyncio.sleep(0.05)
-        assert not caller._told.done()
+        assert not caller.told.done()
         assert len(server.peers) == 1
 
 

@@ -464,3 +464,20 @@ def test_a_phase_says_whether_a_start_that_was_due_found_all_workers_busy() -> N
     bench.time.run(160 * MS)  # the second one waited, and has started meanwhile
     assert run.take_short_of_workers()
     assert not run.take_short_of_workers()
+
+
+def test_a_worker_that_thinks_is_free_again_after_its_pause_and_late_only_from_then_on() -> None:
+    bench = Bench(lambda at: 5 * MS)
+    run = ClosedRun(
+        bench.pool,
+        [(0, S)],
+        count(),
+        Sends(lambda index: b""),
+        bench.recorder(closed=True),
+        bench._terms(S, S, None),
+        lambda index: (10 + index) * MS,
+    )
+    bench.time.run()
+    starts = [at for at, _ in bench.sent]
+    assert starts[:4] == [0, 15 * MS, 31 * MS, 48 * MS]
+    assert run.recorder.now.starts == len(starts)

@@ -400,7 +400,7 @@ def test_what_is_called_waited_is_the_time_in_which_all_workers_of_all_agents_we
     open_phase(crowd, offsets, duration_ns=offsets[-1] + 60 * S, limit=limit)
     samples, waited = crowd.samples(), crowd.lag("waited")
     held_up = held_up_us(samples, limit)
-    slack = 0.001 * held_up + 4 * way_us * waited.count * (agents > 1) + waited.count
+    slack = 0.001 * held_up + 4 * way_us * (waited.count + agents) * (agents > 1) + waited.count
     assert total_us(waited) <= held_up + slack
     assert total_us(waited) >= held_up - slack
 

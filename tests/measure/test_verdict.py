@@ -333,6 +333,12 @@ def test_frames_missing_between_phases_withhold_the_whole_run() -> None:
     assert (only(verdict).rule, only(verdict).phase) == ("record_incomplete", None)
 
 
+def test_a_part_of_a_run_does_not_lack_the_frames_that_came_before_it() -> None:
+    later = total(clean(phase="b", seq=7))
+    assert judge([plan("b", drawn=1000)], [later], part=True) == Verdict("valid", [])
+    assert judge([plan("b", drawn=1000)], [later]).status == "invalid"
+
+
 # the target
 
 

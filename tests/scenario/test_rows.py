@@ -19,6 +19,7 @@ from loadgen.scenario import rows as rows_module
 from loadgen.scenario.model import ColumnType, Feeder
 from loadgen.scenario.rows import ChangedError, Need, Row, Rows, check_unchanged, indexed
 from loadgen.text.fault import ScenarioError
+from loadgen.text.secret import Fed
 from loadgen.text.template import form_text, header_text, json_value, url_text
 
 
@@ -30,7 +31,7 @@ def file(directory: Path, name: str, text: str | bytes) -> Path:
 
 def feeder(path: Path, *needs: Need, **written: Any) -> Feeder:
     of = msgspec.structs.replace(Feeder(str(path)), **written)
-    return msgspec.structs.replace(of, index=indexed(path, of, needs)[0])
+    return msgspec.structs.replace(of, index=indexed(path, of, needs))
 
 
 def read(path: Path, *fields: str, **written: Any) -> list[Row]:
@@ -178,6 +179,30 @@ def test_what_another_writer_of_csv_writes_is_read_again(
     assert read(path, "a", "b", delimiter=delimiter) == [{"a": a, "b": b} for a, b in cells]
 
 
+PLAIN = st.text(st.characters(exclude_categories=["Cs"], exclude_characters='\r\n\0",'), max_size=4)
+
+
+LINES = st.lists(st.tuples(PLAIN, PLAIN) | st.none(), min_size=1, max_size=30)
+
+
+@given(LINES, st.lists(st.booleans(), min_size=31), st.data())
+def test_lines_without_quotes_are_the_rows_that_csv_makes_of_them(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[tuple[str, str] | None], ends: list[bool], data: st.DataObject
+) -> None:
+    """Whatever their ends, blank lines between them, and where the quote is from which on csv reads them."""
+    texts = ["a,b", *("" if cells is None else ",".join(cells) for cells in lines)]
+    if data.draw(st.booleans()):
+        texts.insert(data.draw(st.integers(1, len(texts))), 'x,"y\n\nz"')
+    text = "".join(line + ("\r\n" if end else "\n") for line, end in zip(texts, [*ends, *ends], strict=False))
+    text = text[: -data.draw(st.integers(0, 1)) or None].removesuffix("\r")
+    expected = [dict(zip("ab", row, strict=True)) for row in csv.reader(io.StringIO(text, newline="")) if row][1:]
+    path = file(tmp_path_factory.getbasetemp(), "p.csv", text)
+    if expected:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(rows_module, "_CHUNK", data.draw(st.integers(1, 40)))
+            assert read(path, "a", "b") == expected
+
+
 VALUE = st.recursive(
     st.none() | st.booleans() | st.integers() | CELL,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(CELL, inner, max_size=3),
@@ -214,7 +239,8 @@ def test_what_is_kept_of_many_rows_is_where_they_begin(tmp_path: Path, name: str
     path = file(tmp_path, name, head + "\n".join(row.format(n=n) for n in range(40_000)))
     of = Feeder(str(path))
     tracemalloc.start()
-    index, fed = indexed(path, of, [Need("a", "the event", json_value)], {"token"})
+    fed = Fed()
+    index = indexed(path, of, [Need("a", "the event", json_value)], {"token"}, fed)
     kept, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert index.rows == 40_000
@@ -262,6 +288,6 @@ def test_a_file_that_is_open_is_read_to_its_end_although_another_took_its_name(t
 def test_lines_are_of_bounded_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows_module, "LONGEST", 1 << 20)
     monkeypatch.setattr(rows_module, "_CHUNK", 1 << 10)
-    for name in ("u.csv", "u.jsonl"):
-        path = file(tmp_path, name, "x" * (3 << 20))
+    for name, first in (("u.csv", ""), ("u.csv", "a\n1\n"), ("u.jsonl", ""), ("u.jsonl", "{}\n")):
+        path = file(tmp_path, name, first + "x" * (3 << 20))
         assert "a line holds more than 1 MiB, expected at most that" in refused(path)

@@ -13,12 +13,15 @@ CLIPPED = TrustRule("clipped", Whose.RECORD, INVALID, ALL)
 NOTHING_MEASURED = TrustRule("nothing_measured", Whose.LOAD)
 
 
-def incomplete(phases: Sequence[PhaseTotal]) -> Iterator[Reason]:
-    """Frames that are missing, or counts that do not agree, warm-up included."""
+def incomplete(phases: Sequence[PhaseTotal], *, part: bool) -> Iterator[Reason]:
+    """Frames that are missing, or counts that do not agree, warm-up included.
+
+    Of a ``part`` of a run nobody knows which frames came before it.
+    """
     for total in phases:
         if faults := list(total.faults()):
             yield _incomplete(faults, total.name)
-    if missing := list(missing_frames(phases)):
+    if not part and (missing := list(missing_frames(phases))):
         yield _incomplete(missing, None)
 
 

@@ -42,6 +42,7 @@ class Http(Tenant[HttpTarget]):
     noun = "a url"
     about = "any HTTP endpoint (url)"
     untold = "is what FunctionGraph reports"
+    per_call = ("url", "method", "headers")
 
     def made(self, data: dict[str, Any]) -> HttpTarget:
         """See Tenant."""

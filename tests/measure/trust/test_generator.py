@@ -64,6 +64,17 @@ def test_a_range_of_all_phases_together_is_said_once() -> None:
     assert [reason.phase for reason in judge(plans, phases).reasons] == ["a", "b"]
 
 
+def test_where_only_figures_of_all_phases_are_shown_only_these_are_ranges() -> None:
+    """Twelve disturbed calls of one phase are too few to move the p99 of ten."""
+    plans = [plan(str(n), drawn=1000 + 12 * (n == 0)) for n in range(10)]
+    calls = {"ok": [60_000] * 12}
+    phases = [total(clean(phase=each.name, disturbed=calls if n == 0 else None)) for n, each in enumerate(plans)]
+    assert "latency.p99" in judge(plans, phases).reasons[0].figures
+    together = only(judge(plans, phases, by_phase=False))
+    assert (together.phase, "latency.p99" in together.figures, "latency.max" in together.figures) == (None, False, True)
+    assert judge(plans, phases, part=True).reasons == []
+
+
 def test_a_phase_that_may_not_be_used_has_no_ranges() -> None:
     frame = clean(metrics={"ok/late": [5] * 900 + [50_000] * 100}, disturbed={"ok": [90_000] * 12})
     assert [reason.severity for reason in judged(frame, planned=1012).reasons] == ["invalid"]

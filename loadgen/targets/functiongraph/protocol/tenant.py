@@ -69,6 +69,7 @@ class FunctionGraph(Tenant[FunctionTarget]):
     asks_memory = True
     asks_version = True
     only_json = True
+    per_call = ("function", "response", "memory")
     settings = "loadgen.targets.functiongraph.side:FUNCTIONGRAPH"
 
     def made(self, data: dict[str, Any]) -> FunctionTarget:
@@ -143,6 +144,10 @@ class FunctionGraph(Tenant[FunctionTarget]):
     def public(self, target: FunctionTarget) -> FunctionTarget:
         """See Tenant."""
         return msgspec.structs.replace(target, auth=_masked(target.auth))
+
+    def joined(self, call: FunctionTarget, target: FunctionTarget) -> FunctionTarget:
+        """See Tenant."""
+        return msgspec.structs.replace(call, auth=target.auth, endpoint=target.endpoint)
 
     def variant(self, target: FunctionTarget, memory_mb: int | None, version: str | None) -> FunctionTarget:
         """See Tenant; raises UrnError."""

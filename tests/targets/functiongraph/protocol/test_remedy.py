@@ -301,6 +301,8 @@ def test_a_certificate_that_was_refused_is_explained_in_openssls_words(
         ("SSLV3_ALERT_BAD_CERTIFICATE", "The server refuses target.tls.cert"),
         ("TLSV1_UNRECOGNIZED_NAME", "Set target.tls.server_name to one that it serves"),
         ("TLSV1_ALERT_PROTOCOL_VERSION", "no version of TLS in common"),
+        ("TLSV1_ALERT_DECRYPT_ERROR", "The server could not verify a signature"),
+        ("TLSV1_ALERT_INTERNAL_ERROR", "The server ended it. See its log"),
         ("", None),
         ("SOMETHING_NEW", None),
     ],
