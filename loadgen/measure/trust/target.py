@@ -131,8 +131,8 @@ def connects(total: PhaseTotal) -> Iterator[Reason]:
     if connect.count and opened / connect.count > CONNECT_SHARE:
         yield CONNECTS.found(
             f"{opened} of {connect.count} undisturbed ok invocations ({opened / connect.count:.1%}) had to open a "
-            f"connection first, expected at most {CONNECT_SHARE:.0%}: it is part of their times. Add a warm-up phase, have the "
-            "server keep connections open longer, or say connections: fresh if that is what you measure.",
+            f"connection first, expected at most {CONNECT_SHARE:.0%}: it is part of their times. Add a warm-up phase, "
+            "have the server keep connections open longer, or say connections: fresh if that is what you measure.",
             opened / connect.count,
             CONNECT_SHARE,
             total.name,
