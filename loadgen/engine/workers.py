@@ -17,9 +17,10 @@ start is late by what has passed since its worker was free; there that is no par
 
 A stop of ours is followed by a heap of starts that no schedule has asked for, and the target has more to do than was
 planned. Calls of a heap are **disturbed**: it begins with a start that is late by more than 50 µs and a twentieth of
-what a call takes, and is over with one on time that finds no more in flight than there was before the stop. Where more
-is planned by then than before, that is never so; it is over as well when twenty times as long has passed as the start
-was late by, in which a target that is 95 % busy has caught up: arrears of d take it d · 0.95 / (1 − 0.95).
+what a call takes, and is over with one on time that finds at most half as many in flight as there were before the stop:
+with as many, what is left of it still delays some (docs/decisions/020). Where more is planned by then than before, that
+is never so; it is over as well when twenty times as long has passed as the start was late by, in which a target that is
+95 % busy has caught up: arrears of d take it d · 0.95 / (1 − 0.95).
 
 Several agents may share a phase. Each has a part of the workers, and of what may be started where that is limited, and
 one that is short gets from the others what they have left (``Others``; ``loadgen.fleet.dealing`` passes it on). So that
@@ -639,17 +640,16 @@ class OpenRun(Run):
     def _disturbs(self, late_ns: int, now_ns: int) -> bool:
         """Whether the start that is being made is one of a heap, by a stop of ours, that no schedule has asked for.
 
-        A heap begins with the first late start behind a stop. It is over with one on time that finds no more in flight
-        than there was before the stop, or by when that would have been worked off.
+        A heap begins with the first late start behind a stop. It is over with one on time that finds at most half as
+        many in flight as before the stop, or by when the heap would have been worked off.
         """
         if late_ns > _LATE_NS and late_ns * _LATE_PART > self.typical_ns:
             self._heap = True
             self._heap_until_ns = max(self._heap_until_ns, now_ns + _CAUGHT_UP * late_ns)
         elif not self._heap:
             self._calm = self._in_flight
-        elif now_ns > self._heap_until_ns or self._in_flight <= max(
-            2, self._calm
-        ):  # the start that is being made is among them
+        elif now_ns > self._heap_until_ns or 2 * (self._in_flight - 1) <= max(2, self._calm - 1):
+            # the start that is being made is in flight as well, as was the last one on time
             self._heap = False
             return True
         return self._heap
