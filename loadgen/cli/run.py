@@ -206,8 +206,6 @@ def _unbuilt(scenario: Scenario) -> Iterator[str]:
     """What can be checked, and not be run yet."""
     if scenario.calls:
         yield "calls: a mix of calls can be checked, and is not built to be run yet; run one of them as target"
-    if any(phase.think for phase in scenario.phases):
-        yield "think: workers that wait can be checked, and are not built to be run yet; leave it out, or write a rate"
 
 
 def _file(invoked: str, save: Path | None) -> Path | None:

@@ -13,7 +13,7 @@ import ssl
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import BinaryIO, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 from loadgen.targets.port import Addresses, Tls, is_pem
 from loadgen.targets.request import Origin
@@ -37,6 +37,9 @@ class Address:
         self.port = port
         self.tls = tls
         self.server_name = server_name if tls is not None else None
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0]
+        self.family: int = found[0]
+        self.sockaddr: tuple[Any, ...] = found[4]
 
 
 def address_of(origin: Origin, ip: str, tls: Tls) -> Address:
@@ -83,6 +86,7 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
             "with the certificate of the authority that signed the server's"
         ) from error
     context.verify_flags = (context.verify_flags & ~ssl.VERIFY_X509_STRICT) | ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.options |= ssl.OP_NO_RENEGOTIATION  # TLS 1.2: a server that wants to shake hands again delays no request
     if not tls.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -10,6 +10,7 @@ from msgspec import Struct
 from loadgen.engine.address import address_of, addresses_of, called
 from loadgen.engine.clock import monotonic_ns, unix_s
 from loadgen.engine.connection import HttpInvoker
+from loadgen.engine.invoker import Caller
 from loadgen.engine.requests import requests
 from loadgen.engine.wire import wire_to
 from loadgen.invocation.facts import Facts
@@ -37,6 +38,14 @@ class Answer(Struct, frozen=True):
     ahead_s: int | None
 
 
+class _Ending(Caller):
+    def __init__(self, told: asyncio.Future[tuple[int, Facts, int, bytes]]) -> None:
+        self.told = told
+
+    def ended(self, arrived_ns: int, read_ns: int, facts: Facts, connect_ns: int, body: bytes) -> None:
+        self.told.set_result((arrived_ns, facts, connect_ns, body))
+
+
 async def preflight(scenario: Scenario) -> Answer:
     """Invoke the target once, at the first of its addresses that accepts a connection.
 
@@ -44,7 +53,7 @@ async def preflight(scenario: Scenario) -> Answer:
     empty.
     """
     template = tenant_of(scenario.target).template(scenario.target)
-    request = requests(scenario, template, 0)(0)
+    request = requests(scenario, template, 0).of(0)
     if request is None:
         raise ValueError("the feeder has no rows")
     answer = None
@@ -54,30 +63,19 @@ async def preflight(scenario: Scenario) -> Answer:
         wire = wire_to(
             scenario.target,
             template,
-            address_of(template.origin, ip, scenario.target.tls),
+            [address_of(template.origin, ip, scenario.target.tls)],
             asyncio.get_running_loop(),
-            monotonic_ns,
             dates.append,
             checks=scenario.checks,
         )
-        future: asyncio.Future[tuple[int, Facts, int, bytes]] = asyncio.get_running_loop().create_future()
-
-        def ended(
-            ended_ns: int,
-            facts: Facts,
-            connect_ns: int,
-            body: bytes,
-            future: asyncio.Future[tuple[int, Facts, int, bytes]] = future,
-        ) -> None:
-            future.set_result((ended_ns, facts, connect_ns, body))
-
-        invoker = HttpInvoker(wire, ended)
-        started = monotonic_ns()
-        invoker.invoke(request, started)
+        ending = _Ending(asyncio.get_running_loop().create_future())
+        invoker = HttpInvoker(wire, ending)
+        started = invoker.invoke(request, monotonic_ns())
         try:
-            ended_ns, facts, connect_ns, body = await future
+            ended_ns, facts, connect_ns, body = await ending.told
         finally:
             invoker.close()
+            wire.close()
         ahead_s = clock_ahead_s(dates[-1], unix_s()) if dates else None
         used = called(scenario.target, ip, known)
         answer = Answer(

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Set
 
 from loadgen.engine.clock import unix_ms, unix_s
+from loadgen.engine.invoker import Requests
 from loadgen.invocation.cell import CALL
 from loadgen.load.law import random_stream
 from loadgen.load.mix import Mix
@@ -87,12 +88,13 @@ def _fed(feeder: Feeder, seed: int, fields: Set[str]) -> Filled:
     return row
 
 
-class MixedRequests:
+class MixedRequests(Requests):
     """The requests of a mix: which call an arrival is follows from its number, and its row from which of them it is."""
 
     __slots__ = ("_calls", "_each", "_mix", "_tenant")
 
     def __init__(self, scenario: Scenario, agent: int, now: Seconds) -> None:
+        super().__init__()
         self._calls = scenario.calls
         self._tenant = tenant_of(scenario.target)
         self._mix = Mix([call.weight for call in scenario.calls], scenario.seed)
@@ -109,8 +111,8 @@ class MixedRequests:
         """Which of the scenario's calls an arrival is."""
         return self._mix(index).call
 
-    def __call__(self, index: int) -> bytes | None:
-        """See ``requests``."""
+    def of(self, index: int) -> bytes | None:
+        """See Requests."""
         call, number = self._mix(index)
         return self._each[call].turn(index, number)
 
@@ -119,15 +121,14 @@ class MixedRequests:
         return template
 
 
-class TurnedRequests:
+class TurnedRequests(Requests):
     """Arrivals that ask for memory sizes in turns. The n-th arrivals of all sizes send the same event."""
 
     __slots__ = ("_each", "_first", "_numbers", "_turns")
 
-    def __init__(
-        self, turns: tuple[int, ...], sizes: Mapping[int, Callable[[int], bytes | None]], first_index: int
-    ) -> None:
+    def __init__(self, turns: tuple[int, ...], sizes: Mapping[int, Requests], first_index: int) -> None:
         """``turns`` are the sizes in order, round and round; ``sizes`` the requests of each; ``first_index`` begins."""
+        super().__init__()
         self._turns = tuple(sizes[size] for size in turns)
         self._each = max(Counter(turns).values())
         seen: Counter[int] = Counter()
@@ -137,18 +138,19 @@ class TurnedRequests:
             seen[size] += 1
         self._first = first_index
 
-    def __call__(self, index: int) -> bytes | None:
-        """See ``requests``."""
+    def of(self, index: int) -> bytes | None:
+        """See Requests."""
         rounds, position = divmod(index - self._first, len(self._turns))
-        return self._turns[position](self._first + rounds * self._each + self._numbers[position])
+        return self._turns[position].of(self._first + rounds * self._each + self._numbers[position])
 
 
-class ConstantRequests:
+class ConstantRequests(Requests):
     """The same event for every arrival: rendered once, or where requests are signed once a second."""
 
     __slots__ = ("_at", "_body", "_now", "_plain", "_signed", "_tail", "_template", "_with_tail")
 
     def __init__(self, body: bytes, template: RequestTemplate, tail: Callable[[], bool] | None, now: Seconds) -> None:
+        super().__init__()
         self._body = body
         self._tail = tail
         self._now = now
@@ -162,10 +164,10 @@ class ConstantRequests:
 
     def turn(self, index: int, turn: int) -> bytes | None:
         """The request of an arrival that is the ``turn``-th of its call in a mix."""
-        return self(index)
+        return self.of(index)
 
-    def __call__(self, index: int) -> bytes | None:
-        """See ``requests``."""
+    def of(self, index: int) -> bytes | None:
+        """See Requests."""
         if self._signed and (now := self._now()) != self._at:
             self._render(now)
         return self._plain if self._tail is None or not self._tail() else self._with_tail
@@ -173,10 +175,11 @@ class ConstantRequests:
     def _render(self, at: int) -> None:
         self._at = at
         self._plain = self._template.render(self._body, False, at)
+        self.fixed = None if self._signed or self._tail is not None else self._plain
         self._with_tail = self._template.render(self._body, True, at)
 
 
-class FedRequests:
+class FedRequests(Requests):
     """A request for each arrival, filled from the rows of a feeder, or by its number."""
 
     __slots__ = ("_body", "_now", "_rows", "_tail", "_template")
@@ -184,6 +187,7 @@ class FedRequests:
     def __init__(
         self, body: Template, rows: Filled, template: RequestTemplate, tail: Callable[[], bool] | None, now: Seconds
     ) -> None:
+        super().__init__()
         self._body = body
         self._rows = rows
         self._template = template
@@ -194,8 +198,8 @@ class FedRequests:
         """From the next arrival on, send requests of this template."""
         self._template = template
 
-    def __call__(self, index: int) -> bytes | None:
-        """See ``requests``."""
+    def of(self, index: int) -> bytes | None:
+        """See Requests."""
         return self.turn(index, index)
 
     def turn(self, index: int, turn: int) -> bytes | None:

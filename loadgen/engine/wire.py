@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from loadgen.engine.address import Address
-from loadgen.engine.clock import Clock
-from loadgen.engine.connection import Wire
+from loadgen.engine.connection import Connection, Wire
+from loadgen.engine.tls import TlsConnection
 from loadgen.invocation.facts import Facts
 from loadgen.targets.checks import Check, checked
 from loadgen.targets.port import Answer, Classify, Probe
@@ -22,9 +22,8 @@ _DATE = b"date"
 def wire_to(
     target: Target,
     template: RequestTemplate,
-    address: Address,
+    addresses: Sequence[Address],
     loop: asyncio.AbstractEventLoop,
-    clock: Clock,
     dated: Callable[[str], None] | None = None,
     probe: Probe | None = None,
     checks: Sequence[Check] = (),
@@ -38,9 +37,9 @@ def wire_to(
     reading = checked(tenant.reading(target, probe), checks, partial(tenant.result, target))
     return Wire(
         loop,
-        clock,
-        address,
+        addresses,
         target.timeout,
+        connection=Connection if addresses[0].tls is None else TlsConnection,
         wanted=reading.headers if dated is None else reading.headers | {_DATE},
         keep=reading.keep,
         most=reading.most,

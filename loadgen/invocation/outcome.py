@@ -124,6 +124,8 @@ def names(chosen: Callable[[Traits], bool]) -> frozenset[str]:
 OK = Outcome.OK.value
 FAILED = names(lambda traits: True) - {OK}
 CENSORED = names(lambda traits: traits.censored)
+SHEDDING = names(lambda traits: traits.overload) | {Outcome.CONNECTION.value}
+"""Outcomes that a heap of starts brings about by itself, after which the target has less to do than was planned."""
 
 UNSENT = frozenset(
     {

@@ -55,6 +55,10 @@ class Law(Struct, frozen=True):
         """How many start together, however long a call takes; None where a rate says how many are in flight."""
         return None
 
+    def mean_workers(self) -> float | None:
+        """How many workers a closed phase asks for on average; None when open."""
+        return None
+
     def in_flight(self, service_ns: float) -> int:
         """The most invocations in flight if each takes so long (Little's law)."""
         return self.at_once() or ceil(self.peak_rate() * service_ns / NS_PER_S)

@@ -17,7 +17,7 @@ from hdrh.log import HistogramLogReader
 
 from loadgen.cli import main
 from loadgen.measure.summary import schema
-from tests.e2e.conftest import EMULATED, ROOT, Command, Loadgen
+from tests.e2e.conftest import EMULATED, ROOT, Command, Loadgen, count
 from tests.e2e.processes import children_of, finish, limited, start, wait_for
 from tests.servers.certificate import make_certificate
 from tests.servers.nginx import NGINX, Nginx
@@ -68,7 +68,8 @@ def test_intervals_add_up_to_the_summary_in_another_hdrhistogram_reader(whole: C
     reader.close()
     steady = whole.summary["phases"][1]["metrics"]["latency"]
     decoded = HdrHistogram.decode(steady["histogram"])
-    assert total.get_total_count() == decoded.get_total_count() == steady["count"] == 150
+    assert total.get_total_count() == decoded.get_total_count() == steady["count"]
+    assert count(steady) == 150
     assert [total.get_count_at_index(i) for i in range(total.counts_len)] == [
         decoded.get_count_at_index(i) for i in range(decoded.counts_len)
     ]
@@ -90,7 +91,7 @@ def test_a_v1_target_with_log_tails_reports_the_same_facts(other: Command) -> No
     assert other.passed
     steady = other.summary["phases"][1]
     assert steady["outcomes"] == {"ok": 150}
-    assert steady["metrics"]["billed_duration"]["count"] == 150
+    assert count(steady["metrics"]["billed_duration"]) == 150
     assert steady["metrics"]["memory_used"]["unit"] == "bytes"
 
 
@@ -226,14 +227,15 @@ emulator:
     assert refused > 120
     assert steady["outcomes"] == {"ok": 200 - refused, "throttled": refused}
     assert steady["reasons"].keys() == {"throttled/FSS.0429"}
-    assert steady["metrics"]["latency"]["count"] == 200 - refused
+    assert count(steady["metrics"]["latency"]) == 200 - refused
     assert {f["outcome"] for f in steady["examples"]["failures"]} == {"throttled"}
     assert len(steady["examples"]["slowest"]) == 10
     everything = total["metrics"]["latency_all"]
-    assert (everything["failed"], everything["count"]) == (refused, 200)
-    assert all(each["failed"] for each in everything["percentiles"])
+    assert count(everything) == 200
     found = {each["rule"]: each for each in run.summary["thresholds"]}
-    if run.code != 97:
+    if run.code != 97 and not total["disturbed"]:
+        assert everything["failed"] == refused
+        assert all(each["failed"] for each in everything["percentiles"])
         assert run.code == 99
         assert found["latency.p50 < 100ms"]["passed"] is False
         assert found["latency.p50 < 100ms"]["why"] == f"{refused / 2:g} % of the calls failed: {refused} throttled"

@@ -80,7 +80,7 @@ def test_functions_share_endpoint_and_credentials(tmp_path: Path) -> None:
 def test_arrivals_are_calls_in_exact_shares_each_with_its_own_rows_in_order(tmp_path: Path) -> None:
     scenario = read(tmp_path, URLS).scenario
     sent = mixed(scenario, 0)
-    requests = [(sent(index) or b"").decode() for index in range(100)]
+    requests = [(sent.of(index) or b"").decode() for index in range(100)]
     starts = [request.split(" HTTP/", 1)[0] for request in requests]
     assert Counter(re.sub(r"/i\d$", "/", start) for start in starts) == {
         "GET /items/": 60, "POST /buy": 30, "PUT /pay": 10,
@@ -94,7 +94,7 @@ def test_arrivals_are_calls_in_exact_shares_each_with_its_own_rows_in_order(tmp_
         if request.startswith("PUT"):
             assert re.search(r"\r\nX-Row: (i\d)\r\n", request)[1] == request[-2:]  # type: ignore[index]
     others = mixed(scenario, 5)
-    assert [(others(index) or b"").decode() for index in range(0, 100, 7)] == requests[::7]
+    assert [(others.of(index) or b"").decode() for index in range(0, 100, 7)] == requests[::7]
 
 
 def test_new_credentials_are_in_the_next_request_of_every_call(tmp_path: Path) -> None:
@@ -105,10 +105,10 @@ def test_new_credentials_are_in_the_next_request_of_every_call(tmp_path: Path) -
     )
     scenario = read(tmp_path, text).scenario
     sent = mixed(scenario, 0)
-    assert all(b"X-Auth-Token: s3cret\r\n" in (sent(index) or b"") for index in range(4))
+    assert all(b"X-Auth-Token: s3cret\r\n" in (sent.of(index) or b"") for index in range(4))
     assert isinstance(scenario.target, FunctionTarget)
     sent.use(replace(scenario.target, auth=TokenAuth("renewed")))
-    requests = [sent(index) or b"" for index in range(4)]
+    requests = [sent.of(index) or b"" for index in range(4)]
     assert all(b"X-Auth-Token: renewed\r\n" in request for request in requests)
     assert len({request.split(b"\r\n")[0] for request in requests}) == 2
 

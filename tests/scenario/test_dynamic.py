@@ -90,7 +90,7 @@ def scenario_of(directory: Path, rest: str, url: str = "http://h/") -> str:
 def sent(directory: Path, text: str, agent: int, *indices: int) -> list[bytes]:
     scenario = load(text, source="s.yaml", directory=directory, environment={}).scenario
     request = requests(scenario, tenant_of(scenario.target).template(scenario.target), agent)
-    found = [request(index) for index in indices]
+    found = [request.of(index) for index in indices]
     return [each or b"" for each in found]
 
 

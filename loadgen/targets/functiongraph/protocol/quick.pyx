@@ -15,10 +15,11 @@ from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.math cimport llrint
 from libc.string cimport memchr, memcmp
 
+from loadgen.invocation.facts cimport Facts
 from loadgen.targets.quick cimport QuickReader
 
 from loadgen.targets.port import MAX_LINES, MAX_VALUE
-from loadgen.invocation.facts import LARGEST_MB, LONGEST_ID, LONGEST_MS, NS_PER_MS, Facts
+from loadgen.invocation.facts import LARGEST_MB, LONGEST_ID, LONGEST_MS, NS_PER_MS
 from loadgen.targets.functiongraph.protocol.metering import BYTES_PER_MB
 from loadgen.invocation.outcome import Outcome
 
@@ -133,17 +134,14 @@ cdef class Quick(QuickReader):
             return None
         if _may_fail_inside(stop + 2, end):
             return None
-        return Facts(
-            _OK,
-            "ok",
-            200,
-            None,
-            PyUnicode_DecodeASCII(<const char*>request_id, id_length, NULL),
-            llrint(summary.duration.value * _NS_PER_MS),
-            llrint(summary.billed_duration.value * _NS_PER_MS),
-            <long long>summary.memory_size.value,
-            llrint(summary.memory_used.value * _BYTES_PER_MB),
-        )
+        cdef Facts facts = Facts.__new__(Facts)
+        facts.outcome, facts.reason, facts.status, facts.unbelieved = _OK, "ok", 200, ()
+        facts.request_id = PyUnicode_DecodeASCII(<const char*>request_id, id_length, NULL)
+        facts.duration_ns = llrint(summary.duration.value * _NS_PER_MS)
+        facts.billed_duration_ns = llrint(summary.billed_duration.value * _NS_PER_MS)
+        facts.memory_size_mb = <long long>summary.memory_size.value
+        facts.memory_used_bytes = llrint(summary.memory_used.value * _BYTES_PER_MB)
+        return facts
 
 
 cdef inline bint _may_fail_inside(Text at, Text end) noexcept:
