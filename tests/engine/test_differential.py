@@ -6,6 +6,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,7 @@ class Script:
         wire = wire_to(port, wanted=WANTED, keep=KEEP, classify=classify, quick=quick, connection=self.connection)
         if self.certificate is not None:
             context = tls_context(Tls(True, str(self.certificate[0])))
-            wire.address = Address("127.0.0.1", port, context, "localhost")
+            wire.addresses = cycle([Address("127.0.0.1", port, context, "localhost")])
         once = Once()
         invoker = HttpInvoker(wire, once)
         invoker.invoke(REQUEST, monotonic_ns())
