@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from benchmarks.delaying_server import DelayingServer
 from benchmarks.document import NONE, table
-from benchmarks.ours import run_scenario
+from benchmarks.ours import AGENT, run_scenario
 from benchmarks.tool import Freeze, ToolError
 from loadgen.invocation.outcome import OK, Outcome, missed_starts
 from loadgen.measure.ends import of_share
@@ -30,7 +30,8 @@ from loadgen.report.units import duration, percentile
 NEAR, NEAR_NS = 0.05, 50_000
 PERCENTILES = (50.0, 75.0, 90.0, 95.0, 99.0, 99.9)
 STOPS_MS = (20, 90, 300)
-AGENT = "engine.agent"
+FIRST_S = 1.2
+"""When the first stop is, after the agent was started, which takes it some 0.5 s."""
 HEADER = ("", "stops", "verdict", "disturbed", "figures", "furthest off", "ranges", "wrong", "put on the target")
 
 
@@ -113,10 +114,10 @@ def _case(case: Case, seconds: int, stops_ms: Sequence[int]) -> Iterator[tuple[i
         yield 0, [f"{error}", *[""] * (len(HEADER) - 3)], []
 
 
-def run(case: Case, seconds: float, stop_ms: int) -> Summary:
-    """One run, its agent stopped for so long each second. Raises ToolError."""
+def run(case: Case, seconds: float, stop_ms: int, *, once: bool = False) -> Summary:
+    """One run, its agent stopped for so long each second, or ``once``. Raises ToolError."""
     print(".", end="", flush=True, file=sys.stderr)
-    freeze = Freeze(1.5, stop_ms / 1000, every_s=1, only=AGENT) if stop_ms else None
+    freeze = Freeze(FIRST_S, stop_ms / 1000, every_s=0 if once else 1, only=AGENT) if stop_ms else None
     text = case.text.replace("SECONDS", f"{seconds:g}")
     if case.emulated:
         return run_scenario(text, seconds + 60, ("--agents", "1"), freeze=freeze).summary
