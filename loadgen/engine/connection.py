@@ -332,7 +332,7 @@ class Connection(Socket):
         elif error is None:
             invoker.failed(inbox.arrived_ns, Outcome.CONNECTION, "closed")
         else:
-            invoker.failed(inbox.arrived_ns, Outcome.CONNECTION, _broken(error))
+            invoker.failed(inbox.arrived_ns, Outcome.CONNECTION, _broken(error), _said(error))
 
     def _whole(self) -> bool:
         """Whether the end was meant."""

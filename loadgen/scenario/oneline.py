@@ -22,6 +22,8 @@ _LOAD = "load"
 _OURS = "loadgen run"
 """What is said by no option."""
 _HEADER = "-H"
+_FUNCTION = 6
+"""Where the name of the function stands in a URN, counted from 0."""
 
 
 class Asked(Struct, frozen=True):
@@ -67,7 +69,7 @@ def _what(invoked: str) -> str:
 def _name(invoked: str) -> str:
     """A name for the scenario: the function's, or the host's."""
     if says_urn(invoked):
-        said = dict(enumerate(invoked.split(":"))).get(6, "")
+        said = ([*invoked.split(":"), *[""] * 7])[_FUNCTION]
     else:
         said = re.split(r"[/?#:]", invoked.partition("://")[2].rpartition("@")[2])[0]
     return re.sub(r"[^A-Za-z0-9_-]+", "-", said).strip("-_")[:100] or _LOAD

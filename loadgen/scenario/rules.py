@@ -96,11 +96,10 @@ def _calls(data: dict[str, Any]) -> Found:
             message = f"got {origin}, but another call goes to {first}: all calls of a mix go to one host and port"
             yield real(("target", "url")), message
         first = first or origin
-    weights = [call["weight"] for call in listed(data, "calls") if isinstance(call, dict) and "weight" in call]
-    if all(isinstance(weight, int) for weight in weights):
-        missing = len(names) - len(weights)
+    weights = [call.get("weight", 1) for call in listed(data, "calls") if isinstance(call, dict)]
+    if weights and all(isinstance(weight, int) for weight in weights):
         try:
-            Mix([*weights, *[1] * max(missing, 0)] or [1], 0)
+            Mix(weights, 0)
         except ValueError as error:
             yield ("calls",), f"{error}; write smaller ones, such as 60, 30 and 10"
 

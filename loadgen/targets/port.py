@@ -86,7 +86,7 @@ Fresh = Annotated[
     doc("Whether connections are kept, or each invocation opens its own."),
 ]
 Limits = Annotated[Timeout, doc("Limits of one invocation.")]
-Check = Annotated[Tls, doc("How server and client show each other who they are.")]
+Trust = Annotated[Tls, doc("How server and client show each other who they are.")]
 Pinned = Annotated[
     str | None,
     doc("The address to call, whatever the host's name resolves to.", "192.0.2.7"),

@@ -10,7 +10,7 @@ from msgspec import Struct, field
 
 from loadgen.targets.body import JSON
 from loadgen.targets.endpoint import sent_in_clear, url_fault, without_user
-from loadgen.targets.port import Addresses, Check, Fresh, Limits, Pinned, Preflight, Timeout, Tls, Which
+from loadgen.targets.port import Addresses, Fresh, Limits, Pinned, Preflight, Timeout, Tls, Trust, Which
 from loadgen.targets.target import Target
 from loadgen.text.excerpt import secret_name
 from loadgen.text.fault import Found, show
@@ -54,7 +54,7 @@ class HttpTarget(Target, Struct, frozen=True, tag="http"):
     ] = ()
     fresh_connections: Fresh = field(name="connections", default=False)
     timeout: Limits = Timeout()
-    tls: Check = Tls()
+    tls: Trust = Tls()
     preflight: Preflight = True
     content_type: Annotated[str, DERIVED] = JSON
     address: Pinned = None

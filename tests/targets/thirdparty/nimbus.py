@@ -18,7 +18,6 @@ from loadgen.invocation.outcome import Outcome
 from loadgen.targets.endpoint import url_fault
 from loadgen.targets.port import (
     Answer,
-    Check,
     Fresh,
     Limits,
     Preflight,
@@ -27,6 +26,7 @@ from loadgen.targets.port import (
     Tenant,
     Timeout,
     Tls,
+    Trust,
 )
 from loadgen.targets.request import RequestTemplate, origin_of, template
 from loadgen.targets.status import status_outcome, status_slug
@@ -47,7 +47,7 @@ class NimbusTarget(Target, Struct, frozen=True, rename=without_unit, tag="nimbus
     memory_mb: Annotated[int, words({"64MB": 64, "512MB": 512}), doc("What it is called with.")] = 64
     fresh_connections: Fresh = field(name="connections", default=False)
     timeout: Limits = Timeout()
-    tls: Check = Tls()
+    tls: Trust = Tls()
     preflight: Preflight = True
 
 
