@@ -26,14 +26,13 @@ from loadgen.experiments.memory.calls import UNSURE, Calls
 from loadgen.experiments.memory.findings import MemoryResult
 from loadgen.experiments.memory.reasons import LEAST_INSTANCES
 from loadgen.experiments.memory.result import result
-from loadgen.experiments.memory.standing import Standing, standing
+from loadgen.experiments.memory.standing import SCREENING_ROUNDS, Standing, standing
 from loadgen.invocation.bill import Rates
 from loadgen.invocation.start import AMBIGUOUS
 from loadgen.load.bursts import Bursts
 from loadgen.load.phase import Phase
 from loadgen.measure.relabel import relabel
 
-SCREENING_ROUNDS = 3
 LANES = 3
 """How many calls of a size go out at once after those rounds, so that each round has as many instances of it."""
 

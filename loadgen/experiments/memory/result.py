@@ -14,7 +14,7 @@ from loadgen.experiments.memory.evidence import inflation
 from loadgen.experiments.memory.findings import MemoryResult, MemoryRule, MemorySize
 from loadgen.experiments.memory.reasons import LEAST_INSTANCES
 from loadgen.experiments.memory.share_url import share_url
-from loadgen.experiments.memory.standing import ALPHA, Standing
+from loadgen.experiments.memory.standing import ALPHA, Standing, looks
 from loadgen.invocation.bill import GB_SECONDS, Rates
 from loadgen.measure.figure import Figure
 from loadgen.measure.percentile import ranks, supported
@@ -36,8 +36,8 @@ def result(
 ) -> MemoryResult:
     """The result of the calls; ``standing`` is None where they allow no comparison."""
     shares = _cheapest_shares(standing, rng) if standing else {}
-    costs = _against(standing, standing.costs) if standing else {}
-    durations = _against(standing, standing.durations) if standing else {}
+    costs = _against(standing, standing.costs, looks(settings)) if standing else {}
+    durations = _against(standing, standing.durations, looks(settings)) if standing else {}
     pareto = _pareto(calls, rates, sorted(standing.found) if standing else [])
 
     def described(size: int) -> MemorySize:
@@ -151,16 +151,21 @@ def _quantiles(calls: Sequence[Call], value: Callable[[Call], int | None]) -> di
     return estimates
 
 
-def _against(standing: Standing, fitted: rounds.Fitted | None) -> dict[int, tuple[Figure | None, float | None]]:
-    """Each size's ratio to the reference, with intervals and probabilities that hold for all sizes at once."""
+def _against(
+    standing: Standing, fitted: rounds.Fitted | None, times: int
+) -> dict[int, tuple[Figure | None, float | None]]:
+    """Each size's ratio to the reference, with intervals and probabilities that hold for all pairs of sizes at once.
+
+    They hold at each of the ``times`` that the comparison may have been looked at.
+    """
     if fitted is None or standing.reference not in fitted.names:
         return {}
-    others = [size for size in fitted.names if size != standing.reference]
-    p_values = rounds.holm([fitted.p_value(size, standing.reference) for size in others])
     compared: dict[int, tuple[Figure | None, float | None]] = {standing.reference: (Figure(1.0, 1.0, 1.0), None)}
-    for size, p in zip(others, p_values, strict=True):
-        ratio = fitted.ratio(size, standing.reference, ALPHA / len(others))
-        compared[size] = (Figure(ratio.value, ratio.low, ratio.high), p)
+    for size in fitted.names:
+        if size != standing.reference:
+            ratio = fitted.ratio(size, standing.reference, ALPHA / times)
+            p = min(1.0, times * fitted.p_value(size, standing.reference))
+            compared[size] = (Figure(ratio.value, ratio.low, ratio.high), p)
     return compared
 
 
