@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from loadgen.experiments.coldstarts.block import ColdStarts, Induce
-from loadgen.experiments.coldstarts.calls import OTHERS, Calls, means_of
+from loadgen.experiments.coldstarts.calls import OTHERS, WARM_LANE, Calls, means_of
 from loadgen.experiments.coldstarts.findings import ColdStartsResult, GapProbe, KeepAlive, Means, PoolCheck
 from loadgen.experiments.coldstarts.keepalive import estimate
 from loadgen.experiments.coldstarts.population import difference_of_means, difference_of_medians, population
-from loadgen.experiments.coldstarts.prevalence import share
+from loadgen.experiments.coldstarts.prevalence import share, share_estimated
 from loadgen.experiments.coldstarts.shadow import Call, replay
 from loadgen.experiments.decision import Seen
 from loadgen.invocation.bill import Rates
@@ -34,7 +34,8 @@ _ALWAYS_THERE = (
 class Known:
     """What is known so far; all but ``settings`` grows.
 
-    ``rounds`` are those of each means of bringing about cold starts, ``probes`` the silences tried.
+    ``rounds`` are those of each means of bringing about cold starts, ``probes`` the silences tried, ``lanes`` counts
+    the warm lanes.
     """
 
     settings: ColdStarts
@@ -42,6 +43,12 @@ class Known:
     rounds: Counter[str] = field(default_factory=Counter)
     probes: list[GapProbe] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    lanes: int = 0
+
+    def warm_calls(self) -> int:
+        """Calls of warm lanes that succeeded, but for the first of each."""
+        ok = sum(sample.outcome == OK for sample in self.calls.of(WARM_LANE))
+        return max(0, ok - self.lanes)
 
     def add(self, seen: Seen) -> bool:
         """Take in what a run showed; whether to go on."""
@@ -102,9 +109,6 @@ def _means(known: Known, name: str) -> Means:
     samples = calls.of(name)
     starts = [calls.label(sample)[0] for sample in samples if sample.outcome == OK]
     count = Counter(starts)
-    trust = (1.0, 1.0) if calls.mixture is None else (calls.mixture.sensitivity, calls.mixture.specificity)
-    if all(sample.start_source not in (NONE, MIXTURE) for sample in samples):
-        trust = (1.0, 1.0)
     cold = [sample for sample in samples if calls.label(sample)[0] == COLD and sample.outcome == OK]
     return Means(
         name=name,
@@ -115,9 +119,20 @@ def _means(known: Known, name: str) -> Means:
         ambiguous=count[AMBIGUOUS],
         unknown=count[UNKNOWN],
         failed=len(samples) - len(starts),
-        cold_share=share(count[COLD], count[COLD] + count[WARM], *trust),
+        cold_share=_share(calls, samples, count[COLD], count[COLD] + count[WARM]),
         population=population(cold),
     )
+
+
+def _share(calls: Calls, samples: Sequence[Sample], cold: int, labelled: int) -> Figure | None:
+    """The share of cold ones, corrected where overheads tell them: by how often calls known to be warm look cold."""
+    mixture = calls.mixture
+    if mixture is None or all(sample.start_source not in (NONE, MIXTURE) for sample in samples):
+        return share(cold, labelled)
+    if mixture.known is None or mixture.known[0] == mixture.known[1]:
+        return share(cold, labelled, mixture.sensitivity, mixture.specificity)
+    members = round(mixture.cold_share * mixture.n)
+    return share_estimated(cold, labelled, (round(mixture.sensitivity * members), members), mixture.known)
 
 
 def _keep_alive(known: Known, seed: int) -> KeepAlive:

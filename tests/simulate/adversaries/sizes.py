@@ -8,18 +8,28 @@ like a day does or jumps once.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from functools import partial
 from itertools import count
 
 import numpy as np
 from msgspec import Struct
 
 from loadgen.experiments.decision import Ask, Seen
+from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
+from loadgen.experiments.memory.decision import compare
+from loadgen.experiments.memory.findings import MemoryResult
+from loadgen.invocation.bill import GB_SECONDS
 from loadgen.invocation.sample import Sample
 from loadgen.load.bursts import Bursts
 from loadgen.measure.summary import Verdict
 from tests.simulate.adversaries.samples import MS, sample
+from tests.simulate.parallel import all_of
+from tests.simulate.table import Row
+from tests.simulate.world import play
 
 NS = 1_000_000_000
+SIZES = (256, 512, 768, 1024, 1280, 1536, 1792, 2048, 2560, 3072, 3584, 4096, 8192, 10240)
 
 
 class Law(Struct, frozen=True):
@@ -48,7 +58,7 @@ LAWS = (
 class SizesWorld:
     """The function, whose instances end after a silence of 60 s and serve one call at a time."""
 
-    def __init__(self, law: Law, sizes: tuple[int, ...], seed: int, base_s: float = 400.0) -> None:
+    def __init__(self, law: Law, seed: int, sizes: tuple[int, ...] = SIZES, base_s: float = 400.0) -> None:
         self.invocations = 0
         self._law, self._base_s = law, base_s
         self._offset = dict(zip(sizes, law.offsets or (0.0,) * len(sizes), strict=True))
@@ -114,3 +124,48 @@ class SizesWorld:
                 return 0.15 if seconds > 600 else 0.0
             case _:
                 return 0.0
+
+
+class Told(Struct, frozen=True):
+    """What a comparison said: whether any size was told from the reference, called dearer, or its interval wrong."""
+
+    claimed: bool
+    dearer: bool
+    held: bool
+    calls: int
+
+
+def comparison(seed: int, law: Law, *, sizes: tuple[int, ...] = SIZES, rounds: int = 10) -> MemoryResult:
+    """Compare the sizes of one function."""
+    settings = MemoryComparison(sizes, MemoryBy.HEADER, 20, rounds, (), 0.02, 90 * NS)
+    return play(compare(settings, GB_SECONDS, seed, 900 * NS), SizesWorld(law, seed, sizes))
+
+
+def told(seed: int, law: Law, *, sizes: tuple[int, ...] = SIZES, rounds: int = 10) -> Told:
+    """Compare equal sizes, and see whether they are told apart."""
+    found = comparison(seed, law, sizes=sizes, rounds=rounds)
+    ratios = [each.cost_ratio for each in found.sizes if each.cost_ratio is not None]
+    return Told(
+        claimed=any(each.cost_p is not None and each.cost_p < 0.05 for each in found.sizes),
+        dearer=len(found.tied_mb) < len(sizes),
+        held=all((each.low or 0) <= 1 <= (each.high or math.inf) for each in ratios),
+        calls=found.invocations,
+    )
+
+
+def rows(*, quick: bool) -> Iterator[Row]:
+    """The lines of the table."""
+    runs = 20 if quick else 400
+    for law in LAWS:
+        found = all_of(partial(told, law=law), range(runs), f"equal sizes, {law.name}")
+        claimed, dearer, held = (
+            sum(getattr(each, what) for each in found) / runs for what in ("claimed", "dearer", "held")
+        )
+        yield Row(
+            "adversaries",
+            f"{len(SIZES)} equal memory sizes; {law.name}: any told apart, and all intervals hold",
+            "≤ 5 %, ≥ 93 %",
+            f"{claimed:.1%} by p, {dearer:.1%} by the tied set; {held:.1%}",
+            max(claimed, dearer) <= 0.05 and held >= 0.93,
+            f"{runs} comparisons of {sum(each.calls for each in found) / runs:.0f} calls",
+        )
