@@ -10,6 +10,10 @@ LEAST_CALIBRATION = 200
 """Calls that are known to be warm, which it takes to tell cold ones from warm ones by the platform's overhead."""
 LEAST_COLD = 30
 """Cold calls that it takes."""
+MOST_AMBIGUOUS = 0.01
+"""How many calls may have an overhead that is neither that of warm nor that of cold ones."""
+MOST_OUTLIERS = 0.02
+"""Up to this share, calls of a population of their own may be outliers of the network as well as cold starts."""
 
 
 class Labelling(Struct, frozen=True):

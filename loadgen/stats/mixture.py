@@ -41,7 +41,7 @@ from numpy.typing import NDArray
 
 from loadgen.invocation.start import Cuts
 from loadgen.measure.histogram import Histogram, middle
-from loadgen.measure.labelling import LEAST_CALIBRATION, LEAST_COLD, Labelling
+from loadgen.measure.labelling import LEAST_CALIBRATION, LEAST_COLD, MOST_AMBIGUOUS, MOST_OUTLIERS, Labelling
 
 Floats = NDArray[np.float64]
 
@@ -51,9 +51,6 @@ SURE = 0.99
 LEAST_SEPARATION = 2.0
 """Ashman's D of the warm law and the nearest cold one."""
 BIC_MARGIN = 10.0
-MOST_AMBIGUOUS = 0.01
-MOST_OUTLIERS = 0.02
-"""Up to this share, calls of a population of their own may be outliers of the network as well as cold starts."""
 BY_CHANCE = 0.001
 """How unlikely it has to be that warm calls alone explain what is called cold."""
 
@@ -127,8 +124,8 @@ class Mixture(Struct, frozen=True):
     ``n`` calls were fitted, ``cold_share`` of which the model takes for cold and ``ambiguous_share`` for neither.
     ``separation`` is Ashman's D of the nearest cold mode. ``sensitivity`` is the share of cold calls that the cuts call
     cold, by the model itself; ``specificity`` that of warm calls that they call warm, by the calls that are known to be
-    warm, ``known`` of which are (called warm, labelled), or by the model without any. ``warm_ns`` is the median overhead
-    of calls that are called warm.
+    warm, ``known`` of which are (called warm, labelled), or by the model without any. ``warm_ns`` is the median
+    overhead of calls that are called warm.
     """
 
     warm: Warm
@@ -209,7 +206,9 @@ def fit(overhead: Histogram, calibration: Histogram | None = None) -> Mixture | 
         )
     slow, of_known = int(held[cold].sum()), int(held.sum())
     if slow and _fisher(slow, of_known, int(n[cold].sum()), int(n.sum())) > BY_CHANCE:
-        return abstained(f"of {of_known} calls that are known to be warm {slow} are as slow, which may explain the others")
+        return abstained(
+            f"of {of_known} calls that are known to be warm {slow} are as slow, which may explain the others"
+        )
     true_cold, true_warm = posterior * n, (1 - posterior) * n
     specificity = float(true_warm[warm].sum() / true_warm[cold | warm].sum())
     told = (int(held[warm].sum()), int(held[cold | warm].sum()))

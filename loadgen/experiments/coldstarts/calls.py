@@ -19,10 +19,10 @@ from loadgen.invocation.outcome import OK
 from loadgen.invocation.sample import Sample
 from loadgen.invocation.start import AMBIGUOUS, APART, MIXTURE, NONE, PROBE, UNKNOWN, WARM, Cuts
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.labelling import Labelling
+from loadgen.measure.labelling import MOST_AMBIGUOUS, Labelling
 from loadgen.measure.merge import PhaseTotal
 from loadgen.measure.relabel import relabel
-from loadgen.stats.mixture import MOST_AMBIGUOUS, Abstained, Mixture, fit, labelling
+from loadgen.stats.mixture import Abstained, Mixture, fit, labelling
 
 WARM_LANE = "warm"
 AGAIN = "again"

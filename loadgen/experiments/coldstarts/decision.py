@@ -2,8 +2,8 @@
 
 Theory of operation. First a warm lane: one call after another on one instance. Its overheads are the calibration of the
 classifier, for all but the first call of a lane are known to be warm. A fifth of it comes in parts between what
-follows, and at the end: what warm calls have become by then must still be called warm. Then, in turns, the means that the scenario
-allows: silence ends all instances, and what comes next should be cold: one call (``gap``), many at once (``burst``), or
+follows, and at the end: what warm calls have become by then must still be called warm. Then, in turns, the means that
+the scenario allows: silence ends all instances, and what comes next should be cold: one call (``gap``), many at once (``burst``), or
 one at each of several memory sizes or versions, which have pools of their own (``memory``, ``version``). A change of
 settings makes all instances new without silence, and one call follows it (``config``). After a burst the same number of
 calls comes at once again, on the instances that it left: warm calls of many instances, where the lane has one.
@@ -90,7 +90,7 @@ def _lanes(known: Known, grace_ns: int, wanted: int) -> Decision[bool]:
         phase = _phase(f"{WARM_LANE}-{known.lanes}", Workers(1, 1), length_ns, grace_ns, 1)
         if not known.add((yield Ask((phase,), samples=1.0))):
             return False
-        if not known.warm_calls():
+        if not any(sample.outcome == OK for sample in known.calls.of(WARM_LANE)):
             known.notes.append("The warm lane had no invocation that succeeded.")
             return False
         if known.warm_calls() >= wanted:

@@ -96,7 +96,8 @@ class Fitted:
 def fit(cells: Mapping[tuple[int, int], Sequence[float]], instances: Mapping[tuple[int, int], int]) -> Fitted | None:
     """The means of values by (treatment, round), all above zero; cells without values do not count.
 
-    ``instances`` says on how many the values of a cell are, one where it does not. None while there is no telling: with fewer than two rounds, or one treatment.
+    ``instances`` says on how many the values of a cell are, one where it does not. None while there is no telling: with
+    fewer than two rounds, or one treatment.
     """
     cells = {key: values for key, values in cells.items() if len(values)}
     names = sorted({name for name, _ in cells})

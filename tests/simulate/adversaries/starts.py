@@ -20,8 +20,16 @@ from loadgen.experiments.coldstarts.decision import cold_starts
 from loadgen.experiments.coldstarts.findings import ColdStartsResult
 from loadgen.experiments.coldstarts.reasons import found
 from loadgen.experiments.decision import Ask, Seen
+from loadgen.experiments.load.decision import load
+from loadgen.experiments.load.findings import LoadResult
+from loadgen.experiments.load.reasons import found as found_in_load
+from loadgen.invocation.cell import CALL, Cell
 from loadgen.invocation.sample import Sample
+from loadgen.invocation.start import Cuts
 from loadgen.load.bursts import Bursts
+from loadgen.load.phase import Phase
+from loadgen.measure.histogram import Histogram
+from loadgen.measure.merge import PhaseTotal
 from loadgen.measure.summary import Verdict
 from tests.simulate.adversaries.samples import MS, sample
 from tests.simulate.parallel import all_of
@@ -104,7 +112,12 @@ NONE = (
     Case("no cold start, 0.2 % outliers", partial(_contaminated, 0.002), ends=False),
     Case("no cold start, 0.5 % outliers", partial(_contaminated, 0.005), ends=False),
     Case("no cold start, 1 % outliers", partial(_contaminated, 0.01), ends=False),
-    Case("no cold start, 0.5 % outliers, ten times as many calls", partial(_contaminated, 0.005), ends=False, calls=10_000),
+    Case(
+        "no cold start, 0.5 % outliers, ten times as many calls",
+        partial(_contaminated, 0.005),
+        ends=False,
+        calls=10_000,
+    ),
     Case("no cold start, three times as slow for five minutes", _hump, ends=False),
     Case("no cold start, three times as slow after the warm lane", partial(_shifted, 60.0), ends=False),
     Case("no cold start, three times as slow in the last fifth", partial(_shifted, 800.0), ends=False),
@@ -133,7 +146,9 @@ class StartsWorld:
             begin_ns = self._now_ns
             if isinstance(phase.shape, Bursts):
                 samples += [self._call(phase.name, begin_ns, number) for number in range(phase.shape.size)]
-                self._now_ns = max(begin_ns + phase.duration_ns, *(each.ended_ns for each in samples[-phase.shape.size :]))
+                self._now_ns = max(
+                    begin_ns + phase.duration_ns, *(each.ended_ns for each in samples[-phase.shape.size :])
+                )
                 continue
             while self._now_ns < begin_ns + phase.duration_ns:
                 samples.append(self._call(phase.name, self._now_ns, 0))
@@ -198,6 +213,86 @@ def told(seed: int, case: Case) -> Told:
     return Told(True, result.cold.count, sum(a != b for a, b in said) / len(said), bool(reasons), held)
 
 
+class Load(Struct, frozen=True):
+    """A load of two phases, a warm-up and one that is measured, whose calls are labelled by what the first taught.
+
+    ``warm`` is the law of overheads, ``colds`` the share of cold starts in either phase. With ``servers`` a call waits
+    for one of so many before it is served, for which it takes some 38 ms, and arrivals come ``per_s``.
+    """
+
+    name: str
+    warm: Warm
+    colds: tuple[float, float]
+    servers: int | None = None
+    per_s: tuple[float, float] = (100.0, 100.0)
+    easy: bool = False
+
+
+_PHASE_S = 60.0
+LOADS = (
+    Load("one gateway", _gateway, (0.05, 0.05), easy=True),
+    Load("1 % outliers, no cold start", partial(_contaminated, 0.01), (0.0, 0.0)),
+    Load("0.5 % outliers, no cold start", partial(_contaminated, 0.005), (0.0, 0.0)),
+    Load("0.5 % outliers, cold starts in the warm-up alone", partial(_contaminated, 0.005), (0.06, 0.0)),
+    Load("three times as slow once it is measured", partial(_shifted, _PHASE_S), (0.05, 0.05)),
+    Load("three times as slow, cold starts in the warm-up alone", partial(_shifted, _PHASE_S), (0.05, 0.0)),
+    Load("a queue that fills once it is measured", _gateway, (0.05, 0.001), servers=10, per_s=(100.0, 258.0)),
+    Load("a queue that overflows once it is measured", _gateway, (0.05, 0.001), servers=10, per_s=(100.0, 270.0)),
+)
+
+
+def _calls(case: Load, phase: int, rng: np.random.Generator) -> tuple[list[float], list[bool]]:
+    """What the calls of a phase spend outside the handler, in ms, and which are cold."""
+    at_s, spent, colds = phase * _PHASE_S, [], []
+    free = [0.0] * (case.servers or 0)
+    while at_s < (phase + 1) * _PHASE_S:
+        at_s += float(rng.exponential(1 / case.per_s[phase]))
+        cold = bool(rng.random() < case.colds[phase])
+        ms = case.warm(rng, at_s, 0) + (600 * float(rng.gamma(6.0, 1 / 6.0)) if cold else 0.0)
+        if free:
+            first = free.index(min(free))
+            begins = max(at_s, free[first])
+            free[first] = begins + 0.038 * float(rng.gamma(16.0, 1 / 16))
+            ms += 1000 * (begins - at_s)
+        spent.append(ms)
+        colds.append(cold)
+    return spent, colds
+
+
+def _total(name: str, spent_ms: list[float], cuts: Cuts | None) -> PhaseTotal:
+    """What agents that have these cuts report of such calls."""
+    total = PhaseTotal(name)
+    for ms in spent_ms:
+        start = "unknown" if cuts is None else cuts.label(int(ms * MS))
+        for metric, value in (("latency", ms + WORK_MS), ("overhead", ms), ("residual", ms)):
+            total.histograms.setdefault(Cell(name, CALL, start, "ok", metric), Histogram()).record(int(value * 1000))
+    return total
+
+
+def labelled_load(seed: int, case: Load) -> Told:
+    """What a load said of its measured phase, beside the truth."""
+    rng = np.random.default_rng((seed, 0x10AD))
+    (before, _), (spent, colds) = (_calls(case, phase, rng) for phase in (0, 1))
+    phases = [
+        Phase(name, Bursts(1, S, 1), S, max_in_flight=1, warmup=name == "warm-up") for name in ("warm-up", "steady")
+    ]
+    decision = load(phases, told=True)
+    next(decision)
+    ask = decision.send(Seen((_total("warm-up", before, None),), (), Verdict("valid", [])))
+    if ask.cuts is None:
+        return Told(False, 0, 0.0, True, True)
+    total = _total("steady", spent, ask.cuts)
+    try:
+        decision.send(Seen((total,), (), Verdict("valid", [])))
+    except StopIteration as decided:
+        result: LoadResult = decided.value
+    labels = [ask.cuts.label(int(ms * MS)) for ms in spent]
+    said = [(label == "cold", cold) for label, cold in zip(labels, colds, strict=True) if label in ("cold", "warm")]
+    withheld = {each.withholds for each in found_in_load(result).reasons([total], ()) if each.severity == "withheld"}
+    cold = 0 if "cold" in withheld else labels.count("cold")
+    return Told(True, cold, sum(a != b for a, b in said) / len(said), {"cold", "warm"} <= withheld, True)
+
+
 def rows(*, quick: bool) -> Iterator[Row]:
     """The lines of the table."""
     runs = 10 if quick else 200
@@ -219,3 +314,16 @@ def rows(*, quick: bool) -> Iterator[Row]:
         clean = sum(not each.labelled or not each.cold for each in seen) / runs
         yield Row("adversaries", f"{case.name}: none reported", "≥ 99 %", f"{clean:.1%}", clean >= 0.99,
                   f"{runs} experiments")  # fmt: skip
+    for each in LOADS:
+        seen = all_of(partial(labelled_load, case=each), range(runs), f"load, {each.name}")
+        silent = sum(one.wrong > 0.01 and not one.flagged for one in seen) / runs
+        invented = sum(not each.colds[1] and one.cold > 0 for one in seen) / runs
+        shown = sum(one.labelled and not one.flagged for one in seen) / runs
+        yield Row(
+            "adversaries",
+            f"cold and warm in a load; {each.name}: wrong labels and nothing said, or cold starts where there is none",
+            "≤ 1 %" + (", labelled in ≥ 90 %" if each.easy else ""),
+            f"{silent:.1%}, {invented:.1%}; labelled in {shown:.0%}",
+            max(silent, invented) <= 0.01 and (not each.easy or shown >= 0.9),
+            f"{runs} loads",
+        )

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulate.adversaries.starts import CASES, NONE, Case, told
+from tests.simulate.adversaries.starts import CASES, LOADS, NONE, Case, Load, labelled_load, told
 
 
 def of(cases: tuple[Case, ...], *words: str) -> list[Case]:
@@ -25,3 +25,10 @@ def test_cold_starts_that_are_easily_told_apart_are() -> None:
     assert found.labelled
     assert found.held
     assert found.wrong == 0
+
+
+@pytest.mark.parametrize("case", LOADS, ids=lambda case: case.name)
+def test_a_load_that_overheads_tell_nothing_about_shows_no_cold_start(case: Load) -> None:
+    found = labelled_load(1, case)
+    assert found.flagged != case.easy
+    assert bool(found.cold) == case.easy
