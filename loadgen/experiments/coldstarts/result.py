@@ -72,7 +72,7 @@ def result(known: Known, seed: int, rates: Rates, *, complete: bool) -> ColdStar
         [sample for sample, start, _ in labelled if start == kind and means_of(sample) not in OTHERS]
         for kind in (COLD, WARM)
     )
-    keep_alive = _keep_alive(known, seed) if known.settings.keep_alive_ns is not None else None
+    keep_alive = _keep_alive(known) if known.settings.keep_alive_ns is not None else None
     pool = _pool(calls, keep_alive)
     evidence = Counter(source for _, _, source in labelled)
     billed = difference_of_means(cold, warm)
@@ -135,11 +135,11 @@ def _share(calls: Calls, samples: Sequence[Sample], cold: int, labelled: int) ->
     return share_estimated(cold, labelled, (round(mixture.sensitivity * members), members), mixture.known)
 
 
-def _keep_alive(known: Known, seed: int) -> KeepAlive:
+def _keep_alive(known: Known) -> KeepAlive:
     calls = known.calls
     within = known.settings.keep_alive_ns
     assert within is not None
-    found = estimate(known.probes, *within, seed, calls.slack_ns())
+    found = estimate(known.probes, *within, calls.slack_ns())
     if found.policy == "longer" and found.low_ns is not None:
         own = calls.traffic()
         flags = replay(_started(own), found.low_ns, _FOREVER_NS, calls.slack_ns())
