@@ -23,7 +23,7 @@ from loadgen.invocation.metric import ALWAYS, REPORTED, Metric
 from loadgen.invocation.outcome import CENSORED, FAILED, OK
 from loadgen.invocation.sample import Failure, Slow
 from loadgen.invocation.tally import Tally
-from loadgen.measure.dependence import Batches, widening
+from loadgen.measure.dependence import INDEPENDENT, Batches, Inflation, Largest
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Frame, Health, Host
 from loadgen.measure.percentile import LISTED, percentiles
@@ -154,13 +154,13 @@ class PhaseTotal:
         """Latency over every planned invocation, as recorded; ``loadgen.measure.ranking`` says how they stand."""
         return self.merged("latency")
 
-    def all_planned(self, ps: Iterable[float], inflation: float) -> MetricSummary:
+    def all_planned(self, ps: Iterable[float], inflation: Inflation) -> MetricSummary:
         """The Summary of ``latency_all`` with the percentiles ``ps``, in which what is not ok ranks above what is."""
         ok, failed, censored = (self.merged("latency", outcomes=outcomes) for outcomes in ((OK,), FAILED, CENSORED))
         return metric_summary("latency_all", ok, ps, failed=failed, censored=censored, inflation=inflation)
 
-    def inflation(self, load_ns: int) -> float | None:
-        """By how much the share of slow invocations varies more than if they were independent; see ``Batches``."""
+    def inflation(self, load_ns: int) -> Inflation:
+        """By how much less it says than as many independent invocations; see ``Batches``."""
         return self._batches.inflation(load_ns)
 
     def faults(self) -> Iterator[str]:
@@ -254,7 +254,7 @@ def phase_summary(
     plan: PhasePlan, total: PhaseTotal, ps: Iterable[float] = (), billing: Bill | None = None
 ) -> PhaseSummary:
     """The Summary of one phase. ``ps`` are percentiles wanted beyond those always listed, in percent."""
-    widened = widening(total.inflation(plan.duration_ns))
+    widened = total.inflation(plan.duration_ns)
     return _summary(plan, total, "closed" if plan.closed else "open", [*LISTED, *ps], billing, widened)
 
 
@@ -274,7 +274,7 @@ def totals(
     models = {"closed" if plan.closed else "open" for plan, _ in measured}
     model = models.pop() if len(models) == 1 else "mixed"
     # bursts of one phase are in the totals, too; how much they count there is not known
-    widened = max((widening(phase.inflation(plan.duration_ns)) for plan, phase in measured), default=1.0)
+    widened = Largest(phase.inflation(plan.duration_ns) for plan, phase in measured)
     return _summary(plan_of_all, combined(phase for _, phase in measured), model, [*LISTED, *ps], billing, widened)
 
 
@@ -331,7 +331,7 @@ def most(values: Iterable[_Number | None]) -> _Number | None:
 
 
 def _summary(
-    plan: PhasePlan, total: PhaseTotal, model: str, ps: Sequence[float], billing: Bill | None, inflation: float
+    plan: PhasePlan, total: PhaseTotal, model: str, ps: Sequence[float], billing: Bill | None, inflation: Inflation
 ) -> PhaseSummary:
     metrics = dict.fromkeys(ALWAYS, Histogram()) | total.by_metric()
     tally, starts = total.tally, sorted({cell.start for cell in chosen(total.histograms, outcomes=(OK,))})
@@ -382,7 +382,7 @@ def _descending(counts: dict[str, int]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _summaries(histograms: dict[str, Histogram], ps: Sequence[float], inflation: float) -> dict[str, MetricSummary]:
+def _summaries(histograms: dict[str, Histogram], ps: Sequence[float], inflation: Inflation) -> dict[str, MetricSummary]:
     return {
         metric: metric_summary(metric, histogram, ps, inflation=inflation) for metric, histogram in histograms.items()
     }
@@ -395,7 +395,7 @@ def metric_summary(
     *,
     failed: Histogram | None = None,
     censored: Histogram | None = None,
-    inflation: float = 1.0,
+    inflation: Inflation = INDEPENDENT,
 ) -> MetricSummary:
     """The distribution of one metric with the percentiles ``ps`` (in percent); see ``percentile.percentiles``.
 

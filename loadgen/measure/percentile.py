@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from itertools import accumulate
 
+from loadgen.measure.dependence import INDEPENDENT, Inflation
 from loadgen.measure.histogram import Histogram, ceiling, highest, lowest, rank, share
 from loadgen.measure.ranking import Place, Ranking
 from loadgen.measure.summary import Percentile
@@ -123,7 +124,7 @@ def percentiles(
     *,
     failed: Histogram | None = None,
     censored: Histogram | None = None,
-    inflation: float = 1.0,
+    inflation: Inflation = INDEPENDENT,
 ) -> list[Percentile]:
     """The percentiles ``ps`` (in percent) over ``ok`` and ``failed`` calls, ascending and each once; empty for none.
 
@@ -132,7 +133,8 @@ def percentiles(
     ``unit`` is what one count of a slot's value is worth: 1,000 ns to a µs, 1,024 bytes to a KiB. ``value`` is the
     highest value of its slot, as every implementation of HdrHistogram says it; the observation itself, which was
     rounded down, is below the slot's ``ceiling``. ``low`` is the floor of its slot and ``high`` the ceiling of its
-    own, so that rounding only widens the interval. They are those of ``count / inflation`` independent observations.
+    own, so that rounding only widens the interval. They are those of as many independent observations as ``inflation``
+    leaves of ``count``.
     Where these do not bound the percentile on both sides, or do not support it, both are None; what limits there are
     anyhow are ``least`` and ``most``.
     """
@@ -140,7 +142,7 @@ def percentiles(
     if not ranking.count:
         return []
     wanted = sorted(set(ps))
-    limits = [ranks_of_dependent(ranking.count, float(share(p)), inflation) for p in wanted]
+    limits = [ranks_of_dependent(ranking.count, float(share(p)), inflation.at(p)) for p in wanted]
     own = [rank(p, ranking.count) for p in wanted]
     at = ranking.at([*own, *(k for each in limits for k in each if k is not None)])
     return [
@@ -150,7 +152,7 @@ def percentiles(
             None if low is None else at[low],
             None if high is None else at[high],
             unit,
-            shown=bounded(ranking.count, p, inflation),
+            shown=bounded(ranking.count, p, inflation.at(p)),
         )
         for p, k, (low, high) in zip(wanted, own, limits, strict=True)
     ]

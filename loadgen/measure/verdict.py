@@ -26,7 +26,7 @@ import msgspec
 from loadgen.invocation.facts import LARGEST_MB
 from loadgen.invocation.metric import TIME, Clock, Metric
 from loadgen.invocation.outcome import LOCAL_LIMIT, OK, Outcome, missed_starts
-from loadgen.measure.dependence import EFFECTIVE_SHARE, widening
+from loadgen.measure.dependence import EFFECTIVE_SHARE
 from loadgen.measure.health import generator_faults, local_limits, words
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.merge import PhasePlan, PhaseTotal, combined, missing_frames
@@ -455,24 +455,25 @@ def _connects(total: PhaseTotal) -> Iterator[Reason]:
 
 
 def _dependent(plan: PhasePlan, total: PhaseTotal) -> Iterator[Reason]:
-    inflation = widening(total.inflation(plan.duration_ns))
-    if inflation == 1:
-        return
+    inflation = total.inflation(plan.duration_ns)
     count = total.merged("latency", outcomes=(OK,)).count
-    effective = int(count / inflation)
+    own = {p: inflation.at(p) for p in LISTED if supported(count, p)}
     # of many invocations a small drift is dependence, too, and leaves more than enough: nobody needs to hear of that
-    if all(supported(effective, p) for p in EXPECTED if supported(count, p)):
+    few = [p for p in EXPECTED if p in own and not supported(int(count / own[p]), p)]
+    if not few or 1 / max(own[p] for p in few) >= EFFECTIVE_SHARE:
         return
-    lost = [p for p in LISTED if supported(count, p) and not bounded(count, p, inflation)]
+    worst = max(few, key=own.__getitem__)
+    effective = max(1, int(count / own[worst]))
+    lost = [p for p, each in own.items() if not bounded(count, p, each)]
     unshown = f"; {', '.join(f'p{p:g}' for p in lost)} cannot be shown" if lost else ""
     yield Reason(
         rule="dependent_samples",
         severity="warning",
-        message=f"Slow invocations come together: their share varies with time {inflation:.3g} times as much as that "
-        f"of independent ones would, so that {count} say as much as {effective} ({1 / inflation:.1%}), "
+        message=f"Slow invocations come together: the share of those beyond p{worst:g} varies with time as that of far "
+        f"fewer independent ones would, so that {count} say as much about it as {effective} ({1 / own[worst]:.1%}), "
         f"expected at least {EFFECTIVE_SHARE:.0%}. Intervals are made wider for it{unshown}. Keep what is not steady "
         "in a phase of its own (a warm-up, a ramp), or run longer.",
-        value=1 / inflation,
+        value=1 / own[worst],
         limit=EFFECTIVE_SHARE,
         phase=total.name,
     )

@@ -1,9 +1,9 @@
 """The calls of the experiment, by how cold starts were to be brought about, and whether each was cold.
 
 That a call was meant to be cold is no evidence that it was. Labels come from the answer where it tells (a probe, the
-log), else from a fit to all overheads (``mixture``); what can be told by neither stays unknown. Calls of a warm lane but
-for its first are warm by their place: the answer before came from an instance that is free. They stay warm however slow
-they are, and where those of one lane do not look like the others, nothing is told by overheads.
+log), else from a fit to all overheads (``mixture``); what can be told by neither stays unknown. Calls of a warm lane
+but for its first are warm by their place: the answer before came from an instance that is free. They stay warm however
+slow they are, and where those of one lane do not look like the others, nothing is told by overheads.
 """
 
 from __future__ import annotations

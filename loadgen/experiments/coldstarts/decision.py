@@ -3,10 +3,11 @@
 Theory of operation. First a warm lane: one call after another on one instance. Its overheads are the calibration of the
 classifier, for all but the first call of a lane are known to be warm. A fifth of it comes in parts between what
 follows, and at the end: what warm calls have become by then must still be called warm. Then, in turns, the means that
-the scenario allows: silence ends all instances, and what comes next should be cold: one call (``gap``), many at once (``burst``), or
-one at each of several memory sizes or versions, which have pools of their own (``memory``, ``version``). A change of
-settings makes all instances new without silence, and one call follows it (``config``). After a burst the same number of
-calls comes at once again, on the instances that it left: warm calls of many instances, where the lane has one.
+the scenario allows: silence ends all instances, and what comes next should be cold: one call (``gap``), many at once
+(``burst``), or one at each of several memory sizes or versions, which have pools of their own (``memory``,
+``version``). A change of settings makes all instances new without silence, and one call follows it (``config``). After
+a burst the same number of calls comes at once again, on the instances that it left: warm calls of many instances, where
+the lane has one.
 
 That a call was meant to be cold is no evidence that it was (``calls``), and no figure is made of what cannot be told.
 The keep-alive time is looked for last, when single calls can be labelled (``keepalive``), and with it the whole trace

@@ -16,8 +16,8 @@ few seconds gives them, too. Where it is surely above, the silences are spread o
 answers change. Less than one instance in five that ends far earlier than the others is not seen.
 
 The bounds of a time that varies are those of its median and rest on no law: below the median less than half of the
-answers are cold, above it more, so a candidate is ruled out by too many cold ones among its neighbours below, or too few
-among those above (binomial tests; several neighbourhoods share the error). Quantiles are those of the isotonic
+answers are cold, above it more, so a candidate is ruled out by too many cold ones among its neighbours below, or too
+few among those above (binomial tests; several neighbourhoods share the error). Quantiles are those of the isotonic
 regression of the cold answers on g, the maximum of the likelihood among all laws.
 
 Sources: M. Ayer et al., An Empirical Distribution Function for Sampling with Incomplete Information, 1955 (the
@@ -52,11 +52,6 @@ _NINE_TENTHS = 2 * math.log(19)  # of a logistic law lie within so many of its s
 _ALPHA = 0.05
 _NEIGHBOURS = (8, 11, 15, 20, 28, 40)
 _LEAST_VARYING = 20
-
-
-def resolution(low_ns: int, high_ns: int) -> float:
-    """The width below which a time is one time, in ns."""
-    return 2 * (high_ns - low_ns) / _FINE
 
 
 def next_gap(probes: Sequence[GapProbe], low_ns: int, high_ns: int) -> int | None:
@@ -103,14 +98,14 @@ def estimate(probes: Sequence[GapProbe], low_ns: int, high_ns: int, slack_ns: in
         return result("shorter", "every silence that was tried ended the instance", high=cold)
     fitted = _Fit(listed, low_ns, high_ns)
     if warm is not None and cold is not None and fitted.varies < SURE:
-        why = f"{len(listed)} invocations after silences agree with one time to {resolution(low_ns, high_ns) / 1e9:.1f} s"
+        why = f"{len(listed)} invocations after silences agree with one time to {fitted.resolution / 1e9:.1f} s"
         return result("fixed", why, (warm + cold + slack_ns) // 2, warm, cold + slack_ns)
     if len(listed) < _LEAST_VARYING:
         return result("unknown", f"{len(listed)} invocations after silences are too few to tell one time from many")
     low, high = median_bounds(listed)
     return KeepAlive(
         "random",
-        f"the time varies: nine in ten instances end within {fitted.width_ns / 1e9:.3g} s of each other, by a logistic law",
+        f"the time varies: nine in ten instances end within {fitted.width_ns / 1e9:.3g} s, by a logistic law",
         _quantile(listed, 50),
         low,
         None if high is None else high + slack_ns,
@@ -146,7 +141,10 @@ def _at_least_half(k: int, n: int) -> float:
 
 
 class _Fit:
-    """The posterior of the place and the width of the change from warm to cold, on a grid."""
+    """The posterior of the place and the width of the change from warm to cold, on a grid.
+
+    ``resolution`` is the width below which a time is one time, in ns.
+    """
 
     def __init__(self, probes: Sequence[GapProbe], low_ns: int, high_ns: int) -> None:
         warm, cold = _bracket(probes)
@@ -163,7 +161,7 @@ class _Fit:
         log = np.tensordot(colds, np.log(chance), 1) + np.tensordot(warms, np.log1p(-chance), 1)
         weights = np.exp(log - log.max()) * np.gradient(self._m)[:, None]
         self._posterior = weights / weights.sum()
-        self._resolution = resolution(low_ns, high_ns)
+        self.resolution = 2 * fine
         self._range = low_ns, high_ns
         self._n = len(probes)
         self._contradicting = _contradicting(probes, _dividing(probes))
@@ -173,7 +171,7 @@ class _Fit:
         """How likely it is that the time is not one time; surely where more than wrong labels contradict each one."""
         if self._contradicting > max(1, int(_TOLERATED * self._n)):
             return 1.0
-        return float(self._posterior[:, self._s * _NINE_TENTHS > self._resolution].sum())
+        return float(self._posterior[:, self._s * _NINE_TENTHS > self.resolution].sum())
 
     @property
     def width_ns(self) -> float:
