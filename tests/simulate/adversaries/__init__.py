@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from tests.simulate.table import Row
 
-PARTS = ("tails", "sizes", "starts", "lifetimes")
+PARTS = ("tails", "sizes", "starts", "lifetimes", "rates")
 
 
 def rows(*, quick: bool) -> Iterator[Row]:

@@ -128,10 +128,10 @@ class Seen(Struct, frozen=True):
     width: dict[float, float]
 
 
-def seen(pattern: Pattern, runs: int, seed: int) -> Seen:
-    """Runs of a pattern, as a Summary would show them."""
+def seen(pattern: Pattern, runs: int, seed: int, truths: int = 1000) -> Seen:
+    """Runs of a pattern, as a Summary would show them; the truth is that of so many others."""
     rng = np.random.default_rng((seed, zlib.crc32(pattern.name.encode())))
-    true = dict(zip(PS, truth(pattern), strict=True))
+    true = dict(zip(PS, truth(pattern, truths), strict=True))
     shown, held, widths = dict.fromkeys(PS, 0), dict.fromkeys(PS, 0), {p: [0.0] for p in PS}
     for _ in range(runs):
         at, latency = run(pattern, rng)
