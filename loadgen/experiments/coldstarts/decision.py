@@ -39,8 +39,9 @@ _LEAST_LANE_NS = NS_PER_S // 2
 _LEAST_AGAIN = 10  # warm calls after each turn
 _LONGEST_LANE_NS = 60 * NS_PER_S
 _MOST_LANES = 20
+MORE_ROUNDS = 2
+"""How many times the rounds that should do are made, before the means are given up."""
 _AT_ONCE_NS = 100_000_000  # a phase of calls at once ends when they have ended
-_MORE_ROUNDS = 2  # times the rounds that should do, before the means are given up
 
 
 def cold_starts(
@@ -52,6 +53,18 @@ def cold_starts(
         if not (yield from part(known, grace_ns)):
             return result(known, seed, rates, complete=False)
     return result(known, seed, rates, complete=True)
+
+
+def calls_of_turn(settings: ColdStarts) -> dict[Induce, int]:
+    """How many calls that should be cold a turn has, by means."""
+    each = {
+        Induce.GAP: 1,
+        Induce.BURST: settings.burst,
+        Induce.MEMORY: len(settings.sizes_mb),
+        Induce.VERSION: len(settings.versions),
+        Induce.CONFIG: 1,
+    }
+    return {means: each[means] for means in settings.induce}
 
 
 def widest(settings: ColdStarts, grace_ns: int) -> Phase:
@@ -102,15 +115,8 @@ def _lanes(known: Known, grace_ns: int, wanted: int) -> Decision[bool]:
 def _rounds(known: Known, grace_ns: int) -> Decision[bool]:
     """The means in turns, until there are enough cold calls; whether to go on."""
     settings = known.settings
-    each = {
-        Induce.GAP: 1,
-        Induce.BURST: settings.burst,
-        Induce.MEMORY: len(settings.sizes_mb),
-        Induce.VERSION: len(settings.versions),
-        Induce.CONFIG: 1,
-    }
-    turns = math.ceil(settings.cold / sum(each[means] for means in settings.induce))
-    for turn in range(1, turns * _MORE_ROUNDS + 1):
+    turns = math.ceil(settings.cold / sum(calls_of_turn(settings).values()))
+    for turn in range(1, turns * MORE_ROUNDS + 1):
         for means in settings.induce:
             known.rounds[means.value] += 1
             seen = yield _induced(means, turn, settings, grace_ns)

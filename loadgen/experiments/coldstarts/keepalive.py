@@ -40,8 +40,8 @@ REPEATS, REPEATS_APART = 8, 5
 """Probes at either end of the bracket, once it is close, and at a quarter less and more."""
 SPREAD = 40
 """Probes over all silences, once the time is seen to vary."""
-MOST = 100
-"""Probes in all."""
+LEAST_PROBES, MOST = 30, 100
+"""Probes in all: what a fixed time takes, and the most."""
 SURE, UNSURE = 0.02, 0.9
 """A time is fixed below this probability of its varying, and spread probes begin above the other."""
 _FINE = 60  # the bracket is fine at this part of the range: below 2 s of 10 s to 120 s

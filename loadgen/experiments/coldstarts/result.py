@@ -19,6 +19,7 @@ from loadgen.invocation.outcome import OK
 from loadgen.invocation.sample import Sample
 from loadgen.invocation.start import AMBIGUOUS, COLD, MIXTURE, NONE, PROBE, UNKNOWN, WARM
 from loadgen.measure.figure import Figure
+from loadgen.measure.percentile import needed, supported
 from loadgen.text.units import NS_PER_S
 
 VERSION = 1
@@ -91,7 +92,30 @@ def result(known: Known, seed: int, rates: Rates, *, complete: bool) -> ColdStar
         keep_alive=keep_alive,
         pool=pool,
         notes=[*dict.fromkeys(known.notes), *_doubts(known, pool)],
+        next=_next(known, len(cold), len(warm), keep_alive, complete=complete),
     )
+
+
+def _next(known: Known, cold: int, warm: int, keep_alive: KeepAlive | None, *, complete: bool) -> str:
+    """What would make the answer better."""
+    if not complete:
+        return "A run that comes to its end: raise the budget, or see the notes."
+    if not known.calls.told():
+        return (
+            "Evidence that tells each start: a probe (cold-starts.probe), or the log tail (target.log: tail); more "
+            "calls do not make overheads tell more."
+        )
+    for p in (50.0, 95.0, 99.0):
+        for name, count in (("cold", cold), ("warm", warm)):
+            if not supported(count, p):
+                fewest = needed(p) or 0
+                return (
+                    f"About {fewest - count} more {name} calls (cold-starts.{name}: {fewest}) give p{p:g} of {name} "
+                    "starts an interval."
+                )
+    if keep_alive is not None and keep_alive.policy in ("longer", "shorter", "unknown"):
+        return "Another range of cold-starts.keep_alive: the time was not found within this one."
+    return "Nothing more is open; four times the calls (cold-starts.cold and warm) halve the intervals."
 
 
 def _cost(rates: Rates, billed_ns: Figure | None, cold: Sequence[Sample]) -> Figure | None:

@@ -9,7 +9,7 @@ from loadgen.measure.figure import Figure
 from loadgen.measure.summary import MetricSummary, Summary
 from loadgen.measure.verdict import withheld
 from loadgen.report import units
-from loadgen.report.experiment import Section
+from loadgen.report.experiment import Section, next_line
 from loadgen.report.starts import NOTHING, PERCENTILES, labelling, shown
 from loadgen.report.tables import Cell, Column, Table
 
@@ -44,6 +44,7 @@ def _labelled(summary: Summary, result: LoadResult) -> Table:
         (
             *(["p50 to p99 are of latency, ok invocations of the measured phases."] if rows else []),
             labelling(found),
+            *next_line(result.next),
         ),
     )
 

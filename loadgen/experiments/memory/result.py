@@ -106,6 +106,7 @@ def result(
         share_url=_url(calls, rates, sorted(standing.found) if standing else []),
         sizes=sizes,
         notes=[*notes, *_notes(settings, rates, instances)],
+        next=_next(settings, calls, standing),
     )
 
 
@@ -228,6 +229,33 @@ def _why(settings: MemoryComparison, calls: Calls, standing: Standing | None) ->
     if others := [size for size in standing.tied if size not in (standing.recommended, *open_)]:
         why += f" Not ruled out as just as cheap: {_named(others)}."
     return why
+
+
+def _next(settings: MemoryComparison, calls: Calls, standing: Standing | None) -> str:
+    """What would make the answer better."""
+    done = max((call.round for own in calls.of.values() for call in own), default=0)
+    if standing is None:
+        if calls.strayed() or not any(call.ok for own in calls.of.values() for call in own):
+            return "Nothing more by more calls: first mend what is said to be wrong."
+        return f"More rounds (memory.rounds, {done} were run), and a budget.invocations that allows them."
+    more = _more(standing)
+    if more is not None:
+        rounds = -(-more // max(1, 3 * settings.blocks))
+        return (
+            f"About {more} more invocations would decide the open rules: some {rounds} rounds more (memory.rounds, now "
+            f"{settings.rounds}), with a budget.invocations of about {calls.count + more}."
+        )
+    if not standing.decided:
+        return (
+            "More invocations may not decide: a share of broken calls is too close to its limit. Another limit of the "
+            "rule (memory.slo), or the recommended size, if there is one."
+        )
+    if len(standing.tied) > 1:
+        return (
+            f"The tied sizes are known to ±{standing.precision:.1%}; about four times the rounds (memory.rounds, "
+            f"{done} were run) halve that."
+        )
+    return "Nothing: the size is decided, and its cost told apart from the others."
 
 
 def _named(sizes: Sequence[int]) -> str:

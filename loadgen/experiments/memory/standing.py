@@ -137,7 +137,7 @@ def _evidence(calls: Calls, rule: Rule, size: int) -> Evidence:
     for mark, call in zip(clusters, judged, strict=True):
         marked, count = groups.get(call.round, (0, 0))
         groups[call.round] = (marked + mark, count + 1)
-    return evidence(sum(marks), len(marks), _limit(rule), ALPHA, inflation(list(groups.values())))
+    return evidence(sum(marks), len(marks), limit_of(rule), ALPHA, inflation(list(groups.values())))
 
 
 def _breaks(rule: Rule, call: Call) -> bool:
@@ -175,7 +175,8 @@ def _likely(possible: Sequence[int], found: Mapping[int, tuple[Evidence, ...]]) 
     return next((size for size in possible if strain(size) <= _LOOKS_GOOD), min(possible, key=strain, default=None))
 
 
-def _limit(rule: Rule) -> float:
+def limit_of(rule: Rule) -> float:
+    """The share of calls that may break a rule."""
     if isinstance(rule, ShareRule):
         return rule.limit
     assert rule.percentile is not None

@@ -105,7 +105,7 @@ def held(found: KeepAlive, median_s: float) -> bool:
 
 def rows(*, quick: bool) -> Iterator[Row]:
     """The lines of the table."""
-    runs = 60 if quick else 1000
+    runs = 60 if quick else 200
     for law in LAWS:
         found = [looked_for(law, seed) for seed in range(runs)]
         fixed = sum(each.policy == "fixed" for each, _ in found) / runs

@@ -165,7 +165,7 @@ def held(seed: int, system: System) -> Held:
 
 def rows(*, quick: bool) -> Iterator[Row]:
     """The lines of the table."""
-    runs = 4 if quick else 100
+    runs = 4 if quick else 12
     for system in (*SYSTEMS, LOW):
         seen = all_of(partial(held, system=system), range(runs), system.name)
         told = [each for each in seen if each.per_s is not None]

@@ -155,7 +155,7 @@ def told(seed: int, law: Law, *, sizes: tuple[int, ...] = SIZES, rounds: int = 1
 
 def rows(*, quick: bool) -> Iterator[Row]:
     """The lines of the table."""
-    runs = 20 if quick else 400
+    runs = 20 if quick else 100
     for law in LAWS:
         found = all_of(partial(told, law=law), range(runs), f"equal sizes, {law.name}")
         claimed, dearer, held = (

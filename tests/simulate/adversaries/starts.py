@@ -295,7 +295,7 @@ def labelled_load(seed: int, case: Load) -> Told:
 
 def rows(*, quick: bool) -> Iterator[Row]:
     """The lines of the table."""
-    runs = 10 if quick else 200
+    runs = 10 if quick else 25
     for case in CASES:
         seen = all_of(partial(told, case=case), range(runs), case.name)
         said = [each for each in seen if each.labelled]

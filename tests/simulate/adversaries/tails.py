@@ -154,7 +154,7 @@ def seen(pattern: Pattern, runs: int, seed: int, truths: int = 1000) -> Seen:
 
 def rows(*, quick: bool, seed: int = 20261130) -> Iterator[Row]:
     """The lines of the table."""
-    runs = 60 if quick else 1000
+    runs = 60 if quick else 200
     withheld = []
     for pattern in PATTERNS:
         found = seen(pattern, runs, seed)
