@@ -5,9 +5,8 @@ BIN := $(VENV)/bin
 # compiled where there is a C compiler, see setup.py; a change to any of them makes a new build
 TYPED := $(shell find loadgen -name '*.pxd')
 HOT_PATH := $(TYPED) $(shell find loadgen -name '*.pyx') $(TYPED:.pxd=.py)
-HOT_PATH_TESTS := tests/engine/test_connection.py tests/engine/test_floods.py tests/engine/test_hostile_answers.py \
-  tests/engine/test_lease.py tests/engine/test_quick.py tests/engine/test_requests.py tests/engine/test_workers.py \
-  tests/fleet tests/measure/test_recorder.py tests/measure/test_bills.py tests/measure/test_merge.py tests/e2e/test_totals.py
+HOT_PATH_TESTS := tests/engine tests/fleet tests/fuzz tests/measure/test_recorder.py tests/measure/test_bills.py \
+  tests/measure/test_merge.py tests/e2e/test_totals.py
 BUILD := $(BIN)/python -c 'from loadgen.build import build; print(build())'
 
 # tests start hundreds of interpreters: none of them is to compile loadgen anew
@@ -73,8 +72,8 @@ format: $(VENV)/dev.stamp  ## format the code and fix what ruff can fix
 	@$(BIN)/ruff check --fix --exit-zero --quiet .
 	@$(BIN)/ruff format .
 
-bench: $(VENV)/dev.stamp  ## throughput, pacing and accuracy beside wrk, hey, ab, k6 and locust; quickly: ARGS=--quick
-	@echo "==> benchmarking beside the peers that are installed: some 20 minutes, four with ARGS=--quick"
+bench: $(VENV)/dev.stamp  ## throughput, pacing, accuracy and truth under load beside wrk, hey, ab, k6 and locust; quickly: ARGS=--quick
+	@echo "==> benchmarking beside the peers that are installed: some 50 minutes, seven with ARGS=--quick"
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 fuzz: $(VENV)/dev.stamp  ## fuzz what reads answers and frames, for a minute; longer: SECONDS=600

@@ -11,7 +11,12 @@ from setuptools.command.build_ext import build_ext
 
 SOURCES = {
     "loadgen.engine.connection": "loadgen/engine/connection.py",
+    "loadgen.engine.invoker": "loadgen/engine/invoker.py",
+    "loadgen.engine.kernel": "loadgen/engine/kernel.pyx",
+    "loadgen.engine.monotonic": "loadgen/engine/monotonic.pyx",
+    "loadgen.engine.tls": "loadgen/engine/tls.py",
     "loadgen.engine.workers": "loadgen/engine/workers.py",
+    "loadgen.invocation.facts": "loadgen/invocation/facts.pyx",
     "loadgen.measure.counts": "loadgen/measure/counts.pyx",
     "loadgen.measure.recorder": "loadgen/measure/recorder.py",
     "loadgen.targets.functiongraph.protocol.quick": "loadgen/targets/functiongraph/protocol/quick.pyx",

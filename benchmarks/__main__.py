@@ -8,23 +8,25 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import accuracy, pacing, scale, throughput
+from benchmarks import accuracy, pacing, scale, throughput, truth
 from benchmarks.document import replaced
 from benchmarks.peers import install
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
 SECTIONS: dict[str, Callable[[str], str]] = {
-    "throughput": lambda how: throughput.section(4, 5, how),
+    "throughput": lambda how: throughput.section(4, 7, how),
     "pacing": lambda how: pacing.section(10, how),
     "scale": lambda how: scale.section(10, how),
     "accuracy": lambda how: accuracy.section(12, list(accuracy.TITLES), how),
+    "truth": lambda how: truth.section(5, 12, 20, how),
 }
 QUICK: dict[str, Callable[[str], str]] = {
     "throughput": lambda how: throughput.section(2, 1, how),
     "pacing": lambda how: pacing.section(4, how),
     "scale": lambda how: scale.section(4, how),
     "accuracy": lambda how: accuracy.section(8, ["stall"], how),
+    "truth": lambda how: truth.section(2, 4, 1, how, (90,)),
 }
 
 

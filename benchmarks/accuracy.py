@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 
 from benchmarks.delays import DELAYS, true_latencies_ns
-from benchmarks.document import NONE, commands, ms, provenance, table
+from benchmarks.document import NONE, commands, ms, printed, provenance, table
 from benchmarks.ours import Command, build
 from benchmarks.peers import peers
 from benchmarks.recording_server import Recorded, RecordingServer
@@ -96,8 +96,7 @@ def _cells(tool: Tool, load: Load, delay: str, core: int, freeze: Freeze | None,
     except ToolError as error:
         return _silent(f"{error}")
     records += recording.records
-    percentiles = (ms(report.percentiles_ms.get(p)) for p in PERCENTILES)
-    return [*percentiles, f"{report.requests:,}", report.remark or "nothing"]
+    return [*(printed(report, p) for p in PERCENTILES), f"{report.requests:,}", report.remark or "nothing"]
 
 
 def _silent(why: str) -> list[str]:

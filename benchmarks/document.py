@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 
-from benchmarks.tool import Load, Tool, ToolError
+from benchmarks.tool import Load, Report, Tool, ToolError
 from loadgen.engine.environment import environment
 
 NONE = "—"
@@ -42,6 +42,11 @@ def ms(value: float | None) -> str:
     if value is None:
         return NONE
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def printed(report: Report, p: float) -> str:
+    """A percentile as the tool prints it: in ms, as a range, or a dash for none."""
+    return report.ranges.get(p) or ms(report.percentiles_ms.get(p))
 
 
 def commands(runs: Iterable[tuple[Tool, Load]]) -> str:

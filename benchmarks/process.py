@@ -6,11 +6,12 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.tool import Freeze, ToolError, Usage
@@ -54,6 +55,27 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
+@contextmanager
+def busy(loops: int, core: int | None) -> Iterator[None]:
+    """So many processes meanwhile do nothing but keep a core busy."""
+    with ExitStack() as stack:
+        with pinned(core):
+            for _ in range(loops):
+                loop = stack.enter_context(subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"]))
+                stack.callback(loop.kill)
+        yield
+
+
+def cpu_ns(pid: int) -> int:
+    """CPU time so far of a process and all its descendants that live; 0 where there is none."""
+    ticks = 0
+    for each in tree(pid):
+        with suppress(OSError):
+            fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+
+
 def children_cpu_ns() -> int:
     """CPU time of all processes that this one started and that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -76,12 +98,16 @@ def run(command: Sequence[str], *, limit_s: float, core: int | None = None, free
                 now = time.monotonic() - start
                 if now > limit_s:
                     raise ToolError(f"did not end within {limit_s:g} s")
-                if freeze is not None and now >= freeze.after_s:
-                    _freeze(process.pid, freeze.for_s)
-                    freeze = None
+                look_s = _LOOK_S
+                if freeze is not None:
+                    if now >= freeze.after_s:
+                        _freeze(process.pid, freeze)
+                        freeze = replace(freeze, after_s=freeze.after_s + freeze.every_s) if freeze.every_s else None
+                    else:
+                        look_s = min(look_s, freeze.after_s - now)
                 rss = max(rss, sum(map(_rss_bytes, tree(process.pid))))
                 with suppress(subprocess.TimeoutExpired):
-                    process.wait(_LOOK_S)
+                    process.wait(look_s)
         finally:
             if process.poll() is None:
                 _signal(tree(process.pid), signal.SIGKILL)
@@ -105,11 +131,17 @@ def tree(pid: int) -> list[int]:
     return found
 
 
-def _freeze(pid: int, seconds: float) -> None:
-    pids = tree(pid)
+def _freeze(pid: int, freeze: Freeze) -> None:
+    pids = [each for each in tree(pid) if freeze.only in _command_line(each)]
     _signal(pids, signal.SIGSTOP)
-    time.sleep(seconds)
+    time.sleep(freeze.for_s)
     _signal(pids, signal.SIGCONT)
+
+
+def _command_line(pid: int) -> str:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+    return ""
 
 
 def _signal(pids: Sequence[int], number: signal.Signals) -> None:

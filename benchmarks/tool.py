@@ -49,17 +49,24 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Freeze:
-    """Stop every process of the tool for ``for_s`` seconds, ``after_s`` seconds after it was started."""
+    """Stop the processes of the tool for ``for_s`` seconds, ``after_s`` seconds after it was started.
+
+    Then again every ``every_s`` seconds, 0 for once. ``only`` names them by a part of their command line; all of them
+    where it is empty.
+    """
 
     after_s: float
     for_s: float
+    every_s: float = 0
+    only: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """What the tool itself says about a run.
 
-    ``rate`` is in requests per second. ``percentiles_ms`` (percent to ms) holds those that the tool prints.
+    ``rate`` is in requests per second. ``percentiles_ms`` (percent to ms) holds those that the tool prints as one
+    figure, ``ranges`` those that it prints as a range, in its words.
     ``remark`` is what it says about the quality of the run or about failures, empty for nothing. ``begin_ns``
     (monotonic) is when its schedule began, None when it does not tell.
     """
@@ -68,16 +75,21 @@ class Report:
     failed: int
     rate: float
     percentiles_ms: Mapping[float, float] = field(default_factory=dict)
+    ranges: Mapping[float, str] = field(default_factory=dict)
     remark: str = ""
     begin_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """CPU time and largest memory of all processes of the tool, from their start to their end."""
+    """CPU time and largest memory of all processes of the tool, from their start to their end.
+
+    ``load_cpu_ns`` is what of the CPU time was spent while there was load, None where the tool does not tell.
+    """
 
     cpu_ns: int
     rss_bytes: int
+    load_cpu_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

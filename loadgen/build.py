@@ -14,7 +14,12 @@ from types import ModuleType
 
 COMPILED = (
     "loadgen.engine.connection",
+    "loadgen.engine.invoker",
+    "loadgen.engine.kernel",
+    "loadgen.engine.monotonic",
+    "loadgen.engine.tls",
     "loadgen.engine.workers",
+    "loadgen.invocation.facts",
     "loadgen.measure.counts",
     "loadgen.measure.recorder",
     "loadgen.targets.functiongraph.protocol.quick",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -39,9 +40,9 @@ def counted(outcomes: Mapping[str, int], **more: Any) -> Tally:
 
 
 def cell(name: str, phase: str = "steady") -> Cell:
-    """The cell of ``outcome/metric``, or of ``start/outcome/metric``."""
-    start, outcome, metric = f"unknown/{name}".split("/")[-3:]
-    return Cell(phase, CALL, start, outcome, metric)
+    """The cell of ``outcome/metric``, or of ``start/outcome/metric``, or of those after ``disturbed/``."""
+    start, outcome, metric = f"unknown/{name.removeprefix('disturbed/')}".split("/")[-3:]
+    return Cell(phase, CALL, start, outcome, metric, name.startswith("disturbed/"))
 
 
 def packed(histograms: Mapping[str, Histogram], phase: str = "steady") -> dict[Cell, bytes]:
@@ -77,6 +78,7 @@ def blank(
 def frame(
     latencies: Mapping[str, Iterable[int]] | None = None,
     *,
+    disturbed: Mapping[str, Iterable[int]] | None = None,
     phase: str = "steady",
     agent: int = 0,
     seq: int = 0,
@@ -91,15 +93,21 @@ def frame(
 ) -> Frame:
     """A frame of one second. ``latencies`` are µs by outcome; ``metrics`` more values by ``outcome/metric``.
 
-    ``counts`` are what else is in its tally.
+    ``disturbed`` are the latencies of more calls, that the generator disturbed. ``counts`` are what else is in its
+    tally.
     """
     recorded = {outcome: list(values) for outcome, values in (latencies or {}).items()}
-    tally = counted({outcome: len(values) for outcome, values in recorded.items()}, **counts)
+    moved = {outcome: list(values) for outcome, values in (disturbed or {}).items()}
+    outcomes = Counter({outcome: len(values) for outcome, values in recorded.items()})
+    outcomes.update({outcome: len(values) for outcome, values in moved.items()})
+    tally = counted(outcomes, disturbed={outcome: len(values) for outcome, values in moved.items()}, **counts)
     tally.connections = Connections(opened=1, reused=tally.planned)
     values = {**{f"{outcome}/latency": values for outcome, values in recorded.items()}, **(metrics or {})}
+    named = {f"{start}/{name}": histogram(each) for name, each in values.items()}
+    named |= {f"disturbed/{start}/{outcome}/latency": histogram(values) for outcome, values in moved.items()}
     return blank(
         tally,
-        packed({f"{start}/{name}": histogram(each) for name, each in values.items()}, phase),
+        packed(named, phase),
         phase=phase,
         agent=agent,
         seq=seq,
@@ -118,6 +126,8 @@ def sample(**changes: Any) -> Sample:
         "intended_ns": 0,
         "started_ns": 0,
         "ended_ns": 1_000_000,
+        "arrived_ns": 1_000_000,
+        "read_ns": 1_000_000,
         "phase": "steady",
         "agent": 0,
         "index": 0,
@@ -134,6 +144,8 @@ def sample(**changes: Any) -> Sample:
         "start_source": "none",
         "request_id": None,
     }
+    if "ended_ns" in changes:
+        changes = {"arrived_ns": changes["ended_ns"], "read_ns": changes["ended_ns"], **changes}
     return Sample(**{**fields, **changes})
 
 

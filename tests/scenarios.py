@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import msgspec
+
 from loadgen.load.constant import ConstantRate
 from loadgen.load.phase import Phase, Shape
 from loadgen.load.workers import Workers
-from loadgen.scenario.model import Scenario
+from loadgen.scenario.model import Feeder, FeederOrder, Index, Scenario
+from loadgen.scenario.rows import indexed
 from loadgen.targets.functiongraph.protocol.target import FunctionTarget, NoAuth, ResponseVersion
 from loadgen.targets.http.target import HttpTarget
 from loadgen.targets.port import Timeout, Tls
@@ -75,6 +80,13 @@ def phase(
 ) -> Phase:
     """Any phase."""
     return Phase(name, shape, int(seconds * S), warmup, max_in_flight=limit, grace_ns=int(grace_s * S))
+
+
+def feeder(path: Path | str, order: FeederOrder = FeederOrder.LOOP, rows: int | None = None) -> Feeder:
+    """A feeder of a file, or of one that only is said to have so many rows."""
+    of = Feeder(str(path), order)
+    index = indexed(Path(path), of) if rows is None else Index(bytes(4 * (rows + 1)))
+    return msgspec.structs.replace(of, index=index)
 
 
 def scenario(target: Target, *phases: Phase, sample_share: float = 0.0, event: str = '{"k":"v"}') -> Scenario:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -16,8 +17,11 @@ import pytest
 from loadgen import __version__
 from loadgen.cli import COMMANDS, INTERRUPTED, LazyGroup, main
 from loadgen.cli import run as run_module
+from loadgen.cli.source import without_file
 from loadgen.invocation.outcome import Outcome
 from loadgen.measure import summary
+from loadgen.scenario.load import load
+from loadgen.scenario.oneline import Asked
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
@@ -66,6 +70,27 @@ def test_the_snippet_for_the_interval_log_gives_the_percentiles_of_the_summary(
     for value in range(1, 17):
         sixteen.record_value(value)
     assert (sixteen.get_value_at_percentile(90), names["percentile"](sixteen, 90)) == (14, 15)
+
+
+def _commands() -> list[str]:
+    """What is run without a file in the documents, lines that go on joined."""
+    text = "\n".join(page.read_text() for page in PAGES).replace("\\\n", " ")
+    return re.findall(r"^loadgen run (?='?https?://|urn:).*$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", _commands())
+def test_every_run_without_a_file_that_is_shown_is_a_scenario(command: str) -> None:
+    words = shlex.split(command.replace("$PROJECT", "0123456789abcdef"), comments=True)[2:]
+    given = run_module.run.make_context("run", words).params
+    given = {name: given[name] for name in Asked.__struct_fields__} | {"overrides": given["overrides"]}
+    overrides = given.pop("overrides")
+    assert without_file(Asked(**given), {"TOKEN": "x"}, overrides, None).scenario.phases
+
+
+def test_every_scenario_in_the_page_for_those_who_come_from_elsewhere_is_one(tmp_path: Path) -> None:
+    (tmp_path / "users.csv").write_text("user\nada\n")
+    for text in re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "coming-from.md").read_text(), re.DOTALL):
+        assert load(text, source="page", directory=tmp_path, environment={}).scenario.thresholds
 
 
 def test_every_command_is_in_the_readme_or_the_changelog() -> None:

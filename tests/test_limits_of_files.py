@@ -49,7 +49,8 @@ TRACE = "trace: {file: t.csv, format: huawei-minute, function: f}"
         ("", "scenario.yaml", 2**34, "the file holds more than 1 MiB"),
         (PRICES, "prices.yaml", 2**34, "the file holds more than 1 MiB"),
         (EVENT, "event.json", 2**34, "it holds more than 256 MiB"),
-        (FEEDER, "users.csv", 2**34, "it holds more than 256 MiB"),
+        (FEEDER, "users.csv", 2**34, "it holds more than 1024 MiB"),
+        (FEEDER, "users.csv", 2**29, "a line holds more than 16 MiB"),
         (TRACE, "t.csv", 2**34, "a line has more than 1,048,576 characters"),
     ],
 )

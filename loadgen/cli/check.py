@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from loadgen.cli import output
+from loadgen.cli import output, source
 from loadgen.experiments import registry
 from loadgen.load.curve import RateLaw
 from loadgen.load.law import Arrivals
 from loadgen.load.phase import Phase
 from loadgen.measure.rule import MetricRule, RateRule
-from loadgen.scenario.load import load_file
 from loadgen.scenario.model import Scenario
 from loadgen.targets.endpoint import encrypted
 from loadgen.targets.registry import tenant_of
 from loadgen.targets.target import Target
 from loadgen.text import units
-from loadgen.text.fault import ScenarioError
 from loadgen.text.units import NS_PER_S
 
 if TYPE_CHECKING:
@@ -30,24 +28,22 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", metavar="FILE|-")
 @click.option("--set", "overrides", multiple=True, metavar="KEY.PATH=VALUE", help="Set a value of the scenario.")
+@source.ENV_FILE
 @click.option("--offline", is_flag=True, help="Do not ask the platform for the function's limits and memory.")
-def check(file: Path, overrides: tuple[str, ...], offline: bool) -> None:
-    """Validate a scenario and show what it would do and cost; nothing is invoked."""
+def check(file: str, overrides: tuple[str, ...], env_file: Path | None, offline: bool) -> None:
+    """Validate a scenario, of a FILE or of stdin (-), and show what it would do and cost; nothing is invoked."""
     from loadgen.cli.credentials import with_credentials
     from loadgen.targets.secret import sent
-    from loadgen.targets.settings import check as fits
     from loadgen.text.secret import Secrets
 
-    try:
-        loaded = load_file(file, environment=os.environ, overrides=overrides, checks=[fits])
-    except ScenarioError as error:
-        output.say(error.render())
-        sys.exit(2)
-    scenario = with_credentials(loaded.scenario, quiet=False)
-    output.hide(Secrets(sent(scenario.target), loaded.fed_secrets).hide)
+    environment = source.environment(env_file)
+    loaded = source.loaded(file, environment, overrides)
+    scenario = with_credentials(loaded.scenario, environment, quiet=False)
+    output.hide(Secrets(chain.from_iterable(map(sent, scenario.targets)), loaded.fed_secrets).hide)
     unused = _unused(scenario.target) if "tls" in loaded.document["target"] else ()
+    _trusts(scenario.target)
     for line in (*plan(scenario), _agents(scenario), *unused, *_outlook(scenario, offline)):
         click.echo(output.clean(line))
 
@@ -65,6 +61,18 @@ def _unused(target: Target) -> Iterator[str]:
     """Whether settings of TLS have nothing to be for: neither the target nor what gives its credentials."""
     if not any(map(encrypted, tenant_of(target).urls(target))):
         yield "note: target.tls is unused: without https:// there is no certificate to check"
+
+
+def _trusts(target: Target) -> None:
+    """Exit with 2 where certificates or keys of the target cannot be used."""
+    from loadgen.engine.address import AddressError, tls_context
+
+    try:
+        if any(map(encrypted, tenant_of(target).urls(target))):
+            tls_context(target.tls)
+    except AddressError as error:
+        output.say(f"error: {error}")
+        sys.exit(2)
 
 
 def _outlook(scenario: Scenario, offline: bool) -> Iterator[str]:
@@ -90,10 +98,13 @@ def plan(scenario: Scenario) -> Iterator[str]:
     """What a run of the scenario would do, as lines of plain text."""
     from loadgen.run.forecast import starts
 
-    yield f"{scenario.name}: {tenant_of(scenario.target).described(scenario.target)}"
+    yield from _called(scenario)
     counts = starts(scenario)
     for phase, count in zip(scenario.phases, counts, strict=True):
-        yield f"  {phase.name}{' (warm-up)' if phase.warmup else ''}: {phase.shape.words()}, " + _load(phase, count)
+        yield (
+            f"  {phase.name}{' (warm-up)' if phase.warmup else ''}: {phase.shape.words()}{_thinking(phase)}, "
+            + _load(phase, count)
+        )
     if registry.is_experiment(scenario.kind):
         yield from _experiment(scenario)
         return
@@ -101,6 +112,22 @@ def plan(scenario: Scenario) -> Iterator[str]:
     yield f"budget: {scenario.budget.words}"
     yield f"thresholds: {', '.join(rule.text for rule in scenario.thresholds) or 'none'}"
     yield from _doubts(scenario, counts)
+
+
+def _thinking(phase: Phase) -> str:
+    return "" if phase.think is None else f", calls {phase.think.words()}"
+
+
+def _called(scenario: Scenario) -> Iterator[str]:
+    """What is called, and of a mix how often each."""
+    if not scenario.calls:
+        yield f"{scenario.name}: {tenant_of(scenario.target).described(scenario.target)}"
+        return
+    whole = sum(call.weight for call in scenario.calls)
+    yield f"{scenario.name}: a mix of {len(scenario.calls)} calls"
+    for call in scenario.calls:
+        described = tenant_of(call.target).described(call.target)
+        yield f"  {call.name}: {call.weight / whole:.2%} of the invocations, {described}"
 
 
 def _total(scenario: Scenario, counts: list[Starts]) -> str:

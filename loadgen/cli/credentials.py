@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from loadgen.scenario.model import Scenario
 
 
-def with_credentials(scenario: Scenario, *, quiet: bool) -> Scenario:
+def with_credentials(scenario: Scenario, environment: Mapping[str, str], *, quiet: bool) -> Scenario:
     """The scenario with the credentials that ``target.auth: environment`` stands for; says where they come from.
 
     Says, too, what is unsafe about credentials, whatever they are. Exits with 2 when there are none, or when what is
@@ -21,13 +21,13 @@ def with_credentials(scenario: Scenario, *, quiet: bool) -> Scenario:
     """
     from loadgen.targets.secret import doubts
 
-    found = _with_found(scenario, quiet=quiet)
+    found = _with_found(scenario, environment, quiet=quiet)
     for doubt in () if quiet else doubts(found.target):
         output.say(f"warning: {doubt}")
     return found
 
 
-def _with_found(scenario: Scenario, *, quiet: bool) -> Scenario:
+def _with_found(scenario: Scenario, environment: Mapping[str, str], *, quiet: bool) -> Scenario:
     from msgspec.structs import replace
 
     from loadgen.targets.port import Surroundings, TargetError
@@ -35,7 +35,7 @@ def _with_found(scenario: Scenario, *, quiet: bool) -> Scenario:
 
     try:
         found = settings_of(scenario.target).credentials(
-            scenario.target, lambda: Surroundings(os.environ, Path.home(), Path.cwd())
+            scenario.target, lambda: Surroundings(environment, Path.home(), Path.cwd())
         )
     except (TargetError, RuntimeError) as error:  # of Path.home, where there is none
         output.say(f"error: {error}")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from loadgen.cli import output
+from loadgen.cli import output, source
 
 if TYPE_CHECKING:
     from loadgen.targets.functiongraph.protocol.target import FunctionTarget
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from loadgen.targets.functiongraph.settings.undo import Undoing
 
     Taken = tuple[JournalFile, Journal]
+    TargetOf = Callable[[Begun | None], FunctionTarget | None]
 
 FAILED = 1
 USAGE = 2
@@ -39,10 +40,11 @@ _ALONE = (
 @click.option(
     "--scenario", type=click.Path(path_type=Path), help="Take target.auth of this scenario file, not of the run's."
 )
+@source.ENV_FILE
 @click.option("--force", is_flag=True, help="Put back old values even where somebody else has set new ones since.")
 @click.option("--keep", is_flag=True, help="Keep for good what somebody else has set since, and put back the rest.")
 @click.option("--yes", is_flag=True, help="Do not ask before changing anything on another machine.")
-def restore(run: str | None, scenario: Path | None, force: bool, keep: bool, yes: bool) -> None:
+def restore(run: str | None, scenario: Path | None, env_file: Path | None, force: bool, keep: bool, yes: bool) -> None:
     """Put back what RUN, or every run that ended too early, changed on the platform.
 
     It first shows what it will put back. Runs that are still going on are left alone, with exit code 1, as they put it
@@ -54,6 +56,7 @@ def restore(run: str | None, scenario: Path | None, force: bool, keep: bool, yes
 
     if force and keep:
         raise click.UsageError("--keep keeps what somebody else has set, --force overwrites it: give one of them")
+    target_of = partial(_target, named=scenario, environment=source.environment(env_file))
     with ExitStack() as held:
         try:
             taken, code = _take(state_directory() / DIRECTORY, run, held)
@@ -62,7 +65,7 @@ def restore(run: str | None, scenario: Path | None, force: bool, keep: bool, yes
             if not _allowed(taken, yes):
                 sys.exit(FAILED)
             for journal, said in taken:
-                code = max(code, _restore(journal, said, scenario, force, keep))
+                code = max(code, _restore(journal, said, target_of, force, keep))
         except JournalError as error:
             output.say(f"error: {error}")
             sys.exit(FAILED)
@@ -165,13 +168,13 @@ def _allowed(taken: list[Taken], yes: bool) -> bool:
     return click.confirm("Put this back?", err=True)
 
 
-def _restore(journal: JournalFile, said: Journal, scenario: Path | None, force: bool, keep: bool) -> int:
+def _restore(journal: JournalFile, said: Journal, target_of: TargetOf, force: bool, keep: bool) -> int:
     """Put back what one journal says; the exit code. Nothing about it keeps other journals from being worked on."""
     from loadgen.targets.functiongraph.settings.journalfile import JournalError
     from loadgen.targets.functiongraph.settings.outstanding import outstanding
 
     try:
-        if outstanding(journal.entries) and (code := _put_back(journal, said.begun, scenario, force, keep)):
+        if outstanding(journal.entries) and (code := _put_back(journal, said.begun, target_of, force, keep)):
             return code
         kept = journal.finish(damaged=bool(said.damage))
     except JournalError as error:
@@ -182,12 +185,12 @@ def _restore(journal: JournalFile, said: Journal, scenario: Path | None, force: 
     return FAILED if said.damage else 0
 
 
-def _put_back(journal: JournalFile, begun: Begun | None, scenario: Path | None, force: bool, keep: bool) -> int:
+def _put_back(journal: JournalFile, begun: Begun | None, target_of: TargetOf, force: bool, keep: bool) -> int:
     from loadgen.targets.functiongraph.settings.restore import put_back
     from loadgen.targets.functiongraph.settings.undo import CHOICE
 
     try:
-        target = _target(begun, scenario)
+        target = target_of(begun)
     except SystemExit:  # it was said why; other journals may be of other scenarios
         return USAGE
     output.interruptible()
@@ -219,7 +222,7 @@ def _note(text: str) -> None:
     output.say(f"note: {text}")
 
 
-def _target(begun: Begun | None, named: Path | None) -> FunctionTarget | None:
+def _target(begun: Begun | None, *, named: Path | None, environment: Mapping[str, str]) -> FunctionTarget | None:
     """The target of the scenario, for its credentials and certificates; None where the run had no scenario file."""
     from loadgen.cli.credentials import with_credentials
     from loadgen.scenario.load import load_file
@@ -234,13 +237,13 @@ def _target(begun: Begun | None, named: Path | None) -> FunctionTarget | None:
     if file is None:
         return None
     try:
-        scenario = load_file(file, environment=os.environ).scenario
+        scenario = load_file(file, environment=environment).scenario
     except ScenarioError as error:
         output.say(str(error))
         output.say(
             "The credentials for putting this back are those of the run's scenario; --scenario FILE names another"
         )
         sys.exit(USAGE)
-    target = with_credentials(scenario, quiet=False).target
+    target = with_credentials(scenario, environment, quiet=False).target
     output.hide(Secrets(sent(target)).hide)
     return target if isinstance(target, FunctionTarget) else None

@@ -1,4 +1,4 @@
-"""``loadgen run FILE``: results to stdout, progress and messages to stderr, the exit code for scripts."""
+"""``loadgen run``: results to stdout, progress and messages to stderr, the exit code for scripts."""
 
 from __future__ import annotations
 
@@ -9,20 +9,25 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from loadgen.cli import INTERRUPTED, output, signals
+from loadgen.cli import INTERRUPTED, output, signals, source
 from loadgen.cli.aside import Aside
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from loadgen.history.rundir import RunDirectory
     from loadgen.measure.summary import Summary
     from loadgen.run.agents import Agents
     from loadgen.run.runner import Finished, Runner
     from loadgen.scenario.load import Loaded
+    from loadgen.scenario.model import Scenario
+    from loadgen.scenario.oneline import Asked
     from loadgen.text.secret import Secrets
 
 FAILED = 1
@@ -39,7 +44,17 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY
     epilog="Exit codes: 0 passed, 1 the run failed, 2 usage or scenario error, 96 a threshold could not be decided, "
     "97 the verdict is invalid, 98 the budget was reached, 99 a threshold broke, 130 interrupted."
 )
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("invoked", metavar="FILE|-|URL|URN")
+@click.option("--rate", metavar="N/s", help="Of a URL or URN: calls start at this rate, whatever it does.")
+@click.option("--workers", metavar="N", help="Of a URL or URN: so many call back to back; default: 10.")
+@click.option("--duration", metavar="TIME", help="Of a URL or URN: for how long, such as 30s or 1m30s; default: 10s.")
+@click.option("--event", metavar="JSON", help="Of a URL or URN: what is sent, as JSON.")
+@click.option("--method", metavar="NAME", help="Of a URL: HTTP method; default: GET, POST with --event.")
+@click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="Of a URL; repeatable.")
+@click.option("--endpoint", metavar="ORIGIN", help="Of a URN: emulator, or the origin of the platform's API.")
+@click.option(
+    "--save", type=click.Path(path_type=Path), help="Of a URL or URN: write the scenario that it is to a file."
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -48,6 +63,7 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY.PATH=VALUE", help="Override a value of the scenario; repeatable."
 )
+@source.ENV_FILE
 @click.option(
     "--agents",
     type=click.IntRange(1),
@@ -58,16 +74,29 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY
 @click.option("--force", is_flag=True, help="Go on after a pre-flight that would end the run.")
 @click.option("--yes", is_flag=True, help="Do not ask before a run that takes more than the scenario's confirm block.")
 def run(
-    file: Path,
+    invoked: str,
+    rate: str | None,
+    workers: str | None,
+    duration: str | None,
+    event: str | None,
+    method: str | None,
+    headers: tuple[str, ...],
+    endpoint: str | None,
+    save: Path | None,
     out: Path | None,
     overrides: tuple[str, ...],
+    env_file: Path | None,
     agents: int | None,
     cluster: str | None,
     quiet: bool,
     force: bool,
     yes: bool,
 ) -> None:
-    """Run the scenario in FILE and write its results."""
+    """Run a scenario and write its results.
+
+    It is that of a FILE, or of stdin (-). A URL or the URN of a function is run without any file: by default 10
+    workers call it back to back for 10 s.
+    """
     from msgspec.structs import replace
 
     from loadgen.cli.confirm import confirm_invocations, never_asks
@@ -76,23 +105,31 @@ def run(
     from loadgen.history.rundir import RunDirectory, RunDirectoryError, default_path
     from loadgen.measure.summary import texts
     from loadgen.run import runner  # noqa: F401 - half a second, in which an interrupt need not wait
-    from loadgen.targets.secret import sent
+    from loadgen.scenario.oneline import Asked
+    from loadgen.targets.secret import hidden_in_yaml, sent
     from loadgen.text.secret import Secrets
 
     if cluster is not None:
         raise click.UsageError("--cluster: running on a cluster is not built yet; leave it out")
-    loaded = _load(file, overrides)
+    environment = source.environment(env_file, quiet=quiet)
+    asked = Asked(invoked, rate, workers, duration, event, method, headers, endpoint)
+    loaded = _load(asked, environment, overrides, save)
+    for what in _unbuilt(loaded.scenario):
+        output.say(f"error: {what}")
+        sys.exit(2)
     signals.put_off()  # the threads that numpy starts, which some kinds import here, inherit that
     crew = _agents(loaded, agents)
     signals.heed()
     if not quiet:
         say_what_is_left()
-    loaded = replace(loaded, scenario=with_credentials(loaded.scenario, quiet=quiet))
+    loaded = replace(loaded, scenario=with_credentials(loaded.scenario, environment, quiet=quiet))
     asks = not yes and not never_asks(loaded.scenario.target)
     if asks:
         confirm_invocations(loaded.scenario)
-    secrets = Secrets(sent(loaded.scenario.target), loaded.fed_secrets)
+    secrets = Secrets(chain.from_iterable(map(sent, loaded.scenario.targets)), loaded.fed_secrets)
     output.hide(secrets.hide)
+    if save is not None:
+        source.saved(save, hidden_in_yaml(loaded.as_run, secrets))
     # from the first file on a signal waits until the run can hear it, and end in good order
     signals.put_off()
     try:
@@ -107,7 +144,9 @@ def run(
             output.say(f"warning: {name} is set and ignored: a proxy would be part of what is measured")
     aside = None if sys.stderr is None else Aside(sys.stderr)
     try:
-        finished = _run(file, loaded, directory, secrets, crew, aside, quiet=quiet, asks=asks, force=force)
+        finished = _run(
+            _file(invoked, save), loaded, directory, secrets, crew, aside, quiet=quiet, asks=asks, force=force
+        )
         shown = texts(finished.summary, secrets.hide)
         written = _write(replace(shown, scenario=secrets.hide_in(shown.scenario)), directory, aside)
     finally:
@@ -135,16 +174,47 @@ def exit_code(finished: Finished) -> int:
     return UNDECIDED if None in ended else 0
 
 
-def _load(file: Path, overrides: tuple[str, ...]) -> Loaded:
-    from loadgen.scenario.load import load_file
-    from loadgen.targets.settings import check
-    from loadgen.text.fault import ScenarioError
+def _load(asked: Asked, environment: Mapping[str, str], overrides: tuple[str, ...], save: Path | None) -> Loaded:
+    from loadgen.scenario.oneline import says_url, says_urn
 
-    try:
-        return load_file(file, environment=os.environ, overrides=overrides, checks=[check])
-    except ScenarioError as error:
-        output.say(str(error))
-        sys.exit(2)
+    if says_url(asked.invoked):
+        return source.without_file(asked, environment, overrides, save)
+    if says_urn(asked.invoked):
+        if asked.endpoint is None:
+            raise click.UsageError(
+                f"{asked.invoked} needs --endpoint: the origin of the platform's API, such as "
+                "https://functiongraph.eu-de.otc.t-systems.com, or emulator"
+            )
+        return source.without_file(asked, environment, overrides, save)
+    source.refuse_options(
+        asked.invoked,
+        {
+            "--rate": asked.rate,
+            "--workers": asked.workers,
+            "--duration": asked.duration,
+            "--event": asked.event,
+            "--method": asked.method,
+            "-H": asked.headers,
+            "--endpoint": asked.endpoint,
+            "--save": save,
+        },
+    )
+    return source.loaded(asked.invoked, environment, overrides)
+
+
+def _unbuilt(scenario: Scenario) -> Iterator[str]:
+    """What can be checked, and not be run yet."""
+    if scenario.calls:
+        yield "calls: a mix of calls can be checked, and is not built to be run yet; run one of them as target"
+
+
+def _file(invoked: str, save: Path | None) -> Path | None:
+    """The file of the scenario, None where it has none."""
+    from loadgen.scenario.oneline import says_url, says_urn
+
+    if says_url(invoked) or says_urn(invoked):
+        return save
+    return None if invoked == source.STDIN else Path(invoked)
 
 
 def _agents(loaded: Loaded, asked: int | None) -> Agents:
@@ -164,7 +234,7 @@ def _agents(loaded: Loaded, asked: int | None) -> Agents:
 
 
 def _run(
-    file: Path,
+    file: Path | None,
     loaded: Loaded,
     directory: RunDirectory,
     secrets: Secrets,

@@ -33,6 +33,7 @@ from loadgen.engine.clock import monotonic_ns
 from loadgen.engine.connection import HttpInvoker
 from loadgen.engine.environment import rss_bytes
 from loadgen.engine.health import Collections, HostReader, Recent, open_files
+from loadgen.engine.kernel import LINGER_NS
 from loadgen.engine.loop import new_event_loop
 from loadgen.engine.messages import (
     LEASE_NS,
@@ -54,10 +55,11 @@ from loadgen.engine.messages import (
     decode,
     read_body,
 )
+from loadgen.engine.monotonic import Monotonic
 from loadgen.engine.numbers import Ranges, each
 from loadgen.engine.requests import ConstantRequests, FedRequests, TurnedRequests, requests
 from loadgen.engine.tariff import tariff_of
-from loadgen.engine.timer import ALARM, Alarm
+from loadgen.engine.timer import Alarm, alarm_of
 from loadgen.engine.wire import wire_to
 from loadgen.engine.workers import ClosedRun, OpenRun, Terms, WorkerPool
 from loadgen.invocation.bill import BILLING_UNITS_NS
@@ -75,6 +77,7 @@ from loadgen.targets.target import Target
 
 INTERVAL_S = 1.0
 _PROBE_NS = 20_000_000  # how often the loop is asked to show that it is alive
+_GAP_NS = 5_000_000  # a probe that is later than this may have been so because the whole core was taken away
 _SLICE_NS = 150_000  # packing gives way to the load after this long
 _WATCH_S = 0.5  # how often the lease is looked at
 ABANDONED_NS = 5_000_000_000
@@ -101,12 +104,14 @@ class Agent:
         self._wire = wire_to(
             scenario.target,
             template,
-            address_of(template.origin, plan.address, scenario.target.tls),
+            [address_of(template.origin, ip, scenario.target.tls) for ip in plan.addresses or (plan.address,)],
             loop,
-            monotonic_ns,
             probe=plan.probe,
+            checks=scenario.checks,
         )
         self._requests = requests(scenario, template, plan.agent)
+        self._wire.poll.linger_ns = LINGER_NS  # nothing but the load is on this loop
+        self._alarm = partial(alarm_of, loop, self._wire.poll)
         self._turns: tuple[int, ...] = ()
         self._sized: dict[int, ConstantRequests | FedRequests] = {}
         self._told = self._tenant.told
@@ -177,8 +182,8 @@ class Agent:
         takes_part = plan.agent < step
         self._grants, self._serial = 0, message.serial
         terms = Terms(
-            clock=monotonic_ns,
-            alarm=partial(ALARM, self._loop),
+            clock=Monotonic(),
+            alarm=self._alarm,
             begin_ns=message.at_ns,
             duration_ns=phase.duration_ns,
             grace_ns=phase.grace_ns,
@@ -196,7 +201,8 @@ class Agent:
         if phase.closed:
             spans = phase.spans()[plan.agent :: step] if takes_part else []
             indices = count(first + plan.agent, step)
-            self._run = ClosedRun(self._pool, spans, indices, wanted, recorder, terms)
+            pause = None if phase.think is None else phase.think.pauses(plan.scenario.seed, phase.name)
+            self._run = ClosedRun(self._pool, spans, indices, wanted, recorder, terms, pause)
         else:
             schedule = zip(each(message.numbers), phase.offsets(plan.scenario.seed), strict=False)
             share, rest = divmod(phase.max_in_flight, step)
@@ -213,7 +219,7 @@ class Agent:
         self._last_run = self._run
         self._interval_ns = message.at_ns
         self._host.begin()
-        self._probe = ALARM(self._loop, self._ring_probe)
+        self._probe = self._alarm(self._ring_probe)
         self._set_probe()
         self._ticker = self._loop.call_later((message.at_ns - monotonic_ns()) / 1e9 + INTERVAL_S, self._tick)
 
@@ -329,6 +335,7 @@ class Agent:
             self._pack(monotonic_ns() + 10**12)
         for worker in self._pool.workers:
             worker.invoker.abandon()
+        self._wire.close()
         self._collections.close()
         self._host.close()
 
@@ -360,9 +367,12 @@ class Agent:
         self._probe.set(self._probe_due_ns)
 
     def _ring_probe(self) -> None:
-        if self._run is not None:
-            self._run.beat(monotonic_ns())
         late_ns = self._note_loop_lag()
+        if self._run is not None:
+            now = monotonic_ns()
+            self._run.beat(now)
+            if late_ns > _GAP_NS and self._host.stolen():
+                self._run.disturb(now)
         self._timer_error_ns = late_ns if self._timer_error_ns is None else min(self._timer_error_ns, late_ns)
         self._set_probe()
 
@@ -386,6 +396,7 @@ class Agent:
         assert self._phase is not None
         now = monotonic_ns()
         connections, self._wire.counts = self._wire.counts, Connections()
+        taken.unstamped, self._wire.inbox.unstamped = self._wire.inbox.unstamped, 0
         frame = Frame(
             v=VERSION,
             agent=self._plan.agent,
@@ -405,6 +416,7 @@ class Agent:
             frame.short_of_workers = run.take_short_of_workers()
         if run is not None:
             frame.budget_reached = run.budget_reached
+            frame.began_late_ns = run.began_late_ns
             frame.paused_ns, run.paused_ns = run.paused_ns, 0
         if self._purse is not None:
             frame.dearest = self._purse.tariff.dearest
@@ -443,6 +455,7 @@ class Agent:
         loop_lag_ns, self._loop_lag_ns = self._loop_lag_ns, 0
         timer_error_ns, self._timer_error_ns = self._timer_error_ns, None
         collections, longest_ns = self._collections.take()
+        step_ns, self._wire.inbox.step_ns = self._wire.inbox.step_ns, 0
         looks = ended or (self._run is not None and self._host.cheap)
         return Health(
             cpu_ns=cpu_ns - before,
@@ -454,6 +467,7 @@ class Agent:
             open_files=open_files(),
             recent_connections=self._recent.add(now_ns, opened),
             host=self._host.read() if looks else None,
+            clock_step_ns=step_ns,
         )
 
 

@@ -13,6 +13,11 @@ on.
 monotonic_ns: Clock = time.monotonic_ns
 
 
+def unix_ms() -> int:
+    """The time of day in whole milliseconds since 1970, as requests may tell it."""
+    return time.time_ns() // 1_000_000
+
+
 def unix_s() -> int:
     """The time of day in whole seconds since 1970: what signatures are dated with, and nothing is measured by."""
     return time.time_ns() // 1_000_000_000

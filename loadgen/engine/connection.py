@@ -1,16 +1,25 @@
-"""An Invoker on a real connection: HTTP/1.1 over TCP or TLS.
+"""An Invoker on a real connection: HTTP/1.1 over TCP, or over TLS (``loadgen.engine.tls``).
 
 ``HttpInvoker`` makes one invocation at a time on a connection of its own. It keeps the connection between
 invocations, replaces it when the server closed it in between, and never sends a request twice: a connection that
 turns out to be dead when it is used is an outcome (``connection``, reason ``stale``), not a reason to retry.
 
-Reads go into one buffer shared by all connections of an agent. That is safe because the loop asks for the buffer,
-fills it and reports the bytes without running anything in between, and it makes an idle connection cost nothing but
-its objects. A ``BufferedProtocol`` matters most under TLS, where uvloop otherwise allocates 256 KiB for each read.
+A ``Connection`` is a bare non-blocking socket. Everything that happens to it, it learns from ``ready``: that it stands,
+that bytes came, that it may send the rest, that it is gone. Nothing is a task or a future. All connections read into
+one buffer, which is safe because what was read is taken before anything else runs; so an idle connection costs nothing
+but its objects. Each time a socket is told to be ready it is read once, so a server that sends without end keeps the
+others from nothing; and where each byte may be work, as in tiny chunks, less is read at once as long as they come.
 
-An event loop reads from a socket for as long as it is full, so a server that sends without end could keep it from all
-else. Hence a read that fills the buffer and is no whole answer is a connection's last in that turn of the loop, and
-where each byte may be work, as in tiny chunks, the buffer is smaller as long as they come.
+Who is late? ``arrived_ns`` of an answer is when its last segment came in, by the stamp of the kernel, and ``read_ns``
+when it was read (``loadgen.engine.kernel``). So a generator that is busy or was stopped is told apart from a slow
+target. Nothing is given up before its socket was read, and what is read is judged by when it arrived: an answer in time
+counts, however late it is read, and one that came too late is a timeout even if it is read before the timer rings. A
+call that is given up ends at its deadline.
+
+A connection that ends before an answer came is ``stale`` where nothing of the request can have been read: where the
+other side's kernel has not acknowledged any of it (tcpi_bytes_acked; RFC 4898). Otherwise it may have been, and it is
+``closed`` or ``reset``. What is in the socket is read before a write that failed is judged: a server may refuse a
+request and close before it has read it all.
 
 Timeouts cost one timer per worker, not per invocation: a timer that rings early for the invocation under way is set
 again for what is left.
@@ -20,15 +29,18 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 import ssl
-from typing import cast
+from collections.abc import Sequence
+from functools import partial
+from itertools import cycle
 
 from loadgen.engine.address import Address
-from loadgen.engine.clock import Clock
-from loadgen.engine.http1 import HeaderNames, ProtocolError, Response, ResponseReader
-from loadgen.engine.transport import CONNECT, Connect
-from loadgen.engine.workers import Ended
+from loadgen.engine.http1 import HeaderNames, ProtocolError, ResponseReader
+from loadgen.engine.invoker import Caller, Invoker
+from loadgen.engine.kernel import GONE, READ, STEP_NS, WRITE, Inbox, Poll, Socket, stamp
+from loadgen.engine.monotonic import Monotonic
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
 from loadgen.invocation.tally import Connections
@@ -38,20 +50,26 @@ from loadgen.targets.quick import QuickReader
 READ_BUFFER = 256 * 1024
 READ_PIECES = 16 * 1024
 """What is read at once where it may be tiny pieces: of chunks of one byte, some 5 ms of work."""
-
-_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM}
+SEALED_BUFFER = 128 * 1024
+_SEGMENT = 1448  # what fits into one segment on any path has one time of arrival
+_LAST_LOOK_NS = 5_000_000  # others are kept waiting meanwhile; reading 6 MB takes less
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM, errno.ENOSPC}
+_CONNECTING, _OPEN, _CLOSED = range(3)
+_WRITE, _GONE, _EAGAIN = WRITE, GONE, errno.EAGAIN  # in C in the compiled build
+_BYTES_ACKED = slice(120, 128)  # of struct tcp_info, linux/tcp.h; the SYN is one of them
+_SYN = 1
 
 
 class Wire:
-    """What all connections of an agent share."""
+    """What all connections of an agent share. ``close`` it in the end."""
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        clock: Clock,
-        address: Address,
+        addresses: Sequence[Address],
         timeout: Timeout,
         *,
+        connection: type[Connection],
         wanted: frozenset[bytes],
         keep: int,
         most: int | None = None,
@@ -59,157 +77,299 @@ class Wire:
         fresh: bool,
         bodiless: bool,
         quick: type[QuickReader] | None = None,
-        connect: Connect = CONNECT,
     ) -> None:
         self.loop = loop
-        self.connect = connect
-        self.clock = clock
-        self.address = address
+        self.addresses = cycle(addresses)
         self.timeout = timeout
+        self.first_deadline_ns = min(timeout.first_byte_ns, timeout.total_ns)
         self.classify = classify
         self.fresh = fresh
         self.counts = Connections()
-        self.view = memoryview(bytearray(READ_BUFFER))
-        self.pieces = self.view[:READ_PIECES]
-        self.quick = quick(self.view) if quick is not None else None
+        self.clock = Monotonic()
+        self.inbox = Inbox(READ_BUFFER, SEALED_BUFFER)
+        self.poll = Poll(self.inbox)
+        self.quick = quick(self.inbox.view) if quick is not None else None
+        self._connection = connection
         self._names = HeaderNames(wanted)
         self._keep = keep
         self._most = most
         self._bodiless = bodiless
+        # Linux stamps nothing for some 0.5 ms after the first socket of the machine asked for it
+        self._stamped = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        stamp(self._stamped)
+        self.poll.again = partial(loop.call_soon, self.poll.turn)
+        loop.add_reader(self.poll.fd, self.poll.turn)
+
+    def connection(self, invoker: HttpInvoker) -> Connection:
+        """A new connection for an invoker, not begun."""
+        return self._connection(self, invoker)
 
     def reader(self) -> ResponseReader:
         """A reader for a new connection."""
         return ResponseReader(self._names, self._keep, most=self._most, bodiless=self._bodiless)
 
+    def close(self) -> None:
+        """Watch nothing any more."""
+        self.loop.remove_reader(self.poll.fd)
+        self.poll.close()
+        self._stamped.close()
 
-class Connection:
+
+class Connection(Socket):
     """One TCP connection; tells its invoker what arrives and when it is gone."""
 
-    __slots__ = ("_invoker", "_midway", "_read", "_view", "_wire", "open", "transport", "used", "write")
+    __slots__ = (
+        "_acked",
+        "_address",
+        "_broken",
+        "_invoker",
+        "_midway",
+        "_most",
+        "_over",
+        "_read",
+        "_rest_from",
+        "_sent",
+        "_state",
+        "_wire",
+        "rest",
+        "used",
+    )
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, invoker: HttpInvoker) -> None:
+        super().__init__(wire.inbox)
         self._wire = wire
-        self._view = wire.view
-        self._invoker: HttpInvoker | None = None
+        self._invoker: HttpInvoker | None = invoker
+        self._address: Address = next(wire.addresses)  # connections take them in turns
         self._read = wire.reader()
+        self._most = READ_BUFFER
+        self._state = _CONNECTING
         self._midway = False
-        self.open = True
+        self._over = False  # no more comes, although the socket does not say so
+        self.rest = b""  # what is to be sent when there is room, from there on
+        self._rest_from = 0
+        self._broken: OSError | None = None
+        self._sent = self._acked = 0  # bytes handed to the kernel, and those before the request under way
         self.used = False
 
-    def attach(self, invoker: HttpInvoker) -> None:
-        """From now on tell this invoker; until then nobody has asked for anything."""
-        self._invoker = invoker
+    @property
+    def open(self) -> bool:
+        """Whether it stands."""
+        return self._state == _OPEN
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See asyncio.BaseProtocol."""
-        self.transport = cast(asyncio.Transport, transport)
-        self.write = self.transport.write
+    def begin(self) -> None:
+        """Begin to connect; raises OSError where that fails at once."""
+        address = self._address
+        sock = socket.socket(address.family, socket.SOCK_STREAM)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.use(sock)
+        failed = sock.connect_ex(address.sockaddr)
+        if failed and failed != errno.EINPROGRESS:
+            raise _os_error(failed)
+        self._wire.poll.add(self, WRITE)
 
-    def get_buffer(self, sizehint: int) -> memoryview:
-        """See asyncio.BufferedProtocol."""
-        return self._view
+    def send(self, request: bytes, now_ns: int) -> int:
+        """Send a request on a connection that stands; the instant it was sent at, ``now_ns`` or later."""
+        self._acked = self._sent
+        self._write(request)
+        return now_ns
 
-    def buffer_updated(self, nbytes: int) -> None:
-        """See asyncio.BufferedProtocol. The hot path."""
-        now = self._wire.clock()
-        invoker = self._invoker
+    def _write(self, data: bytes) -> None:
+        """Send this, what does not go now when there is room. What fails is learned by reading."""
+        if self.rest:  # nothing overtakes it
+            self.rest, self._rest_from = self.rest[self._rest_from :] + data, 0
+            return
+        n = self.put(data, 0)
+        if n == len(data):
+            self._sent += n
+            return
+        if n < 0:
+            if n != -_EAGAIN:
+                self._broken = _os_error(-n)
+                return
+            n = 0
+        self._sent += n
+        self.rest, self._rest_from = data, n
+        self._wire.poll.change(self, READ | WRITE)
+
+    def _write_on(self) -> None:
+        """There is room to send more."""
+        n = self.put(self.rest, self._rest_from)
+        if n >= 0:
+            self._sent += n
+            self._rest_from += n
+        elif n != -_EAGAIN:
+            self._broken = _os_error(-n)
+            self._rest_from = len(self.rest)
+        if self._rest_from == len(self.rest):
+            self.rest, self._rest_from = b"", 0
+            self._wire.poll.change(self, READ)
+
+    def ready(self, events: int) -> None:
+        """See Socket. The hot path."""
+        if self._state != _OPEN:
+            if self._state == _CONNECTING:
+                self._go_on_connecting(events)
+            return
+        self.take(events)
+        if events & _WRITE and self.rest and self._state == _OPEN:
+            self._write_on()
+
+    def take(self, events: int) -> int:
+        """Read once, and do what it asks for; how many bytes there were, 0 or less for none."""
+        n = self._receive()
+        self._deal(n, events)
+        return n
+
+    def _deal(self, n: int, events: int) -> None:
+        """So many bytes were read, or the negative of an errno."""
+        if n > 0:
+            self._took(n, events)
+            if self._over and self._state == _OPEN:
+                self._gone(self._broken)
+        elif n != -_EAGAIN:
+            self._gone(self._broken if n == 0 else _os_error(-n))
+
+    def _receive(self) -> int:
+        """Read into the head of the buffer; see ``Socket.receive``."""
+        return self.receive(self._most)
+
+    def _took(self, n: int, events: int) -> None:
+        """So many bytes came."""
+        wire, inbox, invoker = self._wire, self.inbox, self._invoker
         if invoker is None or not invoker.waiting:
             if invoker is not None:
                 invoker.lost(self)
             self.close()  # bytes that nobody asked for: nobody can know where the next answer begins
             return
-        quick = self._wire.quick
+        quick = wire.quick
         if quick is not None and not self._midway:
-            facts = quick.read(nbytes)
+            facts = quick.read(n)
             if facts is not None:
                 self.used = True
-                invoker.answered(now, facts, b"", True)
+                invoker.answered(facts, b"", not (events & _GONE or self._over) or self._closed_behind(), n)
                 return
         try:
-            response = self._read.feed(bytes(self._view[:nbytes]))
+            response = self._read.feed(bytes(inbox.view[:n]))
         except ProtocolError as error:
             self.close()
-            invoker.failed(now, Outcome.PROTOCOL, error.reason)
+            invoker.failed(inbox.arrived_ns, Outcome.PROTOCOL, error.reason)
             return
         self._midway = response is None
         if response is None:
-            invoker.reading = True
-            if nbytes == len(self._view):
-                self._give_way()
+            if not invoker.reading and self._read.begun:
+                invoker.begun(n)
         else:
             self.used = True
-            self._answered(invoker, now, response)
-        self._view = self._wire.pieces if self._read.laborious(nbytes) else self._wire.view
+            reusable = response.reusable and (not (events & _GONE or self._over) or self._closed_behind())
+            invoker.answered(wire.classify(response), response.body, reusable, n)
+        self._most = READ_PIECES if self._read.laborious(n) else READ_BUFFER
 
-    def _give_way(self) -> None:
-        """Read no more in this turn of the loop."""
-        self.transport.pause_reading()
-        self._wire.loop.call_soon(self._go_on)
+    def _closed_behind(self) -> bool:
+        """The server closed behind its answer without saying so: never fit for another request."""
+        self._wire.counts.closed_idle += 1
+        return False
 
-    def _go_on(self) -> None:
-        if self.open:
-            self.transport.resume_reading()
+    def _go_on_connecting(self, events: int) -> None:
+        """The connection stands, or it never will."""
+        assert self.sock is not None
+        failed = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if failed:
+            self._failed(_os_error(failed))
+        else:
+            self._stands()
 
-    def _answered(self, invoker: HttpInvoker, now_ns: int, response: Response) -> None:
-        invoker.answered(now_ns, self._wire.classify(response), response.body, response.reusable)
+    def look(self) -> None:
+        """While it connects: go on with what no turn has told yet."""
+        assert self.sock is not None
+        try:
+            self.sock.getpeername()
+        except OSError:  # it does not stand
+            failed = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if failed:
+                self._failed(_os_error(failed))
+        else:
+            self._go_on_connecting(0)
 
-    def eof_received(self) -> None:
-        """The server sends no more. The transport closes itself; the answer may just have become complete."""
-        self._gone(None)
+    def _stands(self) -> None:
+        self._state = _OPEN
+        self._wire.poll.change(self, READ)
+        self._wire.counts.opened += 1
+        if self._invoker is not None:
+            self._invoker.connected()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """See asyncio.BaseProtocol."""
-        self._gone(exc)
-        # under TLS they lead back here: a cycle, and nobody collects any while measuring
-        del self.transport, self.write
+    def _failed(self, error: OSError) -> None:
+        """It will never stand."""
+        invoker = self._invoker
+        self.close()
+        if invoker is not None:
+            invoker.unconnected(error)
 
-    def _gone(self, error: Exception | None) -> None:
-        self.open = False
-        invoker, self._invoker = self._invoker, None
+    def _gone(self, error: OSError | None) -> None:
+        """The other side sends no more, or there is an error."""
+        invoker, inbox = self._invoker, self.inbox
+        untouched = self.used and self._read.idle and not self._acknowledged()
+        self.close()
         if invoker is None:
             return
-        now = self._wire.clock()
         invoker.lost(self)
         if not invoker.waiting:
             self._wire.counts.closed_idle += 1
             return
-        untouched = self._read.idle
+        inbox.read_ns = self._wire.clock.now()
+        inbox.arrived_ns = inbox.read_ns
         try:
             response = self._read.end() if error is None else None
         except ProtocolError as cut:
-            invoker.failed(now, Outcome.CONNECTION, cut.reason)
+            invoker.failed(inbox.arrived_ns, Outcome.CONNECTION, cut.reason)
             return
-        if response is not None:
-            self._answered(invoker, now, response)
-        elif untouched and self.used:
-            invoker.failed(now, Outcome.CONNECTION, "stale")
+        if response is not None and self._whole():
+            inbox.believed = False  # an end carries no stamp
+            invoker.answered(self._wire.classify(response), response.body, False, 0)
+        elif response is not None:
+            invoker.failed(inbox.arrived_ns, Outcome.CONNECTION, "closed_early")
+        elif untouched:
+            invoker.failed(inbox.arrived_ns, Outcome.CONNECTION, "stale")
         elif error is None:
-            invoker.failed(now, Outcome.CONNECTION, "closed")
+            invoker.failed(inbox.arrived_ns, Outcome.CONNECTION, "closed")
         else:
-            invoker.failed(now, Outcome.CONNECTION, _broken(error))
+            invoker.failed(inbox.arrived_ns, Outcome.CONNECTION, _broken(error))
+
+    def _whole(self) -> bool:
+        """Whether the end was meant."""
+        return True
+
+    def _acknowledged(self) -> bool:
+        """Whether the other side's kernel has anything of the request under way; False where nobody can say."""
+        if self.sock is None or not hasattr(socket, "TCP_INFO"):
+            return False
+        try:
+            told = self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED.stop)[_BYTES_ACKED]
+        except OSError:
+            return False
+        return len(told) == 8 and int.from_bytes(told, "little") - _SYN > self._acked
 
     def close(self) -> None:
         """Close without telling the invoker."""
         self._invoker = None
-        if self.open:
-            self.open = False
-            self.transport.abort()
+        if self._state != _CLOSED:
+            self._state = _CLOSED
+            sock, self.sock = self.sock, None
+            if sock is not None:
+                self._wire.poll.remove(self)
+                sock.close()
 
 
-class BufferedConnection(Connection, asyncio.BufferedProtocol):
-    """A Connection as asyncio's own event loops know one, which ask for the type; uvloop asks for the methods."""
-
-    __slots__ = ()
-
-
-class HttpInvoker:
+class HttpInvoker(Invoker):
     """Makes one invocation at a time on a connection of its own."""
 
     __slots__ = (
+        "_caller",
         "_connect_ns",
-        "_connecting",
+        "_connecting_ns",
         "_connection",
-        "_ended",
+        "_opened",
+        "_request",
+        "_soon",
         "_started_ns",
         "_timer",
         "_wire",
@@ -217,32 +377,38 @@ class HttpInvoker:
         "waiting",
     )
 
-    def __init__(self, wire: Wire, ended: Ended) -> None:
+    def __init__(self, wire: Wire, caller: Caller) -> None:
         self._wire = wire
-        self._ended = ended
+        self._caller = caller
         self._connection: Connection | None = None
-        self._connecting: asyncio.Task[None] | None = None
+        self._connecting_ns = 0  # when it began to connect; 0 while it does not
+        self._request: bytes | None = None  # what waits for the connection
+        self._opened: asyncio.Future[None] | None = None
+        self._soon: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._started_ns = self._connect_ns = 0
         self.waiting = False
         self.reading = False
 
-    def invoke(self, request: bytes, started_ns: int) -> None:
+    def invoke(self, request: bytes, started_ns: int) -> int:
         """See Invoker."""
         self._started_ns = started_ns
         self._connect_ns = 0
         self.waiting = True
         self.reading = False
         connection = self._connection
-        if connection is not None:
+        if connection is not None and not self._connecting_ns:
             if connection.used:
                 self._wire.counts.reused += 1
-            connection.write(request)
+            self._started_ns = connection.send(request, started_ns)
             if self._timer is None:
                 self._arm()
         else:
-            self._connecting = self._wire.loop.create_task(self._connect_and_send(request))
+            self._request = request
+            if connection is None and self._soon is None:
+                self._connect()
             self._arm()
+        return self._started_ns
 
     def abandon(self) -> None:
         """See Invoker."""
@@ -251,12 +417,19 @@ class HttpInvoker:
 
     async def open(self) -> None:
         """Open the connection ahead of its use; a failure shows when it is used. Takes at most the connect timeout."""
-        if self._connection is None:
-            try:
-                async with asyncio.timeout(self._wire.timeout.connect_ns / 1e9):
-                    await self._connect()
-            except OSError:
-                self._wire.counts.failed += 1
+        if self._connection is not None:
+            return
+        self._opened = self._wire.loop.create_future()
+        self._connect()
+        try:
+            async with asyncio.timeout(self._wire.timeout.connect_ns / 1e9):
+                await self._opened
+        except TimeoutError:
+            self._wire.counts.failed += 1
+        finally:
+            self._opened = None
+            if self._connecting_ns and not self.waiting:
+                self._drop()
 
     def close(self) -> None:
         """Close whatever is open, for good."""
@@ -265,72 +438,121 @@ class HttpInvoker:
             self._timer.cancel()
             self._timer = None
 
-    def answered(self, now_ns: int, facts: Facts, body: bytes, reusable: bool) -> None:
-        """The answer is complete."""
-        self.waiting = False
-        if not reusable or self._wire.fresh or self._unsent():
-            self._drop()
-        self._ended(now_ns, facts, self._connect_ns, body)
+    def begun(self, n: int) -> None:
+        """The answer has begun, with ``n`` bytes that were just read."""
+        if n <= _SEGMENT and self._first_byte_too_late():
+            self.failed(self._started_ns + self._wire.timeout.first_byte_ns, Outcome.TIMEOUT, "first_byte")
+        else:
+            self.reading = True
 
-    def failed(self, now_ns: int, outcome: Outcome, reason: str, said: bytes = b"") -> None:
+    def answered(self, facts: Facts, body: bytes, reusable: bool, n: int) -> None:
+        """The answer is complete, with ``n`` bytes that were just read."""
+        wire = self._wire
+        inbox = wire.inbox
+        if inbox.arrived_ns < self._started_ns and self._came_too_early():
+            return
+        if inbox.arrived_ns - self._started_ns > wire.first_deadline_ns and self._came_too_late(n):
+            return
+        self.waiting = False
+        if not reusable or wire.fresh or self._unsent():
+            self._drop()
+        if not inbox.believed:
+            inbox.unstamped += 1
+        self._caller.ended(inbox.arrived_ns, inbox.read_ns, facts, self._connect_ns, body)
+
+    def _came_too_early(self) -> bool:
+        """Whether what was just read lay there before the request was sent, so that it answers none of ours."""
+        inbox = self._wire.inbox
+        if inbox.arrived_ns < self._started_ns - STEP_NS:
+            self.failed(inbox.read_ns, Outcome.PROTOCOL, "trailing_data")
+            return True
+        inbox.arrived_ns = self._started_ns  # the clocks are not known better against each other
+        return False
+
+    def _came_too_late(self, n: int) -> bool:
+        """Whether the answer that was just read counts as none, as it arrived behind a deadline."""
+        total_ns = self._wire.timeout.total_ns
+        if self._wire.inbox.arrived_ns - self._started_ns > total_ns:
+            self.failed(self._started_ns + total_ns, Outcome.TIMEOUT, "total")
+            return True
+        if not self.reading and n <= _SEGMENT and self._first_byte_too_late():
+            self.failed(self._started_ns + self._wire.timeout.first_byte_ns, Outcome.TIMEOUT, "first_byte")
+            return True
+        return False
+
+    def _first_byte_too_late(self) -> bool:
+        return self._wire.inbox.arrived_ns - self._started_ns > self._wire.timeout.first_byte_ns
+
+    def failed(self, at_ns: int, outcome: Outcome, reason: str, said: bytes = b"") -> None:
         """There will be no answer; ``said`` stands in place of one, where somebody says more than the reason."""
         self.waiting = False
         self._drop()
-        self._ended(now_ns, Facts(outcome, reason, 0), self._connect_ns, said)
+        now = self._wire.clock.now()
+        self._caller.ended(min(at_ns, now), now, Facts(outcome, reason, 0), self._connect_ns, said)
 
     def lost(self, connection: Connection) -> None:
         """The connection is of no more use."""
         if self._connection is connection:
             self._connection = None
 
+    def connected(self) -> None:
+        """The connection stands."""
+        now = self._wire.clock.now()
+        begun, self._connecting_ns = self._connecting_ns, 0
+        request, self._request = self._request, None
+        self._ahead()
+        if request is not None and self._connection is not None:
+            self._connect_ns = now - max(begun, self._started_ns)
+            self._connection.send(request, now)
+            self._arm()  # the timer stood for the connecting
+
+    def unconnected(self, error: OSError) -> None:
+        """The connection could not be made."""
+        now = self._wire.clock.now()
+        begun, self._connecting_ns = self._connecting_ns, 0
+        self._soon = self._connection = self._request = None
+        self._wire.counts.failed += 1
+        self._ahead()
+        if self.waiting:
+            self._connect_ns = now - max(begun, self._started_ns)
+            self.failed(now, Outcome.CONNECTION, _failure(error), _said(error))
+
+    def _ahead(self) -> None:
+        """Whoever opened the connection ahead waits no longer."""
+        if self._opened is not None and not self._opened.done():
+            self._opened.set_result(None)
+
     def _unsent(self) -> bool:
         """Whether the answer came before the whole request was sent: the rest would delay the next one."""
-        return self._connection is not None and self._connection.transport.get_write_buffer_size() > 0
+        return self._connection is not None and len(self._connection.rest) > 0
 
     def _drop(self) -> None:
-        if self._connecting is not None:
-            self._connecting.cancel()
-            self._connecting = None
+        self._connecting_ns = 0
+        self._request = None
+        if self._soon is not None:
+            self._soon.cancel()
+            self._soon = None
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
-    async def _connect(self) -> None:
+    def _connect(self) -> None:
         wire = self._wire
-        address = wire.address
-        connection = await wire.connect(
-            wire.loop, lambda: BufferedConnection(wire), address.host, address.port, address.tls, address.server_name
-        )
-        wire.counts.opened += 1
-        if connection.open:  # it may have been closed again before this task ran
-            connection.attach(self)
-            self._connection = connection
-
-    async def _connect_and_send(self, request: bytes) -> None:
-        clock = self._wire.clock
-        begun = clock()
+        self._connecting_ns = wire.clock.now()
+        connection = wire.connection(self)
         try:
-            await self._connect()
+            connection.begin()
         except OSError as error:
-            self._wire.counts.failed += 1
-            self._connecting = None
-            now = clock()
-            self._connect_ns = now - begun
-            self.failed(now, Outcome.CONNECTION, _failure(error), _said(error))
-            return
-        self._connecting = None
-        self._connect_ns = clock() - begun
-        if self._connection is None:
-            self.failed(clock(), Outcome.CONNECTION, "closed")
+            connection.close()
+            self._soon = wire.loop.call_soon(self.unconnected, error)  # nothing ends within invoke
         else:
-            self._connection.write(request)
-            self._arm()  # the timer stood for the connecting
+            self._connection = connection
 
     def _deadline(self) -> tuple[int, str]:
         """When the invocation under way is given up, and why."""
         timeout = self._wire.timeout
         total = self._started_ns + timeout.total_ns
-        if self._connecting is not None:
+        if self._connecting_ns:
             step, reason = self._started_ns + timeout.connect_ns, "connect"
         elif not self.reading:
             step, reason = self._started_ns + timeout.first_byte_ns, "first_byte"
@@ -343,21 +565,45 @@ class HttpInvoker:
             self._timer.cancel()
         # never later than any deadline of an invocation that may begin meanwhile, and find the timer set
         timeout = self._wire.timeout
-        left = min(self._deadline()[0] - self._wire.clock(), timeout.first_byte_ns, timeout.total_ns)
+        left = min(self._deadline()[0] - self._wire.clock.now(), timeout.first_byte_ns, timeout.total_ns)
         self._timer = self._wire.loop.call_later(max(left, 1_000_000) / 1e9, self._ring)
 
     def _ring(self) -> None:
         self._timer = None
         if not self.waiting:
             return
-        now = self._wire.clock()
+        started = self._started_ns
+        if self._connecting_ns and self._connection is not None:
+            self._connection.look()
+            if not self.waiting or self._started_ns != started:  # failed, and another one may have begun
+                return
+        deadline, _ = self._deadline()
+        if deadline <= self._wire.clock.now() and not self._unanswered(deadline):
+            return
         deadline, reason = self._deadline()
-        if now < deadline:
+        if self._wire.clock.now() < deadline:
             self._arm()
         else:
-            if self._connecting is not None:
-                self._connect_ns = now - self._started_ns
-            self.failed(now, Outcome.TIMEOUT, reason)
+            if self._connecting_ns:
+                self._connect_ns = deadline - self._started_ns
+            self.failed(deadline, Outcome.TIMEOUT, reason)
+
+    def _unanswered(self, deadline_ns: int) -> bool:
+        """Read what is in the socket, as the answer may have arrived in time; whether it has not."""
+        connection, inbox, started = self._connection, self._wire.inbox, self._started_ns
+        inbox.look()
+        until = self._wire.clock.now() + _LAST_LOOK_NS
+        while connection is not None and connection.open:
+            read = connection.take(0)
+            if not self.waiting or self._started_ns != started:  # answered, and another one may have begun
+                return False
+            if read <= 0 or inbox.arrived_ns > deadline_ns or self._wire.clock.now() > until:
+                break
+        return self.waiting
+
+
+def _os_error(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
 
 
 def _failure(error: Exception) -> str:
@@ -393,5 +639,5 @@ def _said(error: Exception) -> bytes:
     """What OpenSSL says about it, nothing of other errors: ``certificate has expired``, ``WRONG_VERSION_NUMBER``."""
     text = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else None
     if text is None and isinstance(error, ssl.SSLError):
-        text = error.reason
+        text = getattr(error, "reason", None)  # what was not raised by OpenSSL has none
     return (text or "").encode("utf-8", "replace")

@@ -10,9 +10,10 @@ from pathlib import Path
 import loadgen
 from loadgen.build import build
 from loadgen.engine import cgroup
+from loadgen.engine.kernel import stamps
 from loadgen.engine.loop import uvloop_version
 from loadgen.engine.timer import ALARM
-from loadgen.measure.summary import Environment
+from loadgen.measure.summary import KERNEL, READ, Environment
 
 
 def environment(*, agents: int, scenario_sha256: str, synthetic: bool, agents_why: str = "") -> Environment:
@@ -23,6 +24,7 @@ def environment(*, agents: int, scenario_sha256: str, synthetic: bool, agents_wh
         build=build(),
         uvloop=uvloop_version(),
         timer=ALARM.kind,
+        arrival_clock=KERNEL if stamps() else READ,
         tls_library=ssl.OPENSSL_VERSION,
         kernel=f"{platform.system()} {platform.release()}",
         cpu_model=_cpu_model(),

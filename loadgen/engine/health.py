@@ -99,6 +99,7 @@ class HostReader:
         """Let the next reading be of the time from now on."""
         self._at_ns = self._clock()
         self._cores = cores(_content(self._stat, self._size), self._usable)
+        self._stolen = sum(core.stolen for core in self._cores.values())
         self._throttled = cgroup.throttling(_content(self._cpu_stat, self._size))
 
     def read(self) -> Host | None:
@@ -107,6 +108,12 @@ class HostReader:
         self.begin()
         throttled = max(0, self._throttled[0] - times), max(0, self._throttled[1] - ns)
         return host_between(before, self._cores, self._at_ns - at_ns, throttled, self._tick_ns)
+
+    def stolen(self) -> bool:
+        """Whether a hypervisor took time from these cores since that was asked last, or the last reading."""
+        now = sum(core.stolen for core in cores(_content(self._stat, self._size), self._usable).values())
+        before, self._stolen = self._stolen, now
+        return now > before
 
     def close(self) -> None:
         """Look no more."""

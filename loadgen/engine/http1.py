@@ -43,6 +43,7 @@ _FEW_CHUNKS, _SMALL_CHUNK = 32, 512
 _CHUNK = re.compile(_CHUNK_SIZE.pattern + rb"\r\n")
 _TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\x00-\x08\x0a-\x1f\x7f]*")
 _CONTROLS = bytes([*range(9), *range(10, 32), 127])  # no header may hold them. Source: RFC 9110 §5.5
+_INTERIM = re.compile(rb"HTTP/1\.[01] 1")
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [^\x00-\x08\x0a-\x1f\x7f]*)?")
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 _MAX_NAMES = 1024
@@ -141,6 +142,11 @@ class ResponseReader:
     def idle(self) -> bool:
         """Whether no byte of a response, interim ones included, has been read since the last complete one."""
         return self._state is _HEAD and not self._pending and not self._interim
+
+    @property
+    def begun(self) -> bool:
+        """Whether the final response has begun: interim ones say nothing about it (RFC 9110, 15.2)."""
+        return self._state is not _HEAD or (bool(self._pending) and not _INTERIM.match(self._pending))
 
     def laborious(self, read: int) -> bool:
         """Whether what was ``read`` last was so many small chunks that as much of them again would be too much work."""

@@ -220,7 +220,7 @@ def _timer(seen: Machine) -> Finding:
         "timer",
         f"{seen.environment.timer}, {seen.wake_up_us:,} µs late (median of {_WAKE_UPS})",
         "starts about that late, which is reported as late",
-        "percentiles from p95 up will be withheld: leave the machine's cores to the run" if late else None,
+        "many calls will be disturbed, and figures be ranges: leave the machine's cores to the run" if late else None,
     )
 
 

@@ -41,10 +41,10 @@ LEASE_NS = 2_000_000_000
 class Plan(Struct, frozen=True, tag="plan"):
     """The run.
 
-    ``address`` is what the target's name was resolved to; ``origin_ns`` (monotonic) is when the run began. ``agent`` is
-    the agent's own number, from 0. ``size_mb`` is the memory of the calls and ``dearest`` the dearest bill, in
-    trillionths of the currency, as far as they are known before the load. ``probe`` says where answers tell whether
-    their start was cold, if the function is a probe.
+    ``address`` is what the target's name was resolved to, the first of the ``addresses`` that are called; ``origin_ns``
+    (monotonic) is when the run began. ``agent`` is the agent's own number, from 0. ``size_mb`` is the memory of the
+    calls and ``dearest`` the dearest bill, in trillionths of the currency, as far as they are known before the load.
+    ``probe`` says where answers tell whether their start was cold, if the function is a probe.
     """
 
     scenario: Scenario
@@ -54,6 +54,7 @@ class Plan(Struct, frozen=True, tag="plan"):
     size_mb: int | None = None
     dearest: int = 0
     probe: Probe | None = None
+    addresses: tuple[str, ...] = ()
 
 
 class Phases(Struct, frozen=True, tag="phases"):

@@ -7,9 +7,10 @@ from email.utils import parsedate_to_datetime
 
 from msgspec import Struct
 
-from loadgen.engine.address import address_of, resolve
+from loadgen.engine.address import address_of, addresses_of, called
 from loadgen.engine.clock import monotonic_ns, unix_s
 from loadgen.engine.connection import HttpInvoker
+from loadgen.engine.invoker import Caller
 from loadgen.engine.requests import requests
 from loadgen.engine.wire import wire_to
 from loadgen.invocation.facts import Facts
@@ -23,15 +24,26 @@ _NEXT_ADDRESS = {"refused", "unreachable", "connect", "timed_out"}
 class Answer(Struct, frozen=True):
     """What the pre-flight found. ``latency_ns`` includes opening the connection, ``service_ns`` does not.
 
+    ``address`` answered, or was the last that did not; ``addresses`` are those that the load calls.
     ``ahead_s`` is by how much this machine's clock is ahead of the answer's Date (negative: behind), None without one.
     """
 
     facts: Facts
     address: str
+    addresses: tuple[str, ...]
+    others: int
     latency_ns: int
     service_ns: int
     body: bytes
     ahead_s: int | None
+
+
+class _Ending(Caller):
+    def __init__(self, told: asyncio.Future[tuple[int, Facts, int, bytes]]) -> None:
+        self.told = told
+
+    def ended(self, arrived_ns: int, read_ns: int, facts: Facts, connect_ns: int, body: bytes) -> None:
+        self.told.set_result((arrived_ns, facts, connect_ns, body))
 
 
 async def preflight(scenario: Scenario) -> Answer:
@@ -41,40 +53,34 @@ async def preflight(scenario: Scenario) -> Answer:
     empty.
     """
     template = tenant_of(scenario.target).template(scenario.target)
-    request = requests(scenario, template, 0)(0)
+    request = requests(scenario, template, 0).of(0)
     if request is None:
         raise ValueError("the feeder has no rows")
     answer = None
     dates: list[str] = []
-    for ip in await resolve(template.origin):
+    known = await addresses_of(scenario.target, template.origin)
+    for ip in known:
         wire = wire_to(
             scenario.target,
             template,
-            address_of(template.origin, ip, scenario.target.tls),
+            [address_of(template.origin, ip, scenario.target.tls)],
             asyncio.get_running_loop(),
-            monotonic_ns,
             dates.append,
+            checks=scenario.checks,
         )
-        future: asyncio.Future[tuple[int, Facts, int, bytes]] = asyncio.get_running_loop().create_future()
-
-        def ended(
-            ended_ns: int,
-            facts: Facts,
-            connect_ns: int,
-            body: bytes,
-            future: asyncio.Future[tuple[int, Facts, int, bytes]] = future,
-        ) -> None:
-            future.set_result((ended_ns, facts, connect_ns, body))
-
-        invoker = HttpInvoker(wire, ended)
-        started = monotonic_ns()
-        invoker.invoke(request, started)
+        ending = _Ending(asyncio.get_running_loop().create_future())
+        invoker = HttpInvoker(wire, ending)
+        started = invoker.invoke(request, monotonic_ns())
         try:
-            ended_ns, facts, connect_ns, body = await future
+            ended_ns, facts, connect_ns, body = await ending.told
         finally:
             invoker.close()
+            wire.close()
         ahead_s = clock_ahead_s(dates[-1], unix_s()) if dates else None
-        answer = Answer(facts, ip, ended_ns - started, ended_ns - started - connect_ns, body, ahead_s)
+        used = called(scenario.target, ip, known)
+        answer = Answer(
+            facts, ip, used, len(known) - len(used), ended_ns - started, ended_ns - started - connect_ns, body, ahead_s
+        )
         if facts.reason not in _NEXT_ADDRESS or facts.outcome not in (Outcome.CONNECTION, Outcome.TIMEOUT):
             break
     assert answer is not None

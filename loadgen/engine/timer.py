@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from loadgen.engine.clock import monotonic_ns
+from loadgen.engine.kernel import Poll, Timer
 
 _ABSOLUTE = 1  # TFD_TIMER_ABSTIME
 _MONOTONIC = 1  # CLOCK_MONOTONIC
@@ -116,6 +117,31 @@ class TimerfdAlarm:
         self._stop_waiting()
         self._loop.remove_reader(self._fd)
         os.close(self._fd)
+
+
+class PolledAlarm(Timer):
+    """An alarm in the poll of an agent, which waits awake by turning."""
+
+    __slots__ = ("_budget", "_ring")
+
+    def __init__(self, poll: Poll, ring: Callable[[], None]) -> None:
+        super().__init__(poll)
+        self._ring = ring
+        self._budget = Budget(monotonic_ns())
+
+    def set(self, at_ns: int) -> None:
+        """See Alarm."""
+        self.at_ns = at_ns
+        self.arm(at_ns - self._budget.draw(monotonic_ns(), at_ns))
+
+    def ring(self) -> None:
+        """See Timer."""
+        self._ring()
+
+
+def alarm_of(loop: asyncio.AbstractEventLoop, poll: Poll, ring: Callable[[], None]) -> Alarm:
+    """The best alarm this platform has, for an agent."""
+    return PolledAlarm(poll, ring) if ALARM is TimerfdAlarm else ALARM(loop, ring)
 
 
 class LoopAlarm:

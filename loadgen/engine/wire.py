@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from loadgen.engine.address import Address
-from loadgen.engine.clock import Clock
-from loadgen.engine.connection import Wire
+from loadgen.engine.connection import Connection, Wire
+from loadgen.engine.tls import TlsConnection
 from loadgen.invocation.facts import Facts
+from loadgen.targets.checks import Check, checked
 from loadgen.targets.port import Answer, Classify, Probe
 from loadgen.targets.registry import tenant_of
 from loadgen.targets.request import RequestTemplate
@@ -20,23 +22,24 @@ _DATE = b"date"
 def wire_to(
     target: Target,
     template: RequestTemplate,
-    address: Address,
+    addresses: Sequence[Address],
     loop: asyncio.AbstractEventLoop,
-    clock: Clock,
     dated: Callable[[str], None] | None = None,
     probe: Probe | None = None,
+    checks: Sequence[Check] = (),
 ) -> Wire:
     """The wire of a target.
 
-    ``dated`` is told the Date of every answer that has one, and a ``probe`` is looked for in every body; both take
-    longer.
+    ``dated`` is told the Date of every answer that has one, a ``probe`` is looked for in every body, and ``checks`` are
+    made of every answer that is ok; each takes longer.
     """
-    reading = tenant_of(target).reading(target, probe)
+    tenant = tenant_of(target)
+    reading = checked(tenant.reading(target, probe), checks, partial(tenant.result, target))
     return Wire(
         loop,
-        clock,
-        address,
+        addresses,
         target.timeout,
+        connection=Connection if addresses[0].tls is None else TlsConnection,
         wanted=reading.headers if dated is None else reading.headers | {_DATE},
         keep=reading.keep,
         most=reading.most,

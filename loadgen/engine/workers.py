@@ -5,13 +5,21 @@ a start that falls due goes to the most recently freed worker, so that few conne
 busy the next start waits; there is no queue but the schedule itself. In a **closed** phase (``ClosedRun``) a worker
 starts again as soon as it is done.
 
-Three clocks. ``intended`` is when the schedule says a start is due, ``started`` when the request is handed to the
-transport, ``ended`` when its last byte was read or it was given up. ``lag = started − intended`` has two parts:
-``waited``, while no worker was free, which is the target's doing (or that of max_in_flight), and ``late``, the rest,
-which is ours. A worker counts as free from the instant the pool could have used one, not from when *this* worker was
-freed: otherwise a stall of our own would be blamed on the target by the last worker to end in it. A stall also leaves
-a backlog that keeps every worker busy for a while. Had we been on time, a worker would have been free by as much
-earlier as the start was late that took the last one, so up to that much of the wait behind it is ``late`` too.
+Four clocks. ``intended`` is when the schedule says a start is due, ``started`` when the request is sent, ``arrived``
+when the last of its answer came in or it was given up, ``read`` when that was noticed. ``lag = started − intended`` has
+two parts: ``waited``, while no worker was free, which is the target's doing (or that of max_in_flight), and ``late``,
+the rest, which is ours. A worker is free from when its answer arrived, however late that is read. It counts as free
+from the instant the pool could have used one, not from when *this* worker was freed: otherwise a stall of our own would
+be blamed on the target by the last worker to end in it. A stall also leaves a backlog that keeps every worker busy for
+a while. Had we been on time, a worker would have been free by as much earlier as the start was late that took the last
+one, or the one that it was freed from, so up to that much of the wait behind them is ``late`` too. In a closed phase a
+start is late by what has passed since its worker was free; there that is no part of any lag, as nothing was due.
+
+A stop of ours is followed by a heap of starts that no schedule has asked for, and the target has more to do than was
+planned. Calls of a heap are **disturbed**: it begins with a start that is late by more than 50 µs and a twentieth of
+what a call takes, and is over with one on time that finds no more in flight than there was before the stop. Where more
+is planned by then than before, that is never so; it is over as well when twenty times as long has passed as the start
+was late by, in which a target that is 95 % busy has caught up: arrears of d take it d · 0.95 / (1 − 0.95).
 
 Several agents may share a phase. Each has a part of the workers, and of what may be started where that is limited, and
 one that is short gets from the others what they have left (``Others``; ``loadgen.fleet.dealing`` passes it on). So that
@@ -36,14 +44,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from heapq import heappop, heappush
+from itertools import count
 from typing import Protocol
 
-from loadgen.engine.clock import Clock
+from loadgen.engine.invoker import Caller, Invoker, Requests
+from loadgen.engine.monotonic import Monotonic
 from loadgen.engine.numbers import Ranges, each, parted, size
 from loadgen.engine.timer import AlarmFactory
 from loadgen.invocation.facts import Facts
 from loadgen.measure.purse import Purse
-from loadgen.measure.recorder import Recorder
+from loadgen.measure.recorder import LATE_NS, LATE_PART, Recorder
 
 INVOCATIONS = "invocations"
 COST = "cost"
@@ -57,69 +68,79 @@ _FAIR_NS = 5_000_000  # a start that has waited longer by this and a quarter at 
 _GAP_NS = 100_000_000  # longer than any beat is late that was only late
 _NEVER_NS = 1 << 61
 _UNLIMITED = -1
+_TYPICAL_SHIFT = 4  # the mean is of the last 16 or so
+_LATE_NS, _LATE_PART = LATE_NS, LATE_PART  # in C in the compiled build
+_CAUGHT_UP = 20
 
 
-class Ended(Protocol):
-    """What an Invoker calls, exactly once per invocation and never from within ``invoke``.
-
-    ``ended_ns`` is when the last byte was read or the invocation given up, ``connect_ns`` what opening a connection
-    took, 0 where one was reused, ``body`` as much of the answer's body as was kept.
-    """
-
-    def __call__(self, ended_ns: int, facts: Facts, connect_ns: int, body: bytes) -> None:
-        """Report the end of the invocation."""
+InvokerFactory = Callable[[Caller], Invoker]
 
 
-class Invoker(Protocol):
-    """Makes one invocation at a time."""
-
-    def invoke(self, request: bytes, started_ns: int) -> None:
-        """Hand a request to the transport."""
-
-    def abandon(self) -> None:
-        """Give up the invocation under way; its end will not be reported."""
-
-
-InvokerFactory = Callable[[Ended], Invoker]
-Requests = Callable[[int], bytes | None]
-"""The request of an arrival, by its global index; None when the feeder has run out."""
-
-
-class Worker:
+class Worker(Caller):
     """One invocation at a time, from start to record."""
 
-    __slots__ = ("_index", "_intended_ns", "_late_ns", "_pool", "_started_ns", "busy", "invoker", "until_ns")
+    __slots__ = (
+        "_disturbed",
+        "_intended_ns",
+        "_late_ns",
+        "_pool",
+        "_started_ns",
+        "busy",
+        "index",
+        "invoker",
+        "until_ns",
+    )
 
     def __init__(self, pool: WorkerPool, invoker: InvokerFactory) -> None:
         self._pool = pool
-        self._index = self._intended_ns = self._late_ns = self._started_ns = 0
-        self.busy = False
+        self.index = self._intended_ns = self._late_ns = self._started_ns = 0
+        self._disturbed = self.busy = False
         self.until_ns = 0
-        self.invoker = invoker(self.ended)
+        self.invoker = invoker(self)
 
-    def start(self, index: int, intended_ns: int, started_ns: int, late_ns: int, request: bytes) -> None:
-        """Start an invocation now."""
+    def start(
+        self, index: int, intended_ns: int, started_ns: int, late_ns: int, request: bytes, disturbed: bool
+    ) -> None:
+        """Start an invocation now; it is ``disturbed`` where the target has more to do than was planned."""
         self.busy = True
-        self._index, self._intended_ns, self._started_ns, self._late_ns = index, intended_ns, started_ns, late_ns
-        self.invoker.invoke(request, started_ns)
+        self._disturbed = disturbed
+        self.index, self._intended_ns = index, intended_ns
+        self._started_ns = self.invoker.invoke(request, started_ns)
+        self._late_ns = late_ns + self._started_ns - started_ns
 
-    def ended(self, ended_ns: int, facts: Facts, connect_ns: int, body: bytes) -> None:
-        """Record the invocation and be free again."""
+    def ended(self, arrived_ns: int, read_ns: int, facts: Facts, connect_ns: int, body: bytes) -> None:
+        """See Caller: record the invocation and be free again."""
         self.busy = False
         run = self._pool.run
         assert run is not None
+        service_ns = arrived_ns - self._started_ns
+        if run.typical_ns:
+            run.typical_ns += (service_ns - run.typical_ns) >> _TYPICAL_SHIFT
+        else:
+            run.typical_ns = service_ns
         run.recorder.record(
-            facts, self._index, self._intended_ns, self._started_ns, ended_ns, self._late_ns, connect_ns, body
+            facts,
+            self.index,
+            self._intended_ns,
+            self._started_ns,
+            arrived_ns,
+            read_ns,
+            self._late_ns,
+            connect_ns,
+            body,
+            self._disturbed or self._started_ns < run.unsure_until_ns,
         )
         if run.purse is not None:
             run.purse.settle(facts)
-        run.freed(self, ended_ns)
+        run.freed(self, arrived_ns, read_ns)
 
     def give_up(self, now_ns: int, recorder: Recorder) -> None:
         """Record the invocation as unfinished."""
         self.busy = False
         self.invoker.abandon()
-        recorder.unfinished(self._index, self._intended_ns, self._started_ns, now_ns, self._late_ns)
+        run = self._pool.run
+        disturbed = self._disturbed or (run is not None and self._started_ns < run.unsure_until_ns)
+        recorder.unfinished(self.index, self._intended_ns, self._started_ns, now_ns, self._late_ns, disturbed=disturbed)
 
 
 class WorkerPool:
@@ -171,7 +192,7 @@ class Terms:
     ends, and no more than the last ``catch_up_ns`` is made up for after a pause.
     """
 
-    clock: Clock
+    clock: Monotonic
     alarm: AlarmFactory
     begin_ns: int
     duration_ns: int
@@ -189,7 +210,8 @@ class Run:
     """What a phase is in either model; ``recorder`` gets what happened.
 
     ``budget_reached`` is the budget that ended it, empty for none; ``paused_ns`` for how long what was to be started
-    was held back, for want of a lease.
+    was held back, for want of a lease; ``began_late_ns`` how late it began. ``typical_ns`` is a running mean of the
+    service time. Calls that were started before ``unsure_until_ns`` are disturbed.
     """
 
     def __init__(self, pool: WorkerPool, requests: Requests, recorder: Recorder, terms: Terms) -> None:
@@ -213,6 +235,10 @@ class Run:
         self._alive_ns = terms.begin_ns
         self._done = terms.done
         self._in_flight = 0
+        self.typical_ns = 0
+        self.unsure_until_ns = 0
+        self.began_late_ns = 0
+        self._began = False
         pool.run = self
 
     @property
@@ -238,8 +264,8 @@ class Run:
         """End the phase now and give up whatever is in flight."""
         raise NotImplementedError
 
-    def freed(self, worker: Worker, at_ns: int) -> None:
-        """A worker's invocation ended at this instant."""
+    def freed(self, worker: Worker, at_ns: int, now_ns: int) -> None:
+        """A worker's invocation ended at this instant, as is known now."""
         raise NotImplementedError
 
     def beat(self, now_ns: int) -> None:
@@ -249,9 +275,19 @@ class Run:
         if now_ns - since_ns > _GAP_NS:  # a short one counts together with a lapse that follows
             self._missed(since_ns, now_ns)
 
+    def disturb(self, now_ns: int) -> None:
+        """What is in flight now may have been kept from this machine, unseen by any clock of it."""
+        self.unsure_until_ns = now_ns
+
+    def _begin(self, now_ns: int, due_ns: int) -> None:
+        """The first look at what is to be started, which was due then."""
+        if not self._began and now_ns >= due_ns:
+            self._began = True
+            self.began_late_ns = now_ns - due_ns
+
     def extend(self, until_ns: int) -> None:
         """The lease lasts until then; what was held back goes on."""
-        now, lapsed_ns = self._clock(), self._until_ns
+        now, lapsed_ns = self._clock.now(), self._until_ns
         if until_ns <= max(lapsed_ns, now):
             return  # renewals of the past queue up while the process is suspended
         self._until_ns = until_ns
@@ -327,7 +363,9 @@ class Run:
 
     def _request(self, index: int) -> bytes | None:
         """The request of an arrival that is to be started now; None when the feeder has run out."""
-        request = self._requests(index)
+        request = self._requests.fixed
+        if request is None:
+            request = self._requests.of(index)
         if request is None:
             self.feeder_exhausted = True
             return None
@@ -342,7 +380,7 @@ class Run:
         self._in_flight = 0
         busy = [worker for worker in self._pool.workers if worker.busy]
         for worker in busy:
-            worker.give_up(self._clock(), self.recorder)
+            worker.give_up(self._clock.now(), self.recorder)
             if self.purse is not None:
                 self.purse.give_up()
         return busy
@@ -381,6 +419,9 @@ class OpenRun(Run):
         self._short = self._on_notice = False
         self._elsewhere_ns = 0  # how long the oldest start at another agent had waited, when that was last heard
         self._owed_ns = 0
+        self._heap = False
+        self._heap_until_ns = 0
+        self._calm = 0  # how many were in flight at the last start on time
         self._pauses: deque[tuple[int, int]] = deque()
         self._pause_from_ns = _NEVER_NS
         self._short_of_workers = False
@@ -420,12 +461,12 @@ class OpenRun(Run):
         return bool(self._scarce) and self._scarce[-1][1] == _NEVER_NS
 
     def _waits(self) -> bool:
-        return self._stage == self._dispatch and not self._available and self._due_ns <= self._clock()
+        return self._stage == self._dispatch and not self._available and self._due_ns <= self._clock.now()
 
     def stop(self) -> None:
         """End the phase now."""
         if self._stage == self._dispatch:
-            self._end(min(self._end_ns, self._clock()))
+            self._end(min(self._end_ns, self._clock.now()))
             if self._lacking:  # nor is the start planned that waits for what other agents may have
                 self._end_ns = min(self._end_ns, self._due_ns)
             self._alarm.set(0)
@@ -434,7 +475,7 @@ class OpenRun(Run):
         """Plan no start from this instant on."""
         self._end_ns = self._grace_from_ns = self._load_end_ns = now_ns
 
-    def freed(self, worker: Worker, at_ns: int) -> None:
+    def freed(self, worker: Worker, at_ns: int, now_ns: int) -> None:
         """A worker's invocation ended: give it the next start if one waits."""
         self._in_flight -= 1
         self._pool.free.append(worker)
@@ -443,6 +484,7 @@ class OpenRun(Run):
                 self._give_way(at_ns)
             else:
                 self._available, self._available_since_ns = True, at_ns
+                self._owed_ns = max(self._owed_ns, worker._late_ns)
                 if self._stage == self._dispatch:
                     self._dispatch()
         if self._on_notice:
@@ -458,7 +500,8 @@ class OpenRun(Run):
 
     def _dispatch(self) -> None:
         """Start everything that is due and finds a worker, then sleep until the next start or the end."""
-        now = self._clock()
+        now = self._clock.now()
+        self._begin(now, self._due_ns)
         self.beat(now)
         drops = 0
         asks = False
@@ -487,7 +530,7 @@ class OpenRun(Run):
                 self._end_ns = self._due_ns
                 break
             self._next()
-            now = self._clock()
+            now = self._clock.now()
         if now >= self._end_ns:
             self._lapse_ends_with_the_phase()
             self._stage = self._drop
@@ -539,7 +582,7 @@ class OpenRun(Run):
         """Whether the next start, which finds no worker here, still has to ask others for one; if it is due, ask."""
         if self._others is None or self._short:
             return False
-        if self._due_ns > self._clock():
+        if self._due_ns > self._clock.now():
             return True
         self._short = True
         self._others.lack_worker(self._due_ns)
@@ -580,7 +623,7 @@ class OpenRun(Run):
         worker = free.pop() if free else self._pool.grown()
         due = self._due_ns
         since = self._available_since_ns
-        now = self._clock()
+        now = self._clock.now()
         if self._in_flight >= self._limit:
             self._available, self._full_since_ns = False, now
         if due >= since:
@@ -588,11 +631,28 @@ class OpenRun(Run):
         else:
             waited = self._waited_until(since)
             self._short_of_workers = self._short_of_workers or self._without_until(since) > 0
-            # what is ours of the wait is passed on to whoever waits behind this start
-            self._owed_ns = since - due - waited
-            late = now - since + self._owed_ns
-        worker.start(self._index, due, now, late, request)
+            # passed on to whoever waits behind this start: the worker may have been free for long when that was read
+            late = self._owed_ns = now - due - waited
+        worker.start(self._index, due, now, late, request, self._disturbs(late, now))
         return True
+
+    def _disturbs(self, late_ns: int, now_ns: int) -> bool:
+        """Whether the start that is being made is one of a heap, by a stop of ours, that no schedule has asked for.
+
+        A heap begins with the first late start behind a stop. It is over with one on time that finds no more in flight
+        than there was before the stop, or by when that would have been worked off.
+        """
+        if late_ns > _LATE_NS and late_ns * _LATE_PART > self.typical_ns:
+            self._heap = True
+            self._heap_until_ns = max(self._heap_until_ns, now_ns + _CAUGHT_UP * late_ns)
+        elif not self._heap:
+            self._calm = self._in_flight
+        elif now_ns > self._heap_until_ns or self._in_flight <= max(
+            2, self._calm
+        ):  # the start that is being made is among them
+            self._heap = False
+            return True
+        return self._heap
 
     def _next(self) -> None:
         step = next(self._schedule, None)
@@ -613,7 +673,7 @@ class OpenRun(Run):
                     self._finish()
                 return
             self._drop_one()
-        self._alarm.set(self._clock())
+        self._alarm.set(self._clock.now())
 
     def _drop_one(self) -> None:
         if self._due_ns >= self._pause_from_ns and self._fell_due_in_a_pause():
@@ -634,7 +694,7 @@ class OpenRun(Run):
 
     def _drain(self) -> None:
         """The grace is over."""
-        if self._clock() < self._grace_from_ns + self._grace_ns:
+        if self._clock.now() < self._grace_from_ns + self._grace_ns:
             self._alarm.set(self._grace_from_ns + self._grace_ns)
         else:
             self.cut()
@@ -651,7 +711,7 @@ class OpenRun(Run):
 
     def _finish(self) -> None:
         if self._stage == self._dispatch:  # the whole schedule was answered before its time was over
-            self._load_end_ns = self._clock()
+            self._load_end_ns = self._clock.now()
         self._stage = self._finish
         self._alarm.close()
         self._pool.run = None
@@ -669,14 +729,14 @@ class OpenRun(Run):
         """Take what others had left; nothing means that they have nothing, either."""
         self._take_note(INVOCATIONS, denied=not numbers)
         self._left += size(numbers)
-        if self._stage == self._dispatch and (numbers or self._clock() < self._end_ns):
+        if self._stage == self._dispatch and (numbers or self._clock.now() < self._end_ns):
             self._dispatch()
 
     def cede_workers(self, due_ns: int) -> tuple[int, int]:
         """Give away half of the workers that no start waits for; with none of them, the next ones are offered."""
         room = self.room
         if not room:
-            self._on_notice, self._elsewhere_ns = True, self._clock() - due_ns
+            self._on_notice, self._elsewhere_ns = True, self._clock.now() - due_ns
             return 0, self._full_since_ns
         return self._give(room - room // 2 if self._stage == self._dispatch else room), self._available_since_ns
 
@@ -694,7 +754,7 @@ class OpenRun(Run):
             scarce.append((scarce.pop()[0], since_ns))
         self._short = False
         self._on_notice = waiting_ns is not None
-        self._elsewhere_ns = 0 if waiting_ns is None else self._clock() - waiting_ns
+        self._elsewhere_ns = 0 if waiting_ns is None else self._clock.now() - waiting_ns
         self._limit += workers
         if self._in_flight < self._limit:
             if not self._available:
@@ -728,7 +788,7 @@ class OpenRun(Run):
     def _give(self, workers: int) -> int:
         self._limit -= workers
         if self._available and self._in_flight >= self._limit:
-            self._available, self._full_since_ns = False, self._clock()
+            self._available, self._full_since_ns = False, self._clock.now()
             if self._stage == self._dispatch and self._awaits_short():
                 self._alarm.set(min(self._due_ns, self._end_ns))
         return workers
@@ -738,7 +798,8 @@ class ClosedRun(Run):
     """A phase in which each worker starts again as soon as it is done; intended is started.
 
     ``spans`` are the workers' active times, (from, to) in ns since the beginning. ``indices`` numbers the invocations
-    where ``terms`` have no allowance.
+    where ``terms`` have no allowance. ``pause`` says for how long a worker waits after the call of an arrival, by its
+    number; None for not at all.
     """
 
     def __init__(
@@ -749,8 +810,10 @@ class ClosedRun(Run):
         requests: Requests,
         recorder: Recorder,
         terms: Terms,
+        pause: Callable[[int], int] | None = None,
     ) -> None:
         super().__init__(pool, requests, recorder, terms)
+        self._pause = pause
         self._limited = terms.allowance is not None
         self._numbers: Ranges = terms.allowance or ()
         self._indices = each(self._numbers) if self._limited else indices
@@ -758,12 +821,12 @@ class ClosedRun(Run):
         self._ended = False
         self._finished = False
         pool.grow(len(spans))
-        # the last to be freed have the warmest connections, so they start first; a stack of (from, worker)
-        self._to_start: list[tuple[int, Worker]] = []
+        # the last to be freed have the warmest connections, so they start first; a heap of (from, order, worker)
+        self._to_start: list[tuple[int, int, Worker]] = []
+        self._order = count()
         for worker, (start, end) in zip(reversed(pool.free), spans, strict=False):
             worker.until_ns = terms.begin_ns + end
-            self._to_start.append((terms.begin_ns + start, worker))
-        self._to_start.sort(key=lambda entry: entry[0], reverse=True)
+            heappush(self._to_start, (terms.begin_ns + start, next(self._order), worker))
         self._idle: list[Worker] = []
         self._alarm = terms.alarm(self._ring)
         self._alarm.set(terms.begin_ns)
@@ -776,37 +839,45 @@ class ClosedRun(Run):
     def stop(self) -> None:
         """End the phase now."""
         if not self._ended:
-            self._end_ns = min(self._end_ns, self._clock())
+            self._end_ns = min(self._end_ns, self._clock.now())
             self._alarm.set(0)
 
-    def freed(self, worker: Worker, at_ns: int) -> None:
+    def freed(self, worker: Worker, at_ns: int, now_ns: int) -> None:
         """A worker's invocation ended: start the next one unless its time is over."""
         self._in_flight -= 1
-        self._go_on(worker, at_ns)
+        if self._pause is None:
+            self._go_on(worker, at_ns, now_ns)
+        else:
+            heappush(self._to_start, (at_ns + self._pause(worker.index), next(self._order), worker))
+            if not self._ended:
+                self._alarm.set(min(self._to_start[0][0], self._end_ns))
         if self._ended and not self._in_flight:
             self._finish()
 
-    def _go_on(self, worker: Worker, now_ns: int) -> None:
+    def _go_on(self, worker: Worker, since_ns: int, now_ns: int) -> None:
+        """Let a worker go on that might have done so since then."""
         if now_ns >= worker.until_ns or now_ns >= self._end_ns:
             return
         if now_ns < self._until_ns:
-            self._start(worker)
+            self._start(worker, since_ns)
         else:
             self._idle.append(worker)
 
     def _ring(self) -> None:
-        now = self._clock()
+        now = self._clock.now()
+        self._begin(now, self._begin_ns)
         if self._ended:
             if now < self._end_ns + self._grace_ns:
                 self._alarm.set(self._end_ns + self._grace_ns)
             else:
                 self.cut()
             return
-        while self._to_start and self._to_start[-1][0] <= now < self._end_ns:
-            self._go_on(self._to_start.pop()[1], now)
-            now = self._clock()
+        while self._to_start and self._to_start[0][0] <= now < self._end_ns:
+            since, _, worker = heappop(self._to_start)
+            self._go_on(worker, since, now)
+            now = self._clock.now()
         if now < self._end_ns:
-            self._alarm.set(min(self._to_start[-1][0], self._end_ns) if self._to_start else self._end_ns)
+            self._alarm.set(min(self._to_start[0][0], self._end_ns) if self._to_start else self._end_ns)
             return
         self._ended = True
         if self._until_ns < self._end_ns:
@@ -822,9 +893,10 @@ class ClosedRun(Run):
     def _go_on_all(self) -> None:
         waiting, self._idle = self._idle, []
         for worker in waiting:
-            self._go_on(worker, self._clock())
+            now = self._clock.now()
+            self._go_on(worker, now, now)
 
-    def _start(self, worker: Worker) -> None:
+    def _start(self, worker: Worker, since_ns: int) -> None:
         if self.purse is not None and not self.purse.covers:
             self._without(COST, worker)
             return
@@ -837,8 +909,8 @@ class ClosedRun(Run):
             self.stop()
             return
         self._used += 1
-        now = self._clock()
-        worker.start(index, now, now, 0, request)
+        now = self._clock.now()
+        worker.start(index, now, now, max(0, now - since_ns), request, False)
 
     def _without(self, what: str, worker: Worker) -> None:
         """A worker lacks that: it waits as long as others may have it, else the phase ends."""

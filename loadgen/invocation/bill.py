@@ -85,11 +85,7 @@ def billing_unit(duration_ns: int, billed_ns: int, units_ns: Iterable[int] = BIL
     """The first unit to which rounding the duration up gives what was billed, at least one; None if there is none."""
     for unit in units_ns:
         whole, rest = divmod(billed_ns, unit)
-        if (
-            not rest
-            and whole
-            and _steps(duration_ns - RESOLUTION_NS, unit) <= whole <= _steps(duration_ns + RESOLUTION_NS, unit)
-        ):
+        if not rest and _steps(duration_ns - RESOLUTION_NS, unit) <= whole <= _steps(duration_ns + RESOLUTION_NS, unit):
             return unit
     return None
 

@@ -1,4 +1,8 @@
-"""The one address of every figure: of which phase, call, start label and outcome it is, and of which metric."""
+"""The one address of every figure: of which phase, call, start label and outcome it is, and of which metric.
+
+What the load generator itself disturbed has cells of its own, beside those of the calls that it left alone; see
+``loadgen.measure.ends``.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +14,14 @@ CALL: Final = "call"
 
 
 class Cell(NamedTuple):
-    """Where a figure belongs, by the names used in files."""
+    """Where a figure belongs, by the names used in files; ``disturbed``: of calls that the load generator disturbed."""
 
     phase: str
     call: str
     start: str
     outcome: str
     metric: str
+    disturbed: bool = False
 
 
 def chosen(
@@ -25,12 +30,14 @@ def chosen(
     *,
     outcomes: Container[str] | None = None,
     start: str | None = None,
+    disturbed: bool | None = None,
 ) -> Iterator[Cell]:
-    """The cells of a metric, of some outcomes, of a start label, None for any; in their order."""
+    """The cells of a metric, of some outcomes, of a start label, disturbed or not, None for any; in their order."""
     for cell in cells:
         if (
             metric in (None, cell.metric)
             and (outcomes is None or cell.outcome in outcomes)
             and start in (None, cell.start)
+            and disturbed in (None, cell.disturbed)
         ):
             yield cell

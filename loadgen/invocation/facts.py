@@ -1,8 +1,12 @@
-"""What an answer says about its invocation."""
+"""What an answer says about its invocation.
+
+The compiled build has this class in C (``facts.pyx``), with the same behaviour and the same tests: one is made of each
+answer, and the recorder reads all of it.
+"""
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from loadgen.invocation.outcome import Outcome
 
@@ -31,6 +35,10 @@ class Facts(Struct, frozen=True, gc=False):
     start_source: str | None = None
     instance: str | None = None
     unbelieved: tuple[str, ...] = ()
+
+    def labelled(self, start: str | None, start_source: str | None, instance: str | None) -> Facts:
+        """The same with another label, and what tells of it."""
+        return structs.replace(self, start=start, start_source=start_source, instance=instance)
 
 
 LONGEST_ID = 128

@@ -33,14 +33,14 @@ class Clock(Enum):
 class Kind(Struct, frozen=True):
     """What a metric is.
 
-    ``of_start``: about the start itself, so that a late one is what it tells. ``ranked``: over every planned
-    invocation, what is not ok above what is; not recorded, but made of the latencies of all. The others are over the
-    ok ones in a Summary, but for those that are not ``reported``, which are in none.
+    ``unmoved``: told as it was, of disturbed calls too: it tells how the load was made, or what no start can change.
+    ``ranked``: over every planned invocation, what is not ok above what is; not recorded, but made of the latencies of
+    all. The others are over the ok ones in a Summary, but for those that are not ``reported``, which are in none.
     """
 
     clock: Clock = Clock.OURS
     unit: Unit = TIME
-    of_start: bool = False
+    unmoved: bool = False
     ranked: bool = False
     reported: bool = True
 
@@ -64,6 +64,7 @@ class Metric(Enum):
     LAG = "lag"
     WAITED = "waited"
     LATE = "late"
+    UNREAD = "unread"
     DURATION = "duration"
     BILLED_DURATION = "billed_duration"
     OVERHEAD = "overhead"
@@ -87,14 +88,15 @@ _KINDS = {
     Metric.LATENCY: Kind(),
     Metric.LATENCY_ALL: Kind(ranked=True),
     Metric.SERVICE_TIME: Kind(),
-    Metric.LAG: Kind(of_start=True),
-    Metric.WAITED: Kind(of_start=True),
-    Metric.LATE: Kind(of_start=True),
+    Metric.LAG: Kind(unmoved=True),
+    Metric.WAITED: Kind(unmoved=True),
+    Metric.LATE: Kind(unmoved=True),
+    Metric.UNREAD: Kind(unmoved=True),
     Metric.DURATION: Kind(Clock.PLATFORM),
     Metric.BILLED_DURATION: Kind(Clock.PLATFORM),
     Metric.OVERHEAD: Kind(Clock.BOTH),
     Metric.CONNECT: Kind(),
-    Metric.MEMORY_USED: Kind(Clock.PLATFORM, MEMORY),
+    Metric.MEMORY_USED: Kind(Clock.PLATFORM, MEMORY, unmoved=True),
     Metric.RESIDUAL: Kind(Clock.BOTH, reported=False),
 }
 

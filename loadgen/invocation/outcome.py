@@ -72,6 +72,7 @@ class Outcome(Enum):
     FUNCTION_TIMEOUT = "function_timeout"
     OUT_OF_MEMORY = "out_of_memory"
     INIT_ERROR = "init_error"
+    CHECK_FAILED = "check_failed"
     THROTTLED = "throttled"
     DISABLED = "disabled"
     AUTH = "auth"
@@ -98,6 +99,7 @@ _TRAITS = {
     Outcome.FUNCTION_TIMEOUT: Traits(Instance.ENDED, Fault.FUNCTION),
     Outcome.OUT_OF_MEMORY: Traits(Instance.ENDED, Fault.FUNCTION),
     Outcome.INIT_ERROR: Traits(Instance.ENDED, Fault.FUNCTION),
+    Outcome.CHECK_FAILED: Traits(Instance.FREE, Fault.FUNCTION, Again.BETTER),
     Outcome.THROTTLED: Traits(Instance.NONE, Fault.PLATFORM, Again.BETTER, refused=True, overload=True),
     Outcome.DISABLED: Traits(Instance.NONE, Fault.CALLER, refused=True),
     Outcome.AUTH: Traits(Instance.NONE, Fault.CALLER, refused=True),
@@ -122,6 +124,8 @@ def names(chosen: Callable[[Traits], bool]) -> frozenset[str]:
 OK = Outcome.OK.value
 FAILED = names(lambda traits: True) - {OK}
 CENSORED = names(lambda traits: traits.censored)
+SHEDDING = names(lambda traits: traits.overload) | {Outcome.CONNECTION.value}
+"""Outcomes that a heap of starts brings about by itself, after which the target has less to do than was planned."""
 
 UNSENT = frozenset(
     {

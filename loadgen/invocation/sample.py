@@ -10,7 +10,9 @@ from loadgen.invocation.metric import Metric
 class Sample(Struct, frozen=True, gc=False, kw_only=True):
     """One invocation, kept when the scenario asks for samples; a line of samples.ndjson.
 
-    Instants are ns since the run began. ``start`` and ``start_source`` are of ``loadgen.invocation.start``,
+    Instants are ns since the run began. ``arrived_ns`` is when the last of the answer arrived, or the call was given
+    up, and so ``ended_ns`` by another name; ``read_ns`` is when the load generator read it. ``disturbed`` says that the
+    generator disturbed the call. ``start`` and ``start_source`` are of ``loadgen.invocation.start``,
     ``instance`` is what the function calls its instance, null where it does not tell. ``start_posterior`` is always
     null: a label is one or none. ``error_code`` and what follows the status are as in ``Facts``.
     """
@@ -18,6 +20,8 @@ class Sample(Struct, frozen=True, gc=False, kw_only=True):
     intended_ns: int
     started_ns: int | None
     ended_ns: int
+    arrived_ns: int
+    read_ns: int
     phase: str
     agent: int
     index: int
@@ -35,6 +39,7 @@ class Sample(Struct, frozen=True, gc=False, kw_only=True):
     start_posterior: None = None
     request_id: str | None
     instance: str | None = None
+    disturbed: bool = False
 
     @property
     def latency_ns(self) -> int:
@@ -50,6 +55,11 @@ class Sample(Struct, frozen=True, gc=False, kw_only=True):
     def lag_ns(self) -> int:
         """How long after its instant it started; of a call that never did, how long it waited to."""
         return (self.ended_ns if self.started_ns is None else self.started_ns) - self.intended_ns
+
+    @property
+    def unread_ns(self) -> int:
+        """How long its answer lay unread."""
+        return self.read_ns - self.arrived_ns
 
     @property
     def overhead_ns(self) -> int | None:
@@ -88,9 +98,10 @@ class Failure(Struct, frozen=True):
 
 
 class Slow(Struct, frozen=True):
-    """One of the slowest answered invocations of a phase."""
+    """One of the slowest answered invocations of a phase; ``disturbed`` by the load generator."""
 
     latency_ns: int
     service_time_ns: int
     outcome: str
     request_id: str | None
+    disturbed: bool = False

@@ -25,7 +25,9 @@ class Tally(Struct):
     ``outcomes``. ``reasons`` counts those that were not simply ok by ``outcome/reason``. ``clipped`` counts values
     above the largest one that a histogram holds (they are recorded as that one), ``negative_overhead`` those recorded
     as 0, ``summary_missing`` ok answers of a function without a duration, ``unbelieved`` answers by the figure of the
-    platform's that cannot be and so is in no histogram (``metering.UNBELIEVABLE``).
+    platform's that cannot be and so is in no histogram (``metering.UNBELIEVABLE``), ``unstamped`` answers of which the
+    system did not say when they arrived. ``disturbed`` counts by outcome those that the load generator disturbed
+    (``loadgen.measure.ends``).
 
     ``billed_ns`` is what the ``metered`` invocations were billed, by memory size (MB). The ``unmetered`` ones may have
     run and told no bill to go by, the ``refused`` ones were answered before any code ran (``bill.charge``); all are 0
@@ -40,11 +42,13 @@ class Tally(Struct):
     dropped: int = 0
     unfinished: int = 0
     outcomes: dict[str, int] = {}
+    disturbed: dict[str, int] = {}
     reasons: dict[str, int] = {}
     clipped: int = 0
     negative_overhead: int = 0
     summary_missing: int = 0
     unbelieved: dict[str, int] = {}
+    unstamped: int = 0
     billed_ns: dict[int, int] = {}
     metered: int = 0
     unmetered: int = 0

@@ -55,6 +55,10 @@ class Law(Struct, frozen=True):
         """How many start together, however long a call takes; None where a rate says how many are in flight."""
         return None
 
+    def mean_workers(self) -> float | None:
+        """How many workers a closed phase asks for on average; None when open."""
+        return None
+
     def in_flight(self, service_ns: float) -> int:
         """The most invocations in flight if each takes so long (Little's law)."""
         return self.at_once() or ceil(self.peak_rate() * service_ns / NS_PER_S)
@@ -79,6 +83,24 @@ class Law(Struct, frozen=True):
         """Why ``needed`` calls are in flight, if each takes so long."""
         per_s = self.peak_rate()
         return f"{per_s:.6g} calls/s of {service_ns / NS_PER_S:.3g} s each are {needed} in flight"
+
+
+_MASK = (1 << 64) - 1
+
+
+def drawn(stream: int, index: int) -> int:
+    """64 random bits: the draw of this number from a stream; any number, in any order, the same in every version.
+
+    Source: SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014).
+    """
+    return _mixed(_mixed(stream & _MASK) + index)
+
+
+def _mixed(value: int) -> int:
+    z = (value + 0x9E3779B97F4A7C15) & _MASK
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
+    return z ^ (z >> 31)
 
 
 def random_stream(seed: int, *purpose: str) -> Random:

@@ -15,6 +15,7 @@ from loadgen.load.constant import ConstantRate
 from loadgen.load.law import Arrivals, random_stream
 from loadgen.load.ramp import RampRate
 from loadgen.load.steps import StepRates
+from loadgen.load.think import Think, think
 from loadgen.load.trace import Trace, Wanted
 from loadgen.load.workers import Workers
 from loadgen.text import units
@@ -70,7 +71,8 @@ class Phase(Struct, frozen=True, rename=without_unit):
 
     ``duration_ns`` of a burst phase is ``repeat``·``gap_ns``. ``max_in_flight`` is the number of workers of an open
     phase and unused in a closed one. A start that waits longer than ``max_lag_ns`` for a free worker is dropped; None
-    drops nothing. Invocations in flight at the end of the phase get ``grace_ns`` to end.
+    drops nothing. Invocations in flight at the end of the phase get ``grace_ns`` to end. A worker of a closed phase
+    waits as ``think`` says before its next call; None: not at all.
     """
 
     name: Annotated[Name, doc("Unique name, used in rules and reports.")]
@@ -89,6 +91,9 @@ class Phase(Struct, frozen=True, rename=without_unit):
     grace_ns: Annotated[
         DurationOrZero, OPTIONAL, doc("Time that invocations in flight get at the end; default target.timeout.total.")
     ] = 0
+    think: Annotated[
+        Think | None, written(Duration | Think), doc("How long a worker waits before its next call.", "500ms")
+    ] = None
 
     @property
     def closed(self) -> bool:
@@ -135,7 +140,9 @@ class Phase(Struct, frozen=True, rename=without_unit):
 def phase(block: dict[str, Any], timeout_ns: int, trace: Trace | None) -> Phase:
     """The Phase of a block without faults; ``trace`` is what was read of the one that it names."""
     law = trace or _law(block)
-    whole = {"grace": timeout_ns, "duration": law.length_ns(), **block, "shape": law}
+    whole: dict[str, Any] = {"grace": timeout_ns, "duration": law.length_ns(), **block, "shape": law}
+    if "think" in block:
+        whole["think"] = think(block["think"])
     return msgspec.convert({key: value for key, value in whole.items() if key not in KEYS}, Phase)
 
 
@@ -170,6 +177,8 @@ def rules(block: dict[str, Any]) -> Found:
         for key in ("arrivals", "max_in_flight", "max_lag"):
             if key in block:
                 yield (key,), f"{key} belongs to an open phase, but workers start when they are free; remove it"
+    if "think" in block and laws and "workers" not in laws:
+        yield ("think",), "think belongs to workers; a rate starts calls whatever became of the others; remove it"
     if "burst" in laws:
         yield from _burst(block, laws)
     elif "duration" not in block:

@@ -32,6 +32,10 @@ class Workers(Law, frozen=True, tag="workers"):
         """See Law."""
         return max(self.start, self.end)
 
+    def mean_workers(self) -> float | None:
+        """See Law."""
+        return (self.start + self.end) / 2
+
     def capped(self, most: int) -> Self:
         """See Law."""
         return type(self)(min(self.start, most), min(self.end, most))

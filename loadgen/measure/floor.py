@@ -21,7 +21,8 @@ from loadgen.text.units import NS_PER_US
 SCHEMA = "loadgen.floor/1"
 
 IDENTITY = (
-    "version", "build", "python", "uvloop", "timer", "kernel", "cpu_model", "usable_cores", "cgroup_cpu_limit"
+    "version", "build", "python", "uvloop", "timer", "kernel", "cpu_model", "usable_cores", "cgroup_cpu_limit",
+    "arrival_clock",
 )  # fmt: skip
 """The fields of an Environment that have to be the same for a floor to hold."""
 

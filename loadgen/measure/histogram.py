@@ -30,6 +30,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 from functools import lru_cache
 from itertools import accumulate
+from typing import NamedTuple
 
 from hdrh.histogram import HdrHistogram
 
@@ -105,6 +106,23 @@ def rank(p: float, count: int) -> int:
     """The 1-based rank of a percentile among ``count`` ≥ 1 observations: ⌈p·count/100⌉, at least 1, exactly."""
     exact = share(p)
     return max(1, -(-exact.numerator * count // exact.denominator))
+
+
+class Order(NamedTuple):
+    """Slots in ascending order, and how many observations there are up to each."""
+
+    slots: list[int]
+    reached: list[int]
+
+    def slots_at(self, ranks: Iterable[int]) -> list[int]:
+        """For each 1-based rank the slot of its observation; ValueError for one outside 1 to their number."""
+        count = self.reached[-1] if self.reached else 0
+        found = []
+        for k in ranks:
+            if not 1 <= k <= count:
+                raise ValueError(f"rank {k}, expected one from 1 to {count}, the number of observations")
+            found.append(self.slots[bisect_left(self.reached, k)])
+        return found
 
 
 class Histogram:
@@ -190,15 +208,12 @@ class Histogram:
 
         Raises ValueError for a rank outside 1 to ``count``.
         """
+        return self.order().slots_at(ranks)
+
+    def order(self) -> Order:
+        """The slots in use in order, as they are now; for many questions."""
         slots = sorted(self.counts)
-        reached = list(accumulate(self.counts[at] for at in slots))
-        count = reached[-1] if reached else 0
-        found = []
-        for k in ranks:
-            if not 1 <= k <= count:
-                raise ValueError(f"rank {k}, expected one from 1 to {count}, the number of observations")
-            found.append(slots[bisect_left(reached, k)])
-        return found
+        return Order(slots, list(accumulate(self.counts[at] for at in slots)))
 
     def value_at_rank(self, k: int) -> int:
         """The highest value of the slot that holds the observation of 1-based rank ``k``.

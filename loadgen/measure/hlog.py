@@ -25,6 +25,8 @@ from loadgen.invocation.metric import TIME, Metric
 from loadgen.measure.histogram import Histogram
 from loadgen.text.units import NS_PER_S
 
+DISTURBED = "disturbed"
+"""The part of a tag before the metric, of calls that the load generator disturbed: ``<phase>.disturbed.latency``."""
 VERSION = "#[Histogram log format version 1.3]"
 LEGEND = '"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"'
 

@@ -7,7 +7,8 @@ Frames of one agent and phase are deltas: adding them up gives the phase.
 
 History of ``v``: 1, first version; ``type``, ``left``, ``grants``, ``paused_ns`` and ``dearest`` were added to it, and
 ``budget_reached`` became a name. 2, counts are in ``tally``, and histograms have a ``Cell`` instead of a name with
-slashes.
+slashes. 3, a cell says whether its calls were disturbed; ``disturbed`` and ``unstamped`` in ``tally``,
+``began_late_ns``, and ``clock_step_ns`` in ``health``.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from loadgen.invocation.cell import Cell
 from loadgen.invocation.sample import Failure, Sample, Slow
 from loadgen.invocation.tally import Tally
 
-VERSION = 2
+VERSION = 3
 
 
 class Host(Struct):
@@ -67,7 +68,8 @@ class Health(Struct, frozen=True):
     which is the alarm's own part of it, None when it did not ring. ``gc_pause_ns`` is the longest of the
     ``gc_collections``. ``open_files`` were open at the end, None where the system does not say so cheaply;
     ``recent_connections`` were opened in the 60 s before, and may each still hold a local port. ``host`` is None when
-    the machine was not looked at.
+    the machine was not looked at. ``clock_step_ns`` is by how much the clock of arrivals moved against the one of
+    starts at most, beyond what is known of it: arrivals of the interval may be wrong by as much.
     """
 
     cpu_ns: int = 0
@@ -79,6 +81,7 @@ class Health(Struct, frozen=True):
     open_files: int | None = None
     recent_connections: int = 0
     host: Host | None = None
+    clock_step_ns: int = 0
 
 
 class Frame(Struct, tag="frame"):
@@ -91,6 +94,7 @@ class Frame(Struct, tag="frame"):
     busy. ``final`` marks the last frame of the phase, which says in ``load_ns`` how long the phase sent load, in
     ``left`` what of its allowance the agent did not use (ranges of numbers), and in ``grants`` how often it was given
     more. ``paused_ns`` is for how long it held back what was to be started, because its lease was not renewed.
+    ``began_late_ns`` is how late the agent began the phase, in its first frame of it.
     ``dearest`` is the dearest bill known to the agent (``measure.purse``), 0 where nothing limits what may be spent.
     """
 
@@ -115,6 +119,7 @@ class Frame(Struct, tag="frame"):
     grants: int = 0
     paused_ns: int = 0
     dearest: int = 0
+    began_late_ns: int = 0
 
 
 _ENCODER = msgspec.msgpack.Encoder()

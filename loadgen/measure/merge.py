@@ -14,22 +14,24 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from msgspec import Struct
 
 from loadgen.invocation.cell import Cell, chosen
-from loadgen.invocation.metric import ALWAYS, REPORTED, Metric
-from loadgen.invocation.outcome import CENSORED, FAILED, OK
+from loadgen.invocation.metric import ALWAYS, REPORTED, Clock, Metric
+from loadgen.invocation.outcome import CENSORED, FAILED, OK, SHEDDING
 from loadgen.invocation.sample import Failure, Slow
+from loadgen.invocation.start import COLD
 from loadgen.invocation.tally import Tally
 from loadgen.measure.dependence import INDEPENDENT, Batches, Inflation, Largest
+from loadgen.measure.ends import Moved, of_extremes, together
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Frame, Health, Host
-from loadgen.measure.percentile import LISTED, percentiles
+from loadgen.measure.percentile import LISTED, UNMOVED, percentiles
 from loadgen.measure.recorder import EXAMPLES, SLOWEST
 from loadgen.measure.summary import AgentHealth, Billing, Examples, Generator, MetricSummary, PhaseSummary
-from loadgen.text.units import NS_PER_S
+from loadgen.text.units import NS_PER_S, NS_PER_US
 
 _Number = TypeVar("_Number", int, float)
 
@@ -38,7 +40,7 @@ class PhasePlan(Struct, frozen=True):
     """What a phase was meant to be.
 
     ``duration_ns`` is how long it sent load: its own duration, or less when it was cut short. ``drawn`` is the number
-    of starts in the schedule that was drawn for it, None in a closed phase.
+    of starts in the schedule that was drawn for it, None in a closed phase, whose mean number of ``workers`` is given.
     ``locked`` is how probable it is that the functions of a replayed trace agree by chance as much as they do on the
     second of the minute; None where there is nothing to tell.
     """
@@ -49,6 +51,7 @@ class PhasePlan(Struct, frozen=True):
     duration_ns: int
     drawn: int | None
     locked: float | None = None
+    workers: float | None = None
 
 
 @dataclass(slots=True)
@@ -63,6 +66,8 @@ class AgentFrames:
     count: int = 0
     planned: int = 0
     paused_ns: int = 0
+    began_late_ns: int = 0
+    clock_step_ns: int = 0
     misplaced: int = 0
     final: bool = False
     covered_ns: int = 0
@@ -91,8 +96,26 @@ class AgentFrames:
         self.gc_pause_ns = max(self.gc_pause_ns, other.gc_pause_ns)
         self.open_files = most((self.open_files, other.open_files))
         self.recent_connections = max(self.recent_connections, other.recent_connections)
+        self.clock_step_ns = max(self.clock_step_ns, other.clock_step_ns)
         if other.host is not None:
             self.host.add(other.host)
+
+
+class Counted(NamedTuple):
+    """What a figure is made of; ``failed``, of which ``censored`` were given up, only where these rank above ``ok``.
+
+    All but ``moved`` is of invocations that the load generator did not disturb.
+    """
+
+    ok: Histogram
+    failed: Histogram | None = None
+    censored: Histogram | None = None
+    moved: Moved = UNMOVED
+
+    @property
+    def size(self) -> int:
+        """How many invocations it is of."""
+        return self.ok.count + (0 if self.failed is None else self.failed.count)
 
 
 class PhaseTotal:
@@ -107,6 +130,8 @@ class PhaseTotal:
         self.failures: dict[str, list[Failure]] = {}
         self.slowest: list[Slow] = []
         self.agents: dict[int, AgentFrames] = {}
+        self.stepped = 0
+        self.step_us = 0
         self._batches = Batches()
 
     def add(self, frame: Frame) -> bool:
@@ -122,9 +147,11 @@ class PhaseTotal:
             return False
         for cell, packed in frame.hist.items():
             self._histogram(cell).add_packed(packed)
-        latencies = [frame.hist[cell] for cell in chosen(frame.hist, Metric.LATENCY.value, outcomes=(OK,))]
+        undisturbed = chosen(frame.hist, Metric.LATENCY.value, outcomes=(OK,), disturbed=False)
+        latencies = [frame.hist[cell] for cell in undisturbed]
         self._batches.add(frame.from_ns, frame.to_ns, latencies)
         self.tally.add(frame.tally)
+        self._step(frame.tally.completed, -(-frame.health.clock_step_ns // NS_PER_US))
         self._note_end(frame)
         self._keep(frame.failures, frame.slowest)
         return True
@@ -134,30 +161,93 @@ class PhaseTotal:
         for cell, histogram in other.histograms.items():
             self._histogram(cell._replace(phase=self.name)).add(histogram)
         self.tally.add(other.tally)
+        self._step(other.stepped, other.step_us)
         self._note_end(other)
         self._keep((failure for kept in other.failures.values() for failure in kept), other.slowest)
 
-    def merged(self, metric: str, *, outcomes: Container[str] | None = None, start: str | None = None) -> Histogram:
-        """The histogram of a metric over all starts and outcomes, or over those given; a new one, possibly empty."""
+    def merged(
+        self,
+        metric: str,
+        *,
+        outcomes: Container[str] | None = None,
+        start: str | None = None,
+        disturbed: bool | None = None,
+    ) -> Histogram:
+        """The histogram of a metric over all invocations, or over those given; a new one, possibly empty."""
         total = Histogram()
-        for cell in chosen(self.histograms, metric, outcomes=outcomes, start=start):
+        for cell in chosen(self.histograms, metric, outcomes=outcomes, start=start, disturbed=disturbed):
             total.add(self.histograms[cell])
         return total
 
-    def by_metric(self, outcome: str = OK, start: str | None = None) -> dict[str, Histogram]:
-        """The histograms of one outcome, over all starts or one, by metric."""
+    def metrics(self, outcome: str = OK, start: str | None = None) -> list[str]:
+        """The metrics that invocations of one outcome have, of all starts or one."""
         cells = chosen(self.histograms, outcomes=(outcome,), start=start)
-        metrics = sorted({cell.metric for cell in cells if cell.metric in REPORTED})
-        return {metric: self.merged(metric, outcomes=(outcome,), start=start) for metric in metrics}
+        return sorted({cell.metric for cell in cells if cell.metric in REPORTED})
 
     def latency_all(self) -> Histogram:
         """Latency over every planned invocation, as recorded; ``loadgen.measure.ranking`` says how they stand."""
         return self.merged("latency")
 
-    def all_planned(self, ps: Iterable[float], inflation: Inflation) -> MetricSummary:
-        """The Summary of ``latency_all`` with the percentiles ``ps``, in which what is not ok ranks above what is."""
-        ok, failed, censored = (self.merged("latency", outcomes=outcomes) for outcomes in ((OK,), FAILED, CENSORED))
-        return metric_summary("latency_all", ok, ps, failed=failed, censored=censored, inflation=inflation)
+    @property
+    def disturbed(self) -> int:
+        """How many of the planned invocations the load generator disturbed."""
+        return sum(self.tally.disturbed.values())
+
+    def failed(self, *, disturbed: bool = False) -> int:
+        """How many of the planned invocations, or of the disturbed ones, are not ok."""
+        counts = self.tally.disturbed if disturbed else self.tally.outcomes
+        return sum(n for outcome, n in counts.items() if outcome != OK)
+
+    @property
+    def exposed(self) -> bool:
+        """Whether what disturbed invocations met was of their own making: refusals, timeouts, cold starts."""
+        cold = chosen(self.histograms, Metric.LATENCY.value, start=COLD, disturbed=True)
+        return bool(SHEDDING & self.tally.disturbed.keys()) or any(cold)
+
+    def figure(self, metric: str, outcome: str = OK, start: str | None = None) -> Counted:
+        """What a figure is made of: a metric of invocations of one outcome, of all starts or one."""
+        kind = Metric(metric).kind
+        if kind.ranked:
+            own, disturbed = self._planned(disturbed=False), self._planned(disturbed=True)
+        elif kind.unmoved:
+            return Counted(self.merged(metric, outcomes=(outcome,), start=start))
+        else:
+            own, disturbed = (
+                Counted(self.merged(metric, outcomes=(outcome,), start=start, disturbed=each)) for each in (False, True)
+            )
+        astray = self._astray(start) if outcome == OK and own.failed is None else 0
+        stepped = kind.clock is not Clock.PLATFORM and metric != Metric.CONNECT.value  # which ends before it arrives
+        moved = Moved(
+            disturbed.ok,
+            disturbed.failed or Histogram(),
+            disturbed.censored or Histogram(),
+            astray=astray,
+            open=self.exposed and bool(disturbed.size or astray),
+            stepped=self.stepped if stepped else 0,
+            step_us=self.step_us if stepped else 0,
+        )
+        return own._replace(moved=moved) if moved.any else own
+
+    def _planned(self, *, disturbed: bool) -> Counted:
+        ok, failed, censored = (
+            self.merged("latency", outcomes=outcomes, disturbed=disturbed) for outcomes in ((OK,), FAILED, CENSORED)
+        )
+        return Counted(ok, failed, censored)
+
+    def _astray(self, start: str | None) -> int:
+        """The disturbed invocations that failed and might have been ok, or were cold and might have been of a start."""
+        if start == COLD:
+            return 0
+        failed = self.failed(disturbed=True)
+        if start is None:
+            return failed
+        return failed + self.merged("latency", outcomes=(OK,), start=COLD, disturbed=True).count
+
+    def _step(self, calls: int, step_us: int) -> None:
+        """So many calls ended while the clock of arrivals may have been wrong by so much."""
+        if step_us:
+            self.stepped += calls
+            self.step_us = max(self.step_us, step_us)
 
     def inflation(self, load_ns: int) -> Inflation:
         """By how much less it says than as many independent invocations; see ``Batches``."""
@@ -180,9 +270,11 @@ class PhaseTotal:
         if tally.planned != sum(tally.outcomes.values()):
             yield f"{tally.planned} were planned, but {sum(tally.outcomes.values())} have an outcome"
         for outcome in sorted(tally.outcomes.keys() | {cell.outcome for cell in self.histograms}):
-            ended, recorded = tally.outcomes.get(outcome, 0), self.merged("latency", outcomes=(outcome,)).count
-            if recorded != ended:
-                yield f"{ended} ended as {outcome}, but {recorded} of those have a latency"
+            for counted, disturbed, what in ((tally.outcomes, None, ""), (tally.disturbed, True, ", disturbed")):
+                ended = counted.get(outcome, 0)
+                recorded = self.merged("latency", outcomes=(outcome,), disturbed=disturbed).count
+                if recorded != ended:
+                    yield f"{ended} ended as {outcome}{what}, but {recorded} of those have a latency"
 
     def _follows(self, frame: Frame) -> bool:
         """Whether the frame is new; notes its number and the agent's health."""
@@ -197,6 +289,7 @@ class PhaseTotal:
         seen.count += 1
         seen.planned += frame.tally.planned
         seen.paused_ns += frame.paused_ns
+        seen.began_late_ns = max(seen.began_late_ns, frame.began_late_ns)
         seen.final = frame.final
         seen.covered_ns += frame.to_ns - frame.from_ns
         seen.add_health(frame.health)
@@ -300,6 +393,7 @@ def _health(agent: int, phases: Iterable[PhaseTotal]) -> AgentHealth:
         frames = phase.agents.get(agent)
         if frames is not None:
             whole.count += frames.count
+            whole.began_late_ns = max(whole.began_late_ns, frames.began_late_ns)
             whole.covered_ns += frames.covered_ns
             whole.add_health(frames)
     return AgentHealth(
@@ -317,6 +411,8 @@ def _health(agent: int, phases: Iterable[PhaseTotal]) -> AgentHealth:
         stolen=whole.host.stolen,
         throttled=whole.host.throttled,
         throttled_ns=whole.host.throttled_ns,
+        began_late_ns=whole.began_late_ns,
+        clock_step_ns=whole.clock_step_ns,
     )
 
 
@@ -333,7 +429,6 @@ def most(values: Iterable[_Number | None]) -> _Number | None:
 def _summary(
     plan: PhasePlan, total: PhaseTotal, model: str, ps: Sequence[float], billing: Bill | None, inflation: Inflation
 ) -> PhaseSummary:
-    metrics = dict.fromkeys(ALWAYS, Histogram()) | total.by_metric()
     tally, starts = total.tally, sorted({cell.start for cell in chosen(total.histograms, outcomes=(OK,))})
     return PhaseSummary(
         name=plan.name,
@@ -354,15 +449,27 @@ def _summary(
             failures=[failure for _, kept in sorted(total.failures.items()) for failure in kept],
             slowest=total.slowest,
         ),
-        metrics=_summaries(metrics, ps, inflation) | {"latency_all": total.all_planned(ps, inflation)},
+        metrics=_summaries(total, dict.fromkeys([*ALWAYS, *total.metrics()]), ps, inflation),
         by_outcome={
-            outcome: _summaries(total.by_metric(outcome), ps, inflation)
+            outcome: _summaries(total, total.metrics(outcome), ps, inflation, outcome=outcome)
             for outcome in sorted(FAILED & tally.outcomes.keys())
         },
-        by_start={start: _summaries(total.by_metric(start=start), ps, inflation) for start in starts},
+        by_start={start: _summaries(total, total.metrics(start=start), ps, inflation, start=start) for start in starts},
         notes=list(_notes(total)),
         billing=None if billing is None else billing(total),
+        disturbed=_descending(tally.disturbed),
+        unstamped=tally.unstamped,
+        workers=plan.workers,
+        in_flight_mean=None if plan.workers is None else _in_flight(total, plan),
     )
+
+
+def _in_flight(total: PhaseTotal, plan: PhasePlan) -> float:
+    """How many calls were in flight on average, at most: what ended after the phase counts as far as workers allow."""
+    assert plan.workers is not None
+    service = total.merged("service_time")
+    busy_ns = (service.mean_us or 0.0) * service.count * NS_PER_US
+    return min(plan.workers, busy_ns / plan.duration_ns) if plan.duration_ns else 0.0
 
 
 def _notes(total: PhaseTotal) -> Iterator[str]:
@@ -382,10 +489,32 @@ def _descending(counts: dict[str, int]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _summaries(histograms: dict[str, Histogram], ps: Sequence[float], inflation: Inflation) -> dict[str, MetricSummary]:
-    return {
-        metric: metric_summary(metric, histogram, ps, inflation=inflation) for metric, histogram in histograms.items()
-    }
+def _summaries(
+    total: PhaseTotal,
+    metrics: Iterable[str],
+    ps: Sequence[float],
+    inflation: Inflation,
+    *,
+    outcome: str = OK,
+    start: str | None = None,
+) -> dict[str, MetricSummary]:
+    return {metric: summarised(metric, total.figure(metric, outcome, start), ps, inflation) for metric in metrics}
+
+
+def summarised(
+    metric: str, counted: Counted, ps: Iterable[float], inflation: Inflation, *, blobs: bool = True
+) -> MetricSummary:
+    """The distribution of what was counted of a metric, see ``metric_summary``."""
+    return metric_summary(
+        metric,
+        counted.ok,
+        ps,
+        failed=counted.failed,
+        censored=counted.censored,
+        inflation=inflation,
+        moved=counted.moved,
+        blobs=blobs,
+    )
 
 
 def metric_summary(
@@ -396,25 +525,29 @@ def metric_summary(
     failed: Histogram | None = None,
     censored: Histogram | None = None,
     inflation: Inflation = INDEPENDENT,
+    moved: Moved = UNMOVED,
+    blobs: bool = True,
 ) -> MetricSummary:
     """The distribution of one metric with the percentiles ``ps`` (in percent); see ``percentile.percentiles``.
 
     ``min`` and ``max`` are the outer edges of the slots of the first and the last in order, ``mean`` is rounded to
-    whole ns or bytes, over all as recorded.
+    whole ns or bytes, over all as recorded. Without ``blobs``, which take ten ms each, the histograms are left out.
     """
     unit = Metric(metric).kind.unit
-    histogram = Histogram(dict(ok.counts))
-    if failed is not None:
-        histogram.add(failed)
-    least, most, mean = (ok if ok.counts else histogram).min_us, histogram.ceiling_us, histogram.mean_us
+    own, disturbed = together(ok, failed or Histogram()), together(moved.ok, moved.failed)
+    histogram, first = (own, ok) if own.counts else (disturbed, moved.ok)
+    least, most, mean = (first if first.counts else histogram).min_us, histogram.ceiling_us, histogram.mean_us
     return MetricSummary(
         unit=unit.name,
-        count=histogram.count,
+        count=own.count,
         min=None if least is None else least * unit.size,
         max=None if most is None else most * unit.size,
         mean=None if mean is None else round(mean * unit.size),
-        percentiles=percentiles(ok, ps, unit.size, failed=failed, censored=censored, inflation=inflation),
-        histogram=histogram.encode(),
+        percentiles=percentiles(ok, ps, unit.size, failed=failed, censored=censored, inflation=inflation, moved=moved),
+        histogram=own.encode() if blobs else "",
         histogram_unit=unit.counted,
         failed=0 if failed is None else failed.count,
+        disturbed=disturbed.count,
+        disturbed_histogram=disturbed.encode() if blobs and disturbed.counts else "",
+        ends=of_extremes(ok, failed or Histogram(), moved, unit.size) if moved.any else {},
     )

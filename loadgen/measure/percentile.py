@@ -18,10 +18,14 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from functools import lru_cache
 from itertools import accumulate
+from typing import Any
+
+from msgspec.structs import replace
 
 from loadgen.measure.dependence import INDEPENDENT, Inflation
+from loadgen.measure.ends import Bracket, End, Moved
 from loadgen.measure.histogram import Histogram, ceiling, highest, lowest, rank, share
-from loadgen.measure.ranking import Place, Ranking
+from loadgen.measure.ranking import Place
 from loadgen.measure.summary import Percentile
 
 LISTED = (50.0, 75.0, 90.0, 95.0, 99.0, 99.9, 99.99)
@@ -30,6 +34,7 @@ CONFIDENCE = 0.95
 BEYOND = 10
 """How many observations a percentile must leave above itself to be shown."""
 
+UNMOVED = Moved()
 _NEGLIGIBLE = 1e-20  # of the largest term; what is left out is below the rounding of the rest
 
 
@@ -125,10 +130,13 @@ def percentiles(
     failed: Histogram | None = None,
     censored: Histogram | None = None,
     inflation: Inflation = INDEPENDENT,
+    moved: Moved = UNMOVED,
 ) -> list[Percentile]:
     """The percentiles ``ps`` (in percent) over ``ok`` and ``failed`` calls, ascending and each once; empty for none.
 
     What is ``failed``, of which ``censored`` were given up, ranks above every ok call (``loadgen.measure.ranking``).
+    ``moved`` tells of calls that the load generator disturbed (``loadgen.measure.ends``); where all of them were, a
+    percentile is of those as they were seen.
 
     ``unit`` is what one count of a slot's value is worth: 1,000 ns to a µs, 1,024 bytes to a KiB. ``value`` is the
     highest value of its slot, as every implementation of HdrHistogram says it; the observation itself, which was
@@ -136,16 +144,17 @@ def percentiles(
     own, so that rounding only widens the interval. They are those of as many independent observations as ``inflation``
     leaves of ``count``.
     Where these do not bound the percentile on both sides, or do not support it, both are None; what limits there are
-    anyhow are ``least`` and ``most``.
+    anyhow, ends included, are ``least`` and ``most``.
     """
-    ranking = Ranking(ok, failed, censored)
+    bracket = Bracket(ok, failed, censored, moved)
+    ranking = bracket.undisturbed if bracket.undisturbed.count else bracket.observed
     if not ranking.count:
         return []
     wanted = sorted(set(ps))
     limits = [ranks_of_dependent(ranking.count, float(share(p)), inflation.at(p)) for p in wanted]
     own = [rank(p, ranking.count) for p in wanted]
     at = ranking.at([*own, *(k for each in limits for k in each if k is not None)])
-    return [
+    found = [
         _listed(
             p,
             at[k],
@@ -156,6 +165,9 @@ def percentiles(
         )
         for p, k, (low, high) in zip(wanted, own, limits, strict=True)
     ]
+    if not moved.any:
+        return found
+    return [_between(each, bracket, at[k], unit, inflation) for each, k in zip(found, own, strict=True)]
 
 
 def _listed(p: float, own: Place, low: Place | None, high: Place | None, unit: int, *, shown: bool) -> Percentile:
@@ -175,3 +187,32 @@ def _listed(p: float, own: Place, low: Place | None, high: Place | None, unit: i
         least=None if shown else least,
         most=None if shown or upper.failed else most,
     )
+
+
+def _between(found: Percentile, bracket: Bracket, own: Place, unit: int, inflation: Inflation) -> Percentile:
+    """A percentile with its ends; where its sample does not support it, its limits are of these ends."""
+    low, high = bracket.around(found.p, own)
+    assert low.at is not None
+    changes: dict[str, Any] = {
+        "low_end": low.at * unit,
+        "high_end": None if high.at is None else high.at * unit,
+        "low_end_failed": low.failed,
+        "high_end_failed": high.failed,
+    }
+    if found.low is None:
+        least, most = _limits(bracket, found.p, inflation)
+        changes |= {
+            "least": None if least is None or least.at is None else least.at * unit,
+            "low_failed": least is not None and least.failed,
+            "most": None if most is None or most.at is None or most.failed else most.at * unit,
+            "high_failed": most is not None and most.failed,
+        }
+    return replace(found, **changes)
+
+
+def _limits(bracket: Bracket, p: float, inflation: Inflation) -> tuple[End | None, End | None]:
+    """The limits of a percentile's interval, each from its own end."""
+    q = float(share(p))
+    least, _ = ranks_of_dependent(bracket.count, q, inflation.at(p))
+    _, most = ranks_of_dependent(bracket.high_count, q, inflation.at(p))
+    return None if least is None else bracket.low(least), None if most is None else bracket.high(most)

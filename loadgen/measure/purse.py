@@ -41,7 +41,6 @@ class Tariff:
         self._timeout_ns = timeout_ns
         self._largest_mb = sizes_mb[-1]
         self._bill = lru_cache(4096)(self._exactly)
-        self._request = self._exactly(0, 0)
         self.dearest = self._bill(size_mb or sizes_mb[0], book.granularity_ns)
 
     def _exactly(self, size_mb: int, billed_ns: int) -> int:

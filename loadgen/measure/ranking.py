@@ -31,20 +31,20 @@ class Ranking:
     """Calls in order: ``ok`` ones by their time, then ``failed`` ones, of which ``censored`` were given up."""
 
     def __init__(self, ok: Histogram, failed: Histogram | None = None, censored: Histogram | None = None) -> None:
-        self._ok = ok
-        self._failed = failed or Histogram()
+        self._ok = ok.order()
+        self._failed = (failed or Histogram()).order()
         self._slowest_ok = max(ok.counts, default=0)
         self._first_censored = min(censored.counts, default=None) if censored is not None else None
         self._ok_count = ok.count
-        self.count = self._ok_count + self._failed.count
+        self.count = self._ok_count + (failed.count if failed is not None else 0)
 
     def at(self, ranks: Iterable[int]) -> dict[int, Place]:
         """What stands at 1-based ranks. Raises ValueError for one outside 1 to ``count``."""
         wanted = sorted(set(ranks))
         of_ok = [k for k in wanted if is_ok(k, self._ok_count)]
         others = wanted[len(of_ok) :]
-        places = {k: Place(at, False, False) for k, at in zip(of_ok, self._ok.slots_at_ranks(of_ok), strict=True)}
-        slots = self._failed.slots_at_ranks(k - self._ok_count for k in others)
+        places = {k: Place(at, False, False) for k, at in zip(of_ok, self._ok.slots_at(of_ok), strict=True)}
+        slots = self._failed.slots_at(k - self._ok_count for k in others)
         return places | {k: self._failure(at) for k, at in zip(others, slots, strict=True)}
 
     def _failure(self, at: int) -> Place:

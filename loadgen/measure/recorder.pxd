@@ -1,19 +1,30 @@
 cimport cython
 
+from loadgen.invocation.facts cimport Facts
 from loadgen.measure.counts cimport Counts
+
+cdef long long _LATE_NS, _LATE_PART
 
 cdef class Series:
     cdef public long long n, started
     cdef public dict reasons
-    cdef public Counts latency, service_time, lag, waited, late, connect
+    cdef public Counts latency, service_time, lag, waited, late, unread, connect
     cdef public Counts duration, billed_duration, overhead, memory_used, residual
+
+cdef class Lot:
+    cdef public Series ok
+    cdef public dict by_start, failed
+
+    @cython.locals(series=Series)
+    cpdef Series of_start(self, str start)
+    @cython.locals(series=Series)
+    cpdef Series of_failure(self, object facts)
 
 cdef class Taken:
     cdef public str _phase
     cdef public bint _closed
-    cdef public dict series, by_start
-    cdef public Series ok
-    cdef public long long starts, negative_overhead, summary_missing
+    cdef public Lot undisturbed, disturbed
+    cdef public long long starts, unstamped, negative_overhead, summary_missing
     cdef public long long metered, unmetered, refused, billed_to_ms, misbilled, underbilled
     cdef public dict unbelieved, billed_ns, billed_to
     cdef public object worst_bill
@@ -22,7 +33,7 @@ cdef class Taken:
 cdef class Recorder:
     cdef str _phase
     cdef int _agent
-    cdef long long _origin_ns, _slow_floor_ns, _slow_count
+    cdef long long _origin_ns, _slow_floor_ns, _slow_count, _ok_ns, _ok_count
     cdef bint _closed, _expects_summary, _split, _residual
     cdef object _cuts, _billing_units_ns
     cdef object _sampled
@@ -33,10 +44,13 @@ cdef class Recorder:
 
     @cython.locals(series=Series, start=str, service_ns=cython.longlong, latency_ns=cython.longlong,
                    duration_ns=cython.longlong, overhead_ns=cython.longlong)
-    cpdef object record(self, object facts, long long index, long long intended_ns, long long started_ns,
-                        long long ended_ns, long long late_ns, long long connect_ns, bytes body)
+    cpdef object record(self, Facts facts, long long index, long long intended_ns, long long started_ns,
+                        long long arrived_ns, long long read_ns, long long late_ns, long long connect_ns, bytes body,
+                        bint disturbed)
+    cdef inline bint _was_late(self, long long late_ns, long long service_ns) noexcept
+    cdef inline long long _as_ok(self, long long service_ns)
+    cdef inline Lot _lot(self, bint disturbed)
     @cython.locals(now=Taken, duration_ns=cython.longlong, ms=cython.longlong)
-    cdef object _bill(self, object facts, long long billed_ns)
-    cdef str _start(self, object facts, long long connected_ns)
-    cdef Series _by_start(self, str start)
+    cdef object _bill(self, Facts facts, long long billed_ns)
+    cdef str _start(self, Facts facts, long long connected_ns)
     cdef object _record_lag(self, Series series, long long lag_ns, long long late_ns, bint started=*)

@@ -6,8 +6,15 @@ interval is then packed one histogram at a time, so that its owner can start inv
 depend on how many invocations were recorded.
 
 Most values are not stored but implied, because they are the same: ``connect`` of a reused connection is 0, ``waited``
-is 0 while workers are free, and in a closed phase ``latency`` is ``service_time`` while ``lag``, ``waited`` and
-``late`` are 0. They are filled in when packing, so that every started invocation counts once in each.
+is 0 while workers are free, ``late`` and ``unread`` are 0 to the µs when nothing of ours was slow, and in a closed
+phase ``latency`` is ``service_time`` while ``lag`` and ``waited`` are 0. They are filled in when packing, so that every
+started invocation counts once in each.
+
+Invocations that the load generator disturbed have series of their own (``Lot``): what they would have shown without it
+is not known, only bounded, see ``loadgen.measure.ends``. The pool says which were made or in flight around a stop of
+the generator. Of an open phase a start is disturbed as well that was late by more than 50 µs and a twentieth of what
+its call took, and so is one that was dropped, or found no connection, for a reason of ours. A call that failed may be
+over in no time: it is held against what an ok one takes.
 
 Invocations that succeeded are split by whether they were cold: by what the answer says, else by two cuts on the
 overhead that the parent sends once it has seen enough (``split``). Where neither is known, nothing is looked at and all
@@ -30,7 +37,7 @@ from loadgen.invocation.bill import BILLING_UNITS_NS, LONGEST_NS, Charge, Misbil
 from loadgen.invocation.cell import CALL, Cell
 from loadgen.invocation.facts import LARGEST_MB, Facts
 from loadgen.invocation.metric import RECORDED, REPORTED
-from loadgen.invocation.outcome import Outcome
+from loadgen.invocation.outcome import LOCAL_LIMIT, Outcome
 from loadgen.invocation.sample import Failure, Sample, Slow
 from loadgen.invocation.start import MIXTURE, NONE, UNKNOWN, Cuts
 from loadgen.invocation.tally import Connections, Tally
@@ -43,7 +50,14 @@ SLOWEST = 10
 EXCERPT = 512
 """Bytes of a failing answer's body that are kept."""
 
+LATE_NS = 50_000
+LATE_PART = 20
+"""A call is disturbed whose start was late by more than this, and by more than this part (1/20) of its service time."""
+
+_LATE_NS, _LATE_PART = LATE_NS, LATE_PART  # in C in the compiled build
+
 _OK = Outcome.OK
+_NO_CONNECTION = LOCAL_LIMIT.partition("/")[2]
 _COUNTED = tuple(metric for metric in RECORDED if metric in REPORTED)
 """What is not a part of another metric, so that a value is clipped once."""
 
@@ -62,6 +76,7 @@ class Series:
         self.lag = Counts()
         self.waited = Counts()
         self.late = Counts()
+        self.unread = Counts()
         self.connect = Counts()
         self.duration = Counts()
         self.billed_duration = Counts()
@@ -76,7 +91,7 @@ class Series:
             return b""
         if metric in ("lag", "waited"):
             return counts.pack(zeros=self.n - counts.total)
-        if metric in ("late", "connect"):
+        if metric in ("late", "unread", "connect"):
             return counts.pack(zeros=self.started - counts.total)
         return counts.pack()
 
@@ -86,18 +101,59 @@ class Series:
         return sum(getattr(self, metric).clipped for metric in _COUNTED)
 
 
+class Lot:
+    """The series of an interval's invocations that were disturbed, or of those that were not."""
+
+    __slots__ = ("by_start", "failed", "ok")
+
+    def __init__(self, *, residual: bool) -> None:
+        self.ok = Series()
+        if residual:
+            self.ok.residual = Counts()
+        self.by_start: dict[str, Series] = {}
+        self.failed: dict[str, Series] = {}
+
+    def each(self) -> Iterator[tuple[str, str, Series]]:
+        """Every series with its start label and its outcome."""
+        yield UNKNOWN, _OK.value, self.ok
+        for start, series in self.by_start.items():
+            yield start, _OK.value, series
+        for outcome, series in self.failed.items():
+            yield UNKNOWN, outcome, series
+
+    def outcomes(self) -> dict[str, int]:
+        """Invocations by outcome."""
+        counts = {outcome: series.n for outcome, series in self.failed.items()}
+        ok = self.ok.n + sum(series.n for series in self.by_start.values())
+        return {_OK.value: ok, **counts} if ok else counts
+
+    def of_start(self, start: str) -> Series:
+        """The series of ok invocations with a label."""
+        series = self.by_start.get(start)
+        if series is None:
+            series = self.by_start[start] = Series()
+        return series
+
+    def of_failure(self, facts: Facts) -> Series:
+        """The series of an outcome that is not ok, in which the reason is counted."""
+        outcome = facts.outcome.value
+        series = self.failed.get(outcome)
+        if series is None:
+            series = self.failed[outcome] = Series()
+        series.reasons[facts.reason] = series.reasons.get(facts.reason, 0) + 1
+        return series
+
+
 class Taken:
     """What was recorded in one interval."""
 
     def __init__(self, phase: str, *, closed: bool, residual: bool) -> None:
         self._phase = phase
         self._closed = closed
-        self.series: dict[str, Series] = {}
-        self.ok = Series()
-        if residual:
-            self.ok.residual = Counts()
-        self.by_start: dict[str, Series] = {}
+        self.undisturbed = Lot(residual=residual)
+        self.disturbed = Lot(residual=residual)
         self.starts = 0
+        self.unstamped = 0
         self.negative_overhead = 0
         self.summary_missing = 0
         self.unbelieved: dict[str, int] = {}
@@ -130,11 +186,13 @@ class Taken:
             dropped=dropped,
             unfinished=unfinished,
             outcomes=outcomes,
+            disturbed=self.disturbed.outcomes(),
             reasons=self.reasons(),
-            clipped=sum(series.clipped for _, _, series in self._all()),
+            clipped=sum(series.clipped for lot in self._lots() for _, _, series in lot.each()),
             negative_overhead=self.negative_overhead,
             summary_missing=self.summary_missing,
             unbelieved=self.unbelieved,
+            unstamped=self.unstamped,
             billed_ns=self.billed_ns,
             metered=self.metered,
             unmetered=self.unmetered,
@@ -153,32 +211,30 @@ class Taken:
 
     def outcomes(self) -> dict[str, int]:
         """Invocations by outcome."""
-        counts = {outcome: series.n for outcome, series in self.series.items()}
-        ok = self.ok.n + sum(series.n for series in self.by_start.values())
-        return {_OK.value: ok, **counts} if ok else counts
+        counts = self.undisturbed.outcomes()
+        for outcome, n in self.disturbed.outcomes().items():
+            counts[outcome] = counts.get(outcome, 0) + n
+        return counts
 
     def reasons(self) -> dict[str, int]:
         """Invocations that were not simply ok by ``outcome/reason``."""
         counts: dict[str, int] = {}
-        for _, outcome, series in self._all():
-            for reason, n in series.reasons.items():
-                counts[f"{outcome}/{reason}"] = counts.get(f"{outcome}/{reason}", 0) + n
+        for lot in self._lots():
+            for _, outcome, series in lot.each():
+                for reason, n in series.reasons.items():
+                    counts[f"{outcome}/{reason}"] = counts.get(f"{outcome}/{reason}", 0) + n
         return counts
 
-    def _all(self) -> Iterator[tuple[str, str, Series]]:
-        """Every series with its start label and its outcome."""
-        yield UNKNOWN, _OK.value, self.ok
-        for start, series in self.by_start.items():
-            yield start, _OK.value, series
-        for outcome, series in self.series.items():
-            yield UNKNOWN, outcome, series
+    def _lots(self) -> tuple[Lot, Lot]:
+        return self.undisturbed, self.disturbed
 
     def packed(self) -> Iterator[tuple[Cell, bytes]]:
         """The histograms as they travel, and what each is of; a few µs of work for each."""
-        for start, outcome, series in self._all():
-            for metric in RECORDED:
-                if packed := series.packed(metric, closed=self._closed):
-                    yield Cell(self._phase, CALL, start, outcome, metric), packed
+        for lot in self._lots():
+            for start, outcome, series in lot.each():
+                for metric in RECORDED:
+                    if packed := series.packed(metric, closed=self._closed):
+                        yield Cell(self._phase, CALL, start, outcome, metric, lot is self.disturbed), packed
 
 
 class Recorder:
@@ -220,8 +276,9 @@ class Recorder:
         self._slowest: list[int] = []
         self._slow_floor_ns = -1
         self._slow_count = 0
+        self._ok_ns = self._ok_count = 0
         self.now = self._new()
-        self._ok = self.now.ok
+        self._ok = self.now.undisturbed.ok
 
     def _new(self) -> Taken:
         return Taken(self._phase, closed=self._closed, residual=self._residual)
@@ -229,7 +286,7 @@ class Recorder:
     def take(self) -> Taken:
         """What was recorded since the last call."""
         taken, self.now = self.now, self._new()
-        self._ok = self.now.ok
+        self._ok = self.now.undisturbed.ok
         return taken
 
     def record(
@@ -238,32 +295,47 @@ class Recorder:
         index: int,
         intended_ns: int,
         started_ns: int,
-        ended_ns: int,
+        arrived_ns: int,
+        read_ns: int,
         late_ns: int,
         connect_ns: int,
         body: bytes,
+        disturbed: bool,
     ) -> None:
-        """Record an invocation that was started and has ended. The hot path."""
+        """Record an invocation that was started and has ended. The hot path.
+
+        ``arrived_ns``, not before ``started_ns``, is when the last of the answer arrived or the call was given up, and
+        ``read_ns`` when that was read. ``disturbed`` says that the generator stopped around it; see above for the rest.
+        """
+        service_ns = arrived_ns - started_ns
         start = UNKNOWN
         if facts.outcome is _OK:
-            series = self._ok
+            self._ok_ns += service_ns
+            self._ok_count += 1
+            disturbed = disturbed or self._was_late(late_ns, service_ns)
+            series = self.now.disturbed.ok if disturbed else self._ok
             if self._split:
-                start = self._start(facts, ended_ns - started_ns - connect_ns)
+                start = self._start(facts, service_ns - connect_ns)
                 if start != UNKNOWN:
-                    series = self._by_start(start)
+                    series = self._lot(disturbed).of_start(start)
             if facts.reason != "ok":
                 series.reasons[facts.reason] = series.reasons.get(facts.reason, 0) + 1
         else:
-            series = self._failed(facts, body)
+            disturbed = disturbed or facts.reason == _NO_CONNECTION or self._was_late(late_ns, self._as_ok(service_ns))
+            self._keep_failure(facts, body)
+            series = self._lot(disturbed).of_failure(facts)
         series.n += 1
         series.started += 1
-        service_ns = ended_ns - started_ns
         series.service_time.hit(service_ns // 1000)
         latency_ns = service_ns
         if not self._closed:
-            latency_ns = ended_ns - intended_ns
+            latency_ns = arrived_ns - intended_ns
             series.latency.hit(latency_ns // 1000)
             self._record_lag(series, started_ns - intended_ns, late_ns)
+        elif late_ns >= 1000:
+            series.late.hit(late_ns // 1000)
+        if read_ns - arrived_ns >= 1000:
+            series.unread.hit((read_ns - arrived_ns) // 1000)
         if connect_ns >= 1000:
             series.connect.hit(connect_ns // 1000)
         if facts.duration_ns is not None:
@@ -288,9 +360,20 @@ class Recorder:
         for name in facts.unbelieved:
             self.now.unbelieved[name] = self.now.unbelieved.get(name, 0) + 1
         if latency_ns > self._slow_floor_ns and facts.status:
-            self._slow(latency_ns, service_ns, facts)
+            self._slow(latency_ns, service_ns, facts, disturbed)
         if self._sampled is not None and self._sampled():
-            self._sample(facts, index, intended_ns, started_ns, ended_ns, connect_ns, start)
+            self._sample(facts, index, intended_ns, started_ns, arrived_ns, read_ns, connect_ns, start, disturbed)
+
+    def _was_late(self, late_ns: int, service_ns: int) -> bool:
+        """Whether the start of an open phase was so late that its call may have met another target than it should."""
+        return late_ns > _LATE_NS and late_ns * _LATE_PART > service_ns and not self._closed
+
+    def _as_ok(self, service_ns: int) -> int:
+        """The service time of a call that failed, at least that of an ok one so far."""
+        return max(service_ns, self._ok_ns // self._ok_count) if self._ok_count else service_ns
+
+    def _lot(self, disturbed: bool) -> Lot:
+        return self.now.disturbed if disturbed else self.now.undisturbed
 
     def _bill(self, facts: Facts, billed_ns: int) -> None:
         """Add up what is billed, and hold it against the duration."""
@@ -332,22 +415,20 @@ class Recorder:
             return UNKNOWN
         return self._cuts.label(connected_ns - facts.duration_ns)
 
-    def _by_start(self, start: str) -> Series:
-        series = self.now.by_start.get(start)
-        if series is None:
-            series = self.now.by_start[start] = Series()
-        return series
-
-    def dropped(self, index: int, intended_ns: int, at_ns: int, reason: str, *, ours: bool = False) -> None:
+    def dropped(
+        self, index: int, intended_ns: int, at_ns: int, reason: str, *, ours: bool = False, disturbed: bool = False
+    ) -> None:
         """Record a start that was given up at ``at_ns``: no worker was free for it, or (``ours``) we were too late."""
         lag_ns = at_ns - intended_ns
-        self._censored(Outcome.DROPPED, reason, index, intended_ns, None, at_ns, lag_ns, lag_ns if ours else 0)
+        late_ns = lag_ns if ours else 0
+        self._censored(Outcome.DROPPED, reason, index, intended_ns, None, at_ns, late_ns, disturbed or ours)
 
-    def unfinished(self, index: int, intended_ns: int, started_ns: int, at_ns: int, late_ns: int) -> None:
+    def unfinished(
+        self, index: int, intended_ns: int, started_ns: int, at_ns: int, late_ns: int, *, disturbed: bool = False
+    ) -> None:
         """Record an invocation whose end was not waited for any longer at ``at_ns``."""
-        self._censored(
-            Outcome.UNFINISHED, "grace", index, intended_ns, started_ns, at_ns, started_ns - intended_ns, late_ns
-        )
+        disturbed = disturbed or self._was_late(late_ns, self._as_ok(at_ns - started_ns))
+        self._censored(Outcome.UNFINISHED, "grace", index, intended_ns, started_ns, at_ns, late_ns, disturbed)
 
     def _censored(
         self,
@@ -357,21 +438,22 @@ class Recorder:
         intended_ns: int,
         started_ns: int | None,
         at_ns: int,
-        lag_ns: int,
         late_ns: int,
+        disturbed: bool,
     ) -> None:
         facts = Facts(outcome, reason, 0)
-        series = self._series(facts)
+        series = self._lot(disturbed).of_failure(facts)
         if self._expects_summary:
             self._without_bill(facts)
         series.n += 1
         series.latency.hit((at_ns - intended_ns) // 1000)
+        lag_ns = (at_ns if started_ns is None else started_ns) - intended_ns
         self._record_lag(series, lag_ns, late_ns, started=started_ns is not None)
         if started_ns is not None:
             series.started += 1
             series.service_time.hit((at_ns - started_ns) // 1000)
         if self._sampled is not None and self._sampled():
-            self._sample(facts, index, intended_ns, started_ns, at_ns, None, UNKNOWN)
+            self._sample(facts, index, intended_ns, started_ns, at_ns, at_ns, None, UNKNOWN, disturbed)
 
     def _record_lag(self, series: Series, lag_ns: int, late_ns: int, started: bool = True) -> None:
         """Record a lag and its two parts, lateness only of what was started; zeros are filled in when packing."""
@@ -382,15 +464,7 @@ class Recorder:
             if lag_ns - late_ns >= 1000:
                 series.waited.hit((lag_ns - late_ns) // 1000)
 
-    def _series(self, facts: Facts) -> Series:
-        outcome = facts.outcome.value
-        series = self.now.series.get(outcome)
-        if series is None:
-            series = self.now.series[outcome] = Series()
-        series.reasons[facts.reason] = series.reasons.get(facts.reason, 0) + 1
-        return series
-
-    def _failed(self, facts: Facts, body: bytes) -> Series:
+    def _keep_failure(self, facts: Facts, body: bytes) -> None:
         outcome = facts.outcome.value
         seen = self._examples.get(outcome, 0)
         if seen < EXAMPLES:
@@ -405,9 +479,8 @@ class Recorder:
                     body[:EXCERPT].decode("utf-8", "replace"),
                 )
             )
-        return self._series(facts)
 
-    def _slow(self, latency_ns: int, service_ns: int, facts: Facts) -> None:
+    def _slow(self, latency_ns: int, service_ns: int, facts: Facts, disturbed: bool) -> None:
         """Keep one of the slowest so far; the parent picks the slowest of all.
 
         No more than ``SLOWEST`` per interval: when a target falls behind, every answer is the slowest so far.
@@ -418,10 +491,8 @@ class Recorder:
             self._slow_floor_ns = self._slowest[0]
         self._slow_count += 1
         kept = self.now.slow_heap
-        heapq.heappush(
-            kept,
-            (latency_ns, -self._slow_count, Slow(latency_ns, service_ns, facts.outcome.value, facts.request_id)),
-        )
+        slow = Slow(latency_ns, service_ns, facts.outcome.value, facts.request_id, disturbed)
+        heapq.heappush(kept, (latency_ns, -self._slow_count, slow))
         if len(kept) > SLOWEST:
             heapq.heappop(kept)
 
@@ -431,15 +502,19 @@ class Recorder:
         index: int,
         intended_ns: int,
         started_ns: int | None,
-        ended_ns: int,
+        arrived_ns: int,
+        read_ns: int,
         connect_ns: int | None,
         start: str,
+        disturbed: bool,
     ) -> None:
         self.now.samples.append(
             Sample(
                 intended_ns=intended_ns - self._origin_ns,
                 started_ns=None if started_ns is None else started_ns - self._origin_ns,
-                ended_ns=ended_ns - self._origin_ns,
+                ended_ns=arrived_ns - self._origin_ns,
+                arrived_ns=arrived_ns - self._origin_ns,
+                read_ns=read_ns - self._origin_ns,
                 phase=self._phase,
                 agent=self._agent,
                 index=index,
@@ -456,5 +531,6 @@ class Recorder:
                 start_source=NONE if start == UNKNOWN else facts.start_source or MIXTURE,
                 request_id=facts.request_id,
                 instance=facts.instance,
+                disturbed=disturbed,
             )
         )

@@ -33,7 +33,8 @@ def relabel(total: PhaseTotal, labelled: Iterable[tuple[Sample, str]]) -> bool:
             value = sample.value(metric)
             if value is not None:
                 counted = value // metric.kind.unit.size
-                found.setdefault(Cell(total.name, CALL, start, OK, metric.value), Histogram()).record(counted)
+                cell = Cell(total.name, CALL, start, OK, metric.value, sample.disturbed)
+                found.setdefault(cell, Histogram()).record(counted)
                 whole[metric.value].record(counted)
     replaced = [cell for cell in chosen(total.histograms, outcomes=(OK,)) if cell.metric in whole]
     metrics = {cell.metric for cell in replaced}

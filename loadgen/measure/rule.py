@@ -107,8 +107,8 @@ def _expect_sign(subject: str, sign: str, expected: str) -> None:
 
 def _metric(subject: str) -> tuple[str | None, Metric, str, float | None]:
     """Start label, metric, statistic and percentile of ``cold.latency.p99``."""
-    start, dot, rest = subject.partition(".")
-    if start not in ("cold", "warm") or not dot:
+    start, _, rest = subject.partition(".")
+    if start not in ("cold", "warm"):
         start, rest = "", subject
     name, _, statistic = rest.partition(".")
     if name in SIZES:

@@ -6,7 +6,10 @@ figure is kept in the file but not shown, and a rule on it is decided only where
 
 History of ``schema``: ``loadgen.summary/1``, first version. Added since, with defaults by which older files are read:
 ``failed``, ``low_failed``, ``high_failed``, ``least`` and ``most`` of a percentile, ``failed`` of a metric (what is not
-ok ranks above every ok call in ``latency_all``; before, it ranked by its time), ``decided_by`` of a threshold.
+ok ranks above every ok call in ``latency_all``; before, it ranked by its time), ``decided_by`` of a threshold. With the
+clock of arrivals: the ends of a figure, ``disturbed`` calls (before, all were in the figures), ``unread``,
+``in_flight_mean`` and ``workers`` of a phase, ``whose``, ``figures`` and ``causes`` of a reason, and the severity
+``range``; ``degraded`` means since then that figures are ranges, and nothing else.
 """
 
 from __future__ import annotations
@@ -29,6 +32,8 @@ from loadgen.invocation.tally import Connections
 from loadgen.text import foreign
 
 SCHEMA = "loadgen.summary/1"
+KERNEL, READ = "kernel", "read"
+"""What says when an answer arrived."""
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -49,7 +54,8 @@ class Environment(Struct, frozen=True):
     """Where it ran; the whole of environment.json.
 
     ``address`` is what the target's name was resolved to, once; ``local_ports`` how many outgoing connections to one
-    address there can be; ``agents_why`` why there were so many agents.
+    address there can be; ``agents_why`` why there were so many agents. ``arrival_clock`` is what says when an answer
+    arrived: ``kernel``, the stamp of its last segment, or ``read``, when it was read.
     """
 
     version: str
@@ -70,6 +76,7 @@ class Environment(Struct, frozen=True):
     address: str | None = None
     local_ports: int | None = None
     agents_why: str = ""
+    arrival_clock: str = READ
 
 
 class Preflight(Struct, frozen=True):
@@ -87,11 +94,14 @@ class Preflight(Struct, frozen=True):
 
 
 class Reason(Struct, frozen=True):
-    """Why a Verdict is not plain ``valid``. ``severity`` is ``warning``, ``withheld`` or ``invalid``.
+    """What a rule of trust found. ``severity`` is ``warning``, ``withheld``, ``range`` or ``invalid``.
 
-    ``phase`` is null for the run as a whole. ``withholds`` names what may not be shown: ``tails`` (percentiles from p95
-    up and the maximum), a metric (``overhead``, ``duration``), ``cost``, the invocations of one start label (``cold``,
-    ``warm``), ``all``, or nothing; ``verdict.withheld`` answers for one figure.
+    ``phase`` is null for the run as a whole. ``withholds`` names what may not be shown: a metric (``overhead``,
+    ``duration``), ``cost``, the invocations of one start label (``cold``, ``warm``), ``all``, or nothing; in older
+    files also ``tails`` (percentiles from p95 up and the maximum). ``verdict.withheld`` answers for one figure.
+    ``whose`` says what it is about: ``record``, ``generator``, ``load``, ``target``, ``platform`` or ``sample``.
+    ``figures`` are those that are ranges (``latency.p99``), and ``causes`` what may have made the generator late, by
+    name.
     """
 
     rule: str
@@ -101,6 +111,9 @@ class Reason(Struct, frozen=True):
     limit: float | None
     phase: str | None = None
     withholds: str | None = None
+    whose: str = ""
+    figures: list[str] = []
+    causes: list[str] = []
 
 
 class Verdict(Struct, frozen=True):
@@ -108,6 +121,19 @@ class Verdict(Struct, frozen=True):
 
     status: str
     reasons: list[Reason]
+
+
+class Ends(Struct, frozen=True, omit_defaults=True):
+    """How far the load generator itself can have moved a figure, rounded outwards; see ``loadgen.measure.ends``.
+
+    ``high`` is null where that is not bounded. ``low_failed`` and ``high_failed`` mean that the end is a call that is
+    not ok, longer than every time.
+    """
+
+    low: int
+    high: int | None = None
+    low_failed: bool = False
+    high_failed: bool = False
 
 
 class Percentile(Struct, frozen=True, omit_defaults=True):
@@ -119,6 +145,9 @@ class Percentile(Struct, frozen=True, omit_defaults=True):
     call there may have been given up: it would have taken at least so long. Where ``low`` and ``high`` are null,
     ``least`` and ``most`` are the limits that the sample gives nevertheless, null for none; nothing but rules reads
     them.
+
+    ``low_end`` and ``high_end`` say how far the load generator itself can have moved the figure (``Ends``): null where
+    it disturbed nothing; ``high_end`` alone is null where that is not bounded. ``least`` and ``most`` contain it.
     """
 
     p: float
@@ -132,16 +161,30 @@ class Percentile(Struct, frozen=True, omit_defaults=True):
     high_failed: bool = False
     least: int | None = None
     most: int | None = None
+    low_end: int | None = None
+    high_end: int | None = None
+    low_end_failed: bool = False
+    high_end_failed: bool = False
+
+    @property
+    def ends(self) -> Ends | None:
+        """How far the generator can have moved it; None where it disturbed nothing."""
+        if self.low_end is None:
+            return None
+        return Ends(self.low_end, self.high_end, self.low_end_failed, self.high_end_failed)
 
 
 class MetricSummary(Struct, frozen=True, omit_defaults=True):
-    """The distribution of one metric; every number null or empty when ``count`` is 0.
+    """The distribution of one metric; every number null or empty when ``count`` and ``disturbed`` are 0.
 
-    ``min`` is rounded down, ``max`` up. ``failed`` of the ``count`` are not ok, and stand above all others: only
-    ``latency_all`` has them. Then ``max`` is no time that a caller waited, but the longest that was recorded; nor is
-    ``min`` where all failed. ``mean`` and ``histogram`` are of all times as recorded, whatever became of the calls.
-    ``unit`` is ``ns`` or ``bytes``; ``histogram`` an HdrHistogram V2 blob in base64 that counts ``histogram_unit``
-    (``us`` or ``KiB``).
+    It is that of the ``count`` calls which the load generator did not disturb; ``disturbed`` more are in
+    ``disturbed_histogram`` as they were seen, and in the ``ends`` of ``min``, ``mean`` and ``max``. Where all were
+    disturbed, the numbers are of those. What tells how the load was made (``lag``, ``waited``, ``late``, ``unread``),
+    and ``memory_used``, is over all calls. ``min`` is rounded down, ``max`` up. ``failed`` of the ``count`` are not ok,
+    and stand above all others: only ``latency_all`` has them. Then ``max`` is no time that a caller waited, but the
+    longest that was recorded; nor is ``min`` where all failed. ``mean`` and ``histogram`` are of all times as recorded,
+    whatever became of the calls. ``unit`` is ``ns`` or ``bytes``; ``histogram`` an HdrHistogram V2 blob in base64 that
+    counts ``histogram_unit`` (``us`` or ``KiB``).
     """
 
     unit: str
@@ -153,6 +196,9 @@ class MetricSummary(Struct, frozen=True, omit_defaults=True):
     histogram: str
     histogram_unit: str
     failed: int = 0
+    disturbed: int = 0
+    disturbed_histogram: str = ""
+    ends: dict[str, Ends] = {}
 
 
 class Examples(Struct, frozen=True):
@@ -218,6 +264,10 @@ class PhaseSummary(Struct, frozen=True):
     ``metrics`` are over ok invocations, but for ``latency_all``, which is over every planned one. ``by_outcome`` holds
     the others by outcome, ``by_start`` the ok ones by start label (cold, warm, ambiguous, unknown). ``notes`` are plain
     sentences about what happened (a feeder ran out, …). ``billing`` is null for a target that is no function.
+    ``disturbed`` counts by outcome the invocations that the load generator disturbed, ``unstamped`` answers of which
+    the system did not say when they arrived. Of a closed phase, ``workers`` is how many were asked for on average, and
+    ``in_flight_mean`` how many calls were in flight at the target at most on average: Σ service_time / duration, which
+    is what the latencies are of.
     """
 
     name: str
@@ -240,6 +290,10 @@ class PhaseSummary(Struct, frozen=True):
     by_start: dict[str, dict[str, MetricSummary]]
     notes: list[str]
     billing: Billing | None = None
+    disturbed: dict[str, int] = {}
+    unstamped: int = 0
+    workers: float | None = None
+    in_flight_mean: float | None = None
 
 
 class ThresholdResult(Struct, frozen=True):
@@ -248,7 +302,8 @@ class ThresholdResult(Struct, frozen=True):
     ``value`` is in the rule's own unit (ns, a share, per second), null where nothing may be shown, and where the figure
     is no time but that of a call that is not ok. ``passed`` is null where that could not be decided. ``decided_by``
     says what did: ``value``, the figure itself; ``bounds``, as every value that the figure may have agrees; null where
-    nothing did.
+    nothing did. Where the figure is a range, ``value`` is null and it lies from ``low_end`` to ``high_end``, which is
+    null where it is not bounded.
     """
 
     rule: str
@@ -256,6 +311,8 @@ class ThresholdResult(Struct, frozen=True):
     passed: bool | None
     why: str
     decided_by: str | None = None
+    low_end: float | None = None
+    high_end: float | None = None
 
 
 class AgentHealth(Struct, frozen=True):
@@ -265,7 +322,8 @@ class AgentHealth(Struct, frozen=True):
     its alarm rings by itself, ``gc_pause_ns`` the longest of the ``gc_collections`` while measuring. ``open_files`` and
     ``recent_connections`` (opened within 60 s) are the most at any time. ``least_idle`` is the share of the time in
     which each moment's busiest core was idle, ``stolen`` the share of the cores' time that a hypervisor gave to others;
-    ``throttled_ns`` is how long the CPU limit of its control group held it back, ``throttled`` times.
+    ``throttled_ns`` is how long the CPU limit of its control group held it back, ``throttled`` times. ``began_late_ns``
+    is how late it began a phase at most, ``clock_step_ns`` by how much its clock of arrivals moved at once at most.
     """
 
     agent: int
@@ -282,6 +340,8 @@ class AgentHealth(Struct, frozen=True):
     stolen: float | None
     throttled: int
     throttled_ns: int
+    began_late_ns: int = 0
+    clock_step_ns: int = 0
 
 
 class Generator(Struct, frozen=True):
@@ -327,7 +387,7 @@ _OURS = frozenset(
     {
         "schema", "kind", "status", "severity", "model", "outcome", "unit", "histogram", "histogram_unit", "decided_by",
         "verdict", "approach", "bound_by", "by", "policy", "version", "started_at", "ended_at", "currency", "dated",
-        "cost_unit", "withholds", "scenario_sha256",
+        "cost_unit", "withholds", "scenario_sha256", "disturbed_histogram", "whose", "arrival_clock",
     }
 )  # fmt: skip
 """Fields whose texts are words, figures and instants of this program, in which no text from outside can be."""

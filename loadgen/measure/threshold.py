@@ -4,15 +4,15 @@ Theory of operation. A rule ends in one of three ways: it holds, it is broken, o
 may conclude from it. What is judged is
 
 - the figure itself, where it may be shown (``value``). Times are counted in slots, and a slot that lies on both sides
-  of a limit decides nothing: neither what is below it is called broken by rounding, nor what is not below it met.
-- else all that the figure may be, where that agrees (``bounds``): the limits of its interval. A percentile that its
-  sample does not support often has one of them. Starts that were late withhold tails; what these can have been
-  without the lateness, see ``_punctual``.
+  of a limit decides nothing: neither what is below it is called broken by rounding, nor what is not below it met. Where
+  the load generator disturbed calls, a rule is decided where both ends of the figure agree (``loadgen.measure.ends``).
+- else all that the figure may be, where that agrees (``bounds``): the limits of its interval, or a range. A percentile
+  that its sample does not support often has one of them.
 
 A threshold on ``latency`` percentiles, or on its maximum, reads ``latency_all``: every planned invocation counts, and
 one that is not ok ranks above every ok one (``loadgen.measure.ranking``). A percentile that falls among those breaks
-every limit; where it would not without those that the generator itself missed, the rule is open. A lower bound can
-break a rule and never meet it: a cost while a call did not tell what it is billed.
+every limit. A lower bound can break a rule and never meet it: a cost while a call did not tell what it is billed. A
+rate of workers that the generator bounds can meet a rule and never break it.
 """
 
 from __future__ import annotations
@@ -21,14 +21,16 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from loadgen.invocation.outcome import LOCAL_LIMIT, OK, missed_starts
-from loadgen.measure.health import words
-from loadgen.measure.histogram import Histogram, ceiling, lowest, rank, slot
+from msgspec.structs import replace
+
+from loadgen.invocation.outcome import OK
+from loadgen.measure.ends import is_range, of_share
+from loadgen.measure.histogram import Histogram, ceiling, lowest, slot
 from loadgen.measure.percentile import needed
-from loadgen.measure.ranking import is_ok
 from loadgen.measure.rule import COUNTED, CostRule, MetricRule, RateRule, Rule, ShareRule
-from loadgen.measure.summary import MetricSummary, Percentile, PhaseSummary, Reason, ThresholdResult, Verdict
-from loadgen.measure.verdict import TAIL, withheld
+from loadgen.measure.summary import Ends, MetricSummary, Percentile, PhaseSummary, ThresholdResult, Verdict
+from loadgen.measure.trust.rule import words
+from loadgen.measure.verdict import bounds_rate, withheld
 from loadgen.text.units import NS_PER_US
 
 VALUE, BOUNDS = "value", "bounds"
@@ -95,51 +97,44 @@ def _evaluate(rule: Rule, phase: PhaseSummary | None, verdict: Verdict) -> Thres
         return _undecided(rule, f"withheld: {reason.message}")
     match rule:
         case MetricRule():
-            return _metric(rule, phase, verdict)
+            return _metric(rule, phase)
         case ShareRule():
             return _share(rule, phase)
         case RateRule():
-            return _rate(rule, phase)
+            return _rate(rule, phase, verdict)
         case CostRule():
             return _cost(rule, phase)
 
 
-def _metric(rule: MetricRule, phase: PhaseSummary, verdict: Verdict) -> ThresholdResult:
+def _metric(rule: MetricRule, phase: PhaseSummary) -> ThresholdResult:
     metric = rule.judged.value
     metrics = phase.metrics if rule.start is None else phase.by_start.get(rule.start, {})
     summary = metrics.get(metric)
-    if summary is None or summary.count == 0:
+    if summary is None or not (summary.count or summary.disturbed):
         return _undecided(rule, _nothing(rule, phase, metric))
-    # what remains to be withheld are tails, for starts that were late
-    late = withheld(verdict, rule.phase, metric, _tail(rule), rule.start)
+    ends = summary.ends.get(rule.statistic)
     match rule.statistic:
         case "p":
             found = next((listed for listed in summary.percentiles if listed.p == rule.percentile), None)
             if found is None:
                 return _undecided(rule, f"p{rule.percentile:g} is not in the Summary")
-            if late is None and found.low is not None:
-                return _by_value(rule, phase, summary, found.value, _of_slot(found.value, failed=found.failed))
-            return _by_bounds(rule, phase, summary, found, late)
+            if found.low is None:
+                return _by_limits(rule, phase, summary, found)
+            own = _of_slot(found.value, failed=found.failed)
+            return _by_figure(rule, phase, summary, found.value, own, found.ends)
         case "max":
             assert summary.max is not None
             own = _of_slot(max(0, summary.max - 1), failed=bool(summary.failed))
-            if late is None:
-                return _by_value(rule, phase, summary, summary.max, own)
-            most_ns = None if own.failed else own.high_ns
-            return _by_range(rule, phase, summary, _punctual(phase, summary, most_ns), f"withheld: {late.message}")
+            return _by_figure(rule, phase, summary, summary.max, own, ends)
         case "min":
             assert summary.min is not None
-            within = _of_slot(summary.min, failed=summary.failed == summary.count)
-            return _by_value(rule, phase, summary, summary.min, within)
+            own = _of_slot(summary.min, failed=summary.failed == summary.count > 0)
+            return _by_figure(rule, phase, summary, summary.min, own, ends)
         case _:
             assert summary.mean is not None
-            if summary.failed:
+            if _not_ok(phase) and rule.judged.kind.ranked:
                 return _undecided(rule, f"{metric} has no mean where calls fail: {_failed(phase)}")
-            return _by_value(rule, phase, summary, summary.mean, _of_mean(summary))
-
-
-def _tail(rule: MetricRule) -> float | None:
-    return 100.0 if rule.statistic == "max" else rule.percentile
+            return _by_figure(rule, phase, summary, summary.mean, _of_mean(summary), ends)
 
 
 def _nothing(rule: MetricRule, phase: PhaseSummary, metric: str) -> str:
@@ -158,58 +153,53 @@ def _of_slot(ns: int, *, failed: bool = False) -> Range:
 
 def _of_mean(summary: MetricSummary) -> Range:
     """What a mean may be: every time as short, or as long, as its slot allows."""
-    counts = Histogram.decode(summary.histogram).counts
+    counts = Histogram.decode(summary.histogram if summary.count else summary.disturbed_histogram).counts
     sums = (sum(edge(at) * n for at, n in counts.items()) * NS_PER_US for edge in (lowest, ceiling))
     low, high = sums
-    return Range(low // summary.count, -(-high // summary.count))
+    count = sum(counts.values())
+    return Range(low // count, -(-high // count))
 
 
-def _by_bounds(
-    rule: MetricRule, phase: PhaseSummary, summary: MetricSummary, found: Percentile, late: Reason | None
-) -> ThresholdResult:
-    """By the limits of a percentile that may not be shown, or whose calls were late."""
-    low_ns = found.least if found.low is None else found.low
-    high_ns = None if found.high_failed else found.most if found.high is None else found.high
-    if late is not None:
-        return _by_range(rule, phase, summary, _punctual(phase, summary, high_ns), f"withheld: {late.message}")
-    within = Range(low_ns, high_ns, found.low_failed)
-    enough = needed(found.p)
-    if enough is not None and summary.count >= enough:
+def _by_limits(rule: MetricRule, phase: PhaseSummary, summary: MetricSummary, found: Percentile) -> ThresholdResult:
+    """By the limits of a percentile that may not be shown."""
+    within = Range(found.least or None, None if found.high_failed else found.most, found.low_failed)
+    enough, count = needed(found.p), summary.count or summary.disturbed
+    if enough is not None and count >= enough:
         why = f"too few independent samples: slow ones come together, and p{found.p:g} is open"
     elif enough is not None:
-        why = f"too few samples: p{found.p:g} needs {enough} samples and has {summary.count}"
+        why = f"too few samples: p{found.p:g} needs {enough} samples and has {count}"
     else:
-        why = f"too few samples: p{found.p:g} is supported by no number of samples and has {summary.count}"
+        why = f"too few samples: p{found.p:g} is supported by no number of samples and has {count}"
     return _by_range(rule, phase, summary, within, why)
 
 
-def _punctual(phase: PhaseSummary, summary: MetricSummary, most_ns: int | None) -> Range:
-    """What a tail that is at most so long would have been, had every start been on time.
+def _by_figure(
+    rule: MetricRule, phase: PhaseSummary, summary: MetricSummary, value: int, own: Range, ends: Ends | None
+) -> ThresholdResult:
+    """By a figure, ``own`` within its rounding, or, where the load generator may have moved it, by both its ends."""
+    if ends is None:
+        return _by_value(rule, phase, summary, value, own)
+    within = Range(ends.low or None, None if ends.high_failed else ends.high, ends.low_failed)
+    if not is_range(ends, value):
+        return _by_value(rule, phase, summary, value, within)
+    at_least = None if ends.low_failed else ends.low
+    at_most = None if ends.high_failed else ends.high
+    result = _by_range(rule, phase, summary, within, _moved(phase))
+    return replace(result, low_end=at_least, high_end=at_most)
 
-    Longer by the lateness L of the latest start at most: a start that comes L sooner to a queue that others have not
-    left yet waits L longer at most, for who comes sooner does not leave later. But far shorter, perhaps: a heap of late
-    starts meets cold starts and refusals that punctual ones would not have met. From below only the percentiles bound
-    it that are not withheld.
-    """
-    late = [metrics["late"].max for metrics in (phase.metrics, *phase.by_outcome.values()) if "late" in metrics]
-    latest_ns = max((each for each in late if each is not None), default=0)
-    body = max((each for each in summary.percentiles if each.p < TAIL and each.low is not None), key=_p, default=None)
-    low_ns, failed = (None, False) if body is None else (body.low, body.low_failed)
-    return Range(low_ns, None if most_ns is None else most_ns + latest_ns, failed)
 
-
-def _p(percentile: Percentile) -> float:
-    return percentile.p
+def _moved(phase: PhaseSummary) -> str:
+    """Why a figure is a range."""
+    disturbed = sum(phase.disturbed.values())
+    if not disturbed:
+        return "the clock that says when answers arrive was set meanwhile"
+    return f"the load generator disturbed {disturbed} of {phase.planned} invocations"
 
 
 def _by_value(
     rule: MetricRule, phase: PhaseSummary, summary: MetricSummary, value: int, within: Range
 ) -> ThresholdResult:
     passed = within.below(rule.limit_ns)
-    missed = _missed(phase)
-    at = summary.count if rule.percentile is None else rank(rule.percentile, summary.count)
-    if within.failed and is_ok(at, summary.count - summary.failed + missed):
-        return _undecided(rule, _ours(missed, _failed(phase)))
     if passed is None:
         why = f"the limit lies within what the figure is known to: {within}"
     elif within.failed:
@@ -226,26 +216,11 @@ def _by_range(
 ) -> ThresholdResult:
     """By all that a figure may be; ``without`` says why it may not be judged itself."""
     passed = within.below(rule.limit_ns)
-    missed = _missed(phase)
-    if within.failed and summary.failed <= missed:
-        return _undecided(rule, _ours(missed, _failed(phase)))
     if passed is None:
-        return _undecided(rule, f"{without.rstrip('.')}; it may be {within}{_over(rule, phase, summary)}")
+        return _undecided(rule, f"{without}; it may be {within}{_over(rule, phase, summary)}")
     agrees = "below the limit" if passed else "not below it"
     why = _failed(phase) if within.failed else f"all that it may be, {within}, is {agrees}"
-    return ThresholdResult(
-        rule.text, None, passed, f"{without.rstrip('.')}; {why}{_over(rule, phase, summary)}", BOUNDS
-    )
-
-
-def _missed(phase: PhaseSummary) -> int:
-    """Planned invocations that are not ok for reasons of the generator and its machine; few, or the run is invalid."""
-    return missed_starts(phase.reasons) + phase.reasons.get(LOCAL_LIMIT, 0)
-
-
-def _ours(missed: int, what: str) -> str:
-    """Why a rule is open that only what the generator missed would break."""
-    return f"{what}; {missed} of these were missed by the load generator itself, and without them it may hold"
+    return ThresholdResult(rule.text, None, passed, f"{without}; {why}{_over(rule, phase, summary)}", BOUNDS)
 
 
 def _failed(phase: PhaseSummary) -> str:
@@ -269,26 +244,42 @@ def _percent(part: int, whole: int) -> str:
 def _over(rule: MetricRule, phase: PhaseSummary, summary: MetricSummary) -> str:
     """Which calls a figure is over, where these are not all."""
     failed = _not_ok(phase)
-    if not failed or summary.failed:
+    if not failed or rule.judged.kind.ranked:
         return ""
     kind = f"{rule.start} " if rule.start else ""
-    return f"; of the {summary.count} ok {kind}calls, {failed} of {phase.planned} planned were not ok"
+    count = summary.count + summary.disturbed
+    return f"; of the {count} ok {kind}calls, {failed} of {phase.planned} planned were not ok"
 
 
 def _share(rule: ShareRule, phase: PhaseSummary) -> ThresholdResult:
+    count, disturbed = _counted(rule, phase.outcomes), _counted(rule, phase.disturbed)
+    value, ends = count / phase.planned, of_share(count, disturbed, phase.planned)
+    passed = {_HOLDS[rule.sign](share, rule.limit) for share in ends}
+    why = f"{count} of {phase.planned} planned invocations"
+    if len(passed) > 1:
+        return replace(
+            _undecided(rule, f"{why}; {_moved(phase)}, {disturbed} of these among them, and without them it may hold"),
+            low_end=ends.low,
+            high_end=ends.high,
+        )
+    if ends.is_range:
+        return ThresholdResult(rule.text, None, passed.pop(), f"{why}; {_moved(phase)}", BOUNDS, ends.low, ends.high)
+    return ThresholdResult(rule.text, value, passed.pop(), why, VALUE)
+
+
+def _counted(rule: ShareRule, outcomes: dict[str, int]) -> int:
+    """How many of the invocations a share counts."""
     counted = COUNTED.get(rule.what)
-    count = _not_ok(phase) if counted is None else phase.outcomes.get(counted.value, 0)
-    value = count / phase.planned
-    passed = _HOLDS[rule.sign](value, rule.limit)
-    ours = _missed(phase) if rule.what in ("errors", "dropped") else 0
-    if _HOLDS[rule.sign]((count - ours) / phase.planned, rule.limit) != passed:
-        return ThresholdResult(rule.text, value, None, _ours(ours, f"{count} of {phase.planned} planned invocations"))
-    return ThresholdResult(rule.text, value, passed, f"{count} of {phase.planned} planned invocations", VALUE)
+    if counted is not None:
+        return outcomes.get(counted.value, 0)
+    return sum(n for outcome, n in outcomes.items() if outcome != OK)
 
 
-def _rate(rule: RateRule, phase: PhaseSummary) -> ThresholdResult:
+def _rate(rule: RateRule, phase: PhaseSummary, verdict: Verdict) -> ThresholdResult:
     value = phase.achieved_rate
     passed = value > rule.limit.per_s
+    if not passed and (reason := bounds_rate(verdict, rule.phase)) is not None:
+        return replace(_undecided(rule, reason.message.rstrip(".")), low_end=value)
     return ThresholdResult(rule.text, value, passed, "above the limit" if passed else "not above the limit", VALUE)
 
 

@@ -15,8 +15,9 @@ from msgspec import Struct
 from loadgen.invocation.outcome import OK
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.percentile import BEYOND, CONFIDENCE
+from loadgen.measure.summary import Ends
 from loadgen.report import units
-from loadgen.report.figures import View, withholding
+from loadgen.report.figures import View, ranged, withholding
 from loadgen.report.timeline import Timeline
 from loadgen.text import foreign
 
@@ -96,6 +97,7 @@ WIDE = Size("wide", 960, 300)
 NARROW = Size("narrow", 360, 260)
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 14, 24, 44
 _CURVE_POINTS = 160
+_BEFORE = 1e-9  # of the share at which a percentile is a range
 
 
 def svg(chart: Chart, size: Size, number: int) -> str:
@@ -119,9 +121,9 @@ def svg(chart: Chart, size: Size, number: int) -> str:
 def percentile_curve(view: View) -> Chart | None:
     """Latency by percentile, on an axis that gives every further nine the same room.
 
-    A curve ends where the sample no longer bounds the percentile, or where the Verdict withholds the tail; that of
-    latency_all also where the calls begin that are not ok. None when no curve may be shown. Source of the axis:
-    HdrHistogram's percentile plots, log₁₀ of 1/(1−p).
+    A curve ends where the sample no longer bounds the percentile, where the load generator leaves it open (a range), or
+    where the Verdict withholds the tail; that of latency_all also where the calls begin that are not ok. None when no
+    curve may be shown. Source of the axis: HdrHistogram's percentile plots, log₁₀ of 1/(1−p).
     """
     names = [("latency", "a"), ("service_time", "b")]
     if view.phase.planned > view.phase.outcomes.get(OK, 0):
@@ -154,13 +156,16 @@ def latency_over_time(timeline: Timeline, views: Sequence[View]) -> Chart | None
     median = _over_time(timeline, views, 50.0)
     highest = _over_time(timeline, views, "max")
     upper = () if timeline.upper is None else _over_time(timeline, views, timeline.upper)
-    values = [y for points in (median, highest, upper) for _, y in points if y is not None]
+    open_ = _open_over_time(timeline, views)
+    values = [y for points in (median, highest, upper, open_) for _, y in points if y is not None]
     if not values:
         return None
     series = [Series("max", "c", highest, "dots")]
     if timeline.upper is not None:
         series.append(Series(units.percentile(timeline.upper), "b", upper))
     series.append(Series("p50", "a", median))
+    if open_:
+        series.insert(0, Series("left open by the generator", "open", open_))
     lengths = f"{timeline.width_s} s" if timeline.width_s > 1 else "second"
     description = (
         f"Latency of ok invocations in every {lengths}; the maximum reaches {units.duration(max(values))}."
@@ -248,8 +253,10 @@ def _curve(view: View, metric: str) -> Pairs:
     low, high = 1 - reach, min(reach, 1 - BEYOND / n)
     if withholding(view, metric, 95.0):
         high = min(high, 0.949)
+    ranges = (each.p for each in distribution.percentiles if ranged(each.ends, each.value, distribution.unit))
+    high = min(high, min(ranges, default=100.0) / 100 - _BEFORE)
     all_planned = metric == "latency_all"  # what is not ok stands above the ok ones
-    ok = min(n, view.phase.outcomes.get(OK, 0)) if all_planned else n
+    ok = min(n, view.phase.metrics["latency"].count) if all_planned else n
     high = min(high, ok / n)
     if low >= high:
         return ()
@@ -265,9 +272,27 @@ def _over_time(timeline: Timeline, views: Sequence[View], statistic: float | str
     blocked = {view.phase.name for view in views if withholding(view, "latency", statistic)}
     pairs = []
     for point in timeline.points:
-        value = point.max_ns if isinstance(statistic, str) else point.percentile_ns(statistic)
-        pairs.append((_middle_s(point.start_ns, point.end_ns), None if point.phase in blocked else value))
+        value = point.figure_ns(statistic)
+        known = None if isinstance(value, Ends) or point.phase in blocked else value
+        pairs.append((_middle_s(point.start_ns, point.end_ns), known))
     return _gapped(timeline, pairs)
+
+
+def _open_over_time(timeline: Timeline, views: Sequence[View]) -> Pairs:
+    """Where the load generator leaves a figure open, a stroke over all that it may be, where that has an end.
+
+    A stroke is a line of two points.
+    """
+    pairs: list[tuple[float, float | None]] = []
+    statistics: tuple[float | str, ...] = (50.0, "max", *(() if timeline.upper is None else (timeline.upper,)))
+    for statistic in statistics:
+        blocked = {view.phase.name for view in views if withholding(view, "latency", statistic)}
+        for point in timeline.points:
+            ends = point.figure_ns(statistic)
+            if isinstance(ends, Ends) and ends.high is not None and point.phase not in blocked:
+                at = _middle_s(point.start_ns, point.end_ns)
+                pairs += [(at, float(ends.low)), (at, float(ends.high)), (at, None)]
+    return tuple(pairs)
 
 
 def _gapped(timeline: Timeline, pairs: Iterable[tuple[float, float | None]]) -> Pairs:

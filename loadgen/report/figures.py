@@ -1,16 +1,19 @@
 """Which figures may be shown, decided once for every renderer.
 
 summary.json holds what was measured; a report shows only what the sample supports and the Verdict lets stand. What it
-does not show it replaces with a dash and the reason.
+does not show it replaces with a dash and the reason. What the load generator itself may have moved by more than a
+figure can hide is shown as a range.
 """
 
 from __future__ import annotations
 
 from msgspec import Struct
 
+from loadgen.invocation.metric import TIME
 from loadgen.invocation.outcome import CENSORED, OK
+from loadgen.measure.ends import is_range
 from loadgen.measure.percentile import needed
-from loadgen.measure.summary import MetricSummary, Percentile, PhaseSummary, Reason, Summary, Verdict
+from loadgen.measure.summary import Ends, MetricSummary, Percentile, PhaseSummary, Reason, Summary, Verdict
 from loadgen.measure.verdict import withheld
 from loadgen.report import units
 
@@ -19,6 +22,8 @@ FAILED = "failed"
 """What stands in the place of a time among the calls that are not ok."""
 TOO_FEW = "n < "
 """What ``Withheld.brief`` begins with when the sample is too small; the number needed follows."""
+GENERATOR = "generator"
+"""What stands below a range that the load generator itself leaves open."""
 BURSTS = "bursts"
 """``Withheld.brief`` when the sample is large enough, but says too little, as slow invocations come together."""
 
@@ -36,7 +41,7 @@ class Shown(Struct, frozen=True):
 
     ``failed`` means that it is no time: it falls among the calls that are not ok, and so above every time that was
     ``low``, unless ``low_failed``, too. ``at_least`` and ``high_at_least`` mark lower bounds: the true number may be
-    larger. ``unit`` is ``ns`` or ``bytes``.
+    larger. ``unit`` is ``ns`` or ``bytes``. With ``ends`` it is a range: the load generator may have moved it that far.
     """
 
     value: int
@@ -47,14 +52,19 @@ class Shown(Struct, frozen=True):
     high_at_least: bool = False
     failed: bool = False
     low_failed: bool = False
+    ends: Ends | None = None
 
     def __str__(self) -> str:
-        """The figure as it is printed: ``1.23 ms``, ``≥ 1.23 ms``, ``failed``."""
+        """The figure as it is printed: ``1.23 ms``, ``≥ 1.23 ms``, ``failed``, ``1.23–4.56 ms``."""
+        if self.ends is not None:
+            return spread(self.ends, self.unit)
         return FAILED if self.failed else ("≥ " if self.at_least else "") + _quantity(self.unit, self.value)
 
     @property
     def interval(self) -> str:
         """What stands below it: its interval, or how long was waited at least; empty when there is neither."""
+        if self.ends is not None:
+            return GENERATOR
         if self.failed and self.at_least:
             return f"≥ {_quantity(self.unit, self.value)}"
         if self.failed and self.low_failed:
@@ -90,20 +100,22 @@ def phases(summary: Summary) -> list[View]:
     return [View(phase, phase.name, summary.verdict) for phase in summary.phases]
 
 
-def shown(view: View, metric: str, statistic: float | str) -> Figure:
+def shown(view: View, metric: str, statistic: float | str, start: str | None = None) -> Figure:
     """A statistic of a metric: a percentile (in percent), ``min``, ``mean`` or ``max``, or why it may not be shown.
 
-    Withheld is what has no observations, what a reason of the Verdict withholds (everything when the run is invalid),
-    and a percentile whose sample gives its interval no limits.
+    It is over the ok invocations with a ``start`` label, None for all. Withheld is what has no observations, what a
+    reason of the Verdict withholds (everything when the run is invalid), and a percentile whose sample gives its
+    interval no limits.
     """
-    distribution = view.phase.metrics.get(metric)
-    if distribution is None or distribution.count == 0:
+    metrics = view.phase.metrics if start is None else view.phase.by_start.get(start, {})
+    distribution = metrics.get(metric)
+    if distribution is None or not (distribution.count or distribution.disturbed):
         return Withheld(f"{metric}: no invocation has one.", "none")
-    reason = withholding(view, metric, statistic)
+    reason = withholding(view, metric, statistic, start)
     if reason is not None:
         return Withheld(_because(reason), reason.rule)
     failed = view.phase.planned - view.phase.outcomes.get(OK, 0)
-    if metric == "latency_all" and failed and not distribution.failed:
+    if metric == "latency_all" and failed and not (distribution.failed or distribution.disturbed):
         return Withheld("An earlier version wrote this summary, in which what failed stands by its time.", "not ranked")
     censored = metric == "latency_all" and any(view.phase.outcomes.get(outcome) for outcome in CENSORED)
     if isinstance(statistic, str):
@@ -114,10 +126,10 @@ def shown(view: View, metric: str, statistic: float | str) -> Figure:
     return _percentile(distribution, found)
 
 
-def withholding(view: View, metric: str, statistic: float | str) -> Reason | None:
+def withholding(view: View, metric: str, statistic: float | str, start: str | None = None) -> Reason | None:
     """The first reason for which the Verdict withholds a statistic of a metric, None when it lets it stand."""
     p = {"min": None, "mean": None, "max": 100.0}[statistic] if isinstance(statistic, str) else statistic
-    reason = withheld(view.verdict, view.name, metric, p)
+    reason = withheld(view.verdict, view.name, metric, p, start)
     if reason is not None:
         return reason
     if view.verdict.status == "invalid":
@@ -137,10 +149,18 @@ def _extreme(distribution: MetricSummary, metric: str, statistic: str, censored:
     value = {"min": distribution.min, "mean": distribution.mean, "max": distribution.max}[statistic]
     if value is None:
         return Withheld(f"{metric}: no invocation has one.", "none")
-    if statistic == "mean" and distribution.failed:
+    ends = distribution.ends.get(statistic)
+    if statistic == "mean" and (distribution.failed or (distribution.ends and ends is None)):
         return Withheld(f"{metric} has no mean where calls fail.", "calls failed")
-    failed = distribution.failed == distribution.count if statistic == "min" else bool(distribution.failed)
-    return Shown(value, distribution.unit, at_least=censored and statistic != "min", failed=failed, low_failed=failed)
+    failed = 0 < distribution.failed == distribution.count if statistic == "min" else bool(distribution.failed)
+    return Shown(
+        value,
+        distribution.unit,
+        at_least=censored and statistic != "min",
+        failed=failed,
+        low_failed=failed,
+        ends=ranged(ends, value, distribution.unit),
+    )
 
 
 def _percentile(distribution: MetricSummary, found: Percentile) -> Figure:
@@ -149,7 +169,7 @@ def _percentile(distribution: MetricSummary, found: Percentile) -> Figure:
         name = units.percentile(found.p)
         if fewest is None:
             return Withheld(f"{name}: this sample does not bound it.", "unbounded")
-        if distribution.count >= fewest:
+        if (distribution.count or distribution.disturbed) >= fewest:
             return Withheld(f"{name}: slow invocations come together, and so this sample does not bound it.", BURSTS)
         return Withheld(f"{name} needs about {units.count(fewest)} invocations.", f"{TOO_FEW}{units.count(fewest)}")
     return Shown(
@@ -161,7 +181,20 @@ def _percentile(distribution: MetricSummary, found: Percentile) -> Figure:
         high_at_least=found.censored or found.high_censored or found.high_failed,
         failed=found.failed,
         low_failed=found.low_failed,
+        ends=ranged(found.ends, found.value, distribution.unit),
     )
+
+
+def ranged(ends: Ends | None, value: int, unit: str) -> Ends | None:
+    """The ends of a figure where it is shown as a range, None where it stands."""
+    return ends if is_range(ends, value, times=unit == TIME.name) else None
+
+
+def spread(ends: Ends, unit: str) -> str:
+    """A range in words: ``21.2–47.1 ms``, ``21.2 ms–failed``, ``from 21.2 ms``."""
+    low = FAILED if ends.low_failed else _quantity(unit, ends.low) if ends.low else None
+    high = FAILED if ends.high_failed else None if ends.high is None else _quantity(unit, ends.high)
+    return units.spread(low, high)
 
 
 def _quantity(unit: str, value: int) -> str:

@@ -15,11 +15,14 @@ from msgspec import Struct
 from loadgen.experiments.registry import is_experiment
 from loadgen.invocation.metric import REPORTED, SIZES
 from loadgen.invocation.outcome import OK, missed_starts
+from loadgen.measure.ends import of_share
 from loadgen.measure.ranking import percentile_fails
-from loadgen.measure.summary import PhaseSummary, Reason, Summary, ThresholdResult
+from loadgen.measure.summary import KERNEL, PhaseSummary, Reason, Summary, ThresholdResult
 from loadgen.measure.threshold import BOUNDS, VALUE
+from loadgen.measure.trust.rule import RANGE
+from loadgen.measure.verdict import bounds_rate
 from loadgen.report import units
-from loadgen.report.figures import DASH, FAILED, TOO_FEW, Shown, View, Withheld, phases, shown, totals
+from loadgen.report.figures import DASH, FAILED, GENERATOR, TOO_FEW, Shown, View, Withheld, phases, shown, totals
 from loadgen.text import foreign
 
 HEADLINE = (50.0, 90.0, 95.0, 99.0, 99.9)
@@ -83,6 +86,8 @@ def standing(summary: Summary) -> str:
     if status == "invalid":
         return "invalid: these numbers cannot be trusted, and the figures they would have given are withheld"
     if status == "degraded":
+        if any(reason.severity == RANGE for reason in summary.verdict.reasons):
+            return "degraded: the load generator itself leaves some figures open; those are shown as ranges"
         withheld = any(reason.withholds for reason in summary.verdict.reasons)
         return "degraded: " + ("some figures are withheld" if withheld else "read the numbers with these warnings")
     if status == "valid":
@@ -162,7 +167,7 @@ def headline(summary: Summary) -> Table:
     view = totals(summary)
     names = [name for name in REPORTED if name in {"latency", "service_time", "lag"} or _reported(view.phase, name)]
     failing = view.phase.planned - _ok(view.phase)
-    left_out = {"waited", "late", "connect", *SIZES} | (set() if failing else {"latency_all"})
+    left_out = {"waited", "late", "unread", "connect", *SIZES} | (set() if failing else {"latency_all"})
     names = [name for name in names if name not in left_out]
     columns = [p for p in HEADLINE if p < 99.9 or any(isinstance(shown(view, name, p), Shown) for name in names)]
     every = [_metric_row(view, name, columns) for name in names]
@@ -183,6 +188,7 @@ def headline(summary: Summary) -> Table:
             *_successful_only(view, columns),
             *_closed(p for p in summary.phases if not p.warmup),
             *_whys(view, names, columns),
+            *_ranges(rows),
         ),
     )
 
@@ -195,8 +201,10 @@ def metrics(view: View) -> Table:
     statistics: tuple[float | str, ...] = ("min", "mean", *listed, "max")
     rows = []
     for name in names:
-        cells = [_figure(view, name, statistic) for statistic in statistics]
-        rows.append((Cell(name), Cell(units.count(view.phase.metrics[name].count)), *cells))
+        cells = [figure(view, name, statistic) for statistic in statistics]
+        metric = view.phase.metrics[name]
+        disturbed = f"{units.count(metric.disturbed)} disturbed" if metric.disturbed else ""
+        rows.append((Cell(name), Cell(units.count(metric.count + metric.disturbed), disturbed), *cells))
     return Table(
         "Metrics",
         tuple(
@@ -205,7 +213,7 @@ def metrics(view: View) -> Table:
             + [Column("max")]
         ),
         tuple(rows),
-        (*_over(view), *_whys(view, names, listed)) if rows else (),
+        (*_over(view), *_whys(view, names, listed), *_ranges(rows)) if rows else (),
     )
 
 
@@ -214,12 +222,14 @@ def counts(summary: Summary) -> Table:
     total = summary.totals
     rows = [
         (Cell("planned"), Cell(units.count(total.planned)), Cell(""), Cell(units.rate(total.planned_rate))),
-        _count("started", total.started, total.planned, units.rate(total.achieved_rate)),
+        _count("started", total.started, total.planned, _achieved(totals(summary)).text),
         _count("completed", total.completed, total.planned),
         _count("dropped", total.dropped, total.planned, tone="bad" if total.dropped else ""),
         *(_count(f"– {cause}", n, total.planned) for cause, n in why_dropped(total)),
         _count("unfinished", total.unfinished, total.planned, tone="bad" if total.unfinished else ""),
     ]
+    if disturbed := sum(total.disturbed.values()):
+        rows.append(_count("disturbed by the generator", disturbed, total.planned, tone="warn"))
     return Table(
         "Invocations",
         (Column("", False), Column("count"), Column("share of planned"), Column("rate")),
@@ -234,7 +244,7 @@ def outcomes(phase: PhaseSummary) -> Table:
     for name, n in sorted(phase.outcomes.items(), key=lambda item: (-item[1], item[0])):
         if n:
             tone = "good" if name == OK else "bad"
-            rows.append((Cell(name, tone=tone), Cell(units.count(n)), Cell(units.share(n, phase.planned))))
+            rows.append((Cell(name, tone=tone), Cell(units.count(n)), _share(phase, name, n)))
     why = ", ".join(
         f"{slug} {units.count(n)}"
         for slug, n in sorted(phase.reasons.items(), key=lambda item: (-item[1], item[0]))
@@ -262,9 +272,9 @@ def by_phase(summary: Summary) -> Table:
                 Cell(phase.model, "warm-up" if phase.warmup else ""),
                 Cell(units.span(phase.duration_ns)),
                 Cell(units.count(phase.planned)),
-                Cell(units.rate(phase.achieved_rate), f"of {units.rate(phase.planned_rate)}"),
+                _achieved(view),
                 Cell(units.count(failing), dropped, "bad" if failing else ""),
-                *(_without_interval(_figure(view, "latency", statistic)) for statistic in statistics),
+                *(_without_interval(figure(view, "latency", statistic)) for statistic in statistics),
             )
         )
     titles = ("planned", "achieved rate", "not ok", "p50", "p99", "max")
@@ -272,7 +282,11 @@ def by_phase(summary: Summary) -> Table:
         "Phases",
         (Column("phase", False), Column("model", False), Column("duration"), *(Column(title) for title in titles)),
         tuple(rows),
-        ("p50, p99 and max are of latency, over the ok invocations of each phase.", *_closed(summary.phases)),
+        (
+            "p50, p99 and max are of latency, over the ok invocations of each phase.",
+            *_closed(summary.phases),
+            *_ranges(rows),
+        ),
     )
 
 
@@ -326,7 +340,7 @@ def slowest(summary: Summary) -> Table:
             Cell(view.phase.name),
             Cell(units.duration(slow.latency_ns)),
             Cell(units.duration(slow.service_time_ns)),
-            Cell(slow.outcome),
+            Cell(slow.outcome, "disturbed by the generator" if slow.disturbed else ""),
             Cell(slow.request_id or DASH),
         )
         for view in measured
@@ -381,6 +395,8 @@ def generator(summary: Summary) -> Table:
         if floor_ns is None
         else f"Against a target that does nothing, p99 of service_time is {units.duration(floor_ns)} on this machine.",
     ]
+    if unstamped := summary.totals.unstamped:
+        notes.append(f"Of {_plural(unstamped, 'answer')} the system did not say when they arrived: they count as read.")
     titles = ("CPU", "memory", "stall", "timer error", "open files", "connections in 60 s", "busiest core idle")
     return Table(
         "Load generator",
@@ -402,6 +418,7 @@ def environment(summary: Summary) -> Table:
         ("Python", env.python),
         ("event loop", "asyncio" if env.uvloop is None else f"uvloop {env.uvloop}"),
         ("timer", env.timer),
+        ("arrival clock", "the kernel's" if env.arrival_clock == KERNEL else "when an answer was read"),
         ("TLS", env.tls_library),
         ("kernel", env.kernel),
         ("CPU", f"{env.cpu_model}, {_plural(env.usable_cores, 'usable core')}"),
@@ -420,19 +437,48 @@ def environment(summary: Summary) -> Table:
 
 
 def _metric_row(view: View, name: str, columns: Iterable[float]) -> tuple[Cell, ...]:
-    return (Cell(name), *(_figure(view, name, p) for p in columns), _figure(view, name, "max"))
+    return (Cell(name), *(figure(view, name, p) for p in columns), figure(view, name, "max"))
 
 
-def _figure(view: View, metric: str, statistic: float | str) -> Cell:
-    figure = shown(view, metric, statistic)
-    if isinstance(figure, Withheld):
-        return Cell(DASH, "" if figure.brief == "none" else figure.brief, "muted")
-    return Cell(str(figure), figure.interval, "bad" if figure.failed else "warn" if figure.at_least else "")
+def figure(view: View, metric: str, statistic: float | str, start: str | None = None) -> Cell:
+    """A statistic of a metric, see ``figures.shown``, or a dash with the reason in brief."""
+    found = shown(view, metric, statistic, start)
+    if isinstance(found, Withheld):
+        return Cell(DASH, "" if found.brief == "none" else found.brief, "muted")
+    if found.failed:
+        return Cell(str(found), found.interval, "bad")
+    return Cell(str(found), found.interval, "warn" if found.at_least or found.ends is not None else "")
 
 
 def _without_interval(cell: Cell) -> Cell:
-    """A figure whose interval stands elsewhere; why one is withheld stays."""
-    return cell if cell.text == DASH else Cell(cell.text, "", cell.tone)
+    """A figure whose interval stands elsewhere; why one is withheld, or a range, stays."""
+    return cell if cell.text == DASH or cell.detail == GENERATOR else Cell(cell.text, "", cell.tone)
+
+
+def _ranges(rows: Iterable[Sequence[Cell]]) -> tuple[str, ...]:
+    """What a range in the place of a figure is, where there is one."""
+    if not any(cell.detail == GENERATOR for row in rows for cell in row):
+        return ()
+    return (
+        f"A range in the place of a figure ({GENERATOR}) is how far the load generator itself may have moved it: see "
+        "the verdict.",
+    )
+
+
+def _achieved(view: View) -> Cell:
+    """The achieved rate of a stretch of load, of the planned one; a lower bound where it is the generator's."""
+    phase = view.phase
+    bounded = bounds_rate(view.verdict, view.name) is not None
+    text = units.rate(phase.achieved_rate)
+    return Cell(f"≥ {text}" if bounded else text, f"of {units.rate(phase.planned_rate)}", "warn" if bounded else "")
+
+
+def _share(phase: PhaseSummary, outcome: str, n: int) -> Cell:
+    """The share of an outcome; a range where the load generator itself leaves it open."""
+    ends = of_share(n, phase.disturbed.get(outcome, 0), phase.planned)
+    if outcome == OK or not ends.is_range:
+        return Cell(units.share(n, phase.planned))
+    return Cell(units.spread(units.share(ends.low), units.share(ends.high)), GENERATOR, "warn")
 
 
 def why_dropped(phase: PhaseSummary) -> list[tuple[str, int]]:
@@ -449,12 +495,18 @@ def _count(name: str, n: int, planned: int, rate: str = "", tone: str = "") -> t
 def _threshold(result: ThresholdResult) -> tuple[Cell, ...]:
     mark = {True: Cell("pass", tone="good"), False: Cell("FAIL", tone="bad"), None: Cell("undecided", tone="warn")}
     measured = DASH if result.value is None else _measured(result.rule, result.value)
+    detail = ""
+    if result.value is None and (result.low_end is not None or result.high_end is not None):
+        low, high = (
+            None if end is None else _measured(result.rule, end) for end in (result.low_end or None, result.high_end)
+        )
+        measured, detail = units.spread(low, high), GENERATOR
     of_money = re.match(r"(?:[^:]*:)?cost\b", result.rule) is not None
     if of_money and result.value is not None and (result.passed is None or result.decided_by == BOUNDS):
         measured = f">{foreign.GAP}{measured}"  # not every call told its bill
-    if result.value is None and result.decided_by == VALUE:  # the figure is that of a call that is not ok
+    if measured == DASH and result.decided_by == VALUE:  # the figure is that of a call that is not ok
         measured = FAILED
-    return mark[result.passed], Cell(result.rule), Cell(measured), Cell(result.why)
+    return mark[result.passed], Cell(result.rule), Cell(measured, detail), Cell(result.why)
 
 
 def _measured(rule: str, value: float) -> str:
@@ -472,7 +524,7 @@ def _measured(rule: str, value: float) -> str:
 
 
 def _reported(phase: PhaseSummary, name: str) -> bool:
-    return name in phase.metrics and phase.metrics[name].count > 0
+    return name in phase.metrics and phase.metrics[name].count + phase.metrics[name].disturbed > 0
 
 
 def _ok(phase: PhaseSummary) -> int:
@@ -502,8 +554,16 @@ def _over(view: View) -> tuple[str, ...]:
 
 
 def _closed(listed: Iterable[PhaseSummary]) -> tuple[str, ...]:
-    names = [phase.name for phase in listed if phase.model == "closed"]
-    return (f"Closed ({', '.join(names)}): {CLOSED}.",) if names else ()
+    closed = [phase for phase in listed if phase.model == "closed"]
+    if not closed:
+        return ()
+    names = ", ".join(phase.name for phase in closed)
+    busy = [
+        f"{phase.name} had {phase.in_flight_mean:.3g} calls in flight on average, of {phase.workers:g} workers"
+        for phase in closed
+        if phase.in_flight_mean is not None and phase.workers is not None
+    ]
+    return (f"Closed ({names}): {CLOSED}." + (f" {'; '.join(busy)}." if busy else ""),)
 
 
 def _whys(view: View, names: Iterable[str], columns: Iterable[float]) -> tuple[str, ...]:

@@ -6,6 +6,8 @@ more points than fit a chart, or so few calls in a point that not even a median 
 alike, so that memory does not grow with the length of the run.
 
 ``latency`` counts the ok invocations of an interval, ``latency_all`` every planned one; the difference is what failed.
+Those that the load generator disturbed have lines of their own. Each point is judged by its own calls: where those
+leave a figure open, it is a range in that point, whatever it is of the phase.
 """
 
 from __future__ import annotations
@@ -13,11 +15,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from statistics import median
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from loadgen.measure import hlog
+from loadgen.measure.ends import Moved, is_range, of_extremes
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.percentile import needed, supported
+from loadgen.measure.percentile import needed, percentiles, supported
+from loadgen.measure.summary import Ends
 from loadgen.text.units import NS_PER_S, NS_PER_US
 
 MOST_POINTS = 600
@@ -28,40 +32,68 @@ _UPPER = (99.0, 95.0, 90.0)
 
 
 class Point(Struct):
-    """Some seconds of one phase. Instants are ns since the run began; ``planned`` counts ok and failed alike."""
+    """Some seconds of one phase. Instants are ns since the run began; ``planned`` counts ok and failed alike.
+
+    ``latency`` is of ok invocations that the load generator did not disturb, ``disturbed`` of those that it did; of
+    ``disturbed_planned`` it did so to some failed.
+    """
 
     phase: str
     start_ns: int
     end_ns: int
     latency: Histogram
     planned: int
+    disturbed: Histogram = field(default_factory=Histogram)
+    disturbed_planned: int = 0
+
+    @property
+    def ok(self) -> int:
+        """Ok invocations, disturbed or not."""
+        return self.latency.count + self.disturbed.count
 
     @property
     def ok_per_s(self) -> float | None:
         """Ok invocations per second, None for a point without length."""
-        return self._per_s(self.latency.count)
+        return self._per_s(self.ok)
 
     @property
     def failed_per_s(self) -> float | None:
         """Invocations per second that did not end ok, the dropped and unfinished included."""
-        return self._per_s(max(0, self.planned - self.latency.count))
+        return self._per_s(max(0, self.planned - self.ok))
 
-    def percentile_ns(self, p: float) -> int | None:
-        """A percentile of the latency of ok invocations, None where they are too few to know it."""
-        value = self.latency.value_at(p) if supported(self.latency.count, p) else None
-        return None if value is None else value * NS_PER_US
+    def figure_ns(self, statistic: float | str) -> int | Ends | None:
+        """A percentile or the ``max`` of the latency of ok invocations, or its range; None where it is not known."""
+        value, ends = self._max() if isinstance(statistic, str) else self._percentile(statistic)
+        return ends if value is not None and is_range(ends, value) else value
 
     @property
-    def max_ns(self) -> int | None:
-        """What no latency of an ok invocation exceeds."""
-        return None if self.latency.ceiling_us is None else self.latency.ceiling_us * NS_PER_US
+    def _moved(self) -> Moved:
+        """What the log does not tell is how disturbed invocations failed: whatever way it was, it leaves more open."""
+        failed = max(0, self.disturbed_planned - self.disturbed.count)
+        return Moved(ok=self.disturbed, astray=failed, open=bool(failed))
+
+    def _percentile(self, p: float) -> tuple[int | None, Ends | None]:
+        if not supported(self.latency.count, p):
+            return None, None
+        (found,) = percentiles(self.latency, (p,), NS_PER_US, moved=self._moved)
+        return found.value, found.ends
+
+    def _max(self) -> tuple[int | None, Ends | None]:
+        highest = self.latency.ceiling_us or self.disturbed.ceiling_us
+        if highest is None:
+            return None, None
+        moved = self._moved
+        ends = of_extremes(self.latency, Histogram(), moved, NS_PER_US).get("max") if moved.any else None
+        return highest * NS_PER_US, ends
 
     def add(self, other: Point) -> None:
         """Take in another stretch of the same phase."""
         self.start_ns = min(self.start_ns, other.start_ns)
         self.end_ns = max(self.end_ns, other.end_ns)
         self.latency.add(other.latency)
+        self.disturbed.add(other.disturbed)
         self.planned += other.planned
+        self.disturbed_planned += other.disturbed_planned
 
     def _per_s(self, n: int) -> float | None:
         length_ns = self.end_ns - self.start_ns
@@ -89,9 +121,11 @@ def timeline(lines: Iterable[str]) -> Timeline:
     width_s = 1
     for line in hlog.read(_of_latency(lines)):
         phase, _, metric = line.tag.rpartition(".")
+        undisturbed = phase.removesuffix(f".{hlog.DISTURBED}")
+        disturbed, phase = undisturbed != phase, undisturbed
         # An interval begins a little before or after its full second: the nearest one is meant.
         second = max(0, round((line.start_ns - began.setdefault(phase, line.start_ns)) / NS_PER_S))
-        _add(points, (phase, second // width_s), _point(phase, metric, line))
+        _add(points, (phase, second // width_s), _point(phase, metric, line, disturbed=disturbed))
         if len(points) > max(MOST_POINTS, 2 * len(began)):
             points, width_s = _halved(points), 2 * width_s
     while (
@@ -115,15 +149,18 @@ def _of_latency(lines: Iterable[str]) -> Iterator[str]:
         yield "#\n" if other else line
 
 
-def _point(phase: str, metric: str, line: hlog.Line) -> Point:
-    ok = metric == "latency"
-    return Point(
-        phase,
-        line.start_ns,
-        line.start_ns + line.length_ns,
-        line.histogram if ok else Histogram(),
-        0 if ok else line.histogram.count,
-    )
+def _point(phase: str, metric: str, line: hlog.Line, *, disturbed: bool) -> Point:
+    counted, nothing = line.histogram, Histogram()
+    point = Point(phase, line.start_ns, line.start_ns + line.length_ns, nothing, 0)
+    match metric == "latency", disturbed:
+        case True, False:
+            point.latency = counted
+        case True, True:
+            point.disturbed = counted
+        case _:
+            point.planned = counted.count
+            point.disturbed_planned = counted.count if disturbed else 0
+    return point
 
 
 def _add(points: _Points, key: tuple[str, int], point: Point) -> None:

@@ -34,6 +34,14 @@ def between(low: str, high: str, beside: str) -> str:
     return f"{low}–{high}"
 
 
+def spread(low: str | None, high: str | None) -> str:
+    """A range in the place of a quantity: ``21.2–47.1 ms``; ``from 21.2 ms`` and ``up to 47.1 ms`` without one end."""
+    if low is None or high is None:
+        return f"from {low}" if low is not None else f"up to {high}" if high is not None else "not known"
+    number, _, unit = low.partition(GAP)
+    return f"{number if unit and unit == high.partition(GAP)[2] else low}–{high}"
+
+
 def span(ns: int) -> str:
     """A configured length of time, exactly: ``1 min 30 s``, ``500 ms``; a measured one as ``duration`` writes it."""
     if ns == 0:

@@ -29,6 +29,8 @@ from loadgen.load.workers import Workers
 from loadgen.measure import floor
 from loadgen.measure.floor import Floor, quantiles
 from loadgen.measure.summary import Environment
+from loadgen.measure.trust.generator import RATE
+from loadgen.measure.trust.rule import INVALID, RANGE
 from loadgen.measure.verdict import judge
 from loadgen.run.play import Played, play
 from loadgen.scenario.model import Scenario
@@ -74,14 +76,14 @@ async def against_stub(seconds: int = SECONDS) -> Measured:
 def floor_of(measured: Measured, machine: Environment, at: datetime) -> Floor:
     """The floor that was measured on ``machine`` at an instant.
 
-    Raises CalibrationError where the verdict withholds what a floor is made of. That an agent was busy is no reason
-    when one worker invokes back to back: it has nothing else to do.
+    Raises CalibrationError where the load generator was in its own way. That it bounds the rate of a worker whose
+    target does nothing is no reason.
     """
     plans, totals = [each.plan for each in measured], [each.total for each in measured]
     reasons = [
         reason.message
         for reason in judge(plans, totals).reasons
-        if reason.withholds in ("all", "tails") and (reason.rule, reason.phase) != ("generator_cpu", _CLOSED)
+        if reason.severity in (INVALID, RANGE) and RATE not in reason.figures
     ]
     failed = sum((Counter(total.tally.outcomes) for total in totals), Counter[str]())
     del failed[OK]

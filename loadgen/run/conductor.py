@@ -47,7 +47,7 @@ class _Turn:
     def seen(self, played: list[Played], *, stopped: bool, fresh_connections: bool) -> Seen:
         """What the phases of this Ask showed."""
         plans, totals = [each.plan for each in played], [each.total for each in played]
-        verdict = judge(plans, totals, stopped=stopped, fresh_connections=fresh_connections)
+        verdict = judge(plans, totals, part=True, stopped=stopped, fresh_connections=fresh_connections)
         samples = sorted(self.samples, key=lambda sample: sample.intended_ns)
         return Seen(tuple(totals), tuple(samples), of_generator(verdict), stopped=stopped)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from loadgen.engine.address import AddressError, resolve
+from loadgen.engine.address import AddressError, addresses_of, called
 from loadgen.engine.messages import Renew
 from loadgen.engine.preflight import Answer, preflight
 from loadgen.engine.tariff import tariff_of
@@ -32,6 +32,7 @@ from loadgen.run.fault import DeclinedError, RunFailedError
 from loadgen.run.observer import Observer
 from loadgen.run.quota import unreachable
 from loadgen.scenario.model import Scenario
+from loadgen.scenario.rows import ChangedError
 from loadgen.targets.port import TargetError
 from loadgen.targets.registry import tenant_of
 from loadgen.targets.remedy import remedy
@@ -92,24 +93,24 @@ class Contact:
         except TargetError as error:
             raise RunFailedError(str(error)) from error
 
-    async def reach(self, stack: AsyncExitStack) -> tuple[Preflight | None, str | None]:
-        """Make the pre-flight, or at least resolve the target's name; no address where the run has ended meanwhile.
+    async def reach(self, stack: AsyncExitStack) -> tuple[Preflight | None, tuple[str, ...]]:
+        """Make the pre-flight, or at least resolve the target's name; no addresses where the run has ended meanwhile.
 
         Tokens are kept good until the stack is left. Raises RunFailedError and DeclinedError.
         """
         if self._ending.ending:
-            return None, None
+            return None, ()
         try:
             contact = await self._ending.interruptible(self._first_contact(stack))
-        except (AddressError, TargetError) as error:
+        except (AddressError, TargetError, ChangedError) as error:
             raise RunFailedError(str(error)) from error
         if contact is None:
-            return None, None
-        answer, address = contact
+            return None, ()
+        answer, addresses = contact
         result = None if answer is None else self._judged(answer)
         if await self._ending.interruptible(self._look_ahead(answer)) is None:
-            return result, None
-        return result, address
+            return result, ()
+        return result, addresses
 
     def tariff(self) -> tuple[Tariff | None, int | None, int]:
         """What calls cost, as far as money is limited, and the memory and the dearest bill (0: none) known by now.
@@ -157,8 +158,8 @@ class Contact:
         """The memory size that every call asks for; None where there is none, or they ask for different ones."""
         return self._tenant.asked_mb(self.scenario.target) if one_size(self.scenario) else None
 
-    async def _first_contact(self, stack: AsyncExitStack) -> tuple[Answer | None, str]:
-        """The answer to the pre-flight, if there is to be one, and the address to use.
+    async def _first_contact(self, stack: AsyncExitStack) -> tuple[Answer | None, tuple[str, ...]]:
+        """The answer to the pre-flight, if there is to be one, and the addresses to use.
 
         Where a token is needed for that, it is obtained first, and kept good until the stack is left.
         """
@@ -168,11 +169,23 @@ class Contact:
             await self._renewal.first()
             await stack.enter_async_context(_beside(self._renewal.keep()))
         if not target.preflight:
-            return None, (await resolve(self._tenant.template(target).origin))[0]
+            known = await addresses_of(target, self._tenant.template(target).origin)
+            addresses = called(target, known[0], known)
+            self._tell_others(addresses, len(known) - len(addresses))
+            return None, addresses
         if self.bills:
             self.first = Spent(requests=1)  # it may run, though an interrupt keeps its answer from being seen
         answer = await preflight(self.scenario)
-        return answer, answer.address
+        self._tell_others(answer.addresses, answer.others)
+        return answer, answer.addresses
+
+    def _tell_others(self, addresses: tuple[str, ...], others: int) -> None:
+        """Say that not all addresses of a name get load."""
+        if others:
+            self._note(
+                f"note: the target's name has {others + 1} addresses, and all calls go to {addresses[0]}; "
+                "target.addresses: rotate has connections take them in turn"
+            )
 
     def _judged(self, answer: Answer) -> Preflight:
         """What the pre-flight said, unless that is the end of the run."""

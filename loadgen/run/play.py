@@ -110,7 +110,8 @@ def service_ns(played: Sequence[Played], before_ns: int) -> int:
 
 def _plan(phase: Phase, drawn: int | None) -> PhasePlan:
     locked = phase.shape.lockstep()
-    return PhasePlan(phase.name, phase.warmup, phase.closed, phase.duration_ns, drawn, locked=locked)
+    workers = phase.shape.mean_workers()
+    return PhasePlan(phase.name, phase.warmup, phase.closed, phase.duration_ns, drawn, locked=locked, workers=workers)
 
 
 def _drawn(phase: Phase, seed: int, given_up: Callable[[], bool]) -> int | None:

@@ -39,6 +39,7 @@ from loadgen.run.observer import Observer
 from loadgen.run.summary import Record, charged, summary, verdict_on
 from loadgen.run.writing import Writing
 from loadgen.scenario.load import Loaded
+from loadgen.scenario.rows import ChangedError, check_unchanged
 from loadgen.targets.port import TargetError
 from loadgen.targets.secret import hidden_in_yaml, sent
 from loadgen.targets.settings import Changing, SettingsError
@@ -117,18 +118,21 @@ class Runner:
             async with self._writing, AsyncExitStack() as stack:
                 if self._loaded.scenario.target.emulated:
                     await self._contact.serve(stack, self._directory.truth_path)
-                answer, address = await self._contact.reach(stack)
-                machine = msgspec.structs.replace(machine, address=address)
+                answer, addresses = await self._contact.reach(stack)
+                machine = msgspec.structs.replace(machine, address=", ".join(addresses) or None)
                 self._directory.write_environment(texts(machine, self._secrets.hide))
-                if address is not None:
-                    conductor = await self._load(stack, identity, address, origin_ns)
+                if addresses:
+                    conductor = await self._load(stack, identity, addresses, origin_ns)
         except TargetError as error:  # it ended in the middle of the run, or stays changed
             self._ending.fail(str(error))
+        self._look_at_feeder()
         if self._writing.fault is not None:
             self._ending.unwritten(self._writing.fault)
         return self._finished(identity, began, machine, answer, conductor)
 
-    async def _load(self, stack: AsyncExitStack, identity: str, address: str, origin_ns: int) -> Conductor | None:
+    async def _load(
+        self, stack: AsyncExitStack, identity: str, addresses: tuple[str, ...], origin_ns: int
+    ) -> Conductor | None:
         """Play the decision; None where there are no agents. They, and settings that are changed, last like the stack.
 
         Raises RunFailedError.
@@ -136,7 +140,7 @@ class Runner:
         scenario, ending = self._contact.scenario, self._ending
         tariff, size_mb, dearest = self._contact.tariff()
         plans = [
-            Plan(scenario, address, agent, origin_ns, size_mb, dearest, probe(scenario))
+            Plan(scenario, addresses[0], agent, origin_ns, size_mb, dearest, probe(scenario), addresses)
             for agent in range(self._agents.number)
         ]
         try:
@@ -163,6 +167,14 @@ class Runner:
         with self._timed(scenario.budget.duration_ns):
             await conductor.conduct()
         return conductor
+
+    def _look_at_feeder(self) -> None:
+        """Fail where the rows that were sent are not those that the scenario had."""
+        try:
+            for feeder in self._loaded.scenario.feeders:
+                check_unchanged(feeder)
+        except ChangedError as error:
+            self._ending.fail(str(error))
 
     async def _settings(self, stack: AsyncExitStack, identity: str) -> Changing | None:
         """The function's settings, where the experiment changes them."""

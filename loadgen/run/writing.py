@@ -9,9 +9,12 @@ from types import TracebackType
 from typing import Self
 
 from loadgen.history.rundir import RunDirectory, RunDirectoryError
+from loadgen.invocation.metric import Metric
 from loadgen.invocation.sample import Sample
 from loadgen.load.law import random_stream
 from loadgen.measure import hlog
+from loadgen.measure.ends import together
+from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Frame
 from loadgen.measure.merge import PhaseTotal
 from loadgen.scenario.model import Scenario
@@ -79,11 +82,18 @@ class Writing:
 def interval_lines(frame: Frame, hide: Callable[[str], str] = str) -> Iterator[str]:
     """The lines of intervals.hlog for one frame: each metric of its ok invocations, and latency over all planned.
 
+    Those that the load generator disturbed have lines of their own, but for what tells how the load was made.
     ``hide`` masks the secrets in the phase's name.
     """
     phase = hide(frame.phase)
     total = PhaseTotal(frame.phase)
     total.add(frame)
-    for metric, histogram in {**total.by_metric(), "latency_all": total.latency_all()}.items():
-        if histogram.count:
-            yield hlog.line(f"{phase}.{metric}", frame.from_ns, frame.to_ns - frame.from_ns, histogram)
+    for metric in (*total.metrics(), Metric.LATENCY_ALL.value):
+        counted = total.figure(metric)
+        disturbed = together(counted.moved.ok, counted.moved.failed)
+        for tag, histogram in (
+            (metric, together(counted.ok, counted.failed or Histogram())),
+            (f"{hlog.DISTURBED}.{metric}", disturbed),
+        ):
+            if histogram.count:
+                yield hlog.line(f"{phase}.{tag}", frame.from_ns, frame.to_ns - frame.from_ns, histogram)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -16,7 +17,7 @@ from loadgen.text import file, foreign, walk, yaml
 from loadgen.text.excerpt import literals, resembles_key
 from loadgen.text.fault import Fault, Found, Place, ScenarioError
 from loadgen.text.fault import Path as KeyPath
-from loadgen.text.override import override
+from loadgen.text.override import Override, as_line, override
 from loadgen.text.secret import MASK
 from loadgen.text.substitution import substitute
 from loadgen.text.walk import Read
@@ -40,13 +41,13 @@ class Document:
         text: str,
         source: str,
         environment: Mapping[str, str],
-        overrides: Sequence[str],
+        overrides: Sequence[Override],
         *,
         foreign: frozenset[str] | None = None,
     ) -> None:
         self._foreign = foreign
         self._secret_lines: set[tuple[str, int]] = set()
-        self._literals = literals("\n".join((text, *overrides)))
+        self._literals = literals("\n".join((text, *map(as_line, overrides))))
         try:
             root, self.faults = yaml.parse(text, source)
         except ScenarioError as error:
@@ -139,26 +140,31 @@ def _unquoted(message: str) -> str:
 
 def read_text(path: Path) -> str:
     """The text of a scenario file, which may be a pipe: the user names it, and no scenario does."""
-    return _text(path, lambda: path.open("rb"))
+    return _text(str(path), lambda: path.open("rb"))
+
+
+def text_of(source: BinaryIO, name: str) -> str:
+    """The text of a scenario that is read from ``source``, such as stdin, which messages call ``name``; left open."""
+    return _text(name, lambda: nullcontext(source))
 
 
 def price_book_text(path: Path) -> str:
     """The text of a price book, which a scenario names."""
-    return _text(path, lambda: file.opened(path))
+    return _text(str(path), lambda: file.opened(path))
 
 
-def _text(path: Path, opened: Callable[[], BinaryIO]) -> str:
+def _text(name: str, opened: Callable[[], AbstractContextManager[BinaryIO]]) -> str:
     """The text of a YAML file, of which no more is read than is needed to see that it is too large."""
     try:
         with opened() as source:
             raw = source.read(4 * yaml.MAX_CHARACTERS + 4)
     except (OSError, ValueError) as error:
         reason = file.reason(error) if isinstance(error, OSError) else str(error)
-        raise ScenarioError([Fault(Place(str(path)), (), f"cannot read this file: {reason}")]) from error
+        raise ScenarioError([Fault(Place(name), (), f"cannot read this file: {reason}")]) from error
     if len(raw) > yaml.MAX_CHARACTERS:
         message = f"the file holds more than {yaml.MAX_CHARACTERS >> 20} MiB, far more than a scenario needs"
-        raise ScenarioError([Fault(Place(str(path)), (), message)])
-    return feeder.decoded(raw, str(path))
+        raise ScenarioError([Fault(Place(name), (), message)])
+    return feeder.decoded(raw, name)
 
 
 def no_file(path: Path) -> str | None:

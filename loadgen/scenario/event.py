@@ -1,21 +1,85 @@
-"""The event: JSON with ``{{field}}`` placeholders that a feeder's rows fill.
+"""What is sent, the event first of all: JSON with ``{{field}}`` placeholders that a feeder's rows fill.
 
 A string that is only ``{{field}}`` becomes the field's value with its JSON type; elsewhere in a string the value is
 inserted as JSON-escaped text. What is written otherwise is sent as it is written, but for blanks between the tokens:
 numbers keep their digits and strings their escapes, whatever Python would make of them.
+
+Other bodies are text, in which a value is inserted as it is, a form, in which it is percent-encoded, or bytes, in which
+nothing is inserted.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from enum import Enum
 
-from loadgen.text.template import PLACEHOLDER, Slot, Template, json_text, json_value, pieces, placeholders
+from msgspec import Struct
+
+from loadgen.text.template import (
+    PLACEHOLDER,
+    Encode,
+    Slot,
+    Template,
+    as_it_is,
+    form_text,
+    json_text,
+    json_value,
+    pieces,
+    placeholders,
+)
 
 _STRING = re.compile(r'("(?:[^"\\]|\\.)*")')
 _MAY_HOLD = re.compile(r"[{\\]")
 _BLANKS = re.compile(r"[ \t\n\r]+")
+
+
+class Kind(Enum):
+    """What a body is made of."""
+
+    JSON = "json"
+    TEXT = "text"
+    FORM = "form"
+    BYTES = "bytes"
+
+
+class Content(Struct, frozen=True):
+    """A body: JSON, text or a form with its placeholders in it, or bytes."""
+
+    kind: Kind
+    data: bytes
+
+
+_ENCODES: dict[Kind, Encode] = {Kind.TEXT: as_it_is, Kind.FORM: form_text}
+"""How a value is written into a body that is not JSON."""
+
+
+def encode_in(kind: Kind, text: str) -> Encode:
+    """How values are written into a text of a body, which has placeholders."""
+    return _ENCODES.get(kind) or (json_value if PLACEHOLDER.fullmatch(text) else json_text)
+
+
+def compile_content(content: Content) -> Template:
+    """The template of a body; raises ValueError, see ``compile_event``."""
+    match content.kind:
+        case Kind.JSON:
+            return compile_event(content.data.decode())
+        case Kind.BYTES:
+            return Template([content.data])
+        case kind:
+            return Template(pieces(content.data.decode(), str.encode, _ENCODES[kind]))
+
+
+def form(fields: Mapping[str, str]) -> bytes:
+    """The body of a form, with its placeholders in it."""
+    template = [(name, "".join(_form_pieces(value))) for name, value in fields.items()]
+    return "&".join(f"{form_text(name).decode()}={value}" for name, value in template).encode()
+
+
+def _form_pieces(value: str) -> Iterator[str]:
+    for index, piece in enumerate(PLACEHOLDER.split(value)):
+        yield f"{{{{{piece}}}}}" if index % 2 else form_text(piece).decode()
 
 
 def compact(text: str) -> str:

@@ -8,8 +8,7 @@ makes the Scenario. Faults are collected over all steps.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,15 +18,19 @@ from msgspec import Struct
 from loadgen.load import trace
 from loadgen.load.trace import Trace
 from loadgen.scenario import build, rules
+from loadgen.scenario.build import Sent
+from loadgen.scenario.calls import View, merged
 from loadgen.scenario.document import Check, Document, no_file, read_text
-from loadgen.scenario.filled import event_of, fed_secrets, in_request, report_unfilled, rows_of
+from loadgen.scenario.filled import Source, content_of, event_of, in_request, report_unfilled, rows_of
 from loadgen.scenario.fingerprint import fingerprint
 from loadgen.scenario.model import Scenario
 from loadgen.scenario.prices import scenario_prices
 from loadgen.targets import secret
 from loadgen.targets.functiongraph.protocol.platform import Emulator, emulator
-from loadgen.text import file
-from loadgen.text.form import doc
+from loadgen.targets.port import PEM_FILES, is_pem
+from loadgen.text.form import doc, listed
+from loadgen.text.override import Override
+from loadgen.text.secret import Fed
 from loadgen.text.units import NS_PER_S
 
 _STAND_IN_PHASES = [{"name": "x", "workers": 1, "duration": NS_PER_S}]
@@ -44,13 +47,13 @@ class Loaded(Struct, frozen=True):
 
     ``document`` is plain data as written, with overrides and variables resolved. ``as_run`` is the same as YAML text
     that loads again. In both a secret is ``***``, or ``${NAME}`` where it came from the environment.
-    ``fed_secrets`` are what the feeder's rows put into headers that are secret.
+    ``fed_secrets`` are what the feeder's rows put into headers that are secret, and what is in columns of such a name.
     """
 
     scenario: Scenario
     document: dict[str, Any]
     as_run: str
-    fed_secrets: frozenset[str] = frozenset()
+    fed_secrets: Fed = msgspec.field(default_factory=Fed)
 
     def __repr__(self) -> str:
         return f"Loaded({self.document!r})"
@@ -62,20 +65,19 @@ def load(
     source: str,
     directory: Path,
     environment: Mapping[str, str],
-    overrides: Sequence[str] = (),
+    overrides: Sequence[Override] = (),
     checks: Sequence[Check] = (),
 ) -> Loaded:
     """The Scenario of a YAML text.
 
     ``source`` names the text in messages; files that the scenario names are relative to ``directory`` and read here.
-    ``overrides`` are ``key.path=value``, applied in order before ``environment`` is substituted. Raises ScenarioError
-    with every fault found.
+    ``overrides`` are ``key.path=value`` or Settings, applied in order before ``environment`` is substituted. Raises
+    ScenarioError with every fault found.
     """
     read = Document(text, source, environment, overrides)
     data = read.check(Scenario, rules.scenario)
-    event_json, needed = read.gather(lambda: event_of(data, read, directory)) or ("", [])
-    needed += in_request(data)
-    rows = read.gather(lambda: rows_of(needed, data, read, directory)) or []
+    fed = Fed()
+    sent = [_sent(one, source_, read, directory, fed) for one, source_ in _calls(data, read)]
     prices = read.gather(lambda: scenario_prices(data, read, directory))
     traces = (read.gather(lambda: _traces(data, read, directory)) or {}) if not read.faults else {}
     if not read.faults:
@@ -83,8 +85,8 @@ def load(
     report_unfilled(read)
     scenario = None
     if not read.faults:
-        scenario = build.scenario(data, event_json, directory, prices, traces, len(rows))
-        scenario = msgspec.structs.replace(scenario, sha256=fingerprint(scenario, _rows_digest(scenario)))
+        scenario = build.scenario(data, sent, directory, prices, traces)
+        scenario = msgspec.structs.replace(scenario, sha256=fingerprint(scenario))
         read.judge(scenario, checks)
     elif stand_in := _stand_in(data, read, directory):
         read.judge(stand_in, checks)
@@ -94,15 +96,33 @@ def load(
         scenario,
         secret.masked_document(read.root, read.said),
         secret.as_run(read.root, read.said),
-        fed_secrets(needed, rows, read.said.secret),
+        fed,
     )
+
+
+def _calls(data: dict[str, Any], read: Document) -> Iterator[tuple[dict[str, Any], Source]]:
+    """The data of each call, and where it is written."""
+    if "calls" not in data:
+        yield data, read
+    for number, call in enumerate(listed(data, "calls")):
+        if isinstance(call, dict):
+            yield merged(data, number), View(read, call, number)
+
+
+def _sent(data: dict[str, Any], source: Source, read: Document, directory: Path, fed: Fed) -> Sent:
+    """What a call sends; its secrets are added to ``fed``, and its faults to those of the document."""
+    event_json, needed = read.gather(lambda: event_of(data, source, directory)) or ("", [])
+    content, in_body = read.gather(lambda: content_of(data, source, directory)) or (None, [])
+    needed += [*in_body, *in_request(data)]
+    index = read.gather(lambda: rows_of(needed, data, source, directory, fed))
+    return Sent(event_json, content, index)
 
 
 def load_file(
     path: str | Path,
     *,
     environment: Mapping[str, str],
-    overrides: Sequence[str] = (),
+    overrides: Sequence[Override] = (),
     checks: Sequence[Check] = (),
 ) -> Loaded:
     """The Scenario of a file, see ``load``. Raises ScenarioError also when the file cannot be read or decoded."""
@@ -134,9 +154,10 @@ def load_emulator_file(path: str | Path, *, environment: Mapping[str, str], seed
 
 
 def _check_files(data: dict[str, Any], read: Document, directory: Path) -> None:
-    ca = data["target"].get("tls", {}).get("ca")
-    if ca is not None and (fault := no_file(directory / ca)):
-        read.report(("target", "tls", "ca"), fault)
+    tls = data["target"].get("tls", {})
+    for key in PEM_FILES:
+        if key in tls and not is_pem(tls[key]) and (fault := no_file(directory / tls[key])):
+            read.report(("target", "tls", key), fault)
 
 
 def _traces(data: dict[str, Any], read: Document, directory: Path) -> dict[int, Trace]:
@@ -159,11 +180,6 @@ def _traces(data: dict[str, Any], read: Document, directory: Path) -> dict[int, 
 def _stand_in(data: dict[str, Any], read: Document, directory: Path) -> Scenario | None:
     """What can be said of the target while other parts are faulty: a Scenario for the checks, never for a run."""
     faulty = {fault.path[:1] for fault in read.faults}
-    if ("target",) in faulty or "target" not in data:
+    if ("target",) in faulty or "target" not in data or "calls" in data:
         return None
-    return build.scenario({"name": "x", "target": data["target"], "phases": _STAND_IN_PHASES}, "{}", directory)
-
-
-def _rows_digest(scenario: Scenario) -> str:
-    """The sha256 of the feeder's file; empty where there is none."""
-    return "" if scenario.feeder is None else hashlib.sha256(file.read(scenario.feeder.path)).hexdigest()
+    return build.scenario({"name": "x", "target": data["target"], "phases": _STAND_IN_PHASES}, [Sent("{}")], directory)

@@ -7,7 +7,9 @@ counts, whatever its value; values are looked at only where they fit (``form.INV
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from loadgen.experiments.capacity import block as capacity
 from loadgen.experiments.coldstarts import block as cold_starts
@@ -15,13 +17,19 @@ from loadgen.experiments.memory import block as memory
 from loadgen.invocation.bill import WRITE_PRICES
 from loadgen.invocation.metric import Clock, Metric
 from loadgen.load import phase as phases
+from loadgen.load.mix import Mix
 from loadgen.measure.rule import CostRule, MetricRule, Rule
-from loadgen.scenario.model import LEAST_CATCH_UP_NS
+from loadgen.scenario.calls import located, merged
+from loadgen.scenario.model import LEAST_CATCH_UP_NS, OWN, FeederOrder
+from loadgen.targets import body
+from loadgen.targets.body import CONTENT
+from loadgen.targets.endpoint import EMULATOR, loopback, url_fault
 from loadgen.targets.functiongraph.protocol import platform
-from loadgen.targets.port import TargetError, Tenant
+from loadgen.targets.port import Addresses, TargetError, Tenant
 from loadgen.targets.registry import BUILT_IN, MEMORY_SIZES_MB, tenant_written
-from loadgen.text.fault import Found, Path
+from loadgen.text.fault import Found, Path, show
 from loadgen.text.form import INVALID, keys, listed, mapping
+from loadgen.text.template import without_fields
 from loadgen.text.units import NS_PER_S, duration_text, megabytes_text
 
 _WRITE_PRICES = f"{WRITE_PRICES}, or the file of your own price book"
@@ -31,13 +39,14 @@ _PLATFORM_METRICS = frozenset(metric for metric in Metric if metric.kind.clock i
 
 def scenario(data: dict[str, Any]) -> Found:
     """Everything that does not go together in a scenario."""
-    target = mapping(data, "target")
+    calls = [call for call in listed(data, "calls") if isinstance(call, dict)]
+    target = mapping(merged(data, 0) if calls else data, "target")
     tenant = _tenant(target)
     yield from _kind(data, target, tenant)
-    if isinstance(data.get("target"), dict):
-        yield from _target(data, target, tenant)
-    if "event" in data and "event_file" in data:
-        yield ("event_file",), "event is written too; keep one of them"
+    if "calls" in data:
+        yield from _calls(data)
+    elif isinstance(data.get("target"), dict):
+        yield from _call(data)
     yield from _phases(data)
     yield from _catch_up(data)
     yield from _thresholds(data, target, tenant)
@@ -47,6 +56,72 @@ def scenario(data: dict[str, Any]) -> Found:
         yield from emulator(data)
         if target.get("endpoint") != "emulator":
             yield ("emulator",), "an emulator needs target.endpoint: emulator; write that, or remove this block"
+
+
+def _call(data: dict[str, Any]) -> Found:
+    """What does not go together in a call."""
+    target = mapping(data, "target")
+    tenant = _tenant(target)
+    yield from _target(data, target, tenant)
+    sent = [key for key in CONTENT if key in data]
+    for key in sent[1:]:
+        yield (key,), f"{sent[0]} is written too; keep one of them"
+    yield from _body(data, tenant)
+
+
+def _calls(data: dict[str, Any]) -> Found:
+    for key in OWN:
+        if key in data:
+            yield (key,), "each call of a mix has its own; write it into calls"
+    if data.get("kind") in ("cold-starts", "memory"):
+        yield (
+            ("calls",),
+            f"kind: {data['kind']} is about one function; remove calls, and write what is called as target",
+        )
+    names: dict[str, int] = {}
+    first: str | None = None
+    for number, call in enumerate(listed(data, "calls")):
+        if not isinstance(call, dict):
+            continue
+        one, real = merged(data, number), located(call, number)
+        yield from ((real(path), message) for path, message in _call(one))
+        if isinstance(name := call.get("name"), str):
+            if name in names:
+                yield ("calls", number, "name"), f'calls[{names[name]}] is called "{name}" too; names are unique'
+            names.setdefault(name, number)
+        if mapping(call, "feeder").get("order") is FeederOrder.ONCE:
+            yield ("calls", number, "feeder", "order"), "got once, expected loop or random: a mix has no call that ends"
+        origin = _origin(one["target"])
+        if origin is not None and (first or origin) != origin:
+            message = f"got {origin}, but another call goes to {first}: all calls of a mix go to one host and port"
+            yield real(("target", "url")), message
+        first = first or origin
+    weights = [call["weight"] for call in listed(data, "calls") if isinstance(call, dict) and "weight" in call]
+    if all(isinstance(weight, int) for weight in weights):
+        missing = len(names) - len(weights)
+        try:
+            Mix([*weights, *[1] * max(missing, 0)] or [1], 0)
+        except ValueError as error:
+            yield ("calls",), f"{error}; write smaller ones, such as 60, 30 and 10"
+
+
+def _origin(target: dict[str, Any]) -> str | None:
+    """The scheme, host and port of a url, where it is one."""
+    url = target.get("url")
+    if not isinstance(url, str) or url_fault(url, origin=False):
+        return None
+    parts = urlsplit(without_fields(url))
+    return f"{parts.scheme}://{parts.netloc}".lower()
+
+
+def _body(data: dict[str, Any], tenant: Tenant[Any] | None) -> Found:
+    block = mapping(data, "body")
+    if isinstance(data.get("body"), dict):
+        yield from _at("body", body.rules(block))
+    if tenant is not None and tenant.only_json:
+        for key in ("form", "type"):
+            if key in block:
+                yield ("body", key), f"{tenant.noun} is always called with application/json; remove it"
 
 
 def _tenant(target: dict[str, Any]) -> Tenant[Any] | None:
@@ -78,6 +153,30 @@ def _target(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[Any] | 
     tls = mapping(target, "tls")
     if tls.get("verify") is False and "ca" in tls:
         yield ("target", "tls", "ca"), "a ca is unused with verify: false; remove one of them"
+    if "key" in tls and "cert" not in tls:
+        yield ("target", "tls", "key"), "cert is missing: a key goes with a certificate"
+    yield from _address(target, tenant)
+
+
+def _address(target: dict[str, Any], tenant: Tenant[Any] | None) -> Found:
+    address = target.get("address")
+    rotates = target.get("addresses") is Addresses.ROTATE
+    if "address" in target and rotates:
+        yield ("target", "addresses"), "address is written too, which pins one; keep one of them"
+    if target.get("endpoint") == EMULATOR:
+        for key, written in (("address", "address" in target), ("addresses", rotates)):
+            if written:
+                yield ("target", key), "the emulator is on this machine; remove it"
+    if not isinstance(address, str):
+        return
+    try:
+        found = ip_address(address)
+    except ValueError:
+        yield ("target", "address"), f"got {show(address)}, expected an address such as 192.0.2.7 or 2001:db8::7"
+        return
+    host = target.get(tenant.key) if tenant is not None else None
+    if isinstance(host, str) and loopback(host) and not found.is_loopback:
+        yield ("target", "address"), f"got {address}, but the host is this machine; write the host that is meant"
 
 
 def _kind(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[Any] | None) -> Found:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Generic, Protocol, TypeVar, cast
 
@@ -23,7 +24,7 @@ from loadgen.invocation.facts import Facts
 from loadgen.targets.quick import QuickReader
 from loadgen.targets.request import RequestTemplate
 from loadgen.text.fault import Found
-from loadgen.text.form import Duration, Text, doc, secret_fields, tag, without_unit, words
+from loadgen.text.form import Duration, Text, doc, matching, secret_fields, tag, without_unit, words
 from loadgen.text.secret import MASK
 from loadgen.text.units import NS_PER_S
 
@@ -36,14 +37,47 @@ class Timeout(Struct, frozen=True, rename=without_unit):
     total_ns: Annotated[Duration, doc("Until the whole answer is there.")] = 100 * NS_PER_S
 
 
-class Tls(Struct, frozen=True):
-    """How the server's certificate is checked; unused with http://.
+def is_pem(text: str) -> bool:
+    """Whether it is the text of a PEM file, rather than the path of one."""
+    return text.lstrip().startswith("-----BEGIN ")
 
-    ``ca`` is an absolute path.
+
+class Tls(Struct, frozen=True):
+    """How server and client show each other who they are; unused with http://.
+
+    ``ca``, ``cert`` and ``key`` are absolute paths of PEM files, or the text of one.
     """
 
     verify: Annotated[bool, doc("Whether the certificate is checked.")] = True
-    ca: Annotated[Text | None, doc("PEM file of the authorities to trust, instead of the system's.")] = None
+    ca: Annotated[Text | None, doc("PEM file of the authorities to trust, instead of the system's; or its text.")] = (
+        None
+    )
+    cert: Annotated[
+        Text | None, doc("PEM file of the client's certificate, with all above it but the root; or its text.")
+    ] = None
+    key: Annotated[
+        Text | None,
+        doc("PEM file of the certificate's key, without a passphrase; or its text.", secret_text=is_pem),
+    ] = None
+    server_name: Annotated[
+        str | None,
+        matching(r"^[A-Za-z0-9._-]{1,253}$", "a host name such as example.com"),
+        doc("The name that the server is asked for and that its certificate has to be of; default the host."),
+    ] = None
+
+    def __repr__(self) -> str:
+        return f"Tls(verify={self.verify}, ca={self.ca!r}, ***)"
+
+
+PEM_FILES = ("ca", "cert", "key")
+"""The keys of ``Tls`` that name one, or are its text."""
+
+
+class Addresses(Enum):
+    """Which addresses of a name are called: the first that answers, or all, connections in turn."""
+
+    FIRST = "first"
+    ROTATE = "rotate"
 
 
 Fresh = Annotated[
@@ -52,7 +86,15 @@ Fresh = Annotated[
     doc("Whether connections are kept, or each invocation opens its own."),
 ]
 Limits = Annotated[Timeout, doc("Limits of one invocation.")]
-Check = Annotated[Tls, doc("How the server's certificate is checked.")]
+Check = Annotated[Tls, doc("How server and client show each other who they are.")]
+Pinned = Annotated[
+    str | None,
+    doc("The address to call, whatever the host's name resolves to.", "192.0.2.7"),
+]
+Which = Annotated[
+    Addresses,
+    doc("Of a name with several addresses: `first` calls the first that answers, `rotate` all, connections in turn."),
+]
 Preflight = Annotated[bool, doc("Make one invocation before the load, and stop when it shows a wrong set-up.")]
 
 
@@ -153,7 +195,8 @@ class Tenant(ABC, Generic[T]):
     "duration …" where they do not. ``settings`` is where its settings side is found, as ``module:name``; None where it
     has none. ``memory_sizes_mb`` are the sizes that a call may be billed at, in ascending order; empty where answers
     tell no bills. ``asks_memory`` and ``asks_version`` say whether each call may ask for a memory size, and for a
-    version or alias; see ``variant``.
+    version or alias; see ``variant``. ``only_json`` says that whatever is sent is called JSON. ``per_call`` are
+    the keys of its target that each call of a mix may have of its own.
     """
 
     form: type[T]
@@ -166,6 +209,8 @@ class Tenant(ABC, Generic[T]):
     memory_sizes_mb: tuple[int, ...] = ()
     asks_memory: bool = False
     asks_version: bool = False
+    only_json: bool = False
+    per_call: tuple[str, ...] = ()
     settings: str | None = None
 
     @property
@@ -208,6 +253,10 @@ class Tenant(ABC, Generic[T]):
     def reading(self, target: T, probe: Probe | None = None) -> Reading:
         """How its answers are read; what a ``probe`` says is among their Facts."""
 
+    def result(self, target: T, body: bytes) -> bytes:
+        """What was called returned, of an answer's body that may wrap it."""
+        return body
+
     @abstractmethod
     def described(self, target: T) -> str:
         """The target on one line."""
@@ -235,6 +284,10 @@ class Tenant(ABC, Generic[T]):
         fields = (name for name, _ in secret_fields(self.form) if getattr(target, name))
         masked: T = msgspec.structs.replace(cast("Any", target), **dict.fromkeys(fields, MASK))
         return masked
+
+    def joined(self, call: T, target: T) -> T:
+        """The target of a call of a mix, with the credentials and the place of the run's."""
+        return call
 
     def variant(self, target: T, memory_mb: int | None, version: str | None) -> T:
         """The target with another memory size (MB), at another version (or ``!`` and an alias); None for its own.

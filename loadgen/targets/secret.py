@@ -22,6 +22,7 @@ from loadgen.text.walk import Read
 
 _ADDRESS = re.compile(rf"\A[^/?#]*//[^/?#]*|{PLACEHOLDER.pattern}")
 """What the grammar restricts in a URL; the rest of it is free text, as the tags and the event are."""
+_BODIES = (("body", "text"), ("body", "form"), ("body", "json"))
 _ALL = re.compile(r"(?s:.+)")
 
 
@@ -85,7 +86,7 @@ def _hidden_values(value: Any, path: Path, secrets: Secrets) -> Any:
 
 def _restricted(path: Path, *, key: bool = False) -> re.Pattern[str]:
     """What a short secret is left in at a path of a scenario: all that the grammar restricts."""
-    if path[:1] in (("tags",), ("event",)) and len(path) > 1:
+    if (path[:1] in (("tags",), ("event",)) and len(path) > 1) or path[:2] in _BODIES:
         return PLACEHOLDER
     if path[:2] == ("target", "headers") and not key:
         return PLACEHOLDER

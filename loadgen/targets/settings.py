@@ -140,10 +140,11 @@ class Settings(Generic[T]):
         """
         raise NotImplementedError
 
-    def journal(self, state: Path, run: str, scenario: Path, *, emulated: bool) -> Any:
+    def journal(self, state: Path, run: str, scenario: Path | None, *, emulated: bool) -> Any:
         """The journal of a run, in which it writes what it changes, before it does. Raises TargetError.
 
-        ``state`` is the directory of what outlives runs, ``scenario`` the run's file.
+        ``state`` is the directory of what outlives runs, ``scenario`` the run's file, None where
+        it has none.
         """
         raise NotImplementedError
 

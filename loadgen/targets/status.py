@@ -10,6 +10,9 @@ from loadgen.invocation.outcome import Outcome
 REDIRECT = "redirect"
 """The reason of an ok answer that sends the client elsewhere, and says where."""
 
+STATUS_INSIDE = "status_inside"
+"""The reason of an ok answer whose result is JSON that has a ``statusCode`` of 400 or above."""
+
 REDIRECTING = frozenset({301, 302, 303, 307, 308})
 """Statuses that send the client elsewhere, if the answer says where to."""
 

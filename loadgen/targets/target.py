@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loadgen.targets.port import Timeout, Tls
+from loadgen.targets.port import Addresses, Timeout, Tls
 
 
 class Target:
@@ -29,6 +29,16 @@ class Target:
     def preflight(self) -> bool:
         """Whether one invocation is made before the load."""
         raise NotImplementedError
+
+    @property
+    def address(self) -> str | None:
+        """The address to call, whatever the host's name resolves to; None for what it does."""
+        return None
+
+    @property
+    def addresses(self) -> Addresses:
+        """Which of several addresses are called."""
+        return Addresses.FIRST
 
     @property
     def emulated(self) -> bool:

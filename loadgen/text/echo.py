@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 _FIRST = 4
-_STOP = re.compile(r"""["'`\s]""")
+STOP = re.compile(r"""["'`\s]""")
+"""What ends a word that was cut off, or goes on otherwise."""
 _ESCAPE = frozenset("\\%&")
 _CONTROL = {"\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t"}
 _NAMED = {"&": "amp", '"': "quot", "'": "apos", "<": "lt", ">": "gt", "/": "sol", "+": "plus", "=": "equals"}
@@ -48,7 +49,7 @@ def occurrences(text: str, wanted: str, least: int) -> Iterator[tuple[int, int]]
         count, end = _walked(text, begin, wanted)
         if count >= min(least, len(wanted)):
             if count < len(wanted):
-                end += len(_STOP.split(text[end:], maxsplit=1)[0])
+                end += len(STOP.split(text[end:], maxsplit=1)[0])
             yield begin, end
         else:
             end = begin + 1

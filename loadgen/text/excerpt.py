@@ -3,8 +3,8 @@
 A message about a scenario shows the line and a caret, and the text may be no YAML at all, so what is secret is found
 without parsing it. Secret is what follows a key that says so, as far as it may reach: to the end of its line, quotation
 or brackets, and over all lines that belong to it; where quotes or brackets do not end as they should, whatever follows
-them is taken for a part of the secret, as it is the text that went wrong. So is the user in a URL. Rather too much is
-blanked than too little. References to the environment (``${NAME}``) stay.
+them is taken for a part of the secret, as it is the text that went wrong. So is the user in a URL, and a private key
+in PEM. Rather too much is blanked than too little. References to the environment (``${NAME}``) stay.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ _URL = re.compile(r"//(?P<rest>[^\s\"'<>]*+)")
 _MODES = re.compile(r"[ \t]*(?:none|environment|emulator)\b[ \t]*(?=[,}\n#]|\Z)")
 """What target.auth may be, other than something secret."""
 _END = re.compile(r"[ \t]*(?=[,}\]\n]|\Z)|[ \t]+(?=#)")
+_PRIVATE_KEY = re.compile(r"(?<=PRIVATE KEY-----).*?(?=-----END|\Z)", re.DOTALL)
 _OPEN, _CLOSE = "{[", "}]"
 AUTH_KEYS = (
     "token", "access_key", "secret_key", "security_token", "iam", "username", "password", "domain", "project", "url",
@@ -44,6 +45,11 @@ _SHORTEST = 4
 def secret_name(name: str) -> bool:
     """Whether what has this name, such as a header field, holds a secret."""
     return any(word in name.lower() for word in _WORDS)
+
+
+def tells_secret(name: str) -> bool:
+    """Whether a name says that what it names is a secret; ``key`` alone does not, as it may be that of anything."""
+    return _TELLS.search(name) is not None
 
 
 def blanked(text: str) -> str:
@@ -83,6 +89,7 @@ def resembles_key(name: str) -> bool:
 def _spans(text: str) -> list[tuple[int, int, bool]]:
     """Where secrets may stand, from the beginning to the end of each; and whether it was a key that said so."""
     found = [(begin, end, True) for begin, end in _users(text)]
+    found += [(key.start(), key.end(), False) for key in _PRIVATE_KEY.finditer(text)]
     at = 0
     while (key := _KEY.search(text, at)) is not None:
         if not _TELLS.search(key["name"]):

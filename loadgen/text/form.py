@@ -14,7 +14,7 @@ stand in ``extra_json_schema``, and in ``extra``:
 - ``derived``: never written. ``optional``: may be left out although there is no default to show.
 - ``expected`` completes "got …"; ``title``: of a mapping, for editors.
 - ``secret``: what is written is never shown; of a mapping it may be a function of its keys, which says whose values are
-  meant.
+  meant. ``secret_text``: of a text that may be one or not, a function of it.
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ def written(form: Any, made: Callable[[Any], Any] | None = None, **about: Any) -
 OPTIONAL = Meta(extra={"optional": True})
 DERIVED = Meta(extra={"derived": True})
 
-_DURATION = text(units.positive_duration, units.duration_text, units.DURATION, "500us", "10ms", "2s", "5m", "1h")
+_DURATION = text(
+    units.positive_duration, units.duration_text, units.DURATION, "500us", "10ms", "2s", "5m", "1h", "1m30s"
+)
 _RATES = ("200/s", "3000/min", "10/h")
 Duration = Annotated[int, _DURATION]
 DurationOrZero = Annotated[int, text(units.duration, units.duration_text, units.DURATION, "0s", "10ms", "2s")]

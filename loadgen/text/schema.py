@@ -56,6 +56,8 @@ class _Writer:
             return {**told, **self._union(form, about)}
         if isinstance(form, mi.StructType) and not single:
             return {**told, **self._reference((form,), about)}
+        if isinstance(form, mi.AnyType):
+            return told
         if isinstance(form, mi.DictType):
             values = {} if isinstance(form.value_type, mi.AnyType) else self._values(form.value_type)
             return {**told, "type": "object", **values, **_terms(about, "minProperties")}

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from array import array
 from base64 import b64encode
-from bisect import bisect
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from html import unescape
 from typing import Any
 from urllib.parse import unquote
 
-from loadgen.text.echo import likely, occurrences
+from loadgen.text.echo import STOP, likely, occurrences
 
 MASK = "***"
 """What stands in the place of a secret."""
@@ -25,6 +26,7 @@ _ESCAPED = re.compile(r"(?:\\(?:u[0-9a-f]{4}|x[0-9a-f]{2}|[bfnrt])|%(?:25)*[0-9a
 """Characters of words, of which what follows them is no part."""
 _ESCAPES = 12
 """Characters of one of them that are looked at."""
+_RUN, _STARTS = 1 << 16, 1 << 22
 _NEVER = re.compile(r"(?!)")
 
 
@@ -55,21 +57,86 @@ def _unbackslashed(found: re.Match[str]) -> str:
     return chr(int(found["code"], 16)) if found["code"] else found["char"]
 
 
+class Fed:
+    """Secrets of which there may be millions, in 8 bytes each: hashes, which tell whether a text holds one.
+
+    Of a long one its beginning counts, as that gives it away. Hashes lie in runs that are sorted one by one, so that
+    many are added in little time and memory.
+    """
+
+    def __init__(self) -> None:
+        self._runs: dict[int, list[array[int]]] = {}
+        """By the number of characters that were hashed."""
+        self._last: dict[int, array[int]] = {}
+        """The run of each that is not yet full."""
+        self._starts = bytearray()
+        """Which beginnings there may be at all, a bit for the hash of each."""
+        self._sorted = True
+
+    def __bool__(self) -> bool:
+        return bool(self._runs)
+
+    def add(self, value: str) -> None:
+        """Hide this one, too; one that is too short is not looked for."""
+        length = min(len(value), _TELLING)
+        if length < SHORTEST:
+            return
+        start = hash(value[:SHORTEST]) & (_STARTS - 1)
+        run = self._last.get(length)
+        if run is None or len(run) == _RUN:
+            run = self._begin(length)
+        self._starts[start >> 3] |= 1 << (start & 7)
+        run.append(hash(value[:length]))
+        self._sorted = False
+
+    def _begin(self, length: int) -> array[int]:
+        """A new run of hashes of so many characters."""
+        if not self._starts:
+            self._starts = bytearray(_STARTS >> 3)
+        self._sort()
+        run = self._last[length] = array("q")
+        self._runs.setdefault(length, []).append(run)
+        return run
+
+    def within(self, text: str) -> set[str]:
+        """Those that stand in a text; a long one up to the next quote or blank."""
+        found: set[str] = set()
+        self._sort()
+        for at in range(len(text) - SHORTEST + 1) if self._runs else ():
+            start = hash(text[at : at + SHORTEST]) & (_STARTS - 1)
+            if self._starts[start >> 3] >> (start & 7) & 1:
+                found.update(self._at(text, at))
+        return found
+
+    def _sort(self) -> None:
+        if not self._sorted:
+            for run in self._last.values():
+                run[:] = array("q", sorted(run))
+            self._sorted = True
+
+    def _at(self, text: str, at: int) -> Iterator[str]:
+        for length, runs in self._runs.items():
+            part = text[at : at + length]
+            if len(part) == length and self._holds(runs, hash(part)):
+                yield part if length < _TELLING else STOP.split(text[at:], maxsplit=1)[0]
+
+    @staticmethod
+    def _holds(runs: list[array[int]], value: int) -> bool:
+        places = ((run, bisect_left(run, value)) for run in runs)
+        return any(place < len(run) and run[place] == value for run, place in places)
+
+
 class Secrets:
     """What is hidden in everything that a run writes: the secrets known, and what is obtained on the way.
 
-    ``fed`` are what a feeder's rows put into secret headers, of which there may be very many.
+    ``fed`` are those in a feeder's rows.
     """
 
-    def __init__(self, known: Iterable[str], fed: Iterable[str] = ()) -> None:
+    def __init__(self, known: Iterable[str], fed: Fed | None = None) -> None:
         self._known = set(known)
         self._values = hideable(self._known)
         self._spared = _NEVER
-        self._fed = sorted(_sought(fed))
-        self._longest = max(map(len, self._fed), default=0)
-        self._starts = {value[:SHORTEST] for value in self._fed}
-        self._brief = {value for value in self._fed if len(value) < _TELLING}
-        self._lengths = {len(value) for value in self._brief}
+        self._fed = fed or Fed()
 
     def add(self, known: Iterable[str]) -> None:
         """Hide these too, from now on."""
@@ -104,13 +171,10 @@ class Secrets:
         return MASK if number and self.hide(str(value)) == MASK else value
 
     def _fed_in(self, text: str) -> list[str]:
-        """Those of a feeder that a text may hold, found where its escapes are undone: of many, the most alike."""
+        """Those of a feeder that a text holds, found where its escapes are undone."""
         found = set()
         for each in {text, unquote(text), unescape(text), _BACKSLASHED.sub(_unbackslashed, text)}:
-            for at in (at for at in range(len(each)) if each[at : at + SHORTEST] in self._starts):
-                found |= {each[at : at + length] for length in self._lengths} & self._brief
-                place = bisect(self._fed, each[at : at + self._longest])
-                found |= {v for v in self._fed[max(0, place - 1) : place + 1] if each.startswith(v[:_TELLING], at)}
+            found |= self._fed.within(each)
         return _longest_first(found)
 
 

@@ -2,15 +2,16 @@
 
 A template is cut into pieces once, so that rendering it is encoding the values and one join. How a value is written
 depends on the place: ``json_value`` where it is a whole value of the event, ``json_text`` inside a string of it,
-``url_text`` in a path or query, ``header_text`` in the value of a header. What a place cannot hold is a ValueError; a
-feeder's rows are held to that when a scenario is loaded, and again when they are sent.
+``url_text`` in a path or query, ``form_text`` in a form, ``as_it_is`` in other text, ``header_text`` in the value of a
+header. What a place cannot hold is a ValueError; a feeder's rows are held to that when a scenario is loaded, and again
+when they are sent.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import msgspec
 
@@ -96,9 +97,21 @@ def url_text(value: object) -> bytes:
     return quote(_plain(value), safe="").encode()
 
 
+def form_text(value: object) -> bytes:
+    """A value in a form's body. Source: WHATWG URL, 5.2."""
+    return quote_plus(_plain(value), safe="*").encode()
+
+
+def as_it_is(value: object) -> bytes:
+    """A value in other text: text as it is, of everything else its JSON."""
+    return value.encode() if isinstance(value, str) else _encode(value)
+
+
 def header_text(value: object) -> bytes:
     """A value in that of a header, as it is: printable ASCII and tabs."""
     text = _plain(value)
+    if text.isascii() and text.isprintable():
+        return text.encode()
     if found := _UNPRINTABLE.search(text):
         raise ValueError(f"got the character U+{ord(found[0]):04X}, expected printable ASCII, as in every header")
     return text.encode("ascii")
@@ -112,3 +125,7 @@ def _plain(value: object) -> str:
         seen = "null" if value is None else "an object" if isinstance(value, dict) else "a list"
         raise ValueError(f"got {seen}, expected text, a number, true or false")
     return _encode(value).decode()
+
+
+ANY = frozenset({json_value, json_text, as_it_is})
+"""Those that write any value."""

@@ -15,7 +15,7 @@ NS_PER_US = 1_000
 NS_PER_S = 1_000_000_000
 
 NUMBER = r"[0-9]{1,12}(?:\.[0-9]{1,12})?"
-DURATION = rf"^{NUMBER}(?:us|ms|s|m|h)$"
+DURATION = rf"^(?=[0-9])(?:{NUMBER}h)?(?:{NUMBER}m)?(?:{NUMBER}s)?(?:{NUMBER}ms)?(?:{NUMBER}us)?$"
 RATE = rf"^{NUMBER}/(?:s|min|h)$"
 SIZE = r"^[0-9]{1,9}MB$"
 LOG_SIZE = r"^[0-9]{1,2}KB$"
@@ -36,11 +36,11 @@ def seconds(ns: int) -> str:
 
 
 def duration(text: str) -> int:
-    """Whole ns of ``500us``, ``10ms``, ``1.5s``, ``5m`` or ``1h``; zero is allowed."""
-    found = re.match(rf"({NUMBER})([a-z]+)\Z", text)
-    if not found or found[2] not in _NS:
-        raise ValueError("a number with a unit such as 500us, 10ms, 2s, 5m or 1h")
-    ns = Fraction(found[1]) * _NS[found[2]]
+    """Whole ns of ``500us``, ``1.5s``, ``5m``, ``1h`` or, the largest unit first, ``1m30s``; zero is allowed."""
+    if not re.match(DURATION[:-1] + r"\Z", text):
+        raise ValueError("a number with a unit such as 500us, 10ms, 2s, 5m, 1h or 1m30s")
+    parts = re.findall(rf"({NUMBER})([a-z]+)", text)
+    ns = sum((Fraction(number) * _NS[unit] for number, unit in parts), Fraction())
     if ns.denominator != 1:
         raise ValueError("a whole number of nanoseconds")
     if ns > LONGEST_NS:
@@ -59,7 +59,7 @@ def positive_duration(text: str) -> int:
     """Like ``duration``, above zero."""
     ns = duration(text)
     if ns == 0:
-        raise ValueError("a time above zero such as 500us, 10ms, 2s, 5m or 1h")
+        raise ValueError("a time above zero such as 500us, 10ms, 2s, 5m, 1h or 1m30s")
     return ns
 
 

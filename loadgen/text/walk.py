@@ -61,6 +61,8 @@ class _Walk:
         about = {**about, **about_of(form)}
         if "secret" in about:
             self._hide(node, path, about["secret"])
+        if "secret_text" in about and isinstance(node, Scalar) and about["secret_text"](node.text):
+            self._hide(node, path, True)
         if "form" in about:
             return self._in_form(node, path, about)
         form = bare(form)

@@ -10,6 +10,7 @@ Source: YAML 1.2.2, 10.3 Core Schema.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterator
@@ -38,6 +39,7 @@ _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U000100
 _ORDINARY_TAGS = frozenset({None, "!", *(f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map"))})
 _LONGEST_INTEGER = 100
 _BARE_REFERENCE = re.compile(r"[{\[,:] *\$\{")
+_NUMBER = re.compile(r"(?P<sign>[-+]?)0*(?P<whole>[0-9]*)(?P<rest>(?:\.[0-9]*)?)(?P<power>(?:[eE][-+]?[0-9]+)?)")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 Value = str | int | float | bool | None
@@ -162,6 +164,25 @@ def data(node: Node) -> Any:
     if isinstance(node, Items):
         return [data(item) for item in node.items]
     return {key: data(value) for key, value in node.nodes.items()}
+
+
+def json_of(node: Node) -> str:
+    """The JSON text of a tree; numbers keep their digits."""
+    if isinstance(node, Scalar):
+        number = node.plain and isinstance(node.value, int | float) and not isinstance(node.value, bool)
+        return _number(node.text) if number else json.dumps(node.value, ensure_ascii=False)
+    if isinstance(node, Items):
+        return f"[{','.join(map(json_of, node.items))}]"
+    members = (f"{json.dumps(key, ensure_ascii=False)}:{json_of(value)}" for key, value in node.nodes.items())
+    return f"{{{','.join(members)}}}"
+
+
+def _number(text: str) -> str:
+    """A number of YAML as JSON has it, digit for digit: ``+1`` is 1, ``.5`` is 0.5, ``5.`` is 5.0, ``010`` is 10."""
+    found = _NUMBER.fullmatch(text)
+    assert found is not None, "it is a number"
+    sign, rest = found["sign"].replace("+", ""), found["rest"]
+    return f"{sign}{found['whole'] or '0'}{rest}{'0' if rest == '.' else ''}{found['power']}"
 
 
 def find(root: Node, path: Path) -> Node | None:

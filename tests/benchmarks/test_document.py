@@ -35,7 +35,7 @@ def test_a_section_that_the_document_does_not_have_is_an_error() -> None:
         replaced("<!-- a --><!-- /a -->", "b", "new")
 
 
-@pytest.mark.parametrize("name", ["throughput", "pacing", "accuracy"])
+@pytest.mark.parametrize("name", ["throughput", "pacing", "scale", "accuracy", "truth"])
 def test_the_document_has_a_place_for_every_section(name: str) -> None:
     assert replaced(DOCUMENT.read_text(), name, "new") != DOCUMENT.read_text()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from dataclasses import replace
 
 import pytest
 
@@ -53,6 +55,30 @@ print(longest)
 """
     done = process.run(grandchild(code), limit_s=30, freeze=Freeze(0.7, 1))
     assert float(done.out) >= 0.9
+
+
+def test_what_is_frozen_again_and_again_is_only_what_is_named() -> None:
+    code = """
+import time
+start = last = time.monotonic()
+gaps = 0
+while last < start + 2.5:
+    time.sleep(0.01)
+    now = time.monotonic()
+    gaps, last = gaps + (now - last > 0.28), now
+print(gaps)
+"""
+    freeze = Freeze(0.8, 0.3, every_s=0.6, only="time.monotonic")
+    assert int(process.run([sys.executable, "-c", code], limit_s=30, freeze=freeze).out) >= 2
+    assert int(process.run([sys.executable, "-c", code], limit_s=30, freeze=replace(freeze, only="nobody")).out) < 2
+
+
+def test_a_busy_loop_takes_cpu_time_until_it_is_over() -> None:
+    before = process.cpu_ns(os.getpid())
+    with process.busy(1, None):
+        while process.cpu_ns(os.getpid()) < before + 100_000_000:
+            time.sleep(0.05)
+    assert process.tree(os.getpid()) == [os.getpid()]
 
 
 def test_what_is_started_while_pinned_runs_on_that_core_alone() -> None:

@@ -8,14 +8,24 @@ from click.testing import CliRunner
 from syrupy.assertion import SnapshotAssertion
 
 from loadgen.cli.check import check
+from tests.servers.certificate import make_certificate
 
 EXAMPLES = Path(__file__).parents[2] / "scenarios"
 ENVIRONMENT = {"FG_PROJECT_ID": "0123456789abcdef", "FG_TOKEN": "s3cret-token"}
 
 
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What the example with certificates takes from the environment: the texts of a server's and a client's."""
+    certificate, key = (path.read_text() for path in make_certificate(tmp_path_factory.mktemp("certificates")))
+    return {"SERVER_CA": certificate, "CLIENT_CERT": certificate, "CLIENT_KEY": key}
+
+
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
-def test_the_plan_of_each_example_goes_to_stdout(path: Path, snapshot: SnapshotAssertion) -> None:
-    result = CliRunner().invoke(check, [str(path), "--offline"], env=ENVIRONMENT)
+def test_the_plan_of_each_example_goes_to_stdout(
+    path: Path, snapshot: SnapshotAssertion, certificates: dict[str, str]
+) -> None:
+    result = CliRunner().invoke(check, [str(path), "--offline"], env={**ENVIRONMENT, **certificates})
     assert (result.exit_code, result.stderr) == (0, "")
     assert re.sub(r"one drives [\d\s]+/s", "one drives N/s", result.stdout) == snapshot  # the build decides that
 

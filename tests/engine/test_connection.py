@@ -17,11 +17,12 @@ from cryptography import x509
 
 from loadgen.engine.address import Address, tls_context
 from loadgen.engine.clock import monotonic_ns
-from loadgen.engine.connection import BufferedConnection, HttpInvoker, Wire
-from loadgen.engine.transport import Connect, by_aiofastnet, by_loop
+from loadgen.engine.connection import Connection, HttpInvoker, Wire
+from loadgen.engine.invoker import Caller as Told
+from loadgen.engine.tls import TlsConnection
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import UNSENT, Outcome
-from loadgen.targets.port import Timeout, Tls
+from loadgen.targets.port import Classify, Timeout, Tls
 from tests.servers.certificate import make_certificate, make_chain
 from tests.servers.ports import free_port
 from tests.servers.scripted import OK, Peer, Server, answer_all, serving
@@ -31,7 +32,7 @@ REQUEST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
 TIMEOUT = Timeout(2000 * MS, 2000 * MS, 2000 * MS)
 
 
-class Caller:
+class Caller(Told):
     """Invokes and waits for the end."""
 
     def __init__(
@@ -41,38 +42,47 @@ class Caller:
         timeout: Timeout = TIMEOUT,
         fresh: bool = False,
         tls: Tls | None = None,
-        connect: Connect = by_loop,
         wanted: frozenset[bytes] = frozenset(),
         most: int | None = None,
+        host: str = "127.0.0.1",
+        classify: Classify = lambda response: Facts(Outcome.OK, "ok", response.status),
     ) -> None:
         self.wire = Wire(
             asyncio.get_running_loop(),
-            monotonic_ns,
-            Address("127.0.0.1", port, None if tls is None else tls_context(tls), "localhost"),
+            [Address(host, port, None if tls is None else tls_context(tls), "localhost")],
             timeout,
+            connection=Connection if tls is None else TlsConnection,
             wanted=wanted,
             keep=1 << 24,
             most=most,
-            classify=lambda response: Facts(Outcome.OK, "ok", response.status),
+            classify=classify,
             fresh=fresh,
             bodiless=False,
-            connect=connect,
         )
-        self._ended: asyncio.Future[tuple[int, Facts, int, bytes]] = asyncio.get_running_loop().create_future()
-        self.invoker = HttpInvoker(self.wire, self._end)
+        self.read_ns = 0
+        self.expect()
+        self.invoker = HttpInvoker(self.wire, self)
 
-    def _end(self, ended_ns: int, facts: Facts, connect_ns: int, body: bytes) -> None:
-        assert not self._ended.done(), "an invocation ended twice"
-        self._ended.set_result((ended_ns, facts, connect_ns, body))
+    def expect(self) -> None:
+        """Let ``told`` be the next end of an invocation."""
+        self.told: asyncio.Future[tuple[int, Facts, int, bytes]] = asyncio.get_running_loop().create_future()
+
+    def ended(self, arrived_ns: int, read_ns: int, facts: Facts, connect_ns: int, body: bytes) -> None:
+        assert not self.told.done(), "an invocation ended twice"
+        self.read_ns = read_ns
+        self.told.set_result((arrived_ns, facts, connect_ns, body))
 
     async def call(self, request: bytes = REQUEST) -> tuple[str, float, int, bytes]:
         """outcome/reason, service time in ms, connect ns, body."""
-        self._ended = asyncio.get_running_loop().create_future()
-        started = monotonic_ns()
-        self.invoker.invoke(request, started)
-        assert not self._ended.done(), "an invocation ended within invoke"
-        ended, facts, connect_ns, body = await self._ended
+        self.expect()
+        started = self.invoker.invoke(request, monotonic_ns())
+        assert not self.told.done(), "an invocation ended within invoke"
+        ended, facts, connect_ns, body = await self.told
         return f"{facts.outcome.value}/{facts.reason}", (ended - started) / MS, connect_ns, body
+
+    def close(self) -> None:
+        self.invoker.close()
+        self.wire.close()
 
 
 Play = Callable[[Peer], Awaitable[None]]
@@ -87,7 +97,7 @@ async def calling(
         try:
             yield caller, server
         finally:
-            caller.invoker.close()
+            caller.close()
 
 
 async def test_a_connection_is_reused_and_only_the_first_call_pays_for_it() -> None:
@@ -253,21 +263,21 @@ async def test_a_refused_connection_is_an_outcome() -> None:
     result = await caller.call()
     assert result[0] == "connection/refused"
     assert caller.wire.counts.failed == 1
-    caller.invoker.close()
+    caller.close()
 
 
 async def test_bytes_that_come_before_a_connection_is_in_use_close_it() -> None:
+    closed = asyncio.Event()
+
     async def play(peer: Peer) -> None:
         await peer.send(OK)
-        await answer_all(peer)
+        await peer.gone()
+        closed.set()
 
-    async with calling(play) as (caller, server):
-        _, connection = await asyncio.get_running_loop().create_connection(
-            lambda: BufferedConnection(caller.wire), "127.0.0.1", server.port
-        )
+    async with calling(play) as (caller, _):
+        await caller.invoker.open()
         async with asyncio.timeout(5):
-            while connection.open:
-                await asyncio.sleep(0.01)
+            await closed.wait()
 
 
 async def test_a_connection_that_was_answered_on_before_all_was_sent_is_not_used_again() -> None:
@@ -350,7 +360,7 @@ async def test_a_connection_that_is_never_accepted_times_out_at_connect() -> Non
             fillers.append(filler)
         caller = Caller(full.getsockname()[1], timeout=Timeout(200 * MS, 2000 * MS, 2000 * MS))
         outcome, service_ms, _, _ = await caller.call()
-        caller.invoker.close()
+        caller.close()
         for filler in fillers:
             filler.close()
     assert outcome == "timeout/connect"
@@ -398,7 +408,7 @@ async def test_abandoning_a_call_closes_its_connection_and_reports_nothing() -> 
         await asyncio.sleep(0.1)
         caller.invoker.abandon()
         await asyncio.sleep(0.05)
-        assert not caller._ended.done()
+        assert not caller.told.done()
         assert len(server.peers) == 1
 
 
@@ -407,11 +417,6 @@ async def test_a_connection_opened_ahead_costs_the_first_call_nothing() -> None:
         await caller.invoker.open()
         assert (await caller.call())[2] == 0
     assert (caller.wire.counts.opened, caller.wire.counts.reused) == (1, 0)
-
-
-@pytest.fixture(params=[by_loop, by_aiofastnet], ids=["loop", "aiofastnet"])
-def connect(request: pytest.FixtureRequest) -> Connect:
-    return cast(Connect, request.param)
 
 
 @pytest.fixture
@@ -430,12 +435,12 @@ def server_context(certificate: tuple[Path, Path]) -> ssl.SSLContext:
     [(True, True, "ok/ok"), (True, False, "connection/tls_certificate"), (False, False, "ok/ok")],
 )
 async def test_the_servers_certificate_is_checked_as_the_scenario_says(
-    certificate: tuple[Path, Path], verify: bool, trusted: bool, expected: str, connect: Connect
+    certificate: tuple[Path, Path], verify: bool, trusted: bool, expected: str
 ) -> None:
     async with serving(answer_all, tls=server_context(certificate)) as server:
-        caller = Caller(server.port, tls=Tls(verify, str(certificate[0]) if trusted else None), connect=connect)
+        caller = Caller(server.port, tls=Tls(verify, str(certificate[0]) if trusted else None))
         first, second = await caller.call(), await caller.call()
-        caller.invoker.close()
+        caller.close()
     assert first[0] == second[0] == expected
 
 
@@ -456,15 +461,15 @@ ELSEWHERE = (x509.DNSName("elsewhere.example"),)
     ],
 )
 async def test_certificates_are_checked_with_one_strictness_and_openssl_says_why(
-    tmp_path: Path, made: dict[str, Any], ca: str | None, said: str | None, connect: Connect
+    tmp_path: Path, made: dict[str, Any], ca: str | None, said: str | None
 ) -> None:
     """On every version of Python, and by every transport."""
     chain = make_chain(tmp_path, **made)
     trusted = None if ca is None else str(getattr(chain, ca))
     async with serving(answer_all, tls=server_context((chain.certificate, chain.key))) as server:
-        caller = Caller(server.port, tls=Tls(True, trusted), connect=connect)
+        caller = Caller(server.port, tls=Tls(True, trusted))
         outcome, _, _, body = await caller.call()
-        caller.invoker.close()
+        caller.close()
     if said is None:
         assert outcome == "ok/ok"
     else:
@@ -472,17 +477,17 @@ async def test_certificates_are_checked_with_one_strictness_and_openssl_says_why
         assert re.fullmatch(said, body.decode())
 
 
-async def test_another_authoritys_certificate_is_refused(tmp_path: Path, connect: Connect) -> None:
+async def test_another_authoritys_certificate_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     chain, other = make_chain(tmp_path), make_chain(tmp_path / "other")
     async with serving(answer_all, tls=server_context((chain.certificate, chain.key))) as server:
-        caller = Caller(server.port, tls=Tls(True, str(other.root)), connect=connect)
+        caller = Caller(server.port, tls=Tls(True, str(other.root)))
         outcome, _, _, body = await caller.call()
-        caller.invoker.close()
+        caller.close()
     assert (outcome, bool(body)) == ("connection/tls_certificate", True)
 
 
-async def test_large_answers_come_whole_through_tls(certificate: tuple[Path, Path], connect: Connect) -> None:
+async def test_large_answers_come_whole_through_tls(certificate: tuple[Path, Path]) -> None:
     size = 3_000_000
 
     async def play(peer: Peer) -> None:
@@ -490,27 +495,27 @@ async def test_large_answers_come_whole_through_tls(certificate: tuple[Path, Pat
             await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"y" * size)
 
     async with serving(play, tls=server_context(certificate)) as server:
-        caller = Caller(server.port, tls=Tls(True, str(certificate[0])), connect=connect)
+        caller = Caller(server.port, tls=Tls(True, str(certificate[0])))
         for _ in range(2):
             outcome, _, _, body = await caller.call()
             assert outcome == "ok/ok"
             assert body == b"y" * size
-        caller.invoker.close()
+        caller.close()
 
 
-async def test_a_server_that_speaks_no_tls_is_an_outcome(connect: Connect) -> None:
+async def test_a_server_that_speaks_no_tls_is_an_outcome() -> None:
     async def play(peer: Peer) -> None:
         await peer.send(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
 
     async with serving(play) as server:
-        caller = Caller(server.port, tls=Tls(True, None), connect=connect)
+        caller = Caller(server.port, tls=Tls(True, None))
         outcome, _, _, _ = await caller.call()
-        caller.invoker.close()
+        caller.close()
     assert outcome == "connection/tls"
 
 
 async def test_tls_that_breaks_after_the_request_was_read_is_told_apart_from_a_connection_that_never_stood(
-    connect: Connect, certificate: tuple[Path, Path]
+    certificate: tuple[Path, Path],
 ) -> None:
     async def play(peer: Peer) -> None:
         await peer.request()
@@ -519,9 +524,9 @@ async def test_tls_that_breaks_after_the_request_was_read_is_told_apart_from_a_c
         await asyncio.sleep(1)
 
     async with serving(play, tls=server_context(certificate)) as server:
-        caller = Caller(server.port, tls=Tls(True, str(certificate[0])), connect=connect)
+        caller = Caller(server.port, tls=Tls(True, str(certificate[0])))
         outcome, _, _, _ = await caller.call()
-        caller.invoker.close()
+        caller.close()
         assert len(server.requests) == 1
     assert outcome == "connection/tls_broken"
     assert outcome not in UNSENT
@@ -531,40 +536,36 @@ async def _never_shakes_hands(peer: Peer) -> None:
     await asyncio.sleep(30)
 
 
-async def test_a_call_that_times_out_while_connecting_has_spent_all_its_time_on_that(connect: Connect) -> None:
+async def test_a_call_that_times_out_while_connecting_has_spent_all_its_time_on_that() -> None:
     async with serving(_never_shakes_hands) as server:
-        caller = Caller(
-            server.port, timeout=Timeout(200 * MS, 2000 * MS, 2000 * MS), tls=Tls(False, None), connect=connect
-        )
+        caller = Caller(server.port, timeout=Timeout(200 * MS, 2000 * MS, 2000 * MS), tls=Tls(False, None))
         outcome, service_ms, connect_ns, _ = await caller.call()
-        caller.invoker.close()
+        caller.close()
     assert outcome == "timeout/connect"
     assert connect_ns == pytest.approx(service_ms * MS)
 
 
-async def test_opening_a_connection_ahead_takes_no_longer_than_the_connect_timeout(connect: Connect) -> None:
+async def test_opening_a_connection_ahead_takes_no_longer_than_the_connect_timeout() -> None:
     async with serving(_never_shakes_hands) as server:
-        caller = Caller(
-            server.port, timeout=Timeout(200 * MS, 2000 * MS, 2000 * MS), tls=Tls(False, None), connect=connect
-        )
+        caller = Caller(server.port, timeout=Timeout(200 * MS, 2000 * MS, 2000 * MS), tls=Tls(False, None))
         await asyncio.wait_for(caller.invoker.open(), 5)
-        caller.invoker.close()
+        caller.close()
     assert caller.wire.counts.failed == 1
 
 
 async def test_closed_tls_connections_leave_nothing_for_a_garbage_collector_that_is_off(
-    certificate: tuple[Path, Path], connect: Connect
+    certificate: tuple[Path, Path],
 ) -> None:
     async with serving(answer_all, tls=server_context(certificate)) as server:
-        caller = Caller(server.port, fresh=True, tls=Tls(False, None), connect=connect)
+        caller = Caller(server.port, fresh=True, tls=Tls(False, None))
         gc.collect()
         gc.disable()
         try:
             for _ in range(5):
                 assert (await caller.call())[0] == "ok/ok"
             await asyncio.sleep(0.1)
-            left = sum(isinstance(thing, BufferedConnection) for thing in gc.get_objects())
+            left = sum(isinstance(thing, Connection) for thing in gc.get_objects())
         finally:
             gc.enable()
-        caller.invoker.close()
+        caller.close()
     assert left == 0

@@ -69,7 +69,7 @@ async def test_the_loop_turns_and_timers_ring_under_a_flood(flood: str) -> None:
         watching = asyncio.create_task(longest_turn_ns())
         outcome, took_ms, *_ = await caller.call()
         watching.cancel()
-        caller.invoker.close()
+        caller.close()
     assert outcome == ("protocol/too_many_interim" if flood == "interim answers" else "timeout/total")
     assert took_ms < 1000, took_ms
     assert await watching < 400 * MS
@@ -79,4 +79,4 @@ async def test_a_flood_beyond_what_a_function_may_answer_ends_at_once() -> None:
     with flooding(*FLOODS["a body"]) as port:
         caller = Caller(port, timeout=Timeout(2000 * MS, 2000 * MS, 20_000 * MS), fresh=True, most=MOST)
         assert (await caller.call())[0] == "protocol/body_too_large"
-        caller.invoker.close()
+        caller.close()

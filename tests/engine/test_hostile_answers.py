@@ -34,6 +34,6 @@ async def test_every_bad_answer_ends_as_it_should_and_leaves_neither_task_nor_co
             while asyncio.all_tasks() - before:  # the server has a task for each connection that is open
                 await asyncio.sleep(0.01)
         for caller in callers:
-            caller.invoker.close()
+            caller.close()
     outcomes = {answer.name: outcome for answer, (outcome, *_) in zip(ANSWERS, results, strict=True)}
     assert outcomes == {answer.name: answer.expected for answer in ANSWERS}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from loadgen.engine.workers import ClosedRun, OpenRun, Terms, WorkerPool
 from loadgen.invocation.sample import Sample
 from loadgen.measure.recorder import Recorder
-from tests.engine.virtual import MS, S, VirtualTime, scripted
+from tests.engine.virtual import MS, S, Sends, VirtualTime, scripted
 
 BEAT_NS = 20 * MS
 FOREVER = 10**12
@@ -50,7 +50,7 @@ class Agent:
         self.run = run = OpenRun(
             self.pool,
             offsets,
-            lambda index: b"%d" % index,
+            Sends(lambda index: b"%d" % index),
             self.recorder(closed=False),
             self.terms(duration_ns, until_ns, catch_up_ns),
             limit=limit,
@@ -65,7 +65,7 @@ class Agent:
             self.pool,
             [(0, duration_ns)] * workers,
             count(),
-            lambda index: b"%d" % index,
+            Sends(lambda index: b"%d" % index),
             self.recorder(closed=True),
             self.terms(duration_ns, until_ns, S),
         )

@@ -163,3 +163,44 @@ def test_numbers_of_a_summary_are_read_at_a_glance_as_the_decoder_reads_them(sum
     answer = message([line for line in HEAD if b"Summary" not in line] + [b"X-Cff-Invoke-Summary: " + summary])
     facts = glance(answer)
     assert facts is None or facts == judged(answer)
+
+
+STATUS_CODES = [
+    '{"statusCode":200,"body":"x"}', '{"statusCode": 200}', '{"statusCode":301 ,"a":1}', '{"statusCode":500}',
+    '{"statusCode" : 404}', '{"statusCode":\t502}', '{"statusCode"\n:503}', '{"statusCode":"500"}',
+    '{"statusCode":"200"}',
+    '{"statusCode":2000}', '{"statusCode":20}', '{"statusCode":null}', '{"a":{"statusCode":500}}', '["statusCode"]',
+    '{"x":"statusCode","statusCode":400}', '{"statusCode":200,"statusCode":500}', 'statusCode 500', '"statusCode":500',
+    '{"statusCode":500', '{"statusCode":-500}', '{"statusCode":[500]}', '{"statusCode":399}', '{"statusCode":"4e2"}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", STATUS_CODES)
+def test_a_status_code_inside_is_what_the_classifier_says_or_declined(body: str) -> None:
+    head = [f"Content-Length: {len(body)}".encode() if b"Content-Length" in line else line for line in HEAD]
+    said, known = glance(message(head, body.encode())), judged(message(head, body.encode()))
+    assert known is not None
+    assert said is None or said == known
+
+
+@pytest.mark.skipif(build() == "pure", reason="only the compiled build reads at a glance")
+@pytest.mark.parametrize("body", [*STATUS_CODES[:3], '{"message": "status 500"}'])
+def test_results_that_did_not_fail_are_read_at_a_glance(body: str) -> None:
+    head = [f"Content-Length: {len(body)}".encode() if b"Content-Length" in line else line for line in HEAD]
+    facts = glance(message(head, body.encode()))
+    assert facts is not None
+    assert facts.reason == "ok"
+
+
+def test_results_that_failed_have_a_reason_of_their_own() -> None:
+    failed = [
+        '{"statusCode":500}',
+        '{"statusCode" : 404}',
+        '{"statusCode":"500"}',
+        '{"x":"statusCode","statusCode":400}',
+    ]
+    for body in (*STATUS_CODES[:3], *failed):
+        facts = classify_function(200, {b"x-cff-request-id": b"r"}, body.encode(), ResponseVersion.V0)
+        assert (facts.outcome, facts.reason) == (Outcome.OK, "status_inside" if body in failed else "ok"), body
+    inside = b'{"result": "{\\"statusCode\\": 500}", "status": 200}'
+    assert classify_function(200, {}, inside, ResponseVersion.V1).reason == "status_inside"

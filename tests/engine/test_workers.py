@@ -13,7 +13,7 @@ from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.recorder import Recorder, Taken
-from tests.engine.virtual import MS, OK, S, VirtualTime, scripted
+from tests.engine.virtual import MS, OK, S, Sends, VirtualTime, scripted
 
 
 class Bench:
@@ -47,7 +47,7 @@ class Bench:
         return OpenRun(
             self.pool,
             iter(enumerate(offsets)),
-            lambda index: b"%d" % index if rows is None or index < rows else None,
+            Sends(lambda index: b"%d" % index if rows is None or index < rows else None),
             self.recorder(closed=False),
             self._terms(duration_ns, grace_ns, allowance),
             limit=limit,
@@ -68,7 +68,7 @@ class Bench:
             self.pool,
             spans,
             count(),
-            lambda index: b"%d" % index if rows is None or index < rows else None,
+            Sends(lambda index: b"%d" % index if rows is None or index < rows else None),
             self.recorder(closed=True),
             self._terms(duration_ns, grace_ns, allowance),
         )
@@ -253,7 +253,7 @@ def test_a_worker_that_becomes_free_while_drops_are_counted_does_not_make_them_o
     bench = Bench(lambda at: None)
     run = bench.open(every(100_000, 9000), duration_ns=S, limit=1)
     bench.time.run(until_ns=S - 1)
-    bench.time.at(S, lambda: bench.pool.workers[0].ended(S, OK, 0, b""))  # between the first slice and the second
+    bench.time.at(S, lambda: bench.pool.workers[0].ended(S, S, OK, 0, b""))  # between the first slice and the second
     bench.time.run()
     assert run.recorder.take().reasons() == {"dropped/phase_end": 8999}
 
@@ -451,3 +451,20 @@ def test_a_phase_says_whether_a_start_that_was_due_found_all_workers_busy() -> N
     bench.time.run(160 * MS)  # the second one waited, and has started meanwhile
     assert run.take_short_of_workers()
     assert not run.take_short_of_workers()
+
+
+def test_a_worker_that_thinks_is_free_again_after_its_pause_and_late_only_from_then_on() -> None:
+    bench = Bench(lambda at: 5 * MS)
+    run = ClosedRun(
+        bench.pool,
+        [(0, S)],
+        count(),
+        Sends(lambda index: b""),
+        bench.recorder(closed=True),
+        bench._terms(S, S, None),
+        lambda index: (10 + index) * MS,
+    )
+    bench.time.run()
+    starts = [at for at, _ in bench.sent]
+    assert starts[:4] == [0, 15 * MS, 31 * MS, 48 * MS]
+    assert run.recorder.now.starts == len(starts)

@@ -6,7 +6,8 @@ import heapq
 from collections.abc import Callable
 from itertools import count
 
-from loadgen.engine.workers import Ended, Invoker
+from loadgen.engine.invoker import Caller, Invoker, Requests
+from loadgen.engine.monotonic import Monotonic
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
 
@@ -22,9 +23,7 @@ class VirtualTime:
         self.now = 0
         self._events: list[tuple[int, int, Callable[[], None]]] = []
         self._order = count()
-
-    def clock(self) -> int:
-        return self.now
+        self.clock = VirtualClock(self)
 
     def at(self, at_ns: int, event: Callable[[], None]) -> None:
         heapq.heappush(self._events, (max(at_ns, self.now), next(self._order), event))
@@ -37,6 +36,27 @@ class VirtualTime:
             at_ns, _, event = heapq.heappop(self._events)
             self.now = max(self.now, at_ns)  # a test may have let time pass: a stall
             event()
+
+
+class VirtualClock(Monotonic):
+    """See loadgen.engine.clock.Monotonic."""
+
+    def __init__(self, time: VirtualTime) -> None:
+        self._time = time
+
+    def now(self) -> int:
+        return self._time.now
+
+
+class Sends(Requests):
+    """What each arrival sends, by its number."""
+
+    def __init__(self, of: Callable[[int], bytes | None]) -> None:
+        super().__init__()
+        self._of = of
+
+    def of(self, index: int) -> bytes | None:
+        return self._of(index)
 
 
 class VirtualAlarm:
@@ -57,34 +77,35 @@ class VirtualAlarm:
         self.closed = True
 
 
-class ScriptedInvoker:
+class ScriptedInvoker(Invoker):
     """Answers after a delay that a function of the start instant decides; None never answers."""
 
     def __init__(
         self,
         time: VirtualTime,
         delay: Callable[[int], int | None],
-        ended: Ended,
+        caller: Caller,
         sent: list[tuple[int, bytes]],
         facts: Facts = OK,
     ) -> None:
         self._time = time
         self._delay = delay
-        self._ended = ended
+        self._caller = caller
         self._sent = sent
         self._facts = facts
         self._call = 0
 
-    def invoke(self, request: bytes, started_ns: int) -> None:
+    def invoke(self, request: bytes, started_ns: int) -> int:
         self._sent.append((started_ns, request))
         self._call += 1
         call, delay = self._call, self._delay(started_ns)
         if delay is not None:
-            self._time.at(started_ns + delay, lambda: self._end(call))
+            self._time.at(started_ns + delay, lambda: self._end(call, started_ns + delay))
+        return started_ns
 
-    def _end(self, call: int) -> None:
+    def _end(self, call: int, arrived_ns: int) -> None:
         if call == self._call:
-            self._ended(self._time.now, self._facts, 0, b"")
+            self._caller.ended(arrived_ns, self._time.now, self._facts, 0, b"")
 
     def abandon(self) -> None:
         self._call += 1
@@ -92,6 +113,6 @@ class ScriptedInvoker:
 
 def scripted(
     time: VirtualTime, delay: Callable[[int], int | None], sent: list[tuple[int, bytes]], facts: Facts = OK
-) -> Callable[[Ended], Invoker]:
+) -> Callable[[Caller], Invoker]:
     """A factory of scripted invokers that note what they sent."""
-    return lambda ended: ScriptedInvoker(time, delay, ended, sent, facts)
+    return lambda caller: ScriptedInvoker(time, delay, caller, sent, facts)

@@ -22,11 +22,11 @@ from loadgen.fleet.port import FleetError
 from loadgen.load.bursts import Bursts
 from loadgen.load.phase import Phase
 from loadgen.measure.merge import PhaseTotal
-from loadgen.scenario.model import Feeder, FeederOrder, Scenario
+from loadgen.scenario.model import Scenario
 from loadgen.targets.functiongraph.protocol.request import request_template
 from loadgen.targets.functiongraph.protocol.target import KeyAuth
 from loadgen.targets.port import Timeout, Tls
-from tests.scenarios import S, closed_phase, function, open_phase, phase, scenario
+from tests.scenarios import S, closed_phase, feeder, function, open_phase, phase, scenario
 from tests.servers.scripted import OK, Peer, answer_all, serving
 
 ANSWER = (
@@ -261,13 +261,13 @@ async def test_a_stopped_process_is_killed_when_everything_is_to_end_at_once(mon
 
 async def test_an_error_in_the_agent_ends_it_and_says_why(tmp_path: Path) -> None:
     rows = tmp_path / "rows.jsonl"
-    rows.write_text('{"user": 1}\n{"other": 2}\n')  # the second row lacks what the event needs
+    rows.write_text('{"user": 1}\n{"usr": 2}\n')  # the second row lacks what the event needs
     async with serving(answer) as server:
         load = scenario(function(f"http://127.0.0.1:{server.port}"), open_phase(50, 30), event='{"id": "{{user}}"}')
-        load = msgspec.structs.replace(load, feeder=Feeder(str(rows), FeederOrder.LOOP, 2))
+        load = msgspec.structs.replace(load, feeder=feeder(rows))
         async with Crew(LocalFleet(), [plan(load)]) as crew:
             await crew.prepare(0, 1)
-            with pytest.raises(FleetError, match=r"exit code 1: (?s:.*)KeyError: 'user'"):
+            with pytest.raises(FleetError, match=r"exit code 1: (?s:.*)rows.jsonl changed during the run"):
                 await asyncio.wait_for(exhaust(crew), 10)
 
 

@@ -17,9 +17,15 @@ UNTOLD = (Metric.WAITED, Metric.LATE)
 """What part of a lag was whose is in no sample."""
 
 
-@given(ns, ns, ns, st.none() | ns, st.none() | ns)
+@given(ns, ns, ns, ns, st.none() | ns, st.none() | ns, st.booleans())
 def test_each_metric_of_a_sample_is_what_was_recorded_of_it(
-    lag_ns: int, service_ns: int, connect_ns: int, duration_ns: int | None, memory: int | None
+    lag_ns: int,
+    service_ns: int,
+    connect_ns: int,
+    unread_ns: int,
+    duration_ns: int | None,
+    memory: int | None,
+    disturbed: bool,
 ) -> None:
     facts = Facts(
         Outcome.OK,
@@ -32,9 +38,13 @@ def test_each_metric_of_a_sample_is_what_was_recorded_of_it(
     recorder = Recorder(
         "p", 0, origin_ns=0, closed=False, expects_summary=True, sampled=lambda: True, evidence=True, residual=True
     )
-    recorder.record(facts, 0, 5, 5 + lag_ns, 5 + lag_ns + service_ns, 0, min(connect_ns, service_ns), b"")
+    arrived_ns = 5 + lag_ns + service_ns
+    recorder.record(
+        facts, 0, 5, 5 + lag_ns, arrived_ns, arrived_ns + unread_ns, 0, min(connect_ns, service_ns), b"", disturbed
+    )
     taken = recorder.take()
     (sample,) = taken.samples
+    assert sample.disturbed == disturbed
     recorded = {cell.metric: Histogram.unpack(packed) for cell, packed in taken.packed()}
     for metric in (Metric(name) for name in RECORDED):
         if metric in UNTOLD:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import reduce
+from typing import Any
 
 import msgspec
 from hypothesis import given
@@ -17,12 +18,13 @@ n = st.integers(0, 1000)
 @st.composite
 def tallies(draw: st.DrawFn) -> Tally:
     """Something in every field, so that one which is not added is noticed."""
-    counts = {name: draw(n) for name in Tally.__struct_fields__ if type(getattr(Tally(), name)) is int}
+    counts: dict[str, Any] = {name: draw(n) for name in Tally.__struct_fields__ if type(getattr(Tally(), name)) is int}
     names = st.dictionaries(st.sampled_from("abc"), n)
     units = st.dictionaries(st.sampled_from([128, 256, 512]), n)
     return Tally(
         **counts,
         outcomes=draw(names),
+        disturbed=draw(names),
         reasons=draw(names),
         unbelieved=draw(names),
         billed_ns=draw(units),

@@ -118,7 +118,7 @@ def recorded(calls: Sequence[Call], agent: int) -> Iterator[Frame]:
             if call.facts.outcome is Outcome.UNFINISHED:
                 recorder.unfinished(0, 0, 0, MS, 0)
             else:
-                recorder.record(call.facts, 0, 0, 0, MS, 0, 0, b"")
+                recorder.record(call.facts, 0, 0, 0, MS, MS, 0, 0, b"", False)
         taken = recorder.take()
         frame = blank(taken.tally(Connections()), dict(taken.packed()), agent=agent, seq=seq, final=seq == 1)
         yield decode(encode(frame)[4:])
@@ -160,5 +160,5 @@ def test_one_calls_bill_never_stands_for_anothers() -> None:
 def test_of_a_target_that_is_no_function_nothing_is_charged() -> None:
     recorder = Recorder("steady", 0, origin_ns=0, closed=True, expects_summary=False)
     for outcome in (Outcome.OK, Outcome.BAD_REQUEST, Outcome.TIMEOUT):
-        recorder.record(Facts(outcome, "ok", 200), 0, 0, 0, MS, 0, 0, b"")
+        recorder.record(Facts(outcome, "ok", 200), 0, 0, 0, MS, MS, 0, 0, b"", False)
     assert spent(recorder.take().tally(Connections())) == Spent()

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from fractions import Fraction
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.invocation.bill import Misbilled
+from loadgen.invocation.bill import Misbilled, PriceBook, gb_seconds, price
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import UNSENT, Outcome
 from loadgen.measure.cost import Spent, billing, cost, plain, spent_on, unit_name
@@ -85,9 +86,24 @@ def test_money_is_written_and_read_without_losing_a_digit() -> None:
     assert made.amount == Decimal("0.000375") * Decimal("0.00011108") + 7 * Decimal("0.00000133")
 
 
-@pytest.mark.parametrize(("number", "text"), [("1.500", "1.5"), ("100", "100"), ("1E+3", "1000"), ("0", "0")])
+def test_the_price_of_a_million_is_told_with_twelve_digits() -> None:
+    assert cost([Spent({1024: 10**9}, 3, 3)], BOOK).per_million == Decimal("38.3566666667")
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [("1.500", "1.5"), ("10", "10"), ("100", "100"), ("1E+3", "1000"), ("0", "0"), ("0.00", "0")]
+)
 def test_numbers_have_neither_spare_zeros_nor_large_exponents(number: str, text: str) -> None:
     assert str(plain(Decimal(number))) == text
+
+
+def test_no_digit_of_sixty_is_lost() -> None:
+    """A price for 10^9 GB-seconds, both with as many digits as they can have, has less than sixty."""
+    number = Decimal("1" * 30 + "." + "1" * 30)
+    assert plain(number) == number
+    book = PriceBook("b", "EUR", "2024-09", Decimal("0.1"), Decimal("1." + "1" * 18))
+    used = gb_seconds({1: 10**21 + 1})
+    assert Fraction(price(book, used, 1)) == Fraction(used) * Fraction(book.per_gb_second) + Fraction(1, 10**7)
 
 
 def test_units_are_named_as_people_write_them() -> None:

@@ -57,9 +57,17 @@ def test_what_is_in_flight_counts_like_the_dearest_call_so_far() -> None:
 
 
 def test_before_any_bill_is_known_a_call_counts_as_the_least_that_it_can_cost() -> None:
-    least = price(BOOK, gb_seconds({128: MS}), 1)
-    assert Decimal(tariff().dearest) >= least.scaleb(12)
+    assert tariff().dearest == price(BOOK, gb_seconds({128: MS}), 1).scaleb(12)  # a whole number of trillionths
     assert tariff(size_mb=10240).dearest > tariff(size_mb=128).dearest
+
+
+def test_a_purse_begins_empty_and_covers_a_start_to_the_last_trillionth() -> None:
+    held = Purse(tariff())
+    assert (held.left, held.in_flight, held.covers) == (0, 0, False)
+    held.left, held.in_flight = 3 * held.tariff.dearest, 2
+    assert held.covers
+    held.left -= 1
+    assert not held.covers
 
 
 @pytest.mark.parametrize(("size_mb", "counted_mb"), [(None, 10240), (512, 512)])
@@ -81,6 +89,15 @@ def test_a_size_that_was_told_stands_for_one_that_was_not() -> None:
     held.in_flight = 2
     held.settle(metered(1, 256))
     assert held.tariff.size_mb == 256
+
+
+def test_a_dear_bill_without_a_size_says_nothing_of_sizes_and_the_largest_that_was_told_stands() -> None:
+    known = tariff()
+    known.learn(5)
+    assert (known.known_mb, known.size_mb) == (0, 10240)
+    for told_mb in (256, 128):
+        known.learn(5, (told_mb,))
+        assert known.size_mb == 256
 
 
 def test_a_refused_call_costs_nothing_and_frees_what_was_kept_for_it() -> None:
@@ -143,7 +160,7 @@ def test_one_by_one_or_together_the_sum_is_the_same_and_never_too_small(
     assert Decimal(together) <= exact.scaleb(12)
 
 
-@given(left=st.integers(0, 10**6), in_flight=st.integers(0, 5), each=st.integers(1, 10**5), half=st.booleans())
+@given(left=st.integers(0, 10**6), in_flight=st.integers(0, 5), each=st.integers(0, 10**5), half=st.booleans())
 def test_ceding_gives_nothing_away_that_is_needed_for_what_is_in_flight(
     left: int, in_flight: int, each: int, half: bool
 ) -> None:
@@ -155,7 +172,7 @@ def test_ceding_gives_nothing_away_that_is_needed_for_what_is_in_flight(
     given_away = held.cede(half=half)
     assert held.left + given_away == left
     if free >= 0:
-        assert held.free == (each * (free // each // 2) if half else 0)
+        assert held.free == (each * (free // each // 2) if half and each else 0)
         assert not free or given_away > 0
     else:
         assert given_away == 0

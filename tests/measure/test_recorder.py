@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,19 +25,21 @@ def recorder(*, closed: bool = False, sampled: bool = False) -> Recorder:
 def record(
     to: Recorder, facts: Facts = OK, *, intended: int = 0, started: int = 0, ended: int = 10 * MS, late: int = 0
 ) -> None:
-    to.record(facts, 7, intended, started, ended, late, 0, b"body")
+    to.record(facts, 7, intended, started, ended, ended, late, 0, b"body", False)
 
 
 def histograms(taken: Taken) -> dict[str, Histogram]:
     return {
-        f"{cell.phase}/{cell.start}/{cell.outcome}/{cell.metric}": Histogram.unpack(packed)
+        f"{cell.phase}/{cell.start}/{cell.outcome}/{cell.metric}{'/disturbed' * cell.disturbed}": Histogram.unpack(
+            packed
+        )
         for cell, packed in taken.packed()
     }
 
 
 def test_every_time_of_an_invocation_lands_in_its_histogram() -> None:
     under_test = recorder()
-    under_test.record(OK, 0, 0, 2 * MS, 12 * MS, MS // 2, 300_000, b"")
+    under_test.record(OK, 0, 0, 2 * MS, 12 * MS, 12 * MS + 70_000, MS // 2, 300_000, b"", False)
     found = {key: histogram.max_us for key, histogram in histograms(under_test.take()).items()}
     assert found == {
         "p/unknown/ok/latency": 12_007,
@@ -44,6 +47,7 @@ def test_every_time_of_an_invocation_lands_in_its_histogram() -> None:
         "p/unknown/ok/lag": 2000,
         "p/unknown/ok/waited": 1500,
         "p/unknown/ok/late": 500,
+        "p/unknown/ok/unread": 70,
         "p/unknown/ok/connect": 300,
         "p/unknown/ok/duration": 3001,
         "p/unknown/ok/billed_duration": 4001,
@@ -94,16 +98,74 @@ def test_each_started_invocation_counts_once_in_each_time(
     for facts, lag, service, late in made:
         record(under_test, facts, started=lag, ended=lag + service, late=min(late, lag))
     found = histograms(under_test.take())
-    for metric in ("latency", "service_time", "lag", "waited", "late", "connect"):
-        assert sum(h.count for key, h in found.items() if key.endswith(f"/{metric}")) == len(made)
+    for metric in ("latency", "service_time", "lag", "waited", "late", "unread", "connect"):
+        of_metric = [h.count for key, h in found.items() if key.removesuffix("/disturbed").endswith(f"/{metric}")]
+        assert sum(of_metric) == len(made)
 
 
-def test_in_a_closed_phase_latency_is_service_time_and_lag_is_zero() -> None:
+def test_in_a_closed_phase_latency_is_service_time_lag_is_zero_and_lateness_stands_for_itself() -> None:
     under_test = recorder(closed=True)
-    record(under_test)
+    record(under_test, late=9 * MS)
     found = histograms(under_test.take())
     assert found["p/unknown/ok/latency"] == found["p/unknown/ok/service_time"]
-    assert found["p/unknown/ok/lag"].counts == {0: 1}
+    assert found["p/unknown/ok/lag"].counts == found["p/unknown/ok/waited"].counts == {0: 1}
+    assert found["p/unknown/ok/late"].max_us == 9007
+
+
+@pytest.mark.parametrize(
+    ("late_us", "service_ms", "closed", "disturbed"),
+    [
+        (50, 0.1, False, False),  # so much is nothing, whatever the call takes
+        (51, 0.1, False, True),
+        (500, 10, False, False),  # a twentieth of the call
+        (501, 10, False, True),
+        (501, 10, True, False),  # workers have no schedule to be late for
+    ],
+)
+def test_a_start_that_was_late_by_a_good_part_of_its_call_is_disturbed(
+    late_us: int, service_ms: float, closed: bool, disturbed: bool
+) -> None:
+    under_test = recorder(closed=closed, sampled=True)
+    started = 0 if closed else late_us * 1000
+    record(under_test, BARE, started=started, ended=started + round(service_ms * MS), late=late_us * 1000)
+    taken = under_test.take()
+    assert taken.tally(Connections()).disturbed == ({"ok": 1} if disturbed else {})
+    assert taken.outcomes() == {"ok": 1}
+    assert taken.samples[0].disturbed is disturbed
+
+
+def test_a_call_that_failed_at_once_is_held_against_what_an_ok_one_takes() -> None:
+    under_test = recorder()
+    refused = Facts(Outcome.THROTTLED, "r", 429)
+    record(under_test, BARE, ended=10 * MS)
+    for late_us in (500, 501):
+        record(under_test, refused, started=late_us * 1000, ended=(late_us + 300) * 1000, late=late_us * 1000)
+    assert under_test.take().tally(Connections()).disturbed == {"throttled": 1}
+
+
+def test_what_the_pool_calls_disturbed_is_in_cells_of_its_own_ok_or_not() -> None:
+    under_test = splitting()
+    under_test.record(OK, 0, 0, 0, 33 * MS, 33 * MS, 0, 0, b"", True)
+    under_test.record(Facts(Outcome.THROTTLED, "r", 429), 0, 0, 0, MS, MS, 0, 0, b"", True)
+    under_test.dropped(0, 0, MS, "phase_end", disturbed=True)
+    under_test.unfinished(0, 0, 0, MS, 0, disturbed=True)
+    taken = under_test.take()
+    assert {key for key in histograms(taken) if "/latency" in key} == {
+        "p/cold/ok/latency/disturbed",
+        "p/unknown/throttled/latency/disturbed",
+        "p/unknown/dropped/latency/disturbed",
+        "p/unknown/unfinished/latency/disturbed",
+    }
+    assert taken.tally(Connections()).disturbed == taken.outcomes() == {
+        "ok": 1, "throttled": 1, "dropped": 1, "unfinished": 1,
+    }  # fmt: skip
+
+
+def test_a_call_that_found_no_connection_on_this_machine_is_disturbed_and_one_that_was_refused_is_not() -> None:
+    under_test = recorder()
+    record(under_test, Facts(Outcome.CONNECTION, "local_limit", 0), ended=1)
+    record(under_test, Facts(Outcome.CONNECTION, "refused", 0), ended=1)
+    assert under_test.take().tally(Connections()).disturbed == {"connection": 1}
 
 
 def test_a_platform_that_reports_more_than_the_client_saw_gives_a_counted_zero() -> None:
@@ -157,10 +219,12 @@ def test_dropped_and_unfinished_are_recorded_with_the_time_they_waited() -> None
 def test_a_start_that_was_dropped_because_we_were_late_did_not_wait_for_a_worker() -> None:
     under_test = recorder()
     under_test.dropped(0, 0, 5 * MS, "phase_end_late", ours=True)
-    found = histograms(under_test.take())
-    assert found["p/unknown/dropped/lag"].max_us == 5003
-    assert found["p/unknown/dropped/waited"].counts == {0: 1}
-    assert "p/unknown/dropped/late" not in found  # of what was never started
+    taken = under_test.take()
+    found = histograms(taken)
+    assert found["p/unknown/dropped/lag/disturbed"].max_us == 5003
+    assert found["p/unknown/dropped/waited/disturbed"].counts == {0: 1}
+    assert "p/unknown/dropped/late/disturbed" not in found  # of what was never started
+    assert taken.tally(Connections()).disturbed == {"dropped": 1}
 
 
 def test_the_first_failures_of_each_outcome_are_kept_as_examples() -> None:
@@ -168,7 +232,7 @@ def test_the_first_failures_of_each_outcome_are_kept_as_examples() -> None:
     for n in range(10):
         under_test.record(
             Facts(Outcome.FUNCTION_ERROR, "code_4002", 200, error_code="4002", request_id=f"r{n}"),
-            n, 0, 0, MS, 0, 0, b"\xff" + b"x" * 600,
+            n, 0, 0, MS, MS, 0, 0, b"\xff" + b"x" * 600, False,
         )  # fmt: skip
         record(under_test, Facts(Outcome.THROTTLED, "FSS.0429", 429))
     failures = under_test.take().failures
@@ -285,7 +349,7 @@ def test_ok_invocations_are_split_by_two_cuts_on_their_overhead() -> None:
 
 def test_the_time_to_connect_does_not_make_an_invocation_cold() -> None:
     under_test = splitting()
-    under_test.record(OK, 0, 0, 0, 3 * MS + 30 * MS, 0, 25 * MS, b"")
+    under_test.record(OK, 0, 0, 0, 3 * MS + 30 * MS, 3 * MS + 30 * MS, 0, 25 * MS, b"", False)
     assert starts(under_test.take()) == {"warm/ok": 1}
 
 
@@ -312,7 +376,7 @@ def test_without_cuts_what_the_answer_does_not_say_is_unknown() -> None:
 
 def test_what_cuts_are_made_from_is_recorded_on_demand_and_leaves_connecting_out() -> None:
     under_test = Recorder("p", 2, origin_ns=0, closed=False, expects_summary=True, residual=True)
-    under_test.record(OK, 0, 0, 0, 10 * MS, 0, 5 * MS, b"")
+    under_test.record(OK, 0, 0, 0, 10 * MS, 10 * MS, 0, 5 * MS, b"", False)
     found = histograms(under_test.take())
     assert found["p/unknown/ok/residual"].max_us == 2000
     assert found["p/unknown/ok/overhead"].max_us == 7003
@@ -330,8 +394,8 @@ def test_splitting_by_start_neither_loses_nor_changes_anything(
     together: dict[str, Histogram] = {}
     taken = split.take()
     for key, histogram in histograms(taken).items():
-        _, _, outcome, metric = key.split("/")
-        together.setdefault(f"p/unknown/{outcome}/{metric}", Histogram()).add(histogram)
+        _, _, outcome, metric, *disturbed = key.split("/")
+        together.setdefault("/".join(["p/unknown", outcome, metric, *disturbed]), Histogram()).add(histogram)
     alone = plain.take()
     assert together == histograms(alone)
     assert taken.tally(Connections()) == alone.tally(Connections())

@@ -22,6 +22,11 @@ MS = 1_000_000
             "steady:cold.duration.mean < 5ms",
             MetricRule("steady:cold.duration.mean < 5ms", "steady", "cold", Metric.DURATION, "mean", None, 5 * MS),
         ),
+        (
+            "cold.latency.p99 < 2s",
+            MetricRule("cold.latency.p99 < 2s", None, "cold", Metric.LATENCY, "p", 99.0, 2000 * MS),
+        ),
+        ("lag.min < 1us", MetricRule("lag.min < 1us", None, None, Metric.LAG, "min", None, 1_000)),
         ("  warm.lag.max < 1ms ", MetricRule("warm.lag.max < 1ms", None, "warm", Metric.LAG, "max", None, MS)),
         ("errors < 0.1%", ShareRule("errors < 0.1%", None, "errors", 0.001)),
         ("errors <= 0%", ShareRule("errors <= 0%", None, "errors", 0.0, "<=")),
@@ -47,9 +52,15 @@ def test_each_form_of_rule_is_read(text: str, rule: Rule) -> None:
         ("latency.p0 < 250ms", "a percentile between p0 and p100"),
         ("latency.p99 <= 250ms", "latency.p99 compared with <"),
         ("latency.p99 > 250ms", "latency.p99 compared with <"),
-        ("latency.p99 < 250", "a number with a unit such as 500us, 10ms, 2s, 5m or 1h after the comparison"),
+        ("latency.p99 < 250", "a number with a unit such as 500us, 10ms, 2s, 5m, 1h or 1m30s after the comparison"),
         ("latncy.p99 < 250ms", "did you mean latency?"),
         ("errrs < 1%", "did you mean errors?"),
+        ("achived_rate > 5/s", "did you mean achieved_rate?"),
+        ("costs < 5 CNY", "did you mean cost?"),
+        ("cold < 250ms", "one of latency,"),
+        ("speed.p99 < 250ms", "one of latency, latency_all, service_time,"),
+        ("speed.p99 < 250ms", "connect, errors, throttled, timeouts, dropped"),
+        ("residual.p99 < 250ms", "one of latency,"),
         ("errors < 1", "a percentage such as 3% or 0.1% after the comparison"),
         ("errors > 1%", "errors compared with <, <= or =="),
         ("errors >= 1%", "errors compared with <, <= or =="),
@@ -61,6 +72,7 @@ def test_each_form_of_rule_is_read(text: str, rule: Rule) -> None:
         ("errors == 0%", "a count of zero, errors == 0"),
         ("errors <= 0", "a percentage such as 3% or 0.1% after the comparison"),
         ("latency.p99 < 0ms", "a time above zero"),
+        ("latency.p99 < 0.999us", "a time of at least 1us, in which times are counted, after the comparison"),
         ("latency.p99 == 0ms", "latency.p99 compared with <"),
         ("achieved_rate == 5/s", "achieved_rate compared with >"),
         ("cost < 0 CNY", "an amount above zero, as nothing costs less"),
@@ -74,6 +86,30 @@ def test_a_malformed_rule_says_what_was_expected(text: str, expected: str) -> No
     with pytest.raises(ValueError, match=r".") as caught:
         parse(text)
     assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("subject", "judged"),
+    [
+        ("latency.p99", Metric.LATENCY_ALL),
+        ("latency.max", Metric.LATENCY_ALL),
+        ("latency.min", Metric.LATENCY),
+        ("latency.mean", Metric.LATENCY),
+        ("latency_all.min", Metric.LATENCY_ALL),
+        ("service_time.p99", Metric.SERVICE_TIME),
+        ("cold.latency.p99", Metric.LATENCY),
+        ("cold.latency_all.p99", Metric.LATENCY),
+        ("cold.service_time.max", Metric.SERVICE_TIME),
+        ("warm.duration.mean", Metric.DURATION),
+    ],
+)
+def test_a_rule_is_judged_by_its_own_metric_but_tails_of_latency_by_that_of_every_call(
+    subject: str, judged: Metric
+) -> None:
+    """Calls that are not ok have no start label, so a figure of labelled ones is never over every call."""
+    rule = parse(f"{subject} < 5ms")
+    assert isinstance(rule, MetricRule)
+    assert rule.judged is judged
 
 
 @given(st.text(max_size=40))

@@ -38,8 +38,8 @@ def test_a_clean_run_is_valid_without_a_reason() -> None:
 
 def test_a_run_that_measured_nothing_says_so() -> None:
     for verdict in (judge([], []), judge([plan(warmup=True)], [total(clean())])):
-        assert verdict.status == "degraded"
-        assert only(verdict).rule == "nothing_measured"
+        assert verdict.status == "valid"
+        assert (only(verdict).rule, only(verdict).severity) == ("nothing_measured", "warning")
 
 
 def test_redirects_are_ok_and_mentioned() -> None:
@@ -84,7 +84,7 @@ def test_a_figure_of_the_platform_that_cannot_be_withholds_itself_and_never_the_
     answers = clean(metrics=PUNCTUAL | told, unbelieved={name: n})
     answers.tally.metered = 1000 - n
     verdict = judged(answers)
-    assert verdict.status == "degraded"
+    assert verdict.status == "valid"
     assert {reason.rule for reason in verdict.reasons} == {"unbelievable"}
     assert {reason.withholds for reason in verdict.reasons} == withheld
     assert verdict.reasons[0].message.startswith(
@@ -111,31 +111,28 @@ def test_bills_that_follow_from_no_duration_are_mentioned_with_the_one_furthest_
 
 
 def missed(n: int) -> Frame:
-    return clean(
-        latencies={"ok": range(10_000, 30_000, 20), "dropped": [1] * n},
-        reasons={"dropped/phase_end_late": n} if n else {},
-    )
+    """A start that the generator missed is one that it disturbed."""
+    return clean(disturbed={"dropped": [1] * n} if n else {}, reasons={"dropped/phase_end_late": n} if n else {})
 
 
 def test_starts_missed_by_the_generator_make_the_run_invalid() -> None:
-    verdict = judged(missed(2), drawn=1002)
+    verdict = judged(missed(20), drawn=1020)
     assert verdict.status == "invalid"
     assert only(verdict) == Reason(
         rule="rate_missed",
         severity="invalid",
-        message="1000 of 1002 planned starts were made: the load generator missed 2 (0.20%), expected at most 0.1%. "
-        "Lower the rate, or leave the machine's cores to the run.",
-        value=1000 / 1002,
-        limit=0.999,
+        message="1000 of 1020 planned starts were made: the load generator missed 20 (1.96%), expected at most 1%. "
+        "What was in its way is not known; lower the rate, or leave the machine's cores to the run.",
+        value=1000 / 1020,
+        limit=0.99,
         phase="steady",
         withholds="all",
+        whose="generator",
     )
 
 
 def test_starts_dropped_for_a_lag_of_our_own_are_missed_and_not_the_targets_fault() -> None:
-    dropped = clean(
-        latencies={"ok": range(10_000, 30_000, 20), "dropped": [9] * 50}, reasons={"dropped/max_lag_late": 50}
-    )
+    dropped = clean(disturbed={"dropped": [9] * 50}, reasons={"dropped/max_lag_late": 50})
     verdict = judged(dropped, drawn=1050)
     assert verdict.status == "invalid"
     assert only(verdict).rule == "rate_missed"
@@ -143,7 +140,7 @@ def test_starts_dropped_for_a_lag_of_our_own_are_missed_and_not_the_targets_faul
 
 @pytest.mark.parametrize(
     ("phase_end", "phase_end_late", "max_lag", "max_lag_late"),
-    [(279_225, 9_272, 0, 0), (0, 500, 0, 300), (0, 0, 700, 0), (50, 1, 20, 1), (1_000, 0, 0, 2), (0, 0, 3, 40)],
+    [(279_225, 9_272, 0, 0), (0, 500, 0, 300), (0, 0, 700, 0), (50, 8, 20, 6), (1_000, 0, 0, 2), (0, 0, 3, 40)],
 )
 def test_the_verdict_and_the_tables_tell_the_same_numbers_of_planned_started_missed_and_without_a_worker(
     phase_end: int, phase_end_late: int, max_lag: int, max_lag_late: int
@@ -157,12 +154,13 @@ def test_the_verdict_and_the_tables_tell_the_same_numbers_of_planned_started_mis
     ours, theirs = phase_end_late + max_lag_late, phase_end + max_lag
     planned = 1000 + ours + theirs
     made = clean(
-        latencies={"ok": range(10_000, 30_000, 20), "dropped": [9] * (ours + theirs)},
+        latencies={"ok": range(10_000, 30_000, 20), "dropped": [9] * theirs},
+        disturbed={"dropped": [9] * ours},
         reasons={reason: n for reason, n in reasons.items() if n},
     )
     said = {reason.rule: reason for reason in judged(made, drawn=planned).reasons}
     shown = why_dropped(phase_summary(plan(drawn=planned), total(made)))
-    assert ("rate_missed" in said) == (ours > planned / 1000)  # the generator answers for its own share only
+    assert ("rate_missed" in said) == (ours >= 10 and ours > planned / 100)  # it answers for its own share only
     assert ("dropped" in said) == (theirs > 0)
     if "rate_missed" in said:
         message = said["rate_missed"].message
@@ -173,14 +171,31 @@ def test_the_verdict_and_the_tables_tell_the_same_numbers_of_planned_started_mis
     assert shown == [each for each in (("missed by the generator", ours), ("lacked a free worker", theirs)) if each[1]]
 
 
-def test_one_start_in_a_thousand_may_be_missed() -> None:
-    assert judged(missed(1), drawn=1001).status == "valid"
+@pytest.mark.parametrize(("made", "n", "invalid"), [(1, 10, False), (1, 11, True), (10, 100, False), (10, 102, True)])
+def test_one_start_in_a_hundred_may_be_missed(made: int, n: int, invalid: bool) -> None:
+    frame = clean(
+        latencies={"ok": [*range(10_000, 30_000, 20)] * made},
+        metrics={"ok/late": [5] * 1000 * made},
+        disturbed={"dropped": [1] * n},
+        reasons={"dropped/phase_end_late": n},
+    )
+    assert (judged(frame, drawn=1000 * made + n).status == "invalid") == invalid
+
+
+def test_of_few_starts_nine_may_be_missed() -> None:
+    few = clean(
+        latencies={"ok": [20_000] * 40},
+        metrics={},
+        disturbed={"dropped": [1] * 9},
+        reasons={"dropped/phase_end_late": 9},
+    )
+    assert judged(few, drawn=49).status == "degraded"
 
 
 def test_starts_dropped_for_lack_of_a_worker_are_not_the_generators_fault() -> None:
     dropped = clean(latencies={"ok": range(10_000, 30_000, 20), "dropped": [9] * 50}, reasons={"dropped/phase_end": 50})
     verdict = judged(dropped, drawn=1050)
-    assert verdict.status == "degraded"
+    assert verdict.status == "valid"
     reason = only(verdict)
     assert (reason.rule, reason.severity, reason.withholds) == ("dropped", "warning", None)
     assert reason.message.startswith("50 of 1050 planned starts (4.76%) were dropped for want of a free worker: ")
@@ -199,13 +214,13 @@ def test_a_schedule_that_was_cut_short_on_purpose_is_no_fault() -> None:
 
 def test_a_feeder_that_ran_out_is_named_with_what_was_planned_and_no_fault_of_the_generator() -> None:
     verdict = judged(clean(feeder_exhausted=True), drawn=5000)
-    assert verdict.status == "degraded"
+    assert verdict.status == "valid"
     reason = only(verdict)
     assert (reason.rule, reason.severity, reason.withholds) == ("feeder_exhausted", "warning", None)
     assert (reason.value, reason.limit) == (1000, 5000)
     assert reason.message.startswith("The feeder ran out of rows after 1000 of 5000 planned starts")
     assert "order: loop" in reason.message
-    assert of_generator(verdict).status == "valid"
+    assert of_generator(verdict).reasons == []
 
 
 def test_rows_that_end_a_phase_of_workers_cost_it_no_planned_start() -> None:
@@ -216,81 +231,6 @@ def test_an_interruption_does_not_excuse_missed_starts() -> None:
     assert judged(missed(500), drawn=1500, stopped=True).status == "invalid"
 
 
-# late_starts
-
-
-def late(p99_us: int, p999_us: int = 0, times: int = 1) -> Frame:
-    """Of ``times`` thousand starts p99 and p99.9 of lateness; p50 of latency is 20 ms, p99 about 30 ms."""
-    values = [5] * 985 + [p99_us] * 12 + [max(p99_us, p999_us)] * 3
-    return clean(latencies={"ok": [*range(10_000, 30_000, 20)] * times}, metrics={"ok/late": values * times})
-
-
-def test_lateness_below_every_limit_is_fine() -> None:
-    assert judged(late(1_000, 1_400)).status == "valid"
-
-
-def test_a_late_p99_withholds_the_tails() -> None:
-    verdict = judged(late(1_005))
-    assert verdict.status == "degraded"
-    reason = only(verdict)
-    assert (reason.rule, reason.severity, reason.withholds) == ("late_starts", "withheld", "tails")
-    assert (reason.value, reason.limit) == (1_005_000, 1_000_000)
-    assert reason.message == (
-        "The load generator itself was late: p99 of its lateness is 1.005 ms, expected at most 1 ms; percentiles from "
-        "p95 up are not shown: lower the rate, or leave the machine's cores to the run."
-    )
-
-
-def test_a_slow_target_allows_one_percent_of_its_median() -> None:
-    slow = {"ok": range(1_000_000, 3_000_000, 2_000)}
-    for p99_us, status in ((19_000, "valid"), (21_000, "degraded")):
-        assert judged(clean(latencies=slow, metrics={"ok/late": [p99_us] * 1000})).status == status
-
-
-def test_the_smallest_reported_median_counts() -> None:
-    """Warm calls of 100 ms and cold ones of 5 s: 1 % of the warm median is the limit."""
-    cold = clean(latencies={"ok": [5_000_000] * 900}, metrics={"ok/late": [2_000] * 900}, start="cold", final=False)
-    warm = clean(latencies={"ok": [100_000] * 100}, metrics={"ok/late": [2_000] * 100}, start="warm", seq=1)
-    assert only(judged(cold, warm)).limit == pytest.approx(1_000_000, rel=0.01)
-
-
-def test_a_late_p999_is_held_against_the_p99_of_latency() -> None:
-    """From 10,000 starts on: below, it is one start or two, and no shown percentile can feel those."""
-    reason = only(judged(late(900, 2_000, times=10), drawn=10_000))
-    assert (reason.rule, reason.withholds, reason.value) == ("late_starts", "tails", 2_000_000)
-    assert reason.limit == pytest.approx(0.05 * 29_800_000, rel=0.01)
-    assert judged(late(900, 2_000)).status == "valid"
-
-
-def test_one_late_start_among_few_is_no_evidence_and_a_tenth_of_them_is() -> None:
-    """Of 40 starts the p99 is the latest one; p90 stands for it below 200 starts, p95 below 1,000."""
-    for times, late_ones, status in ((1, 1, "valid"), (1, 5, "invalid"), (10, 15, "valid"), (10, 25, "invalid")):
-        n = 40 * times
-        few = clean(latencies={"ok": [20_000] * n}, metrics={"ok/late": [5] * (n - late_ones) + [90_000] * late_ones})
-        assert judged(few, drawn=n).status == status
-
-
-def test_very_late_starts_make_the_run_invalid() -> None:
-    verdict = judged(late(10_001))
-    assert verdict.status == "invalid"
-    assert (only(verdict).rule, only(verdict).withholds, only(verdict).limit) == ("late_starts", "all", 10_000_000)
-
-
-def test_lateness_is_judged_over_every_outcome() -> None:
-    timed_out = clean(
-        latencies={"ok": [20_000] * 500, "timeout": [100_000] * 500},
-        metrics={"ok/late": [0], "timeout/late": [50_000] * 500},
-    )
-    assert "late_starts" in {reason.rule for reason in judged(timed_out).reasons}
-
-
-def test_a_target_that_never_answers_leaves_the_absolute_limits() -> None:
-    failing = clean(latencies={"connection": [10] * 1000}, metrics={"connection/late": [1_500] * 1000})
-    reasons = {reason.rule: reason for reason in judged(failing).reasons}
-    assert reasons["late_starts"].limit == 1_000_000
-    assert reasons["late_starts"].withholds == "tails"
-
-
 # connects_in_latency
 
 
@@ -299,7 +239,7 @@ def connecting(n: int) -> Frame:
 
 
 def test_times_that_contain_the_opening_of_a_connection_are_mentioned_beyond_two_percent() -> None:
-    assert judged(connecting(20)).status == "valid"
+    assert judged(connecting(20)).reasons == []
     reason = only(judged(connecting(21)))
     assert (reason.rule, reason.severity, reason.withholds) == ("connects_in_latency", "warning", None)
     assert (reason.value, reason.limit) == (0.021, 0.02)
@@ -307,7 +247,7 @@ def test_times_that_contain_the_opening_of_a_connection_are_mentioned_beyond_two
 
 
 def test_connections_that_were_meant_to_be_fresh_are_no_surprise() -> None:
-    assert judge([plan(drawn=1000)], [total(connecting(1000))], fresh_connections=True).status == "valid"
+    assert judge([plan(drawn=1000)], [total(connecting(1000))], fresh_connections=True).reasons == []
 
 
 def test_a_failed_connection_is_in_no_time_that_is_shown() -> None:
@@ -315,7 +255,7 @@ def test_a_failed_connection_is_in_no_time_that_is_shown() -> None:
         latencies={"ok": range(10_000, 30_000, 20), "connection": [800]},
         metrics={"ok/late": [5] * 1000, "connection/connect": [800]},
     )
-    assert judged(refused, drawn=1001).status == "valid"
+    assert judged(refused, drawn=1001).reasons == []
 
 
 # too_few_samples
@@ -336,9 +276,9 @@ def test_unsupported_percentiles_are_mentioned_but_do_not_degrade() -> None:
     assert reason.message == "150 ok invocations are too few for p95, p99 of latency, not shown: p95 needs 200 samples."
 
 
-def test_a_percentile_that_a_threshold_needs_does_degrade() -> None:
+def test_a_percentile_that_a_threshold_needs_and_has_too_few_samples_for_is_named_with_the_threshold() -> None:
     verdict = judged(clean(), rules=[percentile_rule(99.9)])
-    assert verdict.status == "degraded"
+    assert verdict.status == "valid"
     assert only(verdict).message == (
         "The threshold latency.p99.9 < 1s needs 10000 samples to be judged by its figure and has 1000, so that only "
         "the limits of its interval can decide it: run longer or at a higher rate, or ask for a lower percentile."
@@ -353,8 +293,8 @@ def test_a_threshold_on_latency_counts_failed_calls_as_samples() -> None:
 
 def test_a_threshold_over_all_phases_counts_them_together() -> None:
     plans, phases = [plan("a"), plan("b")], [total(clean(phase="a")), total(clean(phase="b"))]
-    assert judge(plans, phases, [percentile_rule(99.5)]).status == "valid"
-    assert judge(plans, phases, [percentile_rule(99.5, phase="a")]).status == "degraded"
+    assert judge(plans, phases, [percentile_rule(99.5)]).reasons == []
+    assert only(judge(plans, phases, [percentile_rule(99.5, phase="a")])).rule == "too_few_samples"
 
 
 def test_a_threshold_on_the_hundredth_percentile_cannot_be_met() -> None:
@@ -371,14 +311,14 @@ def test_clipped_values_make_the_run_invalid() -> None:
     assert (only(verdict).rule, only(verdict).withholds) == ("clipped", "all")
 
 
-def test_a_missing_frame_withholds_everything() -> None:
+def test_a_missing_frame_makes_the_run_invalid() -> None:
     half = {"ok": range(10_000, 30_000, 40)}
     verdict = judged(clean(latencies=half, final=False), clean(latencies=half, seq=2))
-    assert verdict.status == "degraded"
+    assert verdict.status == "invalid"
     reason = only(verdict)
     assert (reason.rule, reason.severity, reason.withholds, reason.phase) == (
         "record_incomplete",
-        "withheld",
+        "invalid",
         "all",
         "steady",
     )
@@ -393,13 +333,19 @@ def test_frames_missing_between_phases_withhold_the_whole_run() -> None:
     assert (only(verdict).rule, only(verdict).phase) == ("record_incomplete", None)
 
 
+def test_a_part_of_a_run_does_not_lack_the_frames_that_came_before_it() -> None:
+    later = total(clean(phase="b", seq=7))
+    assert judge([plan("b", drawn=1000)], [later], part=True) == Verdict("valid", [])
+    assert judge([plan("b", drawn=1000)], [later]).status == "invalid"
+
+
 # the target
 
 
 def test_failures_are_a_warning_with_their_kinds() -> None:
     failing = clean(latencies={"ok": range(10_000, 30_000, 20), "gateway": [9] * 2, "throttled": [9] * 3})
     verdict = judged(failing, drawn=1005)
-    assert verdict.status == "degraded"
+    assert verdict.status == "valid"
     reason = only(verdict)
     assert (reason.rule, reason.severity, reason.withholds) == ("failures", "warning", None)
     assert reason.message.startswith("5 of 1005 invocations (0.50%) failed: 3 throttled, 2 gateway.")
@@ -407,7 +353,7 @@ def test_failures_are_a_warning_with_their_kinds() -> None:
 
 def test_one_failure_in_a_thousand_is_not_worth_a_warning() -> None:
     failing = clean(latencies={"ok": range(10_000, 30_000, 20), "gateway": [9]})
-    assert judged(failing, drawn=1001).status == "valid"
+    assert judged(failing, drawn=1001).reasons == []
 
 
 def test_waiting_for_a_worker_in_an_open_phase_is_a_warning() -> None:
@@ -415,12 +361,12 @@ def test_waiting_for_a_worker_in_an_open_phase_is_a_warning() -> None:
     reason = only(judged(waiting))
     assert (reason.rule, reason.severity, reason.value) == ("pool_saturated", "warning", 10)
     assert reason.message.startswith("10 of 1000 starts waited for a free worker, up to 1.201 ms:")
-    assert judge([plan(closed=True)], [total(waiting)]).status == "valid"
+    assert judge([plan(closed=True)], [total(waiting)]).reasons == []
 
 
 def test_negative_overhead_withholds_overhead_alone() -> None:
     verdict = judged(clean(negative_overhead=3))
-    assert verdict.status == "degraded"
+    assert verdict.status == "valid"
     assert (only(verdict).rule, only(verdict).withholds) == ("negative_overhead", "overhead")
 
 
@@ -489,7 +435,7 @@ def test_slow_invocations_that_come_together_are_a_warning_with_what_they_are_wo
     worth = max(1, int(3000 * reason.value))
     assert f"3000 say as much about it as {worth} ({reason.value:.1%}), expected at least 30%" in reason.message
     assert "made wider for it; p90, p95, p99 cannot be shown." in reason.message
-    assert of_generator(stretch(2)).status == "valid"
+    assert of_generator(stretch(2)).reasons == []
 
 
 def test_a_small_drift_of_very_many_invocations_is_not_worth_a_warning() -> None:
@@ -504,7 +450,7 @@ def test_a_small_drift_of_very_many_invocations_is_not_worth_a_warning() -> None
     ]
     whole = total(*frames)
     assert whole.inflation(30 * NS_PER_S).at(50.0) > 10
-    assert judge([plan(drawn=whole.tally.planned, seconds=30)], [whole]).status == "valid"
+    assert judge([plan(drawn=whole.tally.planned, seconds=30)], [whole]).reasons == []
 
 
 def test_a_threshold_on_what_is_not_bounded_is_undecided_and_intervals_are_wider() -> None:
@@ -554,7 +500,7 @@ def test_another_memory_size_than_asked_for_withholds_what_depends_on_it() -> No
         "Invocations asked for 512 MB (target.memory), and 25.0% of the billed time was with 128 MB, expected none:"
     )
     billed.tally.billed_ns = {512: 3_000_000_000}
-    assert judge([plan(drawn=1000)], [total(billed)], memory_mb=512).status == "valid"
+    assert judge([plan(drawn=1000)], [total(billed)], memory_mb=512).reasons == []
 
 
 # starts_unknown
@@ -626,9 +572,9 @@ def test_a_reason_reaches_its_phase_and_the_totals(
 
 
 def test_a_part_of_an_experiment_in_which_the_generator_failed_is_withheld_and_the_rest_stands() -> None:
-    stall = Reason("generator_stalled", "invalid", "It stood still.", 1, 0, "probe-02", "all")
-    verdict = of_experiment(Verdict("invalid", [stall]), ["probe-01", "probe-02"])
-    assert (verdict.status, [reason.severity for reason in verdict.reasons]) == ("degraded", ["withheld"])
+    late = Reason("late_starts", "invalid", "Another load.", 1, 0, "probe-02", "all")
+    verdict = of_experiment(Verdict("invalid", [late]), ["probe-01", "probe-02"])
+    assert (verdict.status, [reason.severity for reason in verdict.reasons]) == ("valid", ["withheld"])
     assert withheld(verdict, "probe-02", "latency") is not None
     assert withheld(verdict, "probe-01", "latency") is None
 

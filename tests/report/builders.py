@@ -8,10 +8,13 @@ from decimal import Decimal
 from functools import cache
 from statistics import NormalDist
 
+import msgspec
+
 from loadgen.invocation.bill import Misbilled
 from loadgen.invocation.sample import Failure, Slow
 from loadgen.invocation.tally import Connections
 from loadgen.measure import hlog
+from loadgen.measure.ends import Moved
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.merge import metric_summary
 from loadgen.measure.percentile import LISTED
@@ -359,6 +362,53 @@ def empty() -> Summary:
     totals = phase("totals", 10, outcomes, model="closed", measured=measured)
     reasons = [Reason("failures", "warning", "12 of 12 invocations were not ok.", 1.0, 0.001, "p")]
     return summary([one], totals, Verdict("degraded", reasons), name=HOSTILE, synthetic=False)
+
+
+@cache
+def ranged() -> Summary:
+    """Of 6,080 calls 80 that a stop of the generator disturbed, 20 of which were refused; then workers."""
+    disturbed = spread(60, 90_000, 0.2)
+    moved = Moved(ok=histogram(disturbed), astray=20, open=True)
+    every = Moved(ok=histogram(disturbed), failed=histogram([400] * 20), open=True)
+    ok = spread(6000, 21_000)
+    measured = {
+        **metrics(6000),
+        "latency": metric_summary("latency", histogram(ok), LISTED, moved=moved),
+        "latency_all": metric_summary("latency_all", histogram(ok), LISTED, failed=histogram([]), moved=every),
+    }
+    outcomes = {"ok": 6060, "throttled": 20}
+    steady, totals = (
+        msgspec.structs.replace(
+            phase(name, 30, outcomes, measured=measured), disturbed={"ok": 60, "throttled": 20}, by_start={}
+        )
+        for name in ("steady", "totals")
+    )
+    closed = msgspec.structs.replace(
+        phase("workers", 5, {"ok": 900}, model="closed"), workers=4.0, in_flight_mean=3.214
+    )
+    late = Reason(
+        "late_starts",
+        "range",
+        "The load generator itself disturbed 80 of 6080 invocations (1.32%): p99, p99.9 and max of latency are shown "
+        "as ranges. In its way: it stood still for up to 90 ms. Leave the machine's cores to the run.",
+        80 / 6080,
+        None,
+        "steady",
+        whose="generator",
+        figures=["latency.p99", "latency.p99.9", "latency.max"],
+        causes=["generator_stalled"],
+    )
+    bound = Reason(
+        "generator_bound", "range", "The rate of these workers is the load generator's.", 0.08, 0.05, "workers",
+        whose="generator", figures=["achieved_rate"],
+    )  # fmt: skip
+    thresholds = [
+        ThresholdResult("latency.p99 < 250ms", None, None, "it may be from 42 ms", None, 42_000_000),
+        ThresholdResult("latency.p50 < 50ms", None, True, "all that it may be", "bounds", 20_000_000, 31_000_000),
+        ThresholdResult("errors < 0.1%", None, None, "without them it may hold", None, 0.0, 20 / 6080),
+        ThresholdResult("workers:achieved_rate > 200/s", None, None, "the generator's", None, 180.0),
+    ]
+    return summary([steady, closed], totals, Verdict("degraded", [late, bound]), thresholds, synthetic=False)
 
 
 def intervals(built: Summary) -> Iterator[str]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from loadgen.measure.summary import Summary, Verdict
 from loadgen.report import charts
 from loadgen.report.charts import NARROW, WIDE, Axis, Band, Chart, Series, Size
-from loadgen.report.figures import phases, totals
+from loadgen.report.figures import View, phases, totals
 from loadgen.report.timeline import timeline
 from tests.report.builders import (
     HOSTILE,
@@ -22,9 +22,11 @@ from tests.report.builders import (
     invalid,
     metrics,
     phase,
+    ranged,
     summary,
     valid,
 )
+from tests.report.test_timeline import log, moved
 
 
 def test_the_percentile_curve_ends_where_the_sample_no_longer_bounds_it() -> None:
@@ -50,6 +52,27 @@ def test_the_percentile_curve_stops_before_withheld_tails() -> None:
     chart = charts.percentile_curve(totals(degraded()))
     assert chart is not None
     assert all(x < math.log10(1 / 0.05) for line in chart.series for x, _ in line.points)
+
+
+def test_the_percentile_curve_stops_before_what_the_generator_leaves_open() -> None:
+    """Its p99 is a range, its p95 is not."""
+    chart = charts.percentile_curve(totals(ranged()))
+    assert chart is not None
+    latency = next(line for line in chart.series if line.name == "latency (ok)")
+    assert math.log10(1 / 0.05) < latency.points[-1][0] < math.log10(1 / 0.01)
+
+
+def test_seconds_that_the_generator_leaves_open_are_strokes_and_no_points_of_a_line() -> None:
+    lines = [*moved([20_000] * 100, [90_000] * 12), *log([("p", 1000, 1000, 100, 100)])[4:]]
+    view = View(phase("p", 2, {"ok": 212}), "p", Verdict("valid", []))
+    chart = charts.latency_over_time(timeline(lines), [view])
+    assert chart is not None
+    by_name = {series.name: series.points for series in chart.series}
+    first, *_ = by_name["max"]
+    assert first == (0.5, None)
+    assert (0.5, 20_000_000.0) in by_name["left open by the generator"]
+    assert (0.5, 90_048_000.0) in by_name["left open by the generator"]
+    assert "left open" not in str(charts.latency_over_time(timeline(log([("p", 0, 1000, 100, 100)])), [view]))
 
 
 def test_the_percentile_curve_of_all_invocations_stops_before_the_censored() -> None:

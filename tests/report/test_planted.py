@@ -198,7 +198,7 @@ def test_a_secret_is_masked_in_every_text_that_may_be_from_outside(kind: str) ->
 OURS = {
     "kind", "version", "started_at", "ended_at", "scenario_sha256", "outcome", "status", "severity", "withholds",
     "model", "unit", "histogram_unit", "currency", "dated", "decided_by", "approach", "verdict", "bound_by", "by",
-    "cost_unit", "policy",
+    "cost_unit", "policy", "whose", "arrival_clock", "disturbed_histogram",
 }  # fmt: skip
 """Fields that hold words of this program only."""
 

@@ -15,10 +15,10 @@ from loadgen.report.html import html
 from loadgen.report.markdown import markdown
 from loadgen.report.terminal import terminal
 from loadgen.report.timeline import timeline
-from tests.report.builders import HOSTILE, censored, degraded, empty, intervals, invalid, valid
+from tests.report.builders import HOSTILE, censored, degraded, empty, intervals, invalid, ranged, valid
 
 Build = Callable[[], Summary]
-BUILDS: list[Build] = [valid, degraded, censored, invalid, empty]
+BUILDS: list[Build] = [valid, degraded, censored, ranged, invalid, empty]
 every = pytest.mark.parametrize("build", BUILDS, ids=lambda build: build.__name__)
 
 
@@ -41,6 +41,21 @@ def test_terminal(build: Build, snapshot: SnapshotAssertion) -> None:
 @every
 def test_markdown(build: Build, snapshot: SnapshotAssertion) -> None:
     assert markdown(build()) == snapshot
+
+
+def test_a_range_of_the_generator_is_written_alike_everywhere() -> None:
+    built, gap = ranged(), "\N{NO-BREAK SPACE}"
+    rate = "≥ 180/s"
+    texts = [terminal(built, width=200), markdown(built), page(built)]
+    for text in texts:
+        for written in (f"from 42.0{gap}ms", f"20.0–31.0{gap}ms", f"up to 0.3{gap}%", rate, "generator", "80"):
+            assert unescaped(written) in unescaped(text), written
+        assert "3.21 calls in flight on average, of 4 workers" in unescaped(text)
+
+
+def unescaped(text: str) -> str:
+    """Without what a medium needs to write it."""
+    return " ".join(text.replace("\\", "").replace("\N{NO-BREAK SPACE}", " ").replace("&nbsp;", " ").split())
 
 
 def test_html(snapshot: SnapshotAssertion) -> None:

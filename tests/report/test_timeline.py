@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from loadgen.measure import hlog
+from loadgen.measure.summary import Ends
 from loadgen.report.timeline import MOST_POINTS, timeline
 from tests.report.builders import S, degraded, histogram, intervals, spread, valid
 
@@ -58,7 +59,7 @@ def test_a_long_run_is_merged_into_fewer_points_and_loses_no_invocation() -> Non
 def test_neighbours_are_merged_until_a_median_is_known() -> None:
     line = timeline(log([("p", 1000 * i, 1000, 5, 5) for i in range(60)]))
     assert line.width_s == 4
-    assert all(point.percentile_ns(50.0) is not None for point in line.points)
+    assert all(point.figure_ns(50.0) is not None for point in line.points)
 
 
 def test_the_upper_percentile_is_the_highest_that_a_typical_point_supports() -> None:
@@ -69,8 +70,8 @@ def test_the_upper_percentile_is_the_highest_that_a_typical_point_supports() -> 
 
 def test_a_percentile_of_too_few_invocations_is_not_given() -> None:
     (point,) = timeline(log([("p", 0, 1000, 30, 30)])).points
-    assert point.percentile_ns(50.0) is not None
-    assert point.percentile_ns(99.0) is None
+    assert point.figure_ns(50.0) is not None
+    assert point.figure_ns(99.0) is None
 
 
 def test_no_log_has_no_points() -> None:
@@ -97,3 +98,32 @@ def test_the_whole_run_is_in_the_points() -> None:
 def test_many_phases_too_short_to_be_merged_stay_points_of_their_own() -> None:
     line = timeline(log([(f"probe-{i}", 1000 * i, 100, 1, 1) for i in range(60)]))
     assert len(line.points) == 60
+
+
+def moved(ok: list[int], disturbed: list[int], refused: int = 0) -> list[str]:
+    """A second with such latencies, the disturbed ones in lines of their own."""
+    of = {
+        "latency": ok,
+        "latency_all": ok,
+        "disturbed.latency": disturbed,
+        "disturbed.latency_all": [*disturbed, *[1] * refused],
+    }
+    lines = [hlog.line(f"p.{tag}", 0, S, histogram(values)) for tag, values in of.items()]
+    return [f"{line}\n" for line in (*hlog.header(0), *lines)]
+
+
+def test_disturbed_invocations_count_in_the_rates_and_are_in_no_figure() -> None:
+    (point,) = timeline(moved([20_000] * 500, [90_000] * 2, refused=3)).points
+    assert (point.phase, point.ok_per_s, point.failed_per_s, point.planned) == ("p", 502, 3, 505)
+    assert point.figure_ns(50.0) == 20_015_000
+
+
+def test_a_second_is_judged_by_its_own_calls() -> None:
+    """A stop of the generator in one second makes the figures of that second ranges, and no others."""
+    stop, calm = moved([20_000] * 100, [90_000] * 12), log([("p", 1000, 1000, 100, 100)])
+    first, second = timeline([*stop, *calm[len(hlog.header(0)) :]]).points
+    assert first.figure_ns("max") == Ends(20_000_000, 90_048_000)
+    assert isinstance(second.figure_ns("max"), int)
+    refused = timeline(moved([20_000] * 100, [90_000] * 12, refused=1)).points[0].figure_ns("max")
+    assert isinstance(refused, Ends)
+    assert refused.high is None

@@ -15,11 +15,11 @@ from loadgen.measure.merge import PhaseTotal
 from loadgen.measure.purse import Tariff
 from loadgen.run.agents import Agents
 from loadgen.run.allowance import Allowance, excess, to_come
-from loadgen.scenario.model import Feeder, FeederOrder, Scenario
+from loadgen.scenario.model import FeederOrder, Scenario
 from loadgen.scenario.prices import load_price_book
 from loadgen.text.units import Money, money
 from tests.frames import frame, total
-from tests.scenarios import closed_phase, function, open_phase, scenario
+from tests.scenarios import closed_phase, feeder, function, open_phase, scenario
 
 OPEN, CLOSED = open_phase(10, 1), closed_phase(4, 1)
 BOOK = load_price_book("huawei-cny-2024-09")
@@ -27,9 +27,9 @@ LIMIT = money("1 CNY")
 
 
 def made(budget: Budget, *, rows: int | None = None, preflight: bool = True) -> Scenario:
-    feeder = None if rows is None else Feeder("/rows.csv", FeederOrder.ONCE, rows)
+    fed = None if rows is None else feeder("/rows.csv", FeederOrder.ONCE, rows)
     target = function("http://127.0.0.1:9", preflight=preflight)
-    return msgspec.structs.replace(scenario(target, OPEN, CLOSED), budget=budget, feeder=feeder)
+    return msgspec.structs.replace(scenario(target, OPEN, CLOSED), budget=budget, feeder=fed)
 
 
 def of(scenario: Scenario, tariff: Tariff | None = None, first: Spent = Spent()) -> Allowance:  # noqa: B008 - immutable

@@ -38,21 +38,22 @@ async def test_an_agent_sends_its_load_to_the_stub_and_every_answer_is_a_functio
     assert phase.merged("duration").counts == {1: 1000}
 
 
-def phases(outcomes: Mapping[str, int], *, cpu: float = 0.3, late_us: int = 5, service_us: int = 150) -> Measured:
+def phases(outcomes: Mapping[str, int], *, cpu: float = 0.3, disturbed: int = 0, service_us: int = 150) -> Measured:
     """A calibration in which the open and the closed phase went like this."""
 
     def one(name: str) -> Frame:
         n = outcomes.get("ok", 0)
-        metrics = {"ok/service_time": [service_us] * n, "ok/late": [late_us if name == "open" else 0] * n}
-        latencies = {outcome: [service_us + late_us] * count for outcome, count in outcomes.items()}
-        made = frame(latencies, phase=name, metrics=metrics)
+        metrics = {"ok/service_time": [service_us] * n, "ok/late": [5 if name == "open" else 50] * n}
+        latencies = {outcome: [service_us + 5] * count for outcome, count in outcomes.items()}
+        moved = {"ok": [2_000] * disturbed} if disturbed and name == "open" else {}
+        made = frame(latencies, disturbed=moved, phase=name, metrics=metrics)
         busy = cpu if name == "closed" else 0.3
         made.health = msgspec.structs.replace(made.health, cpu_ns=int(busy * 1e9))
         return made
 
     return [
         Played(plan("warm-up", closed=True, warmup=True), total(frame({"ok": [1]}, phase="warm-up"))),
-        Played(plan("open", drawn=sum(outcomes.values())), total(one("open"))),
+        Played(plan("open", drawn=sum(outcomes.values()) + disturbed), total(one("open"))),
         Played(plan("closed", closed=True), total(one("closed"))),
     ]
 
@@ -71,7 +72,7 @@ def test_a_worker_that_does_nothing_but_invoke_may_keep_its_agent_busy() -> None
 @pytest.mark.parametrize(
     ("measured", "why"),
     [
-        (phases({"ok": 1000}, late_us=2000), "The load generator itself was late"),
+        (phases({"ok": 1000}, disturbed=300), "The load generator itself disturbed 300 of 1300 invocations"),
         (phases({"ok": 999, "connection": 1}), "The stub did not answer 2 invocations: connection"),
     ],
     ids=["late", "failed"],

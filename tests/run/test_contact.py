@@ -63,10 +63,10 @@ async def _silent(peer: Peer) -> None:
 async def test_the_preflight_tells_the_address_what_it_took_and_what_it_used() -> None:
     async with serving(_answers) as server, AsyncExitStack() as stack:
         of = contact(function(f"http://127.0.0.1:{server.port}"), Notes())
-        result, address = await of.reach(stack)
+        result, addresses = await of.reach(stack)
         assert len(server.requests) == 1
     assert result is not None
-    assert (result.outcome, result.remedy, address) == ("ok", None, "127.0.0.1")
+    assert (result.outcome, result.remedy, addresses) == ("ok", None, ("127.0.0.1",))
     assert of.service_ns > 0
     assert of.first == Spent({1024: 100_000_000}, requests=1, metered=1)
 
@@ -74,7 +74,7 @@ async def test_the_preflight_tells_the_address_what_it_took_and_what_it_used() -
 async def test_without_a_preflight_the_name_is_resolved_and_nothing_is_used() -> None:
     async with AsyncExitStack() as stack:
         of = contact(function("http://127.0.0.1:9", preflight=False), Notes())
-        assert await of.reach(stack) == (None, "127.0.0.1")
+        assert await of.reach(stack) == (None, ("127.0.0.1",))
     assert (of.first, of.service_ns) == (Spent(), 0)
 
 
@@ -84,9 +84,9 @@ async def test_a_preflight_that_load_cannot_make_better_is_the_end_unless_it_is_
         target = function(f"http://127.0.0.1:{server.port}")
         with pytest.raises(RunFailedError, match=r"^pre-flight: .*No load was sent.*--force sends it\.$"):
             await contact(target, notes).reach(stack)
-        result, address = await contact(target, notes, force=True).reach(stack)
+        result, addresses = await contact(target, notes, force=True).reach(stack)
     assert result is not None
-    assert (result.outcome, address) == ("auth", "127.0.0.1")
+    assert (result.outcome, addresses) == ("auth", ("127.0.0.1",))
     assert notes.said[-1].startswith("warning: pre-flight: ")
     assert notes.said[-1].endswith("The run goes on.")
 
@@ -206,7 +206,7 @@ async def test_a_preflight_whose_answer_nobody_saw_may_have_been_charged() -> No
         ending = Ending(notes.note)
         of = Contact(scenario(target, PHASE), ending, notes, Secrets(sent(target)))
         asyncio.get_running_loop().call_later(0.3, ending.interrupt)
-        assert await of.reach(stack) == (None, None)
+        assert await of.reach(stack) == (None, ())
     assert of.first == Spent(requests=1)
 
 

@@ -14,10 +14,10 @@ from loadgen.load.bursts import Bursts
 from loadgen.load.phase import Phase
 from loadgen.run.forecast import after, before, forecast, gb_seconds_expected, in_flight, size_mb
 from loadgen.run.forecast import starts as starts_of
-from loadgen.scenario.model import Feeder, FeederOrder, Scenario
+from loadgen.scenario.model import FeederOrder, Scenario
 from loadgen.scenario.prices import load_price_book
 from loadgen.text.units import Money, money
-from tests.scenarios import S, closed_phase, function, http, open_phase, phase, scenario
+from tests.scenarios import S, closed_phase, feeder, function, http, open_phase, phase, scenario
 
 MS = 1_000_000
 FUNCTION = function("https://functiongraph.eu-de.otc.t-systems.com")
@@ -51,7 +51,7 @@ def test_schedules_say_how_many_invocations_there_are_and_of_closed_phases_the_b
 
 
 def fed(rows: int, *phases: Phase, order: FeederOrder = FeederOrder.ONCE, allowed: int | None = None) -> Scenario:
-    return msgspec.structs.replace(made(*phases, allowed=allowed), feeder=Feeder("/rows.csv", order, rows))
+    return msgspec.structs.replace(made(*phases, allowed=allowed), feeder=feeder("/rows.csv", order, rows))
 
 
 @pytest.mark.parametrize(

@@ -25,13 +25,13 @@ from loadgen.measure.interval import Frame
 from loadgen.measure.summary import Experiment, Summary
 from loadgen.run.runner import Finished, Runner
 from loadgen.scenario.load import load as read
-from loadgen.scenario.model import Feeder, FeederOrder, Scenario
+from loadgen.scenario.model import FeederOrder, Scenario
 from loadgen.scenario.prices import load_price_book
 from loadgen.text.units import Money
 from tests.fleet.fake import MS, FakeFleet, Way, last, late, lost, silent, straight, twice, undealt
 from tests.fleet.test_local import answer
 from tests.run.runs import Notes, run
-from tests.scenarios import closed_phase, function, open_phase, scenario
+from tests.scenarios import closed_phase, feeder, function, open_phase, scenario
 from tests.servers.scripted import serving
 
 
@@ -253,7 +253,8 @@ async def test_no_more_is_spent_than_the_budget_allows_over_all_phases(
 @pytest.mark.parametrize("agents", [1, 3])
 async def test_every_row_that_is_read_once_is_sent_once_over_all_phases(tmp_path: Path, agents: int) -> None:
     phases = [closed_phase(4, 1, name=name) for name in ("a", "b", "c")]
-    fed = msgspec.structs.replace(load(*phases), feeder=Feeder("/rows.csv", FeederOrder.ONCE, 70))
+    (tmp_path / "rows.csv").write_text("a\n" + "1\n" * 70)
+    fed = msgspec.structs.replace(load(*phases), feeder=feeder(tmp_path / "rows.csv", FeederOrder.ONCE))
     fleet = FakeFleet(calls=30 // agents)
     finished = await run(fed, tmp_path, fleet=fleet, agents=agents)
     assert sorted(fleet.started) == list(range(70))

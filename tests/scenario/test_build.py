@@ -112,7 +112,7 @@ def test_a_full_scenario_is_built_as_written() -> None:
     assert (phase.arrivals, phase.max_in_flight, phase.max_lag_ns) == (Arrivals.POISSON, 4, 0)
     assert phase.grace_ns == 5 * S
     assert (scenario.sample_share, scenario.budget, scenario.tags) == (0.01, Budget(10, 60 * S), {"team": "a"})
-    assert scenario.event == '{"a":"ü","n":1000.0}'
+    assert scenario.event == '{"a":"ü","n":1e3}'
     assert scenario.emulator is None
 
 

@@ -40,6 +40,10 @@ def test_a_file_is_relative_to_its_directory_and_read_to_the_last_digit(tmp_path
     )
 
 
+def test_a_book_that_tells_no_granularity_bills_by_the_millisecond(tmp_path: Path) -> None:
+    assert load_price_book(str(written(tmp_path))).granularity_ns == 1_000_000
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

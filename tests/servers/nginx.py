@@ -34,6 +34,7 @@ http {{
     access_log {access_log};
     location = /status {{ access_log off; stub_status; }}
     location / {{
+      {pieces}
       default_type application/json;
       add_header X-Cff-Invoke-Summary
         '{{"duration":0.013,"billingDuration":1,"memorySize":128,"memoryUsed":41.51171875}}';
@@ -41,17 +42,22 @@ http {{
       add_header X-CFF-Billing-Duration '1';
       add_header X-Func-Err-Code '0';
       add_header X-Is-Func-Err 'false';
-      return 200 '{{"message": "hello world from FunctionStage"}}';
+      return 200 '{body}';
     }}
   }}
 }}
 """
 
+_HELLO = '{"message": "hello world from FunctionStage"}'
+_PIECE = 1024  # a word of the configuration has at most 4 KiB
+
 
 class Nginx:
     """An nginx in its own directory, serving while the context is open.
 
-    ``cpu`` pins its worker; ``log`` keeps a line per request, so that requests can be counted apart.
+    ``cpu`` pins its worker; ``log`` keeps a line per request, so that requests can be counted apart. ``tls_options``
+    are more directives of the server. ``body_bytes`` is the size of the answers' bodies, a JSON string; None for a
+    short greeting.
     """
 
     def __init__(
@@ -63,6 +69,8 @@ class Nginx:
         certificate: tuple[Path, Path] | None = None,
         cpu: int | None = None,
         log: bool = False,
+        tls_options: str = "",
+        body_bytes: int | None = None,
     ) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.tls_url = f"https://localhost:{tls_port}"
@@ -72,7 +80,9 @@ class Nginx:
             cert, key = certificate
             tls_listen = (
                 f"listen 127.0.0.1:{tls_port} ssl backlog=8192; ssl_certificate {cert}; ssl_certificate_key {key};"
+                f"{tls_options}"
             )
+        pieces, body = ("", _HELLO) if body_bytes is None else _body(body_bytes)
         directory.mkdir(parents=True, exist_ok=True)
         conf = directory / "nginx.conf"
         conf.write_text(
@@ -80,6 +90,8 @@ class Nginx:
                 directory=directory,
                 port=port,
                 tls_listen=tls_listen,
+                pieces=pieces,
+                body=body,
                 access_log=f"{self._log} line" if log else "off",
                 cpu_affinity="" if cpu is None else f"worker_cpu_affinity {1 << cpu:b};",
             )
@@ -109,6 +121,11 @@ class Nginx:
         assert self._process.stderr is not None
         self._process.stderr.close()
 
+    @property
+    def pid(self) -> int:
+        """The process whose child serves."""
+        return self._process.pid
+
     def served(self) -> int:
         """Requests served so far by nginx's own count, this question included."""
         with urlopen(f"{self.url}/status", timeout=5) as answer:
@@ -118,3 +135,11 @@ class Nginx:
     def logged(self) -> int:
         """Lines of the access log: requests served but for questions about the status."""
         return len(self._log.read_text().splitlines())
+
+
+def _body(size: int) -> tuple[str, str]:
+    """What sets the variables of a body of this many bytes, and the body in their terms."""
+    whole, rest = divmod(size - 2, _PIECE)
+    sets = [f"set $x '{'x' * _PIECE}';", "set $many '';"]
+    sets += ["set $many '${many}" + "${x}" * 16 + "';"] * (whole // 16)
+    return "\n      ".join(sets), '"${many}' + "${x}" * (whole % 16) + "x" * rest + '"'

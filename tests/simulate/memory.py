@@ -178,6 +178,8 @@ class FunctionWorld:
             intended_ns=intended_ns,
             started_ns=started_ns,
             ended_ns=ended_ns,
+            arrived_ns=ended_ns,
+            read_ns=ended_ns,
             phase=phase,
             agent=0,
             index=next(self._index),

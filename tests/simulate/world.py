@@ -171,6 +171,8 @@ class World:
             intended_ns=intended_ns,
             started_ns=started_ns,
             ended_ns=ended_ns,
+            arrived_ns=ended_ns,
+            read_ns=ended_ns,
             phase=phase,
             agent=0,
             index=number,

@@ -55,6 +55,8 @@ BROKEN = {
     "default": FUNCTION + 'auth: {token: "${NOPE:-PLANTED"}}',
     "keys": FUNCTION + "auth: {access_key: PLANTED, secret_key: [PLANTED]}}",
     "password": FUNCTION + "auth: {iam: {username: PLANTED, password: PLANTED: x}}}",
+    "private key": "target:\n  tls:\n    kez: |\n      -----BEGIN PRIVATE KEY-----\n      PLANTED\n     PLANTED\n",
+    "private key on a line": "target: {tls: {key: '-----BEGIN EC PRIVATE KEY-----PLANTED-----END' x}}",
     "header": "target: {url: 'https://h/', headers: {Authorization: Bearer PLANTED: x}}",
     "header lines": "target:\n  url: https://h/\n  headers:\n    X-Api-Key: PLANTED\n     PLANTED\n    x\n",
     "header without": "target: {url: 'https://h/', headers: {Authorization 'Bearer PLANTED'}}",

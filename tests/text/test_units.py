@@ -20,6 +20,11 @@ from loadgen.text.units import Money, Rate
         ("1.5s", 1_500_000_000),
         ("5m", 300_000_000_000),
         ("1h", 3_600_000_000_000),
+        ("1m30s", 90_000_000_000),
+        ("1h30m", 5_400_000_000_000),
+        ("1s500ms", 1_500_000_000),
+        ("1h1m1s1ms1us", 3_661_001_001_000),
+        ("1m0.5s", 60_500_000_000),
         ("0s", 0),
         ("0.001us", 1),
         ("8760h", units.LONGEST_NS),
@@ -30,11 +35,23 @@ def test_a_duration_is_its_number_times_its_unit(text: str, ns: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "10", "10 s", "-5s", "5S", "1e3s", "s", "5sec", "10ms\n", "٣s", "0.0001us", "8761h"]
+    "text", ["", "10", "10 s", "-5s", "5S", "1e3s", "s", "5sec", "10ms\n", "٣s", "0.0001us", "8761h", "8760h1us"]
 )
 def test_anything_else_is_no_duration(text: str) -> None:
     with pytest.raises(ValueError, match=r"^(a number with a unit|a whole number|at most)"):
         units.duration(text)
+
+
+@pytest.mark.parametrize("text", ["30s1m", "1m1m", "1m 30s", "1m30", "30m1h", "1us1ms", "m30s", "1m-30s"])
+def test_units_of_a_duration_are_written_once_the_largest_first(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^a number with a unit .* or 1m30s$"):
+        units.duration(text)
+
+
+@given(st.lists(st.sampled_from(["h", "m", "s", "ms", "us"]), min_size=1, unique=True), st.data())
+def test_a_duration_of_several_units_is_the_sum_of_its_parts(chosen: list[str], data: st.DataObject) -> None:
+    written = [f"{data.draw(st.integers(0, 999))}{unit}" for unit in ("h", "m", "s", "ms", "us") if unit in chosen]
+    assert units.duration("".join(written)) == sum(map(units.duration, written))
 
 
 @given(st.integers(0, 10**9), st.sampled_from(["us", "ms", "s"]))

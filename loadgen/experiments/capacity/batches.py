@@ -23,7 +23,10 @@ FAR = 4.0
 
 @dataclass(slots=True)
 class Batches:
-    """Invocations by when they were intended: batches of equal length from the first one on, the ramp first."""
+    """Invocations by when they were intended: batches of equal length from the first one on, the ramp first.
+
+    Of those that were ``broken``, the load generator disturbed the ``moved`` ones: without it they might not have been.
+    """
 
     batch_ns: int
     ramp: int
@@ -34,13 +37,17 @@ class Batches:
     ends: list[int] = field(default_factory=list)
     colds: list[int] = field(default_factory=list)
     latency_ns: list[int] = field(default_factory=list)
+    moved: list[list[int]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.moved = [[] for _ in self.broken]
 
     def add(self, sample: Sample, broken: Sequence[bool], cold: bool) -> None:
         """Add one invocation."""
         at = max(0, sample.intended_ns - self.origin_ns) // self.batch_ns
         end = max(0, sample.ended_ns - self.origin_ns) // self.batch_ns
         while len(self.n) <= at:
-            for counts in (self.n, self.colds, self.latency_ns, *self.broken):
+            for counts in (self.n, self.colds, self.latency_ns, *self.broken, *self.moved):
                 counts.append(0)
         while len(self.ends) <= end:
             self.ends.append(0)
@@ -49,8 +56,19 @@ class Batches:
         self.ends[end] += 1
         self.colds[at] += cold
         self.latency_ns[at] += sample.latency_ns
-        for counts, is_broken in zip(self.broken, broken, strict=True):
+        for counts, moved, is_broken in zip(self.broken, self.moved, broken, strict=True):
             counts[at] += is_broken
+            moved[at] += is_broken and sample.disturbed
+
+    def verdict(self, rule: int, limit: float, start: int, upto: int | None = None) -> str:
+        """The verdict on a rule, by its number, from a batch on.
+
+        It is what it is with and without the violations that the load generator may have caused, else ``undecided``.
+        """
+        n, counts, moved = sum(self.n[start:upto]), self.broken[rule], sum(self.moved[rule][start:upto])
+        inflation, k = self.inflation(start, counts, upto), sum(counts[start:upto])
+        found = {sequential.verdict(n, each, limit, inflation) for each in (k, k - moved)}
+        return found.pop() if len(found) == 1 else sequential.UNDECIDED
 
     def settled_from(self, upto: int) -> int | None:
         """The first batch of the first window in which nothing has a slope; None when there is none before ``upto``."""

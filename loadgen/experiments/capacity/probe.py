@@ -10,7 +10,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loadgen.experiments.capacity import sequential
 from loadgen.experiments.capacity.attribution import EXECUTION, QUEUEING, QUOTA, causes, full
 from loadgen.experiments.capacity.batches import Batches
 from loadgen.experiments.capacity.findings import CapacityProbe
@@ -177,10 +176,7 @@ def _verdict(seen: Seen, hold: Hold, whole: Batches, settled: int | None) -> tup
         if whole.rising(whole.ramp):
             return FAIL, GROWING
         return INVALID, "the rate did not settle"
-    found = {}
-    for criterion, counts in zip(hold.criteria, whole.broken, strict=True):
-        n, k = sum(whole.n[settled:]), sum(counts[settled:])
-        found[criterion.text] = sequential.verdict(n, k, criterion.limit, whole.inflation(settled, counts))
+    found = {each.text: whole.verdict(at, each.limit, settled) for at, each in enumerate(hold.criteria)}
     for wanted, one, several in (
         (FAIL, "is not met", "are not met"),
         (UNDECIDED, "is neither shown to be met nor not to be", "are neither shown to be met nor not to be"),

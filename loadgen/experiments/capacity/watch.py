@@ -97,10 +97,7 @@ class Watch:
     def _decided(self, settled: int, upto: int) -> bool:
         batches, hold = self._batches, self._hold
         n = sum(batches.n[settled:upto])
-        verdicts = [
-            sequential.verdict(n, sum(counts[settled:upto]), criterion.limit, batches.inflation(settled, counts, upto))
-            for criterion, counts in zip(hold.criteria, batches.broken, strict=True)
-        ]
+        verdicts = [batches.verdict(at, each.limit, settled, upto) for at, each in enumerate(hold.criteria)]
         if FAIL in verdicts:
             self._settled = batches.settled_from(upto)  # calls that ended since may show that it had not
             return self._settled == settled
@@ -115,15 +112,14 @@ def overloaded(criteria: Sequence[Criterion], batches: Batches, upto: int) -> Cr
     n = sum(batches.n[start:upto])
     if (upto - start) * batches.batch_ns < 2 * batches.slowest_ns or batches.draining(upto):
         return None  # what scaling up left behind may yet be worked off
-    for criterion, counts in zip(criteria, batches.broken, strict=True):
+    for at, (criterion, counts) in enumerate(zip(criteria, batches.broken, strict=True)):
         k = sum(counts[start:upto])
-        inflation = batches.inflation(start, counts, upto)
         lately = slice(upto - WINDOW // 2, upto)
         if (
             upto - start >= WINDOW // 2
             and k > 3 * criterion.limit * n
             and sum(counts[lately]) > 3 * criterion.limit * sum(batches.n[lately])
-            and sequential.verdict(n, k, criterion.limit, inflation) == FAIL
+            and batches.verdict(at, criterion.limit, start, upto) == FAIL
             and sequential.slope(counts[lately]) >= 0
         ):
             return criterion
@@ -134,7 +130,8 @@ def drowned(criteria: Sequence[Criterion], batches: Batches) -> Criterion | None
     """A criterion that nearly every invocation broke to the end: it need not be known when that would settle."""
     lately = slice(-WINDOW // 2, None)
     n, all_n = sum(batches.n[lately]), sum(batches.n[batches.ramp :])
-    for criterion, counts in zip(criteria, batches.broken, strict=True):
+    for criterion, *every in zip(criteria, batches.broken, batches.moved, strict=True):
+        counts = [broken - moved for broken, moved in zip(*every, strict=True)]  # whatever the generator did
         share, whole = sum(counts[lately]) / max(1, n), sum(counts[batches.ramp :]) / max(1, all_n)
         if min(share, 2 * whole) > DROWNED and criterion.limit < DROWNED / 3:
             return criterion

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from loadgen.experiments.load.findings import LoadResult
-from loadgen.measure.figure import Figure
 from loadgen.measure.summary import MetricSummary, Summary
-from loadgen.measure.verdict import withheld
 from loadgen.report import units
 from loadgen.report.experiment import Section, next_line
-from loadgen.report.starts import NOTHING, PERCENTILES, labelling, shown
-from loadgen.report.tables import Cell, Column, Table
+from loadgen.report.figures import totals
+from loadgen.report.starts import PERCENTILES, labelling
+from loadgen.report.tables import Cell, Column, Table, figure
 
 
 def section(summary: Summary, result: LoadResult) -> Section:
@@ -22,12 +19,13 @@ def section(summary: Summary, result: LoadResult) -> Section:
 def _labelled(summary: Summary, result: LoadResult) -> Table:
     """The invocations of a load by start; no rows where nothing could be told."""
     found = result.labelling
-    starts = summary.totals.by_start
+    whole, starts = totals(summary), summary.totals.by_start
     rows = tuple(
         (
             Cell(start),
-            *_recorded(metrics.get("latency"), _held_back(summary, start, "latency")),
-            _recorded(metrics.get("overhead"), _held_back(summary, start, "overhead"))[1],
+            Cell(units.count(_recorded(metrics.get("latency")))),
+            *(figure(whole, "latency", p, start) for p in PERCENTILES),
+            figure(whole, "overhead", PERCENTILES[0], start),
         )
         for start, metrics in sorted(starts.items())
         if found.cuts is not None
@@ -49,21 +47,6 @@ def _labelled(summary: Summary, result: LoadResult) -> Table:
     )
 
 
-def _recorded(metric: MetricSummary | None, held_back: Collection[float]) -> tuple[Cell, ...]:
-    """The count and the percentiles of a metric of the Summary, but for those that are held back."""
-    if metric is None:
-        return (Cell("0"), *[NOTHING] * len(PERCENTILES))
-    at = {each.p: each for each in metric.percentiles if each.low is not None}
-    figures = [Figure(at[p].value, at[p].low, at[p].high) if p in at else None for p in PERCENTILES]
-    return (
-        Cell(units.count(metric.count)),
-        *(
-            NOTHING if p in held_back else shown(figure, p, metric.count)
-            for figure, p in zip(figures, PERCENTILES, strict=True)
-        ),
-    )
-
-
-def _held_back(summary: Summary, start: str, metric: str) -> list[float]:
-    """The percentiles of a metric of invocations with this label that the Verdict withholds."""
-    return [p for p in PERCENTILES if withheld(summary.verdict, None, metric, p, start) is not None]
+def _recorded(metric: MetricSummary | None) -> int:
+    """How many invocations have a metric, disturbed or not."""
+    return 0 if metric is None else metric.count + metric.disturbed

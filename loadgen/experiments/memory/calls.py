@@ -26,7 +26,10 @@ HOPELESS = names(lambda traits: traits.instance is Instance.ENDED) | {Outcome.TI
 
 
 class Call(Struct, frozen=True, gc=False):
-    """One call. ``service_ns`` is what its caller waited, ``size_mb`` the size that it asked for."""
+    """One call. ``service_ns`` is what its caller waited, ``size_mb`` the size that it asked for.
+
+    ``disturbed`` by the load generator.
+    """
 
     size_mb: int
     round: int
@@ -37,6 +40,7 @@ class Call(Struct, frozen=True, gc=False):
     duration_ns: int | None
     billed_ns: int | None
     reported_mb: int | None
+    disturbed: bool = False
 
     @property
     def ok(self) -> bool:
@@ -149,6 +153,7 @@ class Calls:
             duration_ns=sample.duration_ns,
             billed_ns=sample.billed_duration_ns,
             reported_mb=sample.memory_size_mb,
+            disturbed=sample.disturbed,
         )
 
     def _found(self, sample: Sample, size: int) -> str:

@@ -70,6 +70,13 @@ def fewest(limit: float, alpha: float) -> int:
     return high
 
 
+def agreed(seen: Evidence, without: Evidence) -> Evidence:
+    """What calls say with and ``without`` those broken ones that the load generator may have made so; else ``open``."""
+    if seen.verdict == without.verdict:
+        return seen
+    return Evidence("open", seen.broken, seen.count, seen.limit, seen.inflation, seen.more or without.more)
+
+
 def inflation(groups: Sequence[tuple[int, int]]) -> float:
     """By how much the share varies more between groups than if calls were independent; at least 1.
 

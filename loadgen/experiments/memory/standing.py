@@ -11,7 +11,7 @@ from msgspec import Struct
 from loadgen.experiments.memory import rounds
 from loadgen.experiments.memory.block import MemoryComparison
 from loadgen.experiments.memory.calls import Call, Calls
-from loadgen.experiments.memory.evidence import Evidence, evidence, inflation
+from loadgen.experiments.memory.evidence import Evidence, agreed, evidence, inflation
 from loadgen.invocation.bill import Rates
 from loadgen.invocation.metric import Metric
 from loadgen.measure import ranking
@@ -137,7 +137,10 @@ def _evidence(calls: Calls, rule: Rule, size: int) -> Evidence:
     for mark, call in zip(clusters, judged, strict=True):
         marked, count = groups.get(call.round, (0, 0))
         groups[call.round] = (marked + mark, count + 1)
-    return evidence(sum(marks), len(marks), limit_of(rule), ALPHA, inflation(list(groups.values())))
+    widened, limit = inflation(list(groups.values())), limit_of(rule)
+    ours = sum(mark and call.disturbed for mark, call in zip(marks, judged, strict=True))
+    seen, without = (evidence(k, len(marks), limit, ALPHA, widened) for k in (sum(marks), sum(marks) - ours))
+    return agreed(seen, without)
 
 
 def _breaks(rule: Rule, call: Call) -> bool:

@@ -105,7 +105,7 @@ class FunctionGraphSettings(Settings[FunctionTarget]):
 
         return changing.Changing(target, run, journal, note)
 
-    def journal(self, state: Path, run: str, scenario: Path, *, emulated: bool) -> Any:
+    def journal(self, state: Path, run: str, scenario: Path | None, *, emulated: bool) -> Any:
         """See Settings; raises JournalError."""
         from loadgen.targets.functiongraph.settings.journalfile import DIRECTORY, JournalFile, begun
 

@@ -30,7 +30,7 @@ def request_template(target: HttpTarget) -> RequestTemplate:
     given = frozenset(name.lower() for name, _ in target.headers)
     if framing := sorted(given & _FRAMING):
         raise ValueError(f"got header {framing[0]}: it follows from the event; remove it")
-    defaults = [("Host", where.authority), ("User-Agent", USER_AGENT), ("Content-Type", "application/json")]
+    defaults = [("Host", where.authority), ("User-Agent", USER_AGENT), ("Content-Type", target.content_type)]
     if target.fresh_connections:
         defaults.append(("Connection", "close"))
     headers = tuple(pair for pair in defaults if pair[0].lower() not in given) + target.headers

@@ -8,12 +8,13 @@ from typing import Annotated, Any
 
 from msgspec import Struct, field
 
+from loadgen.targets.body import JSON
 from loadgen.targets.endpoint import sent_in_clear, url_fault, without_user
-from loadgen.targets.port import Check, Fresh, Limits, Preflight, Timeout, Tls
+from loadgen.targets.port import Addresses, Check, Fresh, Limits, Pinned, Preflight, Timeout, Tls, Which
 from loadgen.targets.target import Target
 from loadgen.text.excerpt import secret_name
 from loadgen.text.fault import Found, show
-from loadgen.text.form import OPTIONAL, doc, matching, written
+from loadgen.text.form import DERIVED, OPTIONAL, doc, matching, written
 from loadgen.text.template import PLACEHOLDER
 
 _WITHOUT_BODY = frozenset({"CONNECT", "TRACE"})
@@ -24,7 +25,7 @@ _FRAMING = frozenset({"connection", "content-length", "transfer-encoding", "expe
 
 
 class HttpTarget(Target, Struct, frozen=True, tag="http"):
-    """Any HTTP endpoint. ``headers`` are sent as written, in order."""
+    """Any HTTP endpoint. ``headers`` are sent as written, in order; ``content_type`` where they have none."""
 
     url: Annotated[
         str,
@@ -55,6 +56,9 @@ class HttpTarget(Target, Struct, frozen=True, tag="http"):
     timeout: Limits = Timeout()
     tls: Check = Tls()
     preflight: Preflight = True
+    content_type: Annotated[str, DERIVED] = JSON
+    address: Pinned = None
+    addresses: Which = Addresses.FIRST
 
     def __repr__(self) -> str:
         return f"HttpTarget({self.method} ***)"

@@ -10,6 +10,7 @@ import msgspec
 
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
+from loadgen.targets.body import CONTENT, JSON, content_type
 from loadgen.targets.endpoint import IN_CLEAR
 from loadgen.targets.http.request import request_template
 from loadgen.targets.http.response import HEADERS, classify_http
@@ -20,6 +21,7 @@ from loadgen.targets.request import RequestTemplate
 from loadgen.targets.status import status_advice
 from loadgen.text.excerpt import secret_name
 from loadgen.text.fault import Found
+from loadgen.text.form import mapping
 from loadgen.text.secret import MASK
 
 _ADVICE = {
@@ -40,22 +42,28 @@ class Http(Tenant[HttpTarget]):
     noun = "a url"
     about = "any HTTP endpoint (url)"
     untold = "is what FunctionGraph reports"
+    per_call = ("url", "method", "headers")
 
     def made(self, data: dict[str, Any]) -> HttpTarget:
         """See Tenant."""
-        method = "POST" if "event" in data or "event_file" in data else "GET"
-        return msgspec.convert({"method": method, **data["target"]}, HttpTarget)
+        method = "POST" if any(key in data for key in CONTENT) else "GET"
+        media = content_type(data["body"]) if "body" in data else JSON
+        return msgspec.convert({"method": method, **data["target"], "content_type": media}, HttpTarget)
 
     def rules(self, data: dict[str, Any], foreign: Sequence[str]) -> Found:
         """See Tenant. A header that is sent in clear may be forced, too."""
         block = data["target"]
         of_functions = [key for key in foreign if key != IN_CLEAR]
         yield from ((("target", *path), message) for path, message in rules(block, of_functions))
+        if "type" in mapping(data, "body"):
+            for name, _ in block.get("headers") or ():
+                if name.lower() == "content-type":
+                    yield ("body", "type"), f"target.headers.{name} is written too; keep one of them"
 
     def key_rules(self, data: dict[str, Any]) -> Found:
         """See Tenant."""
         if method := without_body(data["target"]):
-            for key in ("event", "event_file"):
+            for key in CONTENT:
                 if key in data:
                     message = f"a {method} request has no body, so this would not be sent; remove it"
                     yield (key,), f"{message}, or write target.method"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.experiments.memory.evidence import evidence, inflation
+from loadgen.experiments.memory.evidence import agreed, evidence, inflation
 
 
 def ever(share: float, limit: float, calls: int, verdict: str, seed: int) -> bool:
@@ -53,3 +53,11 @@ def test_calls_that_are_alike_within_an_instance_are_worth_less() -> None:
 
 def test_without_two_groups_or_a_mark_nothing_is_known_about_inflation() -> None:
     assert inflation([]) == inflation([(3, 10)]) == inflation([(0, 10), (0, 10)]) == 1
+
+
+def test_what_only_calls_that_the_generator_disturbed_say_leaves_a_rule_open() -> None:
+    broken, met = evidence(60, 1000, 0.02, 0.05), evidence(2, 1000, 0.02, 0.05)
+    assert (broken.verdict, met.verdict) == ("broken", "met")
+    assert agreed(broken, met).verdict == "open"
+    assert agreed(broken, broken) == broken
+    assert agreed(met, met) == met

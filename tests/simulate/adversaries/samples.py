@@ -25,6 +25,8 @@ def sample(
         intended_ns=started_ns if intended_ns is None else intended_ns,
         started_ns=started_ns,
         ended_ns=started_ns + service_ns,
+        arrived_ns=started_ns + service_ns,
+        read_ns=started_ns + service_ns,
         phase=phase,
         agent=0,
         index=index,

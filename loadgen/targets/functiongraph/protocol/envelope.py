@@ -5,6 +5,8 @@ Source: FunctionGraph API reference, Executing a Function Synchronously.
 
 from __future__ import annotations
 
+import json
+
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
@@ -49,6 +51,29 @@ def v1_answer(body: bytes) -> V1Answer | None:
         return V1Answer(said.request_id, said.log, _integer(said.status))
     except ValueError:
         return None
+
+
+def v1_result(body: bytes) -> bytes:
+    """The function's result in a v1 answer: JSON, or text where it returned text; empty where there is none."""
+    try:
+        result = _decode_well_formed(body).result
+        if result is UNSET:
+            return b""
+        raw = bytes(result)
+        return msgspec.json.decode(raw, type=str).encode() if raw.startswith(b'"') else raw
+    except (ValueError, RecursionError):
+        return _odd_v1_result(body)
+
+
+def _odd_v1_result(body: bytes) -> bytes:
+    if len(body) > LONGEST_ODD:
+        return b""
+    try:
+        said = lenient_json(body)
+    except ValueError:
+        return b""
+    result = said.get("result", "") if isinstance(said, dict) else ""
+    return result.encode("utf-8", "replace") if isinstance(result, str) else json.dumps(result).encode()
 
 
 def _odd_v1_answer(body: bytes) -> V1Answer | None:

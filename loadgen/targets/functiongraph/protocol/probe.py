@@ -14,8 +14,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import msgspec
-
 from loadgen.invocation.facts import Facts
 from loadgen.targets.error_body import lenient_json
 from loadgen.targets.functiongraph.protocol.target import ResponseVersion
@@ -44,8 +42,8 @@ def with_probe(facts: Facts, body: bytes, probe: Probe, version: ResponseVersion
     instance = _at(answer, probe.instance)
     named = str(instance)[:LONGEST_INSTANCE] if isinstance(instance, str | int) else None
     if cold is None:
-        return msgspec.structs.replace(facts, instance=named)
-    return msgspec.structs.replace(facts, start="cold" if cold else "warm", start_source="probe", instance=named)
+        return facts.labelled(facts.start, facts.start_source, named)
+    return facts.labelled("cold" if cold else "warm", "probe", named)
 
 
 def _result(body: bytes, version: ResponseVersion) -> Any:

@@ -1,8 +1,8 @@
 """Reads the answer that nearly always comes, a documented success, in one go: bytes in, Facts out.
 
 It takes an answer only if it is whole, alone in the buffer, HTTP/1.1 200 framed by its length, names a request id and
-carries a summary exactly as documented of figures that are believed, and nothing in it speaks of a failure, of a log or
-of closing, or could contradict itself. Then what
+carries a summary exactly as documented of figures that are believed, and nothing in it speaks of a failure (in the
+result, too), of a log or of closing, or could contradict itself. Then what
 ``ResponseReader`` and ``classify_function`` would say is known, and is said without making the header objects in
 between. Everything else it declines, and they judge it: no rule lives here alone. A test compares the two.
 
@@ -15,15 +15,17 @@ from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.math cimport llrint
 from libc.string cimport memchr, memcmp
 
+from loadgen.invocation.facts cimport Facts
 from loadgen.targets.quick cimport QuickReader
 
 from loadgen.targets.port import MAX_LINES, MAX_VALUE
-from loadgen.invocation.facts import LARGEST_MB, LONGEST_ID, LONGEST_MS, NS_PER_MS, Facts
+from loadgen.invocation.facts import LARGEST_MB, LONGEST_ID, LONGEST_MS, NS_PER_MS
 from loadgen.targets.functiongraph.protocol.metering import BYTES_PER_MB
 from loadgen.invocation.outcome import Outcome
 
 cdef extern from "<string.h>" nogil:
     int strncasecmp(const char*, const char*, size_t)
+    void* memmem(const void*, size_t, const void*, size_t)
 
 ctypedef const unsigned char* Text
 
@@ -130,17 +132,32 @@ cdef class Quick(QuickReader):
             at = stop + 2
         if size != end - stop - 2 or not summarised or not 0 < id_length <= _LONGEST_ID:
             return None
-        return Facts(
-            _OK,
-            "ok",
-            200,
-            None,
-            PyUnicode_DecodeASCII(<const char*>request_id, id_length, NULL),
-            llrint(summary.duration.value * _NS_PER_MS),
-            llrint(summary.billed_duration.value * _NS_PER_MS),
-            <long long>summary.memory_size.value,
-            llrint(summary.memory_used.value * _BYTES_PER_MB),
-        )
+        if _may_fail_inside(stop + 2, end):
+            return None
+        cdef Facts facts = Facts.__new__(Facts)
+        facts.outcome, facts.reason, facts.status, facts.unbelieved = _OK, "ok", 200, ()
+        facts.request_id = PyUnicode_DecodeASCII(<const char*>request_id, id_length, NULL)
+        facts.duration_ns = llrint(summary.duration.value * _NS_PER_MS)
+        facts.billed_duration_ns = llrint(summary.billed_duration.value * _NS_PER_MS)
+        facts.memory_size_mb = <long long>summary.memory_size.value
+        facts.memory_used_bytes = llrint(summary.memory_used.value * _BYTES_PER_MB)
+        return facts
+
+
+cdef inline bint _may_fail_inside(Text at, Text end) noexcept:
+    """Whether a body has a statusCode, anywhere in it, that is not a number from 100 to 399."""
+    while True:
+        at = <Text>memmem(at, end - at, b'"statusCode"', 12)
+        if at == NULL:
+            return False
+        at = _skip(at + 12, end)
+        if at == end or at[0] != 58:
+            return True
+        at = _skip(at + 1, end)
+        if end - at < 4 or not 49 <= at[0] <= 51 or not 48 <= at[1] <= 57 or not 48 <= at[2] <= 57:
+            return True
+        if at[3] != 44 and at[3] != 125 and at[3] != 32 and at[3] != 10 and at[3] != 13:
+            return True
 
 
 cdef inline bint _is(Text name, const char* lower, size_t length) noexcept:

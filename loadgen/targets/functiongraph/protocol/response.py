@@ -14,6 +14,9 @@ this order, and the first rule that applies decides:
 5. A status that is no success.
 6. For a v1 answer, its body: ``protocol`` when it cannot be read, ``function_error`` when its ``status`` is not 200.
 
+An answer that is ok has the reason ``status_inside`` where the result is JSON whose ``statusCode`` is 400 or above, as
+functions behind an API gateway return it.
+
 Header names are lower-case bytes, since the documents spell them in several casings; values are stripped bytes, and of
 a repeated header all that differ, one a line. Only what decides an outcome or a bill can contradict itself: request ids
 may repeat, as every hop may add its own, and then the last one stands. Trailers are not read.
@@ -27,6 +30,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Hashable, Mapping
 
+import msgspec
+from msgspec import Struct, field
+
 from loadgen.invocation.facts import LONGEST_ID, Facts
 from loadgen.invocation.outcome import Outcome
 from loadgen.targets.error_body import ErrorBody, error_body
@@ -36,7 +42,7 @@ from loadgen.targets.functiongraph.protocol.codes import (
     engine_outcome,
     platform_outcome,
 )
-from loadgen.targets.functiongraph.protocol.envelope import V1Answer, v1_answer
+from loadgen.targets.functiongraph.protocol.envelope import V1Answer, v1_answer, v1_result
 from loadgen.targets.functiongraph.protocol.metering import (
     LONGEST_LOG,
     billing_meaning,
@@ -47,7 +53,7 @@ from loadgen.targets.functiongraph.protocol.metering import (
 )
 from loadgen.targets.functiongraph.protocol.probe import cold_by_log
 from loadgen.targets.functiongraph.protocol.target import ResponseVersion
-from loadgen.targets.status import status_outcome, status_slug
+from loadgen.targets.status import STATUS_INSIDE, status_outcome, status_slug
 
 _SUMMARY = b"x-cff-invoke-summary"
 _REQUEST_ID = b"x-cff-request-id"
@@ -75,6 +81,7 @@ LONGEST_CODE = 32
 CONTRADICTING = "contradicting_headers"
 """The reason of an answer whose headers contradict each other."""
 
+_INSIDE = b"statusCode"  # in v1 its quotes are escaped
 _OK = Outcome.OK
 _V0 = ResponseVersion.V0
 _V1 = ResponseVersion.V1
@@ -105,7 +112,7 @@ def classify_function(status: int, headers: Mapping[bytes, bytes], body: bytes, 
     ):
         return Facts(
             _OK,
-            "ok",
+            "ok" if _INSIDE not in body else _reason(body),
             200,
             None,
             _last(request_id).decode("utf-8", "replace")[:LONGEST_ID] or None,
@@ -124,6 +131,8 @@ def _classify(status: int, headers: Mapping[bytes, bytes], body: bytes, version:
     answer = v1_answer(body) if success and form is _V1 else None
     error = ErrorBody() if success else error_body(body)
     outcome, reason, code = _failure(status, headers, error, contradicting) or _judge_success(form, answer)
+    if outcome is _OK and _INSIDE in body:
+        reason = _reason(v1_result(body) if form is _V1 else body)
     log = decode_tail(headers.get(_LOG)) or ((answer and answer.log) or "")[-LONGEST_LOG:] or None
     measured = metering(headers.get(_SUMMARY), headers.get(_BILLING), log)
     cold = log is not None and cold_by_log(log)
@@ -142,6 +151,24 @@ def _classify(status: int, headers: Mapping[bytes, bytes], body: bytes, version:
         "log" if cold else None,
         unbelieved=measured.unbelieved,
     )
+
+
+class _Result(Struct, gc=False):
+    """A result as an API gateway would take it."""
+
+    status: int | str | None = field(name="statusCode", default=None)
+
+
+_decode_result = msgspec.json.Decoder(_Result).decode
+
+
+def _reason(result: bytes) -> str:
+    """The reason of an ok answer with this result, as far as that is kept."""
+    try:
+        status = int(_decode_result(result).status or 0)
+    except (ValueError, RecursionError):
+        return "ok"
+    return STATUS_INSIDE if status >= 400 else "ok"
 
 
 _Judgement = tuple[Outcome, str, str | None]

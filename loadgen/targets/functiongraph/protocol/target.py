@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from loadgen.targets.endpoint import sent_in_clear, url_fault, without_user
 from loadgen.targets.functiongraph.protocol.function import named
 from loadgen.targets.functiongraph.protocol.iam import iam_of, iam_origin
-from loadgen.targets.port import Check, Fresh, Limits, Preflight, Timeout, Tls
+from loadgen.targets.port import Addresses, Check, Fresh, Limits, Pinned, Preflight, Timeout, Tls, Which
 from loadgen.targets.target import Target
 from loadgen.text.fault import Found
 from loadgen.text.form import INVALID, OPTIONAL, Secret, Share, Text, doc, matching, without_unit, words, written
@@ -178,6 +178,8 @@ class FunctionTarget(Target, Struct, frozen=True, rename=without_unit, tag="func
     insecure_auth: Annotated[
         bool, doc("Send credentials over http:// to another machine, where anyone on the way reads them.")
     ] = False
+    address: Pinned = None
+    addresses: Which = Addresses.FIRST
 
     @property
     def emulated(self) -> bool:

@@ -11,6 +11,7 @@ from loadgen.invocation.facts import Facts
 from loadgen.targets.endpoint import loopback
 from loadgen.targets.functiongraph.protocol import remedy
 from loadgen.targets.functiongraph.protocol.codes import TOKEN_EXPIRED, canonical
+from loadgen.targets.functiongraph.protocol.envelope import v1_result
 from loadgen.targets.functiongraph.protocol.function import DEFAULT_FUNCTION, function_name
 from loadgen.targets.functiongraph.protocol.platform import (
     Account,
@@ -67,6 +68,8 @@ class FunctionGraph(Tenant[FunctionTarget]):
     memory_sizes_mb = MEMORY_SIZES_MB
     asks_memory = True
     asks_version = True
+    only_json = True
+    per_call = ("function", "response", "memory")
     settings = "loadgen.targets.functiongraph.side:FUNCTIONGRAPH"
 
     def made(self, data: dict[str, Any]) -> FunctionTarget:
@@ -113,6 +116,10 @@ class FunctionGraph(Tenant[FunctionTarget]):
             quick=None if v1 or probe is not None else Quick,
         )
 
+    def result(self, target: FunctionTarget, body: bytes) -> bytes:
+        """See Tenant."""
+        return v1_result(body) if target.response is ResponseVersion.V1 else body
+
     def described(self, target: FunctionTarget) -> str:
         """See Tenant."""
         where = "the embedded emulator (synthetic numbers)" if target.emulated else target.endpoint
@@ -137,6 +144,10 @@ class FunctionGraph(Tenant[FunctionTarget]):
     def public(self, target: FunctionTarget) -> FunctionTarget:
         """See Tenant."""
         return msgspec.structs.replace(target, auth=_masked(target.auth))
+
+    def joined(self, call: FunctionTarget, target: FunctionTarget) -> FunctionTarget:
+        """See Tenant."""
+        return msgspec.structs.replace(call, auth=target.auth, endpoint=target.endpoint)
 
     def variant(self, target: FunctionTarget, memory_mb: int | None, version: str | None) -> FunctionTarget:
         """See Tenant; raises UrnError."""

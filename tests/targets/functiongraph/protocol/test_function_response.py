@@ -519,7 +519,8 @@ def test_any_bytes_give_facts_that_can_be_written(
         assert facts.status == status
         assert len(facts.reason) < 32
         assert facts.request_id is None or 0 < len(facts.request_id) <= LONGEST_ID
-        assert msgspec.json.decode(msgspec.json.encode(facts), type=Facts) == facts
+        texts = [facts.reason, facts.error_code, facts.request_id, facts.log, facts.instance]
+        assert msgspec.json.decode(msgspec.json.encode(texts)) == texts
 
 
 @given(header_maps, bodies, st.sampled_from([V0, V1]))

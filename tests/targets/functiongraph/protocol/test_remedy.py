@@ -269,7 +269,6 @@ def test_no_remedy_shows_a_key_or_a_password() -> None:
         ("certificate has expired", "Renew it, or set this machine's clock"),
         ("certificate is not yet valid", "Set this machine's clock"),
         ("Hostname mismatch, certificate is not valid for 'h'.", "as the certificate names it"),
-        ("hostname mismatch", "as the certificate names it"),  # aiofastnet's text
         ("IP address mismatch, certificate is not valid for '127.0.0.1'.", "as the certificate names it"),
         ("unable to get local issuer certificate", None),
         ("self-signed certificate", None),
@@ -291,9 +290,48 @@ def test_a_certificate_that_was_refused_is_explained_in_openssls_words(
         assert ".." not in text
 
 
-def test_a_failed_handshake_is_explained_in_openssls_words_too() -> None:
-    text = remedy(Outcome.CONNECTION, target(), reason="tls", body=b"WRONG_VERSION_NUMBER")
-    assert "no TLS connection could be made: WRONG_VERSION_NUMBER. Check that the port speaks TLS" in text
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        ("WRONG_VERSION_NUMBER", "Check that the port speaks TLS, or use http://"),
+        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "Set target.tls.cert and target.tls.key"),
+        ("SSLV3_ALERT_HANDSHAKE_FAILURE", "The server may want a certificate of the client (target.tls.cert)"),
+        ("TLSV1_ALERT_UNKNOWN_CA", "The server does not trust whoever signed target.tls.cert"),
+        ("SSLV3_ALERT_CERTIFICATE_EXPIRED", "The server says that target.tls.cert has expired. Renew it"),
+        ("SSLV3_ALERT_BAD_CERTIFICATE", "The server refuses target.tls.cert"),
+        ("TLSV1_UNRECOGNIZED_NAME", "Set target.tls.server_name to one that it serves"),
+        ("TLSV1_ALERT_PROTOCOL_VERSION", "no version of TLS in common"),
+        ("TLSV1_ALERT_DECRYPT_ERROR", "The server could not verify a signature"),
+        ("TLSV1_ALERT_INTERNAL_ERROR", "The server ended it. See its log"),
+        ("", None),
+        ("SOMETHING_NEW", None),
+    ],
+)
+def test_a_connection_that_tls_ended_is_explained_in_openssls_words_with_what_fits_them(
+    said: str, advice: str | None
+) -> None:
+    because = f": {said}" if said else ""
+    for reason, what, otherwise in (
+        ("tls", "no TLS connection could be made", "Check that the port speaks TLS"),
+        ("tls_broken", "TLS failed after the connection stood", "See what the server logs"),
+    ):
+        text = remedy(Outcome.CONNECTION, target(), reason=reason, body=said.encode())
+        assert f"{what}{because}. " in text
+        assert (advice or otherwise) in text
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        ("No required SSL certificate was sent", "Set target.tls.cert and target.tls.key."),
+        ("The SSL certificate error", "the server refuses target.tls.cert."),
+        ("The plain HTTP request was sent to HTTPS port", "Write https://."),
+        ("Bad Request", "the request was refused."),
+    ],
+)
+def test_what_nginx_refuses_for_a_certificate_is_told_from_other_bad_requests(said: str, advice: str) -> None:
+    page = f"<html><head><title>400 {said}</title></head></html>".encode()
+    assert advice in remedy(classify_http(400, {}, page), HTTP, body=page)
 
 
 def test_contradicting_headers_and_redirects_of_a_function_have_their_remedies() -> None:

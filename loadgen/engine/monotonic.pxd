@@ -1,0 +1,2 @@
+cdef class Monotonic:
+    cpdef long long now(self) except -1
