@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks import accuracy, pacing, scale, throughput, truth
 from benchmarks.document import replaced
 from benchmarks.peers import install
+from benchmarks.stops import STOPS
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
@@ -26,7 +27,7 @@ QUICK: dict[str, Callable[[str], str]] = {
     "pacing": lambda how: pacing.section(4, how),
     "scale": lambda how: scale.section(4, how),
     "accuracy": lambda how: accuracy.section(8, ["stall"], how),
-    "truth": lambda how: truth.section(2, 4, 1, how, (90,)),
+    "truth": lambda how: truth.section(2, 4, 1, how, STOPS[-1:]),
 }
 
 

@@ -25,7 +25,7 @@ from benchmarks import process
 from benchmarks.capture import Capture
 from benchmarks.delaying_server import DelayingServer
 from benchmarks.document import NONE, absent, ms, printed, table
-from benchmarks.ours import Command, build
+from benchmarks.ours import AGENT, Command, build
 from benchmarks.peers import peers
 from benchmarks.tool import Closed, Endpoint, Freeze, Report, Tool, ToolError
 from tests.servers.nginx import NGINX, Nginx
@@ -85,7 +85,7 @@ def _row(tool: Tool, case: Case, seconds: int, client: int, server: int) -> list
         return absent(tool, ToolError("not installed"), len(HEADER))
     freeze = case.freeze
     if freeze is not None and isinstance(tool, Command):
-        freeze = replace(freeze, only="engine.agent")
+        freeze = replace(freeze, only=AGENT)
     try:
         with _serving(case.delay_ms, server) as (origin, pid):
             port = urlsplit(origin).port

@@ -30,6 +30,8 @@ from loadgen.targets.port import Tls
 from tests.scenarios import closed_phase, function, open_phase, scenario
 
 PURE = {"LOADGEN_PURE": "1"}
+AGENT = "engine.agent"
+"""A part of the command line of the process that makes the load."""
 CALL_LATER = {"PYTHONPATH": str(Path(__file__).with_name("call_later"))}
 _BUILD = "import loadgen, loadgen.build; print(loadgen.__version__, loadgen.build.build())"
 _LEAD_NS = 100_000_000

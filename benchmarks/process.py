@@ -93,6 +93,7 @@ def run(command: Sequence[str], *, limit_s: float, core: int | None = None, free
         with pinned(core):
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
         start = time.monotonic()
+        first_s = None if freeze is not None and freeze.only else 0.0
         try:
             while process.poll() is None:
                 now = time.monotonic() - start
@@ -100,11 +101,15 @@ def run(command: Sequence[str], *, limit_s: float, core: int | None = None, free
                     raise ToolError(f"did not end within {limit_s:g} s")
                 look_s = _LOOK_S
                 if freeze is not None:
-                    if now >= freeze.after_s:
+                    if first_s is None and _named(process.pid, freeze):
+                        first_s = now
+                    if first_s is None:
+                        pass
+                    elif now >= first_s + freeze.after_s:
                         _freeze(process.pid, freeze)
                         freeze = replace(freeze, after_s=freeze.after_s + freeze.every_s) if freeze.every_s else None
                     else:
-                        look_s = min(look_s, freeze.after_s - now)
+                        look_s = min(look_s, first_s + freeze.after_s - now)
                 rss = max(rss, sum(map(_rss_bytes, tree(process.pid))))
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(look_s)
@@ -132,10 +137,14 @@ def tree(pid: int) -> list[int]:
 
 
 def _freeze(pid: int, freeze: Freeze) -> None:
-    pids = [each for each in tree(pid) if freeze.only in _command_line(each)]
+    pids = _named(pid, freeze)
     _signal(pids, signal.SIGSTOP)
     time.sleep(freeze.for_s)
     _signal(pids, signal.SIGCONT)
+
+
+def _named(pid: int, freeze: Freeze) -> list[int]:
+    return [each for each in tree(pid) if freeze.only in _command_line(each)]
 
 
 def _command_line(pid: int) -> str:

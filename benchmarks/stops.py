@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from benchmarks.delaying_server import DelayingServer
 from benchmarks.document import NONE, table
-from benchmarks.ours import run_scenario
+from benchmarks.ours import AGENT, run_scenario
 from benchmarks.tool import Freeze, ToolError
 from loadgen.invocation.outcome import OK, Outcome, missed_starts
 from loadgen.measure.ends import of_share
@@ -29,9 +29,25 @@ from loadgen.report.units import duration, percentile
 
 NEAR, NEAR_NS = 0.05, 50_000
 PERCENTILES = (50.0, 75.0, 90.0, 95.0, 99.0, 99.9)
-STOPS_MS = (20, 90, 300)
-AGENT = "engine.agent"
+ANOTHER_LOAD_MS = 300
+"""Stops of an open phase that last so long each second make it another load, which is to be said."""
+FIRST_S = 1.2
+"""When the first stop is, after the agent was started, which takes it some 0.5 s."""
 HEADER = ("", "stops", "verdict", "disturbed", "figures", "furthest off", "ranges", "wrong", "put on the target")
+
+
+class Stop(NamedTuple):
+    """The agent is stopped for so long, each second or ``once``; 0 is not at all."""
+
+    ms: int
+    once: bool = False
+
+    def __str__(self) -> str:
+        """As tables call it."""
+        return "none" if not self.ms else f"{self.ms} ms, once" if self.once else f"{self.ms} ms"
+
+
+STOPS = (Stop(20), Stop(90), Stop(ANOTHER_LOAD_MS), Stop(90, once=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,38 +101,39 @@ class Compared(NamedTuple):
     right: bool
 
 
-def parts(seconds: int, cases: Sequence[Case], stops_ms: Sequence[int]) -> list[str]:
+def parts(seconds: int, cases: Sequence[Case], stops: Sequence[Stop]) -> list[str]:
     """Measure, and tell in Markdown."""
     rows, wrong = [], []
     for case in cases:
-        for stop_ms, cells, lines in _case(case, seconds, stops_ms):
-            rows.append([case.title, f"{stop_ms} ms" if stop_ms else "none", *cells])
-            wrong += [f"- {case.title}, stops of {stop_ms} ms: {line}" for line in lines]
-    parts = ["### Stopped every second", table(HEADER, rows, left=(0, 2, 8))]
+        for stop, cells, lines in _case(case, seconds, stops):
+            rows.append([case.title, f"{stop}", *cells])
+            wrong += [f"- {case.title}, stopped for {stop}: {line}" for line in lines]
+    parts = ["### Stopped", table(HEADER, rows, left=(0, 2, 8))]
     return [*parts, "Wrong:\n\n" + "\n".join(wrong)] if wrong else parts
 
 
-def _case(case: Case, seconds: int, stops_ms: Sequence[int]) -> Iterator[tuple[int, list[str], list[str]]]:
+def _case(case: Case, seconds: int, stops: Sequence[Stop]) -> Iterator[tuple[Stop, list[str], list[str]]]:
+    none = Stop(0)
     try:
-        plain = run(case, seconds, 0)
-        yield 0, _cells(plain, None, []), []
-        for stop_ms in stops_ms:
-            seen = run(case, seconds, stop_ms)
+        plain = run(case, seconds, none)
+        yield none, _cells(plain, None, []), []
+        for stop in stops:
+            seen = run(case, seconds, stop)
             found = [] if seen.verdict.status == "invalid" else list(compared(seen, plain, case.metrics))
             wrong = [f"{each.name} {each.shown}, without stops {each.other}" for each in found if not each.right]
-            if (stop_ms >= 300 and not case.closed) != (seen.verdict.status == "invalid"):
+            if stop.ms >= ANOTHER_LOAD_MS and not case.closed and seen.verdict.status != "invalid":
                 wrong.append(f"the run is {seen.verdict.status}")
             if case.closed:
                 wrong += [f"{each.name} is a range" for each in found if each.off is None]
-            yield stop_ms, _cells(seen, plain, found), wrong
+            yield stop, _cells(seen, plain, found), wrong
     except ToolError as error:
-        yield 0, [f"{error}", *[""] * (len(HEADER) - 3)], []
+        yield none, [f"{error}", *[""] * (len(HEADER) - 3)], []
 
 
-def run(case: Case, seconds: float, stop_ms: int) -> Summary:
-    """One run, its agent stopped for so long each second. Raises ToolError."""
+def run(case: Case, seconds: float, stop: Stop) -> Summary:
+    """One run, its agent stopped. Raises ToolError."""
     print(".", end="", flush=True, file=sys.stderr)
-    freeze = Freeze(1.5, stop_ms / 1000, every_s=1, only=AGENT) if stop_ms else None
+    freeze = Freeze(FIRST_S, stop.ms / 1000, every_s=0 if stop.once else 1, only=AGENT) if stop.ms else None
     text = case.text.replace("SECONDS", f"{seconds:g}")
     if case.emulated:
         return run_scenario(text, seconds + 60, ("--agents", "1"), freeze=freeze).summary

@@ -51,8 +51,8 @@ class Endpoint:
 class Freeze:
     """Stop the processes of the tool for ``for_s`` seconds, ``after_s`` seconds after it was started.
 
-    Then again every ``every_s`` seconds, 0 for once. ``only`` names them by a part of their command line; all of them
-    where it is empty.
+    Then again every ``every_s`` seconds, 0 for once. ``only`` names them by a part of their command line, and time
+    counts from when one of them is there; all of them where it is empty.
     """
 
     after_s: float

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from benchmarks import captured, quickstart, stops
 from benchmarks.document import commands, provenance
+from benchmarks.stops import STOPS, Stop
 from benchmarks.tool import Closed
 
 
-def section(seconds: int, stopped_seconds: int, runs: int, how: str, stops_ms: Sequence[int] = stops.STOPS_MS) -> str:
+def section(seconds: int, stopped_seconds: int, runs: int, how: str, pauses: Sequence[Stop] = STOPS) -> str:
     """Measure, and tell in Markdown.
 
     Captured runs take ``seconds`` each, runs that are stopped ``stopped_seconds``, and the quickstart is run ``runs``
@@ -20,7 +21,7 @@ def section(seconds: int, stopped_seconds: int, runs: int, how: str, stops_ms: S
         [
             provenance(tools, how),
             *captured.parts(seconds, captured.CASES),
-            *stops.parts(stopped_seconds, stops.CASES, stops_ms),
+            *stops.parts(stopped_seconds, stops.CASES, pauses),
             *quickstart.parts(runs),
             commands((tool, Closed(64, seconds)) for tool in tools),
         ]

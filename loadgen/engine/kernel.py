@@ -238,7 +238,7 @@ class Poll:
         """Tell what is ready, and ring what is due."""
         began = time.monotonic_ns()
         found = self.tell(0)
-        while True:
+        while self.fd >= 0:  # what is told may close it
             now = time.monotonic_ns()
             awake = self._ring(now)
             dense = found and now - self._seen_ns < self.linger_ns
@@ -279,6 +279,7 @@ class Poll:
         self._removed.update(self._sockets)
         self._sockets.clear()
         self._set.close()
+        self.fd = -1
 
 
 class _Set(Protocol):

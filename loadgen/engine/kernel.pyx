@@ -262,7 +262,7 @@ cdef class Poll:
         cdef long long began = _now(CLOCK_MONOTONIC), now
         cdef int found = self.tell(0)
         cdef bint awake, dense
-        while True:
+        while self.fd >= 0:
             now = _now(CLOCK_MONOTONIC)
             awake = self._ring(now)
             dense = found > 0 and now - self._seen_ns < self.linger_ns
@@ -315,6 +315,7 @@ cdef class Poll:
         self._removed.update(range(len(self._sockets)))
         self._sockets.clear()
         os.close(self.fd)
+        self.fd = -1
 
 
 cdef int _control(int set, int what, int fd, int events) except -1:

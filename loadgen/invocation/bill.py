@@ -26,7 +26,8 @@ from typing import Annotated
 
 from msgspec import Struct
 
-from loadgen.invocation.facts import LARGEST_MB, LONGEST_MS, NS_PER_MS, Facts
+from loadgen.invocation.believed import LARGEST_MB, LONGEST_MS, NS_PER_MS
+from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import UNSENT, Outcome
 from loadgen.text import units
 from loadgen.text.form import DERIVED, Duration, doc, matching, text, without_unit

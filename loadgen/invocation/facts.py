@@ -39,18 +39,3 @@ class Facts(Struct, frozen=True, gc=False):
     def labelled(self, start: str | None, start_source: str | None, instance: str | None) -> Facts:
         """The same with another label, and what tells of it."""
         return structs.replace(self, start=start, start_source=start_source, instance=instance)
-
-
-LONGEST_ID = 128
-"""Characters kept of a request id."""
-
-
-NS_PER_MS = 1_000_000
-
-
-LONGEST_MS = 3_600_000
-"""A duration above an hour is not believed: a synchronous call ends within 15 minutes. Nor can a histogram hold it."""
-
-
-LARGEST_MB = 1 << 16
-"""A memory above this, more than six times the largest there is, is not believed."""

@@ -2,11 +2,6 @@
 
 cimport cython
 
-NS_PER_MS = 1_000_000
-LONGEST_ID = 128
-LONGEST_MS = 3_600_000
-LARGEST_MB = 1 << 16
-
 
 @cython.no_gc
 cdef class Facts:

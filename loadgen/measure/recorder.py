@@ -33,9 +33,10 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator
 
+from loadgen.invocation.believed import LARGEST_MB
 from loadgen.invocation.bill import BILLING_UNITS_NS, LONGEST_NS, Charge, Misbilled, billing_unit, charge, worse
 from loadgen.invocation.cell import CALL, Cell
-from loadgen.invocation.facts import LARGEST_MB, Facts
+from loadgen.invocation.facts import Facts
 from loadgen.invocation.metric import RECORDED, REPORTED
 from loadgen.invocation.outcome import LOCAL_LIMIT, Outcome
 from loadgen.invocation.sample import Failure, Sample, Slow

@@ -148,6 +148,19 @@ def test_the_backlog_that_a_stall_of_our_own_leaves_is_late_too() -> None:
     assert late.value_at(50) == 0  # and when the backlog is gone we are punctual again
 
 
+@pytest.mark.parametrize("slow_ms", [5, 10, 40])
+def test_a_heap_behind_a_stall_that_fills_the_pool_makes_no_start_wait_for_the_target(slow_ms: int) -> None:
+    """Forty calls at once take longer than one, of a target and of connections; that there were forty is our doing."""
+    bench = Bench(lambda at: (slow_ms if S + 299 * MS < at < S + 400 * MS else 5) * MS)
+    run = bench.open(every(5 * MS, 600), duration_ns=3 * S, limit=40)
+    bench.time.run(until_ns=S + MS)
+    bench.time.now = S + 301 * MS
+    bench.time.run()
+    taken = run.recorder.take()
+    assert merged(taken, "waited").max_us == 0
+    assert merged(taken, "late").value_at(50) == 0
+
+
 def test_what_a_frozen_server_makes_wait_stays_its_fault_after_a_small_stall_of_ours() -> None:
     bench = Bench(lambda at: max(2 * S - at, 0) + MS if at >= S else MS)
     run = bench.open(every(10 * MS, 400), duration_ns=4 * S, limit=10)

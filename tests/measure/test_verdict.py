@@ -21,7 +21,7 @@ from loadgen.measure.threshold import evaluate
 from loadgen.measure.verdict import judge, of_experiment, of_generator, withheld
 from loadgen.report.tables import why_dropped
 from loadgen.text.units import NS_PER_S
-from tests.frames import PUNCTUAL, clean, only, plan, total
+from tests.frames import PUNCTUAL, clean, histogram, only, packed, plan, total
 
 
 def judged(*frames: Frame, drawn: int | None = 1000, rules: Iterable[Rule] = (), stopped: bool = False) -> Verdict:
@@ -243,7 +243,13 @@ def test_times_that_contain_the_opening_of_a_connection_are_mentioned_beyond_two
     reason = only(judged(connecting(21)))
     assert (reason.rule, reason.severity, reason.withholds) == ("connects_in_latency", "warning", None)
     assert (reason.value, reason.limit) == (0.021, 0.02)
-    assert "21 of 1000 ok invocations (2.1%) had to open a connection first" in reason.message
+    assert "21 of 1000 undisturbed ok invocations (2.1%) had to open a connection first" in reason.message
+
+
+def test_connections_that_only_disturbed_invocations_had_to_open_are_not_put_on_the_target() -> None:
+    heap = clean(metrics={"ok/late": [5] * 1000, "ok/connect": [0] * 1000}, disturbed={"ok": [90_000] * 100})
+    heap.hist |= packed({"disturbed/ok/connect": histogram([800] * 100)})
+    assert "connects_in_latency" not in {reason.rule for reason in judged(heap, drawn=1100).reasons}
 
 
 def test_connections_that_were_meant_to_be_fresh_are_no_surprise() -> None:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulate.stops import Case, cases, judged, played
+from tests.simulate.stops import AS_BUILT, LONGER, Case, cases, judged, played
 
 MS = 1_000_000
 BUSY = Case("busy", 4, 5 * MS, "steady", 0.8, 60 * MS, 5_000 * MS)
 
 
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("number", [9, pytest.param(150, marks=pytest.mark.soak)])
-def test_a_figure_is_close_to_that_of_the_same_schedule_without_stops_and_a_range_contains_it(number: int) -> None:
-    wrong = [(case, each) for case in cases(number, 7) for each in judged(played(case, 6_000, 7)) if not each.right]
-    assert wrong == []
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("number", [5, pytest.param(150, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(("back", "wrong_ranges"), [(AS_BUILT, 0.05), (LONGER, 0.01)])
+def test_a_figure_is_close_to_that_of_the_same_schedule_without_stops_and_nearly_every_range_contains_it(
+    number: int, back: float, wrong_ranges: float
+) -> None:
+    every = [each for case in cases(number, 7) for each in judged(played(case, 6_000, 7, back))]
+    assert [each for each in every if not each.right and not each.range] == []
+    ranges = [each.right for each in every if each.range]
+    assert len(ranges) > 2 * number
+    assert ranges.count(False) <= wrong_ranges * len(ranges)
 
 
 def test_the_check_can_fail() -> None:

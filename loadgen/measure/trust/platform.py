@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from loadgen.invocation.facts import LARGEST_MB
+from loadgen.invocation.believed import LARGEST_MB
 from loadgen.measure.merge import PhaseTotal
 from loadgen.measure.summary import Reason
 from loadgen.measure.trust.rule import WITHHELD, TrustRule, Whose, words

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from loadgen.invocation.facts import LONGEST_ID, Facts
+from loadgen.invocation.believed import LONGEST_ID
+from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
 from loadgen.targets.status import REDIRECT, REDIRECTING, status_outcome, status_slug
 

@@ -22,7 +22,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from loadgen.invocation.facts import LARGEST_MB, LONGEST_MS, NS_PER_MS
+from loadgen.invocation.believed import LARGEST_MB, LONGEST_MS, NS_PER_MS
 from loadgen.targets.error_body import lenient_json
 
 BYTES_PER_MB = 1_048_576

@@ -19,7 +19,7 @@ from loadgen.invocation.facts cimport Facts
 from loadgen.targets.quick cimport QuickReader
 
 from loadgen.targets.port import MAX_LINES, MAX_VALUE
-from loadgen.invocation.facts import LARGEST_MB, LONGEST_ID, LONGEST_MS, NS_PER_MS
+from loadgen.invocation.believed import LARGEST_MB, LONGEST_ID, LONGEST_MS, NS_PER_MS
 from loadgen.targets.functiongraph.protocol.metering import BYTES_PER_MB
 from loadgen.invocation.outcome import Outcome
 

@@ -33,7 +33,8 @@ from collections.abc import Callable, Hashable, Mapping
 import msgspec
 from msgspec import Struct, field
 
-from loadgen.invocation.facts import LONGEST_ID, Facts
+from loadgen.invocation.believed import LONGEST_ID
+from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
 from loadgen.targets.error_body import ErrorBody, error_body
 from loadgen.targets.functiongraph.protocol.codes import (

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from loadgen.invocation.facts import LONGEST_ID, Facts
+from loadgen.invocation.believed import LONGEST_ID
+from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
 from loadgen.targets.functiongraph.protocol.response import HEADERS, classify_function
 from loadgen.targets.functiongraph.protocol.target import ResponseVersion

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.invocation.facts import LARGEST_MB, LONGEST_MS
+from loadgen.invocation.believed import LARGEST_MB, LONGEST_MS
 from loadgen.targets.functiongraph.protocol.metering import Metering, decode_tail, documented_summary, metering
 
 MS = 1_000_000
