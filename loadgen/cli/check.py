@@ -155,7 +155,7 @@ def _experiment(scenario: Scenario) -> Iterator[str]:
     if what := registry.changes(scenario):
         yield f"  changes the function's settings, {what}, and puts them back"
         yield from (f"  {line}" for line in settings_of(scenario.target).beside_changes(scenario.target))
-    yield f"total: not known beforehand: kind: {scenario.kind} asks for its load as it goes; budget bounds it"
+    yield from registry.forecast(scenario)
     if (rows := rows_allow(scenario)) is not None:
         yield f"note: the feeder has {rows} rows and is read once: after them nothing can be sent"
     yield f"budget: {scenario.budget.words}"

@@ -57,6 +57,13 @@ def plan(scenario: Scenario) -> Iterator[str]:
     return kind.plan(block)
 
 
+def forecast(scenario: Scenario) -> Iterator[str]:
+    """Lines that say what an experiment will take, and what cannot succeed."""
+    kind, block = _asked(scenario)
+    found = kind.forecast(block)
+    return iter(()) if found is None else found.lines(scenario.budget)
+
+
 def changes(scenario: Scenario) -> str:
     """The settings of the function that the run changes and puts back; empty if it changes none."""
     kind, block = _asked(scenario)

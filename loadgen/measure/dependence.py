@@ -2,26 +2,32 @@
 
 Theory of operation. Slow invocations come in bursts: a cold start, a full queue or a busy neighbour hits many at once.
 n of them then say as much about a percentile as n / v independent ones. The inflation v is that of the indicator
-"slower than the q-quantile", for it is the number of those that the interval of a percentile rests on. Cut into batches
-of consecutive invocations, independent ones would have a share p of slow ones that varies by p(1 - p)/nᵢ from batch to
-batch; v is how many times as much it does vary,
+"slower than this percentile", for it is the number of those that its interval rests on; each percentile has its own, as
+bursts may leave the median alone and make up all of p99. Cut into batches of consecutive invocations, independent ones
+would have a share p of slow ones that varies by p(1 - p)/nᵢ from batch to batch; v is how many times as much it does
+vary,
 
     v = Σ nᵢ (pᵢ - p)² / (p (1 - p)) / (b - 1),
 
-which is the variance of batch means for batches of one size, and Pearson's statistic for any. It is taken at the median
-and at p90, where the sample has 20 on either side, and the larger one counts.
+which is the variance of batch means for batches of one size, and Pearson's statistic for any. Few batches tell it
+roughly, and so do many in which hardly any is slow: what was seen is as many episodes as (Σ kᵢ)² / Σ kᵢ², kᵢ being the
+slow ones of a batch. So v is multiplied by (t/z)², with Student's t of one less than the episodes, which makes the
+interval the one that so few would have; very few leave none.
+
+Of independent invocations v is a χ² over its degrees of freedom, about 1. It counts by how far it is from that: not at
+all at 1, and wholly where chance reaches it once in a thousand times.
 
 Batches are of time, because agents report each second, and are made by when invocations ended. Their number stays
-bounded: when there are too many, each two neighbours become one. From 20 to 39 are left for the estimate, so many that
-independent invocations do not look dependent by chance. Bursts that last longer than such a batch inflate more than it
-shows; where dependence is plain, batches twice and four times as long are looked at, too, and the largest inflation
-counts. What ends right after the beginning is fast, and what ends after the
-load is slow, whatever the target does: batches that begin before the p99 of latency is over, or that the load does not
-fill, are left out.
+bounded: when there are too many, each two neighbours become one. From 20 to 39 are left for the estimate. Bursts that
+last longer than such a batch inflate more than it shows: where dependence is plain, batches twice and four times as
+long are looked at, too, and the largest inflation counts. What ends right after the beginning is fast, and what ends
+after the load is slow, whatever the target does: batches that begin before the p99 of latency is over, or that the load
+does not fill, are left out.
 
 Sources: L. W. Schruben, Confidence Interval Estimation Using Standardized Time Series, 1983, and A. M. Law, Simulation
-Modeling and Analysis, chapter 9 (batch means); P. Heidelberger and P. A. W. Lewis, Quantile Estimation in Dependent
-Sequences, 1984 (of the indicator, for quantiles).
+Modeling and Analysis, chapter 9 (batch means and Student's law); P. Heidelberger and P. A. W. Lewis, Quantile
+Estimation in Dependent Sequences, 1984 (of the indicator, for quantiles); L. Kish, Survey Sampling, 1965 (the effective
+number of unequal parts).
 """
 
 from __future__ import annotations
@@ -32,14 +38,74 @@ from loadgen.measure.histogram import Histogram, slot
 from loadgen.text.units import NS_PER_S, NS_PER_US
 
 EFFECTIVE_SHARE = 0.3
-"""Below this share of independent invocations intervals are made wider, and rule dependent_samples fires."""
+"""Below this share of independent invocations rule dependent_samples may fire."""
 LEAST_BATCHES, MOST_BATCHES = 20, 64
-LEAST_BEYOND = 20
-"""How many invocations there have to be on either side of a quantile."""
+LEAST_BEYOND = 10
+"""How many invocations there have to be on either side of a percentile for an inflation of its own."""
 
-_QUANTILES = (50.0, 90.0)
 _LEAST_LONGER = 5
 _SHORT = 0.1  # of a batch: so much of it may lack slow invocations
+_CHANCE = {19: 2.31, 24: 2.13, 29: 2.01, 34: 1.91, 39: 1.84}
+"""What a χ² exceeds once in a thousand times, over its degrees of freedom."""
+_T = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13, 2.12, 2.11, 2.10, 2.09)
+"""Student's t of 95 % intervals, by degrees of freedom from 1 on."""
+_Z = 1.96
+
+
+class Inflation:
+    """By how much less a sample says about each percentile than as many independent invocations."""
+
+    def __init__(self, batches: Sequence[Histogram] = ()) -> None:
+        """``batches`` are of consecutive invocations; none say that they are independent, as far as is known."""
+        self._batches = tuple(batches)
+        self._whole = _joined(self._batches)
+        self._found: dict[float, float] = {}
+
+    def at(self, p: float) -> float:
+        """What the size of a sample is divided by for the interval of the percentile ``p`` (in percent), at least 1.
+
+        Of a percentile with too few on one side for an inflation of its own it is that of the nearest that has one.
+        """
+        if p not in self._found:
+            self._found[p] = self._at(p)
+        return self._found[p]
+
+    def _at(self, p: float) -> float:
+        count = self._whole.count
+        if sum(batch.count > 0 for batch in self._batches) < LEAST_BATCHES or count <= 2 * LEAST_BEYOND:
+            return 1.0
+        beyond = 100 * LEAST_BEYOND / count
+        value = self._whole.value_at(min(max(p, beyond), 100 - beyond))
+        assert value is not None
+        # many may have the very value: what is above it, and what is not below it
+        return max(self._of(value, 0), self._of(value, -1))
+
+    def _of(self, value_us: int, least: int) -> float:
+        """That of the indicator of slots beyond a value's by more than ``least``; 1 where it tells too little."""
+        limit = slot(value_us) + least
+        counts = [(sum(n for at, n in each.counts.items() if at > limit), each.count) for each in self._batches]
+        if not LEAST_BEYOND <= sum(k for k, _ in counts) <= self._whole.count - LEAST_BEYOND:
+            return 1.0
+        weight = _weight(_spread(counts), len(counts) - 1)
+        if weight < 1:
+            return max(1.0, 1 + weight * (_allowed(counts) - 1))
+        found = _allowed(counts)
+        while len(counts) >= 2 * _LEAST_LONGER:
+            odd = len(counts) % 2
+            counts = [(a + b, m + n) for (a, m), (b, n) in zip(counts[odd::2], counts[odd + 1 :: 2], strict=True)]
+            found = max(found, _allowed(counts))
+        return found
+
+
+class Largest(Inflation):
+    """That of several samples together, as far as it is known: the largest of theirs."""
+
+    def __init__(self, parts: Iterable[Inflation]) -> None:
+        super().__init__()
+        self._parts = tuple(parts)
+
+    def _at(self, p: float) -> float:
+        return max((part.at(p) for part in self._parts), default=1.0)
 
 
 class Batches:
@@ -69,24 +135,19 @@ class Batches:
         for packed in latencies:
             self._put(at, packed)
 
-    def inflation(self, load_ns: int) -> float | None:
-        """By how much the share of slow invocations varies more than if they were independent, at least 1.
-
-        ``load_ns`` is how long the phase sent load. None where it was too short, or had too few invocations, to tell.
-        """
+    def inflation(self, load_ns: int) -> Inflation:
+        """The Inflation of the phase, which sent load for ``load_ns``; none where it was too short to tell."""
         within = min(load_ns // self._width_ns, MOST_BATCHES)
         every = [Histogram.unpack(self._packed.get(at, b"")) for at in range(within)]
         p99_us = _joined(every).value_at(99)
         if p99_us is None:
-            return None
+            return INDEPENDENT
         steady = every[self._settling(p99_us * NS_PER_US) :]
         together = len(steady) // LEAST_BATCHES
         if not together:
-            return None
+            return INDEPENDENT
         first = len(steady) % together
-        batches = [_joined(steady[at : at + together]) for at in range(first, len(steady), together)]
-        found = [_inflation(batches, p) for p in _QUANTILES]
-        return max((each for each in found if each is not None), default=None)
+        return Inflation([_joined(steady[at : at + together]) for at in range(first, len(steady), together)])
 
     def _settling(self, p99_ns: int) -> int:
         """How many batches at the beginning lack slow invocations, which had not ended yet."""
@@ -105,11 +166,6 @@ class Batches:
             self._put(at // 2, packed)
 
 
-def widening(inflation: float | None) -> float:
-    """What the size of a sample is divided by for its intervals: 1 unless it is clear that it says less."""
-    return inflation if inflation is not None and 1 / inflation < EFFECTIVE_SHARE else 1.0
-
-
 def _joined(batches: Sequence[Histogram]) -> Histogram:
     whole = Histogram()
     for batch in batches:
@@ -117,23 +173,18 @@ def _joined(batches: Sequence[Histogram]) -> Histogram:
     return whole
 
 
-def _inflation(batches: Sequence[Histogram], p: float) -> float | None:
-    """The inflation of the indicator of being above the percentile ``p``; None where there is too little to tell."""
-    value = _joined(batches).value_at(p)
-    if value is None:
-        return None
-    counts = [(_above(batch, value), batch.count) for batch in batches]
-    above, count = sum(k for k, _ in counts), sum(n for _, n in counts)
-    if sum(n > 0 for _, n in counts) < LEAST_BATCHES or not LEAST_BEYOND <= above <= count - LEAST_BEYOND:
-        return None
-    found = _spread(counts)
-    if widening(found) == 1:
-        return found
-    while len(counts) >= 2 * _LEAST_LONGER:
-        odd = len(counts) % 2
-        counts = [(a + b, m + n) for (a, m), (b, n) in zip(counts[odd::2], counts[odd + 1 :: 2], strict=True)]
-        found = max(found, _spread(counts))
-    return found
+def _weight(found: float, freedom: int) -> float:
+    """How far an inflation is from what chance gives, from 0 to 1."""
+    chance = next((limit for most, limit in _CHANCE.items() if freedom <= most), 1.84)
+    return min(1.0, max(0.0, (found - 1) / (chance - 1)))
+
+
+def _allowed(counts: Sequence[tuple[int, int]]) -> float:
+    """The inflation with an allowance for how few batches, and episodes, it was seen in."""
+    slow = [k for k, _ in counts]
+    episodes = sum(slow) ** 2 / sum(k * k for k in slow)
+    freedom = max(1, round(min(episodes, len(counts)) - 1))
+    return _spread(counts) * ((_T[freedom - 1] if freedom <= len(_T) else 2.04) / _Z) ** 2
 
 
 def _spread(counts: Sequence[tuple[int, int]]) -> float:
@@ -146,6 +197,4 @@ def _spread(counts: Sequence[tuple[int, int]]) -> float:
     return max(1.0, sum(n * (k / n - share) ** 2 for k, n in counts) / chance / (len(counts) - 1))
 
 
-def _above(batch: Histogram, value_us: int) -> int:
-    limit = slot(value_us)
-    return sum(n for at, n in batch.counts.items() if at > limit)
+INDEPENDENT = Inflation()

@@ -24,7 +24,7 @@ from loadgen.invocation.outcome import CENSORED, FAILED, OK, SHEDDING
 from loadgen.invocation.sample import Failure, Slow
 from loadgen.invocation.start import COLD
 from loadgen.invocation.tally import Tally
-from loadgen.measure.dependence import Batches, widening
+from loadgen.measure.dependence import INDEPENDENT, Batches, Inflation, Largest
 from loadgen.measure.ends import Moved, of_extremes, together
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Frame, Health, Host
@@ -249,8 +249,8 @@ class PhaseTotal:
             self.stepped += calls
             self.step_us = max(self.step_us, step_us)
 
-    def inflation(self, load_ns: int) -> float | None:
-        """By how much the share of slow invocations varies more than if they were independent; see ``Batches``."""
+    def inflation(self, load_ns: int) -> Inflation:
+        """By how much less it says than as many independent invocations; see ``Batches``."""
         return self._batches.inflation(load_ns)
 
     def faults(self) -> Iterator[str]:
@@ -347,7 +347,7 @@ def phase_summary(
     plan: PhasePlan, total: PhaseTotal, ps: Iterable[float] = (), billing: Bill | None = None
 ) -> PhaseSummary:
     """The Summary of one phase. ``ps`` are percentiles wanted beyond those always listed, in percent."""
-    widened = widening(total.inflation(plan.duration_ns))
+    widened = total.inflation(plan.duration_ns)
     return _summary(plan, total, "closed" if plan.closed else "open", [*LISTED, *ps], billing, widened)
 
 
@@ -367,7 +367,7 @@ def totals(
     models = {"closed" if plan.closed else "open" for plan, _ in measured}
     model = models.pop() if len(models) == 1 else "mixed"
     # bursts of one phase are in the totals, too; how much they count there is not known
-    widened = max((widening(phase.inflation(plan.duration_ns)) for plan, phase in measured), default=1.0)
+    widened = Largest(phase.inflation(plan.duration_ns) for plan, phase in measured)
     return _summary(plan_of_all, combined(phase for _, phase in measured), model, [*LISTED, *ps], billing, widened)
 
 
@@ -427,7 +427,7 @@ def most(values: Iterable[_Number | None]) -> _Number | None:
 
 
 def _summary(
-    plan: PhasePlan, total: PhaseTotal, model: str, ps: Sequence[float], billing: Bill | None, inflation: float
+    plan: PhasePlan, total: PhaseTotal, model: str, ps: Sequence[float], billing: Bill | None, inflation: Inflation
 ) -> PhaseSummary:
     tally, starts = total.tally, sorted({cell.start for cell in chosen(total.histograms, outcomes=(OK,))})
     return PhaseSummary(
@@ -493,7 +493,7 @@ def _summaries(
     total: PhaseTotal,
     metrics: Iterable[str],
     ps: Sequence[float],
-    inflation: float,
+    inflation: Inflation,
     *,
     outcome: str = OK,
     start: str | None = None,
@@ -502,7 +502,7 @@ def _summaries(
 
 
 def summarised(
-    metric: str, counted: Counted, ps: Iterable[float], inflation: float, *, blobs: bool = True
+    metric: str, counted: Counted, ps: Iterable[float], inflation: Inflation, *, blobs: bool = True
 ) -> MetricSummary:
     """The distribution of what was counted of a metric, see ``metric_summary``."""
     return metric_summary(
@@ -524,7 +524,7 @@ def metric_summary(
     *,
     failed: Histogram | None = None,
     censored: Histogram | None = None,
-    inflation: float = 1.0,
+    inflation: Inflation = INDEPENDENT,
     moved: Moved = UNMOVED,
     blobs: bool = True,
 ) -> MetricSummary:

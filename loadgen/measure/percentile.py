@@ -22,6 +22,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from loadgen.measure.dependence import INDEPENDENT, Inflation
 from loadgen.measure.ends import Bracket, End, Moved
 from loadgen.measure.histogram import Histogram, ceiling, highest, lowest, rank, share
 from loadgen.measure.ranking import Place
@@ -128,7 +129,7 @@ def percentiles(
     *,
     failed: Histogram | None = None,
     censored: Histogram | None = None,
-    inflation: float = 1.0,
+    inflation: Inflation = INDEPENDENT,
     moved: Moved = UNMOVED,
 ) -> list[Percentile]:
     """The percentiles ``ps`` (in percent) over ``ok`` and ``failed`` calls, ascending and each once; empty for none.
@@ -140,7 +141,8 @@ def percentiles(
     ``unit`` is what one count of a slot's value is worth: 1,000 ns to a µs, 1,024 bytes to a KiB. ``value`` is the
     highest value of its slot, as every implementation of HdrHistogram says it; the observation itself, which was
     rounded down, is below the slot's ``ceiling``. ``low`` is the floor of its slot and ``high`` the ceiling of its
-    own, so that rounding only widens the interval. They are those of ``count / inflation`` independent observations.
+    own, so that rounding only widens the interval. They are those of as many independent observations as ``inflation``
+    leaves of ``count``.
     Where these do not bound the percentile on both sides, or do not support it, both are None; what limits there are
     anyhow, ends included, are ``least`` and ``most``.
     """
@@ -149,7 +151,7 @@ def percentiles(
     if not ranking.count:
         return []
     wanted = sorted(set(ps))
-    limits = [ranks_of_dependent(ranking.count, float(share(p)), inflation) for p in wanted]
+    limits = [ranks_of_dependent(ranking.count, float(share(p)), inflation.at(p)) for p in wanted]
     own = [rank(p, ranking.count) for p in wanted]
     at = ranking.at([*own, *(k for each in limits for k in each if k is not None)])
     found = [
@@ -159,7 +161,7 @@ def percentiles(
             None if low is None else at[low],
             None if high is None else at[high],
             unit,
-            shown=bounded(ranking.count, p, inflation),
+            shown=bounded(ranking.count, p, inflation.at(p)),
         )
         for p, k, (low, high) in zip(wanted, own, limits, strict=True)
     ]
@@ -187,7 +189,7 @@ def _listed(p: float, own: Place, low: Place | None, high: Place | None, unit: i
     )
 
 
-def _between(found: Percentile, bracket: Bracket, own: Place, unit: int, inflation: float) -> Percentile:
+def _between(found: Percentile, bracket: Bracket, own: Place, unit: int, inflation: Inflation) -> Percentile:
     """A percentile with its ends; where its sample does not support it, its limits are of these ends."""
     low, high = bracket.around(found.p, own)
     assert low.at is not None
@@ -208,9 +210,9 @@ def _between(found: Percentile, bracket: Bracket, own: Place, unit: int, inflati
     return replace(found, **changes)
 
 
-def _limits(bracket: Bracket, p: float, inflation: float) -> tuple[End | None, End | None]:
+def _limits(bracket: Bracket, p: float, inflation: Inflation) -> tuple[End | None, End | None]:
     """The limits of a percentile's interval, each from its own end."""
     q = float(share(p))
-    least, _ = ranks_of_dependent(bracket.count, q, inflation)
-    _, most = ranks_of_dependent(bracket.high_count, q, inflation)
+    least, _ = ranks_of_dependent(bracket.count, q, inflation.at(p))
+    _, most = ranks_of_dependent(bracket.high_count, q, inflation.at(p))
     return None if least is None else bracket.low(least), None if most is None else bracket.high(most)

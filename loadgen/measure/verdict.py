@@ -21,7 +21,7 @@ from collections.abc import Collection, Iterator, Sequence
 import msgspec
 
 from loadgen.invocation.metric import TIME, Clock, Metric
-from loadgen.measure.dependence import widening
+from loadgen.measure.dependence import Largest
 from loadgen.measure.merge import PhasePlan, PhaseTotal, combined
 from loadgen.measure.rule import MetricRule, Rule
 from loadgen.measure.starts import NOTHING_FOUND, Found
@@ -105,7 +105,7 @@ def _disturbed(
     """Figures that are ranges, of each phase whose figures may be used, and of all together."""
     ps = {rule.percentile for rule in rules if isinstance(rule, MetricRule) and rule.percentile is not None}
     known: set[str] = set()
-    inflations = [widening(total.inflation(plan.duration_ns)) for plan, total in pairs]
+    inflations = [total.inflation(plan.duration_ns) for plan, total in pairs]
     for (_, total), inflation in zip(pairs, inflations, strict=True):
         if total.name in without or not by_phase:
             continue
@@ -114,7 +114,7 @@ def _disturbed(
             yield reason
     if pairs and not without and (len(pairs) > 1 or not by_phase):
         whole = combined(total for _, total in pairs)
-        for reason in generator.disturbed(whole, ps, max(inflations), known):
+        for reason in generator.disturbed(whole, ps, Largest(inflations), known):
             yield msgspec.structs.replace(reason, phase=None)
 
 

@@ -27,6 +27,11 @@ def section(summary: Summary) -> Section:
     return registry.section(summary) or Section()
 
 
+def next_line(sentence: str) -> tuple[str, ...]:
+    """What would make an answer better, as the first note of its table; none where nothing is said."""
+    return (f"Next: {sentence}",) if sentence else ()
+
+
 def in_order(summary: Summary, found: Section) -> tuple[Table, ...]:
     """The section's tables and that of the times: the answer of an experiment first, of a load the times."""
     if found.mixed:

@@ -14,13 +14,19 @@ only so far as load explains. Everything else is fitted by expectation maximisat
 that its cost does not grow with the number of calls. The number of cold modes is the one with the least
 BIC = k ln n - 2 ln L.
 
+Calibration calls stay warm whatever their overhead: some are slow, too, as a network has outliers, and these must not
+make a cold mode. How many of them lie above the cuts says how often a warm call is called cold (``known``); where that
+alone may explain what is called cold (R. A. Fisher's exact test), nothing is. Without calibration nobody can say so,
+and a share as small as outliers may have is no cold mode either.
+
 The posterior of being cold, made non-decreasing above the warm centre, gives two cuts: at 0.01 and at 0.99. Where the
 data does not support them the answer is ``Abstained``, with the reason.
 
 Sources: K. L. Lange, R. J. A. Little, J. M. G. Taylor, Robust Statistical Modeling Using the t Distribution, 1989 (the
 weights of the t law's fit); M. T. Subbotin, On the Law of Frequency of Error, 1923 (the exponential power law);
 K. M. Ashman, C. M. Bird, S. E. Zepf, Detecting Bimodality in Astronomical Datasets, 1994
-(the separation D); G. Schwarz, Estimating the Dimension of a Model, 1978 (BIC).
+(the separation D); G. Schwarz, Estimating the Dimension of a Model, 1978 (BIC); R. A. Fisher, The Logic of Inductive
+Inference, 1935 (the exact test).
 """
 
 from __future__ import annotations
@@ -35,7 +41,7 @@ from numpy.typing import NDArray
 
 from loadgen.invocation.start import Cuts
 from loadgen.measure.histogram import Histogram, middle
-from loadgen.measure.labelling import LEAST_CALIBRATION, LEAST_COLD, Labelling
+from loadgen.measure.labelling import LEAST_CALIBRATION, LEAST_COLD, MOST_AMBIGUOUS, MOST_OUTLIERS, Labelling
 
 Floats = NDArray[np.float64]
 
@@ -45,7 +51,8 @@ SURE = 0.99
 LEAST_SEPARATION = 2.0
 """Ashman's D of the warm law and the nearest cold one."""
 BIC_MARGIN = 10.0
-MOST_AMBIGUOUS = 0.01
+BY_CHANCE = 0.001
+"""How unlikely it has to be that warm calls alone explain what is called cold."""
 
 _POWERS = (2.5, 3.0, 4.0)
 _FREEDOMS = (3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0)
@@ -116,7 +123,9 @@ class Mixture(Struct, frozen=True):
 
     ``n`` calls were fitted, ``cold_share`` of which the model takes for cold and ``ambiguous_share`` for neither.
     ``separation`` is Ashman's D of the nearest cold mode. ``sensitivity`` is the share of cold calls that the cuts call
-    cold, ``specificity`` that of warm calls that they call warm; both of labelled calls and by the model itself.
+    cold, by the model itself; ``specificity`` that of warm calls that they call warm, by the calls that are known to be
+    warm, ``known`` of which are (called warm, labelled), or by the model without any. ``warm_ns`` is the median
+    overhead of calls that are called warm.
     """
 
     warm: Warm
@@ -128,6 +137,8 @@ class Mixture(Struct, frozen=True):
     sensitivity: float
     specificity: float
     cuts: Cuts
+    known: tuple[int, int] | None
+    warm_ns: int
 
 
 class Abstained(Struct, frozen=True):
@@ -145,17 +156,18 @@ class Abstained(Struct, frozen=True):
 def fit(overhead: Histogram, calibration: Histogram | None = None) -> Mixture | Abstained:
     """Tell warm from cold among calls with these overheads (whole µs).
 
-    ``calibration`` are overheads of calls that are known to be warm; it may be part of ``overhead``. Without it, the
-    largest mode is taken for the warm one.
+    ``calibration`` are overheads of other calls, which are known to be warm. Without it, the largest mode is taken for
+    the warm one.
     """
-    x, n = _logs(overhead)
-    total = float(n.sum())
-    known = _bulk(x, n) if calibration is None else _logs(calibration)
+    own, counts = _logs(overhead)
+    known = _bulk(own, counts) if calibration is None else _logs(calibration)
     if known[1].sum() < LEAST_CALIBRATION:
         return Abstained(f"{int(known[1].sum())} calls that are known to be warm, at least {LEAST_CALIBRATION} needed")
     # the tail of a bulk is cut off, and says nothing about how light it is
     anchor = _fit_warm(*known, powers=() if calibration is None else _POWERS)
-    largest = float(known[0][-1]) if calibration is not None else -math.inf
+    x, n, held = _aligned((own, counts), known if calibration is not None else (own[:0], counts[:0]))
+    total = float(n.sum() + held.sum())
+    largest = _usual_most(*known) if calibration is not None else -math.inf
     limit = max(anchor.quantile(_TOLERANCE), largest + math.log(3))
     limit_ns = round(math.exp(min(limit, 25.0)) * 1e6)
     outliers = int(n[x > limit].sum())
@@ -163,8 +175,8 @@ def fit(overhead: Histogram, calibration: Histogram | None = None) -> Mixture | 
     def abstained(reason: str) -> Abstained:
         return Abstained(reason, outliers, limit_ns)
 
-    alone = _warm_alone(x, n, anchor)
-    fits = [each for modes in _MODES if (each := _fit_mixture(x, n, anchor, modes)) is not None]
+    alone = _warm_alone(x, n + held, anchor)
+    fits = [each for modes in _MODES if (each := _fit_mixture(x, n, held, anchor, modes)) is not None]
     if not fits:
         return abstained("hardly any call is slower than warm calls may be")
     best = min(fits, key=lambda each: each.bic(total))
@@ -174,6 +186,11 @@ def fit(overhead: Histogram, calibration: Histogram | None = None) -> Mixture | 
     members = float((posterior * n).sum())
     if members < LEAST_COLD:
         return abstained(f"about {members:.0f} cold calls, at least {LEAST_COLD} needed")
+    if calibration is None and members < MOST_OUTLIERS * total:
+        return abstained(
+            f"{members / total:.1%} of the calls are far slower than the others: so few may be outliers of the network "
+            "as well as cold starts, and no call is known to be warm"
+        )
     separation = best.separation()
     if separation < LEAST_SEPARATION:
         return abstained(f"not separable: Ashman's D is {separation:.1f}, at least {LEAST_SEPARATION:g} needed")
@@ -182,22 +199,31 @@ def fit(overhead: Histogram, calibration: Histogram | None = None) -> Mixture | 
         return abstained("not separable: no overhead is certainly cold")
     ns = np.exp(x) * 1e6
     warm, cold = ns < cuts.warm_below_ns, ns >= cuts.cold_from_ns
-    ambiguous = float(n[~(warm | cold)].sum()) / total
+    ambiguous = float((n + held)[~(warm | cold)].sum()) / total
     if ambiguous > MOST_AMBIGUOUS:
         return abstained(
             f"not separable: {ambiguous:.1%} of the calls are neither, at most {MOST_AMBIGUOUS:.0%} may be"
         )
+    slow, of_known = int(held[cold].sum()), int(held.sum())
+    if slow and _fisher(slow, of_known, int(n[cold].sum()), int(n.sum())) > BY_CHANCE:
+        return abstained(
+            f"of {of_known} calls that are known to be warm {slow} are as slow, which may explain the others"
+        )
     true_cold, true_warm = posterior * n, (1 - posterior) * n
+    specificity = float(true_warm[warm].sum() / true_warm[cold | warm].sum())
+    told = (int(held[warm].sum()), int(held[cold | warm].sum()))
     return Mixture(
         warm=best.warm,
         colds=best.colds,
         cold_share=best.cold_share,
-        n=int(total),
+        n=int(n.sum()),
         separation=separation,
         ambiguous_share=ambiguous,
         sensitivity=float(true_cold[cold].sum() / true_cold[cold | warm].sum()),
-        specificity=float(true_warm[warm].sum() / true_warm[cold | warm].sum()),
+        specificity=min(specificity, told[0] / told[1]) if told[1] else specificity,
         cuts=cuts,
+        known=told if told[1] else None,
+        warm_ns=round(math.exp(_weighted_quantile(x, (n + held) * warm, 0.5)) * 1e6),
     )
 
 
@@ -220,6 +246,7 @@ def labelling(after: str, fitted: int, found: Mixture | Abstained) -> Labelling:
         found.sensitivity,
         found.specificity,
         sorted(round(math.exp(cold.location) * 1e6) for cold in found.colds),
+        warm_ns=found.warm_ns,
     )
 
 
@@ -328,6 +355,35 @@ def _logs(histogram: Histogram) -> tuple[Floats, Floats]:
     return steps * _STEP, together
 
 
+def _aligned(one: tuple[Floats, Floats], other: tuple[Floats, Floats]) -> tuple[Floats, Floats, Floats]:
+    """The values of both, ascending, and how often each occurred in the one and in the other."""
+    x = np.union1d(one[0], other[0])
+    counts = [np.zeros(len(x)) for _ in range(2)]
+    for found, (values, n) in zip(counts, (one, other), strict=True):
+        found[np.searchsorted(x, values)] = n
+    return x, counts[0], counts[1]
+
+
+def _usual_most(x: Floats, n: Floats) -> float:
+    """The largest value but for the highest 2 %, which may be outliers."""
+    return _weighted_quantile(x, n, 1 - MOST_OUTLIERS)
+
+
+def _fisher(slow: int, of: int, others_slow: int, others: int) -> float:
+    """The probability of so many slow ones among the others, were they as frequent as among those."""
+    together, all_ = slow + others_slow, of + others
+
+    def log_choose(n: int, k: int) -> float:
+        return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+
+    whole = log_choose(all_, together)
+    return sum(
+        math.exp(log_choose(others, k) + log_choose(of, together - k) - whole)
+        for k in range(others_slow, min(others, together) + 1)
+        if together - k <= of
+    )
+
+
 def _bulk(x: Floats, n: Floats) -> tuple[Floats, Floats]:
     """What belongs to the largest mode: up to four median deviations of the lower half above the median of it."""
     if not n.sum():
@@ -426,14 +482,14 @@ def _warm_alone(x: Floats, n: Floats, anchor: Warm) -> float:
     return 3 * math.log(n.sum()) - 2 * float((n * _log_warm(x, law)).sum())
 
 
-def _fit_mixture(x: Floats, n: Floats, anchor: Warm, modes: int) -> _Fit | None:
+def _fit_mixture(x: Floats, n: Floats, held: Floats, anchor: Warm, modes: int) -> _Fit | None:
     """The mixture with this many cold modes; None when too few calls are above the warm law.
 
     It begins from two places: with all modes among the calls that are surely no warm ones, and with one of them where
     warm calls become rare, as a mode of fast cold starts may hide among slow warm calls.
     """
     slow = x > anchor.quantile(_TOLERANCE)
-    if np.count_nonzero(slow) < 2 * modes:
+    if np.count_nonzero(n[slow]) < 2 * modes:
         return None
 
     def among_slow(number: int) -> list[float]:
@@ -443,12 +499,12 @@ def _fit_mixture(x: Floats, n: Floats, anchor: Warm, modes: int) -> _Fit | None:
     if modes > 1:
         begins.append([anchor.quantile(_RARE), *among_slow(modes - 1)])
     spread = max((_weighted_quantile(x, n * slow, 0.9) - _weighted_quantile(x, n * slow, 0.1)) / (2.5 * modes), 0.1)
-    fits = [_maximised(x, n, anchor, [Cold(1 / modes, part, spread) for part in parts]) for parts in begins]
+    fits = [_maximised(x, n, held, anchor, [Cold(1 / modes, part, spread) for part in parts]) for parts in begins]
     return max(fits, key=lambda each: each.log_likelihood)
 
 
-def _maximised(x: Floats, n: Floats, anchor: Warm, colds: Sequence[Cold]) -> _Fit:
-    """Expectation maximisation, beginning with these cold laws."""
+def _maximised(x: Floats, n: Floats, held: Floats, anchor: Warm, colds: Sequence[Cold]) -> _Fit:
+    """Expectation maximisation, beginning with these cold laws; what is ``held`` is warm."""
     total = float(n.sum())
     share = min(max(float(n[x > anchor.quantile(_TOLERANCE)].sum()) / total, 1 / total), 0.95)
     law = anchor
@@ -459,13 +515,13 @@ def _maximised(x: Floats, n: Floats, anchor: Warm, colds: Sequence[Cold]) -> _Fi
             + [_log_normal(x, cold) + math.log(share * cold.weight) for cold in colds]
         )
         whole = np.logaddexp.reduce(logs, axis=0)
-        reached = float((n * whole).sum())
+        reached = float((n * whole).sum() + (held * _log_warm(x, law)).sum())
         if reached - before < 1e-7 * total:
             break
         before = reached
         belongs = np.exp(logs - whole) * n
         share = min(max(float(belongs[1:].sum()) / total, 1e-9), 1 - 1e-9)
-        law = _within(_improved(x, belongs[0], law), anchor)
+        law = _within(_improved(x, belongs[0] + held, law), anchor)
         floor = law.quantile(_WARM_TAIL)
         colds = [_improved_cold(x, part, floor, share * total) for part in belongs[1:]]
     return _Fit(law, tuple(colds), share, reached)

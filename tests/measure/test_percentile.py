@@ -9,6 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
+from loadgen.measure.dependence import Inflation
 from loadgen.measure.histogram import Histogram, ceiling, lowest, slot
 from loadgen.measure.merge import metric_summary
 from loadgen.measure.percentile import (
@@ -248,12 +249,19 @@ def test_the_limits_enclose_the_part_of_the_sample_that_they_enclose_of_a_smalle
     assert ranks_of_dependent(1000, 0.9, 10.0) == (831, 960)
 
 
+class SaysAsMuchAs300(Inflation):
+    """5,000 say as much as 300."""
+
+    def at(self, p: float) -> float:
+        return 5_000 / 300
+
+
 def test_what_so_few_independent_observations_do_not_bound_has_no_interval() -> None:
     """p99 takes 368: of 5,000 that say as much as 300 it is still supported by its number, and not bounded."""
     values = histogram(range(5_000))
     assert supported(5_000, 99)
     assert not bounded(5_000, 99, 5_000 / 300)
-    (p50, p99) = percentiles(values, (50, 99), 1, inflation=5_000 / 300)
+    (p50, p99) = percentiles(values, (50, 99), 1, inflation=SaysAsMuchAs300())
     assert p50.low is not None
     assert (p99.value, p99.low, p99.high) == (percentiles(values, (99,), 1)[0].value, None, None)
     assert bounded(5_000, 99, 5_000 / 400)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.simulate.table import Row, document, markdown
 
-EXPERIMENTS = ("coldstarts", "capacity", "memory", "intervals", "rules", "stops", "platform")
+EXPERIMENTS = ("coldstarts", "capacity", "memory", "intervals", "rules", "stops", "platform", "adversaries")
 DOCUMENT = Path(__file__).parents[2] / "docs" / "simulations.md"
 
 

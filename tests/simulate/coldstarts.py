@@ -119,7 +119,7 @@ def keep_alive_error_s(rng: Random, wrong: float) -> float | None:
     probes: list[GapProbe] = []
     while (gap_ns := next_gap(probes, low, high)) is not None:
         probes.append(GapProbe(gap_ns, (gap_ns >= true_ns) != (rng.random() < wrong)))
-    found = estimate(probes, low, high, 1)
+    found = estimate(probes, low, high)
     return None if found.policy != "fixed" or found.estimate_ns is None else (found.estimate_ns - true_ns) / NS_PER_S
 
 

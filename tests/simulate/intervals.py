@@ -15,7 +15,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 from scipy.stats import binom, norm
 
-from loadgen.measure.dependence import Batches, widening
+from loadgen.measure.dependence import EFFECTIVE_SHARE, Batches
 from loadgen.measure.histogram import Histogram, slot
 from loadgen.measure.percentile import percentiles, ranks
 from loadgen.text.units import NS_PER_S
@@ -99,10 +99,10 @@ def bursts(memory_s: float, p: float, runs: int, seed: int, common: float = 0.5)
     seen = before = after = withheld = 0
     for _ in range(runs):
         seconds = [latencies_us(each) for each in dependent(rng, SECONDS, RATE, memory_s, common)]
-        inflation = widening(batches(seconds).inflation(SECONDS * NS_PER_S))
+        inflation = batches(seconds).inflation(SECONDS * NS_PER_S)
         whole = histogram(np.concatenate(seconds))
         (plain,), (wide,) = percentiles(whole, (p,), 1), percentiles(whole, (p,), 1, inflation=inflation)
-        seen += inflation > 1
+        seen += inflation.at(p) > 1 / EFFECTIVE_SHARE
         before += _holds(plain.low, plain.high, true_us)
         after += _holds(wide.low, wide.high, true_us)
         withheld += wide.low is None

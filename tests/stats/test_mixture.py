@@ -112,6 +112,34 @@ def test_too_few_cold_calls_are_outliers_and_no_population() -> None:
     assert found.outliers == 12
 
 
+def contaminated_ms(rng: np.random.Generator, n: int, share: float) -> Floats:
+    """Warm overheads, some of which the network makes 200 ms longer."""
+    return 12 + rng.gamma(4.0, 1.5, n) + 200 * (rng.random(n) < share)
+
+
+@pytest.mark.parametrize("share", [0.002, 0.005, 0.01])
+@pytest.mark.parametrize("seed", range(3))
+def test_outliers_that_calls_known_to_be_warm_have_too_are_no_cold_starts(seed: int, share: float) -> None:
+    rng = np.random.default_rng(seed)
+    found = fit(histogram(contaminated_ms(rng, 20_000, share)), histogram(contaminated_ms(rng, 4000, share)))
+    assert isinstance(found, Abstained)
+
+
+def test_without_calls_known_to_be_warm_few_slow_ones_may_be_outliers() -> None:
+    rng = np.random.default_rng(5)
+    assert "no call is known to be warm" in reason(histogram(contaminated_ms(rng, 20_000, 0.01)))
+
+
+def test_how_often_warm_calls_look_cold_is_counted_among_those_known_to_be_warm() -> None:
+    rng = np.random.default_rng(6)
+    unknown = np.concatenate((contaminated_ms(rng, 1900, 0.005), 40 + cold_ms(rng, 400)))
+    found = fit(histogram(unknown), histogram(contaminated_ms(rng, 4000, 0.005)))
+    assert isinstance(found, Mixture)
+    assert found.known is not None
+    assert 1 - found.known[0] / found.known[1] == pytest.approx(0.005, abs=0.003)
+    assert found.specificity == found.known[0] / found.known[1]
+
+
 def test_cold_starts_as_fast_as_slow_warm_calls_are_not_told_apart() -> None:
     rng = np.random.default_rng(4)
     slow = warm_ms(rng, 200) + 6 * np.exp(0.4 * rng.standard_normal(200))

@@ -16,6 +16,7 @@ calls in flight change no faster.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Sequence
 
 from loadgen.experiments.capacity import lane as lanes
@@ -45,6 +46,8 @@ NEAR_NS = 60 * NS_PER_S
 
 No longer than a confirmation that is shorter.
 """
+CLOSE = 0.97
+"""What part of a confirmed rate a safer one has to be below for it to be confirmed instead."""
 STEP_DOWN, LONGEST_STEP = 0.95, 0.85
 """What a rate that could not be confirmed is multiplied by, at most and at least."""
 MOST_SAMPLES = 200_000
@@ -91,6 +94,11 @@ class _Search:
             why = why or (yield from self._bracket())
             search_ns = self._loaded_ns
             why = why or (yield from self._confirm())
+            if low := self._placing.too_low:
+                self._notes.append(
+                    f"Less load is not easier here: at {max(each.rate for each in low):.4g}/s cold starts break the "
+                    "rules, as so few calls keep too few instances alive. What is sustained holds near its own rate."
+                )
         except _StoppedError:
             search_ns, why = self._loaded_ns, "The run was stopped before the search had come to its end."
         return result(self._placing, self._lane, why, search_ns, self._notes)
@@ -120,8 +128,12 @@ class _Search:
                 if invalid % 2 == 0:  # twice at this rate
                     rate = plan.within(rate * STEP_DOWN**2)
                 continue
-            if probe.verdict == FAIL and rate <= plan.from_per_s * (1 + _TINY):
+            low = self._placing.starved
+            if probe.verdict == FAIL and rate <= plan.from_per_s * (1 + _TINY) and not low:
                 return f"The rules are not met at the smallest rate, {plan.from_per_s:g}/s: {probe.report.why}"
+            if len(self._probes) >= MOST_PROBES and not self._placing.met:
+                higher = " Cold starts break them at low rates, and a higher one may hold." if low else ""
+                return f"The rules are not met at any rate that was tried: {probe.report.why}.{higher}"
             if probe.verdict == PASS and rate >= plan.to_per_s * (1 - _TINY):
                 self._notes.append(f"The rules are met at the largest rate asked for, {plan.to_per_s:g}/s.")
                 return ""
@@ -133,12 +145,21 @@ class _Search:
         """Hold the rate to be reported, from a cold pool, then coming from above; why that failed, if it did."""
         plan = self._plan
         rate = plan.within(self._placing.safe()) if self._placing.over else plan.to_per_s
-        for _ in range(MOST_CONFIRMATIONS):
+        for attempt in range(1, MOST_CONFIRMATIONS + 1):
             probe = yield from self._probe(rate, "cold")
             if probe.verdict == PASS:
                 probe = yield from self._probe(rate, "warm")
                 if probe.verdict == PASS:
-                    return ""
+                    # held for minutes, it may have shown how the speed changes
+                    slower = plan.within(self._placing.safe()) if self._placing.over else rate
+                    if slower > rate * CLOSE or attempt == MOST_CONFIRMATIONS:
+                        return ""
+                    self._notes.append(
+                        f"{rate:g}/s was held, but handlers became up to {math.expm1(self._placing.slower()):.0%} "
+                        "slower at times: a lower rate leaves room for that."
+                    )
+                    rate = slower
+                    continue
             came = "from a cold pool" if probe.report.approach == "cold" else "coming from a higher rate"
             self._notes.append(f"{rate:g}/s could not be confirmed {came} ({probe.verdict}): {probe.report.why}")
             if rate <= plan.from_per_s * (1 + _TINY):

@@ -51,6 +51,7 @@ class CapacityResult(Struct, frozen=True, tag="capacity", tag_field="kind"):
     is what breaks the rules first: ``quota``, ``cold starts``, ``execution``, ``queueing`` (network, gateway or a queue
     of the platform) or ``generator``; ``bound_shares`` how much of the excess violations each makes up. ``debt_*`` is
     what scaling up from nothing to the confirmed rate took. ``probes`` are in the order in which they ran.
+    ``next`` says what would make the answer better.
     """
 
     version: int
@@ -74,3 +75,4 @@ class CapacityResult(Struct, frozen=True, tag="capacity", tag_field="kind"):
     search_ns: int
     probes: list[CapacityProbe]
     notes: list[str]
+    next: str = ""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from loadgen.experiments.capacity.block import Capacity
 from loadgen.experiments.capacity.findings import CapacityResult
 from loadgen.experiments.decision import Decision
-from loadgen.experiments.kind import Given, Kind
+from loadgen.experiments.kind import Forecast, Given, Kind
 from loadgen.load.phase import Phase
 from loadgen.load.workers import Workers
 from loadgen.text import units
@@ -38,6 +38,12 @@ def _plan(block: Capacity) -> Iterator[str]:
     yield f"confirmed for {units.seconds(block.confirm_ns)}: {most} invocations if the largest rate is sustained"
 
 
+def _forecast(block: Capacity) -> Forecast:
+    from loadgen.experiments.capacity.forecast import forecast
+
+    return forecast(block)
+
+
 def _section(summary: Summary, result: CapacityResult) -> Section:
     from loadgen.experiments.capacity.section import section
 
@@ -51,6 +57,7 @@ CAPACITY = Kind(
     decision=_decision,
     widest=_widest,
     plan=_plan,
+    forecast=_forecast,
     section=_section,
     peak_per_s=lambda block: block.to_rate.per_s,
 )

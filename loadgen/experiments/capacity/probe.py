@@ -24,6 +24,8 @@ from loadgen.measure.percentile import needed
 from loadgen.measure.ranking import percentile_fails
 from loadgen.text.units import NS_PER_S
 
+SPELL = 200
+"""How many invocations show how fast handlers are at a time."""
 GROWING = "invocations in flight and latency kept growing"
 
 
@@ -60,7 +62,10 @@ class Durations:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A judged probe and its evidence: invocations and violations of each criterion while the rate was settled."""
+    """A judged probe and its evidence: invocations and violations of each criterion while the rate was settled.
+
+    ``spells`` are the durations of stretches of it.
+    """
 
     report: CapacityProbe
     rate: float
@@ -73,6 +78,7 @@ class Probe:
     served_per_s: float
     unstable: bool
     durations: Durations
+    spells: tuple[Durations, ...] = ()
 
     @property
     def counts(self) -> bool:
@@ -146,7 +152,14 @@ def judged(seen: Seen, asked: Asked, lane: Lane, limit: int | None) -> Probe:
     if why == GROWING:
         shares = {_grows(measured, fulls[begin:], lane.busy_ns): 1.0}
     durations = Durations.of(measured)
-    return Probe(report, rate, verdict, n, k, inflation, shares, ok_per_s, served_per_s, unstable, durations)
+    spells = tuple(Durations.of(each) for each in _stretches(measured))
+    return Probe(report, rate, verdict, n, k, inflation, shares, ok_per_s, served_per_s, unstable, durations, spells)
+
+
+def _stretches(measured: Sequence[Sample]) -> list[Sequence[Sample]]:
+    """Consecutive invocations, in parts of so many that their mean says something."""
+    parts = len(measured) // SPELL
+    return [measured[part * len(measured) // parts : (part + 1) * len(measured) // parts] for part in range(parts)]
 
 
 def _verdict(seen: Seen, hold: Hold, whole: Batches, settled: int | None) -> tuple[str, str]:

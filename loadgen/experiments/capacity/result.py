@@ -60,7 +60,34 @@ def result(placing: Placing, lane: Lane | None, why: str, search_ns: int, notes:
         search_ns=search_ns,
         probes=[probe.report for probe in probes],
         notes=notes,
+        next=_next(
+            placing,
+            None if confirmed is None else confirmed.rate,
+            None if low is None or high is None else math.sqrt(high / low) - 1,
+        ),
     )
+
+
+def _next(placing: Placing, confirmed: float | None, within: float | None) -> str:
+    """What would make the answer better."""
+    plan = placing.plan
+    if not placing.probes:
+        return "Calls that succeed without load: see the failure examples."
+    if confirmed is None and within is None:
+        if placing.met:
+            return f"A larger capacity.to than {plan.to_per_s:g}/s, or a budget.duration that lets the search end."
+        return f"A smaller capacity.from than {plan.from_per_s:g}/s, or a looser capacity.slo: no rate met it."
+    if confirmed is None:
+        return "A longer budget, or a looser capacity.slo: the rates near the limit could not be held."
+    if plan.confirm_ns < max(CONFIRM_NS, CONFIRM_LIFETIMES * plan.keep_alive_ns):
+        wanted = max(CONFIRM_NS, CONFIRM_LIFETIMES * plan.keep_alive_ns) / NS_PER_S
+        return f"capacity.confirm of {wanted:g}s: so long a rate has to hold to be called sustained."
+    spread = (
+        ""
+        if within is None
+        else f" The limit is known to ±{within:.0%}; four times the probes halve what sampling has of it."
+    )
+    return f"A longer capacity.confirm than {plan.confirm_ns / NS_PER_S:g}s covers what changes more slowly.{spread}"
 
 
 def _bound(placing: Placing) -> dict[str, float]:

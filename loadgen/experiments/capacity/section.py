@@ -9,7 +9,7 @@ from loadgen.measure.percentile import needed
 from loadgen.measure.ranking import percentile_fails
 from loadgen.report import charts, units
 from loadgen.report.charts import Band, Chart
-from loadgen.report.experiment import Section
+from loadgen.report.experiment import Section, next_line
 from loadgen.report.figures import DASH, FAILED
 from loadgen.report.tables import Cell, Column, Table
 from loadgen.text import foreign
@@ -54,7 +54,7 @@ def _answer(result: CapacityResult) -> Table:
         "Capacity",
         (Column("", False), Column(""), Column("", False)),
         tuple((Cell(name), Cell(value, tone="muted" if value == DASH else ""), Cell(why)) for name, value, why in rows),
-        tuple(_notes(result)),
+        (*next_line(result.next), *_notes(result)),
     )
 
 

@@ -1,7 +1,9 @@
 """The calls of the experiment, by how cold starts were to be brought about, and whether each was cold.
 
 That a call was meant to be cold is no evidence that it was. Labels come from the answer where it tells (a probe, the
-log), else from a fit to all overheads (``mixture``); what can be told by neither stays unknown.
+log), else from a fit to all overheads (``mixture``); what can be told by neither stays unknown. Calls of a warm lane
+but for its first are warm by their place: the answer before came from an instance that is free. They stay warm however
+slow they are, and where those of one lane do not look like the others, nothing is told by overheads.
 """
 
 from __future__ import annotations
@@ -10,20 +12,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from loadgen.experiments.coldstarts.block import Induce
+from loadgen.experiments.coldstarts.prevalence import proportion
 from loadgen.experiments.decision import Seen
 from loadgen.invocation.metric import Metric
 from loadgen.invocation.outcome import OK
 from loadgen.invocation.sample import Sample
 from loadgen.invocation.start import AMBIGUOUS, APART, MIXTURE, NONE, PROBE, UNKNOWN, WARM, Cuts
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.labelling import Labelling
+from loadgen.measure.labelling import MOST_AMBIGUOUS, Labelling
 from loadgen.measure.merge import PhaseTotal
 from loadgen.measure.relabel import relabel
-from loadgen.stats.mixture import Mixture, fit, labelling
+from loadgen.stats.mixture import Abstained, Mixture, fit, labelling
 
 WARM_LANE = "warm"
 AGAIN = "again"
 KEEP_ALIVE = "keep-alive"
+_MISTAKEN = 0.002  # how likely lanes that are alike are taken for different
 OTHERS = {Induce.MEMORY.value: "at other memory sizes", Induce.VERSION.value: "of other versions"}
 """Means whose calls have pools of their own, and handlers that may run at another speed."""
 
@@ -42,6 +46,7 @@ class Calls:
     totals: list[PhaseTotal] = field(default_factory=list)
     fitted: Labelling | None = None
     mixture: Mixture | None = None
+    _warm: set[int] = field(default_factory=set)  # the ids of those that are warm by their place in a lane
 
     def add(self, seen: Seen) -> bool:
         """Take in what a run showed; whether it may be used.
@@ -68,9 +73,14 @@ class Calls:
 
     def fit(self) -> None:
         """Learn to tell cold from warm by overheads."""
-        calibration = [sample for lane in self._lane_tails() for sample in lane]
-        found = fit(_overheads(self.samples), _overheads(calibration))
+        lanes = self._lane_tails()
+        known = {id(sample) for lane in lanes for sample in lane}
+        others = [sample for sample in self.samples if id(sample) not in known]
+        found = fit(_overheads(others), _overheads(sample for lane in lanes for sample in lane))
+        if isinstance(found, Mixture) and (changed := self._changed(found.cuts)) is not None:
+            found = Abstained(changed)
         usable = sum(residual_ns(sample) is not None for sample in self.samples)
+        self._warm = known
         self.fitted = labelling(self.samples[-1].phase, usable, found) if self.samples else None
         self.mixture = found if isinstance(found, Mixture) else None
 
@@ -86,7 +96,7 @@ class Calls:
         spent_ns = residual_ns(sample)
         if self.cuts is None or spent_ns is None:
             return UNKNOWN, NONE
-        return self.cuts.label(spent_ns), MIXTURE
+        return WARM if id(sample) in self._warm else self.cuts.label(spent_ns), MIXTURE
 
     def told(self) -> bool:
         """Whether calls can be labelled at all."""
@@ -121,7 +131,20 @@ class Calls:
         own = [each for each in traffic if each[0].started_ns is not None and means_of(each[0]) not in OTHERS]
         return sorted(own, key=lambda each: each[0].started_ns or 0)
 
-    def _lane_tails(self) -> Iterable[list[Sample]]:
+    def _changed(self, cuts: Cuts) -> str | None:
+        """What says that warm calls are not always alike: those of some lane; None if nothing."""
+        lanes = self._lane_tails()
+        for lane in lanes:
+            spent = [ns for sample in lane if (ns := residual_ns(sample)) is not None]
+            unlike = sum(cuts.label(ns) != WARM for ns in spent)
+            if unlike and proportion(unlike, len(spent), 1 - _MISTAKEN / len(lanes))[0] > MOST_AMBIGUOUS:
+                return (
+                    f"of {len(spent)} calls of {lane[0].phase} that are known to be warm {unlike} would not be called "
+                    "so: the overhead of warm calls changes with time"
+                )
+        return None
+
+    def _lane_tails(self) -> list[list[Sample]]:
         lanes: dict[str, list[Sample]] = {}
         for sample in self.of(WARM_LANE):
             lanes.setdefault(sample.phase, []).append(sample)

@@ -1,11 +1,13 @@
 """Kind ``cold-starts``: how slow cold and warm starts are, and how long instances are kept.
 
 Theory of operation. First a warm lane: one call after another on one instance. Its overheads are the calibration of the
-classifier, for all but the first call of a lane are known to be warm. Then, in turns, the means that the scenario
-allows: silence ends all instances, and what comes next should be cold: one call (``gap``), many at once (``burst``), or
-one at each of several memory sizes or versions, which have pools of their own (``memory``, ``version``). A change of
-settings makes all instances new without silence, and one call follows it (``config``). After a burst the same number of
-calls comes at once again, on the instances that it left: warm calls of many instances, where the lane has one.
+classifier, for all but the first call of a lane are known to be warm. A fifth of it comes in parts between what
+follows, and at the end: what warm calls have become by then must still be called warm. Then, in turns, the means that
+the scenario allows: silence ends all instances, and what comes next should be cold: one call (``gap``), many at once
+(``burst``), or one at each of several memory sizes or versions, which have pools of their own (``memory``,
+``version``). A change of settings makes all instances new without silence, and one call follows it (``config``). After
+a burst the same number of calls comes at once again, on the instances that it left: warm calls of many instances, where
+the lane has one.
 
 That a call was meant to be cold is no evidence that it was (``calls``), and no figure is made of what cannot be told.
 The keep-alive time is looked for last, when single calls can be labelled (``keepalive``), and with it the whole trace
@@ -33,10 +35,13 @@ from loadgen.measure.labelling import LEAST_CALIBRATION, LEAST_COLD
 from loadgen.text.units import NS_PER_S
 
 _LANE_NS = 2 * NS_PER_S
+_LEAST_LANE_NS = NS_PER_S // 2
+_LEAST_AGAIN = 10  # warm calls after each turn
 _LONGEST_LANE_NS = 60 * NS_PER_S
 _MOST_LANES = 20
+MORE_ROUNDS = 2
+"""How many times the rounds that should do are made, before the means are given up."""
 _AT_ONCE_NS = 100_000_000  # a phase of calls at once ends when they have ended
-_MORE_ROUNDS = 2  # times the rounds that should do, before the means are given up
 
 
 def cold_starts(
@@ -44,41 +49,14 @@ def cold_starts(
 ) -> Decision[ColdStartsResult]:
     """Decide what to run for the experiment; ``grace_ns`` is how long a call may take, ``rates`` what it costs."""
     known = Known(settings)
-    for part in (_lanes, _rounds, _silences):
+    for part in (_first_lanes, _rounds, _silences):
         if not (yield from part(known, grace_ns)):
             return result(known, seed, rates, complete=False)
     return result(known, seed, rates, complete=True)
 
 
-def widest(settings: ColdStarts, grace_ns: int) -> Phase:
-    """A phase with as many calls in flight as any that is asked for."""
-    return _burst("widest", max(settings.burst if Induce.BURST in settings.induce else 1, 1), grace_ns)
-
-
-def _lanes(known: Known, grace_ns: int) -> Decision[bool]:
-    """The warm lane; whether to go on."""
-    wanted = known.settings.warm + 1
-    length_ns = _LANE_NS
-    for number in range(1, _MOST_LANES + 1):
-        phase = _phase(f"{WARM_LANE}-{number}", Workers(1, 1), length_ns, grace_ns, 1)
-        if not known.add((yield Ask((phase,), samples=1.0))):
-            return False
-        ok = [sample for sample in known.calls.of(WARM_LANE) if sample.outcome == OK]
-        if not ok:
-            known.notes.append("The warm lane had no invocation that succeeded.")
-            return False
-        if len(ok) >= wanted + number - 1:
-            break
-        mean_ns = sum(sample.service_time_ns for sample in ok) / len(ok)
-        length_ns = min(max(math.ceil((wanted + number - len(ok)) * mean_ns * 1.1), NS_PER_S), _LONGEST_LANE_NS)
-    if len(ok) < LEAST_CALIBRATION:
-        known.notes.append(f"The warm lane had {len(ok)} calls; {LEAST_CALIBRATION} calibrate the classifier.")
-    return True
-
-
-def _rounds(known: Known, grace_ns: int) -> Decision[bool]:
-    """The means in turns, until there are enough cold calls; whether to go on."""
-    settings = known.settings
+def calls_of_turn(settings: ColdStarts) -> dict[Induce, int]:
+    """How many calls that should be cold a turn has, by means."""
     each = {
         Induce.GAP: 1,
         Induce.BURST: settings.burst,
@@ -86,8 +64,59 @@ def _rounds(known: Known, grace_ns: int) -> Decision[bool]:
         Induce.VERSION: len(settings.versions),
         Induce.CONFIG: 1,
     }
-    turns = math.ceil(settings.cold / sum(each[means] for means in settings.induce))
-    for turn in range(1, turns * _MORE_ROUNDS + 1):
+    return {means: each[means] for means in settings.induce}
+
+
+def widest(settings: ColdStarts, grace_ns: int) -> Phase:
+    """A phase with as many calls in flight as any that is asked for."""
+    return _burst("widest", max(settings.burst if Induce.BURST in settings.induce else 1, 1), grace_ns)
+
+
+def _first_lanes(known: Known, grace_ns: int) -> Decision[bool]:
+    """Most of the warm calls; whether to go on."""
+    wanted = max(LEAST_CALIBRATION, known.settings.warm - _held_back(known.settings))
+    go_on = yield from _lanes(known, grace_ns, wanted)
+    ok = known.warm_calls()
+    if go_on and ok < LEAST_CALIBRATION:
+        known.notes.append(f"The warm lane had {ok} calls; {LEAST_CALIBRATION} calibrate the classifier.")
+    return go_on
+
+
+def _lane_again(known: Known, grace_ns: int, part: int = 1) -> Decision[bool]:
+    """A part of the rest of them, which shows whether warm calls still are what they were; whether to go on."""
+    more = max(_LEAST_AGAIN, -(-_held_back(known.settings) // part))
+    return (yield from _lanes(known, grace_ns, known.warm_calls() + more))
+
+
+def _held_back(settings: ColdStarts) -> int:
+    return settings.warm // 5
+
+
+def _lanes(known: Known, grace_ns: int, wanted: int) -> Decision[bool]:
+    """Warm lanes, until there are so many warm calls that succeeded, but for the first of each; whether to go on."""
+    length_ns = _LANE_NS
+    for _ in range(_MOST_LANES):
+        missing = wanted - known.warm_calls()
+        if ok := [sample for sample in known.calls.of(WARM_LANE) if sample.outcome == OK]:
+            mean_ns = sum(sample.service_time_ns for sample in ok) / len(ok)
+            length_ns = min(max(math.ceil((missing + 1) * mean_ns * 1.1), _LEAST_LANE_NS), _LONGEST_LANE_NS)
+        known.lanes += 1
+        phase = _phase(f"{WARM_LANE}-{known.lanes}", Workers(1, 1), length_ns, grace_ns, 1)
+        if not known.add((yield Ask((phase,), samples=1.0))):
+            return False
+        if not any(sample.outcome == OK for sample in known.calls.of(WARM_LANE)):
+            known.notes.append("The warm lane had no invocation that succeeded.")
+            return False
+        if known.warm_calls() >= wanted:
+            break
+    return True
+
+
+def _rounds(known: Known, grace_ns: int) -> Decision[bool]:
+    """The means in turns, until there are enough cold calls; whether to go on."""
+    settings = known.settings
+    turns = math.ceil(settings.cold / sum(calls_of_turn(settings).values()))
+    for turn in range(1, turns * MORE_ROUNDS + 1):
         for means in settings.induce:
             known.rounds[means.value] += 1
             seen = yield _induced(means, turn, settings, grace_ns)
@@ -98,6 +127,8 @@ def _rounds(known: Known, grace_ns: int) -> Decision[bool]:
             if means is Induce.VERSION and (missing := _not_found(seen, turn)):
                 known.notes.append(f"The function has no {' and no '.join(missing)}: correct cold-starts.versions.")
                 return False
+        if not (yield from _lane_again(known, grace_ns, turns)):
+            return False
         if turn >= turns:
             known.calls.fit()
             induced = sum(len(known.calls.of(means)) for means in known.rounds)
@@ -135,6 +166,12 @@ def _silences(known: Known, grace_ns: int) -> Decision[bool]:
             else:
                 lost += 1
         gap_ns = next_gap(asked, *settings.keep_alive_ns)
+    if not (yield from _lane_again(known, grace_ns, _held_back(settings))):
+        return False
+    known.calls.fit()
+    if not known.calls.told():
+        known.probes.clear()
+        known.notes.append("The keep-alive time is not known, as warm calls changed while it was looked for.")
     return True
 
 

@@ -101,7 +101,8 @@ class ColdStartsResult(Struct, frozen=True, tag="cold-starts", tag_field="kind")
     ``billed_penalty_ns`` by how much its mean billed duration does, and ``penalty_cost`` what a million of them cost
     more for that, in ``cost_unit``: a currency, or ``GB-s`` without prices; null where not all have one known memory
     size.
-    ``complete`` is False when the run ended early; ``notes`` say what else should be known.
+    ``complete`` is False when the run ended early; ``notes`` say what else should be known, ``next`` what would
+    make the answer better.
     """
 
     version: int
@@ -118,3 +119,4 @@ class ColdStartsResult(Struct, frozen=True, tag="cold-starts", tag_field="kind")
     keep_alive: KeepAlive | None
     pool: PoolCheck | None
     notes: list[str]
+    next: str = ""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from loadgen.experiments.coldstarts.block import ColdStarts, Induce
 from loadgen.experiments.coldstarts.findings import ColdStartsResult
 from loadgen.experiments.decision import Decision
-from loadgen.experiments.kind import Given, Kind
+from loadgen.experiments.kind import Forecast, Given, Kind
 from loadgen.invocation.bill import rates
 from loadgen.load.phase import Phase
 
@@ -35,6 +35,12 @@ def _plan(block: ColdStarts) -> Iterator[str]:
     yield f"cold starts by {means}: {block.cold} wanted, and {block.warm} warm ones"
 
 
+def _forecast(block: ColdStarts) -> Forecast:
+    from loadgen.experiments.coldstarts.forecast import forecast
+
+    return forecast(block)
+
+
 def _section(summary: Summary, result: ColdStartsResult) -> Section:
     from loadgen.experiments.coldstarts.section import section
 
@@ -54,6 +60,7 @@ COLD_STARTS = Kind(
     decision=_decision,
     widest=_widest,
     plan=_plan,
+    forecast=_forecast,
     section=_section,
     found=_found,
     changes=lambda block: "LOADGEN_RUN in its environment" if Induce.CONFIG in block.induce else "",

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from loadgen.experiments.coldstarts.block import ColdStarts, Induce
-from loadgen.experiments.coldstarts.calls import OTHERS, Calls, means_of
+from loadgen.experiments.coldstarts.calls import OTHERS, WARM_LANE, Calls, means_of
 from loadgen.experiments.coldstarts.findings import ColdStartsResult, GapProbe, KeepAlive, Means, PoolCheck
 from loadgen.experiments.coldstarts.keepalive import estimate
 from loadgen.experiments.coldstarts.population import difference_of_means, difference_of_medians, population
-from loadgen.experiments.coldstarts.prevalence import share
+from loadgen.experiments.coldstarts.prevalence import share, share_estimated
 from loadgen.experiments.coldstarts.shadow import Call, replay
 from loadgen.experiments.decision import Seen
 from loadgen.invocation.bill import Rates
@@ -19,6 +19,7 @@ from loadgen.invocation.outcome import OK
 from loadgen.invocation.sample import Sample
 from loadgen.invocation.start import AMBIGUOUS, COLD, MIXTURE, NONE, PROBE, UNKNOWN, WARM
 from loadgen.measure.figure import Figure
+from loadgen.measure.percentile import needed, supported
 from loadgen.text.units import NS_PER_S
 
 VERSION = 1
@@ -34,7 +35,8 @@ _ALWAYS_THERE = (
 class Known:
     """What is known so far; all but ``settings`` grows.
 
-    ``rounds`` are those of each means of bringing about cold starts, ``probes`` the silences tried.
+    ``rounds`` are those of each means of bringing about cold starts, ``probes`` the silences tried, ``lanes`` counts
+    the warm lanes.
     """
 
     settings: ColdStarts
@@ -42,6 +44,12 @@ class Known:
     rounds: Counter[str] = field(default_factory=Counter)
     probes: list[GapProbe] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    lanes: int = 0
+
+    def warm_calls(self) -> int:
+        """Calls of warm lanes that succeeded, but for the first of each."""
+        ok = sum(sample.outcome == OK for sample in self.calls.of(WARM_LANE))
+        return max(0, ok - self.lanes)
 
     def add(self, seen: Seen) -> bool:
         """Take in what a run showed; whether to go on."""
@@ -65,7 +73,7 @@ def result(known: Known, seed: int, rates: Rates, *, complete: bool) -> ColdStar
         [sample for sample, start, _ in labelled if start == kind and means_of(sample) not in OTHERS]
         for kind in (COLD, WARM)
     )
-    keep_alive = _keep_alive(known, seed) if known.settings.keep_alive_ns is not None else None
+    keep_alive = _keep_alive(known) if known.settings.keep_alive_ns is not None else None
     pool = _pool(calls, keep_alive)
     evidence = Counter(source for _, _, source in labelled)
     billed = difference_of_means(cold, warm)
@@ -84,7 +92,30 @@ def result(known: Known, seed: int, rates: Rates, *, complete: bool) -> ColdStar
         keep_alive=keep_alive,
         pool=pool,
         notes=[*dict.fromkeys(known.notes), *_doubts(known, pool)],
+        next=_next(known, len(cold), len(warm), keep_alive, complete=complete),
     )
+
+
+def _next(known: Known, cold: int, warm: int, keep_alive: KeepAlive | None, *, complete: bool) -> str:
+    """What would make the answer better."""
+    if not complete:
+        return "A run that comes to its end: raise the budget, or see the notes."
+    if not known.calls.told():
+        return (
+            "Evidence that tells each start: a probe (cold-starts.probe), or the log tail (target.log: tail); more "
+            "calls do not make overheads tell more."
+        )
+    for p in (50.0, 95.0, 99.0):
+        for name, count in (("cold", cold), ("warm", warm)):
+            if not supported(count, p):
+                fewest = needed(p) or 0
+                return (
+                    f"About {fewest - count} more {name} calls (cold-starts.{name}: {fewest}) give p{p:g} of {name} "
+                    "starts an interval."
+                )
+    if keep_alive is not None and keep_alive.policy in ("longer", "shorter", "unknown"):
+        return "Another range of cold-starts.keep_alive: the time was not found within this one."
+    return "Nothing more is open; four times the calls (cold-starts.cold and warm) halve the intervals."
 
 
 def _cost(rates: Rates, billed_ns: Figure | None, cold: Sequence[Sample]) -> Figure | None:
@@ -102,9 +133,6 @@ def _means(known: Known, name: str) -> Means:
     samples = calls.of(name)
     starts = [calls.label(sample)[0] for sample in samples if sample.outcome == OK]
     count = Counter(starts)
-    trust = (1.0, 1.0) if calls.mixture is None else (calls.mixture.sensitivity, calls.mixture.specificity)
-    if all(sample.start_source not in (NONE, MIXTURE) for sample in samples):
-        trust = (1.0, 1.0)
     cold = [sample for sample in samples if calls.label(sample)[0] == COLD and sample.outcome == OK]
     return Means(
         name=name,
@@ -115,16 +143,27 @@ def _means(known: Known, name: str) -> Means:
         ambiguous=count[AMBIGUOUS],
         unknown=count[UNKNOWN],
         failed=len(samples) - len(starts),
-        cold_share=share(count[COLD], count[COLD] + count[WARM], *trust),
+        cold_share=_share(calls, samples, count[COLD], count[COLD] + count[WARM]),
         population=population(cold),
     )
 
 
-def _keep_alive(known: Known, seed: int) -> KeepAlive:
+def _share(calls: Calls, samples: Sequence[Sample], cold: int, labelled: int) -> Figure | None:
+    """The share of cold ones, corrected where overheads tell them: by how often calls known to be warm look cold."""
+    mixture = calls.mixture
+    if mixture is None or all(sample.start_source not in (NONE, MIXTURE) for sample in samples):
+        return share(cold, labelled)
+    if mixture.known is None or mixture.known[0] == mixture.known[1]:
+        return share(cold, labelled, mixture.sensitivity, mixture.specificity)
+    members = round(mixture.cold_share * mixture.n)
+    return share_estimated(cold, labelled, (round(mixture.sensitivity * members), members), mixture.known)
+
+
+def _keep_alive(known: Known) -> KeepAlive:
     calls = known.calls
     within = known.settings.keep_alive_ns
     assert within is not None
-    found = estimate(known.probes, *within, seed, calls.slack_ns())
+    found = estimate(known.probes, *within, calls.slack_ns())
     if found.policy == "longer" and found.low_ns is not None:
         own = calls.traffic()
         flags = replay(_started(own), found.low_ns, _FOREVER_NS, calls.slack_ns())

@@ -16,7 +16,7 @@ from loadgen.invocation.start import COLD, WARM
 from loadgen.measure.figure import Figure
 from loadgen.measure.summary import Summary, Verdict
 from loadgen.report import units
-from loadgen.report.experiment import Section
+from loadgen.report.experiment import Section, next_line
 from loadgen.report.figures import DASH, TOO_FEW
 from loadgen.report.starts import NOTHING, PERCENTILES, between, labelling, shown
 from loadgen.report.tables import Cell, Column, Table
@@ -62,7 +62,7 @@ def _answer(result: ColdStartsResult, without: Collection[str]) -> Table:
         "Cold and warm starts",
         (Column("", False), Column("count"), *(Column(units.percentile(p)) for p in PERCENTILES), Column("max")),
         tuple(rows),
-        tuple(_notes(result, without)),
+        (*next_line(result.next), *_notes(result, without)),
     )
 
 

@@ -13,7 +13,7 @@ from loadgen.experiments.load.findings import LoadResult
 from loadgen.invocation.metric import Metric
 from loadgen.load.phase import Phase
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.labelling import Labelling
+from loadgen.measure.labelling import LEAST_CALIBRATION, LEAST_COLD, MOST_OUTLIERS, Labelling
 
 
 def load(phases: Iterable[Phase], *, told: bool) -> Decision[LoadResult | None]:
@@ -36,7 +36,16 @@ def load(phases: Iterable[Phase], *, told: bool) -> Decision[LoadResult | None]:
         if learns and asked[-1].warmup and waiting:
             seen_warm.add(seen.totals[-1].merged(Metric.RESIDUAL.value))
             labelling = _labelling(asked[-1].name, seen_warm)
-    return None if labelling is None else LoadResult(labelling)
+    return None if labelling is None else LoadResult(labelling, next=_next(labelling))
+
+
+def _next(labelling: Labelling) -> str:
+    if labelling.cuts is None:
+        return (
+            f"A probe or the log tail (target.log) tells each start; overheads take a warm-up phase with {LEAST_COLD} "
+            f"cold starts, {MOST_OUTLIERS:.0%} of its calls, and {LEAST_CALIBRATION} warm ones."
+        )
+    return "A probe or the log tail (target.log) tells each start, also under a load at which overheads do not."
 
 
 def _labelling(phase: str, overhead: Histogram) -> Labelling:

@@ -12,7 +12,8 @@ from loadgen.measure.labelling import Labelling
 
 
 class LoadResult(Struct, frozen=True, tag="load", tag_field="kind"):
-    """What a load with a warm-up phase learned from it."""
+    """What a load with a warm-up phase learned from it; ``next`` says what would tell more starts."""
 
     labelling: Labelling
     version: int = 1
+    next: str = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from loadgen.experiments.load.findings import LoadResult
 from loadgen.measure.summary import MetricSummary, Summary
 from loadgen.report import units
-from loadgen.report.experiment import Section
+from loadgen.report.experiment import Section, next_line
 from loadgen.report.figures import totals
 from loadgen.report.starts import PERCENTILES, labelling
 from loadgen.report.tables import Cell, Column, Table, figure
@@ -42,6 +42,7 @@ def _labelled(summary: Summary, result: LoadResult) -> Table:
         (
             *(["p50 to p99 are of latency, ok invocations of the measured phases."] if rows else []),
             labelling(found),
+            *next_line(result.next),
         ),
     )
 

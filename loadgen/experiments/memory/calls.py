@@ -119,6 +119,10 @@ class Calls:
         """How many instances of a size were started for successful calls."""
         return sum(call.ok and call.start == COLD for call in self.of[size])
 
+    def by_round(self, size: int) -> Counter[tuple[int, int]]:
+        """The same by (size, round)."""
+        return Counter((size, call.round) for call in self.of[size] if call.ok and call.start == COLD)
+
     def hopeless(self, size: int) -> Call | None:
         """The first call of a size that shows that it cannot work, if none has succeeded."""
         if any(call.ok for call in self.of[size]):

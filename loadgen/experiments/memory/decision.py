@@ -26,14 +26,13 @@ from loadgen.experiments.memory.calls import UNSURE, Calls
 from loadgen.experiments.memory.findings import MemoryResult
 from loadgen.experiments.memory.reasons import LEAST_INSTANCES
 from loadgen.experiments.memory.result import result
-from loadgen.experiments.memory.standing import Standing, standing
+from loadgen.experiments.memory.standing import SCREENING_ROUNDS, Standing, standing
 from loadgen.invocation.bill import Rates
 from loadgen.invocation.start import AMBIGUOUS
 from loadgen.load.bursts import Bursts
 from loadgen.load.phase import Phase
 from loadgen.measure.relabel import relabel
 
-SCREENING_ROUNDS = 3
 LANES = 3
 """How many calls of a size go out at once after those rounds, so that each round has as many instances of it."""
 
@@ -59,6 +58,20 @@ def phase(name: str, calls: int, lanes: int, patient_ns: int) -> Phase:
         max_in_flight=lanes,
         grace_ns=patient_ns,
     )
+
+
+def blocks_of_round(settings: MemoryComparison, number: int, sizes: int) -> int:
+    """How many warm calls of each of so many sizes a round has."""
+    if number > SCREENING_ROUNDS:
+        return max(2, -(-settings.blocks * _BUSY_SIZES // sizes))
+    return max(2, -(-settings.blocks // _SCREENING_SHARE)) if sizes > _BUSY_SIZES else settings.blocks
+
+
+def calls_of_round(settings: MemoryComparison, number: int, sizes: int) -> int:
+    """How many calls a round of so many sizes has, the cold ones included."""
+    lanes = 1 if number <= SCREENING_ROUNDS else LANES
+    checked = number == 1 and settings.by is MemoryBy.HEADER
+    return (-(-blocks_of_round(settings, number, sizes) // lanes) + (not checked)) * lanes * sizes
 
 
 class _Comparison:
@@ -106,7 +119,7 @@ class _Comparison:
 
     def _vain(self, stands: Standing, number: int) -> bool:
         """Whether what is open takes far more calls than the rounds that are left would make: they answer nothing."""
-        left = (self._settings.rounds - number) * self._blocks(number + 1, len(stands.active))
+        left = (self._settings.rounds - number) * blocks_of_round(self._settings, number + 1, len(stands.active))
         needs = [each.more for size in stands.active for each in stands.found[size] if each.verdict == "open"]
         return bool(needs) and all(more is None or more > _VAIN * left for more in needs)
 
@@ -123,7 +136,7 @@ class _Comparison:
     def _round(self, number: int, sizes: Sequence[int]) -> Generator[Ask, Seen, None]:
         lanes = 1 if number <= SCREENING_ROUNDS else LANES
         checked = number == 1 and self._settings.by is MemoryBy.HEADER
-        passes = -(-self._blocks(number, len(sizes)) // lanes) + (not checked)
+        passes = -(-blocks_of_round(self._settings, number, len(sizes)) // lanes) + (not checked)
         if self._settings.by is MemoryBy.HEADER:
             drawn = [size for _ in range(passes) for size in self._permutation(sizes)]
             order = tuple(size for size in drawn for _ in range(lanes))
@@ -142,12 +155,6 @@ class _Comparison:
         if number % 2:
             return self._permutation(sizes)
         return tuple(size for size in reversed(self._order) if size in sizes)
-
-    def _blocks(self, number: int, sizes: int) -> int:
-        most = self._settings.blocks
-        if number > SCREENING_ROUNDS:
-            return max(2, -(-most * _BUSY_SIZES // sizes))
-        return max(2, -(-most // _SCREENING_SHARE)) if sizes > _BUSY_SIZES else most
 
     def _permutation(self, sizes: Sequence[int]) -> tuple[int, ...]:
         return tuple(int(size) for size in self._rng.permutation(sizes))

@@ -59,6 +59,17 @@ def evidence(broken: int, count: int, limit: float, alpha: float, inflation: flo
     return Evidence(verdict, broken, count, limit, inflation, max(1, more))
 
 
+def fewest(limit: float, alpha: float) -> int:
+    """How many calls, none of them broken and all independent, show that the share is below ``limit``."""
+    low, high = 1, 2
+    while evidence(0, high, limit, alpha).verdict == "open":
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if evidence(0, middle, limit, alpha).verdict == "open" else (low, middle)
+    return high
+
+
 def agreed(seen: Evidence, without: Evidence) -> Evidence:
     """What calls say with and ``without`` those broken ones that the load generator may have made so; else ``open``."""
     if seen.verdict == without.verdict:

@@ -75,7 +75,7 @@ class MemoryResult(Struct, frozen=True, tag="memory", tag_field="kind"):
     of one size differ, as the standard deviation of the logarithm of their cost; ``precision`` the half-width of the
     widest interval of a cost ratio among the tied sizes. ``shortened`` says that fewer instances of a size were met
     than the method asks for. ``share_url`` shows the sizes in the viewer of AWS Lambda Power Tuning; everything is in
-    the part of it that browsers do not send.
+    the part of it that browsers do not send. ``next`` says what would make the answer better.
     """
 
     version: int
@@ -96,3 +96,4 @@ class MemoryResult(Struct, frozen=True, tag="memory", tag_field="kind"):
     share_url: str | None
     sizes: list[MemorySize]
     notes: list[str]
+    next: str = ""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from loadgen.experiments.decision import Decision
-from loadgen.experiments.kind import Given, Kind
+from loadgen.experiments.kind import Forecast, Given, Kind
 from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
 from loadgen.experiments.memory.findings import MemoryResult
 from loadgen.invocation.bill import rates
@@ -38,6 +38,12 @@ def _plan(block: MemoryComparison) -> Iterator[str]:
     yield f"at most {block.rounds} rounds, each after {units.seconds(block.gap_ns)} of silence"
 
 
+def _forecast(block: MemoryComparison) -> Forecast:
+    from loadgen.experiments.memory.forecast import forecast
+
+    return forecast(block)
+
+
 def _section(summary: Summary, result: MemoryResult) -> Section:
     from loadgen.experiments.memory.section import section
 
@@ -57,6 +63,7 @@ MEMORY = Kind(
     decision=_decision,
     widest=_widest,
     plan=_plan,
+    forecast=_forecast,
     section=_section,
     found=_found,
     changes=lambda block: "its memory size" if block.by is MemoryBy.CONFIG else "",

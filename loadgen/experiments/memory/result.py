@@ -14,7 +14,7 @@ from loadgen.experiments.memory.evidence import inflation
 from loadgen.experiments.memory.findings import MemoryResult, MemoryRule, MemorySize
 from loadgen.experiments.memory.reasons import LEAST_INSTANCES
 from loadgen.experiments.memory.share_url import share_url
-from loadgen.experiments.memory.standing import ALPHA, Standing
+from loadgen.experiments.memory.standing import ALPHA, Standing, looks
 from loadgen.invocation.bill import GB_SECONDS, Rates
 from loadgen.measure.figure import Figure
 from loadgen.measure.percentile import ranks, supported
@@ -36,8 +36,8 @@ def result(
 ) -> MemoryResult:
     """The result of the calls; ``standing`` is None where they allow no comparison."""
     shares = _cheapest_shares(standing, rng) if standing else {}
-    costs = _against(standing, standing.costs) if standing else {}
-    durations = _against(standing, standing.durations) if standing else {}
+    costs = _against(standing, standing.costs, looks(settings)) if standing else {}
+    durations = _against(standing, standing.durations, looks(settings)) if standing else {}
     pareto = _pareto(calls, rates, sorted(standing.found) if standing else [])
 
     def described(size: int) -> MemorySize:
@@ -106,6 +106,7 @@ def result(
         share_url=_url(calls, rates, sorted(standing.found) if standing else []),
         sizes=sizes,
         notes=[*notes, *_notes(settings, rates, instances)],
+        next=_next(settings, calls, standing),
     )
 
 
@@ -151,16 +152,21 @@ def _quantiles(calls: Sequence[Call], value: Callable[[Call], int | None]) -> di
     return estimates
 
 
-def _against(standing: Standing, fitted: rounds.Fitted | None) -> dict[int, tuple[Figure | None, float | None]]:
-    """Each size's ratio to the reference, with intervals and probabilities that hold for all sizes at once."""
+def _against(
+    standing: Standing, fitted: rounds.Fitted | None, times: int
+) -> dict[int, tuple[Figure | None, float | None]]:
+    """Each size's ratio to the reference, with intervals and probabilities that hold for all pairs of sizes at once.
+
+    They hold at each of the ``times`` that the comparison may have been looked at.
+    """
     if fitted is None or standing.reference not in fitted.names:
         return {}
-    others = [size for size in fitted.names if size != standing.reference]
-    p_values = rounds.holm([fitted.p_value(size, standing.reference) for size in others])
     compared: dict[int, tuple[Figure | None, float | None]] = {standing.reference: (Figure(1.0, 1.0, 1.0), None)}
-    for size, p in zip(others, p_values, strict=True):
-        ratio = fitted.ratio(size, standing.reference, ALPHA / len(others))
-        compared[size] = (Figure(ratio.value, ratio.low, ratio.high), p)
+    for size in fitted.names:
+        if size != standing.reference:
+            ratio = fitted.ratio(size, standing.reference, ALPHA / times)
+            p = min(1.0, times * fitted.p_value(size, standing.reference))
+            compared[size] = (Figure(ratio.value, ratio.low, ratio.high), p)
     return compared
 
 
@@ -223,6 +229,33 @@ def _why(settings: MemoryComparison, calls: Calls, standing: Standing | None) ->
     if others := [size for size in standing.tied if size not in (standing.recommended, *open_)]:
         why += f" Not ruled out as just as cheap: {_named(others)}."
     return why
+
+
+def _next(settings: MemoryComparison, calls: Calls, standing: Standing | None) -> str:
+    """What would make the answer better."""
+    done = max((call.round for own in calls.of.values() for call in own), default=0)
+    if standing is None:
+        if calls.strayed() or not any(call.ok for own in calls.of.values() for call in own):
+            return "Nothing more by more calls: first mend what is said to be wrong."
+        return f"More rounds (memory.rounds, {done} were run), and a budget.invocations that allows them."
+    more = _more(standing)
+    if more is not None:
+        rounds = -(-more // max(1, 3 * settings.blocks))
+        return (
+            f"About {more} more invocations would decide the open rules: some {rounds} rounds more (memory.rounds, now "
+            f"{settings.rounds}), with a budget.invocations of about {calls.count + more}."
+        )
+    if not standing.decided:
+        return (
+            "More invocations may not decide: a share of broken calls is too close to its limit. Another limit of the "
+            "rule (memory.slo), or the recommended size, if there is one."
+        )
+    if len(standing.tied) > 1:
+        return (
+            f"The tied sizes are known to ±{standing.precision:.1%}; about four times the rounds (memory.rounds, "
+            f"{done} were run) halve that."
+        )
+    return "Nothing: the size is decided, and its cost told apart from the others."
 
 
 def _named(sizes: Sequence[int]) -> str:

@@ -9,7 +9,7 @@ from loadgen.measure.figure import Figure
 from loadgen.measure.percentile import needed, supported
 from loadgen.report import charts, units
 from loadgen.report.charts import Chart, Spot
-from loadgen.report.experiment import Section
+from loadgen.report.experiment import Section, next_line
 from loadgen.report.figures import DASH, TOO_FEW
 from loadgen.report.tables import Cell, Column, Table
 from loadgen.text import foreign
@@ -31,7 +31,7 @@ def _answer(result: MemoryResult) -> Table:
         "Memory size",
         (Column("size", False), *(Column(title) for title in titles)),
         tuple(_row(result, each) for each in result.sizes),
-        tuple(_notes(result)),
+        (*next_line(result.next), *_notes(result)),
     )
 
 

@@ -19,6 +19,8 @@ from loadgen.measure.rule import MetricRule, ShareRule
 
 ALPHA = 0.05
 """Intervals and verdicts are wrong with at most this probability, those over sizes all together."""
+SCREENING_ROUNDS = 3
+"""After this round a comparison is looked at for the first time, and after each later one."""
 PRECISE = 0.02
 """How narrow the interval of a cost ratio has to be: its half-width."""
 
@@ -56,7 +58,8 @@ class Standing(Struct, frozen=True):
 def standing(settings: MemoryComparison, rates: Rates, calls: Calls, left: Sequence[int]) -> Standing | None:
     """Where the comparison of the sizes that are ``left`` stands; None while there is too little to compare."""
     sizes = [size for size in left if any(call.billed_ns for call in calls.warm(size))]
-    costs = rounds.fit(_cells(calls, sizes, lambda call: rates.cost(call.size_mb, call.billed_ns or 0)))
+    instances = {cell: n for size in sizes for cell, n in calls.by_round(size).items()}
+    costs = rounds.fit(_cells(calls, sizes, lambda call: rates.cost(call.size_mb, call.billed_ns or 0)), instances)
     if calls.strayed() or not sizes or (costs is None and len(sizes) > 1):
         return None
     found = {size: tuple(_evidence(calls, rule, size) for rule in settings.slo) for size in sizes}
@@ -65,11 +68,18 @@ def standing(settings: MemoryComparison, rates: Rates, calls: Calls, left: Seque
     def ratio(a: int, b: int) -> rounds.Ratio:
         if costs is None or a == b:
             return rounds.Ratio(1.0, 1.0, 1.0)
-        return costs.ratio(a, b, ALPHA / (len(sizes) - 1))
+        return costs.ratio(a, b, ALPHA / looks(settings))
 
     def likely(size: int) -> bool:
         """Whether the size may well be cheaper than what is aimed for, taken alone."""
-        return costs is None or aim is None or costs.ratio(size, aim, _UNLIKELY).low < 1
+        return costs is None or aim is None or costs.alone(size, aim, _UNLIKELY).low < 1
+
+    def close(size: int) -> bool:
+        """Whether its cost is known well enough to leave it at that: more rounds would change little."""
+        if costs is None or aim is None or size == aim:
+            return True
+        each = costs.alone(size, aim, ALPHA / (len(sizes) - 1))
+        return _half_width(each) < PRECISE
 
     cheapest = sorted(sizes, key=lambda size: ratio(size, sizes[0]).value)
     possible = [size for size in cheapest if verdicts[size] != "broken"]
@@ -78,21 +88,29 @@ def standing(settings: MemoryComparison, rates: Rates, calls: Calls, left: Seque
     tied = [size for size in possible if aim is not None and ratio(size, aim).low <= 1 + settings.tie]
     active = tuple(size for size in tied if size == aim or likely(size))
     decided = all(verdicts[size] == "met" for size in active)
-    spans = [ratio(size, tied[0] if aim is None else aim) for size in active]
-    precision = max((math.sqrt(each.high / each.low) - 1 for each in spans), default=0.0)
+    precision = max((_half_width(ratio(size, tied[0] if aim is None else aim)) for size in active), default=0.0)
     return Standing(
         costs=costs,
-        billed=rounds.fit(_cells(calls, sizes, lambda call: call.billed_ns)),
-        durations=rounds.fit(_cells(calls, sizes, lambda call: call.duration_ns)),
+        billed=rounds.fit(_cells(calls, sizes, lambda call: call.billed_ns), instances),
+        durations=rounds.fit(_cells(calls, sizes, lambda call: call.duration_ns), instances),
         found=found,
         recommended=met,
         reference=cheapest[0] if aim is None else aim,
         tied=tuple(tied),
         active=active,
         decided=decided,
-        done=decided and (len(active) < 2 or precision < PRECISE),
+        done=decided and all(map(close, active)),
         precision=precision,
     )
+
+
+def looks(settings: MemoryComparison) -> int:
+    """How often the comparison may be looked at."""
+    return max(1, settings.rounds - SCREENING_ROUNDS + 1)
+
+
+def _half_width(ratio: rounds.Ratio) -> float:
+    return math.sqrt(ratio.high / ratio.low) - 1
 
 
 def _cells(
@@ -119,7 +137,7 @@ def _evidence(calls: Calls, rule: Rule, size: int) -> Evidence:
     for mark, call in zip(clusters, judged, strict=True):
         marked, count = groups.get(call.round, (0, 0))
         groups[call.round] = (marked + mark, count + 1)
-    widened, limit = inflation(list(groups.values())), _limit(rule)
+    widened, limit = inflation(list(groups.values())), limit_of(rule)
     ours = sum(mark and call.disturbed for mark, call in zip(marks, judged, strict=True))
     seen, without = (evidence(k, len(marks), limit, ALPHA, widened) for k in (sum(marks), sum(marks) - ours))
     return agreed(seen, without)
@@ -160,7 +178,8 @@ def _likely(possible: Sequence[int], found: Mapping[int, tuple[Evidence, ...]]) 
     return next((size for size in possible if strain(size) <= _LOOKS_GOOD), min(possible, key=strain, default=None))
 
 
-def _limit(rule: Rule) -> float:
+def limit_of(rule: Rule) -> float:
+    """The share of calls that may break a rule."""
     if isinstance(rule, ShareRule):
         return rule.limit
     assert rule.percentile is not None

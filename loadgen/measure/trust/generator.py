@@ -24,6 +24,7 @@ import msgspec
 from loadgen.invocation.metric import REPORTED, TIME, Metric
 from loadgen.invocation.outcome import LOCAL_LIMIT, OK, missed_starts
 from loadgen.invocation.start import COLD, WARM
+from loadgen.measure.dependence import INDEPENDENT, Inflation
 from loadgen.measure.ends import is_range, names, of_share
 from loadgen.measure.histogram import lowest
 from loadgen.measure.merge import PhasePlan, PhaseTotal, summarised
@@ -57,7 +58,7 @@ RATE = "achieved_rate"
 
 
 def disturbed(
-    total: PhaseTotal, ps: Iterable[float] = (), inflation: float = 1.0, known: Iterable[str] = ()
+    total: PhaseTotal, ps: Iterable[float] = (), inflation: Inflation = INDEPENDENT, known: Iterable[str] = ()
 ) -> Iterator[Reason]:
     """Which figures are ranges, also those of the percentiles ``ps``, and why; but for those that are ``known``.
 
@@ -96,7 +97,9 @@ def _are(figures: Sequence[str]) -> str:
     return "is shown as a range" if len(figures) == 1 else "are shown as ranges"
 
 
-def ranges(total: PhaseTotal, ps: Iterable[float] = (), inflation: float = 1.0, *, stepped: bool = True) -> list[str]:
+def ranges(
+    total: PhaseTotal, ps: Iterable[float] = (), inflation: Inflation = INDEPENDENT, *, stepped: bool = True
+) -> list[str]:
     """The figures of a phase that are ranges: ``latency.p99``, ``cold.latency.p50``, ``errors``."""
     if not (total.disturbed or total.step_us):
         return []
@@ -109,7 +112,7 @@ def ranges(total: PhaseTotal, ps: Iterable[float] = (), inflation: float = 1.0, 
 
 
 def _ranges(
-    total: PhaseTotal, metric: str, start: str | None, ps: Sequence[float], inflation: float, stepped: bool
+    total: PhaseTotal, metric: str, start: str | None, ps: Sequence[float], inflation: Inflation, stepped: bool
 ) -> Iterator[str]:
     counted = total.figure(metric, OK, start)
     if not stepped:

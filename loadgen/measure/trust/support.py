@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from loadgen.invocation.outcome import OK
-from loadgen.measure.dependence import EFFECTIVE_SHARE, widening
+from loadgen.measure.dependence import EFFECTIVE_SHARE
 from loadgen.measure.merge import PhasePlan, PhaseTotal, combined
 from loadgen.measure.percentile import LISTED, bounded, needed, supported
 from loadgen.measure.rule import MetricRule, Rule
@@ -23,22 +23,23 @@ EXPECTED = (50.0, 75.0, 90.0, 95.0, 99.0)
 
 def dependent(plan: PhasePlan, total: PhaseTotal) -> Iterator[Reason]:
     """Slow invocations that come together."""
-    inflation = widening(total.inflation(plan.duration_ns))
-    if inflation == 1:
-        return
+    inflation = total.inflation(plan.duration_ns)
     count = _undisturbed(total)
-    effective = int(count / inflation)
+    own = {p: inflation.at(p) for p in LISTED if supported(count, p)}
     # of many invocations a small drift is dependence, too, and leaves more than enough: nobody needs to hear of that
-    if all(supported(effective, p) for p in EXPECTED if supported(count, p)):
+    few = [p for p in EXPECTED if p in own and not supported(int(count / own[p]), p)]
+    if not few or 1 / max(own[p] for p in few) >= EFFECTIVE_SHARE:
         return
-    lost = [p for p in LISTED if supported(count, p) and not bounded(count, p, inflation)]
+    worst = max(few, key=own.__getitem__)
+    effective = max(1, int(count / own[worst]))
+    lost = [p for p, each in own.items() if not bounded(count, p, each)]
     unshown = f"; {', '.join(f'p{p:g}' for p in lost)} cannot be shown" if lost else ""
     yield DEPENDENT.found(
-        f"Slow invocations come together: their share varies with time {inflation:.3g} times as much as that of "
-        f"independent ones would, so that {count} say as much as {effective} ({1 / inflation:.1%}), expected at least "
-        f"{EFFECTIVE_SHARE:.0%}. Intervals are made wider for it{unshown}. Keep what is not steady in a phase of its "
-        "own (a warm-up, a ramp), or run longer.",
-        1 / inflation,
+        f"Slow invocations come together: the share of those beyond p{worst:g} varies with time as that of far fewer "
+        f"independent ones would, so that {count} say as much about it as {effective} ({1 / own[worst]:.1%}), expected "
+        f"at least {EFFECTIVE_SHARE:.0%}. Intervals are made wider for it{unshown}. Keep what is not steady in a phase "
+        "of its own (a warm-up, a ramp), or run longer.",
+        1 / own[worst],
         EFFECTIVE_SHARE,
         total.name,
     )

@@ -202,7 +202,7 @@ def test_a_version_that_does_not_exist_ends_the_run_at_once_and_is_named() -> No
 
 def test_cold_starts_that_are_all_of_other_handlers_are_not_compared_with_warm_ones() -> None:
     result = played(replace(SETTINGS, induce=(Induce.MEMORY, Induce.VERSION), keep_alive_ns=None))
-    assert result.cold.count == 1
+    assert result.cold.count == 15  # the first call of the first warm lane, and of each that follows a silence
     assert result.notes == [
         "Cold starts at other memory sizes and of other versions are not compared with warm ones, as handlers may run "
         "at another speed."

@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from loadgen.experiments.memory.rounds import fit, holm
+from loadgen.experiments.memory.rounds import fit
 
 Cells = dict[tuple[int, int], list[float]]
 
@@ -27,9 +25,9 @@ def test_an_interval_holds_the_true_ratio_as_often_as_it_says(instance: float) -
     rng = np.random.default_rng(11)
     held = 0
     for _ in range(300):
-        fitted = fit(cells(rng, [1.0, 1.2, 1.5], 5, 12, instance))
+        fitted = fit(cells(rng, [1.0, 1.2, 1.5], 5, 12, instance), {})
         assert fitted is not None
-        ratio = fitted.ratio(1, 0, 0.05)
+        ratio = fitted.alone(1, 0, 0.05)
         held += ratio.low <= 1.2 <= ratio.high
     assert held >= 273  # 285 are expected at 95 %; fewer than 273 would have a probability of 0.1 %
 
@@ -37,36 +35,36 @@ def test_an_interval_holds_the_true_ratio_as_often_as_it_says(instance: float) -
 def test_what_changes_between_rounds_drops_out() -> None:
     steady = {(name, number): [float(10 * (name + 1))] * 3 for name in range(2) for number in range(4)}
     drifting = {key: [value * 2.0 ** key[1] for value in values] for key, values in steady.items()}
-    for found in (fit(steady), fit(drifting)):
+    for found in (fit(steady, {}), fit(drifting, {})):
         assert found is not None
         assert found.ratio(1, 0, 0.05).value == pytest.approx(2)
 
 
 def test_the_spread_between_instances_is_found() -> None:
     rng = np.random.default_rng(3)
-    found = fit(cells(rng, [1.0] * 8, 12, 30, 0.2))
+    found = fit(cells(rng, [1.0] * 8, 12, 30, 0.2), {})
     assert found is not None
     assert found.deviation == pytest.approx(0.2, rel=0.25)
 
 
 def test_equal_means_are_rarely_told_apart_and_unequal_ones_are() -> None:
     rng = np.random.default_rng(4)
-    fitted = [fit(cells(rng, [1.0, 1.0, 1.6], 6, 15, 0.05)) for _ in range(100)]
+    fitted = [fit(cells(rng, [1.0, 1.0, 1.6], 6, 15, 0.05), {}) for _ in range(100)]
     assert sum(each.p_value(1, 0) < 0.05 for each in fitted if each) <= 13
     assert all(each.p_value(2, 0) < 0.05 for each in fitted if each)
 
 
 def test_one_treatment_or_one_round_tells_nothing() -> None:
-    assert fit({}) is None
-    assert fit({(1, 1): [1.0, 2.0], (1, 2): [1.0]}) is None
-    assert fit({(1, 1): [1.0, 2.0], (2, 1): [1.0]}) is None
+    assert fit({}, {}) is None
+    assert fit({(1, 1): [1.0, 2.0], (1, 2): [1.0]}, {}) is None
+    assert fit({(1, 1): [1.0, 2.0], (2, 1): [1.0]}, {}) is None
 
 
 def test_a_treatment_that_missed_rounds_is_compared_over_those_it_was_in() -> None:
     rng = np.random.default_rng(5)
     whole = cells(rng, [1.0, 2.0, 4.0], 6, 40, 0.0)
     partly = {key: values for key, values in whole.items() if key[0] != 2 or key[1] < 3}
-    found = fit(partly)
+    found = fit(partly, {})
     assert found is not None
     ratio = found.ratio(2, 0, 0.05)
     assert ratio.low <= 4 <= ratio.high
@@ -75,22 +73,33 @@ def test_a_treatment_that_missed_rounds_is_compared_over_those_it_was_in() -> No
 
 def test_drawn_means_scatter_as_the_intervals_say() -> None:
     rng = np.random.default_rng(6)
-    found = fit(cells(rng, [1.0, 1.1], 8, 20, 0.05))
+    found = fit(cells(rng, [1.0, 1.1], 8, 20, 0.05), {})
     assert found is not None
     drawn = found.drawn(20_000, rng)
     low, high = np.quantile(drawn[:, 1] / drawn[:, 0], [0.025, 0.975])
-    ratio = found.ratio(1, 0, 0.05)
+    ratio = found.alone(1, 0, 0.05)
     assert (low, high) == pytest.approx((ratio.low, ratio.high), rel=0.02)
 
 
-def test_holm_multiplies_the_smallest_by_the_number_of_tests() -> None:
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([]) == []
+def test_of_equal_means_the_lowest_and_the_highest_are_told_apart_no_more_often_than_said() -> None:
+    rng = np.random.default_rng(8)
+    claimed = excluded = 0
+    for _ in range(100):
+        found = fit(cells(rng, [1.0] * 8, 4, 8, 0.1), {})
+        assert found is not None
+        lowest, *_, highest = sorted(range(8), key=lambda name: found.ratio(name, 0, 0.05).value)
+        ratio = found.ratio(highest, lowest, 0.05)
+        claimed += found.p_value(highest, lowest) < 0.05
+        excluded += ratio.low > 1
+    assert claimed == excluded <= 12  # 5 are expected; more than 12 would have a probability of 0.1 %
 
 
-@given(st.lists(st.floats(0, 1), max_size=20))
-def test_an_adjusted_probability_is_never_smaller_and_keeps_the_order(p_values: list[float]) -> None:
-    adjusted = holm(p_values)
-    assert all(p <= q <= 1 for p, q in zip(p_values, adjusted, strict=True))
-    order = sorted(range(len(p_values)), key=p_values.__getitem__)
-    assert [adjusted[at] for at in order] == sorted(adjusted)
+def test_a_cell_on_several_instances_says_more_about_a_treatment_than_one_on_one() -> None:
+    def drawn(rng: np.random.Generator, instances: int) -> list[float]:
+        return list(np.concatenate([np.exp(rng.normal(0, 0.2) + rng.normal(0, 0.01, 10)) for _ in range(instances)]))
+
+    rng = np.random.default_rng(9)
+    many = {(name, number): 9 if number > 2 else 1 for name in range(6) for number in range(8)}
+    found = fit({cell: drawn(rng, k) for cell, k in many.items()}, many)
+    assert found is not None
+    assert found.deviation == pytest.approx(0.2, rel=0.3)
