@@ -54,7 +54,7 @@ class TlsConnection(Connection):
                 self._incoming.write(self.inbox.sealed[:n])
                 self._shake()
             elif n == 0:
-                self._failed(self._broken or ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "closed in the TLS handshake"))
+                self._failed(self._broken or ConnectionResetError(errno.ECONNRESET, "closed in the TLS handshake"))
             elif n != -_EAGAIN:
                 self._failed(OSError(-n, os.strerror(-n)))
         else:

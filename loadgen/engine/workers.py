@@ -485,7 +485,8 @@ class OpenRun(Run):
                 self._give_way(at_ns)
             else:
                 self._available, self._available_since_ns = True, at_ns
-                self._owed_ns = max(self._owed_ns, worker._late_ns)
+                if self._others is None:  # else it may have been late for want of another agent's worker alone
+                    self._owed_ns = max(self._owed_ns, worker._late_ns)
                 if self._stage == self._dispatch:
                     self._dispatch()
         if self._on_notice:
@@ -632,8 +633,9 @@ class OpenRun(Run):
         else:
             waited = self._waited_until(since)
             self._short_of_workers = self._short_of_workers or self._without_until(since) > 0
+            late = now - due - waited
             # passed on to whoever waits behind this start: the worker may have been free for long when that was read
-            late = self._owed_ns = now - due - waited
+            self._owed_ns = late if self._others is None else since - due - waited
         worker.start(self._index, due, now, late, request, self._disturbs(late, now))
         return True
 

@@ -11,10 +11,11 @@ phase ``latency`` is ``service_time`` while ``lag`` and ``waited`` are 0. They a
 started invocation counts once in each.
 
 Invocations that the load generator disturbed have series of their own (``Lot``): what they would have shown without it
-is not known, only bounded, see ``loadgen.measure.ends``. The pool says which were made or in flight around a stop of
-the generator. Of an open phase a start is disturbed as well that was late by more than 50 µs and a twentieth of what
-its call took, and so is one that was dropped, or found no connection, for a reason of ours. A call that failed may be
-over in no time: it is held against what an ok one takes.
+is not known, only bounded, see ``loadgen.measure.ends``. A failure that no heap of starts can bring about (a credential
+that is refused, an error of the function) is none of ours whenever it was made. The pool says which were made or in
+flight around a stop of the generator. Of an open phase a start is disturbed as well that was late by more than 50 µs
+and a twentieth of what its call took, and so is one that was dropped, or found no connection, for a reason of ours. A
+call that failed may be over in no time: it is held against what an ok one takes.
 
 Invocations that succeeded are split by whether they were cold: by what the answer says, else by two cuts on the
 overhead that the parent sends once it has seen enough (``split``). Where neither is known, nothing is looked at and all
@@ -38,7 +39,7 @@ from loadgen.invocation.bill import BILLING_UNITS_NS, LONGEST_NS, Charge, Misbil
 from loadgen.invocation.cell import CALL, Cell
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.metric import RECORDED, REPORTED
-from loadgen.invocation.outcome import LOCAL_LIMIT, Outcome
+from loadgen.invocation.outcome import LOCAL_LIMIT, SHEDDING, Outcome
 from loadgen.invocation.sample import Failure, Sample, Slow
 from loadgen.invocation.start import MIXTURE, NONE, UNKNOWN, Cuts
 from loadgen.invocation.tally import Connections, Tally
@@ -322,7 +323,9 @@ class Recorder:
             if facts.reason != "ok":
                 series.reasons[facts.reason] = series.reasons.get(facts.reason, 0) + 1
         else:
-            disturbed = disturbed or facts.reason == _NO_CONNECTION or self._was_late(late_ns, self._as_ok(service_ns))
+            disturbed = facts.reason == _NO_CONNECTION or (
+                facts.outcome.value in SHEDDING and (disturbed or self._was_late(late_ns, self._as_ok(service_ns)))
+            )
             self._keep_failure(facts, body)
             series = self._lot(disturbed).of_failure(facts)
         series.n += 1

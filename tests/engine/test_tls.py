@@ -380,7 +380,7 @@ async def test_hands_that_are_not_shaken_to_the_end_are_outcomes(setting: Settin
 
     expected = {
         garbage: {"connection/tls"},
-        closes: {"connection/tls"},
+        closes: {"connection/reset"},
         resets: {"connection/reset"},
         half: {"connection/tls", "connection/reset"},
         alert: {"connection/tls"},
