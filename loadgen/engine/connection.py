@@ -95,8 +95,9 @@ class Wire:
         self._most = most
         self._bodiless = bodiless
         # Linux stamps nothing for some 0.5 ms after the first socket of the machine asked for it
-        self._stamped = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        stamp(self._stamped)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+            stamp(asking)
+            self._stamped = asking.detach()
         self.poll.again = partial(loop.call_soon, self.poll.turn)
         loop.add_reader(self.poll.fd, self.poll.turn)
 
@@ -112,7 +113,7 @@ class Wire:
         """Watch nothing any more."""
         self.loop.remove_reader(self.poll.fd)
         self.poll.close()
-        self._stamped.close()
+        os.close(self._stamped)
 
 
 class Connection(Socket):

@@ -24,6 +24,7 @@ cdef class WorkerPool:
     cdef object _invoker
     cdef public list workers, free
     cdef public Run run
+    cdef public long long typical_ns
 
 cdef class Run:
     cdef public Recorder recorder
@@ -51,7 +52,7 @@ cdef class OpenRun(Run):
     cdef object _schedule, _max_lag_ns, _stage, _alarm, _scarce, _pauses
     cdef bint _until_idle, _available, _exhausted_schedule, _short_of_workers, _short, _on_notice
     cdef long long _limit, _left, _available_since_ns, _full_since_ns, _elsewhere_ns, _owed_ns, _grace_from_ns
-    cdef long long _load_end_ns, _index, _due_ns, _pause_from_ns, _calm
+    cdef long long _load_end_ns, _index, _due_ns, _pause_from_ns, _calm, _sent_ns
     cdef long long _heap_until_ns
     cdef bint _heap
 
@@ -60,6 +61,7 @@ cdef class OpenRun(Run):
     @cython.locals(worker=Worker, free=list, due=cython.longlong, since=cython.longlong, now=cython.longlong,
                    late=cython.longlong, waited=cython.longlong)
     cdef bint _start(self) except -1
+    @cython.locals(stop_ns=cython.longlong)
     cdef bint _disturbs(self, long long late_ns, long long now_ns) except -1
     cdef object _next(self)
     @cython.locals(without=cython.longlong, since=cython.longlong, until=cython.longlong, due=cython.longlong)

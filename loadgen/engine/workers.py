@@ -119,6 +119,7 @@ class Worker(Caller):
             run.typical_ns += (service_ns - run.typical_ns) >> _TYPICAL_SHIFT
         else:
             run.typical_ns = service_ns
+        self._pool.typical_ns = run.typical_ns
         run.recorder.record(
             facts,
             self.index,
@@ -152,6 +153,7 @@ class WorkerPool:
         self.workers: list[Worker] = []
         self.free: list[Worker] = []
         self.run: Run | None = None
+        self.typical_ns = 0
 
     def grow(self, size: int) -> None:
         """Have at least ``size`` workers."""
@@ -236,7 +238,7 @@ class Run:
         self._alive_ns = terms.begin_ns
         self._done = terms.done
         self._in_flight = 0
-        self.typical_ns = 0
+        self.typical_ns = pool.typical_ns
         self.unsure_until_ns = 0
         self.began_late_ns = 0
         self._began = False
@@ -422,6 +424,7 @@ class OpenRun(Run):
         self._owed_ns = 0
         self._heap = False
         self._heap_until_ns = 0
+        self._sent_ns = terms.begin_ns
         self._calm = 0  # how many were in flight at the last start on time
         self._pauses: deque[tuple[int, int]] = deque()
         self._pause_from_ns = _NEVER_NS
@@ -637,6 +640,7 @@ class OpenRun(Run):
             # passed on to whoever waits behind this start: the worker may have been free for long when that was read
             self._owed_ns = late if self._others is None else since - due - waited
         worker.start(self._index, due, now, late, request, self._disturbs(late, now))
+        self._sent_ns = self._clock.now()
         return True
 
     def _disturbs(self, late_ns: int, now_ns: int) -> bool:
@@ -645,11 +649,15 @@ class OpenRun(Run):
         A heap begins with the first late start behind a stop. It is over with one on time that finds at most half as
         many in flight as before the stop, or by when the heap would have been worked off.
         """
-        if late_ns > _LATE_NS and late_ns * _LATE_PART > self.typical_ns:
+        # what starts in a row take to be sent is no stop: a burst is what the schedule has asked for
+        stop_ns = min(late_ns, now_ns - self._sent_ns)
+        if stop_ns > (_LATE_NS if self.typical_ns else _PUNCTUAL_NS) and stop_ns * _LATE_PART > self.typical_ns:
             self._heap = True
             self._heap_until_ns = max(self._heap_until_ns, now_ns + _CAUGHT_UP * late_ns)
         elif not self._heap:
             self._calm = self._in_flight
+        elif late_ns > _LATE_NS and late_ns * _LATE_PART > self.typical_ns:
+            return True
         elif now_ns > self._heap_until_ns or 2 * (self._in_flight - 1) <= max(2, self._calm - 1):
             # the start that is being made is in flight as well, as was the last one on time
             self._heap = False

@@ -113,7 +113,7 @@ def test_after_a_warm_up_a_load_labels_every_call_by_its_overhead(loadgen: Loadg
     found = experiment(run)
     assert found["labelling"]["reason"] is None, found
     starts = run.summary["totals"]["by_start"]
-    cold = starts.get("cold", {}).get("latency", {}).get("count", 0)
+    cold = count(starts["cold"]["latency"]) if "cold" in starts else 0
     measured = truth(run)[-80:]
     assert sum(count(start["latency"]) for start in starts.values()) == 80
     assert abs(cold - sum(call["cold"] for call in measured)) <= 4
