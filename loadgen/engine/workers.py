@@ -639,12 +639,14 @@ class OpenRun(Run):
             late = now - due - waited
             # passed on to whoever waits behind this start: the worker may have been free for long when that was read
             self._owed_ns = late if self._others is None else since - due - waited
-        worker.start(self._index, due, now, late, request, self._disturbs(late, now))
+        worker.start(self._index, due, now, late, request, self._disturbs(now - max(due, since), now))
         self._sent_ns = self._clock.now()
         return True
 
     def _disturbs(self, late_ns: int, now_ns: int) -> bool:
         """Whether the start that is being made is one of a heap, by a stop of ours, that no schedule has asked for.
+
+        ``late_ns`` is its own lateness, without what it inherits of others that it waited for.
 
         A heap begins with the first late start behind a stop. It is over with one on time that finds at most half as
         many in flight as before the stop, or by when the heap would have been worked off.

@@ -54,7 +54,9 @@ EXCERPT = 512
 
 LATE_NS = 50_000
 LATE_PART = 20
-"""A call is disturbed whose start was late by more than this, and by more than this part (1/20) of its service time."""
+"""A call is disturbed whose start was late by more than this, and by more than this part (1/20) of its latency.
+
+Of its latency, as one that waited for a worker besides is late by a smaller part of what a caller saw."""
 
 _LATE_NS, _LATE_PART = LATE_NS, LATE_PART  # in C in the compiled build
 
@@ -314,7 +316,7 @@ class Recorder:
         if facts.outcome is _OK:
             self._ok_ns += service_ns
             self._ok_count += 1
-            disturbed = disturbed or self._was_late(late_ns, service_ns)
+            disturbed = disturbed or self._was_late(late_ns, arrived_ns - intended_ns)
             series = self.now.disturbed.ok if disturbed else self._ok
             if self._split:
                 start = self._start(facts, service_ns - connect_ns)
