@@ -14,7 +14,7 @@ Invocations that the load generator disturbed have series of their own (``Lot``)
 is not known, only bounded, see ``loadgen.measure.ends``. A failure that no heap of starts can bring about (a credential
 that is refused, an error of the function) is none of ours whenever it was made. The pool says which were made or in
 flight around a stop of the generator. Of an open phase a start is disturbed as well that was late by more than 50 µs
-and a twentieth of what its call took, and so is one that was dropped, or found no connection, for a reason of ours. A
+and a twentieth of its latency, and so is one that was dropped, or found no connection, for a reason of ours. A
 call that failed may be over in no time: it is held against what an ok one takes.
 
 Invocations that succeeded are split by whether they were cold: by what the answer says, else by two cuts on the
