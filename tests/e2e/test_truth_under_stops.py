@@ -11,6 +11,7 @@ from benchmarks.stops import CASES, Stop, blamed, compared, run
 from loadgen.measure.summary import Summary
 
 pytestmark = [
+    pytest.mark.soak,  # its figures take a quiet machine
     pytest.mark.wallclock,
     pytest.mark.skipif(COMPILER is None, reason="the server needs a C compiler (Debian: apt-get install gcc)"),
 ]
