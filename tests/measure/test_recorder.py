@@ -117,9 +117,9 @@ def test_in_a_closed_phase_latency_is_service_time_lag_is_zero_and_lateness_stan
     [
         (50, 0.1, False, False),  # so much is nothing, whatever the call takes
         (51, 0.1, False, True),
-        (500, 10, False, False),  # a twentieth of the call
-        (501, 10, False, True),
-        (501, 10, True, False),  # workers have no schedule to be late for
+        (526, 10, False, False),  # a twentieth of the latency
+        (527, 10, False, True),
+        (527, 10, True, False),  # workers have no schedule to be late for
     ],
 )
 def test_a_start_that_was_late_by_a_good_part_of_its_call_is_disturbed(
