@@ -75,6 +75,11 @@ def host_between(
     )
 
 
+def _stolen(found: dict[int, Core]) -> int:
+    """The ticks that were stolen of all of them."""
+    return sum(core.stolen for core in found.values())
+
+
 class HostReader:
     """Looks at this machine: the cores that this process may use, and the control group it is in.
 
@@ -98,8 +103,8 @@ class HostReader:
     def begin(self) -> None:
         """Let the next reading be of the time from now on."""
         self._at_ns = self._clock()
-        self._cores = cores(_content(self._stat, self._size), self._usable)
-        self._stolen = sum(core.stolen for core in self._cores.values())
+        self._cores = self._read_cores()
+        self._stolen = _stolen(self._cores)
         self._throttled = cgroup.throttling(_content(self._cpu_stat, self._size))
 
     def read(self) -> Host | None:
@@ -111,9 +116,12 @@ class HostReader:
 
     def stolen(self) -> bool:
         """Whether a hypervisor took time from these cores since that was asked last, or the last reading."""
-        now = sum(core.stolen for core in cores(_content(self._stat, self._size), self._usable).values())
+        now = _stolen(self._read_cores())
         before, self._stolen = self._stolen, now
         return now > before
+
+    def _read_cores(self) -> dict[int, Core]:
+        return cores(_content(self._stat, self._size), self._usable)
 
     def close(self) -> None:
         """Look no more."""
