@@ -102,12 +102,10 @@ class Agent:
         self._send = send
         self._loop = loop
         self._wire = wire_to(
-            scenario.target,
-            template,
+            scenario.each_call,
             [address_of(template.origin, ip, scenario.target.tls) for ip in plan.addresses or (plan.address,)],
             loop,
             probe=plan.probe,
-            checks=scenario.checks,
         )
         self._requests = requests(scenario, template, plan.agent)
         self._wire.poll.linger_ns = LINGER_NS  # nothing but the load is on this loop

@@ -61,12 +61,10 @@ async def preflight(scenario: Scenario) -> Answer:
     known = await addresses_of(scenario.target, template.origin)
     for ip in known:
         wire = wire_to(
-            scenario.target,
-            template,
+            scenario.each_call,
             [address_of(template.origin, ip, scenario.target.tls)],
             asyncio.get_running_loop(),
             dates.append,
-            checks=scenario.checks,
         )
         ending = _Ending(asyncio.get_running_loop().create_future())
         invoker = HttpInvoker(wire, ending)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Set
 
 from loadgen.engine.clock import unix_ms, unix_s
 from loadgen.engine.invoker import Requests
-from loadgen.invocation.cell import CALL
 from loadgen.load.law import random_stream
 from loadgen.load.mix import Mix
 from loadgen.scenario.dynamic import is_dynamic, make
@@ -37,7 +36,7 @@ def requests(
     It is asked for when the arrival starts, so that a signature is of that time. Raises ChangedError, here or then,
     when the feeder's file has changed.
     """
-    one = Call(CALL, 1, scenario.target, scenario.event, scenario.body, scenario.feeder)
+    (one,) = scenario.each_call
     return _of_call(one, scenario.seed, template, agent, now)
 
 
@@ -107,14 +106,14 @@ class MixedRequests(Requests):
         for call, requests in zip(self._calls, self._each, strict=True):
             requests.use(self._template(call, target))
 
-    def call(self, index: int) -> int:
-        """Which of the scenario's calls an arrival is."""
+    def call_of(self, index: int) -> int:
+        """See Requests."""
         return self._mix(index).call
 
     def of(self, index: int) -> bytes | None:
         """See Requests."""
-        call, number = self._mix(index)
-        return self._each[call].turn(index, number)
+        self.call, number = self._mix(index)
+        return self._each[self.call].turn(index, number)
 
     def _template(self, call: Call, target: Target) -> RequestTemplate:
         template: RequestTemplate = self._tenant.template(self._tenant.joined(call.target, target))
