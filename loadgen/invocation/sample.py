@@ -13,9 +13,10 @@ class Sample(Struct, frozen=True, gc=False, kw_only=True):
 
     Instants are ns since the run began. ``arrived_ns`` is when the last of the answer arrived, or the call was given
     up, and so ``ended_ns`` by another name; ``read_ns`` is when the load generator read it. ``disturbed`` says that the
-    generator disturbed the call. ``call`` is which of a mix it was. ``start`` and ``start_source`` are of ``loadgen.invocation.start``,
-    ``instance`` is what the function calls its instance, null where it does not tell. ``start_posterior`` is always
-    null: a label is one or none. ``error_code`` and what follows the status are as in ``Facts``.
+    generator disturbed the call. ``start`` and ``start_source`` are of ``loadgen.invocation.start``, ``instance`` is
+    what the function calls its instance, null where it does not tell. ``start_posterior`` is always null: a label is
+    one or none. ``error_code`` and what follows the status are as in ``Facts``. ``call`` is which one of a mix it was,
+    by name.
     """
 
     intended_ns: int

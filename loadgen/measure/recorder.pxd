@@ -24,7 +24,7 @@ cdef class Taken:
     cdef public str _phase, call
     cdef public bint _closed
     cdef public Lot undisturbed, disturbed
-    cdef public long long starts, unstamped, negative_overhead, summary_missing
+    cdef public long long starts, negative_overhead, summary_missing
     cdef public long long metered, unmetered, refused, billed_to_ms, misbilled, underbilled
     cdef public dict unbelieved, billed_ns, billed_to
     cdef public object worst_bill

@@ -158,7 +158,6 @@ class Taken:
         self.undisturbed = Lot(residual=residual)
         self.disturbed = Lot(residual=residual)
         self.starts = 0
-        self.unstamped = 0
         self.negative_overhead = 0
         self.summary_missing = 0
         self.unbelieved: dict[str, int] = {}
@@ -181,7 +180,7 @@ class Taken:
         return [slow for _, _, slow in self.slow_heap]
 
     def tally(self, connections: Connections) -> Tally:
-        """What was counted; ``connections`` were counted elsewhere."""
+        """What was counted; ``connections``, and what was not stamped, are counted elsewhere."""
         outcomes = self.outcomes()
         dropped, unfinished = (outcomes.get(each.value, 0) for each in (Outcome.DROPPED, Outcome.UNFINISHED))
         return Tally(
@@ -197,7 +196,6 @@ class Taken:
             negative_overhead=self.negative_overhead,
             summary_missing=self.summary_missing,
             unbelieved=self.unbelieved,
-            unstamped=self.unstamped,
             billed_ns=self.billed_ns,
             metered=self.metered,
             unmetered=self.unmetered,

@@ -9,7 +9,8 @@ History of ``schema``: ``loadgen.summary/1``, first version. Added since, with d
 ok ranks above every ok call in ``latency_all``; before, it ranked by its time), ``decided_by`` of a threshold. With the
 clock of arrivals: the ends of a figure, ``disturbed`` calls (before, all were in the figures), ``unread``,
 ``in_flight_mean`` and ``workers`` of a phase, ``whose``, ``figures`` and ``causes`` of a reason, and the severity
-``range``; ``degraded`` means since then that figures are ranges, and nothing else.
+``range``; ``degraded`` means since then that figures are ranges, and nothing else. With mixes of calls: ``by_call`` of
+a phase, ``calls`` of the pre-flight, and ``call`` of an example.
 """
 
 from __future__ import annotations
@@ -258,6 +259,26 @@ class Cost(Struct, frozen=True):
     per_gb_second: Decimal | None
 
 
+class CallSummary(Struct, frozen=True):
+    """One call of a mix in a phase, or in all measured phases together: its part of what ``PhaseSummary`` tells."""
+
+    planned: int
+    started: int
+    completed: int
+    dropped: int
+    unfinished: int
+    planned_rate: float
+    achieved_rate: float
+    outcomes: dict[str, int]
+    reasons: dict[str, int]
+    examples: Examples
+    metrics: dict[str, MetricSummary]
+    by_outcome: dict[str, dict[str, MetricSummary]]
+    by_start: dict[str, dict[str, MetricSummary]]
+    billing: Billing | None = None
+    disturbed: dict[str, int] = {}
+
+
 class PhaseSummary(Struct, frozen=True):
     """One phase, or (``totals``) all measured phases together.
 
@@ -267,7 +288,8 @@ class PhaseSummary(Struct, frozen=True):
     ``disturbed`` counts by outcome the invocations that the load generator disturbed, ``unstamped`` answers of which
     the system did not say when they arrived. Of a closed phase, ``workers`` is how many were asked for on average, and
     ``in_flight_mean`` how many calls were in flight at the target at most on average: Σ service_time / duration, which
-    is what the latencies are of.
+    is what the latencies are of. ``by_call`` has each call of a mix by its name, in the scenario's order, and is empty
+    without one.
     """
 
     name: str
@@ -294,6 +316,7 @@ class PhaseSummary(Struct, frozen=True):
     unstamped: int = 0
     workers: float | None = None
     in_flight_mean: float | None = None
+    by_call: dict[str, CallSummary] = {}
 
 
 class ThresholdResult(Struct, frozen=True):
@@ -392,7 +415,7 @@ _OURS = frozenset(
 )  # fmt: skip
 """Fields whose texts are words, figures and instants of this program, in which no text from outside can be."""
 
-_FOREIGN_KEYS = frozenset({"scenario", "reasons"})
+_FOREIGN_KEYS = frozenset({"scenario", "reasons", "by_call"})
 
 T = TypeVar("T")
 
