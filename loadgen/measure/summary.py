@@ -10,7 +10,7 @@ ok ranks above every ok call in ``latency_all``; before, it ranked by its time),
 clock of arrivals: the ends of a figure, ``disturbed`` calls (before, all were in the figures), ``unread``,
 ``in_flight_mean`` and ``workers`` of a phase, ``whose``, ``figures`` and ``causes`` of a reason, and the severity
 ``range``; ``degraded`` means since then that figures are ranges, and nothing else. With mixes of calls: ``by_call`` of
-a phase, ``calls`` of the pre-flight, and ``call`` of an example.
+a phase, ``preflights``, and ``call`` of an example.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from loadgen.experiments.coldstarts.findings import ColdStartsResult
 from loadgen.experiments.load.findings import LoadResult
 from loadgen.experiments.memory.findings import MemoryResult
 from loadgen.invocation.bill import Misbilled
+from loadgen.invocation.cell import CALL
 from loadgen.invocation.sample import Failure, Slow
 from loadgen.invocation.tally import Connections
 from loadgen.text import foreign
@@ -81,9 +82,10 @@ class Environment(Struct, frozen=True):
 
 
 class Preflight(Struct, frozen=True):
-    """The one invocation made before the load, in none of the counts. ``status`` is null when no answer came.
+    """The invocation made before the load, in none of the counts. ``status`` is null when no answer came.
 
-    ``remedy`` says what happened and what to do about it, null where the call was ok.
+    ``remedy`` says what happened and what to do about it, null where the call was ok, and ``call`` which of a mix it
+    was.
     """
 
     outcome: str
@@ -92,6 +94,7 @@ class Preflight(Struct, frozen=True):
     latency_ns: int
     request_id: str | None
     remedy: str | None = None
+    call: str = CALL
 
 
 class Reason(Struct, frozen=True):
@@ -390,7 +393,10 @@ Experiment = CapacityResult | MemoryResult | LoadResult | ColdStartsResult
 
 
 class Summary(Struct, frozen=True):
-    """summary.json."""
+    """summary.json.
+
+    Of a mix ``preflights`` has one for each call, of which ``preflight`` is the first that was not ok, else the first.
+    """
 
     schema: str
     run: Run
@@ -404,6 +410,7 @@ class Summary(Struct, frozen=True):
     thresholds: list[ThresholdResult]
     generator: Generator
     experiment: Experiment | None
+    preflights: list[Preflight] = []
 
 
 _OURS = frozenset(

@@ -254,6 +254,17 @@ class Scenario(Struct, frozen=True, rename=without_unit):
         return tuple(structs.replace(call, target=join(call.target, self.target)) for call in self.calls)
 
     @property
+    def shares(self) -> tuple[float, ...]:
+        """Which part of the invocations each call is."""
+        weights = [call.weight for call in self.each_call]
+        return tuple(weight / sum(weights) for weight in weights)
+
+    @property
+    def preflights(self) -> int:
+        """How many invocations are made before the load: one of each call, or none."""
+        return len(self.each_call) if self.target.preflight else 0
+
+    @property
     def targets(self) -> tuple[Target, ...]:
         """All that is called."""
         return tuple(call.target for call in self.calls) or (self.target,)

@@ -311,6 +311,7 @@ def _threshold(
         yield f'there is no phase "{parsed.phase}"; measured phases: {names or "none"}'
     elif parsed.phase is not None and not _measured(known[parsed.phase]):
         yield f'"{parsed.phase}" only warms up, so it is not judged; name a measured phase'
+    yield from _call_named(parsed, data)
     if isinstance(parsed, CostRule) and tenant is not None and not tenant.bills:
         yield f"{tenant.noun} tells no bills, so cost is not known; remove this rule"
     elif isinstance(parsed, CostRule) and "prices" not in data:
@@ -321,6 +322,17 @@ def _threshold(
         return
     if isinstance(parsed, MetricRule) and parsed.metric in _PLATFORM_METRICS:
         yield f"{parsed.metric.value} {tenant.untold}; {tenant.noun} has latency and service_time"
+
+
+def _call_named(parsed: Rule, data: dict[str, Any]) -> Iterator[str]:
+    """What is wrong with the call that a rule is about."""
+    calls = [call.get("name") for call in listed(data, "calls") if isinstance(call, dict)]
+    if parsed.call is None or parsed.call in calls:
+        return
+    if not calls:
+        yield f'there is no call "{parsed.call}", as there is no mix of calls; remove {parsed.call}/'
+    else:
+        yield f'there is no call "{parsed.call}"; calls: {", ".join(map(str, calls))}'
 
 
 def _tells_starts(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[Any] | None) -> bool:

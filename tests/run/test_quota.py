@@ -37,7 +37,7 @@ def rate(per_s: int) -> ConstantRate:
 def test_a_phase_that_needs_more_than_there_may_be_is_said_with_its_numbers(
     shape: Shape, max_in_flight: int, service_ns: int | None, expected: str | None
 ) -> None:
-    warnings = list(unreachable(shaped(shape, max_in_flight), Limits(max_instances=100), service_ns))
+    warnings = list(unreachable(shaped(shape, max_in_flight), [Limits(max_instances=100)], [service_ns]))
     if expected is None:
         assert warnings == []
     else:
@@ -49,14 +49,14 @@ def test_a_phase_that_needs_more_than_there_may_be_is_said_with_its_numbers(
 
 
 def test_the_lowest_limit_is_the_one_that_counts() -> None:
-    (warning,) = unreachable(shaped(Workers(1, 500)), Limits(400, 2, 300, 200))
+    (warning,) = unreachable(shaped(Workers(1, 500)), [Limits(400, 2, 300, 200)])
     assert "serves at most 400 at once (the account's quota of instances is 200 × 2 calls each)" in warning
 
 
 def test_a_disabled_function_is_said_once() -> None:
-    (warning,) = unreachable(shaped(Workers(1, 1)), Limits(max_instances=0))
+    (warning,) = unreachable(shaped(Workers(1, 1)), [Limits(max_instances=0)])
     assert warning.startswith("the function is disabled")
 
 
 def test_where_no_limit_is_known_there_is_nothing_to_say() -> None:
-    assert list(unreachable(shaped(Workers(1, 5000)), Limits())) == []
+    assert list(unreachable(shaped(Workers(1, 5000)), [Limits()])) == []
