@@ -422,7 +422,7 @@ _OURS = frozenset(
 )  # fmt: skip
 """Fields whose texts are words, figures and instants of this program, in which no text from outside can be."""
 
-_FOREIGN_KEYS = frozenset({"scenario", "reasons", "by_call"})
+_FOREIGN_KEYS = frozenset({"scenario", "reasons", "by_call", "bound_calls"})
 
 T = TypeVar("T")
 

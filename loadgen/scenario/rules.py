@@ -198,7 +198,11 @@ def _capacity(data: dict[str, Any]) -> Found:
         yield ("kind",), "what must hold is missing: write capacity: {slo: [latency.p99 < 250ms, errors < 0.1%]}"
     if data.get("thresholds"):
         yield ("thresholds",), "kind: capacity goes beyond what its target can take; write the rules as capacity.slo"
-    yield from _at("capacity", capacity.rules(mapping(data, "capacity")))
+    block = mapping(data, "capacity")
+    yield from _at("capacity", capacity.rules(block))
+    for index, parsed in enumerate(listed(block, "slo")):
+        if parsed is not INVALID:
+            yield from ((("capacity", "slo", index), message) for message in _call_named(parsed, data))
 
 
 def _memory(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[Any] | None) -> Found:

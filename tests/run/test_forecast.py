@@ -12,9 +12,9 @@ from loadgen.invocation.outcome import Outcome
 from loadgen.load.budget import Budget
 from loadgen.load.bursts import Bursts
 from loadgen.load.phase import Phase
-from loadgen.run.forecast import after, before, forecast, gb_seconds_expected, in_flight, size_mb
+from loadgen.run.forecast import after, before, forecast, gb_seconds_expected, in_flight, size_mb, sizes_of
 from loadgen.run.forecast import starts as starts_of
-from loadgen.scenario.model import FeederOrder, Scenario
+from loadgen.scenario.model import Call, FeederOrder, Scenario
 from loadgen.scenario.prices import load_price_book
 from loadgen.text.units import Money, money
 from tests.scenarios import S, closed_phase, feeder, function, http, open_phase, phase, scenario
@@ -181,3 +181,39 @@ def test_memory_sizes_that_no_cold_start_is_induced_by_cost_nothing() -> None:
     assert [size_mb(induced), size_mb(induced, [512])] == [None, 512]
     assert gb_seconds_expected(induced, [BILLED]) == Decimal("5")
     assert "largest size" not in next(iter(after(induced, [BILLED], 9 * MS)))
+
+
+def mix(*phases: Phase, allowed: int | None = None) -> Scenario:
+    """Three calls to one that asks for more memory."""
+    calls = (
+        Call("small", 3, FUNCTION, "{}"),
+        Call("large", 1, msgspec.structs.replace(FUNCTION, memory_mb=1024), "{}"),
+    )
+    return msgspec.structs.replace(made(*phases, allowed=allowed), calls=calls)
+
+
+def test_a_mix_makes_each_call_once_before_the_load() -> None:
+    assert str(forecast(mix(OPEN))) == "6002 invocations"
+    assert str(forecast(mix(CLOSED))) == "as many invocations as the target lets it make"
+
+
+def test_the_cost_of_a_mix_is_that_of_each_call_by_its_share() -> None:
+    large = Facts(Outcome.OK, "ok", 200, duration_ns=19 * MS, billed_duration_ns=20 * MS, memory_size_mb=1024)
+    # 4501 calls of 10 ms with 512 MB, and 1501 of 20 ms with 1024 MB
+    expected = (Decimal(4501) * 512 * 10 + Decimal(1501) * 1024 * 20) / 1024 / 1000
+    assert gb_seconds_expected(mix(OPEN), [BILLED, large]) == expected
+    assert next(iter(after(mix(OPEN), [BILLED, large], 20 * MS))) == (
+        "expected: 6002 invocations, 52.5 GB-s, 0.0138 CNY if each call is billed like its pre-flight, small 10 ms "
+        "with 512 MB, large 20 ms with 1024 MB, free tier left out"
+    )
+
+
+def test_a_mix_of_which_one_call_told_no_bill_has_no_expected_cost() -> None:
+    assert gb_seconds_expected(mix(OPEN), [BILLED, Facts(Outcome.TIMEOUT, "total", 0)]) is None
+
+
+def test_the_memory_of_a_mix_is_that_of_each_call() -> None:
+    assert sizes_of(mix(OPEN), [256, 256]) == [256, 1024]
+    assert [size_mb(mix(OPEN), [256, 256]), size_mb(mix(OPEN))] == [1024, None]
+    assert "100 ms billed with 256 to 1024 MB, as the calls have it, " in list(before(mix(OPEN), [256, 1024]))[1]
+    assert "unknown, and so is the function's memory" in list(before(mix(OPEN), [None, 1024]))[1]
