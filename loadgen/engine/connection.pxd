@@ -19,7 +19,7 @@ cdef class Wire:
     cdef public Inbox inbox
     cdef public object poll
     cdef public list manners
-    cdef public bint fresh
+    cdef public bint fresh, alike
     cdef public long long first_deadline_ns
     cdef object _connection, _names, _stamped
 

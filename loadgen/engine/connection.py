@@ -32,7 +32,7 @@ import errno
 import os
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import cycle
 
@@ -94,7 +94,7 @@ class Wire:
         classify: Classify,
         fresh: bool,
         bodiless: bool,
-        quick: type[QuickReader] | None = None,
+        quick: Callable[[memoryview], QuickReader] | None = None,
     ) -> None:
         self.loop = loop
         self.addresses = cycle(addresses)
@@ -106,6 +106,7 @@ class Wire:
         self.inbox = Inbox(READ_BUFFER, SEALED_BUFFER)
         self.poll = Poll(self.inbox)
         self.manners: list[Manner] = []
+        self.alike = True  # whether a reader need not be told whose answer comes next
         self.add(classify, keep, most, bodiless=bodiless, quick=quick)
         self._connection = connection
         self._names = HeaderNames(wanted)
@@ -123,11 +124,12 @@ class Wire:
         most: int | None,
         *,
         bodiless: bool,
-        quick: type[QuickReader] | None,
+        quick: Callable[[memoryview], QuickReader] | None,
     ) -> None:
         """Say how the answers of another call are read."""
         reader = quick(self.inbox.view) if quick is not None else None
         self.manners.append(Manner(classify, keep, most, bodiless=bodiless, quick=reader))
+        self.alike = len({(each.keep, each.most, each.bodiless) for each in self.manners}) == 1
 
     def connection(self, invoker: HttpInvoker) -> Connection:
         """A new connection for an invoker, not begun."""
@@ -418,7 +420,7 @@ class HttpInvoker(Invoker):
         super().__init__()
         self._wire = wire
         self._caller = caller
-        self._mixed = len(wire.manners) > 1
+        self._mixed = not wire.alike
         self._connection: Connection | None = None
         self._connecting_ns = 0  # when it began to connect; 0 while it does not
         self._request: bytes | None = None  # what waits for the connection
