@@ -27,6 +27,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -201,7 +202,16 @@ def _reader(paths: Sequence[tuple[str, ...]]) -> _Read:
             return _read(body)
         return {key: getattr(found, place) for key, place in places.items()}
 
-    return read
+    def read_one(body: bytes) -> object:
+        try:
+            return {first: place(decode(body))}
+        except (msgspec.DecodeError, RecursionError):
+            return _read(body)
+
+    if len(places) != 1:
+        return read
+    first, place = next(iter(places)), attrgetter("f0")
+    return read_one
 
 
 def _read(body: bytes) -> object:
@@ -252,24 +262,29 @@ def _of_json(sign: str, value: Any) -> Callable[[object], bool]:
     if sign in ("exists", "absent"):
         return lambda found: (found is not _MISSING) is (sign == "exists")
     if sign == "contains":
-        return partial(_contains, value)
+        return partial(_contains, value, _same_as(value))
     if sign in _ORDER:
         compare = _SIGNS[sign]
         return lambda found: _is_number(found) and compare(found, value)
+    same = _same_as(value)
     if sign == "==":
-        return partial(_same, value)
-    return lambda found: found is not _MISSING and not _same(value, found)
+        return same
+    return lambda found: found is not _MISSING and not same(found)
 
 
-def _contains(value: Any, found: object) -> bool:
+def _contains(value: Any, same: Callable[[object], bool], found: object) -> bool:
     if isinstance(found, str):
         return isinstance(value, str) and value in found
-    return isinstance(found, list) and any(_same(value, item) for item in found)
+    return isinstance(found, list) and any(map(same, found))
 
 
-def _same(value: Any, found: object) -> bool:
-    """Whether two values of JSON are equal; true is not 1."""
-    return ((_is_number(value) and _is_number(found)) or type(value) is type(found)) and value == found
+def _same_as(value: Any) -> Callable[[object], bool]:
+    """What tells whether another value of JSON equals one that is no list or object; true is not 1."""
+    if _is_number(value):
+        return lambda found: _is_number(found) and found == value
+    if isinstance(value, str):
+        return lambda found: found == value
+    return lambda found: found is value
 
 
 def _of_text(sign: str, value: Any) -> Callable[[bytes | None], bool]:
