@@ -27,13 +27,15 @@ Result = TypeVar("Result", bound=Struct)
 class Given(Struct, frozen=True):
     """What a decision is given besides its block of the scenario.
 
-    ``timeout_ns`` is how long a call is waited for. ``told`` says that the target tells durations.
+    ``timeout_ns`` is how long a call is waited for. ``told`` says that the target tells durations. ``shares`` are those
+    of the calls of a mix, by name.
     """
 
     timeout_ns: int
     seed: int
     prices: PriceBook | None
     told: bool
+    shares: dict[str, float] = {}
 
 
 class Forecast(Struct, frozen=True):

@@ -36,7 +36,8 @@ def decision(scenario: Scenario) -> Decision[Experiment | None]:
     """The decision that the scenario is played by."""
     kind, block = _asked(scenario)
     told = tenant_of(scenario.target).told
-    return kind.decision(block, Given(scenario.target.timeout.total_ns, scenario.seed, scenario.prices, told))
+    shares = {call.name: share for call, share in zip(scenario.calls, scenario.shares, strict=False)}
+    return kind.decision(block, Given(scenario.target.timeout.total_ns, scenario.seed, scenario.prices, told, shares))
 
 
 def widest(scenario: Scenario) -> Sequence[Phase]:

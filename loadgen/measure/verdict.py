@@ -16,7 +16,7 @@ Start labels are judged in ``loadgen.measure.starts``, and what an experiment fo
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -50,7 +50,7 @@ def judge(
     stopped: bool = False,
     fresh_connections: bool = False,
     overhead_floor_ns: int | None = None,
-    memory_mb: int | None = None,
+    memory_mb: Mapping[str, int | None] = {},
     found: Found = NOTHING_FOUND,
     told_in: str = "answers",
 ) -> Verdict:
@@ -61,7 +61,7 @@ def judge(
     thresholds. ``stopped`` says that the run was interrupted or reached its budget, so that a schedule cut short is no
     fault. ``fresh_connections`` says that every invocation was meant to open one. ``overhead_floor_ns`` is the p99 of
     service_time of this generator on this machine against a target that does nothing, None when that is not known or
-    does not matter. ``memory_mb`` is the memory size that every invocation asked for, None where they asked for none;
+    does not matter. ``memory_mb`` is the memory size that each call asked for, None where it asked for none;
     ``found`` tells of what the run found out, and ``told_in`` where answers tell durations and bills.
     """
     pairs = [pair for pair in zip(plans, phases, strict=True) if not pair[0].warmup]
@@ -84,7 +84,8 @@ def judge(
         reasons += platform.summary_missing(total)
         reasons += platform.unbelievable(total, told_in)
         reasons += platform.misbilled(total)
-        reasons += platform.memory_ignored(total, memory_mb)
+        for call, asked in memory_mb.items():
+            reasons += platform.memory_ignored(total.of(call) if total.calls else total, asked)
     unusable = {reason.phase for reason in reasons if reason.severity == INVALID}
     reasons += () if part else _disturbed(pairs, rules, unusable, by_phase=by_phase)
     labelled = [rule for rule in rules if isinstance(rule, MetricRule) and rule.start is not None]

@@ -7,7 +7,7 @@ figure can hide is shown as a range.
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from loadgen.invocation.metric import TIME
 from loadgen.invocation.outcome import CENSORED, OK
@@ -98,6 +98,14 @@ def totals(summary: Summary) -> View:
 def phases(summary: Summary) -> list[View]:
     """Each phase, warm-ups included, in order."""
     return [View(phase, phase.name, summary.verdict) for phase in summary.phases]
+
+
+def calls(view: View) -> list[tuple[str, View]]:
+    """Each call of a mix in a stretch of load, by name: the stretch as if there were nothing but that call."""
+    return [
+        (name, View(structs.replace(view.phase, by_call={}, **structs.asdict(each)), view.name, view.verdict))
+        for name, each in view.phase.by_call.items()
+    ]
 
 
 def shown(view: View, metric: str, statistic: float | str, start: str | None = None) -> Figure:

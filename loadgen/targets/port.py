@@ -142,15 +142,15 @@ class Reading(Struct, frozen=True):
 
     ``headers`` are the names of the response headers that are wanted, in lower case; all others are skipped. Of a
     repeated header the values that differ come joined by line feeds. ``keep`` is how many bytes are kept of a body, and
-    ``most`` how long one may be, None for any length. ``quick`` reads answers that nearly always come; it must say what
-    ``classify`` would.
+    ``most`` how long one may be, None for any length. ``quick`` makes a reader of a buffer for answers that nearly
+    always come; it must say what ``classify`` would.
     """
 
     headers: frozenset[bytes]
     classify: Classify
     keep: int = KEEP
     most: int | None = None
-    quick: type[QuickReader] | None = None
+    quick: Callable[[memoryview], QuickReader] | None = None
 
 
 class Secret(Struct, frozen=True):

@@ -59,3 +59,37 @@ def test_a_function_that_always_fails_ends_the_search_at_once(loadgen: Loadgen) 
     assert run.code in (0, 97), run.stderr
     assert "No invocation succeeded" in experiment(run)["why"]
     assert "No invocation succeeded" in run.stdout
+
+
+MIX = """
+name: capacity-of-a-mix
+kind: capacity
+target: {endpoint: emulator}
+calls:
+  - {name: browse, weight: 3, function: fast}
+  - {name: pay, weight: 1, function: slow}
+capacity:
+  {slo: [latency.p95 < 500ms, pay/errors < 5%], from: 5/s, to: 400/s, confirm: 10s, precision: 20%, keep_alive: 2s}
+emulator:
+  keep_alive: 2s
+  functions:
+    fast: {memory: 1024MB, work: {median: 10ms, sigma: 0.3}, cold_start: none}
+    slow: {memory: 1024MB, work: {median: 50ms, sigma: 0.3}, cold_start: none, max_instances: 3}
+"""
+
+
+@pytest.mark.timeout(270)
+def test_the_capacity_of_a_mix_is_that_of_the_call_that_binds_and_names_it(loadgen: Loadgen) -> None:
+    run = loadgen(MIX, timeout=260)
+    assert run.passed, run.stdout + run.stderr
+    found, calls = experiment(run), truth(run)
+    busy_s = [call["duration_ns"] / 1e9 for call in calls if call["function"] == "slow" and call["duration_ns"]]
+    # three places for one call in four, and one in twenty of these may be refused, as independent users come
+    capacity = 4 * offered(3, 0.05) / (sum(busy_s) / len(busy_s))
+    assert found["estimate_per_s"] == pytest.approx(capacity, rel=0.25)
+    assert found["confirmed_per_s"] < 1.1 * capacity
+    assert (found["bound_by"], found["bound_call"]) == ("quota", "pay")
+    assert found["bound_calls"]["pay"] > 0.9
+    assert (found["limit"], found["predicted_per_s"]) == (None, None)
+    assert "binding call" in run.stdout
+    assert all(phase["by_call"].keys() == {"browse", "pay"} for phase in run.summary["phases"])

@@ -499,14 +499,14 @@ def test_another_memory_size_than_asked_for_withholds_what_depends_on_it() -> No
     billed = clean()
     billed.tally.billed_ns = {128: 1_000_000_000, 512: 3_000_000_000}
     for asked, hidden in ((None, []), (512, ["duration", "billed_duration", "cost"])):
-        verdict = judge([plan(drawn=1000)], [total(billed)], memory_mb=asked)
+        verdict = judge([plan(drawn=1000)], [total(billed)], memory_mb={"call": asked})
         assert [reason.withholds for reason in verdict.reasons] == hidden
     assert {reason.rule for reason in verdict.reasons} == {"memory_ignored"}
     assert verdict.reasons[0].message.startswith(
         "Invocations asked for 512 MB (target.memory), and 25.0% of the billed time was with 128 MB, expected none:"
     )
     billed.tally.billed_ns = {512: 3_000_000_000}
-    assert judge([plan(drawn=1000)], [total(billed)], memory_mb=512).reasons == []
+    assert judge([plan(drawn=1000)], [total(billed)], memory_mb={"call": 512}).reasons == []
 
 
 # starts_unknown

@@ -23,7 +23,7 @@ def _decision(block: Capacity, given: Given) -> Decision[CapacityResult]:
     from loadgen.experiments.capacity.decision import capacity
     from loadgen.experiments.capacity.plan import plan
 
-    return capacity(plan(block, given.timeout_ns))
+    return capacity(plan(block, given.timeout_ns, given.shares))
 
 
 def _widest(block: Capacity, timeout_ns: int) -> Sequence[Phase]:
