@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections import defaultdict
@@ -36,6 +37,11 @@ def pytest_sessionstart() -> None:
         sources = [compiled.with_name(stem + suffix) for suffix in (".py", ".pxd", ".pyx")]
         if any(source.exists() and source.stat().st_mtime > compiled.stat().st_mtime for source in sources):
             pytest.exit(f"{compiled} is older than its source: make test builds it anew", 4)
+
+
+def pytest_collection_finish() -> None:
+    """What the collection made stays: no garbage collection is to walk through it again and again."""
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -25,7 +25,7 @@ def experiment(run: Command) -> dict[str, Any]:
 
 def capacity_of(calls: list[dict[str, Any]]) -> float:
     """Ten places, Poisson arrivals, and one call in twenty may be refused or late."""
-    busy_s = [call["duration_ns"] / 1e9 for call in calls if call["duration_ns"] is not None]
+    busy_s: list[float] = [call["duration_ns"] / 1e9 for call in calls if call["duration_ns"] is not None]
     return offered(10, 0.05) / (sum(busy_s) / len(busy_s))
 
 
