@@ -112,7 +112,7 @@ def _disturbed(
         for reason in generator.disturbed(total, ps, inflation):
             known.update(reason.figures)
             yield reason
-    if pairs and not without and (len(pairs) > 1 or not by_phase):
+    if not without:
         whole = combined(total for _, total in pairs)
         for reason in generator.disturbed(whole, ps, Largest(inflations), known):
             yield msgspec.structs.replace(reason, phase=None)

@@ -106,6 +106,24 @@ def test_where_the_clock_was_set_the_ends_bracket_every_error_of_that_size(
     assert mean.low <= 1000 * sum(true) / len(true) <= mean.high
 
 
+def test_an_end_is_never_below_the_figure_though_disturbed_calls_were_all_faster() -> None:
+    found = at(latency([100_000], [5] * 20), 50)
+    assert (found.low_end, found.value, found.high_end) == (0, 100_031_000, 100_032_000)
+
+
+def test_a_set_clock_makes_no_ok_call_of_one_that_failed_and_none_that_failed_bounds_an_ok_one() -> None:
+    """Two ok calls of 10 ms and two that failed at once; the clock was set by 5 ms while one of the four ended."""
+    moved = Moved(stepped=1, step_us=5_000)
+    ok, failed = histogram([10_000] * 2), histogram([1_000] * 2)
+    found = metric_summary("latency_all", ok, (50.0, 75.0, 99.0), failed=failed, moved=moved)
+    each = [(one.low_end, one.low_end_failed, one.high_end, one.high_end_failed) for one in found.percentiles]
+    assert each == [
+        (10_000_000, False, 15_008_000, False),
+        (10_000_000, True, 10_008_000, True),
+        (10_000_000, True, 10_008_000, True),
+    ]
+
+
 @given(some, times, some, st.sampled_from(LISTED))
 def test_among_calls_that_are_not_ok_an_end_is_no_time(
     ok: list[int], failed: list[int], disturbed: list[int], p: float
@@ -151,7 +169,7 @@ def test_ends_far_apart_are_a_range(low: int, high: int | None, value: int, show
 
 def test_an_end_among_failures_makes_a_range_and_both_make_none() -> None:
     assert is_range(Ends(1, 2, high_failed=True), 1)
-    assert not is_range(Ends(1, 2, low_failed=True, high_failed=True), 1)
+    assert not is_range(Ends(1, 2_000 * MS, low_failed=True, high_failed=True), 1)
 
 
 def test_of_sizes_there_is_no_absolute_tolerance() -> None:
