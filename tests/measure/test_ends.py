@@ -260,3 +260,46 @@ def test_what_tells_how_the_load_was_made_is_told_as_it_was() -> None:
         phase.histograms.update(cells)
     found = phase_summary(plan(), phase).metrics["late"]
     assert (found.count, found.disturbed, found.ends) == (11, 0, {})
+
+
+def test_a_set_clock_moves_nothing_that_the_platform_tells_or_that_ends_before_the_answer() -> None:
+    ok = {
+        f"ok/{name}": [9_000] * 10
+        for name in ("service_time", "duration", "overhead", "connect", "memory_used", "late")
+    }
+    phase = total(frame({"ok": [10_000] * 10}, metrics=ok))
+    phase.stepped, phase.step_us = 10, 3_000
+    found = phase_summary(plan(), phase).metrics
+    assert {name for name, metric in found.items() if metric.ends} == {
+        "latency",
+        "latency_all",
+        "service_time",
+        "overhead",
+    }
+
+
+def test_disturbed_calls_that_failed_or_were_cold_may_have_been_warm_ones_and_none_of_these_was_cold() -> None:
+    """Of 90 calls of each start; three disturbed ones failed and five were cold."""
+    frames = [
+        frame({"ok": range(1, 91)}, start="warm", final=False),
+        frame({"ok": range(1, 91)}, disturbed={"ok": [95] * 5}, start="cold", seq=1, final=False),
+        frame(disturbed={"function_error": [5] * 3}, seq=2),
+    ]
+    phase = total(*frames)
+    astray = {start: phase.figure("latency", start=start).moved.astray for start in (None, "warm", "cold")}
+    assert astray == {None: 3, "warm": 8, "cold": 0}
+    assert phase.figure("latency", "function_error").moved.astray == 0
+
+
+def test_what_disturbed_calls_took_is_told_beside_the_figures() -> None:
+    found = latency([10_000], [20_000, 30_000])
+    assert Histogram.decode(found.disturbed_histogram) == histogram([20_000, 30_000])
+    assert (found.count, found.disturbed) == (1, 2)
+
+
+def test_where_some_failed_there_is_no_mean_and_the_last_of_all_failed() -> None:
+    moved = Moved(ok=histogram([20_000]))
+    found = metric_summary("latency_all", histogram([10_000]), LISTED, failed=histogram([1_000]), moved=moved)
+    assert "mean" not in found.ends
+    assert (found.ends["max"].low_failed, found.ends["max"].high_failed) == (True, True)
+    assert (found.ends["min"].low_failed, found.ends["min"].high_failed) == (False, False)

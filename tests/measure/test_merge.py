@@ -100,7 +100,7 @@ def test_a_phase_that_an_agent_is_silent_about_is_noticed() -> None:
 
 
 def test_a_frame_of_another_phase_is_refused() -> None:
-    with pytest.raises(ValueError, match="a frame of phase 'other', expected one of 'steady'"):
+    with pytest.raises(ValueError, match=r"^a frame of phase 'other', expected one of 'steady'$"):
         PhaseTotal("steady").add(frame(phase="other"))
 
 
@@ -222,8 +222,9 @@ def test_totals_are_the_measured_phases_merged() -> None:
 
 
 @pytest.mark.parametrize(("closed", "model"), [(False, "open"), (True, "closed")])
-def test_totals_of_one_kind_of_phase_are_of_that_model(closed: bool, model: str) -> None:
-    assert totals([plan(closed=closed)], [total(frame())]).model == model
+def test_a_phase_and_totals_of_one_kind_of_phase_are_of_that_model(closed: bool, model: str) -> None:
+    phase = total(frame())
+    assert phase_summary(plan(closed=closed), phase).model == totals([plan(closed=closed)], [phase]).model == model
 
 
 def test_totals_without_a_measured_phase_are_empty() -> None:
@@ -256,3 +257,21 @@ def test_an_agents_health_is_over_all_phases_and_the_generators_that_of_the_busi
         (1, 0.9, 1000, 1),
     ]
     assert result.cpu == 0.9
+
+
+def test_of_what_stood_still_the_longest_is_told_over_frames_phases_and_agents() -> None:
+    def stopped(phase: str, agent: int, seq: int, ms: int) -> PhaseTotal:
+        own = frame(phase=phase, agent=agent, seq=seq)
+        pause_ns = ms * 1_000_000
+        own.health = msgspec.structs.replace(
+            own.health, loop_lag_ns=2 * pause_ns, gc_collections=1, gc_pause_ns=pause_ns
+        )
+        return total(msgspec.structs.replace(own, began_late_ns=3 * pause_ns))
+
+    phases = [
+        stopped(phase, agent, seq, ms) for phase, agent, seq, ms in (("a", 0, 0, 2), ("b", 0, 1, 9), ("c", 1, 0, 4))
+    ]
+    result = generator(phases)
+    assert (result.loop_lag_ns, result.gc_pause_ns) == (18_000_000, 9_000_000)
+    told = [(each.loop_lag_ns, each.gc_collections, each.gc_pause_ns, each.began_late_ns) for each in result.agents]
+    assert told == [(18_000_000, 2, 9_000_000, 27_000_000), (8_000_000, 1, 4_000_000, 12_000_000)]
