@@ -263,11 +263,39 @@ def test_no_more_of_the_slowest_are_kept_when_every_answer_is_slower_than_the_on
     assert sorted(slow.latency_ns for slow in under_test.take().slowest) == [n * MS for n in range(990, 1000)]
 
 
+def test_of_equally_slow_invocations_those_are_kept_that_came_first() -> None:
+    under_test = recorder()
+    for n in range(SLOWEST + 1):
+        record(under_test, Facts(Outcome.OK, "ok", 200, request_id=f"r{n}"), ended=20 * MS if n == SLOWEST else 10 * MS)
+    kept = {slow.request_id for slow in under_test.take().slowest}
+    assert kept == {f"r{n}" for n in range(SLOWEST + 1)} - {f"r{SLOWEST - 1}"}
+
+
+def test_an_ok_answer_that_is_not_simply_ok_counts_by_its_reason() -> None:
+    under_test = recorder()
+    for reason in ("ok", "redirect", "redirect", "status_304"):
+        record(under_test, Facts(Outcome.OK, reason, 200))
+    assert under_test.take().reasons() == {"ok/redirect": 2, "ok/status_304": 1}
+
+
+@pytest.mark.parametrize(("ns", "us"), [(999, 0), (1_000, 1)])
+def test_a_time_counts_from_its_first_microsecond(ns: int, us: int) -> None:
+    open_phase, closed_phase = recorder(), recorder(closed=True)
+    open_phase.record(BARE, 0, 0, ns, MS, MS + ns, ns, ns, b"", False)
+    open_phase.dropped(1, 0, ns, "max_lag")
+    closed_phase.record(BARE, 0, 0, 0, MS, MS, ns, 0, b"", False)
+    found = histograms(open_phase.take())
+    for metric in ("ok/lag", "ok/late", "ok/unread", "ok/connect", "dropped/lag", "dropped/waited", "dropped/latency"):
+        assert found[f"p/unknown/{metric}"].counts == {us: 1}, metric
+    assert histograms(closed_phase.take())["p/unknown/ok/late"].counts == {us: 1}
+
+
 def test_samples_are_relative_to_the_beginning_of_the_run() -> None:
     under_test = recorder(sampled=True)
-    record(under_test, intended=2000, started=3000, ended=5000)
+    under_test.record(OK, 7, 2000, 3000, 5000, 6000, 0, 0, b"body", False)
     under_test.dropped(8, 2000, 4000, "phase_end")
     first, second = under_test.take().samples
+    assert (first.arrived_ns, first.read_ns, second.arrived_ns, second.read_ns) == (4000, 5000, 3000, 3000)
     assert (first.intended_ns, first.started_ns, first.ended_ns, first.index, first.agent) == (1000, 2000, 4000, 7, 2)
     assert (second.started_ns, second.outcome) == (None, "dropped")
 
