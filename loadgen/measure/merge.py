@@ -86,6 +86,15 @@ class AgentFrames:
         """The share of one core that the agent used."""
         return self.cpu_ns / self.covered_ns if self.covered_ns else 0.0
 
+    def add(self, other: AgentFrames) -> None:
+        """Add what the agent did in another phase; which numbers its frames had there is not kept."""
+        self.count += other.count
+        self.planned += other.planned
+        self.paused_ns += other.paused_ns
+        self.began_late_ns = max(self.began_late_ns, other.began_late_ns)
+        self.covered_ns += other.covered_ns
+        self.add_health(other)
+
     def add_health(self, other: Health | AgentFrames) -> None:
         """Add the health of another interval or phase."""
         self.cpu_ns += other.cpu_ns
@@ -157,13 +166,15 @@ class PhaseTotal:
         return True
 
     def merge(self, other: PhaseTotal) -> None:
-        """Add another phase: all but which agents sent what, and what was seen when."""
+        """Add another phase: all but which frames agents sent, and what was seen when."""
         for cell, histogram in other.histograms.items():
             self._histogram(cell._replace(phase=self.name)).add(histogram)
         self.tally.add(other.tally)
         self._step(other.stepped, other.step_us)
         self._note_end(other)
         self._keep((failure for kept in other.failures.values() for failure in kept), other.slowest)
+        for agent, frames in other.agents.items():
+            self.agents.setdefault(agent, AgentFrames(first_seq=0, last_seq=0)).add(frames)
 
     def merged(
         self,
@@ -392,10 +403,7 @@ def _health(agent: int, phases: Iterable[PhaseTotal]) -> AgentHealth:
     for phase in phases:
         frames = phase.agents.get(agent)
         if frames is not None:
-            whole.count += frames.count
-            whole.began_late_ns = max(whole.began_late_ns, frames.began_late_ns)
-            whole.covered_ns += frames.covered_ns
-            whole.add_health(frames)
+            whole.add(frames)
     return AgentHealth(
         agent=agent,
         cpu=whole.cpu,

@@ -20,9 +20,9 @@ FELT = {"ok": [90_000] * 30}
 """Calls that a stop moved far enough to show."""
 
 
-def second(*, disturbed: dict[str, list[int]] | None = None, **changes: Any) -> Frame:
+def second(*, disturbed: dict[str, list[int]] | None = None, phase: str = "steady", **changes: Any) -> Frame:
     """A second of an agent in this state, on a quiet machine unless told otherwise."""
-    own = clean(disturbed=disturbed)
+    own = clean(disturbed=disturbed, phase=phase)
     own.health = msgspec.structs.replace(own.health, **{"host": QUIET, **changes})
     return own
 
@@ -71,10 +71,19 @@ SAID = {
 }
 
 
+REMEDIES = {
+    "generator_stalled": "Leave the machine's cores to the run.",
+    "generator_cpu": "Lower the load, or use more --agents on more cores.",
+    "cores_busy": "Leave the machine's cores to the run.",
+    "cpu_stolen": "Use a machine with cores of its own.",
+    "cpu_throttled": "Raise the container's CPU limit, or lower the load.",
+    "gc_paused": "Loadgen turns the collector off, so please report that.",
+}
+
+
 @pytest.mark.parametrize("name", TROUBLES)
-def test_a_cause_says_how_much_of_it_there_was(name: str) -> None:
-    (cause,) = causes(total(second(**TROUBLES[name])))
-    assert cause.text == SAID[name]
+def test_a_cause_says_how_much_of_it_there_was_and_what_would_end_it(name: str) -> None:
+    assert told(causes(total(second(**TROUBLES[name])))) == f"In its way: {SAID[name]}. {REMEDIES[name]}"
 
 
 @pytest.mark.parametrize(
@@ -126,6 +135,15 @@ def test_of_several_agents_the_worst_is_said() -> None:
     assert began.text == "an agent began 14 ms late"
     assert paused.text.startswith("the load stood still for 7 ms, ")
     assert collected.text == "Python's garbage collector ran 3 times while measuring, for up to 7 ms"
+
+
+@pytest.mark.parametrize("name", TROUBLES)
+def test_ranges_of_all_phases_together_have_the_causes_of_these(name: str) -> None:
+    """As of an experiment, which shows no others."""
+    plans = [plan("a", drawn=1030), plan("b", drawn=1030)]
+    phases = [total(second(disturbed=FELT, phase=phase, **TROUBLES[name])) for phase in "ab"]
+    reason = only(judge(plans, phases, by_phase=False))
+    assert (reason.phase, reason.causes) == (None, [name])
 
 
 def test_a_pause_and_a_late_beginning_are_causes() -> None:
