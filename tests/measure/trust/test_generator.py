@@ -154,6 +154,7 @@ def test_lateness_is_judged_over_every_outcome_and_with_what_was_missed() -> Non
     )
     reasons = {reason.rule: reason for reason in judged(mixed).reasons}
     assert reasons["late_starts"].severity == "invalid"
+    assert reasons["late_starts"].value == 0.011
     assert reasons["late_starts"].message.startswith(
         "11 of 1000 starts (1.10%) came more than 10 ms late or not at all"
     )
@@ -248,6 +249,13 @@ def test_workers_that_stood_still_say_nothing_about_the_rate_of_the_target(lost:
     assert "stood still for 2.0% of the time" in only(verdict).message
 
 
+def test_workers_have_no_schedule_to_be_late_for_and_an_open_phase_no_rate_of_its_own() -> None:
+    planned, frame = workers(50_000, 50_000)
+    assert [reason.rule for reason in bounded(planned, frame)[0].reasons] == ["generator_bound"]
+    opened, punctual = plan(drawn=1000), workers(0, 50_000)[1]
+    assert bounded(opened, punctual)[0].reasons == []
+
+
 def test_workers_that_had_no_time_lost_none() -> None:
     planned, frame = workers(0, 0, paused_ns=200_000_000)
     assert bounded(msgspec.structs.replace(planned, duration_ns=0), frame)[0] == Verdict("valid", [])
@@ -293,6 +301,7 @@ def test_the_rate_of_all_phases_is_bounded_by_one_of_them() -> None:
 
 def test_a_p99_within_ten_times_of_the_floor_is_a_warning_with_both_values() -> None:
     assert judged(clean(), floor_ns=2_900_000).reasons == []
+    assert judged(clean(), floor_ns=2_979_100).reasons == []  # the tenth part of 29.791 ms
     verdict = judged(clean(), floor_ns=3_000_000)
     reason = only(verdict)
     assert (verdict.status, reason.rule, reason.severity, reason.limit) == (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 import pytest
@@ -88,18 +88,28 @@ def misbilled(underbilled: int) -> Verdict:
     return judged(answers)
 
 
-def bursts(slow: int, times: int = 4) -> Verdict:
-    """A phase of 100 a second, of which some seconds in the middle are so many times as slow as the others."""
+def half_a_minute(calls: Callable[[int], Iterable[int]]) -> Verdict:
+    """A phase of which each second has such calls."""
     frames = [
-        clean(
-            latencies={"ok": [(times if 10 <= second < 10 + slow else 1) * us for us in range(10_000, 30_000, 200)]},
-            metrics={},
-            seq=second,
-            final=second == 29,
-        )
-        for second in range(30)
+        clean(latencies={"ok": calls(second)}, metrics={}, seq=second, final=second == 29) for second in range(30)
     ]
-    return judge([plan(drawn=3000, seconds=30)], [total(*frames)])
+    phase = total(*frames)
+    return judge([plan(drawn=phase.tally.planned, seconds=30)], [phase])
+
+
+def bursts(second: int) -> Iterable[int]:
+    """Two seconds in the middle are four times as slow as the others."""
+    return [(4 if second in (10, 11) else 1) * us for us in range(10_000, 30_000, 200)]
+
+
+def heaps(second: int) -> Iterable[int]:
+    """Three of ten are slow in every sixth second."""
+    return [20_000] * 7 + [20_000 if second % 6 else 90_000] * 3
+
+
+def drift(second: int) -> Iterable[int]:
+    """Each second is slower than the one before, and two calls of every third are slow besides."""
+    return [10_000 + 500 * second] * 6 + [10_000 + 500 * second if second % 3 else 90_000] * 2
 
 
 def locked() -> Verdict:
@@ -132,6 +142,16 @@ VERDICTS = {
     "clipped": judged(clean(latencies={"ok": [*range(10_000, 29_980, 20), HIGHEST]}, clipped=1)),
     "failures": judged(clean(latencies={"ok": OK, "gateway": [9] * 2, "auth": [9] * 3, "timeout": [9] * 2})),
     "failures, throttled": judged(clean(latencies={"ok": OK, "throttled": [9] * 2})),
+    "failures, of connections": judged(
+        clean(
+            latencies={"ok": OK, "connection": [9] * 11},
+            disturbed={"connection": [9] * 4},
+            reasons={"connection/refused": 11, "connection/local_limit": 4},
+        )
+    ),
+    "failures, of refused connections": judged(
+        clean(latencies={"ok": OK, "connection": [9] * 11}, reasons={"connection/refused": 11})
+    ),
     "throttled": judged(clean(latencies={"ok": OK, "throttled": [9]})),
     "status_inside and no status": judged(clean(reasons={"ok/status_inside": 3, "gateway/status_502": 1})),
     "redirects": judged(clean(reasons={"ok/redirect": 3})),
@@ -139,11 +159,16 @@ VERDICTS = {
     "without_content, 304": judged(clean(reasons={"ok/status_304": 2})),
     "dropped": dropped(phase_end=50),
     "pool_saturated": judged(clean(metrics={"ok/waited": [0] * 990 + [1_200] * 10})),
+    "pool_saturated, by all": judged(clean(metrics={"ok/waited": [1_200] * 1000})),
+    "connects_in_latency, of all": judged(clean(metrics={"ok/connect": [800] * 1000})),
     "connects_in_latency": judged(clean(metrics={"ok/connect": [0] * 979 + [800] * 21})),
     "feeder_exhausted": judge([plan(drawn=5000)], [total(clean(feeder_exhausted=True))]),
     "phase_locked": locked(),
     "negative_overhead": judged(clean(negative_overhead=3)),
     "summary_missing": judged(clean(metrics=PUNCTUAL | {"ok/duration": [5_000] * 990}, summary_missing=10)),
+    "summary_missing, and not believed": judged(
+        clean(metrics=PUNCTUAL | {"ok/duration": [5_000] * 980}, summary_missing=10, unbelieved={"duration": 10})
+    ),
     **{
         f"unbelievable {name}, {n}": unbelieved(name, n)
         for name in ("duration", "billed_duration", "memory_used", "memory_size")
@@ -152,9 +177,14 @@ VERDICTS = {
     "billing_mismatch": misbilled(0),
     "billing_mismatch, less than ran": misbilled(1),
     "memory_ignored": judged(clean(billed_ns={128: 100, 256: 200, 512: 700}), memory_mb=512),
-    "dependent_samples": bursts(2),
+    "dependent_samples": half_a_minute(bursts),
+    "dependent_samples, in heaps": half_a_minute(heaps),
+    "dependent_samples, of a drift": half_a_minute(drift),
     "starts_unknown": unlabelled(),
     "too_few_samples": judged(clean(latencies={"ok": range(1, 151)}, metrics={})),
+    "too_few_samples, and disturbed ones": judged(
+        clean(latencies={"ok": range(1, 151)}, metrics={}, disturbed={"ok": [100] * 100})
+    ),
     "too_few_samples, of all": judged(clean(latencies={"ok": range(1, 6)}, metrics={})),
     "too_few_samples for a threshold": judged(clean(), [rule(99.9)]),
     "too_few_samples for any threshold": judged(clean(), [rule(100)]),
@@ -167,7 +197,8 @@ def told(reason: Reason) -> str:
         f"{reason.rule}: {reason.severity}, of the {reason.whose}, phase {reason.phase}, withholds {reason.withholds}"
     )
     about = f"figures: {', '.join(reason.figures)}; causes: {', '.join(reason.causes)}"
-    return f"{kind}\n{about}\n{reason.value} against {reason.limit}\n{reason.message}"
+    value = float(f"{reason.value:.6g}") if isinstance(reason.value, float) else reason.value
+    return f"{kind}\n{about}\n{value} against {reason.limit}\n{reason.message}"
 
 
 @pytest.mark.parametrize("name", VERDICTS)
