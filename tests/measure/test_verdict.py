@@ -641,6 +641,13 @@ def test_a_part_of_an_experiment_in_which_the_generator_failed_is_withheld_and_t
     assert withheld(verdict, "probe-01", "latency") is None
 
 
+def test_ranges_of_a_whole_experiment_make_it_no_more_invalid_than_the_part_that_failed() -> None:
+    late = Reason("late_starts", "invalid", "Another load.", 1, 0, "probe-02", "all")
+    moved = Reason("late_starts", "range", "Ranges.", 1, None, None, figures=["latency.p99"])
+    verdict = of_experiment(Verdict("invalid", [late, moved]), ["probe-01", "probe-02"])
+    assert (verdict.status, [reason.severity for reason in verdict.reasons]) == ("degraded", ["withheld", "range"])
+
+
 @pytest.mark.parametrize(("phase", "phases"), [("probe-01", ["probe-01"]), (None, ["probe-01", "probe-02"])])
 def test_an_experiment_is_invalid_where_no_part_of_it_can_be_trusted(phase: str | None, phases: list[str]) -> None:
     fault = Reason("clipped", "invalid", "Clipped.", 1, 0, phase, "all")
