@@ -111,6 +111,16 @@ def test_an_end_is_never_below_the_figure_though_disturbed_calls_were_all_faster
     assert (found.low_end, found.value, found.high_end) == (0, 100_031_000, 100_032_000)
 
 
+def test_a_set_clock_moves_an_order_statistic_no_further_than_as_many_ranks_as_calls_ended_meanwhile() -> None:
+    """Five calls of 10 to 50 ms, and a clock that was set by a second while one or two of them ended."""
+    for stepped, low_ms, high_ms in ((1, 20, 40), (2, 10, 50)):
+        moved = Moved(stepped=stepped, step_us=1_000_000)
+        found = at(metric_summary("latency", histogram(range(10_000, 60_000, 10_000)), LISTED, moved=moved), 50)
+        assert found.low_end is not None
+        assert found.high_end is not None
+        assert (found.low_end / MS, found.high_end / MS) == pytest.approx((low_ms, high_ms), rel=0.002)
+
+
 def test_a_set_clock_makes_no_ok_call_of_one_that_failed_and_none_that_failed_bounds_an_ok_one() -> None:
     """Two ok calls of 10 ms and two that failed at once; the clock was set by 5 ms while one of the four ended."""
     moved = Moved(stepped=1, step_us=5_000)
