@@ -235,7 +235,7 @@ class PhaseTotal:
             astray=astray,
             open=self.exposed and bool(disturbed.size or astray),
             stepped=self.stepped if stepped else 0,
-            step_us=self.step_us if stepped else 0,
+            step_us=self.step_us,
         )
         return own._replace(moved=moved) if moved.any else own
 

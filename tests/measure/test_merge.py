@@ -79,6 +79,18 @@ def test_counts_that_do_not_add_up_are_faults() -> None:
     ]
 
 
+def test_outcomes_and_their_latencies_are_counted_alike_disturbed_ones_too() -> None:
+    broken = frame({"ok": [1], "gateway": [2]}, disturbed={"ok": [3], "timeout": [4]})
+    broken.tally.outcomes = {"ok": 2, "timeout": 1, "auth": 1}
+    broken.tally.disturbed = {"ok": 2}
+    assert list(total(broken).faults()) == [
+        "1 ended as auth, but 0 of those have a latency",
+        "0 ended as gateway, but 1 of those have a latency",
+        "2 ended as ok, disturbed, but 1 of those have a latency",
+        "0 ended as timeout, disturbed, but 1 of those have a latency",
+    ]
+
+
 @pytest.mark.parametrize("numbered", ["over the run", "over each phase"])
 def test_an_agent_may_number_its_frames_over_the_run_or_over_each_phase(numbered: str) -> None:
     second = 2 if numbered == "over the run" else 0
@@ -159,6 +171,11 @@ def test_a_phase_summary_counts_everything_once() -> None:
     assert summary.model == "open"
 
 
+def test_equal_counts_are_told_by_name_in_whatever_order_they_came() -> None:
+    phase = total(frame({"timeout": [5] * 2, "ok": [1], "throttled": [5] * 2, "gateway": [5] * 3}))
+    assert list(phase_summary(plan(), phase).outcomes) == ["gateway", "throttled", "timeout", "ok"]
+
+
 def test_metrics_are_of_ok_invocations_and_the_others_stand_by_outcome() -> None:
     summary = summary_of_a_mixed_phase()
     latency = summary.metrics["latency"]
@@ -235,7 +252,7 @@ def test_totals_without_a_measured_phase_are_empty() -> None:
 
 def test_combining_phases_leaves_them_as_they_were() -> None:
     one, other = total(frame({"ok": [1]}, phase="a")), total(frame({"ok": [1]}, phase="b"))
-    combined([one, other])
+    assert combined([one, other]).name == "totals"
     assert one.latency_all().count == other.latency_all().count == 1
     assert one.tally.connections == Connections(opened=1, reused=1)
 
