@@ -38,6 +38,10 @@ def test_what_is_not_there_is_not_made_up(text: bytes) -> None:
     assert cores(text, frozenset({0})) == {}
 
 
+def test_a_last_line_that_is_whole_counts() -> None:
+    assert cores(b"cpu0 1 2 3 4 5 6 7 8 9 10\n", frozenset({0})) == {0: Core(9, 8, 36)}
+
+
 def test_the_least_idle_core_and_the_stolen_time_of_all() -> None:
     before = {0: Core(100, 0, 200), 1: Core(100, 5, 200)}
     after = {0: Core(190, 1, 300), 1: Core(110, 8, 300)}
@@ -162,8 +166,12 @@ def test_time_is_stolen_once_and_since_it_was_asked_last_or_the_last_reading(mac
 @linux
 def test_a_machine_that_tells_nothing_is_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cgroup, "cpu_stat", lambda: None)
-    reader = HostReader(stat=tmp_path / "nothing")
-    assert (reader.read(), reader.stolen()) == (None, False)
+    for silent in (tmp_path / "nothing", tmp_path):  # which is not there, and which cannot be read
+        reader = HostReader(stat=silent)
+        assert (reader.read(), reader.stolen()) == (None, False)
+        reader.close()
+    for fd in (0, 1):
+        os.fstat(fd)  # what is not open is not closed: these are of others
 
 
 @linux
@@ -177,7 +185,7 @@ def test_a_reader_that_was_closed_reads_nothing(machine: Machine) -> None:
 def test_a_machine_that_is_slow_to_tell_at_every_trial_is_not_asked_during_the_load(
     trials_ns: tuple[int, ...], cheap: bool
 ) -> None:
-    times = iter([at for ns in trials_ns for at in (0, 0, ns)])  # before, of the reading, after
+    times = iter([at for ns in trials_ns for at in (S, S, S + ns)])  # before, of the reading, after
     reader = HostReader(lambda: next(times))
     reader.close()
     assert reader.cheap is cheap
