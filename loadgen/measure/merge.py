@@ -87,9 +87,8 @@ class AgentFrames:
         return self.cpu_ns / self.covered_ns if self.covered_ns else 0.0
 
     def add(self, other: AgentFrames) -> None:
-        """Add what the agent did in another phase; which numbers its frames had there is not kept."""
+        """Add what the agent did in another phase, but for what it planned there and how its frames were numbered."""
         self.count += other.count
-        self.planned += other.planned
         self.paused_ns += other.paused_ns
         self.began_late_ns = max(self.began_late_ns, other.began_late_ns)
         self.covered_ns += other.covered_ns
@@ -237,7 +236,7 @@ class PhaseTotal:
             stepped=self.stepped if stepped else 0,
             step_us=self.step_us,
         )
-        return own._replace(moved=moved) if moved.any else own
+        return own._replace(moved=moved)
 
     def _planned(self, *, disturbed: bool) -> Counted:
         ok, failed, censored = (

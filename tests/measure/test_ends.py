@@ -165,7 +165,9 @@ def test_what_nothing_disturbed_is_as_if_there_were_no_ends(seen: list[int], p: 
 @pytest.mark.parametrize(
     ("low", "high", "value", "shown"),
     [
-        (1 * MS, 1 * MS + 50_000, 1 * MS, False),  # 50 µs are nothing
+        (100_000, 150_000, 100_000, False),  # 50 µs are nothing
+        (100_000, 150_001, 100_000, True),
+        (1 * MS, 1 * MS + 50_000, 1 * MS, False),
         (1 * MS, 1 * MS + 51_000, 1 * MS, True),
         (98 * MS, 103 * MS, 100 * MS, False),  # nor is a twentieth
         (98 * MS, 103 * MS + 1_000, 100 * MS, True),
@@ -193,6 +195,23 @@ def test_a_share_lies_between_what_the_generator_disturbed_left_out_and_counted(
         low, high = of_share(own + ours, ours, planned)
         assert 0 <= low <= high <= 1
         assert of_share(own, 0, planned).is_range is False
+
+
+@pytest.mark.parametrize(("ours", "shown"), [(10, False), (11, True)])
+def test_a_share_that_may_be_off_by_a_thousandth_of_the_invocations_is_no_range(ours: int, shown: bool) -> None:
+    assert of_share(ours, ours, 10_000).is_range is shown
+
+
+def test_of_calls_that_were_all_disturbed_those_that_were_given_up_are_told_from_those_that_failed() -> None:
+    phase = total(frame(disturbed={"ok": [10], "gateway": [20], "timeout": [30]}))
+    p50, p99 = (at(phase_summary(plan(), phase).metrics["latency_all"], p) for p in (50, 99))
+    assert (p50.failed, p50.censored, p99.failed, p99.censored) == (True, False, True, True)
+
+
+def test_a_high_end_among_disturbed_calls_that_failed_is_what_the_last_of_these_took_at_most() -> None:
+    moved = Moved(failed=histogram([50_000]))
+    found = at(metric_summary("latency_all", histogram([1_000]), LISTED, failed=NOTHING, moved=moved), 99)
+    assert (found.value, found.high_end, found.high_end_failed) == (1_000_000, 50_016_000, True)
 
 
 @pytest.mark.parametrize(
@@ -304,6 +323,8 @@ def test_disturbed_calls_that_failed_or_were_cold_may_have_been_warm_ones_and_no
 def test_what_disturbed_calls_took_is_told_beside_the_figures() -> None:
     found = latency([10_000], [20_000, 30_000])
     assert Histogram.decode(found.disturbed_histogram) == histogram([20_000, 30_000])
+    moved = Moved(ok=histogram([20_000]))
+    assert metric_summary("latency", histogram([10]), LISTED, moved=moved, blobs=False).disturbed_histogram == ""
     assert (found.count, found.disturbed) == (1, 2)
 
 

@@ -56,8 +56,8 @@ def test_a_missing_frame_is_a_fault() -> None:
 
 
 def test_a_frame_that_comes_twice_is_a_fault_and_counts_once() -> None:
-    once = frame({"ok": [1]})
-    phase = total(once, once)
+    once, phase = frame({"ok": [1]}), PhaseTotal("steady")
+    assert [phase.add(once), phase.add(once)] == [True, False]
     assert list(phase.faults()) == ["1 frames of agent 0 are missing or came twice"]
     assert phase.tally.planned == 1
     assert phase.latency_all() == histogram([1])
@@ -119,7 +119,7 @@ def test_a_frame_of_another_phase_is_refused() -> None:
 def test_a_histogram_of_another_phase_is_refused() -> None:
     stray = frame()
     stray.hist = {cell("ok/latency", "other"): b""}
-    with pytest.raises(ValueError, match="expected one of phase 'steady'"):
+    with pytest.raises(ValueError, match=r"^a histogram of Cell\(phase='other', .*\), expected one of phase 'steady'$"):
         PhaseTotal("steady").add(stray)
 
 
@@ -169,6 +169,16 @@ def test_a_phase_summary_counts_everything_once() -> None:
     assert list(summary.reasons) == ["throttled/status_429", "timeout/total", "dropped/phase_end"]
     assert summary.connections == Connections(opened=1, reused=1000)
     assert summary.model == "open"
+
+
+def test_what_is_recorded_for_a_fit_alone_is_in_no_summary() -> None:
+    phase = total(frame({"ok": [5]}, metrics={"ok/residual": [3], "ok/overhead": [3]}))
+    assert phase.metrics() == ["latency", "overhead"]
+
+
+def test_failures_are_those_of_all_calls_or_of_the_disturbed_ones() -> None:
+    phase = total(frame({"ok": [5] * 3, "gateway": [5] * 4}, disturbed={"ok": [5] * 2, "timeout": [5]}))
+    assert (phase.failed(), phase.failed(disturbed=True), phase.disturbed) == (5, 1, 3)
 
 
 def test_equal_counts_are_told_by_name_in_whatever_order_they_came() -> None:
