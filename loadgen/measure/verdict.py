@@ -20,7 +20,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
 
-from loadgen.invocation.metric import TIME, Clock, Metric
+from loadgen.invocation.metric import Clock, Metric
 from loadgen.measure.dependence import Largest
 from loadgen.measure.merge import PhasePlan, PhaseTotal, combined
 from loadgen.measure.rule import MetricRule, Rule
@@ -34,9 +34,7 @@ TAIL = 95.0
 
 _LEFT_TO_EXPERIMENTS = {whose.value for whose in (Whose.TARGET, Whose.LOAD, Whose.SAMPLE)}
 _LATE_WITH_STARTS = frozenset(
-    metric.value
-    for metric in Metric
-    if metric.kind.unit is TIME and metric.kind.clock is not Clock.PLATFORM and not metric.kind.unmoved
+    metric.value for metric in Metric if metric.kind.clock is not Clock.PLATFORM and not metric.kind.unmoved
 )
 
 
@@ -113,7 +111,7 @@ def _disturbed(
         for reason in generator.disturbed(total, ps, inflation):
             known.update(reason.figures)
             yield reason
-    if pairs and not without and (len(pairs) > 1 or not by_phase):
+    if not without:
         whole = combined(total for _, total in pairs)
         for reason in generator.disturbed(whole, ps, Largest(inflations), known):
             yield msgspec.structs.replace(reason, phase=None)

@@ -67,7 +67,7 @@ def disturbed(
     figures = [each for each in ranges(total, ps, inflation) if each not in set(known)]
     if not figures:
         return
-    still = set(ranges(total, ps, inflation, stepped=False)) if total.step_us else set(figures)
+    still = set(ranges(total, ps, inflation, stepped=False))
     late, stepped = [each for each in figures if each in still], [each for each in figures if each not in still]
     if late:
         share = total.disturbed / total.tally.planned
