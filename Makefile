@@ -72,7 +72,7 @@ format: $(VENV)/dev.stamp  ## format the code and fix what ruff can fix
 	@$(BIN)/ruff check --fix --exit-zero --quiet .
 	@$(BIN)/ruff format .
 
-bench: $(VENV)/dev.stamp  ## throughput, pacing, accuracy and truth under load beside wrk, hey, ab, k6 and locust; quickly: ARGS=--quick
+bench: $(VENV)/dev.stamp  ## throughput, pacing, accuracy and truth under load beside wrk, hey, ab, k6 and locust, false alarms; quickly: ARGS=--quick
 	@echo "==> benchmarking beside the peers that are installed: some 50 minutes, seven with ARGS=--quick"
 	@$(BIN)/python -m benchmarks $(ARGS)
 

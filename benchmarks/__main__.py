@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import accuracy, pacing, scale, throughput, truth
+from benchmarks import accuracy, alarms, pacing, scale, throughput, truth
 from benchmarks.document import replaced
 from benchmarks.peers import install
 from benchmarks.stops import STOPS
@@ -21,6 +21,7 @@ SECTIONS: dict[str, Callable[[str], str]] = {
     "scale": lambda how: scale.section(10, how),
     "accuracy": lambda how: accuracy.section(12, list(accuracy.TITLES), how),
     "truth": lambda how: truth.section(5, 12, 20, how),
+    "alarms": lambda how: alarms.section(100, 20, how),
 }
 QUICK: dict[str, Callable[[str], str]] = {
     "throughput": lambda how: throughput.section(2, 1, how),
@@ -28,6 +29,7 @@ QUICK: dict[str, Callable[[str], str]] = {
     "scale": lambda how: scale.section(4, how),
     "accuracy": lambda how: accuracy.section(8, ["stall"], how),
     "truth": lambda how: truth.section(2, 4, 1, how, STOPS[-1:]),
+    "alarms": lambda how: alarms.section(4, 1, how),
 }
 
 

@@ -16,6 +16,13 @@ from pathlib import Path
 
 from benchmarks.tool import Freeze, ToolError, Usage
 
+_LOOP = """import time
+while True:
+    end = time.monotonic() + {}
+    while time.monotonic() < end:
+        pass
+    time.sleep({})
+"""
 _LOOK_S = 0.2  # memory is looked at this often: rarely enough to disturb nothing
 
 
@@ -56,12 +63,14 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 @contextmanager
-def busy(loops: int, core: int | None) -> Iterator[None]:
-    """So many processes meanwhile do nothing but keep a core busy."""
+def busy(loops: int, core: int | None, *, duty: float = 1) -> Iterator[None]:
+    """So many processes meanwhile do nothing but keep a core busy, for a part ``duty`` of each 20 ms."""
     with ExitStack() as stack:
         with pinned(core):
             for _ in range(loops):
-                loop = stack.enter_context(subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"]))
+                loop = stack.enter_context(
+                    subprocess.Popen([sys.executable, "-S", "-c", _LOOP.format(duty * 0.02, (1 - duty) * 0.02)])
+                )
                 stack.callback(loop.kill)
         yield
 

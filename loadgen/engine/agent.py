@@ -33,7 +33,6 @@ from loadgen.engine.clock import monotonic_ns
 from loadgen.engine.connection import HttpInvoker
 from loadgen.engine.environment import rss_bytes
 from loadgen.engine.health import Collections, HostReader, Recent, open_files
-from loadgen.engine.kernel import LINGER_NS
 from loadgen.engine.loop import new_event_loop
 from loadgen.engine.messages import (
     LEASE_NS,
@@ -57,6 +56,7 @@ from loadgen.engine.messages import (
 )
 from loadgen.engine.monotonic import Monotonic
 from loadgen.engine.numbers import Ranges, each
+from loadgen.engine.polling import LINGER_NS
 from loadgen.engine.requests import ConstantRequests, FedRequests, MixedRequests, TurnedRequests, mixed, requests
 from loadgen.engine.tariff import tariff_of
 from loadgen.engine.timer import Alarm, alarm_of

@@ -39,8 +39,9 @@ from itertools import cycle
 from loadgen.engine.address import Address
 from loadgen.engine.http1 import HeaderNames, ProtocolError, ResponseReader
 from loadgen.engine.invoker import Caller, Invoker
-from loadgen.engine.kernel import GONE, READ, STEP_NS, WRITE, Inbox, Poll, Socket, stamp
+from loadgen.engine.kernel import Inbox, Poll, Socket, stamp
 from loadgen.engine.monotonic import Monotonic
+from loadgen.engine.polling import GONE, READ, STEP_NS, WRITE
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
 from loadgen.invocation.tally import Connections

@@ -29,17 +29,8 @@ from contextlib import suppress
 from functools import cache
 from typing import Protocol
 
-DOUBT_NS = 1_000_000_000
-"""For how long no stamp is believed after the clocks moved against each other."""
-STEP_NS = 20_000
-"""The least that counts as a step; looking at both clocks takes much less."""
-BATCH = 16
-"""The most sockets that one ``turn`` tells, so that answers keep nothing that is due waiting."""
-LINGER_NS = 1_000_000
-"""How long a turn of an agent lasts at most while there is traffic, and how close together that is."""
-READ, WRITE = 0x001, 0x004
-GONE = 0x008 | 0x010 | 0x2000
-"""EPOLLERR, EPOLLHUP and EPOLLRDHUP: the other side sends no more."""
+from loadgen.engine.polling import BATCH, DOUBT_NS, PATIENCE_MS, READ, STEP_NS, WRITE
+
 _RDHUP = 0x2000
 _SO_TIMESTAMPNS = 35  # Linux, asm-generic/socket.h; the type of the message that has one, too
 _PAIRS = 3
@@ -194,8 +185,8 @@ class Poll:
     """What an agent waits for; ``fd`` is ready when something of it is, and then ``turn`` is to be called.
 
     While there is traffic a turn lasts up to ``linger_ns``, in which what comes is told without going through the event
-    loop, which has to have nothing else to do that is urgent. ``again`` is called where a turn ended while a timer is
-    awake.
+    loop, which has to have nothing else to do that is urgent: it is kept waiting for that long, and for ``PATIENCE_MS``
+    where the traffic ends. ``again`` is called where a turn ended while a timer is awake.
     """
 
     def __init__(self, inbox: Inbox) -> None:
@@ -249,7 +240,7 @@ class Poll:
                 return
             if not awake and not dense:
                 return
-            found = self.tell(0 if awake else 1)
+            found = self.tell(0 if awake else PATIENCE_MS)
 
     def tell(self, timeout_ms: int) -> int:
         """Tell some of those that are ready within a time; how many were."""

@@ -9,6 +9,8 @@ from libc.errno cimport errno
 from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, timespec
 
+from loadgen.engine.polling import BATCH, DOUBT_NS, PATIENCE_MS, READ, STEP_NS
+
 cdef extern from "<sys/socket.h>" nogil:
     ctypedef long ssize_t
     ctypedef unsigned int socklen_t
@@ -56,13 +58,6 @@ cdef extern from "<sys/timerfd.h>" nogil:
 cdef extern from "<unistd.h>" nogil:
     ssize_t c_read "read"(int fd, void* into, size_t size)
 
-DOUBT_NS = 1_000_000_000
-STEP_NS = 20_000
-BATCH = 16
-LINGER_NS = 1_000_000
-READ, WRITE = 0x001, 0x004
-GONE = 0x008 | 0x010 | 0x2000
-
 cdef enum:
     _SO_TIMESTAMPNS = 35
     _PAIRS = 3
@@ -71,6 +66,10 @@ cdef enum:
 
 cdef long long _STEP_NS = STEP_NS
 cdef long long _DOUBT_NS = DOUBT_NS
+cdef int _PATIENCE_MS = PATIENCE_MS
+
+if BATCH != _BATCH:
+    raise AssertionError("kernel.pyx is laid out for another BATCH than polling.py")
 
 
 cdef inline long long _now(int clock) noexcept nogil:
@@ -274,7 +273,7 @@ cdef class Poll:
                 return
             if not awake and not dense:
                 return
-            found = self.tell(0 if awake else 1)
+            found = self.tell(0 if awake else _PATIENCE_MS)
 
     cpdef int tell(self, int timeout_ms) except -1:
         cdef epoll_event[_BATCH] events

@@ -14,7 +14,7 @@ import os
 import ssl
 
 from loadgen.engine.connection import SEALED_BUFFER, Connection, HttpInvoker, Wire
-from loadgen.engine.kernel import READ
+from loadgen.engine.polling import READ
 
 _EAGAIN = errno.EAGAIN  # in C in the compiled build
 

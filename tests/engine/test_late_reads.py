@@ -16,7 +16,8 @@ import pytest
 from loadgen.engine.clock import monotonic_ns
 from loadgen.engine.connection import HttpInvoker
 from loadgen.engine.invoker import Caller as Told
-from loadgen.engine.kernel import STEP_NS, stamps
+from loadgen.engine.kernel import stamps
+from loadgen.engine.polling import STEP_NS
 from loadgen.invocation.facts import Facts
 from loadgen.targets.port import Timeout, Tls
 from tests.engine.test_connection import MS, Caller, server_context

@@ -40,7 +40,7 @@ def test_a_rule_that_the_rounds_cannot_decide_is_said_beforehand() -> None:
 def test_the_fewest_calls_are_the_first_that_show_it() -> None:
     for limit in (0.01, 0.05):
         least = fewest(limit, 0.05)
-        assert [evidence(0, n, limit, 0.05).verdict for n in (least - 1, least)] == ["open", "met"]
+        assert [evidence([(0, n)], limit, 0.05)[0].verdict for n in (least - 1, least)] == ["open", "met"]
 
 
 def test_a_silence_that_ends_no_instance_is_said_beforehand() -> None:

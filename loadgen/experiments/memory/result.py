@@ -10,7 +10,7 @@ import numpy as np
 from loadgen.experiments.memory import rounds
 from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
 from loadgen.experiments.memory.calls import COLD, UNSURE, Call, Calls
-from loadgen.experiments.memory.evidence import inflation
+from loadgen.experiments.memory.evidence import inflation, rises
 from loadgen.experiments.memory.findings import MemoryResult, MemoryRule, MemorySize
 from loadgen.experiments.memory.reasons import LEAST_INSTANCES
 from loadgen.experiments.memory.share_url import share_url
@@ -105,7 +105,7 @@ def result(
         shortened=instances < LEAST_INSTANCES,
         share_url=_url(calls, rates, sorted(standing.found) if standing else []),
         sizes=sizes,
-        notes=[*notes, *_notes(settings, rates, instances)],
+        notes=[*notes, *_notes(rates, instances), *_pooled(settings, standing)],
         next=_next(settings, calls, standing),
     )
 
@@ -142,7 +142,7 @@ def _quantiles(calls: Sequence[Call], value: Callable[[Call], int | None]) -> di
         for position, (_, number) in enumerate(known):
             below, count = groups.get(number, (0, 0))
             groups[number] = (below + (position <= at), count + 1)
-        effective = int(n / inflation(list(groups.values())))
+        effective = int(n / inflation([list(groups.values())]))
         low, high = ranks(effective, q) if supported(effective, p) else (None, None)
         estimates[f"p{p:g}"] = Figure(
             float(known[at][0]),
@@ -279,7 +279,20 @@ def _no_comparison(settings: MemoryComparison, calls: Calls) -> str:
     return "Nothing can be compared: no call succeeded."
 
 
-def _notes(settings: MemoryComparison, rates: Rates, instances: int) -> Iterator[str]:
+def _pooled(settings: MemoryComparison, standing: Standing | None) -> Iterator[str]:
+    """What rules are judged by besides a size's own calls."""
+    for at, rule in enumerate(settings.slo if standing else ()):
+        found = [standing.found[size][at] for size in sorted(standing.found)] if standing else []
+        if rises([(each.broken, each.count) for each in found], max((each.inflation for each in found), default=1.0)):
+            yield f"{rule.text}: a larger size breaks it more often than a smaller one, so each is judged alone."
+        elif len(found) > 1:
+            yield (
+                f"{rule.text}: as more memory is not slower, a size is judged by its own calls, and by those of "
+                "smaller sizes that meet it and of larger ones that break it."
+            )
+
+
+def _notes(rates: Rates, instances: int) -> Iterator[str]:
     yield "Latency is service time: calls ran one after another. The first on each instance is not among the warm ones."
     if rates is GB_SECONDS:
         yield "There are no prices: costs are GB-seconds, without the fee for each call, which matters for short calls."

@@ -62,7 +62,8 @@ def standing(settings: MemoryComparison, rates: Rates, calls: Calls, left: Seque
     costs = rounds.fit(_cells(calls, sizes, lambda call: rates.cost(call.size_mb, call.billed_ns or 0)), instances)
     if calls.strayed() or not sizes or (costs is None and len(sizes) > 1):
         return None
-    found = {size: tuple(_evidence(calls, rule, size) for rule in settings.slo) for size in sizes}
+    each_rule = [_evidence(calls, rule, sizes, ALPHA) for rule in settings.slo]
+    found = {size: tuple(found[size] for found in each_rule) for size in sizes}
     verdicts = {size: _together(found[size]) for size in sizes}
 
     def ratio(a: int, b: int) -> rounds.Ratio:
@@ -84,18 +85,19 @@ def standing(settings: MemoryComparison, rates: Rates, calls: Calls, left: Seque
     cheapest = sorted(sizes, key=lambda size: ratio(size, sizes[0]).value)
     possible = [size for size in cheapest if verdicts[size] != "broken"]
     met = next((size for size in possible if verdicts[size] == "met"), None)
-    aim = met if met is not None else _likely(possible, found)
+    aim = _likely(possible, found, verdicts)
     tied = [size for size in possible if aim is not None and ratio(size, aim).low <= 1 + settings.tie]
-    active = tuple(size for size in tied if size == aim or likely(size))
-    decided = all(verdicts[size] == "met" for size in active)
-    precision = max((_half_width(ratio(size, tied[0] if aim is None else aim)) for size in active), default=0.0)
+    near = tuple(size for size in tied if size == aim or likely(size))
+    active = tuple(size for size in near if verdicts[size] == "open") or near
+    decided = all(verdicts[size] == "met" for size in near)
+    precision = max((_half_width(ratio(size, tied[0] if aim is None else aim)) for size in near), default=0.0)
     return Standing(
         costs=costs,
         billed=rounds.fit(_cells(calls, sizes, lambda call: call.billed_ns), instances),
         durations=rounds.fit(_cells(calls, sizes, lambda call: call.duration_ns), instances),
         found=found,
         recommended=met,
-        reference=cheapest[0] if aim is None else aim,
+        reference=met if met is not None else cheapest[0] if aim is None else aim,
         tied=tuple(tied),
         active=active,
         decided=decided,
@@ -125,22 +127,34 @@ def _cells(
     return cells
 
 
-def _evidence(calls: Calls, rule: Rule, size: int) -> Evidence:
-    judged = list(calls.judged(size, times=isinstance(rule, MetricRule)))
+def _evidence(calls: Calls, rule: Rule, sizes: Sequence[int], alpha: float) -> dict[int, Evidence]:
+    """What the calls of each size say about a rule."""
+    judged = {size: list(calls.judged(size, times=isinstance(rule, MetricRule))) for size in sorted(sizes)}
+    widened, limit = inflation(_groups(rule, each) for each in judged.values()), limit_of(rule)
+
+    broken = [[call for call in each if _breaks(rule, call)] for each in judged.values()]
+    ours = [sum(call.disturbed for call in each) for each in broken]
+    counts = [(len(marked), len(each)) for marked, each in zip(broken, judged.values(), strict=True)]
+    seen = evidence(counts, limit, alpha, widened)
+    without = evidence([(k - own, n) for (k, n), own in zip(counts, ours, strict=True)], limit, alpha, widened)
+    return dict(zip(judged, map(agreed, seen, without), strict=True))
+
+
+def _groups(rule: Rule, judged: Sequence[Call]) -> list[tuple[int, int]]:
+    """How many of a size's calls broke a rule on each of its instances, and how many there were.
+
+    Where few broke it, the slowest tenth is taken for them: what makes calls of one instance alike shows there, too.
+    """
     marks = [_breaks(rule, call) for call in judged]
-    clusters = marks
     if sum(marks) < _MARKED and isinstance(rule, MetricRule):
         values = [_value_ns(rule.metric, call) if call.ok else None for call in judged]  # they rank above
         high = np.quantile([value for value in values if value is not None] or [0], 0.9)
-        clusters = [value is None or value > high for value in values]
+        marks = [value is None or value > high for value in values]
     groups: dict[int, tuple[int, int]] = {}
-    for mark, call in zip(clusters, judged, strict=True):
+    for mark, call in zip(marks, judged, strict=True):
         marked, count = groups.get(call.round, (0, 0))
         groups[call.round] = (marked + mark, count + 1)
-    widened, limit = inflation(list(groups.values())), limit_of(rule)
-    ours = sum(mark and call.disturbed for mark, call in zip(marks, judged, strict=True))
-    seen, without = (evidence(k, len(marks), limit, ALPHA, widened) for k in (sum(marks), sum(marks) - ours))
-    return agreed(seen, without)
+    return list(groups.values())
 
 
 def _breaks(rule: Rule, call: Call) -> bool:
@@ -168,14 +182,17 @@ def _together(found: Sequence[Evidence]) -> str:
     return "broken" if "broken" in verdicts else "open" if "open" in verdicts else "met"
 
 
-def _likely(possible: Sequence[int], found: Mapping[int, tuple[Evidence, ...]]) -> int | None:
-    """Of the sizes in order of cost, the first that looks as if it met the rules, else the one that comes nearest."""
+def _likely(
+    possible: Sequence[int], found: Mapping[int, tuple[Evidence, ...]], verdicts: Mapping[int, str]
+) -> int | None:
+    """Of the sizes in order of cost, the first that meets the rules or looks so, else the one that comes nearest."""
 
     def strain(size: int) -> float:
         """The largest share of its limit that any rule's broken calls make up."""
         return max((each.broken / max(1, each.count) / each.limit for each in found[size]), default=0.0)
 
-    return next((size for size in possible if strain(size) <= _LOOKS_GOOD), min(possible, key=strain, default=None))
+    first = (size for size in possible if verdicts[size] == "met" or strain(size) <= _LOOKS_GOOD)
+    return next(first, min(possible, key=strain, default=None))
 
 
 def limit_of(rule: Rule) -> float:

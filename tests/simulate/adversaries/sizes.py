@@ -13,20 +13,25 @@ from functools import partial
 from itertools import count
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, structs
+from numpy.typing import NDArray
 
 from loadgen.experiments.decision import Ask, Seen
 from loadgen.experiments.memory.block import MemoryBy, MemoryComparison
 from loadgen.experiments.memory.decision import compare
 from loadgen.experiments.memory.findings import MemoryResult
 from loadgen.invocation.bill import GB_SECONDS
+from loadgen.invocation.metric import Metric
 from loadgen.invocation.sample import Sample
 from loadgen.load.bursts import Bursts
+from loadgen.measure.rule import MetricRule
 from loadgen.measure.summary import Verdict
 from tests.simulate.adversaries.samples import MS, sample
 from tests.simulate.parallel import all_of
 from tests.simulate.table import Row
 from tests.simulate.world import play
+
+Floats = NDArray[np.float64]
 
 NS = 1_000_000_000
 SIZES = (256, 512, 768, 1024, 1280, 1536, 1792, 2048, 2560, 3072, 3584, 4096, 8192, 10240)
@@ -153,9 +158,69 @@ def told(seed: int, law: Law, *, sizes: tuple[int, ...] = SIZES, rounds: int = 1
     )
 
 
+RULED = (512, 1024, 1536, 2048, 3072, 4096)
+AT_LIMIT = 1536
+BUMPS = (
+    Law("a larger size is slower", ("normal", 0.08), ("gamma", 0.3), "calm", (0, 0, 0, 0, 1.2, 0)),
+    Law("size makes no difference", ("two", 0.12), ("gamma", 0.3), "calm", (0, 0.69, 1.1, 1.39, 1.79, 2.08)),
+)
+"""Functions that more memory makes slower, or no faster."""
+
+
+def judged(seed: int, law: Law, *, rounds: int = 10) -> tuple[bool, bool]:
+    """Whether some size was wrongly said to meet a rule on p90, and whether some was wrongly said to break it.
+
+    The limit is the p90 of one of the sizes, so that the rule is true of it and only just so.
+    """
+    offsets = law.offsets or (0.0,) * len(RULED)
+    limit_s = float(np.quantile(_warm_s(law, AT_LIMIT, offsets[RULED.index(AT_LIMIT)]), 0.9))
+    rule = MetricRule("latency.p90", None, None, Metric.LATENCY, "p", 90.0, int(limit_s * NS))
+    settings = MemoryComparison(RULED, MemoryBy.HEADER, 20, rounds, (rule,), 0.02, 90 * NS)
+    found = play(compare(settings, GB_SECONDS, seed, 900 * NS), SizesWorld(law, seed, RULED))
+    breaks = {
+        size: float((_warm_s(law, size, offset) >= limit_s).mean()) > 0.1
+        for size, offset in zip(RULED, offsets, strict=True)
+    }
+    said = {each.memory_mb: each.rules[0].verdict for each in found.sizes if each.rules}
+    return (
+        any(verdict == "met" and (breaks[size] or size == AT_LIMIT) for size, verdict in said.items()),
+        any(verdict == "broken" and (not breaks[size] or size == AT_LIMIT) for size, verdict in said.items()),
+    )
+
+
+def _warm_s(law: Law, size: int, offset: float, draws: int = 20_000) -> Floats:
+    """What warm calls take in the long run, by another stream of chance."""
+    world = SizesWorld(law, 77_777, RULED)
+    times = world._rng.uniform(0, 3600, draws)
+    return np.array(
+        [
+            world._base_s / size * math.exp(offset + world._speed() + world._weather(int(at * NS))) * world._noise()
+            + (2 + float(world._rng.exponential(2.0))) / 1000
+            for at in times
+        ]
+    )
+
+
 def rows(*, quick: bool) -> Iterator[Row]:
     """The lines of the table."""
     runs = 20 if quick else 100
+    yield from _equal(runs)
+    for each in (*LAWS, *BUMPS):
+        # a comparison takes a quarter of an hour, and says nothing of how the hours differ
+        law = structs.replace(each, weather="calm")
+        said = all_of(partial(judged, law=law), range(2 * runs), f"a rule at its limit, {law.name}")
+        met, broken = (sum(each[at] for each in said) / len(said) for at in (0, 1))
+        yield Row(
+            "adversaries",
+            f"a rule whose limit is the p90 of one of {len(RULED)} sizes; {law.name}: wrongly met, wrongly broken",
+            "≤ 5 %, ≤ 5 %",
+            f"{met:.1%}, {broken:.1%}",
+            max(met, broken) <= 0.05,
+            f"{len(said)} comparisons",
+        )
+
+
+def _equal(runs: int) -> Iterator[Row]:
     for law in LAWS:
         found = all_of(partial(told, law=law), range(runs), f"equal sizes, {law.name}")
         claimed, dearer, held = (
