@@ -104,17 +104,22 @@ def _disturbed(
     """Figures that are ranges, of each phase whose figures may be used, and of all together."""
     ps = {rule.percentile for rule in rules if isinstance(rule, MetricRule) and rule.percentile is not None}
     known: set[str] = set()
-    inflations = [total.inflation(plan.duration_ns) for plan, total in pairs]
-    for (_, total), inflation in zip(pairs, inflations, strict=True):
+    for plan, total in pairs:
         if total.name in without or not by_phase:
             continue
-        for reason in generator.disturbed(total, ps, inflation):
-            known.update(reason.figures)
-            yield reason
+        own: set[str] = set()  # where a figure of all calls is a range, that of each is no news
+        for call in (None, *total.calls):
+            for reason in generator.disturbed(total, ps, total.of(call).inflation(plan.duration_ns), own, call):
+                own.update(reason.figures)
+                yield reason
+        known |= own
     if not without:
         whole = combined(total for _, total in pairs)
-        for reason in generator.disturbed(whole, ps, Largest(inflations), known):
-            yield msgspec.structs.replace(reason, phase=None)
+        for call in (None, *whole.calls):
+            inflation = Largest(total.of(call).inflation(plan.duration_ns) for plan, total in pairs)
+            for reason in generator.disturbed(whole, ps, inflation, known, call):
+                known.update(reason.figures)
+                yield msgspec.structs.replace(reason, phase=None)
 
 
 def withheld(

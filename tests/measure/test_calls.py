@@ -171,3 +171,20 @@ def test_too_few_samples_of_a_call_are_said_of_the_rule_about_it() -> None:
     rules = [parse("pay/latency.p99 < 1s"), parse("browse/latency.p99 < 1s")]
     messages = [reason.message for reason in judge([plan()], [phase], rules).reasons]
     assert [message.split(" needs")[0] for message in messages] == ["The threshold pay/latency.p99 < 1s"]
+
+
+def test_a_figure_of_one_call_alone_that_is_a_range_is_said_with_its_name() -> None:
+    """Of 60,000 calls 300 were disturbed, all of them among the thousand of one call."""
+    frame = mixed({"browse": {"ok": [1000] * 59_000}, "pay": {"ok": [10_000] * 700}})
+    moved = histogram([90_000] * 300)
+    frame.hist[Cell("steady", "pay", "unknown", "ok", "latency", True)] = moved.pack()
+    for tally in (frame.tally, frame.calls["pay"]):
+        tally.add(counted({"ok": 300}, disturbed={"ok": 300}))
+    phase = total(frame)
+    assert list(phase.faults()) == []
+    verdict = judge([plan()], [phase])
+    (reason,) = [each for each in verdict.reasons if each.rule == "late_starts" and "pay/latency.p90" in each.figures]
+    assert "disturbed 300 of 1000 invocations of pay (30.00%)" in reason.message
+    assert verdict.status == "degraded"
+    of_call = phase_summary(plan(), phase).by_call["pay"].metrics["latency"]
+    assert (of_call.count, of_call.disturbed) == (700, 300)

@@ -11,6 +11,7 @@ from syrupy.assertion import SnapshotAssertion
 from loadgen.experiments.load.findings import LoadResult
 from loadgen.experiments.load.reasons import found
 from loadgen.invocation.bill import Misbilled
+from loadgen.invocation.cell import CALL
 from loadgen.invocation.metric import Metric
 from loadgen.measure.histogram import HIGHEST
 from loadgen.measure.interval import Frame, Health
@@ -29,7 +30,7 @@ def judged(
     frame: Frame, rules: Iterable[Rule] = (), *, floor_ns: int | None = None, memory_mb: int | None = None
 ) -> Verdict:
     plans, phases = [plan(drawn=frame.tally.planned)], [total(frame)]
-    return judge(plans, phases, list(rules), overhead_floor_ns=floor_ns, memory_mb=memory_mb)
+    return judge(plans, phases, list(rules), overhead_floor_ns=floor_ns, memory_mb={CALL: memory_mb})
 
 
 def rule(p: float, start: str | None = None) -> MetricRule:
