@@ -426,13 +426,12 @@ def totals(
 ) -> PhaseSummary:
     """The Summary over all measured phases, warm-up left out; ``plans`` and ``phases`` in the same order."""
     measured = [(plan, phase) for plan, phase in zip(plans, phases, strict=True) if not plan.warmup]
-    drawn = [plan.drawn for plan, _ in measured]
     plan_of_all = PhasePlan(
         name="totals",
         warmup=False,
         closed=all(plan.closed for plan, _ in measured),
         duration_ns=sum(plan.duration_ns for plan, _ in measured),
-        drawn=None if None in drawn else sum(n for n in drawn if n is not None),
+        drawn=None,  # a Summary tells of no schedule
     )
     models = {"closed" if plan.closed else "open" for plan, _ in measured}
     model = models.pop() if len(models) == 1 else "mixed"

@@ -328,6 +328,11 @@ def test_what_disturbed_calls_took_is_told_beside_the_figures() -> None:
     assert (found.count, found.disturbed) == (1, 2)
 
 
+def test_where_only_disturbed_calls_failed_there_is_no_mean_either() -> None:
+    found = metric_summary("latency_all", histogram([10_000]), LISTED, moved=Moved(failed=histogram([1_000])))
+    assert set(found.ends) == {"min", "max"}
+
+
 def test_where_some_failed_there_is_no_mean_and_the_last_of_all_failed() -> None:
     moved = Moved(ok=histogram([20_000]))
     found = metric_summary("latency_all", histogram([10_000]), LISTED, failed=histogram([1_000]), moved=moved)

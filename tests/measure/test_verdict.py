@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 import pytest
@@ -14,8 +14,9 @@ from loadgen.invocation.metric import Metric
 from loadgen.measure.histogram import HIGHEST
 from loadgen.measure.interval import Frame
 from loadgen.measure.labelling import Labelling
-from loadgen.measure.merge import phase_summary
+from loadgen.measure.merge import PhaseTotal, phase_summary
 from loadgen.measure.rule import MetricRule, Rule, ShareRule
+from loadgen.measure.starts import Found
 from loadgen.measure.summary import Reason, Verdict
 from loadgen.measure.threshold import evaluate
 from loadgen.measure.verdict import judge, of_experiment, of_generator, withheld
@@ -582,6 +583,23 @@ def test_a_load_without_such_a_threshold_is_not_degraded_by_labels_that_are_unkn
     abstained = LoadResult(Labelling("warm-up", 40, "too few"))
     verdict = judge([plan(drawn=1000)], [total(clean())], [percentile_rule(99)], found=found(abstained))
     assert verdict == Verdict("valid", [])
+
+
+def test_what_a_run_found_out_about_its_phases_and_the_starts_of_its_rules_is_part_of_the_verdict() -> None:
+    asked: list[tuple[list[str], set[str | None]]] = []
+
+    def reasons(measured: Sequence[PhaseTotal], starts: Collection[str | None]) -> list[Reason]:
+        asked.append(([phase.name for phase in measured], set(starts)))
+        return [Reason("mixed", "withheld", "Mixed.", 1, 0, "steady", "cold")]
+
+    cold = MetricRule("cold.latency.p50 < 1s", None, "cold", Metric.LATENCY, "p", 50, NS_PER_S)
+    plans, phases = (
+        [plan("warm-up", warmup=True), plan(drawn=1000)],
+        [total(clean(phase="warm-up")), total(clean(seq=1))],
+    )
+    verdict = judge(plans, phases, [cold, percentile_rule(99)], found=Found(reasons))
+    assert [reason.rule for reason in verdict.reasons] == ["mixed", "starts_unknown"]
+    assert asked == [(["steady"], {"cold"})]
 
 
 # withheld

@@ -231,7 +231,7 @@ def bounded(planned: PhasePlan, frame: Frame) -> tuple[Verdict, PhaseSummary]:
     return judge([planned], [phase]), phase_summary(planned, phase)
 
 
-@pytest.mark.parametrize(("late_us", "unread_us", "bound"), [(20, 25, False), (30, 25, True), (0, 60, True)])
+@pytest.mark.parametrize(("late_us", "unread_us", "bound"), [(20, 30, False), (30, 25, True), (0, 60, True)])
 def test_the_rate_of_workers_is_the_generators_where_it_takes_a_twentieth_of_a_call(
     late_us: int, unread_us: int, bound: bool
 ) -> None:
@@ -247,6 +247,11 @@ def test_workers_that_stood_still_say_nothing_about_the_rate_of_the_target(lost:
     verdict, _ = bounded(*workers(0, 0, **lost))
     assert only(verdict).rule == "generator_bound"
     assert "stood still for 2.0% of the time" in only(verdict).message
+
+
+def test_workers_that_stood_still_for_a_hundredth_of_the_time_lost_next_to_nothing() -> None:
+    assert bounded(*workers(0, 0, paused_ns=100_000_000))[0] == Verdict("valid", [])
+    assert "stood still for" not in only(bounded(*workers(60, 0, paused_ns=100_000_000))[0]).message.partition("In")[0]
 
 
 def test_workers_have_no_schedule_to_be_late_for_and_an_open_phase_no_rate_of_its_own() -> None:

@@ -141,7 +141,7 @@ VERDICTS = {
     "record_incomplete": incomplete(),
     "nothing_measured": judge([], []),
     "clipped": judged(clean(latencies={"ok": [*range(10_000, 29_980, 20), HIGHEST]}, clipped=1)),
-    "failures": judged(clean(latencies={"ok": OK, "gateway": [9] * 2, "auth": [9] * 3, "timeout": [9] * 2})),
+    "failures": judged(clean(latencies={"ok": OK, "timeout": [9] * 2, "auth": [9] * 3, "gateway": [9] * 2})),
     "failures, throttled": judged(clean(latencies={"ok": OK, "throttled": [9] * 2})),
     "failures, of connections": judged(
         clean(
