@@ -72,14 +72,9 @@ def disturbed(
     figures = [each for each in ranges(total, ps, inflation) if not {each, f"{of}{each}"} & set(known)]
     if not figures:
         return
-<<<<<<< HEAD
     still = set(ranges(total, ps, inflation, stepped=False))
-    late, stepped = [each for each in figures if each in still], [each for each in figures if each not in still]
-=======
-    still = set(ranges(total, ps, inflation, stepped=False)) if total.step_us else set(figures)
     late = [f"{of}{each}" for each in figures if each in still]
     stepped = [f"{of}{each}" for each in figures if each not in still]
->>>>>>> calls
     if late:
         share = total.disturbed / total.tally.planned
         found = causes(whole)
