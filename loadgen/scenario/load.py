@@ -2,8 +2,8 @@
 
 The steps, each in a module of its own: ``yaml`` parses text to a tree of located nodes, ``override`` sets the values of
 ``--set``, ``substitution`` replaces ``${NAME}`` (these in ``document``), ``form`` reads the values as the structs of
-the blocks say, ``rules`` checks what goes together, ``filled`` and ``prices`` read the files that it names, ``assemble``
-makes the Scenario. Faults are collected over all steps.
+the blocks say, ``rules`` checks what goes together, ``filled`` and ``prices`` read the files that it names, and
+``assemble`` makes the Scenario. Faults are collected over all steps.
 """
 
 from __future__ import annotations
