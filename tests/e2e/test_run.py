@@ -259,8 +259,10 @@ def test_a_target_that_only_fails_breaks_every_rule_on_latency(loadgen: Loadgen)
     run = loadgen(f"name: closed\ntarget: {{{target}}}\n{shared}")
     assert run.code in (97, 99), run.stderr
     assert run.summary["totals"]["reasons"] == {"connection/refused": 40}
-    if run.code == 99:
-        assert {passed for passed, _ in ends(run).values()} == {False}
+    passed = {passed for passed, _ in ends(run).values()}
+    assert True not in passed
+    if not run.summary["totals"]["disturbed"]:  # else a busy machine may be to blame
+        assert (run.code, passed) == (99, {False})
         assert all("100 % of the calls failed: 40 " in each["why"] for each in run.summary["thresholds"])
 
 
