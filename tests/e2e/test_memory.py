@@ -217,7 +217,7 @@ async def test_putting_back_on_a_platform_that_died_is_said_and_ends_with_a_seco
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     _, said = await asyncio.to_thread(process.communicate, timeout=30)
-    assert time.monotonic() - began < 5, said
+    assert time.monotonic() - began < 25, said
     assert process.returncode == 1
     assert "not everything could be put back" in said
     (journal,) = (tmp_path / "state").rglob("*.ndjson")

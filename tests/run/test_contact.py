@@ -189,7 +189,7 @@ async def test_an_interrupt_before_or_during_the_preflight_ends_the_run_at_once(
 
         begun = time.monotonic()
         finished = await run(load, tmp_path, begun=interrupted)
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - begun < 8
     assert finished.summary.run.interrupted
     assert finished.summary.phases == []
     assert finished.failed is None
