@@ -15,6 +15,7 @@ from loadgen.experiments import registry
 from loadgen.load.curve import RateLaw
 from loadgen.load.law import Arrivals
 from loadgen.load.phase import Phase
+from loadgen.measure.labelling import LEAST_CALIBRATION, LEAST_COLD, MOST_OUTLIERS
 from loadgen.measure.rule import MetricRule, RateRule, Rule
 from loadgen.scenario.model import Scenario
 from loadgen.targets.endpoint import encrypted
@@ -108,7 +109,27 @@ def plan(scenario: Scenario) -> Iterator[str]:
     yield _total(scenario, counts)
     yield f"budget: {scenario.budget.words}"
     yield f"thresholds: {', '.join(rule.text for rule in scenario.thresholds) or 'none'}"
+    yield from _labels(scenario)
     yield from _doubts(scenario, counts)
+
+
+def _labels(scenario: Scenario) -> Iterator[str]:
+    """How cold calls of a load will be told from warm ones, and what would tell them where nothing does."""
+    tenants = [(tenant_of(call.target), call.target) for call in scenario.each_call]
+    if not all(tenant.told for tenant, _ in tenants):
+        return
+    if all(tenant.tells_starts(target) for tenant, target in tenants):
+        yield "cold and warm: told by each answer"
+        return
+    logs = "a log tail that tells of a start, else " if tenants[0][0].reading(tenants[0][1]).starts else ""
+    needed = f"{LEAST_COLD} cold calls, {MOST_OUTLIERS:.0%} of its own, and {LEAST_CALIBRATION} warm ones"
+    if any(phase.warmup for phase in scenario.phases):
+        yield f"cold and warm: told by {logs}overhead, if the warm-up has {needed}, and else not"
+    else:
+        yield (
+            f"cold and warm: {f'told by {logs}not' if logs else 'not told'}; what would: target.probe, for a function "
+            f"that tells by itself, or a warm-up phase with {needed}"
+        )
 
 
 def _thinking(phase: Phase) -> str:

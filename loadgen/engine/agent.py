@@ -113,7 +113,8 @@ class Agent:
         self._turns: tuple[int, ...] = ()
         self._sized: dict[int, ConstantRequests | FedRequests] = {}
         self._told = self._tenant.told
-        self._evidence = plan.probe is not None or template.tail_share > 0
+        readings = [tenant_of(call.target).reading(call.target, plan.probe) for call in scenario.each_call]
+        self._evidence = any(reading.starts for reading in readings)
         self._pool = WorkerPool(partial(HttpInvoker, self._wire))
         tariff = tariff_of(scenario, plan.size_mb)
         if tariff is not None:

@@ -55,7 +55,7 @@ cdef class OpenRun(Run):
     cdef bint _until_idle, _available, _exhausted_schedule, _short_of_workers, _short, _on_notice
     cdef long long _limit, _left, _available_since_ns, _full_since_ns, _elsewhere_ns, _owed_ns, _grace_from_ns
     cdef long long _load_end_ns, _index, _due_ns, _pause_from_ns, _calm, _sent_ns
-    cdef long long _heap_until_ns
+    cdef long long _heap_until_ns, _heap_due_ns
     cdef bint _heap
 
     cdef bint _fell_due_in_a_pause(self) except -1

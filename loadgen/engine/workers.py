@@ -437,7 +437,7 @@ class OpenRun(Run):
         self._elsewhere_ns = 0  # how long the oldest start at another agent had waited, when that was last heard
         self._owed_ns = 0
         self._heap = False
-        self._heap_until_ns = 0
+        self._heap_until_ns = self._heap_due_ns = 0
         self._sent_ns = terms.begin_ns
         self._calm = 0  # how many were in flight at the last start on time
         self._pauses: deque[tuple[int, int]] = deque()
@@ -663,23 +663,27 @@ class OpenRun(Run):
 
         ``late_ns`` is its own lateness, without what it inherits of others that it waited for.
 
-        A heap begins with the first late start behind a stop. It is over with one on time that finds at most half as
-        many in flight as before the stop, or by when the heap would have been worked off.
+        A heap begins with the first late start behind a stop. Those due at the same instant, as in a burst, would have
+        met each other without it, and are judged by their own lateness alone. It is over with one on time that finds at
+        most half as many in flight as before the stop, or by when the heap would have been worked off.
         """
         # what starts in a row take to be sent is no stop: a burst is what the schedule has asked for
         stop_ns = min(late_ns, now_ns - self._sent_ns)
         if stop_ns > (_LATE_NS if self.typical_ns else _PUNCTUAL_NS) and stop_ns * _LATE_PART > self.typical_ns:
-            self._heap = True
+            if not self._heap:
+                self._heap, self._heap_due_ns = True, self._due_ns
             self._heap_until_ns = max(self._heap_until_ns, now_ns + _CAUGHT_UP * late_ns)
         elif not self._heap:
             self._calm = self._in_flight
+        elif self._due_ns == self._heap_due_ns:
+            return False
         elif late_ns > _LATE_NS and late_ns * _LATE_PART > self.typical_ns:
             return True
         elif now_ns > self._heap_until_ns or 2 * (self._in_flight - 1) <= max(2, self._calm - 1):
             # the start that is being made is in flight as well, as was the last one on time
             self._heap = False
             return True
-        return self._heap
+        return self._heap and self._due_ns != self._heap_due_ns
 
     def _next(self) -> None:
         step = next(self._schedule, None)

@@ -28,13 +28,14 @@ class Given(Struct, frozen=True):
     """What a decision is given besides its block of the scenario.
 
     ``timeout_ns`` is how long a call is waited for. ``told`` says that the target tells durations. ``shares`` are those
-    of the calls of a mix, by name.
+    of the calls of a mix, by name. ``tells_starts`` says that each answer tells whether its call was cold.
     """
 
     timeout_ns: int
     seed: int
     prices: PriceBook | None
     told: bool
+    tells_starts: bool = False
     shares: dict[str, float] = {}
 
 

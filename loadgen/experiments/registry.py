@@ -37,7 +37,9 @@ def decision(scenario: Scenario) -> Decision[Experiment | None]:
     kind, block = _asked(scenario)
     told = tenant_of(scenario.target).told
     shares = {call.name: share for call, share in zip(scenario.calls, scenario.shares, strict=False)}
-    return kind.decision(block, Given(scenario.target.timeout.total_ns, scenario.seed, scenario.prices, told, shares))
+    tells = all(tenant_of(call.target).tells_starts(call.target) for call in scenario.each_call)
+    given = Given(scenario.target.timeout.total_ns, scenario.seed, scenario.prices, told, tells, shares)
+    return kind.decision(block, given)
 
 
 def widest(scenario: Scenario) -> Sequence[Phase]:

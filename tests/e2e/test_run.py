@@ -132,7 +132,7 @@ SHORTER = {
     "checks.yaml": ("phases.0.duration=1s",),
     "closed.yaml": ("phases.0.duration=500ms", "phases.1.duration=500ms", "phases.2.duration=500ms"),
     "feeder.yaml": ("phases.0.duration=1s",),
-    "quickstart.yaml": ("phases.0.duration=500ms", "phases.1.duration=3s", "phases.1.rate=400/s"),
+    "quickstart.yaml": ("phases.0.burst={size: 10, gap: 1s, repeat: 1}", "phases.1.duration=2s", "phases.1.rate=500/s"),
     "ramp.yaml": ("phases.0.duration=500ms", "phases.1.duration=2s", "phases.2.duration=1s"),
     "trace.yaml": ("phases.0.duration=500ms", "phases.1.duration=2s"),
 }
@@ -140,9 +140,24 @@ SHORTER = {
 
 @pytest.mark.parametrize("name", [name for name in EXAMPLES if name not in ELSEWHERE | EXPERIMENTS])
 def test_every_example_on_the_emulator_passes(loadgen: Loadgen, name: str) -> None:
-    run = loadgen(ROOT / "scenarios" / name, *(option for change in SHORTER[name] for option in ("--set", change)))
+    run = loadgen(
+        ROOT / "scenarios" / name, *(option for change in SHORTER.get(name, ()) for option in ("--set", change))
+    )
     assert run.passed, run.stdout + run.stderr
     assert run.summary["totals"]["planned"] > 0
+
+
+def test_the_quickstart_shows_cold_beside_warm_calls_as_the_emulator_knows_them(loadgen: Loadgen) -> None:
+    shorter = [option for change in SHORTER["quickstart.yaml"] for option in ("--set", change)]
+    run = loadgen(ROOT / "scenarios" / "quickstart.yaml", *shorter)
+    assert run.passed, run.stdout + run.stderr
+    truth = [json.loads(line) for line in (run.out / "truth.ndjson").read_text().splitlines()][1:]
+    cold = sum(call["cold"] for call in truth)
+    starts = run.summary["totals"]["by_start"]
+    seen = {start: metrics["latency"]["count"] + metrics["latency"]["disturbed"] for start, metrics in starts.items()}
+    assert cold >= 9  # the pre-flight has started an instance
+    assert seen == {"cold": cold, "warm": len(truth) - cold}
+    assert "Each answer told whether its call was cold." in run.stdout
 
 
 @pytest.mark.soak
