@@ -19,7 +19,7 @@ name: mixed
 target: {endpoint: emulator}
 calls:
   - {name: browse, weight: 6, function: hello, event: {a: 1}, checks: [status == 200]}
-  - {name: buy, weight: 3, function: other, event: {order: "{{$uuid}}"}}
+  - {name: buy, weight: 3, function: other, response: v1, event: {order: "{{$uuid}}"}}
   - {name: pay, weight: 1, function: third, memory: 512MB}
 phases:
   - {name: one, rate: 55/s, duration: 1s}
