@@ -94,6 +94,14 @@ class AgentFrames:
         """The share of one core that the agent used."""
         return self.cpu_ns / self.covered_ns if self.covered_ns else 0.0
 
+    def add(self, other: AgentFrames) -> None:
+        """Add what the agent did in another phase, but for what it planned there and how its frames were numbered."""
+        self.count += other.count
+        self.paused_ns += other.paused_ns
+        self.began_late_ns = max(self.began_late_ns, other.began_late_ns)
+        self.covered_ns += other.covered_ns
+        self.add_health(other)
+
     def add_health(self, other: Health | AgentFrames) -> None:
         """Add the health of another interval or phase."""
         self.cpu_ns += other.cpu_ns
@@ -191,7 +199,7 @@ class PhaseTotal:
         return self.calls[call]
 
     def merge(self, other: PhaseTotal) -> None:
-        """Add another phase: all but which agents sent what, and what was seen when."""
+        """Add another phase: all but which frames agents sent, and what was seen when."""
         for call, part in other.calls.items():
             self._part(call)._join(part)
         for cell, histogram in other.histograms.items():
@@ -204,6 +212,8 @@ class PhaseTotal:
         self._step(other.stepped, other.step_us)
         self._note_end(other)
         self._keep((failure for kept in other.failures.values() for failure in kept), other.slowest)
+        for agent, frames in other.agents.items():
+            self.agents.setdefault(agent, AgentFrames(first_seq=0, last_seq=0)).add(frames)
 
     def merged(
         self,
@@ -264,9 +274,9 @@ class PhaseTotal:
             astray=astray,
             open=self.exposed and bool(disturbed.size or astray),
             stepped=self.stepped if stepped else 0,
-            step_us=self.step_us if stepped else 0,
+            step_us=self.step_us,
         )
-        return own._replace(moved=moved) if moved.any else own
+        return own._replace(moved=moved)
 
     def _planned(self, *, disturbed: bool) -> Counted:
         ok, failed, censored = (
@@ -416,13 +426,12 @@ def totals(
 ) -> PhaseSummary:
     """The Summary over all measured phases, warm-up left out; ``plans`` and ``phases`` in the same order."""
     measured = [(plan, phase) for plan, phase in zip(plans, phases, strict=True) if not plan.warmup]
-    drawn = [plan.drawn for plan, _ in measured]
     plan_of_all = PhasePlan(
         name="totals",
         warmup=False,
         closed=all(plan.closed for plan, _ in measured),
         duration_ns=sum(plan.duration_ns for plan, _ in measured),
-        drawn=None if None in drawn else sum(n for n in drawn if n is not None),
+        drawn=None,  # a Summary tells of no schedule
     )
     models = {"closed" if plan.closed else "open" for plan, _ in measured}
     model = models.pop() if len(models) == 1 else "mixed"
@@ -456,10 +465,7 @@ def _health(agent: int, phases: Iterable[PhaseTotal]) -> AgentHealth:
     for phase in phases:
         frames = phase.agents.get(agent)
         if frames is not None:
-            whole.count += frames.count
-            whole.began_late_ns = max(whole.began_late_ns, frames.began_late_ns)
-            whole.covered_ns += frames.covered_ns
-            whole.add_health(frames)
+            whole.add(frames)
     return AgentHealth(
         agent=agent,
         cpu=whole.cpu,

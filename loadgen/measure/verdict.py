@@ -20,7 +20,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
 
-from loadgen.invocation.metric import TIME, Clock, Metric
+from loadgen.invocation.metric import Clock, Metric
 from loadgen.measure.dependence import Largest
 from loadgen.measure.merge import PhasePlan, PhaseTotal, combined
 from loadgen.measure.rule import MetricRule, Rule
@@ -34,9 +34,7 @@ TAIL = 95.0
 
 _LEFT_TO_EXPERIMENTS = {whose.value for whose in (Whose.TARGET, Whose.LOAD, Whose.SAMPLE)}
 _LATE_WITH_STARTS = frozenset(
-    metric.value
-    for metric in Metric
-    if metric.kind.unit is TIME and metric.kind.clock is not Clock.PLATFORM and not metric.kind.unmoved
+    metric.value for metric in Metric if metric.kind.clock is not Clock.PLATFORM and not metric.kind.unmoved
 )
 
 
@@ -131,7 +129,7 @@ def _disturbed(
                 own.update(reason.figures)
                 yield reason
         known |= own
-    if pairs and not without and (len(pairs) > 1 or not by_phase):
+    if not without:
         whole = combined(total for _, total in pairs)
         for call in (None, *whole.calls):
             inflation = Largest(total.of(call).inflation(plan.duration_ns) for plan, total in pairs)

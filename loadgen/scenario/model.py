@@ -8,7 +8,7 @@ is written is the document it was loaded from, with its secrets masked (see ``lo
 from __future__ import annotations
 
 from enum import Enum
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct, field, structs
@@ -46,6 +46,10 @@ from loadgen.text.form import (
     written,
 )
 from loadgen.text.units import NS_PER_S
+
+Kind = Literal["load", "cold-starts", "capacity", "memory"]
+EXPERIMENTS: tuple[Kind, ...] = get_args(Kind)[1:]
+"""The kinds that have a block of their own name, and no phases."""
 
 
 class FeederOrder(Enum):
@@ -189,10 +193,7 @@ class Scenario(Struct, frozen=True, rename=without_unit):
 
     name: Annotated[Name, doc("Name of the scenario and of its run directories.")]
     target: Annotated[Target, written(FORM, choose=form_of), doc("What is invoked.", title="Target", about=ABOUT)]
-    kind: Annotated[
-        Literal["load", "cold-starts", "capacity", "memory"],
-        doc("What kind of run: stretches of load, or an experiment."),
-    ] = "load"
+    kind: Annotated[Kind, doc("What kind of run: stretches of load, or an experiment.")] = "load"
     seed: Annotated[int, within(0, (1 << 63) - 1), doc("Seed of arrivals, feeder and emulator.")] = 1
     event: Annotated[str, Meta(extra={"keys": Event})] = ""
     body: Annotated[Content | None, written(Body), doc("What is sent instead of an event.")] = None

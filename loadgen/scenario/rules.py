@@ -20,7 +20,7 @@ from loadgen.load import phase as phases
 from loadgen.load.mix import Mix
 from loadgen.measure.rule import CostRule, MetricRule, Rule
 from loadgen.scenario.calls import located, merged
-from loadgen.scenario.model import LEAST_CATCH_UP_NS, OWN, FeederOrder
+from loadgen.scenario.model import EXPERIMENTS, LEAST_CATCH_UP_NS, OWN, FeederOrder
 from loadgen.targets import body
 from loadgen.targets.body import CONTENT
 from loadgen.targets.endpoint import EMULATOR, loopback, url_fault
@@ -33,7 +33,6 @@ from loadgen.text.template import without_fields
 from loadgen.text.units import NS_PER_S, duration_text, megabytes_text
 
 _WRITE_PRICES = f"{WRITE_PRICES}, or the file of your own price book"
-EXPERIMENTS = ("cold-starts", "capacity", "memory")
 _PLATFORM_METRICS = frozenset(metric for metric in Metric if metric.kind.clock is not Clock.OURS)
 
 

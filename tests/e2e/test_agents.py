@@ -139,7 +139,7 @@ async def test_what_may_be_in_flight_is_said_to_be_so_once_it_is_and_never_excee
     loadgen: Loadgen, tmp_path: Path
 ) -> None:
     phases = "  - {name: steady, rate: 100/s, duration: 10s, max_in_flight: 20}\n"
-    run, slow = await ran(loadgen, tmp_path, 3, [5000], phases, more="budget: {in_flight: 20}")
+    run, slow = await ran(loadgen, tmp_path, 3, [2500], phases, more="budget: {in_flight: 20}")
     assert run.code == 98
     assert "all 20 invocations that may be in flight at once were" in run.summary["run"]["stopped"]
     assert slow.most == 20

@@ -128,16 +128,19 @@ ELSEWHERE = {"form.yaml", "functiongraph.yaml", "http.yaml", "mutual-tls.yaml"}
 """Their targets are not the emulator; see below, and test_certificates.py."""
 EXPERIMENTS = {"capacity.yaml", "cold-starts.yaml", "memory.yaml"}  # each takes a while and has a test of its own
 SHORTER = {
-    "closed.yaml": ("phases.1.duration=500ms", "phases.2.duration=500ms"),
-    "ramp.yaml": ("phases.1.duration=2s", "phases.2.duration=1s"),
-    "trace.yaml": ("phases.1.duration=2s",),
+    "bursts.yaml": ("phases.0.burst={size: 20, gap: 1200ms, repeat: 2}",),
+    "checks.yaml": ("phases.0.duration=1s",),
+    "closed.yaml": ("phases.0.duration=500ms", "phases.1.duration=500ms", "phases.2.duration=500ms"),
+    "feeder.yaml": ("phases.0.duration=1s",),
+    "quickstart.yaml": ("phases.0.duration=500ms", "phases.1.duration=3s", "phases.1.rate=400/s"),
+    "ramp.yaml": ("phases.0.duration=500ms", "phases.1.duration=2s", "phases.2.duration=1s"),
+    "trace.yaml": ("phases.0.duration=500ms", "phases.1.duration=2s"),
 }
 
 
 @pytest.mark.parametrize("name", [name for name in EXAMPLES if name not in ELSEWHERE | EXPERIMENTS])
 def test_every_example_on_the_emulator_passes(loadgen: Loadgen, name: str) -> None:
-    changes = ("phases.0.duration=500ms", *SHORTER[name]) if name in SHORTER else ()
-    run = loadgen(ROOT / "scenarios" / name, *(option for change in changes for option in ("--set", change)))
+    run = loadgen(ROOT / "scenarios" / name, *(option for change in SHORTER[name] for option in ("--set", change)))
     assert run.passed, run.stdout + run.stderr
     assert run.summary["totals"]["planned"] > 0
 
@@ -212,11 +215,11 @@ def test_a_broken_threshold_exits_99_though_another_could_not_be_decided(loadgen
 def test_calls_that_are_refused_at_once_are_apart_from_failed_ones_and_do_not_make_a_function_fast(
     loadgen: Loadgen,
 ) -> None:
-    """Four instances of 800 ms at 40/s: seven of eight calls are refused within a millisecond or two."""
+    """Four instances of 800 ms at 100/s: most calls are refused within a millisecond or two."""
     scenario = """
 name: refused
 target: {endpoint: emulator, function: hello}
-phases: [{name: steady, rate: 40/s, duration: 5s}]
+phases: [{name: steady, rate: 100/s, duration: 2s}]
 thresholds: [latency.p50 < 100ms, service_time.p50 < 100ms, latency_all.mean < 100ms, throttled < 99%]
 emulator:
   functions: {hello: {memory: 1024MB, work: {median: 800ms, sigma: 0}, cold_start: none, max_instances: 4}}

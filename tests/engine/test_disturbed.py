@@ -190,6 +190,7 @@ def test_a_stop_never_makes_an_open_phase_wait_for_workers_that_a_generator_on_t
 
 @example(2, 5, 0.0, 0, [(1806, 300), (2091, 300), (2454, 300)])
 @example(2, 50, 0.0, 2, [(911, 90)])
+@example(5, 50, 0.5, 0, [(100, 90)])
 @given(
     gap_ms=st.sampled_from([1, 2, 5, 10]),
     service_ms=st.sampled_from([1, 5, 20, 50]),
@@ -210,7 +211,7 @@ def test_what_waits_behind_a_stop_alone_is_late_and_nothing_is_left_for_the_targ
     calls = generator.calls()
     assert min(call.waited_ns for call in calls) >= 0
     assert min(call.late_ns for call in calls) >= 0
-    assert sum(call.waited_ns for call in calls) <= 0.02 * sum(call.late_ns for call in calls)
+    assert sum(call.waited_ns for call in calls) <= 0.03 * sum(call.late_ns for call in calls)
 
 
 def test_in_a_closed_phase_a_start_is_late_by_what_has_passed_since_the_answer_before_it_arrived() -> None:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 from loadgen.experiments.capacity.attribution import excess
 from loadgen.experiments.capacity.findings import CapacityResult
+from loadgen.experiments.capacity.held import Probe
 from loadgen.experiments.capacity.lane import Lane
 from loadgen.experiments.capacity.placing import Placing, interval
-from loadgen.experiments.capacity.probe import Probe
 from loadgen.experiments.capacity.sequential import PASS
 from loadgen.text.units import NS_PER_S
 

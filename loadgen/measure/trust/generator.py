@@ -72,7 +72,7 @@ def disturbed(
     figures = [each for each in ranges(total, ps, inflation) if not {each, f"{of}{each}"} & set(known)]
     if not figures:
         return
-    still = set(ranges(total, ps, inflation, stepped=False)) if total.step_us else set(figures)
+    still = set(ranges(total, ps, inflation, stepped=False))
     late = [f"{of}{each}" for each in figures if each in still]
     stepped = [f"{of}{each}" for each in figures if each not in still]
     if late:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from loadgen.experiments.capacity.held import _slowing
 from loadgen.experiments.capacity.plan import criterion
-from loadgen.experiments.capacity.probe import _slowing
 from loadgen.invocation.sample import Sample
 from loadgen.measure.rule import MetricRule, ShareRule, parse
 from tests import frames
