@@ -101,11 +101,11 @@ class Reason(Struct, frozen=True):
     """What a rule of trust found. ``severity`` is ``warning``, ``withheld``, ``range`` or ``invalid``.
 
     ``phase`` is null for the run as a whole. ``withholds`` names what may not be shown: a metric (``overhead``,
-    ``duration``), ``cost``, the invocations of one start label (``cold``, ``warm``), ``all``, or nothing; in older
-    files also ``tails`` (percentiles from p95 up and the maximum). ``verdict.withheld`` answers for one figure.
-    ``whose`` says what it is about: ``record``, ``generator``, ``load``, ``target``, ``platform`` or ``sample``.
-    ``figures`` are those that are ranges (``latency.p99``), and ``causes`` what may have made the generator late, by
-    name.
+    ``duration``), ``cost``, the invocations of one start label (``cold``, ``warm``; of one call ``pay/cold``), ``all``,
+    or nothing; in older files also ``tails`` (percentiles from p95 up and the maximum). ``verdict.withheld`` answers
+    for one figure. ``whose`` says what it is about: ``record``, ``generator``, ``load``, ``target``, ``platform`` or
+    ``sample``. ``figures`` are those that are ranges (``latency.p99``), and ``causes`` what may have made the generator
+    late, by name.
     """
 
     rule: str

@@ -96,7 +96,9 @@ def _evaluate(rule: Rule, whole: PhaseSummary | None, verdict: Verdict) -> Thres
     if phase is None or not phase.planned:
         return _undecided(rule, "no invocation was planned")
     metric = rule.judged.value if isinstance(rule, MetricRule) else "cost" if isinstance(rule, CostRule) else None
-    reason = withheld(verdict, rule.phase, metric, None, rule.start if isinstance(rule, MetricRule) else None)
+    reason = withheld(
+        verdict, rule.phase, metric, None, rule.start if isinstance(rule, MetricRule) else None, rule.call
+    )
     if reason is not None:
         return _undecided(rule, f"withheld: {reason.message}")
     match rule:

@@ -87,11 +87,27 @@ def judge(
     unusable = {reason.phase for reason in reasons if reason.severity == INVALID}
     reasons += () if part else _disturbed(pairs, rules, unusable, by_phase=by_phase)
     labelled = [rule for rule in rules if isinstance(rule, MetricRule) and rule.start is not None]
-    reasons += found.reasons(measured, {rule.start for rule in labelled})
+    reasons += _mixed_up(measured, labelled, found)
     reasons += support.starts_unknown(labelled, phases, measured, found)
     reasons += support.thresholds(rules, phases, measured)
     reasons += [reason for total in measured for reason in support.percentiles(total)]
     return Verdict(_status(reasons), reasons)
+
+
+def _mixed_up(measured: Sequence[PhaseTotal], labelled: Sequence[MetricRule], found: Found) -> Iterator[Reason]:
+    """Labels of starts that do not tell well enough: of all calls, and of each where those of all do.
+
+    A call that has hardly a cold start is not told by how good labels are of calls that have many.
+    """
+    whole = list(found.reasons(measured, {rule.start for rule in labelled}))
+    yield from whole
+    known = {(reason.phase, reason.withholds) for reason in whole}
+    for call in dict.fromkeys(call for total in measured for call in total.calls):
+        asked = {rule.start for rule in labelled if rule.call == call}
+        for reason in found.reasons([total.of(call) for total in measured], asked):
+            if reason.withholds is not None and (reason.phase, reason.withholds) not in known:
+                of_call = f"{call}/{reason.withholds}"
+                yield msgspec.structs.replace(reason, message=f"Call {call}: {reason.message}", withholds=of_call)
 
 
 def _disturbed(
@@ -128,16 +144,18 @@ def withheld(
     metric: str | None = None,
     p: float | None = None,
     start: str | None = None,
+    call: str | None = None,
 ) -> Reason | None:
     """The first Reason why a figure may be neither shown nor judged, None if it may.
 
     ``phase`` is None for the totals, which contain every phase. ``metric`` is None for counts and rates. ``p`` is the
     percentile, 100 for a maximum, None for a minimum or a mean. ``start`` is the label of the invocations that the
-    figure is of, None for all. A percentile that its sample does not support is marked on itself (``low`` is null) and
-    not found here.
+    figure is of, None for all, ``call`` which of a mix they are. A percentile that its sample does not support is
+    marked on itself (``low`` is null) and not found here.
     """
     for reason in _about(verdict, phase):
-        if reason.withholds == ALL or reason.withholds in {metric, start} - {None}:
+        of_call = None if call is None or start is None else f"{call}/{start}"
+        if reason.withholds == ALL or reason.withholds in {metric, start, of_call} - {None}:
             return reason
         if reason.withholds == "tails" and metric in _LATE_WITH_STARTS and p is not None and p >= TAIL:
             return reason

@@ -132,7 +132,7 @@ SHORTER = {
     "checks.yaml": ("phases.0.duration=1s",),
     "closed.yaml": ("phases.0.duration=500ms", "phases.1.duration=500ms", "phases.2.duration=500ms"),
     "feeder.yaml": ("phases.0.duration=1s",),
-    "quickstart.yaml": ("phases.0.burst={size: 10, gap: 1s, repeat: 1}", "phases.1.duration=2s", "phases.1.rate=500/s"),
+    "quickstart.yaml": ("phases.0.burst={size: 10, gap: 1s, repeat: 1}", "phases.1.duration=3s", "phases.1.rate=400/s"),
     "ramp.yaml": ("phases.0.duration=500ms", "phases.1.duration=2s", "phases.2.duration=1s"),
     "trace.yaml": ("phases.0.duration=500ms", "phases.1.duration=2s"),
 }

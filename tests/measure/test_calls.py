@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import pytest
 from hypothesis import given
@@ -15,9 +15,11 @@ from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Frame, decode, encode
 from loadgen.measure.merge import PhaseTotal, phase_summary, totals
 from loadgen.measure.rule import parse
-from loadgen.measure.summary import PhaseSummary, ThresholdResult, Verdict
+from loadgen.measure.starts import Found
+from loadgen.measure.summary import PhaseSummary, Reason, ThresholdResult, Verdict
 from loadgen.measure.threshold import evaluate, named_percentiles
 from loadgen.measure.verdict import judge
+from loadgen.report.figures import View, Withheld, calls, shown
 from tests.frames import blank, counted, histogram, plan, total
 
 Mixed = Mapping[str, Mapping[str, Sequence[int]]]
@@ -31,29 +33,27 @@ MIXED = st.fixed_dictionaries(
 )
 
 
-def mixed(calls: Mixed, *, phase: str = "steady", seq: int = 0, final: bool = True) -> Frame:
+def mixed(made: Mixed, *, phase: str = "steady", seq: int = 0, final: bool = True) -> Frame:
     """A frame with the latencies (µs) of each call by outcome."""
-    tallies = {
-        name: counted({outcome: len(us) for outcome, us in ended.items() if us}) for name, ended in calls.items()
-    }
+    tallies = {name: counted({outcome: len(us) for outcome, us in ended.items() if us}) for name, ended in made.items()}
     whole = Tally()
     for tally in tallies.values():
         whole.add(tally)
     hist = {
         Cell(phase, name, "unknown", outcome, "latency"): histogram(us).pack()
-        for name, ended in calls.items()
+        for name, ended in made.items()
         for outcome, us in ended.items()
         if us
     }
     failures = [
         Failure(outcome, f"of {name}", None, None, None, "", name)
-        for name, ended in calls.items()
+        for name, ended in made.items()
         for outcome, us in ended.items()
         if outcome == "timeout" and us
     ]
     slowest = [
         Slow(max(us) * 1000, 1, outcome, None, call=name)
-        for name, ended in calls.items()
+        for name, ended in made.items()
         for outcome, us in ended.items()
         if us
     ]
@@ -64,8 +64,8 @@ def mixed(calls: Mixed, *, phase: str = "steady", seq: int = 0, final: bool = Tr
     )
 
 
-def summed(calls: Mixed) -> PhaseSummary:
-    return phase_summary(plan(), total(mixed(calls)), named_percentiles([]))
+def summed(made: Mixed) -> PhaseSummary:
+    return phase_summary(plan(), total(mixed(made)), named_percentiles([]))
 
 
 @given(st.lists(MIXED, min_size=1, max_size=4))
@@ -126,10 +126,10 @@ def test_failures_and_the_slowest_are_those_of_their_call() -> None:
     assert [slow.call for slow in found.examples.slowest] == ["pay", "browse"]
 
 
-def ended(text: str, calls: Mixed) -> ThresholdResult:
+def ended(text: str, made: Mixed) -> ThresholdResult:
     """How a rule ends over a phase with these latencies."""
     rules = [parse(text)]
-    phase = total(mixed(calls))
+    phase = total(mixed(made))
     verdict = judge([plan()], [phase], rules)
     assert verdict.status == "valid"
     summary = phase_summary(plan(), phase, named_percentiles(rules))
@@ -188,3 +188,39 @@ def test_a_figure_of_one_call_alone_that_is_a_range_is_said_with_its_name() -> N
     assert verdict.status == "degraded"
     of_call = phase_summary(plan(), phase).by_call["pay"].metrics["latency"]
     assert (of_call.count, of_call.disturbed) == (700, 300)
+
+
+def test_labels_that_do_not_tell_starts_of_one_call_withhold_those_of_that_call_alone() -> None:
+    def doubted(measured: Sequence[PhaseTotal], asked: Collection[str | None]) -> Iterator[Reason]:
+        for each in measured:
+            cold, planned = each.merged("latency", start="cold").count, each.tally.planned
+            if cold < 0.02 * planned:
+                yield Reason("mixed_starts", "withheld", f"{cold} of {planned}", None, None, each.name, "cold")
+
+    tallies = {"browse": counted({"ok": 1000}), "pay": counted({"ok": 1000})}
+    whole = Tally()
+    for tally in tallies.values():
+        whole.add(tally)
+    hist = {
+        Cell("steady", call, start, "ok", "latency"): histogram([us] * n).pack()
+        for call, start, us, n in (
+            ("browse", "warm", 1000, 900),
+            ("browse", "cold", 90_000, 100),
+            ("pay", "warm", 1000, 990),
+            ("pay", "cold", 5000, 10),
+        )
+    }
+    phase = total(blank(whole, hist, calls=tallies, final=True))
+    rules = [parse("browse/cold.latency.p50 < 1s"), parse("pay/cold.latency.min < 1s"), parse("cold.latency.p50 < 1s")]
+    verdict = judge([plan()], [phase], rules, found=Found(doubted))
+    (reason,) = [each for each in verdict.reasons if each.rule == "mixed_starts"]
+    assert (reason.withholds, reason.message) == ("pay/cold", "Call pay: 10 of 1000")
+    summary = phase_summary(plan(), phase, named_percentiles(rules))
+    results = evaluate(rules, [summary], summary, verdict)
+    assert [each.passed for each in results] == [True, None, True]
+    view = View(summary, "steady", verdict)
+    assert [isinstance(shown(of_call, "latency", "min", "cold"), Withheld) for _, of_call in calls(view)] == [
+        False,
+        True,
+    ]
+    assert not isinstance(shown(view, "latency", 50.0, "cold"), Withheld)
