@@ -104,6 +104,15 @@ emulator:
 """
 
 
+def test_a_search_over_a_mix_tells_of_each_call_as_far_as_it_got(loadgen: Loadgen) -> None:
+    run = loadgen(MIX, "--set", "budget.invocations=400")
+    assert run.code == 98, run.stderr
+    assert len(truth(run)) == 400 - PREFLIGHT
+    assert all(phase["by_call"].keys() == {"browse", "pay"} for phase in run.summary["phases"])
+
+
+@pytest.mark.soak  # some two minutes, on a machine that does nothing else
+@pytest.mark.wallclock
 @pytest.mark.timeout(270)
 def test_the_capacity_of_a_mix_is_that_of_the_call_that_binds_and_names_it(loadgen: Loadgen) -> None:
     run = loadgen(MIX, timeout=260)
