@@ -68,7 +68,8 @@ def _doubt(labelling: Labelling, total: PhaseTotal, count: dict[str, int]) -> tu
         )
     median_us = total.merged(Metric.OVERHEAD.value, outcomes=(OK,), start=WARM).value_at(50)
     if median_us is not None and labelling.warm_ns:
-        shift = median_us * Metric.OVERHEAD.kind.unit.size / labelling.warm_ns
+        # an overhead below the resolution is recorded as none
+        shift = max(1, median_us) * Metric.OVERHEAD.kind.unit.size / labelling.warm_ns
         if max(shift, 1 / shift) > MOST_SHIFT:
             return (
                 f"The median overhead of warm invocations is {shift:.2g} times what it was when cold ones were learned "

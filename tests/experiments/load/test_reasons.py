@@ -8,7 +8,7 @@ from loadgen.invocation.start import Cuts
 from loadgen.measure.labelling import Labelling
 from loadgen.measure.merge import PhaseTotal
 from loadgen.measure.summary import Reason
-from tests.frames import labelled
+from tests.frames import frame, labelled, total
 
 
 def of_load(total: PhaseTotal, sensitivity: float, specificity: float, asked: tuple[str, ...] = ()) -> list[Reason]:
@@ -46,3 +46,12 @@ def test_of_so_few_that_nothing_is_shown_nothing_is_said_unless_a_threshold_asks
     few = labelled(cold=2, warm=19_998)
     assert of_load(few, 1.0, 0.9999) == []
     assert [reason.withholds for reason in of_load(few, 1.0, 0.9999, ("cold",))] == ["cold"]
+
+
+def test_an_overhead_below_the_resolution_is_no_ground_to_fail() -> None:
+    overheads = [
+        frame({"ok": [20_000] * 500}, start=start, metrics={"ok/overhead": [us] * 500}, final=start == "warm")
+        for start, us in (("cold", 400), ("warm", 0))
+    ]
+    told = Labelling("warm-up", 900, None, Cuts(60_000, 90_000), 6.0, 0.9999, 0.99999, warm_ns=1_000)
+    assert list(found(LoadResult(told)).reasons([total(*overheads)], ())) == []
