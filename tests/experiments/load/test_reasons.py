@@ -49,9 +49,7 @@ def test_of_so_few_that_nothing_is_shown_nothing_is_said_unless_a_threshold_asks
 
 
 def test_an_overhead_below_the_resolution_is_no_ground_to_fail() -> None:
-    overheads = [
-        frame({"ok": [20_000] * 500}, start=start, metrics={"ok/overhead": [us] * 500}, final=start == "warm")
-        for start, us in (("cold", 400), ("warm", 0))
-    ]
+    cold = frame({"ok": [20_000] * 500}, start="cold", metrics={"ok/overhead": [400] * 500}, final=False)
+    warm = frame({"ok": [20_000] * 500}, start="warm", metrics={"ok/overhead": [0] * 500}, seq=1)
     told = Labelling("warm-up", 900, None, Cuts(60_000, 90_000), 6.0, 0.9999, 0.99999, warm_ns=1_000)
-    assert list(found(LoadResult(told)).reasons([total(*overheads)], ())) == []
+    assert list(found(LoadResult(told)).reasons([total(cold, warm)], ())) == []
