@@ -273,15 +273,16 @@ def _plain_rows(
             lines.pop()
         if not _are_plain(chunk, lines, between, width):
             break
-        at, line = end.after, end.last
+        if held is not None:
+            for line, text in enumerate(chunk.decode().replace("\r\n", "\n").split("\n"), end.last + 1):
+                if text:
+                    held(text.split(delimiter), line)
+        at = end.after
         for raw in lines:
-            line += 1
             if raw and raw != b"\r":
-                if held is not None:
-                    held(raw.decode().removesuffix("\r").split(delimiter), line)
                 note(at)
             at += len(raw) + 1
-        end = end._replace(after=end.after + len(chunk), last=line)
+        end = end._replace(after=end.after + len(chunk), last=end.last + len(lines))
     return end
 
 
