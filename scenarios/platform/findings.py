@@ -92,9 +92,10 @@ def throttled(summary: Summary, samples: list[Sample]) -> str:
     example = next(each for each in failures if each["outcome"] == "throttled")
     when = "at once" if median(waits) < _AT_ONCE_NS else "after a wait"
     body = " ".join(example["body"].split())
+    code = f"code {example['error_code']}" if example["error_code"] else "no code"
     return (
         f"{len(waits)} of {len(samples)} calls were throttled, {when} ({_span(waits)}); "
-        f"status {example['status']}, code {example['error_code']}, body {body or 'empty'}"
+        f"status {example['status']}, {code}, body {body or 'empty'}"
     )
 
 
