@@ -48,6 +48,8 @@ _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 _OFFSET = struct.Struct("<I")
 _SPAN = struct.Struct("<II")
+_QUOTE = ord('"')
+_decode_text = msgspec.json.Decoder(str).decode
 
 csv.field_size_limit(LONGEST)  # the library's own is 128 KiB
 
@@ -495,8 +497,8 @@ def _glance(places: Mapping[str, str]) -> Callable[[bytes], Any]:
 def _value(raw: msgspec.Raw) -> object:
     """A value with its type; of a number with a point or an exponent its text."""
     text = bytes(raw)
-    if text.startswith(b'"'):
-        return msgspec.json.decode(text)
+    if text[0] == _QUOTE:
+        return _decode_text(text)
     if text.removeprefix(b"-").isdigit():
         return int(text)
     return parse_json(text.decode())
