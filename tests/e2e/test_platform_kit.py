@@ -58,7 +58,7 @@ def answered(*runs: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(150)
 @pytest.mark.parametrize(("name", "platform", "function", "options", "said"), QUESTIONS)
 def test_the_line_of_a_run_says_what_the_platform_does_or_that_it_cannot_be_told(
     loadgen: Loadgen, name: str, platform: str, function: str, options: tuple[str, ...], said: str
@@ -70,7 +70,7 @@ def test_the_line_of_a_run_says_what_the_platform_does_or_that_it_cannot_be_told
         KIT / f"{name}.yaml",
         *(option for each in given for option in ("--set", each)),
         env={"FG_ENDPOINT": "emulator", "FG_PROJECT_ID": "demo"},
-        timeout=80,
+        timeout=140,
     )
     line = answered(run.out)
     assert line.startswith(f"{name}: ")
