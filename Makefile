@@ -51,9 +51,11 @@ test: $(VENV)/dev.stamp  ## run all tests
 
 soak: $(VENV)/dev.stamp  ## the long tests, which take minutes
 	@echo "==> running the long tests"
-	@$(BIN)/python -m pytest -m soak
+	@$(BIN)/python -m pytest -m 'soak and not wallclock'
+	@echo "==> running the long tests of elapsed time, one by one"
+	@$(BIN)/python -m pytest -m 'soak and wallclock' -n 0
 	@echo "==> running all tests with ten times as many examples of each property"
-	@$(BIN)/python -m pytest --hypothesis-profile thorough --timeout 600
+	@$(BIN)/python -m pytest -m 'not soak and not wallclock' --hypothesis-profile thorough --timeout 600
 
 simulate: $(VENV)/dev.stamp  ## the experiments where the truth is known, beside other tools' ways; quickly: ARGS=--quick
 	@echo "==> simulating: an hour or two of CPU, some minutes with ARGS=--quick"

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import gc
 import os
 import sys
+from collections import defaultdict
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,8 +20,6 @@ settings.load_profile("quick")
 # hundreds of processes that tests start would each compile all of loadgen anew
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
-
-_EXPERIMENTS = ("test_cold_starts.py", "test_capacity.py", "test_memory.py")
 
 
 def pytest_report_header() -> str:
@@ -39,14 +39,19 @@ def pytest_sessionstart() -> None:
             pytest.exit(f"{compiled} is older than its source: make test builds it anew", 4)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Spread the tests of whole runs, which mostly wait, evenly among the others, which compute; experiments come last.
+def pytest_collection_finish() -> None:
+    """What the collection made stays: no garbage collection is to walk through it again and again."""
+    gc.freeze()
 
-    Each worker begins with a stretch of the list; with all runs in one stretch the others would be long done. What an
-    experiment finds out depends on times, and at the end the machine has little else to do.
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spread the tests of whole runs, which mostly wait, evenly among the others, which compute.
+
+    Each worker begins with a stretch of the list; with all runs in one stretch the others would be long done. So it is
+    with those of more than some 10 s, which are allowed more time than others.
     """
-    experiments = [item for item in items if item.path.name in _EXPERIMENTS and "e2e" in item.path.parts]
-    runs = [item for item in items if "e2e" in item.path.parts and item not in experiments]
-    others = [item for item in items if "e2e" not in item.path.parts]
-    spread = [((index + 0.5) / len(part), item) for part in (runs, others) for index, item in enumerate(part)]
-    items[:] = [item for _, item in sorted(spread, key=lambda entry: entry[0])] + experiments
+    parts: dict[tuple[bool, bool], list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        parts["e2e" in item.path.parts, item.get_closest_marker("timeout") is not None].append(item)
+    spread = [((index + 0.5) / len(part), item) for part in parts.values() for index, item in enumerate(part)]
+    items[:] = [item for _, item in sorted(spread, key=lambda entry: entry[0])]

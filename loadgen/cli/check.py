@@ -15,7 +15,8 @@ from loadgen.experiments import registry
 from loadgen.load.curve import RateLaw
 from loadgen.load.law import Arrivals
 from loadgen.load.phase import Phase
-from loadgen.measure.rule import MetricRule, RateRule
+from loadgen.measure.labelling import LEAST_CALIBRATION, LEAST_COLD, MOST_OUTLIERS
+from loadgen.measure.rule import MetricRule, RateRule, Rule
 from loadgen.scenario.model import Scenario
 from loadgen.targets.endpoint import encrypted
 from loadgen.targets.registry import tenant_of
@@ -42,7 +43,7 @@ def check(file: str, overrides: tuple[str, ...], env_file: Path | None, offline:
     loaded = source.loaded(file, environment, overrides)
     scenario = with_credentials(loaded.scenario, environment, quiet=False)
     output.hide(Secrets(chain.from_iterable(map(sent, scenario.targets)), loaded.fed_secrets).hide)
-    unused = _unused(scenario.target) if "tls" in loaded.document["target"] else ()
+    unused = _unused(scenario.target) if "tls" in loaded.document.get("target", {}) else ()
     _trusts(scenario.target)
     for line in (*plan(scenario), _agents(scenario), *unused, *_outlook(scenario, offline)):
         click.echo(output.clean(line))
@@ -79,18 +80,15 @@ def _outlook(scenario: Scenario, offline: bool) -> Iterator[str]:
     """What a run would cost, and what the platform would not allow, as far as it may be asked."""
     import asyncio
 
-    from loadgen.run.forecast import before, size_mb
-    from loadgen.run.quota import unreachable
-    from loadgen.targets.settings import settings_of
+    from loadgen.run.forecast import before, sizes_of
+    from loadgen.run.quota import limits_of, unreachable
 
     asked = scenario.emulator is not None or not offline
-    limits = asyncio.run(settings_of(scenario.target).limits(scenario, scenario.target)) if asked else None
-    yield from before(scenario, size_mb(scenario, None if limits is None else limits.memory_mb))
-    if limits is None:
-        return
+    limits = asyncio.run(limits_of(scenario)) if asked else [None] * len(scenario.each_call)
+    yield from before(scenario, sizes_of(scenario, [None if each is None else each.memory_mb for each in limits]))
     for warning in unreachable(scenario, limits):
         yield f"warning: {warning}"
-    for why in limits.unread:
+    for why in dict.fromkeys(why for each in limits if each is not None for why in each.unread):
         yield f"note: the limits of the function were not read: {why}"
 
 
@@ -111,7 +109,27 @@ def plan(scenario: Scenario) -> Iterator[str]:
     yield _total(scenario, counts)
     yield f"budget: {scenario.budget.words}"
     yield f"thresholds: {', '.join(rule.text for rule in scenario.thresholds) or 'none'}"
+    yield from _labels(scenario)
     yield from _doubts(scenario, counts)
+
+
+def _labels(scenario: Scenario) -> Iterator[str]:
+    """How cold calls of a load will be told from warm ones, and what would tell them where nothing does."""
+    tenants = [(tenant_of(call.target), call.target) for call in scenario.each_call]
+    if not all(tenant.told for tenant, _ in tenants):
+        return
+    if all(tenant.tells_starts(target) for tenant, target in tenants):
+        yield "cold and warm: told by each answer"
+        return
+    logs = "a log tail that tells of a start, else " if tenants[0][0].reading(tenants[0][1]).starts else ""
+    needed = f"{LEAST_COLD} cold calls, {MOST_OUTLIERS:.0%} of its own, and {LEAST_CALIBRATION} warm ones"
+    if any(phase.warmup for phase in scenario.phases):
+        yield f"cold and warm: told by {logs}overhead, if the warm-up has {needed}, and else not"
+    else:
+        yield (
+            f"cold and warm: {f'told by {logs}not' if logs else 'not told'}; what would: target.probe, for a function "
+            f"that tells by itself, or a warm-up phase with {needed}"
+        )
 
 
 def _thinking(phase: Phase) -> str:
@@ -140,7 +158,7 @@ def _total(scenario: Scenario, counts: list[Starts]) -> str:
         made, more = f"at most {rows}", ""
     else:
         made, more = f"{known}", ", and as many as its workers make" if closed else ""
-    preflight = " + 1 pre-flight" if scenario.target.preflight else ""
+    preflight = f" + {scenario.preflights} pre-flight" if scenario.preflights else ""
     at_most = "at most " if any(count.cut_short for count in counts) else ""
     length = units.seconds(sum(phase.duration_ns for phase in scenario.phases))
     return f"total: {made} invocations{preflight}{more}, in {at_most}{length}"
@@ -171,7 +189,7 @@ def _doubts(scenario: Scenario, counts: list[Starts]) -> Iterator[str]:
     cut_short = any(count.cut_short for count in counts)
     for rule in scenario.thresholds:
         about = [by_phase[name].fed for name in ([rule.phase] if rule.phase else measured)]
-        total = sum(count for count in about if count is not None)
+        total = round(_share(scenario, rule) * sum(count for count in about if count is not None))
         if isinstance(rule, MetricRule) and rule.percentile is not None:
             least = needed(rule.percentile)
             if None not in about and least is not None and total < least:
@@ -188,8 +206,14 @@ def _doubts(scenario: Scenario, counts: list[Starts]) -> Iterator[str]:
         yield f"note: the feeder has {rows} rows and is read once: phases of workers end with the last one"
     allowed = scenario.budget.invocations
     in_all = sum(each.fed for each in counts if each.fed is not None)
-    if allowed is not None and in_all + scenario.target.preflight > allowed:
+    if allowed is not None and in_all + scenario.preflights > allowed:
         yield f"note: the budget of {allowed} invocations ends the run before its phases do"
+
+
+def _share(scenario: Scenario, rule: Rule) -> float:
+    """Which part of the invocations a rule is about."""
+    shares = zip(scenario.each_call, scenario.shares, strict=True)
+    return sum(share for call, share in shares if rule.call in (None, call.name))
 
 
 def _fastest(rule: RateRule, scenario: Scenario) -> float | None:
@@ -201,6 +225,7 @@ def _fastest(rule: RateRule, scenario: Scenario) -> float | None:
         return None
 
     planned = sum(each.expected() or 0 for each in about) * NS_PER_S / sum(each.duration_ns for each in about)
+    planned *= _share(scenario, rule)
     return planned if planned <= rule.limit.per_s else None
 
 

@@ -46,6 +46,7 @@ class Progress:
     ) -> None:
         self._stream = stream
         self._quiet = quiet or stream is None
+        self._mixed = bool(scenario.calls)
         self._warmups = {phase.name for phase in scenario.phases if phase.warmup}
         self._phase: _Phase | None = None
         self._shown_ns = 0
@@ -57,9 +58,10 @@ class Progress:
             self._console = Console(file=cast("TextIO", stream), force_terminal=True, highlight=False)
 
     def preflight(self, result: Preflight) -> None:
-        """Say how the one invocation before the load went."""
+        """Say how an invocation before the load went."""
         status = f" (status {result.status})" if result.status is not None else ""
-        self.note(f"pre-flight: {result.outcome}{status} after {units.duration(result.latency_ns)}")
+        of = f" of {result.call}" if self._mixed else ""
+        self.note(f"pre-flight{of}: {result.outcome}{status} after {units.duration(result.latency_ns)}")
 
     def phase_started(self, name: str, duration_ns: int, planned: int | None) -> None:
         """Begin a phase; the one before has ended. ``planned`` is None when nobody can know (a closed phase)."""

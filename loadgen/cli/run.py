@@ -19,14 +19,13 @@ from loadgen.cli import INTERRUPTED, output, signals, source
 from loadgen.cli.aside import Aside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from loadgen.history.rundir import RunDirectory
     from loadgen.measure.summary import Summary
     from loadgen.run.agents import Agents
     from loadgen.run.runner import Finished, Runner
     from loadgen.scenario.load import Loaded
-    from loadgen.scenario.model import Scenario
     from loadgen.scenario.oneline import Asked
     from loadgen.text.secret import Secrets
 
@@ -114,9 +113,6 @@ def run(
     environment = source.environment(env_file, quiet=quiet)
     asked = Asked(invoked, rate, workers, duration, event, method, headers, endpoint)
     loaded = _load(asked, environment, overrides, save)
-    for what in _unbuilt(loaded.scenario):
-        output.say(f"error: {what}")
-        sys.exit(2)
     signals.put_off()  # the threads that numpy starts, which some kinds import here, inherit that
     crew = _agents(loaded, agents)
     signals.heed()
@@ -200,12 +196,6 @@ def _load(asked: Asked, environment: Mapping[str, str], overrides: tuple[str, ..
         },
     )
     return source.loaded(asked.invoked, environment, overrides)
-
-
-def _unbuilt(scenario: Scenario) -> Iterator[str]:
-    """What can be checked, and not be run yet."""
-    if scenario.calls:
-        yield "calls: a mix of calls can be checked, and is not built to be run yet; run one of them as target"
 
 
 def _file(invoked: str, save: Path | None) -> Path | None:

@@ -20,10 +20,10 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import count, islice
+from itertools import chain, count, islice
 from typing import Any
 
 from loadgen.engine import messages
@@ -57,7 +57,7 @@ from loadgen.engine.messages import (
 from loadgen.engine.monotonic import Monotonic
 from loadgen.engine.numbers import Ranges, each
 from loadgen.engine.polling import LINGER_NS
-from loadgen.engine.requests import ConstantRequests, FedRequests, TurnedRequests, requests
+from loadgen.engine.requests import ConstantRequests, FedRequests, MixedRequests, TurnedRequests, mixed, requests
 from loadgen.engine.tariff import tariff_of
 from loadgen.engine.timer import Alarm, alarm_of
 from loadgen.engine.wire import wire_to
@@ -65,12 +65,12 @@ from loadgen.engine.workers import ClosedRun, OpenRun, Terms, WorkerPool
 from loadgen.invocation.bill import BILLING_UNITS_NS
 from loadgen.invocation.cell import Cell
 from loadgen.invocation.start import Cuts
-from loadgen.invocation.tally import Connections
+from loadgen.invocation.tally import Connections, Tally
 from loadgen.load.law import random_stream
 from loadgen.load.phase import Phase
 from loadgen.measure.interval import VERSION, Frame, Health, encode
 from loadgen.measure.purse import Purse
-from loadgen.measure.recorder import Recorder, Taken
+from loadgen.measure.recorder import Recorder
 from loadgen.targets.port import MemoryTurns
 from loadgen.targets.registry import tenant_of
 from loadgen.targets.target import Target
@@ -102,20 +102,19 @@ class Agent:
         self._send = send
         self._loop = loop
         self._wire = wire_to(
-            scenario.target,
-            template,
+            scenario.each_call,
             [address_of(template.origin, ip, scenario.target.tls) for ip in plan.addresses or (plan.address,)],
             loop,
             probe=plan.probe,
-            checks=scenario.checks,
         )
-        self._requests = requests(scenario, template, plan.agent)
+        self._requests = mixed(scenario, plan.agent) if scenario.calls else requests(scenario, template, plan.agent)
         self._wire.poll.linger_ns = LINGER_NS  # nothing but the load is on this loop
         self._alarm = partial(alarm_of, loop, self._wire.poll)
         self._turns: tuple[int, ...] = ()
         self._sized: dict[int, ConstantRequests | FedRequests] = {}
         self._told = self._tenant.told
-        self._evidence = plan.probe is not None or template.tail_share > 0
+        readings = [tenant_of(call.target).reading(call.target, plan.probe) for call in scenario.each_call]
+        self._evidence = any(reading.starts for reading in readings)
         self._pool = WorkerPool(partial(HttpInvoker, self._wire))
         tariff = tariff_of(scenario, plan.size_mb)
         if tariff is not None:
@@ -163,7 +162,7 @@ class Agent:
         # what it took to get ready is no part of the load: the frame that says so covers no time
         self._interval_ns, self._cpu_ns = monotonic_ns(), time.process_time_ns()
         self._collections.take()
-        self._report(self._recorder(self._phase).take())
+        self._report(self._recorders(self._phase))
 
     async def _open(self, connections: int) -> None:
         self._pool.grow(connections)
@@ -177,7 +176,7 @@ class Agent:
         """Begin the prepared phase."""
         assert self._phase is not None
         phase, plan = self._phase, self._plan
-        recorder = self._recorder(phase)
+        recorder, *further = self._recorders(phase)
         first, step = message.numbers[0][0] if message.numbers else 0, message.agents
         takes_part = plan.agent < step
         self._grants, self._serial = 0, message.serial
@@ -194,6 +193,7 @@ class Agent:
             purse=self._purse,
             until_ns=self.until_ns,
             catch_up_ns=plan.scenario.catch_up_ns,
+            further=further,
         )
         if self._purse is not None and message.money is not None:
             self._purse.left, self._purse.in_flight = message.money, 0
@@ -310,7 +310,10 @@ class Agent:
     def _call(self, wanted: Target) -> None:
         if wanted != self._target:
             self._target = wanted
-            self._requests.use(self._tenant.template(wanted))
+            if isinstance(self._requests, MixedRequests):
+                self._requests.use(wanted)
+            else:
+                self._requests.use(self._tenant.template(wanted))
 
     def split(self, cuts: Cuts) -> None:
         """Tell cold invocations from warm ones by these cuts, from the next phase on."""
@@ -339,27 +342,32 @@ class Agent:
         self._collections.close()
         self._host.close()
 
-    def _recorder(self, phase: Phase) -> Recorder:
+    def _recorders(self, phase: Phase) -> list[Recorder]:
+        """One for each call of the scenario."""
         scenario, share = self._plan.scenario, self._phases.sample_share
         chance = random_stream(scenario.seed, "samples", phase.name, str(self._plan.agent)).random
         own_unit = () if scenario.prices is None else (scenario.prices.granularity_ns,)
-        return Recorder(
-            phase.name,
-            self._plan.agent,
-            origin_ns=self._plan.origin_ns,
-            closed=phase.closed,
-            expects_summary=self._told,
-            sampled=(lambda: chance() < share) if share else None,
-            evidence=self._evidence,
-            cuts=self._cuts,
-            residual=self._told and phase.warmup and self._cuts is None,
-            billing_units_ns=tuple(dict.fromkeys((*BILLING_UNITS_NS, *own_unit))),
-        )
+        return [
+            Recorder(
+                phase.name,
+                self._plan.agent,
+                origin_ns=self._plan.origin_ns,
+                closed=phase.closed,
+                expects_summary=self._told,
+                sampled=(lambda: chance() < share) if share else None,
+                evidence=self._evidence,
+                cuts=self._cuts,
+                residual=self._told and phase.warmup and self._cuts is None,
+                billing_units_ns=tuple(dict.fromkeys((*BILLING_UNITS_NS, *own_unit))),
+                call=call.name,
+            )
+            for call in scenario.each_call
+        ]
 
     def _tick(self) -> None:
         assert self._run is not None
         self._ticker = self._loop.call_later(INTERVAL_S, self._tick)
-        self._report(self._run.recorder.take())
+        self._report(self._run.recorders)
 
     def _set_probe(self) -> None:
         assert self._probe is not None
@@ -389,14 +397,19 @@ class Agent:
             self._probe.close()
         if self._ticker is not None:
             self._ticker.cancel()
-        self._report(run.recorder.take(), run)
+        self._report(run.recorders, run)
 
-    def _report(self, taken: Taken, ended: OpenRun | ClosedRun | None = None) -> None:
-        """Report an interval, the last one when its run has ended."""
+    def _report(self, recorders: Sequence[Recorder], ended: OpenRun | ClosedRun | None = None) -> None:
+        """Report what was recorded in an interval, the last one when its run has ended."""
         assert self._phase is not None
         now = monotonic_ns()
         connections, self._wire.counts = self._wire.counts, Connections()
-        taken.unstamped, self._wire.inbox.unstamped = self._wire.inbox.unstamped, 0
+        tally = Tally(connections=connections, unstamped=self._wire.inbox.unstamped)
+        self._wire.inbox.unstamped = 0
+        taken = [recorder.take() for recorder in recorders]
+        calls = {recorded.call: recorded.tally(Connections()) for recorded in taken}
+        for of_call in calls.values():
+            tally.add(of_call)
         frame = Frame(
             v=VERSION,
             agent=self._plan.agent,
@@ -404,12 +417,13 @@ class Agent:
             phase=self._phase.name,
             from_ns=self._interval_ns - self._plan.origin_ns,
             to_ns=now - self._plan.origin_ns,
-            tally=taken.tally(connections),
+            tally=tally,
             hist={},
             health=self._health(now, connections.opened, ended=ended is not None),
-            samples=taken.samples,
-            failures=taken.failures,
-            slowest=taken.slowest,
+            samples=[sample for recorded in taken for sample in recorded.samples],
+            failures=[failure for recorded in taken for failure in recorded.failures],
+            slowest=[slow for recorded in taken for slow in recorded.slowest],
+            calls=calls if self._plan.scenario.calls else {},
         )
         run = self._run if ended is None else ended
         if isinstance(run, OpenRun):
@@ -428,7 +442,7 @@ class Agent:
             frame.grants = self._grants
         self._seq += 1
         self._interval_ns = now
-        self._packing.append((frame, taken.packed()))
+        self._packing.append((frame, chain.from_iterable(recorded.packed() for recorded in taken)))
         if len(self._packing) == 1:
             self._loop.call_soon(self._pack_slice)
 

@@ -7,17 +7,21 @@ from loadgen.targets.quick cimport QuickReader
 
 cdef int _CONNECTING, _OPEN, _CLOSED, _WRITE, _GONE, _EAGAIN
 
+cdef class Manner:
+    cdef readonly object classify, most
+    cdef readonly QuickReader quick
+    cdef readonly Py_ssize_t keep
+    cdef readonly bint bodiless
+
 cdef class Wire:
-    cdef public object loop, addresses, timeout, classify, counts
+    cdef public object loop, addresses, timeout, counts
     cdef public Monotonic clock
     cdef public Inbox inbox
     cdef public object poll
-    cdef public QuickReader quick
-    cdef public bint fresh
+    cdef public list manners
+    cdef public bint fresh, alike
     cdef public long long first_deadline_ns
-    cdef object _connection, _names, _most, _stamped
-    cdef Py_ssize_t _keep
-    cdef bint _bodiless
+    cdef object _connection, _names, _stamped
 
 cdef class Connection(Socket):
     cdef HttpInvoker _invoker
@@ -41,7 +45,7 @@ cdef class Connection(Socket):
     cdef Py_ssize_t take(self, int events) except? -1
     cdef object _deal(self, Py_ssize_t n, int events)
     cdef Py_ssize_t _receive(self) except? -1
-    @cython.locals(wire=Wire, inbox=Inbox, invoker=HttpInvoker, quick=QuickReader)
+    @cython.locals(wire=Wire, inbox=Inbox, invoker=HttpInvoker, manner=Manner, quick=QuickReader)
     cdef object _took(self, Py_ssize_t n, int events)
     cdef bint _closed_behind(self) except -1
     cdef object _go_on_connecting(self, int events)
@@ -50,6 +54,8 @@ cdef class Connection(Socket):
     cdef object _failed(self, object error)
     @cython.locals(inbox=Inbox, invoker=HttpInvoker)
     cdef object _gone(self, object error)
+    @cython.locals(manner=Manner)
+    cdef object expect(self, int call)
     cdef bint _whole(self) except -1
     cdef bint _acknowledged(self) except -1
     cpdef object close(self)
@@ -62,6 +68,7 @@ cdef class HttpInvoker(Invoker):
     cdef Connection _connection
     cdef long long _started_ns, _connect_ns, _connecting_ns
     cdef public bint waiting, reading
+    cdef bint _mixed
 
     @cython.locals(connection=Connection)
     cpdef long long invoke(self, bytes request, long long started_ns) except -1

@@ -32,7 +32,7 @@ import errno
 import os
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import cycle
 
@@ -61,8 +61,26 @@ _BYTES_ACKED = slice(120, 128)  # of struct tcp_info, linux/tcp.h; the SYN is on
 _SYN = 1
 
 
+class Manner:
+    """How the answers of one call are read: see ``Reading``; those of a ``bodiless`` one have no body."""
+
+    __slots__ = ("bodiless", "classify", "keep", "most", "quick")
+
+    def __init__(
+        self, classify: Classify, keep: int, most: int | None, *, bodiless: bool, quick: QuickReader | None
+    ) -> None:
+        self.classify = classify
+        self.keep = keep
+        self.most = most
+        self.bodiless = bodiless
+        self.quick = quick
+
+
 class Wire:
-    """What all connections of an agent share. ``close`` it in the end."""
+    """What all connections of an agent share. ``close`` it in the end.
+
+    What it is told of how answers are read is of the first call, and ``add`` tells of the others of a mix.
+    """
 
     def __init__(
         self,
@@ -77,24 +95,22 @@ class Wire:
         classify: Classify,
         fresh: bool,
         bodiless: bool,
-        quick: type[QuickReader] | None = None,
+        quick: Callable[[memoryview], QuickReader] | None = None,
     ) -> None:
         self.loop = loop
         self.addresses = cycle(addresses)
         self.timeout = timeout
         self.first_deadline_ns = min(timeout.first_byte_ns, timeout.total_ns)
-        self.classify = classify
         self.fresh = fresh
         self.counts = Connections()
         self.clock = Monotonic()
         self.inbox = Inbox(READ_BUFFER, SEALED_BUFFER)
         self.poll = Poll(self.inbox)
-        self.quick = quick(self.inbox.view) if quick is not None else None
+        self.manners: list[Manner] = []
+        self.alike = True  # whether a reader need not be told whose answer comes next
+        self.add(classify, keep, most, bodiless=bodiless, quick=quick)
         self._connection = connection
         self._names = HeaderNames(wanted)
-        self._keep = keep
-        self._most = most
-        self._bodiless = bodiless
         # Linux stamps nothing for some 0.5 ms after the first socket of the machine asked for it
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
             stamp(asking)
@@ -102,13 +118,28 @@ class Wire:
         self.poll.again = partial(loop.call_soon, self.poll.turn)
         loop.add_reader(self.poll.fd, self.poll.turn)
 
+    def add(
+        self,
+        classify: Classify,
+        keep: int,
+        most: int | None,
+        *,
+        bodiless: bool,
+        quick: Callable[[memoryview], QuickReader] | None,
+    ) -> None:
+        """Say how the answers of another call are read."""
+        reader = quick(self.inbox.view) if quick is not None else None
+        self.manners.append(Manner(classify, keep, most, bodiless=bodiless, quick=reader))
+        self.alike = len({(each.keep, each.most, each.bodiless) for each in self.manners}) == 1
+
     def connection(self, invoker: HttpInvoker) -> Connection:
         """A new connection for an invoker, not begun."""
         return self._connection(self, invoker)
 
     def reader(self) -> ResponseReader:
         """A reader for a new connection."""
-        return ResponseReader(self._names, self._keep, most=self._most, bodiless=self._bodiless)
+        first = self.manners[0]
+        return ResponseReader(self._names, first.keep, most=first.most, bodiless=first.bodiless)
 
     def close(self) -> None:
         """Watch nothing any more."""
@@ -243,7 +274,8 @@ class Connection(Socket):
                 invoker.lost(self)
             self.close()  # bytes that nobody asked for: nobody can know where the next answer begins
             return
-        quick = wire.quick
+        manner = wire.manners[invoker.call]
+        quick = manner.quick
         if quick is not None and not self._midway:
             facts = quick.read(n)
             if facts is not None:
@@ -263,7 +295,7 @@ class Connection(Socket):
         else:
             self.used = True
             reusable = response.reusable and (not (events & _GONE or self._over) or self._closed_behind())
-            invoker.answered(wire.classify(response), response.body, reusable, n)
+            invoker.answered(manner.classify(response), response.body, reusable, n)
         self._most = READ_PIECES if self._read.laborious(n) else READ_BUFFER
 
     def _closed_behind(self) -> bool:
@@ -326,7 +358,7 @@ class Connection(Socket):
             return
         if response is not None and self._whole():
             inbox.believed = False  # an end carries no stamp
-            invoker.answered(self._wire.classify(response), response.body, False, 0)
+            invoker.answered(self._wire.manners[invoker.call].classify(response), response.body, False, 0)
         elif response is not None:
             invoker.failed(inbox.arrived_ns, Outcome.CONNECTION, "closed_early")
         elif untouched:
@@ -335,6 +367,11 @@ class Connection(Socket):
             invoker.failed(inbox.arrived_ns, Outcome.CONNECTION, "closed")
         else:
             invoker.failed(inbox.arrived_ns, Outcome.CONNECTION, _broken(error), _said(error))
+
+    def expect(self, call: int) -> None:
+        """The next answer is that of this call of a mix."""
+        manner = self._wire.manners[call]
+        self._read.expect(manner.keep, most=manner.most, bodiless=manner.bodiless)
 
     def _whole(self) -> bool:
         """Whether the end was meant."""
@@ -369,6 +406,7 @@ class HttpInvoker(Invoker):
         "_connect_ns",
         "_connecting_ns",
         "_connection",
+        "_mixed",
         "_opened",
         "_request",
         "_soon",
@@ -380,8 +418,10 @@ class HttpInvoker(Invoker):
     )
 
     def __init__(self, wire: Wire, caller: Caller) -> None:
+        super().__init__()
         self._wire = wire
         self._caller = caller
+        self._mixed = not wire.alike
         self._connection: Connection | None = None
         self._connecting_ns = 0  # when it began to connect; 0 while it does not
         self._request: bytes | None = None  # what waits for the connection
@@ -402,6 +442,8 @@ class HttpInvoker(Invoker):
         if connection is not None and not self._connecting_ns:
             if connection.used:
                 self._wire.counts.reused += 1
+            if self._mixed:
+                connection.expect(self.call)
             self._started_ns = connection.send(request, started_ns)
             if self._timer is None:
                 self._arm()
@@ -505,6 +547,8 @@ class HttpInvoker(Invoker):
         self._ahead()
         if request is not None and self._connection is not None:
             self._connect_ns = now - max(begun, self._started_ns)
+            if self._mixed:
+                self._connection.expect(self.call)
             self._connection.send(request, now)
             self._arm()  # the timer stood for the connecting
 

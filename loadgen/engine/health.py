@@ -83,15 +83,16 @@ def _stolen(found: dict[int, Core]) -> int:
 class HostReader:
     """Looks at this machine: the cores that this process may use, and the control group it is in.
 
-    ``cheap`` says whether that can be done while load is sent.
+    ``stat`` is where the system counts what its cores do. ``cheap`` says whether that can be looked at while load is
+    sent.
     """
 
-    def __init__(self, clock: Clock = monotonic_ns) -> None:
+    def __init__(self, clock: Clock = monotonic_ns, stat: str | os.PathLike[str] = "/proc/stat") -> None:
         self._clock = clock
         self._usable = frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else frozenset[int]()
         self._tick_ns = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
         self._size = (max(self._usable, default=0) + 2) * _LINE_BYTES
-        self._stat = _opened("/proc/stat")
+        self._stat = _opened(stat)
         self._cpu_stat = _opened(cgroup.cpu_stat())
         trials = []
         for _ in range(_TRIALS):
@@ -185,7 +186,7 @@ def open_files() -> int | None:
 
 def _opened(path: str | os.PathLike[str] | None) -> int | None:
     try:
-        return None if path is None else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return None if path is None else os.open(path, os.O_RDONLY)
     except OSError:
         return None
 

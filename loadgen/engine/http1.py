@@ -123,9 +123,7 @@ class ResponseReader:
 
     def __init__(self, names: HeaderNames, keep: int, *, most: int | None = None, bodiless: bool = False) -> None:
         self._names = names
-        self._keep = keep
-        self._most = 1 << 62 if most is None else most
-        self._bodiless = bodiless
+        self.expect(keep, most=most, bodiless=bodiless)
         # the last one seen: usually the next one too; at first one that no line can be
         self._status_line, self._status, self._http11 = b"\r\n", 0, False
         self._pending = bytearray()  # an unfinished head, or line between chunks
@@ -137,6 +135,12 @@ class ResponseReader:
         self._room = 0  # what the chunks to come, or the rest until the end, may still hold
         self._trailer_bytes = self._trailers = 0
         self._pieces = 0  # chunks in what was fed last
+
+    def expect(self, keep: int, *, most: int | None, bodiless: bool) -> None:
+        """From the next response on, these are ``keep``, ``most`` and ``bodiless``."""
+        self._keep = keep
+        self._most = 1 << 62 if most is None else most
+        self._bodiless = bodiless
 
     @property
     def idle(self) -> bool:

@@ -24,9 +24,12 @@ class Caller:
 
 
 class Invoker:
-    """Makes one invocation at a time, for a Caller."""
+    """Makes one invocation at a time, for a Caller; ``call`` is which of the scenario's calls the next one is."""
 
-    __slots__ = ()
+    __slots__ = ("call",)
+
+    def __init__(self) -> None:
+        self.call = 0
 
     def invoke(self, request: bytes, started_ns: int) -> int:
         """Send a request now, at ``started_ns``; the instant it was sent at, which may be later by its preparation."""
@@ -38,13 +41,21 @@ class Invoker:
 
 
 class Requests:
-    """What each arrival sends. ``fixed`` is the request of every one, None where they differ or none is known."""
+    """What each arrival sends. ``fixed`` is the request of every one, None where they differ or none is known.
 
-    __slots__ = ("fixed",)
+    ``call`` is which of the scenario's calls the request is that ``of`` gave last.
+    """
+
+    __slots__ = ("call", "fixed")
 
     def __init__(self) -> None:
         self.fixed: bytes | None = None
+        self.call = 0
 
     def of(self, index: int) -> bytes | None:
         """The request of an arrival, by its global index; None when the feeder has run out."""
         raise NotImplementedError
+
+    def call_of(self, index: int) -> int:
+        """Which of the scenario's calls an arrival is."""
+        return 0

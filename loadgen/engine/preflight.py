@@ -1,9 +1,11 @@
-"""One invocation before the load, so that what load cannot make better costs one call and not a run."""
+"""One invocation of each call before the load, so that what load cannot make better costs that and not a run."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator, Sequence
 from email.utils import parsedate_to_datetime
+from itertools import count
 
 from msgspec import Struct
 
@@ -11,12 +13,13 @@ from loadgen.engine.address import address_of, addresses_of, called
 from loadgen.engine.clock import monotonic_ns, unix_s
 from loadgen.engine.connection import HttpInvoker
 from loadgen.engine.invoker import Caller
-from loadgen.engine.requests import requests
+from loadgen.engine.requests import mixed, requests
 from loadgen.engine.wire import wire_to
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
-from loadgen.scenario.model import Scenario
+from loadgen.scenario.model import Call, Scenario
 from loadgen.targets.registry import tenant_of
+from loadgen.targets.request import Origin, RequestTemplate
 
 _NEXT_ADDRESS = {"refused", "unreachable", "connect", "timed_out"}
 
@@ -46,28 +49,44 @@ class _Ending(Caller):
         self.told.set_result((arrived_ns, facts, connect_ns, body))
 
 
-async def preflight(scenario: Scenario) -> Answer:
-    """Invoke the target once, at the first of its addresses that accepts a connection.
+async def preflight(scenario: Scenario) -> tuple[Answer, ...]:
+    """Make each call of the scenario once, one after another, with what its first arrival sends.
 
+    The first is made at the first of the target's addresses that accepts a connection, and the others begin with that.
     Raises AddressError when its name does not resolve or its CA file cannot be used, ValueError when the feeder is
     empty.
     """
     template = tenant_of(scenario.target).template(scenario.target)
-    request = requests(scenario, template, 0).of(0)
-    if request is None:
-        raise ValueError("the feeder has no rows")
+    known = await addresses_of(scenario.target, template.origin)
+    found: list[Answer] = []
+    for call, request in zip(scenario.each_call, _requests(scenario, template), strict=True):
+        at = found[-1].address if found else known[0]
+        found.append(await _answer(call, request, template.origin, [at, *(ip for ip in known if ip != at)]))
+    return tuple(found)
+
+
+def _requests(scenario: Scenario, template: RequestTemplate) -> Iterator[bytes]:
+    """What the first arrival of each call sends."""
+    wanted = mixed(scenario, 0) if scenario.calls else requests(scenario, template, 0)
+    firsts: dict[int, int] = {}
+    for index in count():
+        firsts.setdefault(wanted.call_of(index), index)
+        if len(firsts) == len(scenario.each_call):
+            break
+    for call in sorted(firsts):
+        request = wanted.of(firsts[call])
+        if request is None:
+            raise ValueError("the feeder has no rows")
+        yield request
+
+
+async def _answer(call: Call, request: bytes, origin: Origin, known: Sequence[str]) -> Answer:
+    """The answer to a call, at the first of these addresses that accepts a connection; at least one."""
     answer = None
     dates: list[str] = []
-    known = await addresses_of(scenario.target, template.origin)
     for ip in known:
-        wire = wire_to(
-            scenario.target,
-            template,
-            [address_of(template.origin, ip, scenario.target.tls)],
-            asyncio.get_running_loop(),
-            dates.append,
-            checks=scenario.checks,
-        )
+        address = address_of(origin, ip, call.target.tls)
+        wire = wire_to([call], [address], asyncio.get_running_loop(), dates.append)
         ending = _Ending(asyncio.get_running_loop().create_future())
         invoker = HttpInvoker(wire, ending)
         started = invoker.invoke(request, monotonic_ns())
@@ -77,7 +96,7 @@ async def preflight(scenario: Scenario) -> Answer:
             invoker.close()
             wire.close()
         ahead_s = clock_ahead_s(dates[-1], unix_s()) if dates else None
-        used = called(scenario.target, ip, known)
+        used = called(call.target, ip, known)
         answer = Answer(
             facts, ip, used, len(known) - len(used), ended_ns - started, ended_ns - started - connect_ns, body, ahead_s
         )

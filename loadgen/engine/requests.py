@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
+from functools import lru_cache
 
 from loadgen.engine.clock import unix_ms, unix_s
 from loadgen.engine.invoker import Requests
-from loadgen.invocation.cell import CALL
 from loadgen.load.law import random_stream
-from loadgen.load.mix import Mix
+from loadgen.load.mix import REMEMBERED, Drawing, Independent, Mix
 from loadgen.scenario.dynamic import is_dynamic, make
 from loadgen.scenario.event import compile_content, compile_event
 from loadgen.scenario.feeder import row_index
@@ -37,7 +37,7 @@ def requests(
     It is asked for when the arrival starts, so that a signature is of that time. Raises ChangedError, here or then,
     when the feeder's file has changed.
     """
-    one = Call(CALL, 1, scenario.target, scenario.event, scenario.body, scenario.feeder)
+    (one,) = scenario.each_call
     return _of_call(one, scenario.seed, template, agent, now)
 
 
@@ -91,30 +91,43 @@ def _fed(feeder: Feeder, seed: int, fields: Set[str]) -> Filled:
 class MixedRequests(Requests):
     """The requests of a mix: which call an arrival is follows from its number, and its row from which of them it is."""
 
-    __slots__ = ("_calls", "_each", "_mix", "_tenant")
+    __slots__ = ("_calls", "_each", "_end", "_first", "_fixed", "_lots", "_size", "_tenant", "_turns")
 
     def __init__(self, scenario: Scenario, agent: int, now: Seconds) -> None:
         super().__init__()
         self._calls = scenario.calls
         self._tenant = tenant_of(scenario.target)
-        self._mix = Mix([call.weight for call in scenario.calls], scenario.seed)
+        # what a capacity is found with has to come as independent users do
+        drawing = Independent if scenario.kind == "capacity" else Mix
+        mix: Drawing = drawing([call.weight for call in scenario.calls], scenario.seed)
+        self._size = mix.size
+        self._lots = lru_cache(maxsize=REMEMBERED)(mix.lot)
+        self._first = self._end = 0
+        self._turns: Sequence[tuple[int, int]] = ()
         self._each = tuple(
             _of_call(call, scenario.seed, self._template(call, scenario.target), agent, now) for call in scenario.calls
         )
+        self._fixed = [each.fixed for each in self._each]
 
     def use(self, target: Target) -> None:
         """From the next arrival on, send requests with the credentials of this target."""
         for call, requests in zip(self._calls, self._each, strict=True):
             requests.use(self._template(call, target))
+        self._fixed = [each.fixed for each in self._each]
 
-    def call(self, index: int) -> int:
-        """Which of the scenario's calls an arrival is."""
-        return self._mix(index).call
+    def call_of(self, index: int) -> int:
+        """See Requests."""
+        lot, position = divmod(index, self._size)
+        return self._lots(lot)[position][0]
 
     def of(self, index: int) -> bytes | None:
         """See Requests."""
-        call, number = self._mix(index)
-        return self._each[call].turn(index, number)
+        if not self._first <= index < self._end:
+            lot = index // self._size
+            self._turns, self._first, self._end = self._lots(lot), lot * self._size, (lot + 1) * self._size
+        call, number = self._turns[index - self._first]
+        self.call = call
+        return self._fixed[call] or self._each[call].turn(index, number)
 
     def _template(self, call: Call, target: Target) -> RequestTemplate:
         template: RequestTemplate = self._tenant.template(self._tenant.joined(call.target, target))

@@ -12,12 +12,13 @@ cdef class Worker(Caller):
     cdef WorkerPool _pool
     cdef public bint busy
     cdef bint _disturbed
+    cdef int _call
     cdef public long long until_ns
     cdef public Invoker invoker
 
     cdef object start(self, long long index, long long intended_ns, long long started_ns, long long late_ns,
-                      bytes request, bint disturbed)
-    @cython.locals(run=Run, service_ns=cython.longlong)
+                      bytes request, bint disturbed, int call)
+    @cython.locals(run=Run, recorder=Recorder, service_ns=cython.longlong)
     cpdef object ended(self, long long arrived_ns, long long read_ns, object facts, long long connect_ns, bytes body)
 
 cdef class WorkerPool:
@@ -28,6 +29,7 @@ cdef class WorkerPool:
 
 cdef class Run:
     cdef public Recorder recorder
+    cdef public list recorders
     cdef public bint feeder_exhausted
     cdef public str budget_reached
     cdef public long long paused_ns
@@ -43,7 +45,7 @@ cdef class Run:
     cdef bint _began
 
     cpdef object freed(self, Worker worker, long long at_ns, long long now_ns)
-    @cython.locals(request=bytes)
+    @cython.locals(request=bytes, recorder=Recorder)
     cdef bytes _request(self, long long index)
     @cython.locals(since_ns=cython.longlong)
     cpdef object beat(self, long long now_ns)
@@ -53,7 +55,7 @@ cdef class OpenRun(Run):
     cdef bint _until_idle, _available, _exhausted_schedule, _short_of_workers, _short, _on_notice
     cdef long long _limit, _left, _available_since_ns, _full_since_ns, _elsewhere_ns, _owed_ns, _grace_from_ns
     cdef long long _load_end_ns, _index, _due_ns, _pause_from_ns, _calm, _sent_ns
-    cdef long long _heap_until_ns
+    cdef long long _heap_until_ns, _heap_due_ns
     cdef bint _heap
 
     cdef bint _fell_due_in_a_pause(self) except -1

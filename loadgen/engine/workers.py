@@ -43,7 +43,7 @@ sockets and in virtual time.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count
@@ -81,6 +81,7 @@ class Worker(Caller):
     """One invocation at a time, from start to record."""
 
     __slots__ = (
+        "_call",
         "_disturbed",
         "_intended_ns",
         "_late_ns",
@@ -96,15 +97,17 @@ class Worker(Caller):
         self._pool = pool
         self.index = self._intended_ns = self._late_ns = self._started_ns = 0
         self._disturbed = self.busy = False
+        self._call = 0
         self.until_ns = 0
         self.invoker = invoker(self)
 
     def start(
-        self, index: int, intended_ns: int, started_ns: int, late_ns: int, request: bytes, disturbed: bool
+        self, index: int, intended_ns: int, started_ns: int, late_ns: int, request: bytes, disturbed: bool, call: int
     ) -> None:
-        """Start an invocation now; it is ``disturbed`` where the target has more to do than was planned."""
+        """Start an invocation of a call now; ``disturbed`` where the target has more to do than was planned."""
         self.busy = True
         self._disturbed = disturbed
+        self.invoker.call = self._call = call
         self.index, self._intended_ns = index, intended_ns
         self._started_ns = self.invoker.invoke(request, started_ns)
         self._late_ns = late_ns + self._started_ns - started_ns
@@ -120,7 +123,8 @@ class Worker(Caller):
         else:
             run.typical_ns = service_ns
         self._pool.typical_ns = run.typical_ns
-        run.recorder.record(
+        recorder = run.recorders[self._call]
+        recorder.record(
             facts,
             self.index,
             self._intended_ns,
@@ -136,13 +140,15 @@ class Worker(Caller):
             run.purse.settle(facts)
         run.freed(self, arrived_ns, read_ns)
 
-    def give_up(self, now_ns: int, recorder: Recorder) -> None:
-        """Record the invocation as unfinished."""
+    def give_up(self, now_ns: int, recorders: Sequence[Recorder]) -> None:
+        """Record the invocation as unfinished, with the recorder of its call."""
         self.busy = False
         self.invoker.abandon()
         run = self._pool.run
         disturbed = self._disturbed or (run is not None and self._started_ns < run.unsure_until_ns)
-        recorder.unfinished(self.index, self._intended_ns, self._started_ns, now_ns, self._late_ns, disturbed=disturbed)
+        recorders[self._call].unfinished(
+            self.index, self._intended_ns, self._started_ns, now_ns, self._late_ns, disturbed=disturbed
+        )
 
 
 class WorkerPool:
@@ -192,7 +198,8 @@ class Terms:
     arrivals, an open one only counts them. ``rows`` says that they are those of a feeder's last rows, rather than of a
     budget. ``others`` is None where no other agent has any. ``done`` is called once, when nothing is in flight any
     more. ``purse`` is what may be spent, None for any amount. Nothing is started from ``until_ns`` on, when the lease
-    ends, and no more than the last ``catch_up_ns`` is made up for after a pause.
+    ends, and no more than the last ``catch_up_ns`` is made up for after a pause. ``further`` are the recorders of a
+    mix's calls, from the second one on.
     """
 
     clock: Monotonic
@@ -207,10 +214,11 @@ class Terms:
     purse: Purse | None = None
     until_ns: int = _NEVER_NS
     catch_up_ns: int = _NEVER_NS
+    further: Sequence[Recorder] = ()
 
 
 class Run:
-    """What a phase is in either model; ``recorder`` gets what happened.
+    """What a phase is in either model; ``recorder`` gets what happened, of a mix each call's own of the ``recorders``.
 
     ``budget_reached`` is the budget that ended it, empty for none; ``paused_ns`` for how long what was to be started
     was held back, for want of a lease; ``began_late_ns`` how late it began. ``typical_ns`` is a running mean of the
@@ -219,6 +227,7 @@ class Run:
 
     def __init__(self, pool: WorkerPool, requests: Requests, recorder: Recorder, terms: Terms) -> None:
         self.recorder = recorder
+        self.recorders = [recorder, *terms.further]
         self.feeder_exhausted = False
         self.budget_reached = ""
         self.paused_ns = 0
@@ -375,15 +384,20 @@ class Run:
         self._in_flight += 1
         if self.purse is not None:
             self.purse.in_flight += 1
-        self.recorder.now.starts += 1
+        recorder = self.recorders[self._requests.call]
+        recorder.now.starts += 1
         return request
+
+    def _dropped_at(self, index: int, due_ns: int, at_ns: int, reason: str, *, ours: bool) -> None:
+        """Record that an arrival was dropped, with the recorder of its call."""
+        self.recorders[self._requests.call_of(index)].dropped(index, due_ns, at_ns, reason, ours=ours)
 
     def _give_up(self) -> list[Worker]:
         """Give up whatever is in flight; the workers that are free now."""
         self._in_flight = 0
         busy = [worker for worker in self._pool.workers if worker.busy]
         for worker in busy:
-            worker.give_up(self._clock.now(), self.recorder)
+            worker.give_up(self._clock.now(), self.recorders)
             if self.purse is not None:
                 self.purse.give_up()
         return busy
@@ -423,7 +437,7 @@ class OpenRun(Run):
         self._elsewhere_ns = 0  # how long the oldest start at another agent had waited, when that was last heard
         self._owed_ns = 0
         self._heap = False
-        self._heap_until_ns = 0
+        self._heap_until_ns = self._heap_due_ns = 0
         self._sent_ns = terms.begin_ns
         self._calm = 0  # how many were in flight at the last start on time
         self._pauses: deque[tuple[int, int]] = deque()
@@ -516,7 +530,7 @@ class OpenRun(Run):
                 return
             if self._due_ns >= self._pause_from_ns and self._fell_due_in_a_pause():
                 drops += 1
-                self.recorder.dropped(self._index, self._due_ns, now, PAUSED, ours=True)
+                self._dropped_at(self._index, self._due_ns, now, PAUSED, ours=True)
                 self._next()
                 continue
             if not self._available or now >= self._end_ns + _LAST_STARTS_NS:
@@ -639,7 +653,8 @@ class OpenRun(Run):
             late = now - due - waited
             # passed on to whoever waits behind this start: the worker may have been free for long when that was read
             self._owed_ns = late if self._others is None else since - due - waited
-        worker.start(self._index, due, now, late, request, self._disturbs(now - max(due, since), now))
+        disturbed = self._disturbs(now - max(due, since), now)
+        worker.start(self._index, due, now, late, request, disturbed, self._requests.call)
         self._sent_ns = self._clock.now()
         return True
 
@@ -648,23 +663,27 @@ class OpenRun(Run):
 
         ``late_ns`` is its own lateness, without what it inherits of others that it waited for.
 
-        A heap begins with the first late start behind a stop. It is over with one on time that finds at most half as
-        many in flight as before the stop, or by when the heap would have been worked off.
+        A heap begins with the first late start behind a stop. Those due at the same instant, as in a burst, would have
+        met each other without it, and are judged by their own lateness alone. It is over with one on time that finds at
+        most half as many in flight as before the stop, or by when the heap would have been worked off.
         """
         # what starts in a row take to be sent is no stop: a burst is what the schedule has asked for
         stop_ns = min(late_ns, now_ns - self._sent_ns)
         if stop_ns > (_LATE_NS if self.typical_ns else _PUNCTUAL_NS) and stop_ns * _LATE_PART > self.typical_ns:
-            self._heap = True
+            if not self._heap:
+                self._heap, self._heap_due_ns = True, self._due_ns
             self._heap_until_ns = max(self._heap_until_ns, now_ns + _CAUGHT_UP * late_ns)
         elif not self._heap:
             self._calm = self._in_flight
+        elif self._due_ns == self._heap_due_ns:
+            return False
         elif late_ns > _LATE_NS and late_ns * _LATE_PART > self.typical_ns:
             return True
         elif now_ns > self._heap_until_ns or 2 * (self._in_flight - 1) <= max(2, self._calm - 1):
             # the start that is being made is in flight as well, as was the last one on time
             self._heap = False
             return True
-        return self._heap
+        return self._heap and self._due_ns != self._heap_due_ns
 
     def _next(self) -> None:
         step = next(self._schedule, None)
@@ -689,7 +708,7 @@ class OpenRun(Run):
 
     def _drop_one(self) -> None:
         if self._due_ns >= self._pause_from_ns and self._fell_due_in_a_pause():
-            self.recorder.dropped(self._index, self._due_ns, self._end_ns, PAUSED, ours=True)
+            self._dropped_at(self._index, self._due_ns, self._end_ns, PAUSED, ours=True)
             self._next()
             return
         # a worker that became free after the end could not have been given this start
@@ -702,7 +721,7 @@ class OpenRun(Run):
         self._next()
 
     def _dropped(self, reason: str, at_ns: int, *, ours: bool) -> None:
-        self.recorder.dropped(self._index, self._due_ns, at_ns, f"{reason}_late" if ours else reason, ours=ours)
+        self._dropped_at(self._index, self._due_ns, at_ns, f"{reason}_late" if ours else reason, ours=ours)
 
     def _drain(self) -> None:
         """The grace is over."""
@@ -922,7 +941,7 @@ class ClosedRun(Run):
             return
         self._used += 1
         now = self._clock.now()
-        worker.start(index, now, now, max(0, now - since_ns), request, False)
+        worker.start(index, now, now, max(0, now - since_ns), request, False, self._requests.call)
 
     def _without(self, what: str, worker: Worker) -> None:
         """A worker lacks that: it waits as long as others may have it, else the phase ends."""

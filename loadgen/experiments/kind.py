@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -27,13 +27,16 @@ Result = TypeVar("Result", bound=Struct)
 class Given(Struct, frozen=True):
     """What a decision is given besides its block of the scenario.
 
-    ``timeout_ns`` is how long a call is waited for. ``told`` says that the target tells durations.
+    ``timeout_ns`` is how long a call is waited for. ``told`` says that the target tells durations. ``shares`` are those
+    of the calls of a mix, by name. ``tells_starts`` says that each answer tells whether its call was cold.
     """
 
     timeout_ns: int
     seed: int
     prices: PriceBook | None
     told: bool
+    tells_starts: bool = False
+    shares: dict[str, float] = {}
 
 
 class Forecast(Struct, frozen=True):
@@ -79,7 +82,7 @@ class Kind(Generic[Block, Result]):
     ``result`` the form of what it finds out. ``widest`` are phases with at least as many invocations in flight as any
     that the ``decision`` asks for, at least one, for calls that are waited for so long; ``peak_per_s`` is the largest
     rate that it may come to beyond those of these phases. ``plan`` are lines that say what is asked of an experiment,
-    and ``forecast`` what it will take.
+    and ``forecast`` what it will take, given the shares of a mix.
     ``section`` is its part of a report, and ``found`` what the Verdict is told, if anything. ``changes`` names the
     settings of the function that it changes and puts back, if any; ``sizes_mb`` are the memory sizes that it asks for
     by itself; ``one_size`` says that each call asks for the target's own. ``probe`` says where the function tells
@@ -93,7 +96,7 @@ class Kind(Generic[Block, Result]):
     widest: Callable[[Block, int], Sequence[Phase]]
     section: Callable[[Summary, Result], Section]
     plan: Callable[[Block], Iterator[str]] = lambda _: iter(())
-    forecast: Callable[[Block], Forecast | None] = lambda _: None
+    forecast: Callable[[Block, Mapping[str, float]], Forecast | None] = lambda _, __: None
     found: Callable[[Result], Found] | None = None
     peak_per_s: Callable[[Block], float] = lambda _: 0.0
     changes: Callable[[Block], str] = lambda _: ""

@@ -36,7 +36,9 @@ def decision(scenario: Scenario) -> Decision[Experiment | None]:
     """The decision that the scenario is played by."""
     kind, block = _asked(scenario)
     told = tenant_of(scenario.target).told
-    return kind.decision(block, Given(scenario.target.timeout.total_ns, scenario.seed, scenario.prices, told))
+    tells = all(tenant_of(call.target).tells_starts(call.target) for call in scenario.each_call)
+    given = Given(scenario.target.timeout.total_ns, scenario.seed, scenario.prices, told, tells, _shares(scenario))
+    return kind.decision(block, given)
 
 
 def widest(scenario: Scenario) -> Sequence[Phase]:
@@ -60,7 +62,7 @@ def plan(scenario: Scenario) -> Iterator[str]:
 def forecast(scenario: Scenario) -> Iterator[str]:
     """Lines that say what an experiment will take, and what cannot succeed."""
     kind, block = _asked(scenario)
-    found = kind.forecast(block)
+    found = kind.forecast(block, _shares(scenario))
     return iter(()) if found is None else found.lines(scenario.budget)
 
 
@@ -105,6 +107,11 @@ def section(summary: Summary) -> Section | None:
 def _asked(scenario: Scenario) -> tuple[Kind[Any, Any], Any]:
     kind = next(each for each in KINDS if each.name == scenario.kind)
     return kind, getattr(scenario, kind.block)
+
+
+def _shares(scenario: Scenario) -> dict[str, float]:
+    """Which part of the invocations each call of a mix is; empty without one."""
+    return {call.name: share for call, share in zip(scenario.calls, scenario.shares, strict=False)}
 
 
 def _of(result: Experiment) -> Kind[Any, Any]:

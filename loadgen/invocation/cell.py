@@ -10,7 +10,7 @@ from collections.abc import Container, Iterable, Iterator
 from typing import Final, NamedTuple
 
 CALL: Final = "call"
-"""What the call of a scenario is called; each has one."""
+"""What the call of a scenario without a mix is called."""
 
 
 class Cell(NamedTuple):
@@ -31,13 +31,15 @@ def chosen(
     outcomes: Container[str] | None = None,
     start: str | None = None,
     disturbed: bool | None = None,
+    call: str | None = None,
 ) -> Iterator[Cell]:
-    """The cells of a metric, of some outcomes, of a start label, disturbed or not, None for any; in their order."""
+    """The cells of a metric, some outcomes, a start label, disturbed or not, a call; None for any; in their order."""
     for cell in cells:
         if (
             metric in (None, cell.metric)
             and (outcomes is None or cell.outcome in outcomes)
             and start in (None, cell.start)
             and disturbed in (None, cell.disturbed)
+            and call in (None, cell.call)
         ):
             yield cell

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from loadgen.invocation.cell import CALL
 from loadgen.invocation.metric import Metric
 
 
@@ -12,9 +13,10 @@ class Sample(Struct, frozen=True, gc=False, kw_only=True):
 
     Instants are ns since the run began. ``arrived_ns`` is when the last of the answer arrived, or the call was given
     up, and so ``ended_ns`` by another name; ``read_ns`` is when the load generator read it. ``disturbed`` says that the
-    generator disturbed the call. ``start`` and ``start_source`` are of ``loadgen.invocation.start``,
-    ``instance`` is what the function calls its instance, null where it does not tell. ``start_posterior`` is always
-    null: a label is one or none. ``error_code`` and what follows the status are as in ``Facts``.
+    generator disturbed the call. ``start`` and ``start_source`` are of ``loadgen.invocation.start``, ``instance`` is
+    what the function calls its instance, null where it does not tell. ``start_posterior`` is always null: a label is
+    one or none. ``error_code`` and what follows the status are as in ``Facts``. ``call`` is which one of a mix it was,
+    by name.
     """
 
     intended_ns: int
@@ -40,6 +42,7 @@ class Sample(Struct, frozen=True, gc=False, kw_only=True):
     request_id: str | None
     instance: str | None = None
     disturbed: bool = False
+    call: str = CALL
 
     @property
     def latency_ns(self) -> int:
@@ -86,7 +89,7 @@ class Failure(Struct, frozen=True):
     """An example of a failing outcome.
 
     ``body`` holds at most the first 512 bytes of the answer, decoded leniently; of a connection that could not be made
-    what OpenSSL says, if anything.
+    what OpenSSL says, if anything. ``call`` is which of a mix it was.
     """
 
     outcome: str
@@ -95,13 +98,15 @@ class Failure(Struct, frozen=True):
     error_code: str | None
     request_id: str | None
     body: str
+    call: str = CALL
 
 
 class Slow(Struct, frozen=True):
-    """One of the slowest answered invocations of a phase; ``disturbed`` by the load generator."""
+    """One of the slowest answered invocations of a phase; ``disturbed`` by the load generator; ``call`` as above."""
 
     latency_ns: int
     service_time_ns: int
     outcome: str
     request_id: str | None
     disturbed: bool = False
+    call: str = CALL

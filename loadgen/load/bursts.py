@@ -38,6 +38,8 @@ class Bursts(Law, frozen=True, rename=without_unit, tag="burst"):
 
     def words(self) -> str:
         """See Law."""
+        if self.repeat == 1:
+            return f"a burst of {self.size}"
         return f"{self.repeat} bursts of {self.size}, {units.seconds(self.gap_ns)} apart"
 
     def demand(self, needed: int, service_ns: float) -> str:

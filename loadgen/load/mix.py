@@ -13,9 +13,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import accumulate
 from math import gcd
 from random import Random
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from loadgen.load.law import drawn
 
@@ -23,8 +24,8 @@ MOST = 10_000
 """The largest sum of weights, in lowest terms: a block is drawn as a whole."""
 _AT_ONCE = 64
 """Arrivals that are drawn at once, at least: to begin a random stream takes as long as to draw some fifty numbers."""
-_REMEMBERED = 4
-"""How often that is remembered: arrivals that another agent hands over may be of before."""
+REMEMBERED = 4
+"""Lots that are worth remembering: arrivals that another agent hands over may be of before."""
 
 
 class Turn(NamedTuple):
@@ -42,8 +43,41 @@ def terms(weights: Sequence[int]) -> tuple[int, ...]:
     return tuple(weight // by for weight in weights)
 
 
+class Drawing(Protocol):
+    """Which call each arrival of a mix is, by its number, from 0."""
+
+    def lot(self, number: int) -> Sequence[tuple[int, int]]:
+        """The turns of some arrivals, ``size`` of them, from ``number`` times as many on; see Turn."""
+
+    @property
+    def size(self) -> int:
+        """Arrivals of a lot."""
+
+
+class Independent:
+    """Calls drawn one by one, whatever was drawn before, so that each comes as independent users do where all do.
+
+    Strata make the arrivals of a call more regular than those of all: of one in ten nearly even. What can be served
+    without queueing then looks larger than it is, so who looks for that draws independently. Shares are then those of
+    the weights on average, and the number of an arrival stands for the how manieth of its call it is.
+    """
+
+    size = 1024
+
+    def __init__(self, weights: Sequence[int], seed: int) -> None:
+        self._calls = range(len(weights))
+        self._weights = list(accumulate(terms(weights)))
+        self._stream = _stream(seed)
+
+    def lot(self, number: int) -> Sequence[tuple[int, int]]:
+        """See Drawing."""
+        chance = Random(drawn(self._stream, number))
+        calls = chance.choices(self._calls, cum_weights=self._weights, k=self.size)
+        return list(zip(calls, range(number * self.size, (number + 1) * self.size), strict=True))
+
+
 class Mix:
-    """The calls of a mix by the numbers of arrivals; immutable but for what it remembers."""
+    """The calls of a mix by the numbers of arrivals, in strata; immutable but for what it remembers."""
 
     def __init__(self, weights: Sequence[int], seed: int) -> None:
         """Raises ValueError, see ``terms``, and for weights whose sum is above ``MOST``."""
@@ -52,25 +86,28 @@ class Mix:
         if self.block > MOST:
             raise ValueError(f"expected weights whose sum is at most {MOST} in lowest terms")
         self._blocks = -(-_AT_ONCE // self.block)
-        self._size = self._blocks * self.block
-        self._stream = int.from_bytes(hashlib.sha256(f"{seed}\x1fcalls".encode()).digest()[:8], "big")
-        self._turns = lru_cache(maxsize=_REMEMBERED)(self._drawn)
+        self.size = self._blocks * self.block
+        self._stream = _stream(seed)
+        self._parts = [(call, number, weight) for call, weight in enumerate(self.weights) for number in range(weight)]
+        self._turns = lru_cache(maxsize=REMEMBERED)(self.lot)
 
     def __call__(self, index: int) -> Turn:
         """The turn of the arrival of this number, from 0."""
-        lot, position = divmod(index, self._size)
-        call, number = self._turns(lot)[position]
-        return Turn(call, lot * self._blocks * self.weights[call] + number)
+        lot, position = divmod(index, self.size)
+        return Turn(*self._turns(lot)[position])
 
-    def _drawn(self, lot: int) -> list[tuple[int, int]]:
-        """The calls of some blocks in order, each with the number of its occurrence in them."""
-        chance = Random(drawn(self._stream, lot)).random
-        order: list[tuple[int, int]] = []
-        for block in range(self._blocks):
-            points = [
-                ((number + chance()) / weight, call, block * weight + number)
-                for call, weight in enumerate(self.weights)
-                for number in range(weight)
-            ]
-            order += [(call, number) for _, call, number in sorted(points)]
-        return order
+    def lot(self, number: int) -> Sequence[tuple[int, int]]:
+        """See Drawing: the calls of some blocks in order."""
+        chance = Random(drawn(self._stream, number)).random
+        parts, whole = self._parts, range(self.block)
+        turns: list[tuple[int, int]] = []
+        for block in range(number * self._blocks, (number + 1) * self._blocks):
+            points = [(part + chance()) / weight for _, part, weight in parts]
+            for at in sorted(whole, key=points.__getitem__):
+                call, part, weight = parts[at]
+                turns.append((call, block * weight + part))
+        return turns
+
+
+def _stream(seed: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}\x1fcalls".encode()).digest()[:8], "big")

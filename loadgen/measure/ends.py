@@ -116,8 +116,8 @@ def _lowered(ranking: Ranking, k: int, moved: Moved) -> End:
     if k < 1:
         return End(0)
     place = ranking.at((k,))[k]
-    if not moved.stepped or place.failed:
-        return End(lowest(place.slot), place.failed)
+    if place.failed:
+        return End(lowest(place.slot), failed=True)
     before = k - moved.stepped
     least = lowest(ranking.at((before,))[before].slot) if before >= 1 else 0
     return End(max(least, lowest(place.slot) - moved.step_us))
@@ -127,8 +127,8 @@ def _raised(ranking: Ranking, k: int, moved: Moved) -> End:
     if k > ranking.count:
         return End(None)
     place = ranking.at((k,))[k]
-    if not moved.stepped or place.failed:
-        return End(ceiling(place.slot), place.failed)
+    if place.failed:
+        return End(ceiling(place.slot), failed=True)
     most, after = ceiling(place.slot) + moved.step_us, k + moved.stepped
     beyond = ranking.at((after,))[after] if after <= ranking.count else None
     return End(most if beyond is None or beyond.failed else min(most, ceiling(beyond.slot)))

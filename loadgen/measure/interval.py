@@ -8,7 +8,7 @@ Frames of one agent and phase are deltas: adding them up gives the phase.
 History of ``v``: 1, first version; ``type``, ``left``, ``grants``, ``paused_ns`` and ``dearest`` were added to it, and
 ``budget_reached`` became a name. 2, counts are in ``tally``, and histograms have a ``Cell`` instead of a name with
 slashes. 3, a cell says whether its calls were disturbed; ``disturbed`` and ``unstamped`` in ``tally``,
-``began_late_ns``, and ``clock_step_ns`` in ``health``.
+``began_late_ns``, and ``clock_step_ns`` in ``health``. 4, ``calls``, and the call of samples, failures and the slowest.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from loadgen.invocation.cell import Cell
 from loadgen.invocation.sample import Failure, Sample, Slow
 from loadgen.invocation.tally import Tally
 
-VERSION = 3
+VERSION = 4
 
 
 class Host(Struct):
@@ -87,6 +87,7 @@ class Health(Struct, frozen=True):
 class Frame(Struct, tag="frame"):
     """One interval of one agent in one phase. Instants are ns since the run began; ``tally`` is of this interval only.
 
+    Of a mix, ``calls`` has each call's part of the tally, but for what is of connections, in the scenario's order.
     ``seq`` numbers an agent's frames from 0, over the run or over each phase. ``hist`` are packed histograms, each of a
     cell of this phase.
     ``feeder_exhausted`` says that a feeder read ``once`` ran out and ended the phase, ``budget_reached`` which budget
@@ -120,6 +121,7 @@ class Frame(Struct, tag="frame"):
     paused_ns: int = 0
     dearest: int = 0
     began_late_ns: int = 0
+    calls: dict[str, Tally] = {}
 
 
 _ENCODER = msgspec.msgpack.Encoder()

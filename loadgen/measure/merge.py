@@ -12,11 +12,11 @@ did not hold.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from loadgen.invocation.cell import Cell, chosen
 from loadgen.invocation.metric import ALWAYS, REPORTED, Clock, Metric
@@ -30,7 +30,15 @@ from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Frame, Health, Host
 from loadgen.measure.percentile import LISTED, UNMOVED, percentiles
 from loadgen.measure.recorder import EXAMPLES, SLOWEST
-from loadgen.measure.summary import AgentHealth, Billing, Examples, Generator, MetricSummary, PhaseSummary
+from loadgen.measure.summary import (
+    AgentHealth,
+    Billing,
+    CallSummary,
+    Examples,
+    Generator,
+    MetricSummary,
+    PhaseSummary,
+)
 from loadgen.text.units import NS_PER_S, NS_PER_US
 
 _Number = TypeVar("_Number", int, float)
@@ -86,6 +94,14 @@ class AgentFrames:
         """The share of one core that the agent used."""
         return self.cpu_ns / self.covered_ns if self.covered_ns else 0.0
 
+    def add(self, other: AgentFrames) -> None:
+        """Add what the agent did in another phase, but for what it planned there and how its frames were numbered."""
+        self.count += other.count
+        self.paused_ns += other.paused_ns
+        self.began_late_ns = max(self.began_late_ns, other.began_late_ns)
+        self.covered_ns += other.covered_ns
+        self.add_health(other)
+
     def add_health(self, other: Health | AgentFrames) -> None:
         """Add the health of another interval or phase."""
         self.cpu_ns += other.cpu_ns
@@ -119,7 +135,10 @@ class Counted(NamedTuple):
 
 
 class PhaseTotal:
-    """The sum of the frames of one phase."""
+    """The sum of the frames of one phase.
+
+    Of a mix, ``calls`` are those of each call alone, in the scenario's order: all of it but who sent it.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -132,6 +151,7 @@ class PhaseTotal:
         self.agents: dict[int, AgentFrames] = {}
         self.stepped = 0
         self.step_us = 0
+        self.calls: dict[str, PhaseTotal] = {}
         self._batches = Batches()
 
     def add(self, frame: Frame) -> bool:
@@ -143,27 +163,57 @@ class PhaseTotal:
             raise ValueError(f"a frame of phase {frame.phase!r}, expected one of {self.name!r}")
         if strays := [cell for cell in frame.hist if cell.phase != self.name]:
             raise ValueError(f"a histogram of {strays[0]}, expected one of phase {self.name!r}")
+        if frame.calls and (strays := [cell for cell in frame.hist if cell.call not in frame.calls]):
+            raise ValueError(f"a histogram of {strays[0]}, expected one of {', '.join(frame.calls)}")
         if not self._follows(frame):
             return False
+        for call in frame.calls:
+            self._part(call)
         for cell, packed in frame.hist.items():
             self._histogram(cell).add_packed(packed)
-        undisturbed = chosen(frame.hist, Metric.LATENCY.value, outcomes=(OK,), disturbed=False)
-        latencies = [frame.hist[cell] for cell in undisturbed]
-        self._batches.add(frame.from_ns, frame.to_ns, latencies)
-        self.tally.add(frame.tally)
-        self._step(frame.tally.completed, -(-frame.health.clock_step_ns // NS_PER_US))
+        self._take(frame, frame.tally, None)
+        for call, tally in frame.calls.items():
+            self.calls[call]._take(frame, tally, call)
         self._note_end(frame)
-        self._keep(frame.failures, frame.slowest)
         return True
 
+    def _take(self, frame: Frame, tally: Tally, call: str | None) -> None:
+        """Add what is in a frame besides histograms, of one call or of all."""
+        undisturbed = chosen(frame.hist, Metric.LATENCY.value, outcomes=(OK,), disturbed=False, call=call)
+        self._batches.add(frame.from_ns, frame.to_ns, [frame.hist[cell] for cell in undisturbed])
+        self.tally.add(tally)
+        self._step(tally.completed, -(-frame.health.clock_step_ns // NS_PER_US))
+        self._keep(
+            (each for each in frame.failures if call in (None, each.call)),
+            (each for each in frame.slowest if call in (None, each.call)),
+        )
+
+    def of(self, call: str | None) -> PhaseTotal:
+        """Those of a call of the mix, None for all of them; an empty total of one that is not known."""
+        return self if call is None else self.calls.get(call) or PhaseTotal(self.name)
+
+    def _part(self, call: str) -> PhaseTotal:
+        """That of one call of a mix, which has the very histograms of its cells."""
+        if call not in self.calls:
+            self.calls[call] = PhaseTotal(self.name)
+        return self.calls[call]
+
     def merge(self, other: PhaseTotal) -> None:
-        """Add another phase: all but which agents sent what, and what was seen when."""
+        """Add another phase: all but which frames agents sent, and what was seen when."""
+        for call, part in other.calls.items():
+            self._part(call)._join(part)
         for cell, histogram in other.histograms.items():
             self._histogram(cell._replace(phase=self.name)).add(histogram)
+        self._join(other)
+
+    def _join(self, other: PhaseTotal) -> None:
+        """Add what is known of another phase besides its histograms and calls."""
         self.tally.add(other.tally)
         self._step(other.stepped, other.step_us)
         self._note_end(other)
         self._keep((failure for kept in other.failures.values() for failure in kept), other.slowest)
+        for agent, frames in other.agents.items():
+            self.agents.setdefault(agent, AgentFrames(first_seq=0, last_seq=0)).add(frames)
 
     def merged(
         self,
@@ -224,9 +274,9 @@ class PhaseTotal:
             astray=astray,
             open=self.exposed and bool(disturbed.size or astray),
             stepped=self.stepped if stepped else 0,
-            step_us=self.step_us if stepped else 0,
+            step_us=self.step_us,
         )
-        return own._replace(moved=moved) if moved.any else own
+        return own._replace(moved=moved)
 
     def _planned(self, *, disturbed: bool) -> Counted:
         ok, failed, censored = (
@@ -261,6 +311,24 @@ class PhaseTotal:
             if not frames.final:
                 yield f"the last frame of agent {agent} is missing"
         yield from self._miscounts(self.tally)
+        for call, part in self.calls.items():
+            yield from (f"of call {call} {fault}" for fault in part._miscounts(part.tally))
+        yield from self._uncalled()
+
+    def _uncalled(self) -> Iterator[str]:
+        """Where the calls of a mix are not all that there is."""
+        if not self.calls:
+            return
+        together = Tally()
+        for part in self.calls.values():
+            together.add(part.tally)
+        for name, whole, parts in (
+            ("planned", self.tally.planned, together.planned),
+            ("started", self.tally.started, together.started),
+            *((f"ended as {each}", n, together.outcomes.get(each, 0)) for each, n in self.tally.outcomes.items()),
+        ):
+            if whole != parts:
+                yield f"{whole} {name}, but {parts} of them are of a call of the mix"
 
     def _miscounts(self, tally: Tally) -> Iterator[str]:
         if tally.planned != tally.started + tally.dropped:
@@ -299,6 +367,8 @@ class PhaseTotal:
         histogram = self.histograms.get(cell)
         if histogram is None:
             histogram = self.histograms[cell] = Histogram()
+            if (part := self.calls.get(cell.call)) is not None:
+                part.histograms[cell] = histogram
         return histogram
 
     def _note_end(self, other: Frame | PhaseTotal) -> None:
@@ -347,7 +417,7 @@ def phase_summary(
     plan: PhasePlan, total: PhaseTotal, ps: Iterable[float] = (), billing: Bill | None = None
 ) -> PhaseSummary:
     """The Summary of one phase. ``ps`` are percentiles wanted beyond those always listed, in percent."""
-    widened = total.inflation(plan.duration_ns)
+    widened = {call: total.of(call).inflation(plan.duration_ns) for call in (None, *total.calls)}
     return _summary(plan, total, "closed" if plan.closed else "open", [*LISTED, *ps], billing, widened)
 
 
@@ -356,19 +426,22 @@ def totals(
 ) -> PhaseSummary:
     """The Summary over all measured phases, warm-up left out; ``plans`` and ``phases`` in the same order."""
     measured = [(plan, phase) for plan, phase in zip(plans, phases, strict=True) if not plan.warmup]
-    drawn = [plan.drawn for plan, _ in measured]
     plan_of_all = PhasePlan(
         name="totals",
         warmup=False,
         closed=all(plan.closed for plan, _ in measured),
         duration_ns=sum(plan.duration_ns for plan, _ in measured),
-        drawn=None if None in drawn else sum(n for n in drawn if n is not None),
+        drawn=None,  # a Summary tells of no schedule
     )
     models = {"closed" if plan.closed else "open" for plan, _ in measured}
     model = models.pop() if len(models) == 1 else "mixed"
     # bursts of one phase are in the totals, too; how much they count there is not known
-    widened = Largest(phase.inflation(plan.duration_ns) for plan, phase in measured)
-    return _summary(plan_of_all, combined(phase for _, phase in measured), model, [*LISTED, *ps], billing, widened)
+    whole = combined(phase for _, phase in measured)
+    widened = {
+        call: Largest(phase.of(call).inflation(plan.duration_ns) for plan, phase in measured)
+        for call in (None, *whole.calls)
+    }
+    return _summary(plan_of_all, whole, model, [*LISTED, *ps], billing, widened)
 
 
 def generator(phases: Sequence[PhaseTotal], overhead_floor_ns: int | None = None) -> Generator:
@@ -392,10 +465,7 @@ def _health(agent: int, phases: Iterable[PhaseTotal]) -> AgentHealth:
     for phase in phases:
         frames = phase.agents.get(agent)
         if frames is not None:
-            whole.count += frames.count
-            whole.began_late_ns = max(whole.began_late_ns, frames.began_late_ns)
-            whole.covered_ns += frames.covered_ns
-            whole.add_health(frames)
+            whole.add(frames)
     return AgentHealth(
         agent=agent,
         cpu=whole.cpu,
@@ -427,14 +497,36 @@ def most(values: Iterable[_Number | None]) -> _Number | None:
 
 
 def _summary(
-    plan: PhasePlan, total: PhaseTotal, model: str, ps: Sequence[float], billing: Bill | None, inflation: Inflation
+    plan: PhasePlan,
+    total: PhaseTotal,
+    model: str,
+    ps: Sequence[float],
+    billing: Bill | None,
+    inflations: Mapping[str | None, Inflation],
 ) -> PhaseSummary:
-    tally, starts = total.tally, sorted({cell.start for cell in chosen(total.histograms, outcomes=(OK,))})
+    """``inflations`` are those of each call, and of all together."""
+    tally = total.tally
     return PhaseSummary(
         name=plan.name,
         warmup=plan.warmup,
         model=model,
         duration_ns=plan.duration_ns,
+        connections=tally.connections,
+        notes=list(_notes(total)),
+        unstamped=tally.unstamped,
+        workers=plan.workers,
+        in_flight_mean=None if plan.workers is None else _in_flight(total, plan),
+        by_call={call: _results(plan, part, ps, billing, inflations[call]) for call, part in total.calls.items()},
+        **structs.asdict(_results(plan, total, ps, billing, inflations[None])),
+    )
+
+
+def _results(
+    plan: PhasePlan, total: PhaseTotal, ps: Sequence[float], billing: Bill | None, inflation: Inflation
+) -> CallSummary:
+    """What is told of each call of a phase, and of the phase as a whole."""
+    tally, starts = total.tally, sorted({cell.start for cell in chosen(total.histograms, outcomes=(OK,))})
+    return CallSummary(
         planned=tally.planned,
         started=tally.started,
         completed=tally.completed,
@@ -444,7 +536,6 @@ def _summary(
         achieved_rate=_per_s(tally.started, plan.duration_ns),
         outcomes=_descending(tally.outcomes),
         reasons=_descending(tally.reasons),
-        connections=tally.connections,
         examples=Examples(
             failures=[failure for _, kept in sorted(total.failures.items()) for failure in kept],
             slowest=total.slowest,
@@ -455,12 +546,8 @@ def _summary(
             for outcome in sorted(FAILED & tally.outcomes.keys())
         },
         by_start={start: _summaries(total, total.metrics(start=start), ps, inflation, start=start) for start in starts},
-        notes=list(_notes(total)),
         billing=None if billing is None else billing(total),
         disturbed=_descending(tally.disturbed),
-        unstamped=tally.unstamped,
-        workers=plan.workers,
-        in_flight_mean=None if plan.workers is None else _in_flight(total, plan),
     )
 
 

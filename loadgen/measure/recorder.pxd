@@ -21,17 +21,17 @@ cdef class Lot:
     cpdef Series of_failure(self, object facts)
 
 cdef class Taken:
-    cdef public str _phase
+    cdef public str _phase, call
     cdef public bint _closed
     cdef public Lot undisturbed, disturbed
-    cdef public long long starts, unstamped, negative_overhead, summary_missing
+    cdef public long long starts, negative_overhead, summary_missing
     cdef public long long metered, unmetered, refused, billed_to_ms, misbilled, underbilled
     cdef public dict unbelieved, billed_ns, billed_to
     cdef public object worst_bill
     cdef public list samples, failures, slow_heap
 
 cdef class Recorder:
-    cdef str _phase
+    cdef str _phase, _call
     cdef int _agent
     cdef long long _origin_ns, _slow_floor_ns, _slow_count, _ok_ns, _ok_count
     cdef bint _closed, _expects_summary, _split, _residual

@@ -151,13 +151,13 @@ class Lot:
 class Taken:
     """What was recorded in one interval."""
 
-    def __init__(self, phase: str, *, closed: bool, residual: bool) -> None:
+    def __init__(self, phase: str, *, closed: bool, residual: bool, call: str = CALL) -> None:
         self._phase = phase
+        self.call = call
         self._closed = closed
         self.undisturbed = Lot(residual=residual)
         self.disturbed = Lot(residual=residual)
         self.starts = 0
-        self.unstamped = 0
         self.negative_overhead = 0
         self.summary_missing = 0
         self.unbelieved: dict[str, int] = {}
@@ -180,7 +180,7 @@ class Taken:
         return [slow for _, _, slow in self.slow_heap]
 
     def tally(self, connections: Connections) -> Tally:
-        """What was counted; ``connections`` were counted elsewhere."""
+        """What was counted; ``connections``, and what was not stamped, are counted elsewhere."""
         outcomes = self.outcomes()
         dropped, unfinished = (outcomes.get(each.value, 0) for each in (Outcome.DROPPED, Outcome.UNFINISHED))
         return Tally(
@@ -196,7 +196,6 @@ class Taken:
             negative_overhead=self.negative_overhead,
             summary_missing=self.summary_missing,
             unbelieved=self.unbelieved,
-            unstamped=self.unstamped,
             billed_ns=self.billed_ns,
             metered=self.metered,
             unmetered=self.unmetered,
@@ -238,11 +237,11 @@ class Taken:
             for start, outcome, series in lot.each():
                 for metric in RECORDED:
                     if packed := series.packed(metric, closed=self._closed):
-                        yield Cell(self._phase, CALL, start, outcome, metric, lot is self.disturbed), packed
+                        yield Cell(self._phase, self.call, start, outcome, metric, lot is self.disturbed), packed
 
 
 class Recorder:
-    """Records the invocations of one phase on one agent.
+    """Records the invocations of one phase on one agent: of a mix those of one ``call``.
 
     ``origin_ns`` is when the run began; samples are relative to it. ``sampled`` chooses the invocations whose samples
     are kept, None for none. ``expects_summary`` says that the target is a function: an ok answer without a duration is
@@ -265,8 +264,10 @@ class Recorder:
         cuts: Cuts | None = None,
         residual: bool = False,
         billing_units_ns: tuple[int, ...] = BILLING_UNITS_NS,
+        call: str = CALL,
     ) -> None:
         self._phase = phase
+        self._call = call
         self._agent = agent
         self._origin_ns = origin_ns
         self._closed = closed
@@ -285,7 +286,7 @@ class Recorder:
         self._ok = self.now.undisturbed.ok
 
     def _new(self) -> Taken:
-        return Taken(self._phase, closed=self._closed, residual=self._residual)
+        return Taken(self._phase, closed=self._closed, residual=self._residual, call=self._call)
 
     def take(self) -> Taken:
         """What was recorded since the last call."""
@@ -483,6 +484,7 @@ class Recorder:
                     facts.error_code,
                     facts.request_id,
                     body[:EXCERPT].decode("utf-8", "replace"),
+                    self._call,
                 )
             )
 
@@ -497,7 +499,7 @@ class Recorder:
             self._slow_floor_ns = self._slowest[0]
         self._slow_count += 1
         kept = self.now.slow_heap
-        slow = Slow(latency_ns, service_ns, facts.outcome.value, facts.request_id, disturbed)
+        slow = Slow(latency_ns, service_ns, facts.outcome.value, facts.request_id, disturbed, self._call)
         heapq.heappush(kept, (latency_ns, -self._slow_count, slow))
         if len(kept) > SLOWEST:
             heapq.heappop(kept)
@@ -538,5 +540,6 @@ class Recorder:
                 request_id=facts.request_id,
                 instance=facts.instance,
                 disturbed=disturbed,
+                call=self._call,
             )
         )

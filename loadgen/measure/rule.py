@@ -2,13 +2,13 @@
 
 Grammar (blanks around the comparison are free)::
 
-    [phase:][cold.|warm.]metric.(min|max|mean|pN) < duration
-    [phase:](errors|throttled|timeouts|dropped) < N%      (or <=)
-    [phase:](errors|throttled|timeouts|dropped) == 0      (a count)
-    [phase:]achieved_rate > N/s
-    [phase:]cost < N CUR
+    [phase:][call/][cold.|warm.]metric.(min|max|mean|pN) < duration
+    [phase:][call/](errors|throttled|timeouts|dropped) < N%      (or <=)
+    [phase:][call/](errors|throttled|timeouts|dropped) == 0      (a count)
+    [phase:][call/]achieved_rate > N/s
+    [phase:][call/]cost < N CUR
 
-A rule that nothing can meet, or that everything meets, is refused.
+Without a call a rule is over all calls of a mix. A rule that nothing can meet, or that everything meets, is refused.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ SHARES = ("errors", *COUNTED)
 TIMES = tuple(metric.value for metric in Metric if metric.kind.ruled)
 
 _FORM = re.compile(
-    r"(?:(?P<phase>[A-Za-z0-9][A-Za-z0-9_-]*):)?(?P<subject>[a-z0-9_.]+)\s*(?P<sign>[<>]=?|==?)\s*(?P<limit>.*\S)"
+    r"(?:(?P<phase>[A-Za-z0-9][A-Za-z0-9_-]*):)?(?:(?P<call>[A-Za-z0-9][A-Za-z0-9_-]*)/)?"
+    r"(?P<subject>[a-z0-9_.]+)\s*(?P<sign>[<>]=?|==?)\s*(?P<limit>.*\S)"
 )
 _PERCENTILE = re.compile(r"p([0-9]{1,2}(?:\.[0-9]{1,6})?)\Z")
 _RESOLUTION_NS = 1_000
@@ -48,19 +49,19 @@ def parse(text: str) -> Rule:
     found = _FORM.fullmatch(text.strip())
     if not found:
         raise ValueError(_EXAMPLES)
-    phase, subject, sign, limit = found["phase"], found["subject"], found["sign"], found["limit"]
+    phase, call, subject, sign, limit = found.group("phase", "call", "subject", "sign", "limit")
     text = text.strip()
     if subject == "achieved_rate":
         _expect_sign(subject, sign, ">")
-        return RateRule(text, phase, _limit(units.rate, limit))
+        return RateRule(text, phase, _limit(units.rate, limit), call)
     if subject == "cost":
         _expect_sign(subject, sign, "<")
-        return CostRule(text, phase, _limit(_positive_money, limit))
+        return CostRule(text, phase, _limit(_positive_money, limit), call)
     if subject in SHARES:
-        return ShareRule(text, phase, subject, _share(subject, sign, limit), sign)
+        return ShareRule(text, phase, subject, _share(subject, sign, limit), sign, call)
     start, metric, statistic, percentile = _metric(subject)
     _expect_sign(subject, sign, "<")
-    return MetricRule(text, phase, start, metric, statistic, percentile, _limit(_measurable, limit))
+    return MetricRule(text, phase, start, metric, statistic, percentile, _limit(_measurable, limit), call)
 
 
 def _share(subject: str, sign: str, limit: str) -> float:
@@ -125,7 +126,7 @@ def _metric(subject: str) -> tuple[str | None, Metric, str, float | None]:
 
 
 class MetricRule(Struct, frozen=True, tag="metric"):
-    """``[phase:][cold.|warm.]metric.(min|max|mean|pN) < limit``; ``percentile``, in percent, only with p."""
+    """``[phase:][call/][cold.|warm.]metric.(min|max|mean|pN) < limit``; ``percentile``, in percent, only with p."""
 
     text: str
     phase: str | None
@@ -134,6 +135,7 @@ class MetricRule(Struct, frozen=True, tag="metric"):
     statistic: str  # "min", "max", "mean" or "p"
     percentile: float | None
     limit_ns: int
+    call: str | None = None
 
     @property
     def judged(self) -> Metric:
@@ -148,7 +150,7 @@ class MetricRule(Struct, frozen=True, tag="metric"):
 
 
 class ShareRule(Struct, frozen=True, tag="share"):
-    """``[phase:](errors|throttled|timeouts|dropped) < limit`` as a share of the planned invocations.
+    """``[phase:][call/](errors|throttled|timeouts|dropped) < limit`` as a share of the planned invocations.
 
     ``sign`` is ``<``, ``<=``, or ``==``, of which the limit is 0.
     """
@@ -158,22 +160,25 @@ class ShareRule(Struct, frozen=True, tag="share"):
     what: str
     limit: float
     sign: str = "<"
+    call: str | None = None
 
 
 class RateRule(Struct, frozen=True, tag="rate"):
-    """``[phase:]achieved_rate > limit``."""
+    """``[phase:][call/]achieved_rate > limit``."""
 
     text: str
     phase: str | None
     limit: Rate
+    call: str | None = None
 
 
 class CostRule(Struct, frozen=True, tag="cost"):
-    """``[phase:]cost < limit``."""
+    """``[phase:][call/]cost < limit``."""
 
     text: str
     phase: str | None
     limit: Money
+    call: str | None = None
 
 
 Rule = MetricRule | ShareRule | RateRule | CostRule

@@ -9,7 +9,8 @@ History of ``schema``: ``loadgen.summary/1``, first version. Added since, with d
 ok ranks above every ok call in ``latency_all``; before, it ranked by its time), ``decided_by`` of a threshold. With the
 clock of arrivals: the ends of a figure, ``disturbed`` calls (before, all were in the figures), ``unread``,
 ``in_flight_mean`` and ``workers`` of a phase, ``whose``, ``figures`` and ``causes`` of a reason, and the severity
-``range``; ``degraded`` means since then that figures are ranges, and nothing else.
+``range``; ``degraded`` means since then that figures are ranges, and nothing else. With mixes of calls: ``by_call`` of
+a phase, ``preflights``, and ``call`` of an example.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from loadgen.experiments.coldstarts.findings import ColdStartsResult
 from loadgen.experiments.load.findings import LoadResult
 from loadgen.experiments.memory.findings import MemoryResult
 from loadgen.invocation.bill import Misbilled
+from loadgen.invocation.cell import CALL
 from loadgen.invocation.sample import Failure, Slow
 from loadgen.invocation.tally import Connections
 from loadgen.text import foreign
@@ -80,9 +82,10 @@ class Environment(Struct, frozen=True):
 
 
 class Preflight(Struct, frozen=True):
-    """The one invocation made before the load, in none of the counts. ``status`` is null when no answer came.
+    """The invocation made before the load, in none of the counts. ``status`` is null when no answer came.
 
-    ``remedy`` says what happened and what to do about it, null where the call was ok.
+    ``remedy`` says what happened and what to do about it, null where the call was ok, and ``call`` which of a mix it
+    was.
     """
 
     outcome: str
@@ -91,17 +94,18 @@ class Preflight(Struct, frozen=True):
     latency_ns: int
     request_id: str | None
     remedy: str | None = None
+    call: str = CALL
 
 
 class Reason(Struct, frozen=True):
     """What a rule of trust found. ``severity`` is ``warning``, ``withheld``, ``range`` or ``invalid``.
 
     ``phase`` is null for the run as a whole. ``withholds`` names what may not be shown: a metric (``overhead``,
-    ``duration``), ``cost``, the invocations of one start label (``cold``, ``warm``), ``all``, or nothing; in older
-    files also ``tails`` (percentiles from p95 up and the maximum). ``verdict.withheld`` answers for one figure.
-    ``whose`` says what it is about: ``record``, ``generator``, ``load``, ``target``, ``platform`` or ``sample``.
-    ``figures`` are those that are ranges (``latency.p99``), and ``causes`` what may have made the generator late, by
-    name.
+    ``duration``), ``cost``, the invocations of one start label (``cold``, ``warm``; of one call ``pay/cold``), ``all``,
+    or nothing; in older files also ``tails`` (percentiles from p95 up and the maximum). ``verdict.withheld`` answers
+    for one figure. ``whose`` says what it is about: ``record``, ``generator``, ``load``, ``target``, ``platform`` or
+    ``sample``. ``figures`` are those that are ranges (``latency.p99``), and ``causes`` what may have made the generator
+    late, by name.
     """
 
     rule: str
@@ -258,6 +262,26 @@ class Cost(Struct, frozen=True):
     per_gb_second: Decimal | None
 
 
+class CallSummary(Struct, frozen=True):
+    """One call of a mix in a phase, or in all measured phases together: its part of what ``PhaseSummary`` tells."""
+
+    planned: int
+    started: int
+    completed: int
+    dropped: int
+    unfinished: int
+    planned_rate: float
+    achieved_rate: float
+    outcomes: dict[str, int]
+    reasons: dict[str, int]
+    examples: Examples
+    metrics: dict[str, MetricSummary]
+    by_outcome: dict[str, dict[str, MetricSummary]]
+    by_start: dict[str, dict[str, MetricSummary]]
+    billing: Billing | None = None
+    disturbed: dict[str, int] = {}
+
+
 class PhaseSummary(Struct, frozen=True):
     """One phase, or (``totals``) all measured phases together.
 
@@ -267,7 +291,8 @@ class PhaseSummary(Struct, frozen=True):
     ``disturbed`` counts by outcome the invocations that the load generator disturbed, ``unstamped`` answers of which
     the system did not say when they arrived. Of a closed phase, ``workers`` is how many were asked for on average, and
     ``in_flight_mean`` how many calls were in flight at the target at most on average: Σ service_time / duration, which
-    is what the latencies are of.
+    is what the latencies are of. ``by_call`` has each call of a mix by its name, in the scenario's order, and is empty
+    without one.
     """
 
     name: str
@@ -294,6 +319,7 @@ class PhaseSummary(Struct, frozen=True):
     unstamped: int = 0
     workers: float | None = None
     in_flight_mean: float | None = None
+    by_call: dict[str, CallSummary] = {}
 
 
 class ThresholdResult(Struct, frozen=True):
@@ -367,7 +393,10 @@ Experiment = CapacityResult | MemoryResult | LoadResult | ColdStartsResult
 
 
 class Summary(Struct, frozen=True):
-    """summary.json."""
+    """summary.json.
+
+    Of a mix ``preflights`` has one for each call, of which ``preflight`` is the first that was not ok, else the first.
+    """
 
     schema: str
     run: Run
@@ -381,6 +410,7 @@ class Summary(Struct, frozen=True):
     thresholds: list[ThresholdResult]
     generator: Generator
     experiment: Experiment | None
+    preflights: list[Preflight] = []
 
 
 _OURS = frozenset(
@@ -392,7 +422,7 @@ _OURS = frozenset(
 )  # fmt: skip
 """Fields whose texts are words, figures and instants of this program, in which no text from outside can be."""
 
-_FOREIGN_KEYS = frozenset({"scenario", "reasons"})
+_FOREIGN_KEYS = frozenset({"scenario", "reasons", "by_call", "bound_calls"})
 
 T = TypeVar("T")
 

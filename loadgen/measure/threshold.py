@@ -28,13 +28,16 @@ from loadgen.measure.ends import is_range, of_share
 from loadgen.measure.histogram import Histogram, ceiling, lowest, slot
 from loadgen.measure.percentile import needed
 from loadgen.measure.rule import COUNTED, CostRule, MetricRule, RateRule, Rule, ShareRule
-from loadgen.measure.summary import Ends, MetricSummary, Percentile, PhaseSummary, ThresholdResult, Verdict
+from loadgen.measure.summary import CallSummary, Ends, MetricSummary, Percentile, PhaseSummary, ThresholdResult, Verdict
 from loadgen.measure.trust.rule import words
 from loadgen.measure.verdict import bounds_rate, withheld
 from loadgen.text.units import NS_PER_US
 
 VALUE, BOUNDS = "value", "bounds"
 """What decided a rule: the figure, or that every value which it may have agrees."""
+
+Results = PhaseSummary | CallSummary
+"""What a rule is about: a phase, or one call of it."""
 
 _NAMED = 3  # outcomes that are named as what failed
 
@@ -86,13 +89,16 @@ def evaluate(
     return [_evaluate(rule, totals if rule.phase is None else by_name.get(rule.phase), verdict) for rule in rules]
 
 
-def _evaluate(rule: Rule, phase: PhaseSummary | None, verdict: Verdict) -> ThresholdResult:
-    if phase is None:
+def _evaluate(rule: Rule, whole: PhaseSummary | None, verdict: Verdict) -> ThresholdResult:
+    if whole is None:
         return _undecided(rule, f"phase {rule.phase} did not run")
-    if not phase.planned:
+    phase = whole if rule.call is None else whole.by_call.get(rule.call)
+    if phase is None or not phase.planned:
         return _undecided(rule, "no invocation was planned")
     metric = rule.judged.value if isinstance(rule, MetricRule) else "cost" if isinstance(rule, CostRule) else None
-    reason = withheld(verdict, rule.phase, metric, None, rule.start if isinstance(rule, MetricRule) else None)
+    reason = withheld(
+        verdict, rule.phase, metric, None, rule.start if isinstance(rule, MetricRule) else None, rule.call
+    )
     if reason is not None:
         return _undecided(rule, f"withheld: {reason.message}")
     match rule:
@@ -106,7 +112,7 @@ def _evaluate(rule: Rule, phase: PhaseSummary | None, verdict: Verdict) -> Thres
             return _cost(rule, phase)
 
 
-def _metric(rule: MetricRule, phase: PhaseSummary) -> ThresholdResult:
+def _metric(rule: MetricRule, phase: Results) -> ThresholdResult:
     metric = rule.judged.value
     metrics = phase.metrics if rule.start is None else phase.by_start.get(rule.start, {})
     summary = metrics.get(metric)
@@ -137,7 +143,7 @@ def _metric(rule: MetricRule, phase: PhaseSummary) -> ThresholdResult:
             return _by_figure(rule, phase, summary, summary.mean, _of_mean(summary), ends)
 
 
-def _nothing(rule: MetricRule, phase: PhaseSummary, metric: str) -> str:
+def _nothing(rule: MetricRule, phase: Results, metric: str) -> str:
     """Why there is nothing to judge."""
     if rule.start is not None and rule.start not in phase.by_start:
         known = sum(each["latency"].count for start, each in phase.by_start.items() if "latency" in each)
@@ -160,7 +166,7 @@ def _of_mean(summary: MetricSummary) -> Range:
     return Range(low // count, -(-high // count))
 
 
-def _by_limits(rule: MetricRule, phase: PhaseSummary, summary: MetricSummary, found: Percentile) -> ThresholdResult:
+def _by_limits(rule: MetricRule, phase: Results, summary: MetricSummary, found: Percentile) -> ThresholdResult:
     """By the limits of a percentile that may not be shown."""
     within = Range(found.least or None, None if found.high_failed else found.most, found.low_failed)
     enough, count = needed(found.p), summary.count or summary.disturbed
@@ -174,7 +180,7 @@ def _by_limits(rule: MetricRule, phase: PhaseSummary, summary: MetricSummary, fo
 
 
 def _by_figure(
-    rule: MetricRule, phase: PhaseSummary, summary: MetricSummary, value: int, own: Range, ends: Ends | None
+    rule: MetricRule, phase: Results, summary: MetricSummary, value: int, own: Range, ends: Ends | None
 ) -> ThresholdResult:
     """By a figure, ``own`` within its rounding, or, where the load generator may have moved it, by both its ends."""
     if ends is None:
@@ -188,7 +194,7 @@ def _by_figure(
     return replace(result, low_end=at_least, high_end=at_most)
 
 
-def _moved(phase: PhaseSummary) -> str:
+def _moved(phase: Results) -> str:
     """Why a figure is a range."""
     disturbed = sum(phase.disturbed.values())
     if not disturbed:
@@ -196,9 +202,7 @@ def _moved(phase: PhaseSummary) -> str:
     return f"the load generator disturbed {disturbed} of {phase.planned} invocations"
 
 
-def _by_value(
-    rule: MetricRule, phase: PhaseSummary, summary: MetricSummary, value: int, within: Range
-) -> ThresholdResult:
+def _by_value(rule: MetricRule, phase: Results, summary: MetricSummary, value: int, within: Range) -> ThresholdResult:
     passed = within.below(rule.limit_ns)
     if passed is None:
         why = f"the limit lies within what the figure is known to: {within}"
@@ -211,9 +215,7 @@ def _by_value(
     return ThresholdResult(rule.text, shown, passed, f"{why}{_over(rule, phase, summary)}", decided_by)
 
 
-def _by_range(
-    rule: MetricRule, phase: PhaseSummary, summary: MetricSummary, within: Range, without: str
-) -> ThresholdResult:
+def _by_range(rule: MetricRule, phase: Results, summary: MetricSummary, within: Range, without: str) -> ThresholdResult:
     """By all that a figure may be; ``without`` says why it may not be judged itself."""
     passed = within.below(rule.limit_ns)
     if passed is None:
@@ -223,7 +225,7 @@ def _by_range(
     return ThresholdResult(rule.text, None, passed, f"{without}; {why}{_over(rule, phase, summary)}", BOUNDS)
 
 
-def _failed(phase: PhaseSummary) -> str:
+def _failed(phase: Results) -> str:
     """How many calls are not ok, and how they ended."""
     ended = {name: n for name, n in phase.outcomes.items() if n and name != OK}
     first = sorted(ended.items(), key=lambda item: (-item[1], item[0]))
@@ -231,7 +233,7 @@ def _failed(phase: PhaseSummary) -> str:
     return f"{_percent(sum(ended.values()), phase.planned)} of the calls failed: {', '.join(named)}"
 
 
-def _not_ok(phase: PhaseSummary) -> int:
+def _not_ok(phase: Results) -> int:
     return phase.planned - phase.outcomes.get(OK, 0)
 
 
@@ -241,7 +243,7 @@ def _percent(part: int, whole: int) -> str:
     return f"{'more than 99.9' if text == '100' and part < whole else text} %"
 
 
-def _over(rule: MetricRule, phase: PhaseSummary, summary: MetricSummary) -> str:
+def _over(rule: MetricRule, phase: Results, summary: MetricSummary) -> str:
     """Which calls a figure is over, where these are not all."""
     failed = _not_ok(phase)
     if not failed or rule.judged.kind.ranked:
@@ -251,7 +253,7 @@ def _over(rule: MetricRule, phase: PhaseSummary, summary: MetricSummary) -> str:
     return f"; of the {count} ok {kind}calls, {failed} of {phase.planned} planned were not ok"
 
 
-def _share(rule: ShareRule, phase: PhaseSummary) -> ThresholdResult:
+def _share(rule: ShareRule, phase: Results) -> ThresholdResult:
     count, disturbed = _counted(rule, phase.outcomes), _counted(rule, phase.disturbed)
     value, ends = count / phase.planned, of_share(count, disturbed, phase.planned)
     passed = {_HOLDS[rule.sign](share, rule.limit) for share in ends}
@@ -275,7 +277,7 @@ def _counted(rule: ShareRule, outcomes: dict[str, int]) -> int:
     return sum(n for outcome, n in outcomes.items() if outcome != OK)
 
 
-def _rate(rule: RateRule, phase: PhaseSummary, verdict: Verdict) -> ThresholdResult:
+def _rate(rule: RateRule, phase: Results, verdict: Verdict) -> ThresholdResult:
     value = phase.achieved_rate
     passed = value > rule.limit.per_s
     if not passed and (reason := bounds_rate(verdict, rule.phase)) is not None:
@@ -283,7 +285,7 @@ def _rate(rule: RateRule, phase: PhaseSummary, verdict: Verdict) -> ThresholdRes
     return ThresholdResult(rule.text, value, passed, "above the limit" if passed else "not above the limit", VALUE)
 
 
-def _cost(rule: CostRule, phase: PhaseSummary) -> ThresholdResult:
+def _cost(rule: CostRule, phase: Results) -> ThresholdResult:
     billing = phase.billing
     if billing is None or billing.amount is None:
         return _undecided(rule, "there are no prices")

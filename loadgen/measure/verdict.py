@@ -16,11 +16,11 @@ Start labels are judged in ``loadgen.measure.starts``, and what an experiment fo
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
 
-from loadgen.invocation.metric import TIME, Clock, Metric
+from loadgen.invocation.metric import Clock, Metric
 from loadgen.measure.dependence import Largest
 from loadgen.measure.merge import PhasePlan, PhaseTotal, combined
 from loadgen.measure.rule import MetricRule, Rule
@@ -34,9 +34,7 @@ TAIL = 95.0
 
 _LEFT_TO_EXPERIMENTS = {whose.value for whose in (Whose.TARGET, Whose.LOAD, Whose.SAMPLE)}
 _LATE_WITH_STARTS = frozenset(
-    metric.value
-    for metric in Metric
-    if metric.kind.unit is TIME and metric.kind.clock is not Clock.PLATFORM and not metric.kind.unmoved
+    metric.value for metric in Metric if metric.kind.clock is not Clock.PLATFORM and not metric.kind.unmoved
 )
 
 
@@ -50,7 +48,7 @@ def judge(
     stopped: bool = False,
     fresh_connections: bool = False,
     overhead_floor_ns: int | None = None,
-    memory_mb: int | None = None,
+    memory_mb: Mapping[str, int | None] = {},
     found: Found = NOTHING_FOUND,
     told_in: str = "answers",
 ) -> Verdict:
@@ -61,7 +59,7 @@ def judge(
     thresholds. ``stopped`` says that the run was interrupted or reached its budget, so that a schedule cut short is no
     fault. ``fresh_connections`` says that every invocation was meant to open one. ``overhead_floor_ns`` is the p99 of
     service_time of this generator on this machine against a target that does nothing, None when that is not known or
-    does not matter. ``memory_mb`` is the memory size that every invocation asked for, None where they asked for none;
+    does not matter. ``memory_mb`` is the memory size that each call asked for, None where it asked for none;
     ``found`` tells of what the run found out, and ``told_in`` where answers tell durations and bills.
     """
     pairs = [pair for pair in zip(plans, phases, strict=True) if not pair[0].warmup]
@@ -84,15 +82,32 @@ def judge(
         reasons += platform.summary_missing(total)
         reasons += platform.unbelievable(total, told_in)
         reasons += platform.misbilled(total)
-        reasons += platform.memory_ignored(total, memory_mb)
+        for call, asked in memory_mb.items():
+            reasons += platform.memory_ignored(total.of(call) if total.calls else total, asked)
     unusable = {reason.phase for reason in reasons if reason.severity == INVALID}
     reasons += () if part else _disturbed(pairs, rules, unusable, by_phase=by_phase)
     labelled = [rule for rule in rules if isinstance(rule, MetricRule) and rule.start is not None]
-    reasons += found.reasons(measured, {rule.start for rule in labelled})
+    reasons += _mixed_up(measured, labelled, found)
     reasons += support.starts_unknown(labelled, phases, measured, found)
     reasons += support.thresholds(rules, phases, measured)
     reasons += [reason for total in measured for reason in support.percentiles(total)]
     return Verdict(_status(reasons), reasons)
+
+
+def _mixed_up(measured: Sequence[PhaseTotal], labelled: Sequence[MetricRule], found: Found) -> Iterator[Reason]:
+    """Labels of starts that do not tell well enough: of all calls, and of each where those of all do.
+
+    A call that has hardly a cold start is not told by how good labels are of calls that have many.
+    """
+    whole = list(found.reasons(measured, {rule.start for rule in labelled}))
+    yield from whole
+    known = {(reason.phase, reason.withholds) for reason in whole}
+    for call in dict.fromkeys(call for total in measured for call in total.calls):
+        asked = {rule.start for rule in labelled if rule.call == call}
+        for reason in found.reasons([total.of(call) for total in measured], asked):
+            if reason.withholds is not None and (reason.phase, reason.withholds) not in known:
+                of_call = f"{call}/{reason.withholds}"
+                yield msgspec.structs.replace(reason, message=f"Call {call}: {reason.message}", withholds=of_call)
 
 
 def _disturbed(
@@ -105,17 +120,22 @@ def _disturbed(
     """Figures that are ranges, of each phase whose figures may be used, and of all together."""
     ps = {rule.percentile for rule in rules if isinstance(rule, MetricRule) and rule.percentile is not None}
     known: set[str] = set()
-    inflations = [total.inflation(plan.duration_ns) for plan, total in pairs]
-    for (_, total), inflation in zip(pairs, inflations, strict=True):
+    for plan, total in pairs:
         if total.name in without or not by_phase:
             continue
-        for reason in generator.disturbed(total, ps, inflation):
-            known.update(reason.figures)
-            yield reason
-    if pairs and not without and (len(pairs) > 1 or not by_phase):
+        own: set[str] = set()  # where a figure of all calls is a range, that of each is no news
+        for call in (None, *total.calls):
+            for reason in generator.disturbed(total, ps, total.of(call).inflation(plan.duration_ns), own, call):
+                own.update(reason.figures)
+                yield reason
+        known |= own
+    if not without:
         whole = combined(total for _, total in pairs)
-        for reason in generator.disturbed(whole, ps, Largest(inflations), known):
-            yield msgspec.structs.replace(reason, phase=None)
+        for call in (None, *whole.calls):
+            inflation = Largest(total.of(call).inflation(plan.duration_ns) for plan, total in pairs)
+            for reason in generator.disturbed(whole, ps, inflation, known, call):
+                known.update(reason.figures)
+                yield msgspec.structs.replace(reason, phase=None)
 
 
 def withheld(
@@ -124,16 +144,18 @@ def withheld(
     metric: str | None = None,
     p: float | None = None,
     start: str | None = None,
+    call: str | None = None,
 ) -> Reason | None:
     """The first Reason why a figure may be neither shown nor judged, None if it may.
 
     ``phase`` is None for the totals, which contain every phase. ``metric`` is None for counts and rates. ``p`` is the
     percentile, 100 for a maximum, None for a minimum or a mean. ``start`` is the label of the invocations that the
-    figure is of, None for all. A percentile that its sample does not support is marked on itself (``low`` is null) and
-    not found here.
+    figure is of, None for all, ``call`` which of a mix they are. A percentile that its sample does not support is
+    marked on itself (``low`` is null) and not found here.
     """
     for reason in _about(verdict, phase):
-        if reason.withholds == ALL or reason.withholds in {metric, start} - {None}:
+        of_call = None if call is None or start is None else f"{call}/{start}"
+        if reason.withholds == ALL or reason.withholds in {metric, start, of_call} - {None}:
             return reason
         if reason.withholds == "tails" and metric in _LATE_WITH_STARTS and p is not None and p >= TAIL:
             return reason

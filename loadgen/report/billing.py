@@ -16,7 +16,8 @@ from loadgen.text import foreign
 def cost(summary: Summary) -> Table:
     """Requests, GB-seconds and money of each phase and of the whole run; empty where the target is no function.
 
-    Of an experiment, whose phases are many, only those of the run.
+    Of an experiment, whose phases are many, only those of the run. Of a mix, also those of each call in the measured
+    phases.
     """
     whole = summary.cost
     if whole is None:
@@ -26,6 +27,11 @@ def cost(summary: Summary) -> Table:
         (Cell(phase.name, "warm-up" if phase.warmup else ""), *_charged(phase.billing, hidden=hidden))
         for phase in summary.phases
         if phase.billing is not None and not is_experiment(summary.run.kind)
+    ]
+    rows += [
+        (Cell(name, "measured phases"), *_charged(each.billing, hidden=hidden))
+        for name, each in summary.totals.by_call.items()
+        if each.billing is not None
     ]
     rows.append((Cell("whole run", "pre-flight included" if summary.preflight else ""), *_charged(whole)))
     columns = ("requests", "refused", "bill unknown", "GB-seconds", whole.currency or "money")

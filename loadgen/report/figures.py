@@ -7,7 +7,7 @@ figure can hide is shown as a range.
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from loadgen.invocation.metric import TIME
 from loadgen.invocation.outcome import CENSORED, OK
@@ -29,11 +29,15 @@ BURSTS = "bursts"
 
 
 class View(Struct, frozen=True):
-    """The stretch of load whose figures are shown: one phase, or (``name`` None) all measured phases together."""
+    """The stretch of load whose figures are shown: one phase, or (``name`` None) all measured phases together.
+
+    ``call`` is the one of a mix that alone is shown, None for all.
+    """
 
     phase: PhaseSummary
     name: str | None
     verdict: Verdict
+    call: str | None = None
 
 
 class Shown(Struct, frozen=True):
@@ -100,6 +104,14 @@ def phases(summary: Summary) -> list[View]:
     return [View(phase, phase.name, summary.verdict) for phase in summary.phases]
 
 
+def calls(view: View) -> list[tuple[str, View]]:
+    """Each call of a mix in a stretch of load, by name: the stretch as if there were nothing but that call."""
+    return [
+        (name, View(structs.replace(view.phase, by_call={}, **structs.asdict(each)), view.name, view.verdict, name))
+        for name, each in view.phase.by_call.items()
+    ]
+
+
 def shown(view: View, metric: str, statistic: float | str, start: str | None = None) -> Figure:
     """A statistic of a metric: a percentile (in percent), ``min``, ``mean`` or ``max``, or why it may not be shown.
 
@@ -129,7 +141,7 @@ def shown(view: View, metric: str, statistic: float | str, start: str | None = N
 def withholding(view: View, metric: str, statistic: float | str, start: str | None = None) -> Reason | None:
     """The first reason for which the Verdict withholds a statistic of a metric, None when it lets it stand."""
     p = {"min": None, "mean": None, "max": 100.0}[statistic] if isinstance(statistic, str) else statistic
-    reason = withheld(view.verdict, view.name, metric, p, start)
+    reason = withheld(view.verdict, view.name, metric, p, start, view.call)
     if reason is not None:
         return reason
     if view.verdict.status == "invalid":

@@ -17,7 +17,7 @@ from loadgen.measure.summary import Summary
 from loadgen.report import billing, charts, tables
 from loadgen.report.charts import Chart
 from loadgen.report.experiment import section
-from loadgen.report.figures import phases, totals
+from loadgen.report.figures import calls, phases, totals
 from loadgen.report.timeline import Timeline
 from loadgen.text import foreign
 
@@ -52,7 +52,9 @@ def html(summary: Summary, timeline: Timeline) -> str:
         outcomes=tables.outcomes(summary.totals),
         bills=[table for table in (billing.cost(summary), billing.audit(summary)) if table.rows],
         thresholds=tables.thresholds(summary),
+        by_call=tables.by_call(total),
         by_phase=tables.by_phase(summary),
+        call_metrics=[(name, tables.metrics(of_call)) for name, of_call in calls(total)],
         metrics=tables.metrics(total),
         phase_metrics=[(view.phase.name, tables.metrics(view)) for view in views]
         if len(views) > 1 and not experiment

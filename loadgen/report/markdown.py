@@ -8,7 +8,7 @@ from loadgen.experiments.registry import is_experiment
 from loadgen.measure.summary import Summary
 from loadgen.report import billing, tables
 from loadgen.report.experiment import in_order, section
-from loadgen.report.figures import phases, totals
+from loadgen.report.figures import calls, phases, totals
 from loadgen.report.tables import Cell, Table
 from loadgen.text import foreign
 
@@ -26,6 +26,7 @@ def markdown(summary: Summary) -> str:
     found = section(summary)
     sections = [
         *in_order(summary, found),
+        tables.by_call(totals(summary)),
         tables.counts(summary),
         tables.outcomes(summary.totals),
         billing.cost(summary),
@@ -46,6 +47,11 @@ def markdown(summary: Summary) -> str:
             table = tables.metrics(view)
             if table.rows:
                 lines += ["", f"## Metrics of phase {write(view.phase.name)}", "", *_table(table)]
+            if (table := tables.by_call(view)).rows:
+                lines += ["", f"## Calls of phase {write(view.phase.name)}", "", *_table(table)]
+    for name, of_call in calls(totals(summary)):
+        if (table := tables.metrics(of_call)).rows:
+            lines += ["", f"## Metrics of call {write(name)}", "", *_table(table)]
     return "\n".join(lines) + "\n"
 
 

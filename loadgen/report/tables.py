@@ -15,17 +15,31 @@ from msgspec import Struct
 from loadgen.experiments.registry import is_experiment
 from loadgen.invocation.metric import REPORTED, SIZES
 from loadgen.invocation.outcome import OK, missed_starts
+from loadgen.invocation.start import COLD, WARM
 from loadgen.measure.ends import of_share
 from loadgen.measure.ranking import percentile_fails
-from loadgen.measure.summary import KERNEL, PhaseSummary, Reason, Summary, ThresholdResult
+from loadgen.measure.summary import KERNEL, PhaseSummary, Preflight, Reason, Summary, ThresholdResult
 from loadgen.measure.threshold import BOUNDS, VALUE
 from loadgen.measure.trust.rule import RANGE
 from loadgen.measure.verdict import bounds_rate
 from loadgen.report import units
-from loadgen.report.figures import DASH, FAILED, GENERATOR, TOO_FEW, Shown, View, Withheld, phases, shown, totals
+from loadgen.report.figures import (
+    DASH,
+    FAILED,
+    GENERATOR,
+    TOO_FEW,
+    Shown,
+    View,
+    Withheld,
+    calls,
+    phases,
+    shown,
+    totals,
+)
 from loadgen.text import foreign
 
 HEADLINE = (50.0, 90.0, 95.0, 99.0, 99.9)
+_OF_CALLS = (50.0, 95.0, 99.0)
 
 _ALL_PLANNED = "latency_all is over all of them, and what is not ok ranks above every ok one"
 CLOSED = "latency = service time; a slow server slows the load"
@@ -72,12 +86,21 @@ def written(table: Table, write: Callable[[str], str]) -> Table:
 
 def preflight(summary: Summary) -> str:
     """What was not ok before the load, in one line; empty where nothing was."""
-    first = summary.preflight
-    if first is None or first.outcome == OK:
-        return ""
-    parts = (first.outcome, None if first.status is None else f"status {first.status}", first.reason)
+    of_mix = bool(summary.preflights)
+    return " ".join(
+        _not_ok(each, f" of {each.call}" if of_mix else "") for each in _made(summary) if each.outcome != OK
+    )
+
+
+def _made(summary: Summary) -> list[Preflight]:
+    """The pre-flight of each call of a mix, else the only one, if any."""
+    return summary.preflights or ([] if summary.preflight is None else [summary.preflight])
+
+
+def _not_ok(one: Preflight, of: str) -> str:
+    parts = (one.outcome, None if one.status is None else f"status {one.status}", one.reason)
     seen = ", ".join(part for part in parts if part)
-    return f"The pre-flight was not ok ({seen})" + (f": {first.remedy}" if first.remedy else ".")
+    return f"The pre-flight{of} was not ok ({seen})" + (f": {one.remedy}" if one.remedy else ".")
 
 
 def standing(summary: Summary) -> str:
@@ -140,16 +163,14 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
             listed.append(("certificate", "not checked (target.tls.verify: false)"))
     if summary.environment.address is not None:
         listed.append(("address", summary.environment.address))
-    if summary.preflight is not None:
-        first = summary.preflight
-        status = f" (status {first.status})" if first.status is not None else ""
-        listed.append(
-            (
-                "pre-flight",
-                f"{first.outcome}{status} after {units.duration(first.latency_ns)}, in no count",
-            )
-        )
+    if each := [f"{f'{one.call} ' if summary.preflights else ''}{_ended(one)}" for one in _made(summary)]:
+        listed.append(("pre-flight", f"{', '.join(each)}, in no count"))
     return listed
+
+
+def _ended(one: Preflight) -> str:
+    status = f" (status {one.status})" if one.status is not None else ""
+    return f"{one.outcome}{status} after {units.duration(one.latency_ns)}"
 
 
 def _together(thresholds: Sequence[ThresholdResult]) -> str:
@@ -290,6 +311,50 @@ def by_phase(summary: Summary) -> Table:
     )
 
 
+def by_call(view: View) -> Table:
+    """One row for each call of a mix, in a stretch of load; empty without a mix."""
+    found = calls(view)
+    told = any({COLD, WARM} & each.phase.by_start.keys() for _, each in found)
+    rows = tuple(_call(name, each, view, told=told) for name, each in found)
+    titles = ["planned", "not ok", *(units.percentile(p) for p in _OF_CALLS), "max"]
+    titles += [f"{start} {units.percentile(50.0)}" for start in (COLD, WARM)] if told else []
+    return Table(
+        "Calls",
+        (Column("call", False), *(Column(title) for title in titles)),
+        rows,
+        (
+            "Each call of the mix by itself: times are of latency, over its ok invocations; shares are of what was "
+            "planned.",
+            *_whys_of(found),
+            *_ranges(rows),
+        )
+        if rows
+        else (),
+    )
+
+
+def _call(name: str, of_call: View, view: View, *, told: bool) -> tuple[Cell, ...]:
+    phase = of_call.phase
+    failing = phase.planned - _ok(phase)
+    ended = ", ".join(f"{outcome} {units.count(n)}" for outcome, n in phase.outcomes.items() if n and outcome != OK)
+    cells = [
+        Cell(name),
+        Cell(units.count(phase.planned), units.share(phase.planned, view.phase.planned) if view.phase.planned else ""),
+        Cell(units.count(failing), ended, "bad" if failing else ""),
+        *(figure(of_call, "latency", statistic) for statistic in (*_OF_CALLS, "max")),
+    ]
+    for start in (COLD, WARM) if told else ():
+        metric = phase.by_start.get(start, {}).get("latency")
+        n = 0 if metric is None else metric.count + metric.disturbed
+        cells.append(Cell(figure(of_call, "latency", 50.0, start).text, f"of {units.count(n)}"))
+    return tuple(cells)
+
+
+def _whys_of(found: Sequence[tuple[str, View]]) -> tuple[str, ...]:
+    whys = (why for _, view in found for why in _whys(view, ["latency"], _OF_CALLS))
+    return tuple(dict.fromkeys(whys))
+
+
 def thresholds(summary: Summary) -> Table:
     """Every threshold and whether it holds."""
     return Table(
@@ -304,7 +369,7 @@ def failures(summary: Summary) -> Table:
     """The first failures of every kind, by phase."""
     rows = [
         (
-            Cell(phase.name),
+            Cell(phase.name, failure.call if phase.by_call else ""),
             Cell(failure.outcome, tone="bad"),
             Cell(failure.reason),
             Cell(DASH if failure.status is None else str(failure.status)),
@@ -337,7 +402,7 @@ def slowest(summary: Summary) -> Table:
     hidden = [view.phase.name for view in measured if withheld_max(view)]
     rows = [
         (
-            Cell(view.phase.name),
+            Cell(view.phase.name, slow.call if view.phase.by_call else ""),
             Cell(units.duration(slow.latency_ns)),
             Cell(units.duration(slow.service_time_ns)),
             Cell(slow.outcome, "disturbed by the generator" if slow.disturbed else ""),
@@ -501,7 +566,7 @@ def _threshold(result: ThresholdResult) -> tuple[Cell, ...]:
             None if end is None else _measured(result.rule, end) for end in (result.low_end or None, result.high_end)
         )
         measured, detail = units.spread(low, high), GENERATOR
-    of_money = re.match(r"(?:[^:]*:)?cost\b", result.rule) is not None
+    of_money = re.match(r"(?:[^:]*:)?(?:[\w-]+/)?cost\b", result.rule) is not None
     if of_money and result.value is not None and (result.passed is None or result.decided_by == BOUNDS):
         measured = f">{foreign.GAP}{measured}"  # not every call told its bill
     if measured == DASH and result.decided_by == VALUE:  # the figure is that of a call that is not ok

@@ -10,6 +10,7 @@ from loadgen.experiments.registry import is_experiment
 from loadgen.measure.summary import Summary
 from loadgen.report import billing, tables
 from loadgen.report.experiment import in_order, section
+from loadgen.report.figures import totals
 from loadgen.report.tables import Cell, Table
 from loadgen.text import foreign
 
@@ -34,6 +35,7 @@ def terminal(summary: Summary, *, width: int = 100, colour: bool = False) -> str
     found = section(summary)
     sections = [
         *in_order(summary, found),
+        tables.by_call(totals(summary)),
         tables.counts(summary),
         tables.outcomes(summary.totals),
         billing.cost(summary),

@@ -85,7 +85,7 @@ class Allowance:
         """
         scenario = self._scenario
         budget, feeder = scenario.budget.invocations, scenario.feeder
-        made = scenario.target.preflight + sum(total.tally.started for total in totals)
+        made = scenario.preflights + sum(total.tally.started for total in totals)
         left = None if budget is None else max(0, budget - made)
         if not phase.closed:
             return (None if left is None else parted(ENDLESS, left)[0]), False

@@ -1,14 +1,14 @@
 """The target of a run: reached before any load, looked at for what stands against it, and kept reachable beside it.
 
 A token that is lent for a while is obtained before anything is sent, and renewed beside the load; agents are told of
-each new one. The pre-flight is one call, which says what is the matter with the target or the scenario, and what the
-load may take; where that is much the user is asked.
+each new one. The pre-flight is one call, or one of each of a mix, which says what is the matter with the target or the
+scenario, and what the load may take; where that is much the user is asked.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,8 @@ from loadgen.run import forecast
 from loadgen.run.ending import Ending
 from loadgen.run.fault import DeclinedError, RunFailedError
 from loadgen.run.observer import Observer
-from loadgen.run.quota import unreachable
-from loadgen.scenario.model import Scenario
+from loadgen.run.quota import limits_of, unreachable
+from loadgen.scenario.model import Call, Scenario
 from loadgen.scenario.rows import ChangedError
 from loadgen.targets.port import TargetError
 from loadgen.targets.registry import tenant_of
@@ -50,8 +50,8 @@ class Contact:
     """The target as it is to be called, and what is known of it.
 
     What changes: ``scenario``, whose target gets the emulator's address, and each new token; with the pre-flight
-    ``first``, which is what that used, and ``service_ns``, how long it took (0 without one), and with the look ahead
-    what is known of the function's memory; once there is a crew, it is told of each new token.
+    ``first``, which is what that used, and ``service_ns``, how long a call took on average (0 without one), and with
+    the look ahead what is known of the memory of functions; once there is a crew, it is told of each new token.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Contact:
         self._secrets = secrets
         self._confirm = confirm
         self._force = force
-        self._configured_mb: int | None = None
+        self._configured_mb: Sequence[int | None] = ()
         self._renewal: Renewal | None = None
         self._told_expired = False
         self._crew: Crew | None = None
@@ -93,22 +93,22 @@ class Contact:
         except TargetError as error:
             raise RunFailedError(str(error)) from error
 
-    async def reach(self, stack: AsyncExitStack) -> tuple[Preflight | None, tuple[str, ...]]:
-        """Make the pre-flight, or at least resolve the target's name; no addresses where the run has ended meanwhile.
+    async def reach(self, stack: AsyncExitStack) -> tuple[tuple[Preflight, ...], tuple[str, ...]]:
+        """Make the pre-flight of each call, or at least resolve the target's name; no addresses where the run is over.
 
         Tokens are kept good until the stack is left. Raises RunFailedError and DeclinedError.
         """
         if self._ending.ending:
-            return None, ()
+            return (), ()
         try:
             contact = await self._ending.interruptible(self._first_contact(stack))
         except (AddressError, TargetError, ChangedError) as error:
             raise RunFailedError(str(error)) from error
         if contact is None:
-            return None, ()
-        answer, addresses = contact
-        result = None if answer is None else self._judged(answer)
-        if await self._ending.interruptible(self._look_ahead(answer)) is None:
+            return (), ()
+        answers, addresses = contact
+        result = self._judged(answers) if answers else ()
+        if await self._ending.interruptible(self._look_ahead(answers)) is None:
             return result, ()
         return result, addresses
 
@@ -154,12 +154,13 @@ class Contact:
         return self._tenant.bills
 
     @property
-    def asked_mb(self) -> int | None:
-        """The memory size that every call asks for; None where there is none, or they ask for different ones."""
-        return self._tenant.asked_mb(self.scenario.target) if one_size(self.scenario) else None
+    def asked_mb(self) -> dict[str, int | None]:
+        """The memory size that each call asks for; None where it asks for none, or for different ones."""
+        known, calls = one_size(self.scenario), self.scenario.each_call
+        return {call.name: self._tenant.asked_mb(call.target) if known else None for call in calls}
 
-    async def _first_contact(self, stack: AsyncExitStack) -> tuple[Answer | None, tuple[str, ...]]:
-        """The answer to the pre-flight, if there is to be one, and the addresses to use.
+    async def _first_contact(self, stack: AsyncExitStack) -> tuple[tuple[Answer, ...], tuple[str, ...]]:
+        """The answers to the pre-flight, one for each call, none where there is none, and the addresses to use.
 
         Where a token is needed for that, it is obtained first, and kept good until the stack is left.
         """
@@ -172,12 +173,14 @@ class Contact:
             known = await addresses_of(target, self._tenant.template(target).origin)
             addresses = called(target, known[0], known)
             self._tell_others(addresses, len(known) - len(addresses))
-            return None, addresses
+            return (), addresses
         if self.bills:
-            self.first = Spent(requests=1)  # it may run, though an interrupt keeps its answer from being seen
-        answer = await preflight(self.scenario)
-        self._tell_others(answer.addresses, answer.others)
-        return answer, answer.addresses
+            # they may run, though an interrupt keeps their answers from being seen
+            self.first = Spent(requests=self.scenario.preflights)
+        answers = await preflight(self.scenario)
+        first = answers[0]
+        self._tell_others(first.addresses, first.others)
+        return answers, first.addresses
 
     def _tell_others(self, addresses: tuple[str, ...], others: int) -> None:
         """Say that not all addresses of a name get load."""
@@ -187,40 +190,64 @@ class Contact:
                 "target.addresses: rotate has connections take them in turn"
             )
 
-    def _judged(self, answer: Answer) -> Preflight:
-        """What the pre-flight said, unless that is the end of the run."""
+    def _judged(self, answers: Sequence[Answer]) -> tuple[Preflight, ...]:
+        """What the pre-flight of each call said, unless that is the end of the run."""
+        calls = self._loaded.each_call
+        results = [self._result(call, answer) for call, answer in zip(calls, answers, strict=True)]
+        refused = [
+            (result, answer.facts.outcome)
+            for result, answer in zip(results, answers, strict=True)
+            if answer.facts.outcome.traits.lasting or answer.facts.status in REDIRECTING
+        ]
+        refused = [(result, outcome) for result, outcome in refused if result.remedy is not None]
+        if refused and not self._force:
+            why = " ".join(f"{self._named(result)}: {result.remedy}" for result, _ in refused)
+            raise RunFailedError(f"{why} {_no_load(refused[0][1])}")
+        for result in results:
+            if result.remedy is not None:
+                self._note(f"warning: {self._named(result)}: {result.remedy} The run goes on.")
+        if wrong := self._tenant.clock_doubt(self.scenario.target, answers[0].ahead_s):
+            self._note(f"warning: {wrong}.")
+        self.service_ns = _mean_ns(self._loaded, answers)
+        if self.bills:
+            self.first = sum((spent_on(answer.facts) for answer in answers), Spent())
+        return tuple(results)
+
+    def _result(self, call: Call, answer: Answer) -> Preflight:
+        """What the pre-flight of a call said."""
         facts = answer.facts
-        advice = None if facts.outcome is Outcome.OK else self._secrets.hide(_remedy(answer, self._loaded))
+        advice = None if facts.outcome is Outcome.OK else self._secrets.hide(_remedy(answer, call.target))
         result = Preflight(
-            facts.outcome.value, facts.reason, facts.status or None, answer.latency_ns, facts.request_id, advice
+            facts.outcome.value,
+            facts.reason,
+            facts.status or None,
+            answer.latency_ns,
+            facts.request_id,
+            advice,
+            call.name,
         )
         self._observer.preflight(result)
-        if (facts.outcome.traits.lasting or facts.status in REDIRECTING) and not self._force and advice is not None:
-            raise RunFailedError(f"pre-flight: {advice} {_no_load(facts.outcome)}")
-        if advice is not None:
-            self._note(f"warning: pre-flight: {advice} The run goes on.")
-        if wrong := self._tenant.clock_doubt(self.scenario.target, answer.ahead_s):
-            self._note(f"warning: {wrong}.")
-        self.service_ns = answer.service_ns
-        if self.bills:
-            self.first = spent_on(facts)
         return result
 
-    async def _look_ahead(self, answer: Answer | None) -> bool:
+    def _named(self, result: Preflight) -> str:
+        """The pre-flight, of which call it was where there are several."""
+        return f"pre-flight of {result.call}" if self._loaded.calls else "pre-flight"
+
+    async def _look_ahead(self, answers: Sequence[Answer]) -> bool:
         """Say what the run will take and what stands against it, and ask first where it is much; True."""
         scenario = self._loaded
-        limits = await self._platform.limits(scenario, self.scenario.target)
-        if limits is not None:
-            self._configured_mb = limits.memory_mb
-            # an instance is busy for the duration of a call, not for its way and its cold start
-            busy_ns = None if answer is None else answer.facts.duration_ns
-            for warning in unreachable(scenario, limits, busy_ns):
-                self._note(f"warning: {warning}.")
-        if answer is None or not self.bills:
+        limits = await limits_of(self.scenario)
+        self._configured_mb = [None if each is None else each.memory_mb for each in limits]
+        # an instance is busy for the duration of a call, not for its way and its cold start
+        busy_ns = [answer.facts.duration_ns for answer in answers]
+        for warning in unreachable(scenario, limits, busy_ns):
+            self._note(f"warning: {warning}.")
+        if not answers or not self.bills:
             return True
-        for line in forecast.after(scenario, answer.facts, answer.service_ns):
+        told = [answer.facts for answer in answers]
+        for line in forecast.after(scenario, told, self.service_ns):
             self._note(line)
-        used = forecast.gb_seconds_expected(scenario, answer.facts)
+        used = forecast.gb_seconds_expected(scenario, told)
         if used is not None and used > scenario.confirm.gb_seconds and self._confirm is not None:
             limit = f"confirm.gb_seconds, which is {scenario.confirm.gb_seconds}"
             if not await self._confirm(f"this run is expected to take {used:.0f} GB-seconds, more than {limit}"):
@@ -260,8 +287,13 @@ def _no_load(outcome: Outcome) -> str:
     return "No load was sent, as it would fare no better; --force sends it."
 
 
-def _remedy(answer: Answer, scenario: Scenario) -> str:
+def _mean_ns(scenario: Scenario, answers: Sequence[Answer]) -> int:
+    """How long an invocation takes on average, as the pre-flight says."""
+    return round(sum(share * answer.service_ns for share, answer in zip(scenario.shares, answers, strict=True)))
+
+
+def _remedy(answer: Answer, target: Target) -> str:
     facts = answer.facts
     if not facts.status:
-        return remedy(facts.outcome, scenario.target, reason=facts.reason, body=answer.body)
-    return remedy(facts, scenario.target, body=answer.body, ahead_s=answer.ahead_s)
+        return remedy(facts.outcome, target, reason=facts.reason, body=answer.body)
+    return remedy(facts, target, body=answer.body, ahead_s=answer.ahead_s)

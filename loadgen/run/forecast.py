@@ -7,10 +7,12 @@ anything. What a call is billed is known once one has been: the pre-flight's own
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from fractions import Fraction
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from loadgen.experiments.registry import is_experiment, sizes_mb
 from loadgen.invocation.bill import WRITE_PRICES, Charge, PriceBook, charge, gb_seconds, price
@@ -28,11 +30,18 @@ class Forecast(Struct, frozen=True):
 
     ``scheduled`` are those of the schedules (on average where they are Poisson) and of bursts. ``open_ended`` says that
     closed phases or an experiment make more. ``allowed`` is what the budget and the feeder allow, None for any number.
+    ``first`` are those of the pre-flight.
     """
 
     scheduled: int
     open_ended: bool
     allowed: int | None
+    first: int = 0
+
+    @property
+    def of_schedules(self) -> int:
+        """Those that are scheduled, without the pre-flight."""
+        return self.scheduled - self.first
 
     @property
     def at_most(self) -> int | None:
@@ -47,7 +56,7 @@ class Forecast(Struct, frozen=True):
         return self.scheduled if self.at_most is None else self.at_most
 
     def __str__(self) -> str:
-        if self.at_most is None and self.scheduled <= 1:
+        if self.at_most is None and not self.of_schedules:
             return "as many invocations as the target lets it make"
         if self.at_most is None:
             return f"{self.scheduled} invocations and as many as the target lets it make"
@@ -92,22 +101,35 @@ def starts(scenario: Scenario) -> list[Starts]:
 def forecast(scenario: Scenario) -> Forecast:
     """What the scenario's phases, feeder and budget say."""
     counts = [each.fed for each in starts(scenario)]
-    rows, first = rows_allow(scenario), int(scenario.target.preflight)
+    rows, first = rows_allow(scenario), scenario.preflights
     limits = [scenario.budget.invocations, None if rows is None else rows + first]
     return Forecast(
         scheduled=sum(count for count in counts if count is not None) + first,
         open_ended=None in counts or is_experiment(scenario.kind),
         allowed=min((limit for limit in limits if limit is not None), default=None),
+        first=first,
     )
 
 
-def size_mb(scenario: Scenario, configured_mb: int | None = None) -> int | None:
+def sizes_of(scenario: Scenario, configured_mb: Sequence[int | None] = ()) -> list[int | None]:
     """The memory of each call: what it asks for, else what its function is configured with; None if that is unknown.
 
     Where an experiment asks for several sizes, the largest.
     """
-    own = settings_of(scenario.target).call_mb(scenario, configured_mb)
-    return max([own or 0, *sizes_mb(scenario)]) or None
+    calls = scenario.each_call
+    configured = configured_mb or [None] * len(calls)
+    settings, asked = settings_of(scenario.target), sizes_mb(scenario)
+    own = [
+        settings.call_mb(structs.replace(scenario, target=call.target), mb)
+        for call, mb in zip(calls, configured, strict=True)
+    ]
+    return [max([mb or 0, *asked]) or None for mb in own]
+
+
+def size_mb(scenario: Scenario, configured_mb: Sequence[int | None] = ()) -> int | None:
+    """The largest memory of a call, see ``sizes_of``; None where one is unknown."""
+    known = [mb for mb in sizes_of(scenario, configured_mb) if mb is not None]
+    return max(known) if len(known) == len(scenario.each_call) else None
 
 
 def _largest_mb(scenario: Scenario, facts: Facts) -> int:
@@ -115,39 +137,47 @@ def _largest_mb(scenario: Scenario, facts: Facts) -> int:
     return max((facts.memory_size_mb or 0, *sizes_mb(scenario)))
 
 
-def before(scenario: Scenario, size: int | None) -> Iterator[str]:
-    """What can be said of the cost before any call was made, as lines of plain text; nothing without bills."""
+def before(scenario: Scenario, sizes: Sequence[int | None]) -> Iterator[str]:
+    """What can be said of the cost before any call was made, as lines of plain text; nothing without bills.
+
+    ``sizes`` are the memory sizes of the calls.
+    """
     if not tenant_of(scenario.target).bills:
         return
     book, seen = scenario.prices, forecast(scenario)
-    count = seen.invocations
-    requests = f", {units.amount(price(book, Decimal(0), count))} {book.currency} as requests" if book else ""
+    requests = (
+        f", {units.amount(price(book, Decimal(0), seen.invocations))} {book.currency} as requests" if book else ""
+    )
     yield f"cost: {seen}{requests}"
-    if size is None:
+    known = [size for size in sizes if size is not None]
+    if len(known) < len(sizes):
         yield "  duration: unknown, and so is the function's memory; the pre-flight will tell"
     else:
-        used = gb_seconds({size: count * _EXAMPLE_NS})
+        used = _used(scenario, [(size, _EXAMPLE_NS) for size in known])
+        spread = f"{known[0]} MB" if len(set(known)) == 1 else f"{min(known)} to {max(known)} MB, as the calls have it"
         yield (
-            f"  duration: unknown until the pre-flight; for every 100 ms billed with {size} MB, "
+            f"  duration: unknown until the pre-flight; for every 100 ms billed with {spread}, "
             f"{'at least ' if seen.at_most is None else ''}{units.amount(used)} GB-s{_price(book, used)}"
         )
     yield f"  prices: {_listed(book)}"
 
 
-def after(scenario: Scenario, facts: Facts, service_ns: int) -> Iterator[str]:
-    """What the pre-flight's answer says of the run, as lines; nothing where it told no bill."""
-    used = gb_seconds_expected(scenario, facts)
-    if used is None or facts.billed_duration_ns is None:
+def after(scenario: Scenario, told: Sequence[Facts], service_ns: int) -> Iterator[str]:
+    """What the pre-flight's answers, one of each call, say of the run, as lines; nothing where one told no bill."""
+    used = gb_seconds_expected(scenario, told)
+    if used is None:
         return
     book, seen = scenario.prices, forecast(scenario)
     total = _price(book, used, seen.invocations)
     least = "at least " if seen.at_most is None else ""
     left_out = ", free tier left out" if book else ""
-    sizes = f", and all at the largest size, {_largest_mb(scenario, facts)} MB" if sizes_mb(scenario) else ""
-    yield (
-        f"expected: {seen}, {least}{units.amount(used)} GB-s{total} if all are billed like the pre-flight, "
-        f"{facts.billed_duration_ns / 1e6:g} ms with {facts.memory_size_mb} MB{sizes}{left_out}"
-    )
+    sizes = f", and all at the largest size, {_largest_mb(scenario, told[0])} MB" if sizes_mb(scenario) else ""
+    bills = [f"{(each.billed_duration_ns or 0) / 1e6:g} ms with {each.memory_size_mb} MB" for each in told]
+    like = "all are billed like the pre-flight"
+    if scenario.calls:
+        like = "each call is billed like its pre-flight"
+        bills = [f"{call.name} {bill}" for call, bill in zip(scenario.calls, bills, strict=True)]
+    yield (f"expected: {seen}, {least}{units.amount(used)} GB-s{total} if {like}, {', '.join(bills)}{sizes}{left_out}")
     if (flying := in_flight(scenario, service_ns)) is not None:
         yield f"expected: at most {flying} in flight, if all take {units.duration(service_ns)} like the pre-flight"
     limit = scenario.budget.cost
@@ -155,11 +185,22 @@ def after(scenario: Scenario, facts: Facts, service_ns: int) -> Iterator[str]:
         yield f"warning: that is more than budget.cost, {limit}, which will end the run"
 
 
-def gb_seconds_expected(scenario: Scenario, facts: Facts) -> Decimal | None:
-    """GB-seconds of all invocations if each is billed like the one with these facts; None where that is not known."""
-    if charge(facts) is not Charge.METERED or facts.billed_duration_ns is None:
+def gb_seconds_expected(scenario: Scenario, told: Sequence[Facts]) -> Decimal | None:
+    """GB-seconds of all invocations if each is billed like its call's one with these facts; None if that is unknown."""
+    if any(charge(each) is not Charge.METERED for each in told):
         return None
-    return gb_seconds({_largest_mb(scenario, facts): forecast(scenario).invocations * facts.billed_duration_ns})
+    return _used(scenario, [(_largest_mb(scenario, each), each.billed_duration_ns or 0) for each in told])
+
+
+def _used(scenario: Scenario, bills: Sequence[tuple[int, int]]) -> Decimal:
+    """GB-seconds of all invocations if each call is billed so long (ns) with so much memory (MB)."""
+    seen, calls = forecast(scenario), scenario.each_call
+    weights = sum(call.weight for call in calls)
+    billed: Counter[int] = Counter()
+    for call, (size, ns) in zip(calls, bills, strict=True):
+        n = Fraction(call.weight, weights) * (seen.invocations - seen.first) + Fraction(seen.first, len(calls))
+        billed[size] += round(n * ns)
+    return gb_seconds(billed)
 
 
 def in_flight(scenario: Scenario, service_ns: int) -> int | None:

@@ -113,12 +113,13 @@ class Runner:
             scenario_sha256=self._loaded.scenario.sha256,
             synthetic=self._loaded.scenario.target.emulated,
         )
-        answer = conductor = None
+        answers: tuple[Preflight, ...] = ()
+        conductor = None
         try:
             async with self._writing, AsyncExitStack() as stack:
                 if self._loaded.scenario.target.emulated:
                     await self._contact.serve(stack, self._directory.truth_path)
-                answer, addresses = await self._contact.reach(stack)
+                answers, addresses = await self._contact.reach(stack)
                 machine = msgspec.structs.replace(machine, address=", ".join(addresses) or None)
                 self._directory.write_environment(texts(machine, self._secrets.hide))
                 if addresses:
@@ -128,7 +129,7 @@ class Runner:
         self._look_at_feeder()
         if self._writing.fault is not None:
             self._ending.unwritten(self._writing.fault)
-        return self._finished(identity, began, machine, answer, conductor)
+        return self._finished(identity, began, machine, answers, conductor)
 
     async def _load(
         self, stack: AsyncExitStack, identity: str, addresses: tuple[str, ...], origin_ns: int
@@ -202,7 +203,7 @@ class Runner:
         identity: str,
         began: datetime,
         machine: Environment,
-        answer: Preflight | None,
+        answers: tuple[Preflight, ...],
         conductor: Conductor | None,
     ) -> Finished:
         ending, contact = self._ending, self._contact
@@ -211,7 +212,7 @@ class Runner:
             scenario=scenario,
             document=self._loaded.document,
             machine=machine,
-            preflight=answer,
+            preflights=answers,
             played=() if conductor is None else tuple(conductor.played),
             experiment=None if conductor is None else conductor.experiment,
             first=contact.first,

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from loadgen.experiments.registry import found, is_experiment
+from loadgen.invocation.outcome import OK
 from loadgen.measure.cost import Spent, billing, cost, spent
 from loadgen.measure.floor import Floor, differences
 from loadgen.measure.merge import generator, phase_summary, totals
@@ -22,20 +23,20 @@ from loadgen.targets.registry import tenant_of
 class Record(Struct, frozen=True):
     """All that is known of a run.
 
-    ``document`` is the scenario as the Summary shows it; ``first`` is what the pre-flight used, ``bills`` whether calls
-    are charged for, and ``asked_mb`` the memory size that each asked for, None where there is none. ``floor`` is the
-    last calibration, if any.
+    ``document`` is the scenario as the Summary shows it; ``preflights`` are of each call, and ``first`` is what they
+    used; ``bills`` says whether calls are charged for, and ``asked_mb`` the memory size that each call asked for, None
+    where there is none. ``floor`` is the last calibration, if any.
     """
 
     scenario: Scenario
     document: dict[str, Any]
     machine: Environment
-    preflight: Preflight | None
+    preflights: tuple[Preflight, ...]
     played: tuple[Played, ...]
     experiment: Experiment | None
     first: Spent
     bills: bool
-    asked_mb: int | None
+    asked_mb: dict[str, int | None]
     floor: Floor | None
 
     @property
@@ -86,7 +87,7 @@ def summary(record: Record, run: Run, verdict: Verdict, charged: Cost | None) ->
         run=run,
         scenario=record.document,
         environment=record.machine,
-        preflight=record.preflight,
+        preflight=next((each for each in record.preflights if each.outcome != OK), next(iter(record.preflights), None)),
         verdict=verdict,
         phases=phases,
         totals=together,
@@ -94,4 +95,5 @@ def summary(record: Record, run: Run, verdict: Verdict, charged: Cost | None) ->
         thresholds=evaluate(rules, phases, together, verdict),
         generator=generator(played, record.floor_ns),
         experiment=record.experiment,
+        preflights=list(record.preflights) if record.scenario.calls else [],
     )

@@ -2,8 +2,8 @@
 
 The steps, each in a module of its own: ``yaml`` parses text to a tree of located nodes, ``override`` sets the values of
 ``--set``, ``substitution`` replaces ``${NAME}`` (these in ``document``), ``form`` reads the values as the structs of
-the blocks say, ``rules`` checks what goes together, ``filled`` and ``prices`` read the files that it names, ``build``
-makes the Scenario. Faults are collected over all steps.
+the blocks say, ``rules`` checks what goes together, ``filled`` and ``prices`` read the files that it names, and
+``assemble`` makes the Scenario. Faults are collected over all steps.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from msgspec import Struct
 
 from loadgen.load import trace
 from loadgen.load.trace import Trace
-from loadgen.scenario import build, rules
-from loadgen.scenario.build import Sent
+from loadgen.scenario import assemble, rules
+from loadgen.scenario.assemble import Sent
 from loadgen.scenario.calls import View, merged
 from loadgen.scenario.document import Check, Document, no_file, read_text
 from loadgen.scenario.filled import Source, content_of, event_of, in_request, report_unfilled, rows_of
@@ -85,7 +85,7 @@ def load(
     report_unfilled(read)
     scenario = None
     if not read.faults:
-        scenario = build.scenario(data, sent, directory, prices, traces)
+        scenario = assemble.scenario(data, sent, directory, prices, traces)
         scenario = msgspec.structs.replace(scenario, sha256=fingerprint(scenario))
         read.judge(scenario, checks)
     elif stand_in := _stand_in(data, read, directory):
@@ -182,4 +182,6 @@ def _stand_in(data: dict[str, Any], read: Document, directory: Path) -> Scenario
     faulty = {fault.path[:1] for fault in read.faults}
     if ("target",) in faulty or "target" not in data or "calls" in data:
         return None
-    return build.scenario({"name": "x", "target": data["target"], "phases": _STAND_IN_PHASES}, [Sent("{}")], directory)
+    return assemble.scenario(
+        {"name": "x", "target": data["target"], "phases": _STAND_IN_PHASES}, [Sent("{}")], directory
+    )

@@ -8,15 +8,16 @@ is written is the document it was loaded from, with its secrets masked (see ``lo
 from __future__ import annotations
 
 from enum import Enum
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct, field, structs
 
 from loadgen.experiments.capacity.block import Capacity
 from loadgen.experiments.coldstarts.block import ColdStarts
 from loadgen.experiments.memory.block import MemoryComparison
 from loadgen.invocation.bill import PriceBook
+from loadgen.invocation.cell import CALL
 from loadgen.load.budget import Budget, Confirm
 from loadgen.load.mix import MOST
 from loadgen.load.phase import Phase
@@ -27,7 +28,7 @@ from loadgen.targets import checks
 from loadgen.targets.body import CONTENT, Body
 from loadgen.targets.checks import Check
 from loadgen.targets.functiongraph.protocol.platform import Emulator
-from loadgen.targets.registry import ABOUT, BUILT_IN, FORM, form_of
+from loadgen.targets.registry import ABOUT, BUILT_IN, FORM, form_of, tenant_of
 from loadgen.targets.target import Target
 from loadgen.text import units
 from loadgen.text.form import (
@@ -45,6 +46,10 @@ from loadgen.text.form import (
     written,
 )
 from loadgen.text.units import NS_PER_S
+
+Kind = Literal["load", "cold-starts", "capacity", "memory"]
+EXPERIMENTS: tuple[Kind, ...] = get_args(Kind)[1:]
+"""The kinds that have a block of their own name, and no phases."""
 
 
 class FeederOrder(Enum):
@@ -188,10 +193,7 @@ class Scenario(Struct, frozen=True, rename=without_unit):
 
     name: Annotated[Name, doc("Name of the scenario and of its run directories.")]
     target: Annotated[Target, written(FORM, choose=form_of), doc("What is invoked.", title="Target", about=ABOUT)]
-    kind: Annotated[
-        Literal["load", "cold-starts", "capacity", "memory"],
-        doc("What kind of run: stretches of load, or an experiment."),
-    ] = "load"
+    kind: Annotated[Kind, doc("What kind of run: stretches of load, or an experiment.")] = "load"
     seed: Annotated[int, within(0, (1 << 63) - 1), doc("Seed of arrivals, feeder and emulator.")] = 1
     event: Annotated[str, Meta(extra={"keys": Event})] = ""
     body: Annotated[Content | None, written(Body), doc("What is sent instead of an event.")] = None
@@ -243,6 +245,25 @@ class Scenario(Struct, frozen=True, rename=without_unit):
     capacity: Annotated[Capacity | None, doc("With `kind: capacity`.")] = None
     memory: Annotated[MemoryComparison | None, doc("With `kind: memory`.")] = None
     sha256: Annotated[str, DERIVED] = ""
+
+    @property
+    def each_call(self) -> tuple[Call, ...]:
+        """The calls of the mix with the credentials and the place of the target, else the one that there is."""
+        if not self.calls:
+            return (Call(CALL, 1, self.target, self.event, self.body, self.feeder, self.checks),)
+        join = tenant_of(self.target).joined
+        return tuple(structs.replace(call, target=join(call.target, self.target)) for call in self.calls)
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Which part of the invocations each call is."""
+        weights = [call.weight for call in self.each_call]
+        return tuple(weight / sum(weights) for weight in weights)
+
+    @property
+    def preflights(self) -> int:
+        """How many invocations are made before the load: one of each call, or none."""
+        return len(self.each_call) if self.target.preflight else 0
 
     @property
     def targets(self) -> tuple[Target, ...]:

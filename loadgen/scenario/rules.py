@@ -20,7 +20,7 @@ from loadgen.load import phase as phases
 from loadgen.load.mix import Mix
 from loadgen.measure.rule import CostRule, MetricRule, Rule
 from loadgen.scenario.calls import located, merged
-from loadgen.scenario.model import LEAST_CATCH_UP_NS, OWN, FeederOrder
+from loadgen.scenario.model import EXPERIMENTS, LEAST_CATCH_UP_NS, OWN, FeederOrder
 from loadgen.targets import body
 from loadgen.targets.body import CONTENT
 from loadgen.targets.endpoint import EMULATOR, loopback, url_fault
@@ -33,7 +33,6 @@ from loadgen.text.template import without_fields
 from loadgen.text.units import NS_PER_S, duration_text, megabytes_text
 
 _WRITE_PRICES = f"{WRITE_PRICES}, or the file of your own price book"
-EXPERIMENTS = ("cold-starts", "capacity", "memory")
 _PLATFORM_METRICS = frozenset(metric for metric in Metric if metric.kind.clock is not Clock.OURS)
 
 
@@ -198,7 +197,11 @@ def _capacity(data: dict[str, Any]) -> Found:
         yield ("kind",), "what must hold is missing: write capacity: {slo: [latency.p99 < 250ms, errors < 0.1%]}"
     if data.get("thresholds"):
         yield ("thresholds",), "kind: capacity goes beyond what its target can take; write the rules as capacity.slo"
-    yield from _at("capacity", capacity.rules(mapping(data, "capacity")))
+    block = mapping(data, "capacity")
+    yield from _at("capacity", capacity.rules(block))
+    for index, parsed in enumerate(listed(block, "slo")):
+        if parsed is not INVALID:
+            yield from ((("capacity", "slo", index), message) for message in _call_named(parsed, data))
 
 
 def _memory(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[Any] | None) -> Found:
@@ -311,6 +314,7 @@ def _threshold(
         yield f'there is no phase "{parsed.phase}"; measured phases: {names or "none"}'
     elif parsed.phase is not None and not _measured(known[parsed.phase]):
         yield f'"{parsed.phase}" only warms up, so it is not judged; name a measured phase'
+    yield from _call_named(parsed, data)
     if isinstance(parsed, CostRule) and tenant is not None and not tenant.bills:
         yield f"{tenant.noun} tells no bills, so cost is not known; remove this rule"
     elif isinstance(parsed, CostRule) and "prices" not in data:
@@ -321,6 +325,17 @@ def _threshold(
         return
     if isinstance(parsed, MetricRule) and parsed.metric in _PLATFORM_METRICS:
         yield f"{parsed.metric.value} {tenant.untold}; {tenant.noun} has latency and service_time"
+
+
+def _call_named(parsed: Rule, data: dict[str, Any]) -> Iterator[str]:
+    """What is wrong with the call that a rule is about."""
+    calls = [call.get("name") for call in listed(data, "calls") if isinstance(call, dict)]
+    if parsed.call is None or parsed.call in calls:
+        return
+    if not calls:
+        yield f'there is no call "{parsed.call}", as there is no mix of calls; remove {parsed.call}/'
+    else:
+        yield f'there is no call "{parsed.call}"; calls: {", ".join(map(str, calls))}'
 
 
 def _tells_starts(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[Any] | None) -> bool:

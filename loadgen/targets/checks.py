@@ -27,6 +27,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -36,6 +37,7 @@ from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
 from loadgen.targets.error_body import lenient_json
 from loadgen.targets.port import Answer, Reading
+from loadgen.targets.quick import QuickReader
 from loadgen.targets.status import STATUS_INSIDE
 
 LARGEST = 16 * 1024 * 1024
@@ -60,8 +62,12 @@ _SIGNS: Mapping[str, Callable[[Any, Any], bool]] = {
 }
 _ORDER = ("<", "<=", ">", ">=")
 _Read = Callable[[bytes], object]
+Broken = Callable[[int, Mapping[bytes, bytes], bytes], str | None]
+"""The text of the first check that an answer breaks, of its status, headers and result; None where all hold."""
+_NO_HEADERS: Mapping[bytes, bytes] = {}
 _MISSING: Final = object()
 """The value of what is not there."""
+_UNREAD: Final = object()
 
 
 class Check(Struct, frozen=True):
@@ -121,46 +127,61 @@ def checked(reading: Reading, checks: Sequence[Check], result: Callable[[bytes],
         classify,
         keep=max(reading.keep, LARGEST) if whole else reading.keep,
         most=min(reading.most or LARGEST, LARGEST) if whole else reading.most,
+        quick=None
+        if reading.quick is None or wanted
+        else partial(_Checked, reading.quick, broken, result if whole else None),
     )
 
 
-def compiled(checks: Sequence[Check]) -> Callable[[int, Mapping[bytes, bytes], bytes], str | None]:
+class _Checked(QuickReader):
+    """What a quick reader of the tenant's reads, unless a check is broken: the answer is then read in full."""
+
+    def __init__(
+        self,
+        quick: Callable[[memoryview], QuickReader],
+        broken: Broken,
+        result: Callable[[bytes], bytes] | None,
+        view: memoryview,
+    ) -> None:
+        """``result`` is None where no check is of what was returned."""
+        super().__init__(view)
+        self._view = view
+        self._quick = quick(view)
+        self._read = self._quick.read
+        self._broken = broken
+        self._result = result
+
+    def read(self, nbytes: int) -> Facts | None:
+        """See QuickReader."""
+        facts = self._read(nbytes)
+        if facts is None or facts.outcome is not Outcome.OK:
+            return facts
+        at, result = self._quick.body_at, self._result
+        if at < 0 or facts.reason == STATUS_INSIDE:
+            return None
+        body = b"" if result is None else result(bytes(self._view[at:nbytes]))
+        return facts if self._broken(facts.status, _NO_HEADERS, body) is None else None
+
+
+def compiled(checks: Sequence[Check]) -> Broken:
     """What says of an answer's status, headers and result the text of the first check that is broken; None if none."""
-    tests = [(check.text, _test(check)) for check in checks]
+    tests = [(check.text, _test(check), check.of == "json") for check in checks]
     read = _reader([check.path for check in checks if check.of == "json"])
 
     def broken(status: int, headers: Mapping[bytes, bytes], result: bytes) -> str | None:
-        seen = _Seen(status, headers, result, read)
-        for text, test in tests:
-            if not test(seen):
+        value: object = _UNREAD
+        for text, test, of_json in tests:
+            if of_json:
+                if value is _UNREAD:
+                    value = read(result)
+                held = test(value)
+            else:
+                held = test(status, headers, result)
+            if not held:
                 return text
         return None
 
     return broken
-
-
-class _Seen:
-    """An answer as checks see it; ``json`` is read when it is asked for."""
-
-    __slots__ = ("_json", "_read", "body", "headers", "status")
-    _json: object
-
-    def __init__(self, status: int, headers: Mapping[bytes, bytes], body: bytes, read: _Read) -> None:
-        self._read = read
-        self.status = status
-        self.headers = headers
-        self.body = body
-
-    @property
-    def json(self) -> object:
-        try:
-            return self._json
-        except AttributeError:
-            self._json = self._read(self.body)
-            return self._json
-
-
-_Test = Callable[[_Seen], bool]
 
 
 def _reader(paths: Sequence[tuple[str, ...]]) -> _Read:
@@ -181,7 +202,16 @@ def _reader(paths: Sequence[tuple[str, ...]]) -> _Read:
             return _read(body)
         return {key: getattr(found, place) for key, place in places.items()}
 
-    return read
+    def read_one(body: bytes) -> object:
+        try:
+            return {first: place(decode(body))}
+        except (msgspec.DecodeError, RecursionError):
+            return _read(body)
+
+    if len(places) != 1:
+        return read
+    first, place = next(iter(places)), attrgetter("f0")
+    return read_one
 
 
 def _read(body: bytes) -> object:
@@ -194,22 +224,22 @@ def _read(body: bytes) -> object:
             return _MISSING
 
 
-def _test(check: Check) -> _Test:
-    """What tells whether a check holds."""
+def _test(check: Check) -> Callable[..., bool]:
+    """What tells whether a check holds, of a result's JSON, or of status, headers and result."""
     of, sign, value = check.of, check.sign, check.value
     if of == "status":
         compare = _SIGNS[sign]
-        return lambda seen: compare(seen.status, value)
+        return lambda status, headers, body: compare(status, value)
     if of == "body":
         text = value.encode()
         if sign == "contains":
-            return lambda seen: text in seen.body
-        return lambda seen: (seen.body == text) is (sign == "==")
+            return lambda status, headers, body: text in body
+        return lambda status, headers, body: (body == text) is (sign == "==")
     if of == "header":
         name, holds = check.path[0].encode(), _of_text(sign, value)
-        return lambda seen: holds(seen.headers.get(name))
+        return lambda status, headers, body: holds(headers.get(name))
     at, of_json = _at(check.path), _of_json(sign, value)
-    return lambda seen: of_json(at(seen.json))
+    return lambda json: of_json(at(json))
 
 
 def _at(path: tuple[str, ...]) -> Callable[[object], object]:
@@ -232,24 +262,29 @@ def _of_json(sign: str, value: Any) -> Callable[[object], bool]:
     if sign in ("exists", "absent"):
         return lambda found: (found is not _MISSING) is (sign == "exists")
     if sign == "contains":
-        return partial(_contains, value)
+        return partial(_contains, value, _same_as(value))
     if sign in _ORDER:
         compare = _SIGNS[sign]
         return lambda found: _is_number(found) and compare(found, value)
+    same = _same_as(value)
     if sign == "==":
-        return partial(_same, value)
-    return lambda found: found is not _MISSING and not _same(value, found)
+        return same
+    return lambda found: found is not _MISSING and not same(found)
 
 
-def _contains(value: Any, found: object) -> bool:
+def _contains(value: Any, same: Callable[[object], bool], found: object) -> bool:
     if isinstance(found, str):
         return isinstance(value, str) and value in found
-    return isinstance(found, list) and any(_same(value, item) for item in found)
+    return isinstance(found, list) and any(map(same, found))
 
 
-def _same(value: Any, found: object) -> bool:
-    """Whether two values of JSON are equal; true is not 1."""
-    return ((_is_number(value) and _is_number(found)) or type(value) is type(found)) and value == found
+def _same_as(value: Any) -> Callable[[object], bool]:
+    """What tells whether another value of JSON equals one that is no list or object; true is not 1."""
+    if _is_number(value):
+        return lambda found: _is_number(found) and found == value
+    if isinstance(value, str):
+        return lambda found: found == value
+    return lambda found: found is value
 
 
 def _of_text(sign: str, value: Any) -> Callable[[bytes | None], bool]:

@@ -142,15 +142,16 @@ class Reading(Struct, frozen=True):
 
     ``headers`` are the names of the response headers that are wanted, in lower case; all others are skipped. Of a
     repeated header the values that differ come joined by line feeds. ``keep`` is how many bytes are kept of a body, and
-    ``most`` how long one may be, None for any length. ``quick`` reads answers that nearly always come; it must say what
-    ``classify`` would.
+    ``most`` how long one may be, None for any length. ``quick`` makes a reader of a buffer for answers that nearly
+    always come; it must say what ``classify`` would. ``starts`` says that answers may tell cold from warm.
     """
 
     headers: frozenset[bytes]
     classify: Classify
     keep: int = KEEP
     most: int | None = None
-    quick: type[QuickReader] | None = None
+    quick: Callable[[memoryview], QuickReader] | None = None
+    starts: bool = False
 
 
 class Secret(Struct, frozen=True):
@@ -298,6 +299,10 @@ class Tenant(ABC, Generic[T]):
 
     def shows_starts(self, block: dict[str, Any]) -> bool:
         """Whether answers to a target of this block may show by themselves which calls were cold."""
+        return False
+
+    def tells_starts(self, target: T) -> bool:
+        """Whether each answer tells by itself whether its call was cold."""
         return False
 
     def stand_in(self, target: T, data: dict[str, Any]) -> Any:

@@ -10,10 +10,13 @@ from loadgen.invocation.facts import Facts
 
 
 class QuickReader:
-    """Reads answers from the buffer ``view``. This one declines them all."""
+    """Reads answers from the buffer ``view``. This one declines them all.
+
+    ``body_at`` is where the body begins of the answer that was read last, -1 where that is not told.
+    """
 
     def __init__(self, view: memoryview) -> None:
-        pass
+        self.body_at = -1
 
     def read(self, nbytes: int) -> Facts | None:
         """What the first ``nbytes`` of the buffer say, None where that takes more than a glance."""

@@ -85,7 +85,10 @@ def _hidden_values(value: Any, path: Path, secrets: Secrets) -> Any:
 
 
 def _restricted(path: Path, *, key: bool = False) -> re.Pattern[str]:
-    """What a short secret is left in at a path of a scenario: all that the grammar restricts."""
+    """What a short secret is left in at a path of a scenario, positions in lists left out: all that is restricted."""
+    if path[:1] == ("calls",) and len(path) > 1:  # what is a call's own stands at the top of a scenario of one
+        own = path[1:]
+        return _restricted(own if own[0] in ("event", "body") else ("target", *own), key=key)
     if (path[:1] in (("tags",), ("event",)) and len(path) > 1) or path[:2] in _BODIES:
         return PLACEHOLDER
     if path[:2] == ("target", "headers") and not key:

@@ -12,7 +12,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Generic, Protocol, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from loadgen.experiments.registry import changes
 from loadgen.scenario.model import Scenario
@@ -167,8 +167,12 @@ def _settings(tenant: Tenant[Any]) -> Settings[Any]:
 
 
 def check(scenario: Scenario) -> Found:
-    """What the tenant finds wrong with a scenario, see ``Settings.check``."""
-    return settings_of(scenario.target).check(scenario)
+    """What the tenant finds wrong with a scenario, and with each call of a mix; see ``Settings.check``."""
+    if not scenario.calls:
+        yield from settings_of(scenario.target).check(scenario)
+    for number, call in enumerate(scenario.calls):
+        found = settings_of(call.target).check(structs.replace(scenario, target=call.target))
+        yield from ((("calls", number, *path[1:]), message) for path, message in found)
 
 
 def idle() -> AbstractAsyncContextManager[Target]:

@@ -5,6 +5,8 @@ Sources: RFC 9110 §15 (status codes), §15.4 (which of them redirect); API Gate
 
 from __future__ import annotations
 
+import re
+
 from loadgen.invocation.outcome import Outcome
 
 REDIRECT = "redirect"
@@ -48,3 +50,9 @@ def status_advice(outcome: Outcome) -> str:
 def status_slug(status: int) -> str:
     """The reason that stands for a status."""
     return f"status_{status}"
+
+
+def slug_status(slug: str) -> int | None:
+    """The status that a reason stands for; None for any other reason."""
+    found = re.fullmatch(r"status_(\d+)", slug)
+    return int(found[1]) if found else None

@@ -175,3 +175,19 @@ def test_what_is_legal_and_will_not_go_as_hoped_is_noted() -> None:
         "note: latency.p99.9 < 1s needs 10000 invocations and about 2000 are planned: it cannot pass",
         "note: the budget of 2000 invocations ends the run before its phases do",
     ]
+
+
+def test_the_plan_of_a_search_over_a_mix_is_of_all_its_calls(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(
+        "name: x\nkind: capacity\ntarget: {endpoint: emulator}\n"
+        "calls: [{name: a, weight: 3, function: f}, {name: b, function: g}]\n"
+        "capacity: {slo: [latency.p95 < 500ms, b/errors < 5%], to: 100/s}\n"
+        "emulator: {functions: {f: {}, g: {}}}\n"
+    )
+    done = CliRunner().invoke(check, [str(path)])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("x: a mix of 2 calls\n  a: 75.00% of the invocations, f at ")
+    assert "  rules: latency.p95 < 500ms, b/errors < 5%\n" in done.stdout
+    path.write_text(path.read_text().replace("b/errors", "c/errors"))
+    assert 'there is no call "c"; calls: a, b' in CliRunner().invoke(check, [str(path)]).output

@@ -139,17 +139,18 @@ async def test_what_may_be_in_flight_is_said_to_be_so_once_it_is_and_never_excee
     loadgen: Loadgen, tmp_path: Path
 ) -> None:
     phases = "  - {name: steady, rate: 100/s, duration: 10s, max_in_flight: 20}\n"
-    run, slow = await ran(loadgen, tmp_path, 3, [5000], phases, more="budget: {in_flight: 20}")
+    run, slow = await ran(loadgen, tmp_path, 3, [2500], phases, more="budget: {in_flight: 20}")
     assert run.code == 98
     assert "all 20 invocations that may be in flight at once were" in run.summary["run"]["stopped"]
     assert slow.most == 20
 
 
+@pytest.mark.wallclock
 async def test_a_target_that_is_too_slow_takes_the_same_rate_from_one_agent_as_from_three(
     loadgen: Loadgen, tmp_path: Path
 ) -> None:
     """Calls take 100 ms on average, 6 at a time: 60/s of the 200/s planned, whoever starts them."""
-    phases = "  - {name: steady, rate: 200/s, duration: 3s, max_in_flight: 6}\n"
+    phases = "  - {name: steady, rate: 200/s, duration: 2s, max_in_flight: 6}\n"
     started = []
     for agents in (1, 3):
         directory = tmp_path / str(agents)

@@ -16,6 +16,8 @@ import pytest
 from tests.e2e.conftest import environment
 from tests.e2e.processes import agents_of, children_of, finish, start
 
+AT_ONCE_S = 15
+"""Of loads, a pre-flight and a silence of 20 s and more; a busy machine takes its time."""
 RUN = """
 name: short
 target: {endpoint: emulator, function: hello}
@@ -70,7 +72,7 @@ def test_an_emulator_that_dies_under_load_ends_the_run_at_once(tmp_path: Path) -
     wait_for_agents(process.pid)
     time.sleep(1.5)
     _, _, summary, took_s = killed(process, tmp_path)
-    assert took_s < 5
+    assert took_s < AT_ONCE_S
     (phase,) = summary["phases"]
     assert phase["outcomes"]["ok"] > 10
     assert phase["started"] < 50 * 10  # not the 1,500 that were planned, most of which would have been refused
@@ -80,7 +82,7 @@ def test_an_emulator_that_dies_before_the_load_ends_the_run_at_once(tmp_path: Pa
     process = start(tmp_path, scenario=RUN.replace("WORK", "20s"))
     time.sleep(0.3)  # in the pre-flight, which takes 20 s
     _, _, summary, took_s = killed(process, tmp_path)
-    assert took_s < 5
+    assert took_s < AT_ONCE_S
     assert summary["phases"] == []
 
 
@@ -102,7 +104,7 @@ def test_an_emulator_that_dies_in_a_pause_between_phases_ends_the_run_at_once(tm
         time.sleep(0.1)
     time.sleep(1.5)
     _, _, _, took_s = killed(process, tmp_path)
-    assert took_s < 5
+    assert took_s < AT_ONCE_S
 
 
 def test_a_suspended_emulator_is_a_silent_target_and_is_ended_with_the_run(tmp_path: Path) -> None:

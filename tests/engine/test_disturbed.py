@@ -190,6 +190,7 @@ def test_a_stop_never_makes_an_open_phase_wait_for_workers_that_a_generator_on_t
 
 @example(2, 5, 0.0, 0, [(1806, 300), (2091, 300), (2454, 300)])
 @example(2, 50, 0.0, 2, [(911, 90)])
+@example(5, 50, 0.5, 0, [(100, 90)])
 @given(
     gap_ms=st.sampled_from([1, 2, 5, 10]),
     service_ms=st.sampled_from([1, 5, 20, 50]),
@@ -210,7 +211,7 @@ def test_what_waits_behind_a_stop_alone_is_late_and_nothing_is_left_for_the_targ
     calls = generator.calls()
     assert min(call.waited_ns for call in calls) >= 0
     assert min(call.late_ns for call in calls) >= 0
-    assert sum(call.waited_ns for call in calls) <= 0.02 * sum(call.late_ns for call in calls)
+    assert sum(call.waited_ns for call in calls) <= 0.03 * sum(call.late_ns for call in calls)
 
 
 def test_in_a_closed_phase_a_start_is_late_by_what_has_passed_since_the_answer_before_it_arrived() -> None:
@@ -223,6 +224,15 @@ def test_in_a_closed_phase_a_start_is_late_by_what_has_passed_since_the_answer_b
     assert {call.arrived_ns - call.started_ns for call in calls} == {10 * MS}
 
 
+def test_of_a_burst_that_is_late_as_a_whole_nothing_is_disturbed_but_by_its_own_lateness() -> None:
+    """A hundred at once: what they meet is what was planned. Ten more that were due 1 ms later come with them."""
+    generator = Generator(lambda at: 100 * MS)
+    generator.open(iter([300 * MS] * 100 + [301 * MS] * 10), duration_ns=S, limit=110)
+    generator.stalled(290 * MS, 13 * MS)
+    disturbed = [call.intended_ns for call in generator.calls() if call.disturbed]
+    assert disturbed == [301 * MS] * 10
+
+
 def test_without_a_stop_nothing_is_disturbed() -> None:
     generator = Generator(lambda at: 5 * MS)
     run = generator.open(every(5 * MS, 2 * S), duration_ns=2 * S)
@@ -232,14 +242,17 @@ def test_without_a_stop_nothing_is_disturbed() -> None:
 
 
 def test_a_stop_marks_its_heap_and_nothing_long_after_it() -> None:
-    """200/s, 5 ms, a stop of 50 ms: ten starts are late, and one more finds them in flight."""
+    """200/s, 5 ms, a stop of 50 ms: ten starts are late, and one more finds them in flight.
+
+    The first of them is disturbed by its own lateness, which the recorder judges.
+    """
     generator = Generator(lambda at: 5 * MS)
     generator.open(every(5 * MS, 2 * S), duration_ns=2 * S)
     generator.stalled(1001 * MS, 50 * MS)
     calls = generator.calls()
     disturbed = [call.intended_ns for call in calls if call.disturbed]
     assert 10 <= len(disturbed) <= 14
-    assert min(disturbed) == 1005 * MS
+    assert min(disturbed) == 1010 * MS
     assert max(disturbed) <= 1070 * MS
 
 

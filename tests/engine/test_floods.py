@@ -61,6 +61,7 @@ async def longest_turn_ns() -> int:
     return longest
 
 
+@pytest.mark.wallclock
 @pytest.mark.parametrize("flood", FLOODS)
 async def test_the_loop_turns_and_timers_ring_under_a_flood(flood: str) -> None:
     """Without giving way one turn of the loop took seconds: it read eight megabytes of chunks of one byte."""

@@ -4,10 +4,14 @@ import gc
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from loadgen.engine import cgroup
 from loadgen.engine.health import Collections, Core, HostReader, Recent, cores, host_between, open_files
+from loadgen.measure.interval import Host
 
 STAT = b"""\
 cpu  400 0 200 3000 100 0 0 40 0 0
@@ -32,6 +36,10 @@ def test_cores_that_may_not_be_used_are_left_out() -> None:
 @pytest.mark.parametrize("text", [b"", b"cpu0 1 2 3\n", b"intr 1\n", STAT[:60]], ids=["none", "short", "other", "cut"])
 def test_what_is_not_there_is_not_made_up(text: bytes) -> None:
     assert cores(text, frozenset({0})) == {}
+
+
+def test_a_last_line_that_is_whole_counts() -> None:
+    assert cores(b"cpu0 1 2 3 4 5 6 7 8 9 10\n", frozenset({0})) == {0: Core(9, 8, 36)}
 
 
 def test_the_least_idle_core_and_the_stolen_time_of_all() -> None:
@@ -105,11 +113,82 @@ def test_each_reading_is_of_the_time_since_the_one_before_and_all_files_are_clos
     assert open_files() == before
 
 
-def test_a_machine_that_is_slow_to_tell_is_not_asked_during_the_load() -> None:
-    times = iter(range(0, 10**9, 150_000))
+class Machine:
+    """The files of a machine whose usable cores all do the same, and a reader of them at its own time."""
+
+    def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now_ns = 0
+        self._stat, self._cpu_stat = directory / "stat", directory / "cpu.stat"
+        monkeypatch.setattr(cgroup, "cpu_stat", lambda: self._cpu_stat)
+        self.at()
+        self.reader = HostReader(lambda: self.now_ns, self._stat)
+
+    def at(self, seconds: int = 0, *, busy: int = 0, idle: int = 0, stolen: int = 0, throttled: int = 0) -> None:
+        """Let it be so many seconds after its beginning; counts are ticks, ``throttled`` times of a millisecond."""
+        self.now_ns = seconds * S
+        cores = "".join(f"cpu{n} {busy} 0 0 {idle} 0 0 0 {stolen} 0 0\n" for n in sorted(os.sched_getaffinity(0)))
+        self._stat.write_text(f"cpu 0 0 0 0 0 0 0 0 0 0\n{cores}intr 1\n")
+        self._cpu_stat.write_text(f"nr_throttled {throttled}\nthrottled_usec {throttled * 1000}\n")
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+    made = Machine(tmp_path, monkeypatch)
+    yield made
+    made.reader.close()
+
+
+@linux
+def test_a_reading_is_of_what_every_usable_core_and_the_control_group_did_since_the_one_before(
+    machine: Machine,
+) -> None:
+    tick_ns, cores = S // os.sysconf("SC_CLK_TCK"), len(os.sched_getaffinity(0))
+    machine.at(2, busy=100, idle=60, stolen=3, throttled=4)
+    assert machine.reader.read() == Host(cores, 2 * S, 60 * tick_ns, 3 * cores * tick_ns, 4, 4_000_000)
+    machine.at(3, busy=110, idle=90, stolen=3, throttled=5)
+    assert machine.reader.read() == Host(cores, S, 30 * tick_ns, 0, 1, 1_000_000)
+    machine.at(9, busy=120, idle=100, throttled=5)
+    machine.reader.begin()
+    machine.at(10, busy=130, idle=105, throttled=2)  # of another group
+    assert machine.reader.read() == Host(cores, S, 5 * tick_ns, 0, 0, 0)
+
+
+@linux
+def test_time_is_stolen_once_and_since_it_was_asked_last_or_the_last_reading(machine: Machine) -> None:
+    assert not machine.reader.stolen()
+    machine.at(busy=1, stolen=1)
+    assert (machine.reader.stolen(), machine.reader.stolen()) == (True, False)
+    machine.at(busy=1, stolen=2)
+    machine.reader.read()
+    assert not machine.reader.stolen()
+
+
+@linux
+def test_a_machine_that_tells_nothing_is_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroup, "cpu_stat", lambda: None)
+    for silent in (tmp_path / "nothing", tmp_path):  # which is not there, and which cannot be read
+        reader = HostReader(stat=silent)
+        assert (reader.read(), reader.stolen()) == (None, False)
+        reader.close()
+    for fd in (0, 1):
+        os.fstat(fd)  # what is not open is not closed: these are of others
+
+
+@linux
+def test_a_reader_that_was_closed_reads_nothing(machine: Machine) -> None:
+    machine.reader.close()
+    machine.at(1, busy=1)
+    assert machine.reader.read() is None
+
+
+@pytest.mark.parametrize(("trials_ns", "cheap"), [((900_000, 100_000, 900_000), True), ((100_001,) * 3, False)])
+def test_a_machine_that_is_slow_to_tell_at_every_trial_is_not_asked_during_the_load(
+    trials_ns: tuple[int, ...], cheap: bool
+) -> None:
+    times = iter([at for ns in trials_ns for at in (S, S, S + ns)])  # before, of the reading, after
     reader = HostReader(lambda: next(times))
     reader.close()
-    assert not reader.cheap
+    assert reader.cheap is cheap
 
 
 def test_a_collection_is_noticed_once_and_with_its_pause() -> None:
@@ -127,6 +206,19 @@ def test_a_collection_is_noticed_once_and_with_its_pause() -> None:
     assert watch.take() == (0, 0)
 
 
+def test_of_several_collections_the_longest_pause_is_told() -> None:
+    times = iter([10, 35, 100, 107])
+    gc.disable()  # or one that nobody asked for would be counted, too
+    watch = Collections(lambda: next(times))
+    try:
+        gc.collect()
+        gc.collect()
+        assert watch.take() == (2, 25)
+    finally:
+        watch.close()
+        gc.enable()
+
+
 def test_a_closed_connection_is_recent_for_a_minute() -> None:
     recent = Recent()
     assert recent.add(0, 5) == 5
@@ -137,8 +229,9 @@ def test_a_closed_connection_is_recent_for_a_minute() -> None:
 
 
 @linux
-@pytest.mark.skipif(not open_files(), reason="this kernel does not say how many files are open (Linux 6.2 does)")
 def test_open_files_are_counted() -> None:
+    if not Path("/proc/self/fd").stat().st_size:
+        pytest.skip("this kernel does not say how many files are open (Linux 6.2 does)")
     before = open_files()
     assert before is not None
     pipe = os.pipe()

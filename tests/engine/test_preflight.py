@@ -31,7 +31,7 @@ async def test_the_answer_to_the_preflight_tells_how_far_this_clock_is_off(off_s
         target = msgspec.structs.replace(
             function(f"http://127.0.0.1:{server.port}"), auth=KeyAuth("AKDUMMY", "SKDUMMY")
         )
-        answer = await preflight(scenario(target, open_phase(1, 1)))
+        (answer,) = await preflight(scenario(target, open_phase(1, 1)))
     assert answer.ahead_s is not None
     assert abs(answer.ahead_s - off_s) < 60
     assert answer.body == REFUSED

@@ -7,12 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.build import build
-from loadgen.engine.http1 import HeaderNames, ProtocolError, ResponseReader
+from loadgen.engine.http1 import HeaderNames, ProtocolError, Response, ResponseReader
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
+from loadgen.targets.checks import checked, parse
 from loadgen.targets.functiongraph.protocol.quick import Quick
 from loadgen.targets.functiongraph.protocol.response import HEADERS, classify_function
 from loadgen.targets.functiongraph.protocol.target import ResponseVersion
+from loadgen.targets.port import Answer, Reading
 
 HEAD = [
     b"HTTP/1.1 200 OK",
@@ -204,3 +206,49 @@ def test_results_that_failed_have_a_reason_of_their_own() -> None:
         assert (facts.outcome, facts.reason) == (Outcome.OK, "status_inside" if body in failed else "ok"), body
     inside = b'{"result": "{\\"statusCode\\": 500}", "status": 200}'
     assert classify_function(200, {}, inside, ResponseVersion.V1).reason == "status_inside"
+
+
+def in_full(answer: bytes) -> Response:
+    response = ResponseReader(HeaderNames(HEADERS), 1 << 16).feed(answer)
+    assert response is not None
+    return response
+
+
+def classified(answer: Answer) -> Facts:
+    return classify_function(answer.status, answer.headers, answer.body, ResponseVersion.V0)
+
+
+@pytest.mark.parametrize(
+    "body", ['{"ok": true, "n": 5}', '{"ok": 1}', "<html>", "[1, 2]", '"ok"', "", '{"statusCode": 500}']
+)
+@pytest.mark.parametrize(
+    "checks",
+    [
+        ["status == 200"],
+        ["status < 201"],
+        ["status == 201"],
+        ["json.ok == true"],
+        ["json.n > 4", "json.ok exists"],
+        ["json.0 == 1"],
+        ['json == "ok"', "status == 200"],
+        ['body contains "ok"'],
+        ['body != "<html>"', "json.missing absent"],
+    ],
+)
+def test_a_checked_answer_that_is_read_at_a_glance_is_what_is_read_in_full(checks: list[str], body: str) -> None:
+    lines = [line.replace(b"Length: 2", b"Length: %d" % len(body)) for line in HEAD]
+    answer = message(lines, body.encode())
+    reading = checked(Reading(HEADERS, classified, quick=Quick), [parse(check) for check in checks], bytes)
+    assert reading.quick is not None
+    VIEW[: len(answer)] = answer
+    seen, full = reading.quick(VIEW).read(len(answer)), reading.classify(in_full(answer))
+    assert seen in (None, full)
+    if build() == "compiled" and full.outcome is Outcome.OK and "statusCode" not in body:
+        assert seen == full
+    if full.outcome is not Outcome.OK:
+        assert seen is None  # its body is wanted as an example
+
+
+def test_an_answer_of_which_a_header_is_checked_is_read_in_full() -> None:
+    reading = Reading(HEADERS, classified, quick=Quick)
+    assert checked(reading, [parse("header.X-Region exists")], bytes).quick is None

@@ -32,12 +32,12 @@ async def ring(kind: type[TimerfdAlarm | LoopAlarm], at_ns: Callable[[int], int]
 
 async def test_an_alarm_rings_at_its_instant(kind: type[TimerfdAlarm | LoopAlarm]) -> None:
     # early by its own resolution is allowed, and late only by what a busy machine takes
-    assert 19 * MS <= await ring(kind, lambda now: now + 20 * MS) < 120 * MS
+    assert 19 * MS <= await ring(kind, lambda now: now + 20 * MS) < 1000 * MS
 
 
 @pytest.mark.parametrize("at_ns", [0, 1])
 async def test_an_instant_that_has_passed_rings_at_once(kind: type[TimerfdAlarm | LoopAlarm], at_ns: int) -> None:
-    assert await ring(kind, lambda now: at_ns) < 100 * MS
+    assert await ring(kind, lambda now: at_ns) < 1000 * MS
 
 
 async def test_setting_an_alarm_again_replaces_its_instant(kind: type[TimerfdAlarm | LoopAlarm]) -> None:

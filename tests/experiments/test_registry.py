@@ -8,10 +8,22 @@ from typing import get_args
 import msgspec
 import pytest
 
-from loadgen.experiments.registry import KINDS, changes, decision, one_size, peak_per_s, plan, probe, sizes_mb, widest
+from loadgen.experiments.registry import (
+    KINDS,
+    changes,
+    decision,
+    is_experiment,
+    one_size,
+    peak_per_s,
+    plan,
+    probe,
+    sizes_mb,
+    widest,
+)
 from loadgen.measure.summary import Experiment
 from loadgen.scenario.load import load
-from loadgen.scenario.model import Scenario
+from loadgen.scenario.model import EXPERIMENTS, Scenario
+from loadgen.scenario.model import Kind as Named
 
 TARGET = "target: {endpoint: 'http://127.0.0.1:1', project_id: p, function: f}\n"
 LOAD = "phases: [{name: a, rate: 7/s, duration: 1s}, {name: b, rate: 9/s, duration: 1s}]\n"
@@ -35,6 +47,11 @@ BY_HEADER, BY_CONFIG = (
 def test_each_kind_has_a_form_of_result_that_the_summary_knows_by_its_name() -> None:
     assert {kind.result for kind in KINDS} == set(get_args(Experiment))
     assert all(kind.result.__struct_config__.tag == kind.name for kind in KINDS)
+
+
+def test_each_kind_that_a_scenario_may_name_is_registered() -> None:
+    assert [kind.name for kind in KINDS] == [*get_args(Named)]
+    assert [kind.name for kind in KINDS if is_experiment(kind.name)] == [*EXPERIMENTS]
 
 
 def test_each_kind_has_a_place_in_the_scenario_for_what_is_asked() -> None:

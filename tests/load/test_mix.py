@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.load.mix import MOST, Mix, Turn, terms
+from loadgen.load.mix import MOST, Independent, Mix, Turn, terms
 
 WEIGHTS = st.lists(st.integers(1, 40), min_size=1, max_size=6)
 SEED = st.integers(0, 2**63 - 1)
@@ -85,3 +85,24 @@ def test_the_next_call_does_not_follow_from_those_before() -> None:
 def test_weights_that_make_no_mix_are_refused(weights: list[int]) -> None:
     with pytest.raises(ValueError, match="expected weights"):
         Mix(weights, 1)
+
+
+@given(WEIGHTS, SEED, st.integers(0, 10**6))
+def test_calls_that_are_drawn_independently_are_the_same_for_every_agent(
+    weights: list[int], seed: int, lot: int
+) -> None:
+    drawn = Independent(weights, seed).lot(lot)
+    assert drawn == Independent(weights, seed).lot(lot)
+    assert {call for call, _ in drawn} <= set(range(len(weights)))
+    assert [number for _, number in drawn] == list(range(lot * 1024, (lot + 1) * 1024))
+
+
+def test_independent_draws_have_the_shares_on_average_and_strata_are_more_even() -> None:
+    """Of 1000 stretches of 40 arrivals, one in four of a call: its number varies as chance has it, or hardly."""
+    independent, strata = Independent([3, 1], 5), Mix([3, 1], 5)
+    calls = [call for lot in range(40) for call, _ in independent.lot(lot)][:40_000]
+    even = [strata(index).call for index in range(40_000)]
+    for found, least, most in ((calls, 6.0, 9.0), (even, 0.0, 0.5)):
+        counts = [sum(found[at : at + 40]) for at in range(0, 40_000, 40)]
+        assert abs(sum(counts) / 1000 - 10) < 0.3
+        assert least <= sum((count - 10) ** 2 for count in counts) / 1000 <= most  # np(1 - p) = 7.5

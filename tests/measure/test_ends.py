@@ -106,6 +106,34 @@ def test_where_the_clock_was_set_the_ends_bracket_every_error_of_that_size(
     assert mean.low <= 1000 * sum(true) / len(true) <= mean.high
 
 
+def test_an_end_is_never_below_the_figure_though_disturbed_calls_were_all_faster() -> None:
+    found = at(latency([100_000], [5] * 20), 50)
+    assert (found.low_end, found.value, found.high_end) == (0, 100_031_000, 100_032_000)
+
+
+def test_a_set_clock_moves_an_order_statistic_no_further_than_as_many_ranks_as_calls_ended_meanwhile() -> None:
+    """Five calls of 10 to 50 ms, and a clock that was set by a second while one or two of them ended."""
+    for stepped, low_ms, high_ms in ((1, 20, 40), (2, 10, 50)):
+        moved = Moved(stepped=stepped, step_us=1_000_000)
+        found = at(metric_summary("latency", histogram(range(10_000, 60_000, 10_000)), LISTED, moved=moved), 50)
+        assert found.low_end is not None
+        assert found.high_end is not None
+        assert (found.low_end / MS, found.high_end / MS) == pytest.approx((low_ms, high_ms), rel=0.002)
+
+
+def test_a_set_clock_makes_no_ok_call_of_one_that_failed_and_none_that_failed_bounds_an_ok_one() -> None:
+    """Two ok calls of 10 ms and two that failed at once; the clock was set by 5 ms while one of the four ended."""
+    moved = Moved(stepped=1, step_us=5_000)
+    ok, failed = histogram([10_000] * 2), histogram([1_000] * 2)
+    found = metric_summary("latency_all", ok, (50.0, 75.0, 99.0), failed=failed, moved=moved)
+    each = [(one.low_end, one.low_end_failed, one.high_end, one.high_end_failed) for one in found.percentiles]
+    assert each == [
+        (10_000_000, False, 15_008_000, False),
+        (10_000_000, True, 10_008_000, True),
+        (10_000_000, True, 10_008_000, True),
+    ]
+
+
 @given(some, times, some, st.sampled_from(LISTED))
 def test_among_calls_that_are_not_ok_an_end_is_no_time(
     ok: list[int], failed: list[int], disturbed: list[int], p: float
@@ -137,7 +165,9 @@ def test_what_nothing_disturbed_is_as_if_there_were_no_ends(seen: list[int], p: 
 @pytest.mark.parametrize(
     ("low", "high", "value", "shown"),
     [
-        (1 * MS, 1 * MS + 50_000, 1 * MS, False),  # 50 µs are nothing
+        (100_000, 150_000, 100_000, False),  # 50 µs are nothing
+        (100_000, 150_001, 100_000, True),
+        (1 * MS, 1 * MS + 50_000, 1 * MS, False),
         (1 * MS, 1 * MS + 51_000, 1 * MS, True),
         (98 * MS, 103 * MS, 100 * MS, False),  # nor is a twentieth
         (98 * MS, 103 * MS + 1_000, 100 * MS, True),
@@ -151,7 +181,7 @@ def test_ends_far_apart_are_a_range(low: int, high: int | None, value: int, show
 
 def test_an_end_among_failures_makes_a_range_and_both_make_none() -> None:
     assert is_range(Ends(1, 2, high_failed=True), 1)
-    assert not is_range(Ends(1, 2, low_failed=True, high_failed=True), 1)
+    assert not is_range(Ends(1, 2_000 * MS, low_failed=True, high_failed=True), 1)
 
 
 def test_of_sizes_there_is_no_absolute_tolerance() -> None:
@@ -165,6 +195,23 @@ def test_a_share_lies_between_what_the_generator_disturbed_left_out_and_counted(
         low, high = of_share(own + ours, ours, planned)
         assert 0 <= low <= high <= 1
         assert of_share(own, 0, planned).is_range is False
+
+
+@pytest.mark.parametrize(("ours", "shown"), [(10, False), (11, True)])
+def test_a_share_that_may_be_off_by_a_thousandth_of_the_invocations_is_no_range(ours: int, shown: bool) -> None:
+    assert of_share(ours, ours, 10_000).is_range is shown
+
+
+def test_of_calls_that_were_all_disturbed_those_that_were_given_up_are_told_from_those_that_failed() -> None:
+    phase = total(frame(disturbed={"ok": [10], "gateway": [20], "timeout": [30]}))
+    p50, p99 = (at(phase_summary(plan(), phase).metrics["latency_all"], p) for p in (50, 99))
+    assert (p50.failed, p50.censored, p99.failed, p99.censored) == (True, False, True, True)
+
+
+def test_a_high_end_among_disturbed_calls_that_failed_is_what_the_last_of_these_took_at_most() -> None:
+    moved = Moved(failed=histogram([50_000]))
+    found = at(metric_summary("latency_all", histogram([1_000]), LISTED, failed=NOTHING, moved=moved), 99)
+    assert (found.value, found.high_end, found.high_end_failed) == (1_000_000, 50_016_000, True)
 
 
 @pytest.mark.parametrize(
@@ -242,3 +289,53 @@ def test_what_tells_how_the_load_was_made_is_told_as_it_was() -> None:
         phase.histograms.update(cells)
     found = phase_summary(plan(), phase).metrics["late"]
     assert (found.count, found.disturbed, found.ends) == (11, 0, {})
+
+
+def test_a_set_clock_moves_nothing_that_the_platform_tells_or_that_ends_before_the_answer() -> None:
+    ok = {
+        f"ok/{name}": [9_000] * 10
+        for name in ("service_time", "duration", "overhead", "connect", "memory_used", "late")
+    }
+    phase = total(frame({"ok": [10_000] * 10}, metrics=ok))
+    phase.stepped, phase.step_us = 10, 3_000
+    found = phase_summary(plan(), phase).metrics
+    assert {name for name, metric in found.items() if metric.ends} == {
+        "latency",
+        "latency_all",
+        "service_time",
+        "overhead",
+    }
+
+
+def test_disturbed_calls_that_failed_or_were_cold_may_have_been_warm_ones_and_none_of_these_was_cold() -> None:
+    """Of 90 calls of each start; three disturbed ones failed and five were cold."""
+    frames = [
+        frame({"ok": range(1, 91)}, start="warm", final=False),
+        frame({"ok": range(1, 91)}, disturbed={"ok": [95] * 5}, start="cold", seq=1, final=False),
+        frame(disturbed={"function_error": [5] * 3}, seq=2),
+    ]
+    phase = total(*frames)
+    astray = {start: phase.figure("latency", start=start).moved.astray for start in (None, "warm", "cold")}
+    assert astray == {None: 3, "warm": 8, "cold": 0}
+    assert phase.figure("latency", "function_error").moved.astray == 0
+
+
+def test_what_disturbed_calls_took_is_told_beside_the_figures() -> None:
+    found = latency([10_000], [20_000, 30_000])
+    assert Histogram.decode(found.disturbed_histogram) == histogram([20_000, 30_000])
+    moved = Moved(ok=histogram([20_000]))
+    assert metric_summary("latency", histogram([10]), LISTED, moved=moved, blobs=False).disturbed_histogram == ""
+    assert (found.count, found.disturbed) == (1, 2)
+
+
+def test_where_only_disturbed_calls_failed_there_is_no_mean_either() -> None:
+    found = metric_summary("latency_all", histogram([10_000]), LISTED, moved=Moved(failed=histogram([1_000])))
+    assert set(found.ends) == {"min", "max"}
+
+
+def test_where_some_failed_there_is_no_mean_and_the_last_of_all_failed() -> None:
+    moved = Moved(ok=histogram([20_000]))
+    found = metric_summary("latency_all", histogram([10_000]), LISTED, failed=histogram([1_000]), moved=moved)
+    assert "mean" not in found.ends
+    assert (found.ends["max"].low_failed, found.ends["max"].high_failed) == (True, True)
+    assert (found.ends["min"].low_failed, found.ends["min"].high_failed) == (False, False)

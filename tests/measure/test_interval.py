@@ -28,7 +28,7 @@ def test_a_frame_travels_unchanged_behind_its_length() -> None:
 def test_a_frame_of_another_version_is_refused() -> None:
     other = frame()
     other.v = 1
-    with pytest.raises(msgspec.ValidationError, match="frame version 1, expected 3"):
+    with pytest.raises(msgspec.ValidationError, match="frame version 1, expected 4"):
         interval.decode(interval.encode(other)[4:])
 
 

@@ -56,8 +56,8 @@ def test_a_missing_frame_is_a_fault() -> None:
 
 
 def test_a_frame_that_comes_twice_is_a_fault_and_counts_once() -> None:
-    once = frame({"ok": [1]})
-    phase = total(once, once)
+    once, phase = frame({"ok": [1]}), PhaseTotal("steady")
+    assert [phase.add(once), phase.add(once)] == [True, False]
     assert list(phase.faults()) == ["1 frames of agent 0 are missing or came twice"]
     assert phase.tally.planned == 1
     assert phase.latency_all() == histogram([1])
@@ -76,6 +76,18 @@ def test_counts_that_do_not_add_up_are_faults() -> None:
         "2 started, but 1 completed and 0 were unfinished",
         "5 were planned, but 3 have an outcome",
         "3 ended as ok, but 2 of those have a latency",
+    ]
+
+
+def test_outcomes_and_their_latencies_are_counted_alike_disturbed_ones_too() -> None:
+    broken = frame({"ok": [1], "gateway": [2]}, disturbed={"ok": [3], "timeout": [4]})
+    broken.tally.outcomes = {"ok": 2, "timeout": 1, "auth": 1}
+    broken.tally.disturbed = {"ok": 2}
+    assert list(total(broken).faults()) == [
+        "1 ended as auth, but 0 of those have a latency",
+        "0 ended as gateway, but 1 of those have a latency",
+        "2 ended as ok, disturbed, but 1 of those have a latency",
+        "0 ended as timeout, disturbed, but 1 of those have a latency",
     ]
 
 
@@ -100,14 +112,14 @@ def test_a_phase_that_an_agent_is_silent_about_is_noticed() -> None:
 
 
 def test_a_frame_of_another_phase_is_refused() -> None:
-    with pytest.raises(ValueError, match="a frame of phase 'other', expected one of 'steady'"):
+    with pytest.raises(ValueError, match=r"^a frame of phase 'other', expected one of 'steady'$"):
         PhaseTotal("steady").add(frame(phase="other"))
 
 
 def test_a_histogram_of_another_phase_is_refused() -> None:
     stray = frame()
     stray.hist = {cell("ok/latency", "other"): b""}
-    with pytest.raises(ValueError, match="expected one of phase 'steady'"):
+    with pytest.raises(ValueError, match=r"^a histogram of Cell\(phase='other', .*\), expected one of phase 'steady'$"):
         PhaseTotal("steady").add(stray)
 
 
@@ -157,6 +169,21 @@ def test_a_phase_summary_counts_everything_once() -> None:
     assert list(summary.reasons) == ["throttled/status_429", "timeout/total", "dropped/phase_end"]
     assert summary.connections == Connections(opened=1, reused=1000)
     assert summary.model == "open"
+
+
+def test_what_is_recorded_for_a_fit_alone_is_in_no_summary() -> None:
+    phase = total(frame({"ok": [5]}, metrics={"ok/residual": [3], "ok/overhead": [3]}))
+    assert phase.metrics() == ["latency", "overhead"]
+
+
+def test_failures_are_those_of_all_calls_or_of_the_disturbed_ones() -> None:
+    phase = total(frame({"ok": [5] * 3, "gateway": [5] * 4}, disturbed={"ok": [5] * 2, "timeout": [5]}))
+    assert (phase.failed(), phase.failed(disturbed=True), phase.disturbed) == (5, 1, 3)
+
+
+def test_equal_counts_are_told_by_name_in_whatever_order_they_came() -> None:
+    phase = total(frame({"timeout": [5] * 2, "ok": [1], "throttled": [5] * 2, "gateway": [5] * 3}))
+    assert list(phase_summary(plan(), phase).outcomes) == ["gateway", "throttled", "timeout", "ok"]
 
 
 def test_metrics_are_of_ok_invocations_and_the_others_stand_by_outcome() -> None:
@@ -222,8 +249,9 @@ def test_totals_are_the_measured_phases_merged() -> None:
 
 
 @pytest.mark.parametrize(("closed", "model"), [(False, "open"), (True, "closed")])
-def test_totals_of_one_kind_of_phase_are_of_that_model(closed: bool, model: str) -> None:
-    assert totals([plan(closed=closed)], [total(frame())]).model == model
+def test_a_phase_and_totals_of_one_kind_of_phase_are_of_that_model(closed: bool, model: str) -> None:
+    phase = total(frame())
+    assert phase_summary(plan(closed=closed), phase).model == totals([plan(closed=closed)], [phase]).model == model
 
 
 def test_totals_without_a_measured_phase_are_empty() -> None:
@@ -234,7 +262,7 @@ def test_totals_without_a_measured_phase_are_empty() -> None:
 
 def test_combining_phases_leaves_them_as_they_were() -> None:
     one, other = total(frame({"ok": [1]}, phase="a")), total(frame({"ok": [1]}, phase="b"))
-    combined([one, other])
+    assert combined([one, other]).name == "totals"
     assert one.latency_all().count == other.latency_all().count == 1
     assert one.tally.connections == Connections(opened=1, reused=1)
 
@@ -256,3 +284,21 @@ def test_an_agents_health_is_over_all_phases_and_the_generators_that_of_the_busi
         (1, 0.9, 1000, 1),
     ]
     assert result.cpu == 0.9
+
+
+def test_of_what_stood_still_the_longest_is_told_over_frames_phases_and_agents() -> None:
+    def stopped(phase: str, agent: int, seq: int, ms: int) -> PhaseTotal:
+        own = frame(phase=phase, agent=agent, seq=seq)
+        pause_ns = ms * 1_000_000
+        own.health = msgspec.structs.replace(
+            own.health, loop_lag_ns=2 * pause_ns, gc_collections=1, gc_pause_ns=pause_ns
+        )
+        return total(msgspec.structs.replace(own, began_late_ns=3 * pause_ns))
+
+    phases = [
+        stopped(phase, agent, seq, ms) for phase, agent, seq, ms in (("a", 0, 0, 2), ("b", 0, 1, 9), ("c", 1, 0, 4))
+    ]
+    result = generator(phases)
+    assert (result.loop_lag_ns, result.gc_pause_ns) == (18_000_000, 9_000_000)
+    told = [(each.loop_lag_ns, each.gc_collections, each.gc_pause_ns, each.began_late_ns) for each in result.agents]
+    assert told == [(18_000_000, 2, 9_000_000, 27_000_000), (8_000_000, 1, 4_000_000, 12_000_000)]

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.invocation.bill import Misbilled
+from loadgen.invocation.believed import LARGEST_MB
+from loadgen.invocation.bill import LONGEST_NS, Misbilled
 from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
 from loadgen.invocation.start import Cuts
@@ -116,18 +117,19 @@ def test_in_a_closed_phase_latency_is_service_time_lag_is_zero_and_lateness_stan
     ("late_us", "service_ms", "closed", "disturbed"),
     [
         (50, 0.1, False, False),  # so much is nothing, whatever the call takes
-        (51, 0.1, False, True),
+        (50.001, 0.1, False, True),
         (526, 10, False, False),  # a twentieth of the latency
         (527, 10, False, True),
         (527, 10, True, False),  # workers have no schedule to be late for
     ],
 )
 def test_a_start_that_was_late_by_a_good_part_of_its_call_is_disturbed(
-    late_us: int, service_ms: float, closed: bool, disturbed: bool
+    late_us: float, service_ms: float, closed: bool, disturbed: bool
 ) -> None:
     under_test = recorder(closed=closed, sampled=True)
-    started = 0 if closed else late_us * 1000
-    record(under_test, BARE, started=started, ended=started + round(service_ms * MS), late=late_us * 1000)
+    late, intended = round(late_us * 1000), 7_000 * MS
+    started = intended + (0 if closed else late)
+    record(under_test, BARE, intended=intended, started=started, ended=started + round(service_ms * MS), late=late)
     taken = under_test.take()
     assert taken.tally(Connections()).disturbed == ({"ok": 1} if disturbed else {})
     assert taken.outcomes() == {"ok": 1}
@@ -170,11 +172,12 @@ def test_a_call_that_found_no_connection_on_this_machine_is_disturbed_and_one_th
 
 def test_a_platform_that_reports_more_than_the_client_saw_gives_a_counted_zero() -> None:
     under_test = recorder()
-    record(under_test, ended=2 * MS)  # the platform says 3 ms
-    record(under_test, ended=3 * MS - 500)  # within the resolution of 1 µs
+    for ended in (2 * MS, 3 * MS - 1_001):  # the platform says 3 ms
+        record(under_test, ended=ended)
+    record(under_test, ended=3 * MS - 1_000)  # within the resolution of 1 µs
     taken = under_test.take()
-    assert taken.negative_overhead == 1
-    assert histograms(taken)["p/unknown/ok/overhead"].counts == {0: 2}
+    assert taken.negative_overhead == 2
+    assert histograms(taken)["p/unknown/ok/overhead"].counts == {0: 3}
 
 
 def test_a_time_above_an_hour_is_recorded_as_an_hour_and_counted() -> None:
@@ -197,20 +200,21 @@ def test_figures_that_are_not_believed_are_in_no_histogram_and_counted_by_name()
 
 def test_answers_of_a_function_without_a_duration_are_counted() -> None:
     under_test = recorder()
-    record(under_test, BARE)
-    record(under_test, Facts(Outcome.THROTTLED, "r", 429))
-    assert under_test.take().summary_missing == 1
+    for facts in (BARE, BARE, Facts(Outcome.THROTTLED, "r", 429)):
+        record(under_test, facts)
+    assert under_test.take().summary_missing == 2
 
 
 def test_dropped_and_unfinished_are_recorded_with_the_time_they_waited() -> None:
     under_test = recorder()
-    under_test.dropped(0, 0, 5 * MS, "max_lag")
-    under_test.unfinished(1, 0, 2 * MS, 9 * MS, 0)
+    under_test.dropped(0, 70 * MS, 75 * MS, "max_lag")
+    under_test.unfinished(1, 70 * MS, 72 * MS, 79 * MS, 0)
     taken = under_test.take()
     found = histograms(taken)
     assert taken.outcomes() == {"dropped": 1, "unfinished": 1}
     assert taken.reasons() == {"dropped/max_lag": 1, "unfinished/grace": 1}
-    assert found["p/unknown/dropped/latency"].max_us == 5003
+    assert found["p/unknown/dropped/latency"].max_us == found["p/unknown/dropped/waited"].max_us == 5003
+    assert found["p/unknown/unfinished/lag"].max_us == 2000
     assert "p/unknown/dropped/service_time" not in found
     assert found["p/unknown/unfinished/latency"].max_us == 9007
     assert found["p/unknown/unfinished/service_time"].max_us == 7003
@@ -218,7 +222,7 @@ def test_dropped_and_unfinished_are_recorded_with_the_time_they_waited() -> None
 
 def test_a_start_that_was_dropped_because_we_were_late_did_not_wait_for_a_worker() -> None:
     under_test = recorder()
-    under_test.dropped(0, 0, 5 * MS, "phase_end_late", ours=True)
+    under_test.dropped(0, 70 * MS, 75 * MS, "phase_end_late", ours=True)
     taken = under_test.take()
     found = histograms(taken)
     assert found["p/unknown/dropped/lag/disturbed"].max_us == 5003
@@ -263,11 +267,56 @@ def test_no_more_of_the_slowest_are_kept_when_every_answer_is_slower_than_the_on
     assert sorted(slow.latency_ns for slow in under_test.take().slowest) == [n * MS for n in range(990, 1000)]
 
 
+def test_only_what_is_among_the_slowest_so_far_is_told_and_of_it_what_was_answered() -> None:
+    under_test = recorder()
+    for ms in range(1, SLOWEST + 2):
+        record(under_test, ended=ms * MS)
+    under_test.take()
+    for us, outcome, status in ((1_999, Outcome.OK, 200), (2_001, Outcome.OK, 200), (9_000_000, Outcome.TIMEOUT, 0)):
+        record(under_test, Facts(outcome, "r", status), ended=us * 1000)
+    assert [slow.latency_ns for slow in under_test.take().slowest] == [2_001_000]
+
+
+def test_of_equally_slow_invocations_those_are_kept_that_came_first() -> None:
+    under_test = recorder()
+    for n in range(SLOWEST + 1):
+        record(under_test, Facts(Outcome.OK, "ok", 200, request_id=f"r{n}"), ended=20 * MS if n == SLOWEST else 10 * MS)
+    kept = {slow.request_id for slow in under_test.take().slowest}
+    assert kept == {f"r{n}" for n in range(SLOWEST + 1)} - {f"r{SLOWEST - 1}"}
+
+
+def test_a_reason_counts_once_for_disturbed_calls_and_others_together() -> None:
+    under_test = recorder()
+    for disturbed in (False, True, True):
+        under_test.record(Facts(Outcome.THROTTLED, "r", 429), 0, 0, 0, MS, MS, 0, 0, b"", disturbed)
+    assert under_test.take().reasons() == {"throttled/r": 3}
+
+
+def test_an_ok_answer_that_is_not_simply_ok_counts_by_its_reason() -> None:
+    under_test = recorder()
+    for reason in ("ok", "redirect", "redirect", "status_304"):
+        record(under_test, Facts(Outcome.OK, reason, 200))
+    assert under_test.take().reasons() == {"ok/redirect": 2, "ok/status_304": 1}
+
+
+@pytest.mark.parametrize(("ns", "us"), [(999, 0), (1_000, 1)])
+def test_a_time_counts_from_its_first_microsecond(ns: int, us: int) -> None:
+    open_phase, closed_phase = recorder(), recorder(closed=True)
+    open_phase.record(BARE, 0, 0, ns, MS, MS + ns, ns, ns, b"", False)
+    open_phase.dropped(1, 0, ns, "max_lag")
+    closed_phase.record(BARE, 0, 0, 0, MS, MS, ns, 0, b"", False)
+    found = histograms(open_phase.take())
+    for metric in ("ok/lag", "ok/late", "ok/unread", "ok/connect", "dropped/lag", "dropped/waited", "dropped/latency"):
+        assert found[f"p/unknown/{metric}"].counts == {us: 1}, metric
+    assert histograms(closed_phase.take())["p/unknown/ok/late"].counts == {us: 1}
+
+
 def test_samples_are_relative_to_the_beginning_of_the_run() -> None:
     under_test = recorder(sampled=True)
-    record(under_test, intended=2000, started=3000, ended=5000)
+    under_test.record(OK, 7, 2000, 3000, 5000, 6000, 0, 0, b"body", False)
     under_test.dropped(8, 2000, 4000, "phase_end")
     first, second = under_test.take().samples
+    assert (first.arrived_ns, first.read_ns, second.arrived_ns, second.read_ns) == (4000, 5000, 3000, 3000)
     assert (first.intended_ns, first.started_ns, first.ended_ns, first.index, first.agent) == (1000, 2000, 4000, 7, 2)
     assert (second.started_ns, second.outcome) == (None, "dropped")
 
@@ -295,6 +344,25 @@ def test_what_is_billed_is_summed_exactly_by_size_whatever_the_outcome() -> None
     assert taken.billed_ns == {512: 5 * MS, 128: 7 * MS}
     assert taken.metered == 3
     assert under_test.take().billed_ns == {}
+
+
+@pytest.mark.parametrize(
+    ("billed_ns", "size", "metered"),
+    [
+        (1, 512, 1),
+        (0, 512, 0),
+        (LONGEST_NS, 512, 1),
+        (LONGEST_NS + 1, 512, 0),
+        (1, LARGEST_MB, 1),
+        (1, LARGEST_MB + 1, 0),
+    ],
+)
+def test_a_bill_counts_up_to_the_longest_time_and_the_largest_size_that_there_are(
+    billed_ns: int, size: int, metered: int
+) -> None:
+    under_test = recorder()
+    record(under_test, billed(None, billed_ns, size))
+    assert under_test.take().metered == metered
 
 
 def test_bills_are_held_against_durations_and_the_one_furthest_off_is_kept() -> None:
@@ -364,6 +432,23 @@ def test_what_the_answer_says_outweighs_the_cuts() -> None:
         ("cold", "probe", "i-1"),
         ("warm", "mixture", None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("evidence", "cuts", "found"),
+    [
+        (False, None, {"unknown/ok": 2}),  # nobody asked
+        (True, None, {"cold/ok": 1, "unknown/ok": 1}),
+        (False, CUTS, {"cold/ok": 1, "warm/ok": 1}),
+    ],
+)
+def test_calls_are_split_where_answers_may_tell_or_where_there_are_cuts(
+    evidence: bool, cuts: Cuts | None, found: dict[str, int]
+) -> None:
+    under_test = Recorder("p", 2, origin_ns=0, closed=False, expects_summary=True, evidence=evidence, cuts=cuts)
+    record(under_test, Facts(Outcome.OK, "ok", 200, duration_ns=MS, start="cold", start_source="probe"), ended=2 * MS)
+    record(under_test, OK, ended=4 * MS)
+    assert starts(under_test.take()) == found
 
 
 def test_without_cuts_what_the_answer_does_not_say_is_unknown() -> None:

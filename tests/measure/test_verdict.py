@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 import pytest
@@ -14,14 +14,15 @@ from loadgen.invocation.metric import Metric
 from loadgen.measure.histogram import HIGHEST
 from loadgen.measure.interval import Frame
 from loadgen.measure.labelling import Labelling
-from loadgen.measure.merge import phase_summary
-from loadgen.measure.rule import MetricRule, Rule
+from loadgen.measure.merge import PhaseTotal, phase_summary
+from loadgen.measure.rule import MetricRule, Rule, ShareRule
+from loadgen.measure.starts import Found
 from loadgen.measure.summary import Reason, Verdict
 from loadgen.measure.threshold import evaluate
 from loadgen.measure.verdict import judge, of_experiment, of_generator, withheld
 from loadgen.report.tables import why_dropped
 from loadgen.text.units import NS_PER_S
-from tests.frames import PUNCTUAL, clean, histogram, only, packed, plan, total
+from tests.frames import PUNCTUAL, clean, histogram, labelled, only, packed, plan, total
 
 
 def judged(*frames: Frame, drawn: int | None = 1000, rules: Iterable[Rule] = (), stopped: bool = False) -> Verdict:
@@ -40,6 +41,11 @@ def test_a_run_that_measured_nothing_says_so() -> None:
     for verdict in (judge([], []), judge([plan(warmup=True)], [total(clean())])):
         assert verdict.status == "valid"
         assert (only(verdict).rule, only(verdict).severity) == ("nothing_measured", "warning")
+
+
+def test_a_phase_in_which_no_start_fell_due_measured_nothing() -> None:
+    reasons = judged(clean(latencies={}, metrics={}), drawn=0).reasons
+    assert [reason.rule for reason in reasons] == ["nothing_measured", "too_few_samples"]
 
 
 def test_redirects_are_ok_and_mentioned() -> None:
@@ -62,6 +68,10 @@ def test_a_3xx_that_leads_nowhere_is_ok_and_mentioned_and_no_redirect(
     assert (reason.rule, reason.severity, reason.value, reason.withholds) == ("without_content", "warning", count, None)
     assert advice in reason.message
     assert "where it leads" not in reason.message
+
+
+def test_a_result_that_tells_a_status_of_its_own_is_an_answer_with_content() -> None:
+    assert only(judged(clean(reasons={"ok/status_inside": 3}))).rule == "status_inside"
 
 
 # unbelievable
@@ -224,7 +234,7 @@ def test_a_feeder_that_ran_out_is_named_with_what_was_planned_and_no_fault_of_th
 
 
 def test_rows_that_end_a_phase_of_workers_cost_it_no_planned_start() -> None:
-    assert judged(clean(feeder_exhausted=True), drawn=None).status == "valid"
+    assert judged(clean(feeder_exhausted=True), drawn=None) == Verdict("valid", [])
 
 
 def test_an_interruption_does_not_excuse_missed_starts() -> None:
@@ -307,6 +317,36 @@ def test_a_threshold_on_the_hundredth_percentile_cannot_be_met() -> None:
     assert "needs more samples than there can be" in only(judged(clean(), rules=[percentile_rule(100)])).message
 
 
+def test_a_threshold_on_one_phase_counts_the_samples_of_that_phase_alone() -> None:
+    few = total(clean(latencies={"ok": range(1, 501)}, metrics={}, phase="b"))
+    plans, phases = [plan("a"), plan("b")], [total(clean(phase="a")), few]
+    asked = [percentile_rule(99, phase=phase) for phase in ("a", "b", "c")]
+    of_rules = [reason for reason in judge(plans, phases, asked).reasons if "threshold" in reason.message]
+    assert [(reason.phase, reason.value) for reason in of_rules] == [("b", 500), ("c", 0)]
+
+
+def test_a_threshold_that_is_about_no_percentile_needs_no_samples() -> None:
+    mean = MetricRule("latency.mean < 1s", None, None, Metric.LATENCY, "mean", None, NS_PER_S)
+    share = ShareRule("errors < 2%", None, "errors", 0.02)
+    few = judged(clean(latencies={"ok": range(1, 11)}, metrics={}), drawn=10, rules=[mean, share])
+    assert [reason for reason in few.reasons if "threshold" in reason.message] == []
+
+
+def test_a_threshold_on_starts_needs_samples_of_its_start_once_these_are_told_apart() -> None:
+    rule = MetricRule("cold.latency.p99 < 1s", None, "cold", Metric.LATENCY, "p", 99, NS_PER_S)
+    verdict = judge([plan(drawn=1050)], [labelled(cold=50, warm=1000)], [rule])
+    (reason,) = [reason for reason in verdict.reasons if "threshold" in reason.message]
+    assert (reason.rule, reason.value, reason.limit) == ("too_few_samples", 50, 1000)
+
+
+def test_of_calls_that_were_all_disturbed_those_count_that_were_seen() -> None:
+    seen = judged(
+        clean(latencies={}, metrics={}, disturbed={"ok": [20_000] * 150}), drawn=150, rules=[percentile_rule(99)]
+    )
+    values = {reason.message.split()[0]: reason.value for reason in seen.reasons if reason.rule == "too_few_samples"}
+    assert values == {"The": 150, "150": 150}
+
+
 # the record
 
 
@@ -358,8 +398,8 @@ def test_failures_are_a_warning_with_their_kinds() -> None:
 
 
 def test_one_failure_in_a_thousand_is_not_worth_a_warning() -> None:
-    failing = clean(latencies={"ok": range(10_000, 30_000, 20), "gateway": [9]})
-    assert judged(failing, drawn=1001).reasons == []
+    failing = clean(latencies={"ok": range(10_000, 29_980, 10), "gateway": [9] * 2})
+    assert judged(failing, drawn=2000).reasons == []
 
 
 def test_waiting_for_a_worker_in_an_open_phase_is_a_warning() -> None:
@@ -483,6 +523,22 @@ def test_a_threshold_on_what_is_not_bounded_is_undecided_and_intervals_are_wider
     assert (result.passed, result.decided_by) == (False, "bounds")
 
 
+@pytest.mark.parametrize(("slow", "rules"), [(2, []), (3, ["dependent_samples"])])
+def test_calls_that_say_as_much_as_a_third_of_them_are_not_worth_a_warning(slow: int, rules: list[str]) -> None:
+    """Ten a second, of which some are slow in every sixth: enough for p90, had they been independent."""
+    frames = [
+        clean(
+            latencies={"ok": [20_000] * (10 - slow) + [20_000 if second % 6 else 90_000] * slow},
+            metrics={},
+            seq=second,
+            final=second == 29,
+        )
+        for second in range(30)
+    ]
+    reasons = judge([plan(drawn=300, seconds=30)], [total(*frames)]).reasons
+    assert [reason.rule for reason in reasons if reason.rule != "too_few_samples"] == rules
+
+
 # phase_locked
 
 
@@ -499,14 +555,14 @@ def test_another_memory_size_than_asked_for_withholds_what_depends_on_it() -> No
     billed = clean()
     billed.tally.billed_ns = {128: 1_000_000_000, 512: 3_000_000_000}
     for asked, hidden in ((None, []), (512, ["duration", "billed_duration", "cost"])):
-        verdict = judge([plan(drawn=1000)], [total(billed)], memory_mb=asked)
+        verdict = judge([plan(drawn=1000)], [total(billed)], memory_mb={"call": asked})
         assert [reason.withholds for reason in verdict.reasons] == hidden
     assert {reason.rule for reason in verdict.reasons} == {"memory_ignored"}
     assert verdict.reasons[0].message.startswith(
         "Invocations asked for 512 MB (target.memory), and 25.0% of the billed time was with 128 MB, expected none:"
     )
     billed.tally.billed_ns = {512: 3_000_000_000}
-    assert judge([plan(drawn=1000)], [total(billed)], memory_mb=512).reasons == []
+    assert judge([plan(drawn=1000)], [total(billed)], memory_mb={"call": 512}).reasons == []
 
 
 # starts_unknown
@@ -527,6 +583,23 @@ def test_a_load_without_such_a_threshold_is_not_degraded_by_labels_that_are_unkn
     abstained = LoadResult(Labelling("warm-up", 40, "too few"))
     verdict = judge([plan(drawn=1000)], [total(clean())], [percentile_rule(99)], found=found(abstained))
     assert verdict == Verdict("valid", [])
+
+
+def test_what_a_run_found_out_about_its_phases_and_the_starts_of_its_rules_is_part_of_the_verdict() -> None:
+    asked: list[tuple[list[str], set[str | None]]] = []
+
+    def reasons(measured: Sequence[PhaseTotal], starts: Collection[str | None]) -> list[Reason]:
+        asked.append(([phase.name for phase in measured], set(starts)))
+        return [Reason("mixed", "withheld", "Mixed.", 1, 0, "steady", "cold")]
+
+    cold = MetricRule("cold.latency.p50 < 1s", None, "cold", Metric.LATENCY, "p", 50, NS_PER_S)
+    plans, phases = (
+        [plan("warm-up", warmup=True), plan(drawn=1000)],
+        [total(clean(phase="warm-up")), total(clean(seq=1))],
+    )
+    verdict = judge(plans, phases, [cold, percentile_rule(99)], found=Found(reasons))
+    assert [reason.rule for reason in verdict.reasons] == ["mixed", "starts_unknown"]
+    assert asked == [(["steady"], {"cold"})]
 
 
 # withheld
@@ -556,7 +629,8 @@ def reasoned(withholds: str | None, phase: str | None = "a") -> Verdict:
     ],
 )
 def test_what_a_reason_withholds(withholds: str | None, metric: str | None, p: float | None, hidden: bool) -> None:
-    assert (withheld(reasoned(withholds), "a", metric, p) is not None) is hidden
+    verdict = reasoned(withholds)
+    assert withheld(verdict, "a", metric, p) == (verdict.reasons[0] if hidden else None)
 
 
 @pytest.mark.parametrize(("start", "hidden"), [(None, False), ("cold", False), ("warm", True)])
@@ -583,6 +657,13 @@ def test_a_part_of_an_experiment_in_which_the_generator_failed_is_withheld_and_t
     assert (verdict.status, [reason.severity for reason in verdict.reasons]) == ("valid", ["withheld"])
     assert withheld(verdict, "probe-02", "latency") is not None
     assert withheld(verdict, "probe-01", "latency") is None
+
+
+def test_ranges_of_a_whole_experiment_make_it_no_more_invalid_than_the_part_that_failed() -> None:
+    late = Reason("late_starts", "invalid", "Another load.", 1, 0, "probe-02", "all")
+    moved = Reason("late_starts", "range", "Ranges.", 1, None, None, figures=["latency.p99"])
+    verdict = of_experiment(Verdict("invalid", [late, moved]), ["probe-01", "probe-02"])
+    assert (verdict.status, [reason.severity for reason in verdict.reasons]) == ("degraded", ["withheld", "range"])
 
 
 @pytest.mark.parametrize(("phase", "phases"), [("probe-01", ["probe-01"]), (None, ["probe-01", "probe-02"])])

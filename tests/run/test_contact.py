@@ -63,9 +63,8 @@ async def _silent(peer: Peer) -> None:
 async def test_the_preflight_tells_the_address_what_it_took_and_what_it_used() -> None:
     async with serving(_answers) as server, AsyncExitStack() as stack:
         of = contact(function(f"http://127.0.0.1:{server.port}"), Notes())
-        result, addresses = await of.reach(stack)
+        (result,), addresses = await of.reach(stack)
         assert len(server.requests) == 1
-    assert result is not None
     assert (result.outcome, result.remedy, addresses) == ("ok", None, ("127.0.0.1",))
     assert of.service_ns > 0
     assert of.first == Spent({1024: 100_000_000}, requests=1, metered=1)
@@ -74,7 +73,7 @@ async def test_the_preflight_tells_the_address_what_it_took_and_what_it_used() -
 async def test_without_a_preflight_the_name_is_resolved_and_nothing_is_used() -> None:
     async with AsyncExitStack() as stack:
         of = contact(function("http://127.0.0.1:9", preflight=False), Notes())
-        assert await of.reach(stack) == (None, ("127.0.0.1",))
+        assert await of.reach(stack) == ((), ("127.0.0.1",))
     assert (of.first, of.service_ns) == (Spent(), 0)
 
 
@@ -84,8 +83,7 @@ async def test_a_preflight_that_load_cannot_make_better_is_the_end_unless_it_is_
         target = function(f"http://127.0.0.1:{server.port}")
         with pytest.raises(RunFailedError, match=r"^pre-flight: .*No load was sent.*--force sends it\.$"):
             await contact(target, notes).reach(stack)
-        result, addresses = await contact(target, notes, force=True).reach(stack)
-    assert result is not None
+        (result,), addresses = await contact(target, notes, force=True).reach(stack)
     assert (result.outcome, addresses) == ("auth", ("127.0.0.1",))
     assert notes.said[-1].startswith("warning: pre-flight: ")
     assert notes.said[-1].endswith("The run goes on.")
@@ -155,8 +153,7 @@ async def test_a_connection_that_is_refused_is_the_end_unless_it_is_forced() -> 
     async with AsyncExitStack() as stack:
         with pytest.raises(RunFailedError, match=r"pre-flight: .*refused"):
             await contact(target, Notes()).reach(stack)
-        result, _ = await contact(target, Notes(), force=True).reach(stack)
-    assert result is not None
+        (result,), _ = await contact(target, Notes(), force=True).reach(stack)
     assert (result.outcome, result.reason) == ("connection", "refused")
     assert "nothing listens at that address" in (result.remedy or "")
 
@@ -174,8 +171,7 @@ async def test_what_may_be_gone_with_the_next_call_goes_on_and_is_said(
 ) -> None:
     notes = Notes()
     async with serving(answer(status)) as server, AsyncExitStack() as stack:
-        result, _ = await contact(function(f"http://127.0.0.1:{server.port}"), notes).reach(stack)
-    assert result is not None
+        (result,), _ = await contact(function(f"http://127.0.0.1:{server.port}"), notes).reach(stack)
     assert (result.outcome, remedy in (result.remedy or "")) == (outcome, True)
     assert notes.said[-1].startswith("warning: pre-flight: ")
 
@@ -193,7 +189,7 @@ async def test_an_interrupt_before_or_during_the_preflight_ends_the_run_at_once(
 
         begun = time.monotonic()
         finished = await run(load, tmp_path, begun=interrupted)
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - begun < 8
     assert finished.summary.run.interrupted
     assert finished.summary.phases == []
     assert finished.failed is None
@@ -206,7 +202,7 @@ async def test_a_preflight_whose_answer_nobody_saw_may_have_been_charged() -> No
         ending = Ending(notes.note)
         of = Contact(scenario(target, PHASE), ending, notes, Secrets(sent(target)))
         asyncio.get_running_loop().call_later(0.3, ending.interrupt)
-        assert await of.reach(stack) == (None, ())
+        assert await of.reach(stack) == ((), ())
     assert of.first == Spent(requests=1)
 
 
@@ -265,4 +261,4 @@ def test_what_is_charged_and_which_memory_each_call_asks_for_follow_from_the_tar
 ) -> None:
     of = contact(target, Notes())
     of.scenario = msgspec.structs.replace(of.scenario, kind=kind)
-    assert (of.bills, of.asked_mb) == (bills, asked_mb)
+    assert (of.bills, of.asked_mb) == (bills, {"call": asked_mb})

@@ -12,9 +12,9 @@ from loadgen.invocation.outcome import Outcome
 from loadgen.load.budget import Budget
 from loadgen.load.bursts import Bursts
 from loadgen.load.phase import Phase
-from loadgen.run.forecast import after, before, forecast, gb_seconds_expected, in_flight, size_mb
+from loadgen.run.forecast import after, before, forecast, gb_seconds_expected, in_flight, size_mb, sizes_of
 from loadgen.run.forecast import starts as starts_of
-from loadgen.scenario.model import FeederOrder, Scenario
+from loadgen.scenario.model import Call, FeederOrder, Scenario
 from loadgen.scenario.prices import load_price_book
 from loadgen.text.units import Money, money
 from tests.scenarios import S, closed_phase, feeder, function, http, open_phase, phase, scenario
@@ -89,7 +89,7 @@ def test_phases_take_the_rows_of_a_feeder_in_turns() -> None:
 
 
 def test_the_cost_is_of_the_invocations_that_there_are_rows_for() -> None:
-    assert gb_seconds_expected(fed(99, OPEN), BILLED) == Decimal("0.5")
+    assert gb_seconds_expected(fed(99, OPEN), [BILLED]) == Decimal("0.5")
 
 
 def test_an_experiment_makes_as_many_as_it_needs() -> None:
@@ -97,12 +97,12 @@ def test_an_experiment_makes_as_many_as_it_needs() -> None:
 
 
 def test_before_a_call_was_made_the_cost_is_said_as_far_as_it_is_known() -> None:
-    assert list(before(made(OPEN), 512)) == [
+    assert list(before(made(OPEN), [512])) == [
         "cost: 6001 invocations, 0.00798 CNY as requests",
         "  duration: unknown until the pre-flight; for every 100 ms billed with 512 MB, 300 GB-s, 0.0333 CNY",
         "  prices: huawei-cny-2024-09, as listed in 2024-09; free tier and discounts left out",
     ]
-    assert list(before(made(CLOSED, OPEN, priced=False), None)) == [
+    assert list(before(made(CLOSED, OPEN, priced=False), [None])) == [
         "cost: 6001 invocations and as many as the target lets it make",
         "  duration: unknown, and so is the function's memory; the pre-flight will tell",
         "  prices: none, so money is not known; write prices: huawei-cny-2024-09, or a file of your own",
@@ -111,26 +111,26 @@ def test_before_a_call_was_made_the_cost_is_said_as_far_as_it_is_known() -> None
 
 def test_a_plain_url_costs_nothing_that_is_known_here() -> None:
     plain = scenario(http("https://example.org/"), OPEN)
-    assert list(before(plain, None)) == []
-    assert gb_seconds_expected(plain, Facts(Outcome.OK, "ok", 200)) is None
+    assert list(before(plain, [None])) == []
+    assert gb_seconds_expected(plain, [Facts(Outcome.OK, "ok", 200)]) is None
 
 
 def test_the_preflights_own_bill_stands_for_all_calls() -> None:
-    assert list(after(made(OPEN, cost=money("1 CNY")), BILLED, 20 * MS)) == [
+    assert list(after(made(OPEN, cost=money("1 CNY")), [BILLED], 20 * MS)) == [
         "expected: 6001 invocations, 30.0 GB-s, 0.0113 CNY if all are billed like the pre-flight, 10 ms with 512 MB, "
         "free tier left out",
         "expected: at most 4 in flight, if all take 20.0\N{NO-BREAK SPACE}ms like the pre-flight",
     ]
-    assert gb_seconds_expected(made(OPEN), BILLED) == Decimal("30.005")
+    assert gb_seconds_expected(made(OPEN), [BILLED]) == Decimal("30.005")
 
 
 def test_a_budget_of_money_that_the_run_will_reach_is_said() -> None:
-    *_, last = after(made(OPEN, cost=money("0.0112 CNY")), BILLED, 20 * MS)
+    *_, last = after(made(OPEN, cost=money("0.0112 CNY")), [BILLED], 20 * MS)
     assert last == "warning: that is more than budget.cost, 0.0112 CNY, which will end the run"
 
 
 def test_a_preflight_that_told_no_bill_says_nothing() -> None:
-    assert list(after(made(OPEN), Facts(Outcome.OK, "ok", 200, billed_duration_ns=MS), MS)) == []
+    assert list(after(made(OPEN), [Facts(Outcome.OK, "ok", 200, billed_duration_ns=MS)], MS)) == []
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_what_is_in_flight_follows_from_rate_and_time(phases: list[Phase], expec
 
 def test_the_memory_is_what_is_asked_for_else_what_is_configured() -> None:
     asked = scenario(msgspec.structs.replace(FUNCTION, memory_mb=1024), OPEN)
-    assert [size_mb(asked, 512), size_mb(made(OPEN), 512), size_mb(made(OPEN))] == [1024, 512, None]
+    assert [size_mb(asked, [512]), size_mb(made(OPEN), [512]), size_mb(made(OPEN))] == [1024, 512, None]
 
 
 def test_a_comparison_of_memory_sizes_is_expected_to_cost_what_the_largest_does() -> None:
@@ -160,8 +160,8 @@ def test_a_comparison_of_memory_sizes_is_expected_to_cost_what_the_largest_does(
         budget=Budget(1000, None),
     )
     assert size_mb(compared) == 2048
-    assert gb_seconds_expected(compared, BILLED) == Decimal("20")
-    assert "all at the largest size, 2048 MB" in next(iter(after(compared, BILLED, 9 * MS)))
+    assert gb_seconds_expected(compared, [BILLED]) == Decimal("20")
+    assert "all at the largest size, 2048 MB" in next(iter(after(compared, [BILLED], 9 * MS)))
 
 
 def starts(*induce: Induce) -> Scenario:
@@ -171,13 +171,49 @@ def starts(*induce: Induce) -> Scenario:
 
 def test_cold_starts_induced_by_memory_sizes_are_expected_to_cost_what_the_largest_does() -> None:
     induced = starts(Induce.GAP, Induce.MEMORY)
-    assert [size_mb(induced), size_mb(induced, 512), size_mb(induced, 8192)] == [4096, 4096, 8192]
-    assert gb_seconds_expected(induced, BILLED) == Decimal("40")
-    assert "all at the largest size, 4096 MB" in next(iter(after(induced, BILLED, 9 * MS)))
+    assert [size_mb(induced), size_mb(induced, [512]), size_mb(induced, [8192])] == [4096, 4096, 8192]
+    assert gb_seconds_expected(induced, [BILLED]) == Decimal("40")
+    assert "all at the largest size, 4096 MB" in next(iter(after(induced, [BILLED], 9 * MS)))
 
 
 def test_memory_sizes_that_no_cold_start_is_induced_by_cost_nothing() -> None:
     induced = starts(Induce.GAP)
-    assert [size_mb(induced), size_mb(induced, 512)] == [None, 512]
-    assert gb_seconds_expected(induced, BILLED) == Decimal("5")
-    assert "largest size" not in next(iter(after(induced, BILLED, 9 * MS)))
+    assert [size_mb(induced), size_mb(induced, [512])] == [None, 512]
+    assert gb_seconds_expected(induced, [BILLED]) == Decimal("5")
+    assert "largest size" not in next(iter(after(induced, [BILLED], 9 * MS)))
+
+
+def mix(*phases: Phase, allowed: int | None = None) -> Scenario:
+    """Three calls to one that asks for more memory."""
+    calls = (
+        Call("small", 3, FUNCTION, "{}"),
+        Call("large", 1, msgspec.structs.replace(FUNCTION, memory_mb=1024), "{}"),
+    )
+    return msgspec.structs.replace(made(*phases, allowed=allowed), calls=calls)
+
+
+def test_a_mix_makes_each_call_once_before_the_load() -> None:
+    assert str(forecast(mix(OPEN))) == "6002 invocations"
+    assert str(forecast(mix(CLOSED))) == "as many invocations as the target lets it make"
+
+
+def test_the_cost_of_a_mix_is_that_of_each_call_by_its_share() -> None:
+    large = Facts(Outcome.OK, "ok", 200, duration_ns=19 * MS, billed_duration_ns=20 * MS, memory_size_mb=1024)
+    # 4501 calls of 10 ms with 512 MB, and 1501 of 20 ms with 1024 MB
+    expected = (Decimal(4501) * 512 * 10 + Decimal(1501) * 1024 * 20) / 1024 / 1000
+    assert gb_seconds_expected(mix(OPEN), [BILLED, large]) == expected
+    assert next(iter(after(mix(OPEN), [BILLED, large], 20 * MS))) == (
+        "expected: 6002 invocations, 52.5 GB-s, 0.0138 CNY if each call is billed like its pre-flight, small 10 ms "
+        "with 512 MB, large 20 ms with 1024 MB, free tier left out"
+    )
+
+
+def test_a_mix_of_which_one_call_told_no_bill_has_no_expected_cost() -> None:
+    assert gb_seconds_expected(mix(OPEN), [BILLED, Facts(Outcome.TIMEOUT, "total", 0)]) is None
+
+
+def test_the_memory_of_a_mix_is_that_of_each_call() -> None:
+    assert sizes_of(mix(OPEN), [256, 256]) == [256, 1024]
+    assert [size_mb(mix(OPEN), [256, 256]), size_mb(mix(OPEN))] == [1024, None]
+    assert "100 ms billed with 256 to 1024 MB, as the calls have it, " in list(before(mix(OPEN), [256, 1024]))[1]
+    assert "unknown, and so is the function's memory" in list(before(mix(OPEN), [None, 1024]))[1]

@@ -28,15 +28,15 @@ async def load(served: Platform, auth: Auth, tmp_path: Path, *, rate: int, secon
 
 async def test_a_run_longer_than_its_tokens_shows_no_failed_invocation_and_no_gap(tmp_path: Path) -> None:
     async with platform(2.0) as served:
-        finished, notes = await load(served, user(served), tmp_path, rate=50, seconds=6)
+        finished, notes = await load(served, user(served), tmp_path, rate=50, seconds=4)
     totals = finished.summary.totals
-    assert totals.outcomes == {"ok": 300}
+    assert totals.outcomes == {"ok": 200}
     assert (totals.dropped, totals.unfinished) == (0, 0)
     assert all(good for _, good in served.calls)
-    assert len(served.calls) == 301  # and the pre-flight
+    assert len(served.calls) == 201  # and the pre-flight
     tokens = list(dict.fromkeys(token for token, _ in served.calls))
     assert tokens == [f"tok-{n}" for n in range(len(tokens))]
-    assert len(tokens) >= 5
+    assert len(tokens) >= 3
     assert [said for said in notes.said if not said.startswith("expected: ")] == []
     # a start every 20 ms; one that had waited for a token would have waited for a whole exchange with IAM and more
     assert max(later - earlier for earlier, later in pairwise(served.arrivals_s[1:])) < 1

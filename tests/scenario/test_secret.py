@@ -228,6 +228,30 @@ feeder: {{file: test.csv}}
         assert again.document["target"]["headers"] == {"X-Key": "***", "test": "a ***"}
 
 
+@pytest.mark.parametrize("secret", ["test", "1000", "POST", "name", "load", "calls", "weight"])
+def test_of_a_mix_too_what_was_run_loads_again_and_a_short_secret_is_masked_in_free_text(
+    tmp_path: Path, secret: str
+) -> None:
+    text = f"""
+name: load-test
+target: {{headers: {{X-Key: '{secret}'}}}}
+calls:
+  - {{name: test, weight: 1000, url: 'http://test/test', event: {{test: 'the test'}}, checks: ['body contains "test"']}}
+  - {{name: load, url: 'http://test/b?a=test', method: POST, headers: {{X-Key: '{secret}', test: a test}}}}
+phases: [{{name: steady, rate: 1000/s, duration: 1000ms}}]
+"""
+    made = load(text, source="s.yaml", directory=tmp_path, environment={})
+    as_run = hidden_in_yaml(made.as_run, Secrets({each for target in made.scenario.targets for each in sent(target)}))
+    again = load(as_run, source="s.yaml", directory=tmp_path, environment={})
+    for one, other in zip(again.scenario.calls, made.scenario.calls, strict=True):
+        assert (one.name, one.weight, one.checks) == (other.name, other.weight, other.checks)
+    if secret == "test":
+        first, second = again.document["calls"]
+        assert first["event"] == {"***": "the ***"}
+        assert second["headers"] == {"X-Key": "***", "test": "a ***"}
+        assert (first["url"], second["url"]) == ("http://test/***", "http://test/b?a=***")
+
+
 def test_a_path_that_the_user_chose_keeps_its_words() -> None:
     secrets = Secrets(sent(to_url("{X-Api-Key: test, Cookie: 'a=longer-one'}").scenario.target))
     assert secrets.hide("report: test/run1/report.html") == "report: ***/run1/report.html"

@@ -28,6 +28,7 @@ from loadgen.experiments.decision import Ask, Seen
 from loadgen.experiments.load.findings import LoadResult
 from loadgen.experiments.registry import found
 from loadgen.invocation.bill import Misbilled
+from loadgen.invocation.cell import CALL
 from loadgen.invocation.metric import Metric
 from loadgen.invocation.tally import Connections, Tally
 from loadgen.load.trace import chance_of
@@ -98,7 +99,7 @@ def clean(rng: Rng, least_s: int = 22) -> Record:
     ]
     locked = chance_of([float(phase) for phase in rng.random(int(rng.integers(5, 200)))])
     plan = PhasePlan(PHASE, False, False, seconds * NS_PER_S, n, locked=locked)
-    told = {"overhead_floor_ns": 200_000, "memory_mb": ASKED_MB}
+    told = {"overhead_floor_ns": 200_000, "memory_mb": {CALL: ASKED_MB}}
     return Record(plan, frames, told)
 
 

@@ -97,12 +97,12 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     ],
 )
 def test_what_is_not_a_document_is_refused_quickly_and_clearly(text: str, message: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(ScenarioError) as caught:
         yaml.parse(text, "f.yaml")
     assert message in str(caught.value)
     assert str(caught.value).startswith("f.yaml:")
-    assert time.monotonic() - began < 3
+    assert time.process_time() - began < 3
 
 
 def test_an_unprintable_character_is_located() -> None:

@@ -35,7 +35,10 @@ class Capacity(Struct, frozen=True, rename=without_unit):
     keep_alive_ns: Annotated[Duration, doc("How long idle instances live.")] = 60 * NS_PER_S
     limit: Annotated[
         Count | None,
-        doc("How many invocations may run at once; default the emulator's setting, elsewhere 100."),
+        doc(
+            "How many invocations may run at once; default the emulator's setting, elsewhere 100, of a mix of several "
+            "functions not known."
+        ),
     ] = None
     max_in_flight: Annotated[Count, doc("Most invocations in flight.")] = 1000
 

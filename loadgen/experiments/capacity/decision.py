@@ -23,10 +23,10 @@ from loadgen.experiments.capacity import lane as lanes
 from loadgen.experiments.capacity import sequential
 from loadgen.experiments.capacity.batches import WINDOW
 from loadgen.experiments.capacity.findings import CapacityResult
+from loadgen.experiments.capacity.held import Asked, Probe, judged
 from loadgen.experiments.capacity.lane import Lane
 from loadgen.experiments.capacity.placing import Placing
 from loadgen.experiments.capacity.plan import Plan
-from loadgen.experiments.capacity.probe import Asked, Probe, judged
 from loadgen.experiments.capacity.result import result
 from loadgen.experiments.capacity.sequential import FAIL, INVALID, PASS
 from loadgen.experiments.capacity.watch import Hold, Watch

@@ -51,7 +51,8 @@ class CapacityResult(Struct, frozen=True, tag="capacity", tag_field="kind"):
     is what breaks the rules first: ``quota``, ``cold starts``, ``execution``, ``queueing`` (network, gateway or a queue
     of the platform) or ``generator``; ``bound_shares`` how much of the excess violations each makes up. ``debt_*`` is
     what scaling up from nothing to the confirmed rate took. ``probes`` are in the order in which they ran.
-    ``next`` says what would make the answer better.
+    ``next`` says what would make the answer better. Of a mix all rates are of its calls together; ``bound_call`` is the
+    call that breaks the rules first, and ``bound_calls`` how much of the excess violations each makes up.
     """
 
     version: int
@@ -76,3 +77,5 @@ class CapacityResult(Struct, frozen=True, tag="capacity", tag_field="kind"):
     probes: list[CapacityProbe]
     notes: list[str]
     next: str = ""
+    bound_call: str | None = None
+    bound_calls: dict[str, float] = {}

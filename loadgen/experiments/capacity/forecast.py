@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from loadgen.experiments.capacity import sequential
 from loadgen.experiments.capacity.batches import WINDOW
 from loadgen.experiments.capacity.block import Capacity
@@ -13,9 +15,12 @@ from loadgen.text.units import NS_PER_S
 _FEW_PROBES = 4
 
 
-def forecast(block: Capacity) -> Forecast:
-    """From a few short probes around the smallest rate to as many as there may be at the largest one."""
-    limits = [criterion(rule).limit for rule in block.slo]
+def forecast(block: Capacity, shares: Mapping[str, float] = {}) -> Forecast:
+    """From a few short probes around the smallest rate to as many as there may be at the largest one.
+
+    ``shares`` are those of a mix.
+    """
+    limits = [criterion(rule, shares).limit for rule in block.slo]
     silence_ns = round(1.2 * block.keep_alive_ns)
     settled_ns = WINDOW * NS_PER_S
     least_ns = _FEW_PROBES * settled_ns + silence_ns + block.confirm_ns

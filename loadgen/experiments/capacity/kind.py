@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from loadgen.experiments.capacity.block import Capacity
@@ -23,7 +23,7 @@ def _decision(block: Capacity, given: Given) -> Decision[CapacityResult]:
     from loadgen.experiments.capacity.decision import capacity
     from loadgen.experiments.capacity.plan import plan
 
-    return capacity(plan(block, given.timeout_ns))
+    return capacity(plan(block, given.timeout_ns, given.shares))
 
 
 def _widest(block: Capacity, timeout_ns: int) -> Sequence[Phase]:
@@ -38,10 +38,10 @@ def _plan(block: Capacity) -> Iterator[str]:
     yield f"confirmed for {units.seconds(block.confirm_ns)}: {most} invocations if the largest rate is sustained"
 
 
-def _forecast(block: Capacity) -> Forecast:
+def _forecast(block: Capacity, shares: Mapping[str, float]) -> Forecast:
     from loadgen.experiments.capacity.forecast import forecast
 
-    return forecast(block)
+    return forecast(block, shares)
 
 
 def _section(summary: Summary, result: CapacityResult) -> Section:

@@ -17,8 +17,8 @@ import numpy as np
 
 from loadgen.experiments.capacity.attribution import COLD
 from loadgen.experiments.capacity.crossing import Ceiling, Crossing, Evidence
+from loadgen.experiments.capacity.held import GROWING, Durations, Probe
 from loadgen.experiments.capacity.plan import Plan
-from loadgen.experiments.capacity.probe import GROWING, Durations, Probe
 from loadgen.experiments.capacity.sequential import FAIL, PASS
 from loadgen.stats import student
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from loadgen.experiments.capacity.block import Capacity
 from loadgen.invocation.outcome import OK
@@ -24,7 +24,10 @@ class Criterion:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is asked. Rates are per second; ``limit`` is how many calls may run at once, None when that is not known."""
+    """What is asked. Rates are per second; ``limit`` is how many calls may run at once, None when that is not known.
+
+    Of a mix, ``shares`` says which part of the invocations each call is; rates are of all calls together.
+    """
 
     criteria: tuple[Criterion, ...]
     from_per_s: float
@@ -35,6 +38,7 @@ class Plan:
     limit: int | None
     max_in_flight: int
     grace_ns: int
+    shares: Mapping[str, float] = field(default_factory=dict)
 
     def within(self, rate: float) -> float:
         """The rate with four digits, within what was asked for."""
@@ -42,10 +46,10 @@ class Plan:
         return float(f"{rate:.4g}")
 
 
-def plan(block: Capacity, timeout_ns: int) -> Plan:
-    """The Plan of a block; ``timeout_ns`` is how long a call is waited for."""
+def plan(block: Capacity, timeout_ns: int, shares: Mapping[str, float] = {}) -> Plan:
+    """The Plan of a block; ``timeout_ns`` is how long a call is waited for, ``shares`` are those of a mix."""
     return Plan(
-        criteria=tuple(criterion(rule) for rule in block.slo),
+        criteria=tuple(criterion(rule, shares) for rule in block.slo),
         from_per_s=block.from_rate.per_s,
         to_per_s=block.to_rate.per_s,
         confirm_ns=block.confirm_ns,
@@ -54,18 +58,26 @@ def plan(block: Capacity, timeout_ns: int) -> Plan:
         limit=block.limit,
         max_in_flight=block.max_in_flight,
         grace_ns=timeout_ns,
+        shares=shares,
     )
 
 
-def criterion(rule: MetricRule | ShareRule) -> Criterion:
+def criterion(rule: MetricRule | ShareRule, shares: Mapping[str, float] = {}) -> Criterion:
     """The share that a rule limits: of invocations slower than a percentile's limit, or that failed, or as it says.
 
-    A percentile is over every planned invocation, so one that failed breaks its rule, too.
+    A percentile is over every planned invocation, so one that failed breaks its rule, too. What a rule limits of one
+    call of a mix is as much smaller a part of all invocations as that call is, as shares are exact.
     """
+    part = 1.0 if rule.call is None else shares[rule.call]
     if isinstance(rule, MetricRule):
         assert rule.percentile is not None
-        return Criterion(rule.text, 1 - rule.percentile / 100, _slower(rule.limit_ns), rule.limit_ns)
-    return Criterion(rule.text, rule.limit, _ended_as(rule.what))
+        slower = _of_call(rule.call, _slower(rule.limit_ns))
+        return Criterion(rule.text, part * (1 - rule.percentile / 100), slower, rule.limit_ns)
+    return Criterion(rule.text, part * rule.limit, _of_call(rule.call, _ended_as(rule.what)))
+
+
+def _of_call(call: str | None, broken: Callable[[Sample], bool]) -> Callable[[Sample], bool]:
+    return broken if call is None else lambda sample: sample.call == call and broken(sample)
 
 
 def _slower(limit_ns: int) -> Callable[[Sample], bool]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from loadgen.experiments.capacity.attribution import excess
 from loadgen.experiments.capacity.findings import CapacityResult
+from loadgen.experiments.capacity.held import Probe
 from loadgen.experiments.capacity.lane import Lane
 from loadgen.experiments.capacity.placing import Placing, interval
 from loadgen.experiments.capacity.sequential import PASS
@@ -33,7 +34,8 @@ def result(placing: Placing, lane: Lane | None, why: str, search_ns: int, notes:
                 f"Sampling alone leaves the estimate uncertain by ±{within:.1%}, and ±{plan.precision:.1%} was "
                 "asked for: more would take longer probes."
             )
-    bound = _bound(placing)
+    bound = _bound(placing, lambda probe: probe.shares)
+    calls = _bound(placing, lambda probe: probe.calls) if plan.shares else {}
     cold = [probe for probe in probes if probe.report.approach == "cold" and probe.verdict == PASS]
     warm = next((probe for probe in probes if probe.report.approach == "warm" and probe.verdict == PASS), None)
     confirmed = None if warm is None else cold[-1]
@@ -55,6 +57,8 @@ def result(placing: Placing, lane: Lane | None, why: str, search_ns: int, notes:
         warm_per_s=None if warm is None else warm.rate,
         bound_by=next(iter(bound), None),
         bound_shares=bound,
+        bound_call=next(iter(calls), None),
+        bound_calls=calls,
         debt_ns=None if debt is None else debt.settling_ns,
         debt_colds=None if debt is None else debt.settling_colds,
         search_ns=search_ns,
@@ -90,12 +94,12 @@ def _next(placing: Placing, confirmed: float | None, within: float | None) -> st
     return f"A longer capacity.confirm than {plan.confirm_ns / NS_PER_S:g}s covers what changes more slowly.{spread}"
 
 
-def _bound(placing: Placing) -> dict[str, float]:
-    """What the violations just beyond the limit owe their growth to."""
+def _bound(placing: Placing, shares: Callable[[Probe], dict[str, float]]) -> dict[str, float]:
+    """What the violations just beyond the limit owe their growth to, by cause or by call."""
     if not placing.over:
         return {}
     nearest = sorted(placing.over, key=lambda probe: probe.rate)[:3]
     n = sum(probe.n for probe in nearest)
-    names = {cause for probe in nearest for cause in probe.shares}
-    broken = {cause: sum(probe.shares.get(cause, 0.0) * probe.n for probe in nearest) / n for cause in names}
-    return excess(broken, [probe.shares for probe in placing.met])
+    names = {name for probe in nearest for name in shares(probe)}
+    broken = {name: sum(shares(probe).get(name, 0.0) * probe.n for probe in nearest) / n for name in names}
+    return excess(broken, [shares(probe) for probe in placing.met])

@@ -39,6 +39,8 @@ def _answer(result: CapacityResult) -> Table:
         ("predicted", *_prediction(result)),
         ("bound by", result.bound_by or DASH, _CAUSES.get(result.bound_by or "", "what binds it did not show")),
     ]
+    if result.bound_calls:
+        rows.append(("binding call", result.bound_call or DASH, "of the mix, most violations beyond the limit are its"))
     if result.cold_per_s is not None:
         rows.append(
             ("from a cold pool", _rate(result.cold_per_s), "the instances had gone before the rate was ramped up")
@@ -118,6 +120,9 @@ def _notes(result: CapacityResult) -> Iterator[str]:
     if len(result.bound_shares) > 1:
         shares = ", ".join(f"{cause} {units.share(share)}" for cause, share in result.bound_shares.items())
         yield f"Violations beyond the limit, by cause: {shares}."
+    if len(result.bound_calls) > 1:
+        shares = ", ".join(f"{call} {units.share(share)}" for call, share in result.bound_calls.items())
+        yield f"Violations beyond the limit, by call: {shares}."
 
 
 def _probe(probe: CapacityProbe) -> tuple[Cell, ...]:

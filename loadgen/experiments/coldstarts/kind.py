@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from loadgen.experiments.coldstarts.block import ColdStarts, Induce
@@ -35,7 +35,7 @@ def _plan(block: ColdStarts) -> Iterator[str]:
     yield f"cold starts by {means}: {block.cold} wanted, and {block.warm} warm ones"
 
 
-def _forecast(block: ColdStarts) -> Forecast:
+def _forecast(block: ColdStarts, shares: Mapping[str, float]) -> Forecast:
     from loadgen.experiments.coldstarts.forecast import forecast
 
     return forecast(block)

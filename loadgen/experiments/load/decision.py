@@ -16,11 +16,15 @@ from loadgen.measure.histogram import Histogram
 from loadgen.measure.labelling import LEAST_CALIBRATION, LEAST_COLD, MOST_OUTLIERS, Labelling
 
 
-def load(phases: Iterable[Phase], *, told: bool) -> Decision[LoadResult | None]:
+def load(phases: Iterable[Phase], *, told: bool, tells_starts: bool = False) -> Decision[LoadResult | None]:
     """Ask for the phases; None where nothing could tell cold invocations from warm ones.
 
-    ``told`` says that the target tells its durations, without which there are no overheads.
+    ``told`` says that the target tells its durations, without which there are no overheads, and ``tells_starts`` that
+    each answer tells whether its call was cold, so that there is nothing to learn.
     """
+    if tells_starts:
+        yield Ask(tuple(phases))
+        return LoadResult(None)
     labelling: Labelling | None = None
     seen_warm = Histogram()
     waiting = list(phases)

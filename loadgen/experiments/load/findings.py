@@ -12,8 +12,11 @@ from loadgen.measure.labelling import Labelling
 
 
 class LoadResult(Struct, frozen=True, tag="load", tag_field="kind"):
-    """What a load with a warm-up phase learned from it; ``next`` says what would tell more starts."""
+    """How the invocations of a load were told to be cold or warm; ``next`` says what would tell more of them.
 
-    labelling: Labelling
+    ``labelling`` is what was learned of their overheads in a warm-up phase, None where each answer told by itself.
+    """
+
+    labelling: Labelling | None
     version: int = 1
     next: str = ""

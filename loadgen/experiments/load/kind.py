@@ -21,7 +21,7 @@ Phases = tuple[Phase, ...]
 def _decision(phases: Phases, given: Given) -> Decision[LoadResult | None]:
     from loadgen.experiments.load.decision import load
 
-    return load(phases, told=given.told)
+    return load(phases, told=given.told, tells_starts=given.tells_starts)
 
 
 def _widest(phases: Phases, timeout_ns: int) -> Sequence[Phase]:

@@ -12,7 +12,7 @@ from loadgen.invocation.start import AMBIGUOUS, COLD, WARM
 from loadgen.measure.labelling import MOST_AMBIGUOUS, MOST_OUTLIERS, Labelling
 from loadgen.measure.merge import PhaseTotal
 from loadgen.measure.percentile import supported
-from loadgen.measure.starts import COLD_AMONG_WARM, Found, mixed
+from loadgen.measure.starts import COLD_AMONG_WARM, NOTHING_FOUND, Found, mixed
 from loadgen.measure.summary import Reason
 
 MOST_SHIFT = 1.35
@@ -22,6 +22,8 @@ _REMEDY = "A probe or the log tail (target.log) tells cold from warm under any l
 
 def found(result: LoadResult) -> Found:
     """What the Verdict is told of it."""
+    if result.labelling is None:
+        return NOTHING_FOUND
     return Found(partial(_mixed, result.labelling), result.labelling.reason)
 
 

@@ -28,7 +28,7 @@ def _labelled(summary: Summary, result: LoadResult) -> Table:
             figure(whole, "overhead", PERCENTILES[0], start),
         )
         for start, metrics in sorted(starts.items())
-        if found.cuts is not None
+        if found is None or found.cuts is not None
     )
     return Table(
         "Cold and warm starts",
@@ -41,7 +41,7 @@ def _labelled(summary: Summary, result: LoadResult) -> Table:
         rows,
         (
             *(["p50 to p99 are of latency, ok invocations of the measured phases."] if rows else []),
-            labelling(found),
+            "Each answer told whether its call was cold." if found is None else labelling(found),
             *next_line(result.next),
         ),
     )

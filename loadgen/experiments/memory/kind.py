@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from loadgen.experiments.decision import Decision
@@ -38,7 +38,7 @@ def _plan(block: MemoryComparison) -> Iterator[str]:
     yield f"at most {block.rounds} rounds, each after {units.seconds(block.gap_ns)} of silence"
 
 
-def _forecast(block: MemoryComparison) -> Forecast:
+def _forecast(block: MemoryComparison, shares: Mapping[str, float]) -> Forecast:
     from loadgen.experiments.memory.forecast import forecast
 
     return forecast(block)

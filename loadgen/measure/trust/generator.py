@@ -58,22 +58,29 @@ RATE = "achieved_rate"
 
 
 def disturbed(
-    total: PhaseTotal, ps: Iterable[float] = (), inflation: Inflation = INDEPENDENT, known: Iterable[str] = ()
+    whole: PhaseTotal,
+    ps: Iterable[float] = (),
+    inflation: Inflation = INDEPENDENT,
+    known: Iterable[str] = (),
+    call: str | None = None,
 ) -> Iterator[Reason]:
     """Which figures are ranges, also those of the percentiles ``ps``, and why; but for those that are ``known``.
 
-    ``inflation`` is that of the phase's samples.
+    ``inflation`` is that of the samples. Of one ``call`` of a mix its name is before each figure: ``pay/latency.p99``.
     """
-    figures = [each for each in ranges(total, ps, inflation) if each not in set(known)]
+    total, of = whole.of(call), "" if call is None else f"{call}/"
+    figures = [each for each in ranges(total, ps, inflation) if not {each, f"{of}{each}"} & set(known)]
     if not figures:
         return
-    still = set(ranges(total, ps, inflation, stepped=False)) if total.step_us else set(figures)
-    late, stepped = [each for each in figures if each in still], [each for each in figures if each not in still]
+    still = set(ranges(total, ps, inflation, stepped=False))
+    late = [f"{of}{each}" for each in figures if each in still]
+    stepped = [f"{of}{each}" for each in figures if each not in still]
     if late:
         share = total.disturbed / total.tally.planned
-        found = causes(total)
+        found = causes(whole)
+        calls = "invocations" if call is None else f"invocations of {call}"
         yield DISTURBED.found(
-            f"The load generator itself disturbed {total.disturbed} of {total.tally.planned} invocations ({share:.2%}) "
+            f"The load generator itself disturbed {total.disturbed} of {total.tally.planned} {calls} ({share:.2%}) "
             f"by starting them late, or others around them: {names(late)} {_are(late)}. {told(found)}",
             share,
             None,

@@ -112,8 +112,7 @@ def memory_ignored(total: PhaseTotal, memory_mb: int | None) -> Iterator[Reason]
     others = sorted(size for size in tally.billed_ns if size != memory_mb)
     if memory_mb is None or not others:
         return
-    billed_ns = sum(tally.billed_ns.values())
-    share = sum(tally.billed_ns[size] for size in others) / billed_ns if billed_ns else 1.0
+    share = sum(tally.billed_ns[size] for size in others) / sum(tally.billed_ns.values())
     for metric in _OF_MEMORY:
         yield MEMORY_IGNORED.found(
             f"Invocations asked for {memory_mb} MB (target.memory), and {share:.1%} of the billed time was with "

@@ -66,8 +66,8 @@ def starts_unknown(
 def of_rule(rule: MetricRule, phases: Sequence[PhaseTotal], measured: Sequence[PhaseTotal]) -> PhaseTotal:
     """What a rule is about; an empty total where its phase did not run."""
     if rule.phase is None:
-        return combined(measured)
-    return next((total for total in phases if total.name == rule.phase), PhaseTotal(rule.phase))
+        return combined(measured).of(rule.call)
+    return next((total for total in phases if total.name == rule.phase), PhaseTotal(rule.phase)).of(rule.call)
 
 
 def thresholds(rules: Sequence[Rule], phases: Sequence[PhaseTotal], measured: Sequence[PhaseTotal]) -> Iterator[Reason]:

@@ -9,7 +9,7 @@ from loadgen.invocation.outcome import LOCAL_LIMIT, OK, Outcome, missed_starts
 from loadgen.measure.merge import PhasePlan, PhaseTotal
 from loadgen.measure.summary import Reason
 from loadgen.measure.trust.rule import TrustRule, Whose, words
-from loadgen.targets.status import REDIRECT, STATUS_INSIDE
+from loadgen.targets.status import REDIRECT, STATUS_INSIDE, slug_status
 
 FAILURES = TrustRule("failures", Whose.TARGET)
 THROTTLED = TrustRule("throttled", Whose.TARGET)
@@ -84,22 +84,22 @@ def outcomes(total: PhaseTotal) -> Iterator[Reason]:
 def _without_content(total: PhaseTotal) -> Iterator[Reason]:
     tally = total.tally
     statuses = {
-        reason.removeprefix(f"{OK}/status_"): n
+        status: n
         for reason, n in sorted(tally.reasons.items())
-        if reason.startswith(f"{OK}/status_")
+        if (status := slug_status(reason.removeprefix(f"{OK}/"))) is not None
     }
     if not statuses:
         return
     advice = "Check target.url."
-    if "304" in statuses:
+    if 304 in statuses:
         advice = (
             "304 says that the client's copy is still good: leave If-None-Match and If-Modified-Since out of "
             "target.headers to measure the content itself."
         )
     count = sum(statuses.values())
     yield WITHOUT_CONTENT.found(
-        f"{count} of {tally.planned} answers had status {' or '.join(statuses)}, which is counted as ok and is not the "
-        f"content that was asked for. {advice}",
+        f"{count} of {tally.planned} answers had status {' or '.join(map(str, statuses))}, which is counted as ok and "
+        f"is not the content that was asked for. {advice}",
         count,
         0,
         total.name,

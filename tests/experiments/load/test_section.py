@@ -3,9 +3,11 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from loadgen.experiments.load.findings import LoadResult
+from loadgen.experiments.load.reasons import found
 from loadgen.experiments.load.section import section
 from loadgen.invocation.start import Cuts
 from loadgen.measure.labelling import Labelling
+from loadgen.measure.starts import NOTHING_FOUND
 from loadgen.measure.summary import Reason, Summary, Verdict
 from loadgen.report.terminal import terminal
 from tests.report.builders import valid
@@ -33,6 +35,16 @@ def test_a_load_that_could_not_tell_says_why_and_how_many_were_out_of_the_ordina
 def test_a_load_that_could_tell_lists_its_invocations_by_start() -> None:
     text = said(LoadResult(TOLD))
     assert "warm below 60.0 ms and cold from 90.0 ms on" in text
+
+
+def test_a_load_whose_answers_told_lists_its_invocations_by_start_and_doubts_none() -> None:
+    seen = summary(LoadResult(None))
+    metrics = {"latency": seen.totals.metrics["latency"]}
+    seen = replace(seen, totals=replace(seen.totals, by_start={"cold": metrics, "warm": metrics}))
+    (table,) = section(seen, LoadResult(None)).tables
+    assert [row[0].text for row in table.rows] == ["cold", "warm"]
+    assert "Each answer told whether its call was cold." in table.notes
+    assert found(LoadResult(None)) == NOTHING_FOUND
 
 
 def test_figures_of_a_label_that_holds_too_many_of_the_other_kind_are_not_shown() -> None:

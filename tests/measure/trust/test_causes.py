@@ -20,9 +20,9 @@ FELT = {"ok": [90_000] * 30}
 """Calls that a stop moved far enough to show."""
 
 
-def second(*, disturbed: dict[str, list[int]] | None = None, **changes: Any) -> Frame:
+def second(*, disturbed: dict[str, list[int]] | None = None, phase: str = "steady", **changes: Any) -> Frame:
     """A second of an agent in this state, on a quiet machine unless told otherwise."""
-    own = clean(disturbed=disturbed)
+    own = clean(disturbed=disturbed, phase=phase)
     own.health = msgspec.structs.replace(own.health, **{"host": QUIET, **changes})
     return own
 
@@ -58,6 +58,92 @@ def test_a_trouble_is_said_with_the_figures_that_it_may_have_moved(name: str) ->
     assert (verdict.status, reason.rule, reason.causes) == ("degraded", "late_starts", [name])
     assert "latency.p99" in reason.figures
     assert "In its way: " in reason.message
+
+
+SAID = {
+    "generator_stalled": "it stood still for up to 1.002 s",
+    "generator_cpu": "an agent used 75% of a core itself",
+    "cores_busy": "the busiest core of this machine was idle for 4.0% of the time, with what else runs here, the "
+    "target if it does",
+    "cpu_stolen": "the hypervisor gave 1.5% of the cores' time to other machines",
+    "cpu_throttled": "the CPU limit of its control group stopped it 3 times, for 120 ms in all",
+    "gc_paused": "Python's garbage collector ran 2 times while measuring, for up to 7 ms",
+}
+
+
+REMEDIES = {
+    "generator_stalled": "Leave the machine's cores to the run.",
+    "generator_cpu": "Lower the load, or use more --agents on more cores.",
+    "cores_busy": "Leave the machine's cores to the run.",
+    "cpu_stolen": "Use a machine with cores of its own.",
+    "cpu_throttled": "Raise the container's CPU limit, or lower the load.",
+    "gc_paused": "Loadgen turns the collector off, so please report that.",
+}
+
+
+@pytest.mark.parametrize("name", TROUBLES)
+def test_a_cause_says_how_much_of_it_there_was_and_what_would_end_it(name: str) -> None:
+    assert told(causes(total(second(**TROUBLES[name])))) == f"In its way: {SAID[name]}. {REMEDIES[name]}"
+
+
+@pytest.mark.parametrize(
+    ("name", "most", "beyond"),
+    [
+        ("generator_stalled", {"loop_lag_ns": 1_000_000}, {"loop_lag_ns": 1_000_001}),
+        ("generator_cpu", {"cpu_ns": 700_000_000}, {"cpu_ns": 700_000_001}),
+        ("cores_busy", host(least_idle_ns=50_000_000), host(least_idle_ns=49_999_999)),
+        ("cpu_stolen", host(stolen_ns=20_000_000), host(stolen_ns=20_000_001)),  # of two cores
+    ],
+)
+def test_a_trouble_is_a_cause_beyond_its_limit_and_not_at_it(
+    name: str, most: dict[str, Any], beyond: dict[str, Any]
+) -> None:
+    assert (named(second(**most)), named(second(**beyond))) == ([], [name])
+
+
+def test_an_agent_that_began_up_to_a_millisecond_late_began_in_time() -> None:
+    for late_ns, found in ((1_000_000, []), (1_000_001, ["began_late"])):
+        assert named(msgspec.structs.replace(second(), began_late_ns=late_ns)) == found
+
+
+@pytest.mark.parametrize(("covered_ns", "found"), [(199_999_999, []), (200_000_000, ["generator_cpu"])])
+def test_a_fifth_of_a_second_tells_how_busy_an_agent_is(covered_ns: int, found: list[str]) -> None:
+    brief = second(cpu_ns=190_000_000)
+    brief.to_ns = brief.from_ns + covered_ns
+    assert named(brief) == found
+
+
+@pytest.mark.parametrize("name", TROUBLES)
+def test_a_trouble_of_one_agent_of_several_is_a_cause(name: str) -> None:
+    for troubled in (0, 1):
+        agents = [second(**(TROUBLES[name] if n == troubled else {})) for n in range(2)]
+        found = causes(total(agents[0], msgspec.structs.replace(agents[1], agent=1)))
+        assert [(cause.name, cause.text) for cause in found] == [(name, SAID[name])]
+
+
+def test_of_several_agents_the_worst_is_said() -> None:
+    each = [
+        msgspec.structs.replace(
+            second(gc_collections=1, gc_pause_ns=ms * 1_000_000),
+            agent=ms,
+            began_late_ns=ms * 2_000_000,
+            paused_ns=ms * 1_000_000,
+        )
+        for ms in (2, 7, 3)
+    ]
+    began, paused, collected = causes(total(*each))
+    assert began.text == "an agent began 14 ms late"
+    assert paused.text.startswith("the load stood still for 7 ms, ")
+    assert collected.text == "Python's garbage collector ran 3 times while measuring, for up to 7 ms"
+
+
+@pytest.mark.parametrize("name", TROUBLES)
+def test_ranges_of_all_phases_together_have_the_causes_of_these(name: str) -> None:
+    """As of an experiment, which shows no others."""
+    plans = [plan("a", drawn=1030), plan("b", drawn=1030)]
+    phases = [total(second(disturbed=FELT, phase=phase, **TROUBLES[name])) for phase in "ab"]
+    reason = only(judge(plans, phases, by_phase=False))
+    assert (reason.phase, reason.causes) == (None, [name])
 
 
 def test_a_pause_and_a_late_beginning_are_causes() -> None:

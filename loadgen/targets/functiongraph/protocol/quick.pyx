@@ -141,6 +141,7 @@ cdef class Quick(QuickReader):
         facts.billed_duration_ns = llrint(summary.billed_duration.value * _NS_PER_MS)
         facts.memory_size_mb = <long long>summary.memory_size.value
         facts.memory_used_bytes = llrint(summary.memory_used.value * _BYTES_PER_MB)
+        self.body_at = stop + 2 - self._buffer
         return facts
 
 

@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from loadgen.targets.endpoint import sent_in_clear, url_fault, without_user
 from loadgen.targets.functiongraph.protocol.function import named
 from loadgen.targets.functiongraph.protocol.iam import iam_of, iam_origin
-from loadgen.targets.port import Addresses, Fresh, Limits, Pinned, Preflight, Timeout, Tls, Trust, Which
+from loadgen.targets.port import Addresses, Fresh, Limits, Pinned, Preflight, Probe, Timeout, Tls, Trust, Which
 from loadgen.targets.target import Target
 from loadgen.text.fault import Found
 from loadgen.text.form import INVALID, OPTIONAL, Secret, Share, Text, doc, matching, without_unit, words, written
@@ -120,7 +120,7 @@ class FunctionTarget(Target, Struct, frozen=True, rename=without_unit, tag="func
 
     ``function`` is its URN in any of the accepted forms, as written; ``tail_share`` the share of invocations that ask
     for the log tail; ``memory_mb`` the value of X-Cff-Instance-Memory, None to leave the header out. ``insecure_auth``
-    says that credentials may be sent over http:// to another machine.
+    says that credentials may be sent over http:// to another machine, ``probe`` where answers tell their start.
     """
 
     endpoint: Annotated[
@@ -180,6 +180,10 @@ class FunctionTarget(Target, Struct, frozen=True, rename=without_unit, tag="func
     ] = False
     address: Pinned = None
     addresses: Which = Addresses.FIRST
+    probe: Annotated[
+        Probe | None,
+        doc("The function is a probe (docs/probe/): where its answers tell cold from warm; `{}` takes the defaults."),
+    ] = None
 
     @property
     def emulated(self) -> bool:

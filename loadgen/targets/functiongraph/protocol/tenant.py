@@ -69,7 +69,7 @@ class FunctionGraph(Tenant[FunctionTarget]):
     asks_memory = True
     asks_version = True
     only_json = True
-    per_call = ("function", "response", "memory")
+    per_call = ("function", "response", "memory", "probe")
     settings = "loadgen.targets.functiongraph.side:FUNCTIONGRAPH"
 
     def made(self, data: dict[str, Any]) -> FunctionTarget:
@@ -98,7 +98,7 @@ class FunctionGraph(Tenant[FunctionTarget]):
 
     def reading(self, target: FunctionTarget, probe: Probe | None = None) -> Reading:
         """See Tenant."""
-        version = target.response
+        version, probe = target.response, probe or target.probe
         v1 = version is ResponseVersion.V1
 
         def classify(answer: Answer) -> Facts:
@@ -114,6 +114,7 @@ class FunctionGraph(Tenant[FunctionTarget]):
             keep=MOST if v1 else KEEP,
             most=MOST,
             quick=None if v1 or probe is not None else Quick,
+            starts=probe is not None or target.tail_share > 0,
         )
 
     def result(self, target: FunctionTarget, body: bytes) -> bytes:
@@ -155,8 +156,12 @@ class FunctionGraph(Tenant[FunctionTarget]):
         return meant if memory_mb is None else msgspec.structs.replace(meant, memory_mb=memory_mb)
 
     def shows_starts(self, block: dict[str, Any]) -> bool:
-        """See Tenant: the log of a cold call tells of it."""
-        return bool(block.get("log"))
+        """See Tenant: the log of a cold call tells of it, and so does a probe."""
+        return bool(block.get("log")) or isinstance(block.get("probe"), dict)
+
+    def tells_starts(self, target: FunctionTarget) -> bool:
+        """See Tenant: a probe's does."""
+        return target.probe is not None
 
     def stand_in(self, target: FunctionTarget, data: dict[str, Any]) -> Emulator | None:
         """See Tenant: the emulator."""

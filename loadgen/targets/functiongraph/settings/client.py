@@ -34,10 +34,10 @@ from loadgen.targets.error_body import error_body
 from loadgen.targets.functiongraph.protocol.target import FunctionTarget
 from loadgen.targets.functiongraph.protocol.urn import Urn, UrnError, parse
 from loadgen.targets.functiongraph.settings.authorization import Authorization, Nobody, authorization
-from loadgen.targets.functiongraph.settings.body import ASK_PLAIN, AnswerError, whole
 from loadgen.targets.functiongraph.settings.edit import DEEPEST, Document, too_deep
 from loadgen.targets.functiongraph.settings.failure import ControlError, certificate_fault, refused, unanswered
 from loadgen.targets.functiongraph.settings.journal import Resource
+from loadgen.targets.functiongraph.settings.received import ASK_PLAIN, AnswerError, whole
 from loadgen.targets.request import origin_of
 from loadgen.text.secret import hidden
 

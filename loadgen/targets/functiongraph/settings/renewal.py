@@ -26,8 +26,8 @@ from loadgen.targets.functiongraph.protocol.token import (
     password_request,
     read,
 )
-from loadgen.targets.functiongraph.settings.body import ASK_PLAIN, AnswerError, whole
 from loadgen.targets.functiongraph.settings.failure import certificate_fault
+from loadgen.targets.functiongraph.settings.received import ASK_PLAIN, AnswerError, whole
 
 _CONNECT_S = 10.0
 _TOTAL_S = 30.0

@@ -211,11 +211,11 @@ async def test_a_connection_can_be_closed_without_an_answer() -> None:
 
 
 async def test_the_gateway_cuts_an_answer_that_takes_too_long() -> None:
-    slow = replace(HELLO, work=Work(600 * MS, 0.0))
+    slow = replace(HELLO, work=Work(30_000 * MS, 0.0))
     async with emulated(replace(PLATFORM, functions=(slow,), gateway_timeout_ns=200 * MS)) as client:
         started = time.monotonic()
         assert await client.invoke() == (504, "APIG.0203")
-        assert 0.2 <= time.monotonic() - started < 0.6
+        assert 0.2 <= time.monotonic() - started < 20
 
 
 async def test_a_call_waits_for_an_instance_and_is_then_throttled() -> None:

@@ -11,11 +11,11 @@ import pytest
 from loadgen.targets.functiongraph.protocol.target import IamAuth
 from loadgen.targets.functiongraph.protocol.token import IamError
 from loadgen.targets.functiongraph.settings.authorization import Nobody
-from loadgen.targets.functiongraph.settings.body import LARGEST
 from loadgen.targets.functiongraph.settings.client import Control
 from loadgen.targets.functiongraph.settings.edit import DEEPEST, same, too_deep
 from loadgen.targets.functiongraph.settings.failure import ControlError
 from loadgen.targets.functiongraph.settings.journalfile import JournalError, JournalFile
+from loadgen.targets.functiongraph.settings.received import LARGEST
 from loadgen.targets.functiongraph.settings.renewal import obtain
 from tests.servers.endless import HEADS, NESTED, TOKEN, UNREADABLE, Flood, flooding, sized
 from tests.servers.management import CONFIG, HELLO, PROJECT

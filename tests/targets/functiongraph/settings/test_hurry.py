@@ -21,7 +21,7 @@ from tests.targets.functiongraph.settings.test_hold import running
 
 PRODUCTION = Patience(mark_s=0.05, note_s=0.1)
 """It tries for a minute and looks for lost writes for half of one."""
-LONGEST_S = 3.0
+LONGEST_S = 20.0
 Hook = Callable[[Request], Awaitable[web.Response | None]]
 
 

@@ -53,7 +53,7 @@ def scenario(
     if "calls" in data:
         named = ({"name": each["name"], "weight": each.get("weight", 1)} for each in data["calls"])
         made["calls"] = [msgspec.convert({**call, **name}, Call) for call, name in zip(calls, named, strict=True)]
-    made |= _experiment(data, invoked, stand_in)
+    made |= _experiment(data, [call["target"] for call in calls], stand_in)
     return msgspec.convert({key: value for key, value in {**data, **made}.items() if key != "event_file"}, Scenario)
 
 
@@ -77,8 +77,9 @@ def _target(data: dict[str, Any], directory: Path) -> Target:
     return target
 
 
-def _experiment(data: dict[str, Any], invoked: Target, stand_in: Any) -> dict[str, Any]:
+def _experiment(data: dict[str, Any], targets: Sequence[Target], stand_in: Any) -> dict[str, Any]:
     """The block of the scenario's kind, which may be left out where all of it has defaults."""
+    invoked = targets[0]
     tenant = tenant_of(invoked)
     match data.get("kind"):
         case "cold-starts":
@@ -87,7 +88,9 @@ def _experiment(data: dict[str, Any], invoked: Target, stand_in: Any) -> dict[st
         case "memory":
             return {"memory": memory_comparison(mapping(data, "memory"), tenant.memory_sizes_mb)}
         case "capacity":
-            limit = tenant.at_once(invoked, stand_in)
+            # functions have limits of their own, and none that holds for a mix of several
+            one = len(set(map(tenant.described, targets))) == 1
+            limit = tenant.at_once(invoked, stand_in) if one else None
             return {"capacity": msgspec.convert({"limit": limit, **data["capacity"]}, Capacity)}
         case _:
             return {}

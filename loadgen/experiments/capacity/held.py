@@ -7,8 +7,10 @@ settled.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from loadgen.experiments.capacity.attribution import EXECUTION, QUEUEING, QUOTA, causes, full
 from loadgen.experiments.capacity.batches import Batches
@@ -64,7 +66,8 @@ class Durations:
 class Probe:
     """A judged probe and its evidence: invocations and violations of each criterion while the rate was settled.
 
-    ``spells`` are the durations of stretches of it.
+    ``spells`` are the durations of stretches of it. ``shares`` is which part of the invocations violates a rule, by
+    cause, and ``calls`` by call; where a backlog grows, what makes it grow.
     """
 
     report: CapacityProbe
@@ -79,6 +82,7 @@ class Probe:
     unstable: bool
     durations: Durations
     spells: tuple[Durations, ...] = ()
+    calls: dict[str, float] = field(default_factory=dict)
 
     @property
     def counts(self) -> bool:
@@ -117,13 +121,10 @@ def judged(seen: Seen, asked: Asked, lane: Lane, limit: int | None) -> Probe:
     inflation = tuple(whole.inflation(start, counts) for counts in whole.broken)
     length_ns = max(1, len(whole.n) - start) * whole.batch_ns
     latency = next((criterion.latency_ns for criterion in hold.criteria if criterion.latency_ns), None)
-    shares = causes(
-        measured,
-        colds[begin:],
-        fulls[begin:],
-        lambda sample: any(criterion.broken(sample) for criterion in hold.criteria),
-        None if latency is None else latency - lane.overhead_ns,
-    )
+    violates = partial(_violates, hold)
+    longest_ns = None if latency is None else latency - lane.overhead_ns
+    shares = causes(measured, colds[begin:], fulls[begin:], violates, longest_ns)
+    calls = {call: count / n for call, count in Counter(each.call for each in filter(violates, measured)).items()}
     p50, p95, p99 = (_percentile(measured, p) for p in (50.0, 95.0, 99.0))
     report = CapacityProbe(
         phase=asked.phase,
@@ -150,10 +151,28 @@ def judged(seen: Seen, asked: Asked, lane: Lane, limit: int | None) -> Probe:
         ok_per_s = served_per_s
     unstable = verdict == FAIL and (settled is None or why == GROWING)
     if why == GROWING:
-        shares = {_grows(measured, fulls[begin:], lane.busy_ns): 1.0}
+        shares, calls = {_grows(measured, fulls[begin:], lane.busy_ns): 1.0}, _slowing(measured)
     durations = Durations.of(measured)
     spells = tuple(Durations.of(each) for each in _stretches(measured))
-    return Probe(report, rate, verdict, n, k, inflation, shares, ok_per_s, served_per_s, unstable, durations, spells)
+    return Probe(
+        report, rate, verdict, n, k, inflation, shares, ok_per_s, served_per_s, unstable, durations, spells, calls
+    )
+
+
+def _violates(hold: Hold, sample: Sample) -> bool:
+    return any(criterion.broken(sample) for criterion in hold.criteria)
+
+
+def _slowing(measured: Sequence[Sample]) -> dict[str, float]:
+    """Which part of what latency has grown by, from the first half to the second, is each call's."""
+    late = len(measured) // 2
+    grown: Counter[str] = Counter()
+    for sample in measured[len(measured) - late :]:
+        grown[sample.call] += sample.latency_ns
+    for sample in measured[:late]:
+        grown[sample.call] -= sample.latency_ns
+    longer = {call: ns for call, ns in grown.items() if ns > 0}
+    return {call: ns / sum(longer.values()) for call, ns in longer.items()}
 
 
 def _stretches(measured: Sequence[Sample]) -> list[Sequence[Sample]]:
