@@ -24,7 +24,9 @@ from loadgen.scenario.load import load
 from loadgen.scenario.oneline import Asked
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted(
+    [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "scenarios").rglob("*.md")]
+)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 
-from loadgen.scenario import feeder
+from loadgen.scenario import feeder, leftout
 from loadgen.scenario.model import Scenario
 from loadgen.targets import secret
 from loadgen.text import file, foreign, walk, yaml
@@ -99,7 +99,7 @@ class Document:
     def check(self, struct: type, rules: Callable[[dict[str, Any]], Found]) -> dict[str, Any]:
         """The document's data; what does not fit the form of ``struct`` or ``rules`` is added to the faults."""
         data: dict[str, Any]
-        self.said = walk.read(self.root, struct, self.report, self.report_key)
+        self.said = walk.read(self.root, struct, self.report, self._report_unknown)
         self._secret_lines = {(place.source, place.line) for place in secret.places(self.root, self.said.secret)}
         self._literals |= secret.literals_of(self.root, self.said.secret)
         data = self.said.data
@@ -117,6 +117,9 @@ class Document:
         parent = yaml.find(self.root, path[:-1])
         assert isinstance(parent, yaml.Fields)
         self.faults.append(Fault(parent.keys[str(path[-1])], path, message))
+
+    def _report_unknown(self, path: KeyPath, message: str) -> None:
+        self.report_key(path, leftout.why(str(path[-1])) or message)
 
     def _shown(self, place: Place) -> Place:
         """The place, without its line where that holds a secret which is not blanked out."""

@@ -48,6 +48,8 @@ _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 _OFFSET = struct.Struct("<I")
 _SPAN = struct.Struct("<II")
+_QUOTE = ord('"')
+_decode_text = msgspec.json.Decoder(str).decode
 
 csv.field_size_limit(LONGEST)  # the library's own is 128 KiB
 
@@ -273,15 +275,16 @@ def _plain_rows(
             lines.pop()
         if not _are_plain(chunk, lines, between, width):
             break
-        at, line = end.after, end.last
+        if held is not None:
+            for line, text in enumerate(chunk.decode().replace("\r\n", "\n").split("\n"), end.last + 1):
+                if text:
+                    held(text.split(delimiter), line)
+        at = end.after
         for raw in lines:
-            line += 1
             if raw and raw != b"\r":
-                if held is not None:
-                    held(raw.decode().removesuffix("\r").split(delimiter), line)
                 note(at)
             at += len(raw) + 1
-        end = end._replace(after=end.after + len(chunk), last=line)
+        end = end._replace(after=end.after + len(chunk), last=end.last + len(lines))
     return end
 
 
@@ -494,8 +497,8 @@ def _glance(places: Mapping[str, str]) -> Callable[[bytes], Any]:
 def _value(raw: msgspec.Raw) -> object:
     """A value with its type; of a number with a point or an exponent its text."""
     text = bytes(raw)
-    if text.startswith(b'"'):
-        return msgspec.json.decode(text)
+    if text[0] == _QUOTE:
+        return _decode_text(text)
     if text.removeprefix(b"-").isdigit():
         return int(text)
     return parse_json(text.decode())

@@ -26,7 +26,7 @@ _ESCAPED = re.compile(r"(?:\\(?:u[0-9a-f]{4}|x[0-9a-f]{2}|[bfnrt])|%(?:25)*[0-9a
 """Characters of words, of which what follows them is no part."""
 _ESCAPES = 12
 """Characters of one of them that are looked at."""
-_RUN, _STARTS = 1 << 16, 1 << 22
+_MANY, _RUN, _STARTS = 1 << 15, 1 << 16, 1 << 22
 _NEVER = re.compile(r"(?!)")
 
 
@@ -60,59 +60,50 @@ def _unbackslashed(found: re.Match[str]) -> str:
 class Fed:
     """Secrets of which there may be millions, in 8 bytes each: hashes, which tell whether a text holds one.
 
-    Of a long one its beginning counts, as that gives it away. Hashes lie in runs that are sorted one by one, so that
-    many are added in little time and memory.
+    Of a long one its beginning counts, as that gives it away. They are taken in many at a time, into runs of hashes
+    that are sorted one by one, so that adding them takes little time and memory.
     """
 
     def __init__(self) -> None:
+        self._new: list[str] = []
+        """Those not yet taken in, as much of each as counts."""
         self._runs: dict[int, list[array[int]]] = {}
         """By the number of characters that were hashed."""
-        self._last: dict[int, array[int]] = {}
-        """The run of each that is not yet full."""
         self._starts = bytearray()
-        """Which beginnings there may be at all, a bit for the hash of each."""
-        self._sorted = True
+        """Which beginnings there may be at all, a byte for the hash of each."""
 
     def __bool__(self) -> bool:
-        return bool(self._runs)
+        return bool(self._new or self._runs)
 
     def add(self, value: str) -> None:
         """Hide this one, too; one that is too short is not looked for."""
-        length = min(len(value), _TELLING)
-        if length < SHORTEST:
-            return
-        start = hash(value[:SHORTEST]) & (_STARTS - 1)
-        run = self._last.get(length)
-        if run is None or len(run) == _RUN:
-            run = self._begin(length)
-        self._starts[start >> 3] |= 1 << (start & 7)
-        run.append(hash(value[:length]))
-        self._sorted = False
+        if len(value) >= SHORTEST:
+            self._new.append(value[:_TELLING])
+            if len(self._new) == _MANY:
+                self._take_in()
 
-    def _begin(self, length: int) -> array[int]:
-        """A new run of hashes of so many characters."""
-        if not self._starts:
-            self._starts = bytearray(_STARTS >> 3)
-        self._sort()
-        run = self._last[length] = array("q")
-        self._runs.setdefault(length, []).append(run)
-        return run
+    def _take_in(self) -> None:
+        """Keep the hashes of the new ones, and not them."""
+        new, self._new = self._new, []
+        starts = self._starts = self._starts or bytearray(_STARTS)
+        for value in new:
+            starts[hash(value[:SHORTEST]) & (_STARTS - 1)] = 1
+        for length in set(map(len, new)):
+            hashes = [hash(value) for value in new if len(value) == length]
+            runs = self._runs.setdefault(length, [])
+            if runs and len(runs[-1]) < _RUN:
+                hashes += runs.pop()
+            runs.append(array("q", sorted(hashes)))
 
     def within(self, text: str) -> set[str]:
         """Those that stand in a text; a long one up to the next quote or blank."""
+        if self._new:
+            self._take_in()
         found: set[str] = set()
-        self._sort()
         for at in range(len(text) - SHORTEST + 1) if self._runs else ():
-            start = hash(text[at : at + SHORTEST]) & (_STARTS - 1)
-            if self._starts[start >> 3] >> (start & 7) & 1:
+            if self._starts[hash(text[at : at + SHORTEST]) & (_STARTS - 1)]:
                 found.update(self._at(text, at))
         return found
-
-    def _sort(self) -> None:
-        if not self._sorted:
-            for run in self._last.values():
-                run[:] = array("q", sorted(run))
-            self._sorted = True
 
     def _at(self, text: str, at: int) -> Iterator[str]:
         for length, runs in self._runs.items():

@@ -220,7 +220,7 @@ def test_a_name_of_several_addresses_is_called_at_the_first_that_answers_and_it_
 
 
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="unshare is not installed")
-async def test_connections_take_the_addresses_of_a_name_in_turns_where_that_is_asked_for(tmp_path: Path) -> None:
+async def test_connections_of_the_example_for_many_addresses_take_them_in_turns(tmp_path: Path) -> None:
     called: Counter[str] = Counter()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -233,9 +233,7 @@ async def test_connections_take_the_addresses_of_a_name_in_turns_where_that_is_a
     server = await asyncio.start_server(answer, "0.0.0.0", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        text = SCENARIO.replace(", tls: {TLS}", ", addresses: rotate, connections: fresh").replace(
-            "URL", f"http://many.test:{port}"
-        )
+        text = (ROOT / "scenarios" / "addresses.yaml").read_text().replace("many.example:8080", f"many.test:{port}")
         run = await asyncio.to_thread(with_hosts, tmp_path, text, "127.0.0.2 many.test\n127.0.0.1 many.test\n")
     assert run.passed, run.stderr
     assert run.summary["totals"]["outcomes"] == {"ok": 10}

@@ -124,7 +124,7 @@ def test_events_of_any_legal_size_are_sent_whole_and_larger_ones_are_too_large(
 
 
 EXAMPLES = sorted(path.name for path in (ROOT / "scenarios").glob("*.yaml"))
-ELSEWHERE = {"form.yaml", "functiongraph.yaml", "http.yaml", "mutual-tls.yaml", "quickstart.yaml"}
+ELSEWHERE = {"addresses.yaml", "form.yaml", "functiongraph.yaml", "http.yaml", "mutual-tls.yaml", "quickstart.yaml"}
 """Each has a test of its own: see below, and test_certificates.py."""
 EXPERIMENTS = {"capacity.yaml", "cold-starts.yaml", "memory.yaml"}  # each takes a while and has a test of its own
 SHORTER = {

@@ -457,3 +457,16 @@ def test_a_log_that_no_call_asks_for_tells_no_cold_start() -> None:
     target = "{endpoint: emulator, log: {tail: 0%}}"
     (fault,) = faults(scenario(target=target, rest="thresholds: ['cold.latency.p50 < 1s']"))
     assert "told apart after a warm-up phase" in fault
+
+
+@pytest.mark.parametrize(
+    ("key", "instead"),
+    [
+        ("proxy", "target.address"), ("http2", "HTTP/1.1"), ("script", "checks"), ("async", "target.url"),
+        ("retries", "a failure is a result"), ("follow_redirects", "the URL that a redirect leads to"),
+    ],
+)  # fmt: skip
+def test_a_key_for_what_stays_out_is_refused_with_the_reason_and_the_way(key: str, instead: str) -> None:
+    (message,) = faults(scenario(target=f"{{url: 'http://h/', {key}: x}}"))
+    assert f"target.{key}: there is none, as " in message
+    assert instead in message

@@ -400,7 +400,7 @@ class _Function:
         """What becomes of a call in its slot; ``code`` is that of a fault it was told to have."""
         settings, platform, instance, start = version.settings, self._platform, slot.instance, slot.start
         ready_ns = max(slot.begins_ns, instance.ready_ns)
-        share = cpu_share(memory_mb) / (instance.busy + 1)
+        share = (cpu_share(memory_mb) if platform.cpu_by_memory else 1.0) / (instance.busy + 1)
         work_ns = duration_ns = 0
         used_bytes = self._draw_memory_used(settings.memory_used_mb)
         raised = self._errors.random() < settings.errors

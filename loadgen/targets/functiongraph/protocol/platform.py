@@ -251,6 +251,9 @@ class Emulator(Struct, frozen=True, rename=without_unit):
         doc("Billed durations are rounded up to a multiple of this."),
     ] = 1_000_000
     init_billing: Annotated[InitBilling, doc("Where the time of an initializer is billed.")] = InitBilling.SEPARATE
+    cpu_by_memory: Annotated[
+        bool, words({"memory": True, "whole": False}), doc("Cores of an instance: by its memory, or one at any size.")
+    ] = field(name="cpu", default=True)
     start_lines: Annotated[
         bool, words({"all": True, "invoke": False}), doc("Whether the log of a cold call tells of the cold start, too.")
     ] = field(name="log_lines", default=True)
