@@ -459,9 +459,10 @@ class OpenRun(Run):
     @property
     def room(self) -> int:
         """How many workers could be given away: those that no start waits for."""
-        if self._stage == self._dispatch and not self._available:
-            return 0
-        return max(0, self._limit - self._in_flight)
+        if self._stage != self._dispatch:
+            return max(0, self._limit - self._in_flight)
+        # a start that waits for what others may have keeps its worker, or whoever has money would never have one
+        return max(0, self._limit - self._in_flight - bool(self._lacking)) if self._available else 0
 
     @property
     def load_ns(self) -> int:

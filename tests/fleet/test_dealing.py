@@ -10,7 +10,7 @@ from functools import partial
 from itertools import count, islice
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from loadgen.engine.invoker import Caller, Invoker
@@ -614,6 +614,7 @@ def test_a_load_that_grows_does_not_outrun_its_budget() -> None:
     assert len(crowd.target.sent) == 200
 
 
+@example(agents=7, cap=126, dear=10, every_th=3, closed=False, limit=8, seed=0)
 @given(
     agents=st.sampled_from([1, 2, 3, 7]),
     cap=st.integers(1, 400),
