@@ -121,6 +121,10 @@ def _labels(scenario: Scenario) -> Iterator[str]:
     if all(tenant.tells_starts(target) for tenant, target in tenants):
         yield "cold and warm: told by each answer"
         return
+    telling = [call.name for call in scenario.calls if tenant_of(call.target).tells_starts(call.target)]
+    if telling:
+        yield f"cold and warm: told by each answer of {', '.join(telling)}; those of other calls stay unknown"
+        return
     logs = "a log tail that tells of a start, else " if tenants[0][0].reading(tenants[0][1]).starts else ""
     needed = f"{LEAST_COLD} cold calls, {MOST_OUTLIERS:.0%} of its own, and {LEAST_CALIBRATION} warm ones"
     if any(phase.warmup for phase in scenario.phases):

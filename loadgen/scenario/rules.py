@@ -320,7 +320,10 @@ def _threshold(
     elif isinstance(parsed, CostRule) and "prices" not in data:
         yield f"cost needs prices; {_WRITE_PRICES}"
     if isinstance(parsed, MetricRule) and parsed.start is not None and not _tells_starts(data, target, tenant):
-        yield f"cold and warm starts are told apart after a warm-up phase; write one, or remove {parsed.start}."
+        yield (
+            "cold and warm starts are told apart by a probe (target.probe), by the log (target.log), or after a "
+            f"warm-up phase; write one of them, or remove {parsed.start}."
+        )
     if tenant is None or tenant.told:
         return
     if isinstance(parsed, MetricRule) and parsed.metric in _PLATFORM_METRICS:
@@ -329,9 +332,10 @@ def _threshold(
 
 def _call_named(parsed: Rule, data: dict[str, Any]) -> Iterator[str]:
     """What is wrong with the call that a rule is about."""
-    calls = [call.get("name") for call in listed(data, "calls") if isinstance(call, dict)]
-    if parsed.call is None or parsed.call in calls:
+    written = [call.get("name") for call in listed(data, "calls") if isinstance(call, dict)]
+    if parsed.call is None or parsed.call in written:
         return
+    calls = dict.fromkeys(name for name in written if isinstance(name, str))
     if not calls:
         yield f'there is no call "{parsed.call}", as there is no mix of calls; remove {parsed.call}/'
     else:
@@ -342,7 +346,10 @@ def _tells_starts(data: dict[str, Any], target: dict[str, Any], tenant: Tenant[A
     """Whether invocations may get a label: by the log, after a warm-up phase of a function, or by the experiment."""
     warms = any(isinstance(each, dict) and each.get("warmup") is True for each in listed(data, "phases"))
     labels = data.get("kind") in ("cold-starts", "memory")
-    return tenant is None or (tenant.told and (warms or labels or tenant.shows_starts(target)))
+    if tenant is None or warms or labels:
+        return tenant is None or tenant.told
+    calls = [call for call in listed(data, "calls") if isinstance(call, dict)]
+    return tenant.told and any(tenant.shows_starts({**target, **call}) for call in calls or [{}])
 
 
 def _money(data: dict[str, Any], tenant: Tenant[Any] | None) -> Found:

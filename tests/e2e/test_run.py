@@ -158,7 +158,7 @@ def test_the_quickstart_shows_cold_beside_warm_calls_as_the_emulator_knows_them(
     seen = {start: latency["count"] + latency.get("disturbed", 0) for start, latency in latencies.items()}
     assert cold >= 30  # the pre-flight has started an instance, which may take several where sending is slow
     assert seen == {"cold": cold, "warm": len(truth) - cold}
-    assert "Each answer told whether its call was cold." in run.stdout
+    assert "Answers told by themselves whether their call was cold" in run.stdout
 
 
 @pytest.mark.soak

@@ -230,7 +230,7 @@ def test_a_target_that_cannot_be_is_refused(target: str, message: str) -> None:
         ("emulator: {functions: {hello: {}, 'a/b': {}}}", "emulator.functions.a/b: expected a function name"),
         ("emulator: {functions: {other: {}, another: {}}}", "target: function is missing"),
         ("threshold: []", "threshold: unknown key, did you mean thresholds?"),
-        ("thresholds: [cold.latency.p50 < 1s]", "thresholds[0]: cold and warm starts are told apart after"),
+        ("thresholds: [cold.latency.p50 < 1s]", "thresholds[0]: cold and warm starts are told apart by a probe"),
     ],
 )
 def test_what_does_not_go_together_or_is_not_built_yet_is_refused(rest: str, message: str) -> None:
@@ -302,7 +302,7 @@ def test_cold_starts_need_a_function_and_connections_that_are_kept(target: str, 
 
 def test_a_rule_on_cold_starts_needs_something_that_tells_them_apart() -> None:
     rule = "thresholds: [cold.latency.p50 < 2s]"
-    assert any("told apart after a warm-up phase" in fault for fault in faults(scenario(rest=rule)))
+    assert any("told apart by a probe (target.probe)" in fault for fault in faults(scenario(rest=rule)))
     for kind in ("cold-starts", "memory"):  # these make labels of their own
         assert not faults(f"name: x\nkind: {kind}\ntarget: {{endpoint: emulator}}\n{rule}\n")
     phases = "[{name: w, rate: 1/s, duration: 1s, warmup: true}, {name: a, rate: 1/s, duration: 1s}]"
@@ -456,7 +456,7 @@ def test_what_is_wrong_with_a_key_is_said_whoever_the_target_is(target: str, mes
 def test_a_log_that_no_call_asks_for_tells_no_cold_start() -> None:
     target = "{endpoint: emulator, log: {tail: 0%}}"
     (fault,) = faults(scenario(target=target, rest="thresholds: ['cold.latency.p50 < 1s']"))
-    assert "told apart after a warm-up phase" in fault
+    assert "told apart by a probe (target.probe)" in fault
 
 
 @pytest.mark.parametrize(
@@ -470,3 +470,13 @@ def test_a_key_for_what_stays_out_is_refused_with_the_reason_and_the_way(key: st
     (message,) = faults(scenario(target=f"{{url: 'http://h/', {key}: x}}"))
     assert f"target.{key}: there is none, as " in message
     assert instead in message
+
+
+def test_a_rule_names_the_calls_that_have_a_name_and_each_once() -> None:
+    calls = "calls: [{name: a, function: f}, {name: a, function: g}, {function: h}]\nthresholds: [b/errors < 1%]"
+    assert any(fault.endswith('there is no call "b"; calls: a') for fault in faults(scenario(rest=calls)))
+
+
+def test_a_probe_of_one_call_is_enough_for_a_rule_about_its_cold_starts() -> None:
+    calls = "calls: [{name: a, function: f, probe: {}}, {name: b, function: g}]\nthresholds: [a/cold.latency.p50 < 1s]"
+    assert not any("told apart" in fault for fault in faults(scenario(rest=calls)))

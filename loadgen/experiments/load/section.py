@@ -41,7 +41,9 @@ def _labelled(summary: Summary, result: LoadResult) -> Table:
         rows,
         (
             *(["p50 to p99 are of latency, ok invocations of the measured phases."] if rows else []),
-            "Each answer told whether its call was cold." if found is None else labelling(found),
+            "Answers told by themselves whether their call was cold (target.probe)."
+            if found is None
+            else labelling(found),
             *next_line(result.next),
         ),
     )

@@ -43,7 +43,7 @@ def test_a_load_whose_answers_told_lists_its_invocations_by_start_and_doubts_non
     seen = replace(seen, totals=replace(seen.totals, by_start={"cold": metrics, "warm": metrics}))
     (table,) = section(seen, LoadResult(None)).tables
     assert [row[0].text for row in table.rows] == ["cold", "warm"]
-    assert "Each answer told whether its call was cold." in table.notes
+    assert "Answers told by themselves whether their call was cold (target.probe)." in table.notes
     assert found(LoadResult(None)) == NOTHING_FOUND
 
 
