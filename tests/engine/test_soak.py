@@ -100,7 +100,7 @@ async def serve(certificate: str, key: str) -> None:
     """Serve until stdin ends; say the port first."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    async with serving(every_kind, tls=context) as server:
+    async with serving(every_kind, tls=context, remembers=False) as server:  # a million connections
         sys.stdout.write(f"{server.port}\n")
         sys.stdout.flush()
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)

@@ -8,6 +8,7 @@ import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from itertools import count
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -78,11 +79,12 @@ class Server:
 
 @asynccontextmanager
 async def serving(
-    play: Play, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", port: int = 0
+    play: Play, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", port: int = 0, remembers: bool = True
 ) -> AsyncIterator[Server]:
-    """Play the script for each connection until the context ends."""
+    """Play the script for each connection until the context ends; it ``remembers`` them all, or none."""
     peers: list[Peer] = []
     tasks: set[asyncio.Task[None]] = set()
+    numbers = count()
 
     async def run(peer: Peer) -> None:
         try:
@@ -93,10 +95,12 @@ async def serving(
             peer.writer.close()
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer = Peer(reader, writer, len(peers))
-        peers.append(peer)
+        peer = Peer(reader, writer, next(numbers))
+        if remembers:
+            peers.append(peer)
         task = asyncio.get_running_loop().create_task(run(peer))
         tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
     server = await asyncio.start_server(connected, host, port, ssl=tls, limit=2**25)
     try:
