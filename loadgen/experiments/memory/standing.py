@@ -62,7 +62,7 @@ def standing(settings: MemoryComparison, rates: Rates, calls: Calls, left: Seque
     costs = rounds.fit(_cells(calls, sizes, lambda call: rates.cost(call.size_mb, call.billed_ns or 0)), instances)
     if calls.strayed() or not sizes or (costs is None and len(sizes) > 1):
         return None
-    each_rule = [_evidence(calls, rule, sizes, ALPHA) for rule in settings.slo]
+    each_rule = [_evidence(calls, rule, sizes) for rule in settings.slo]
     found = {size: tuple(found[size] for found in each_rule) for size in sizes}
     verdicts = {size: _together(found[size]) for size in sizes}
 
@@ -127,16 +127,15 @@ def _cells(
     return cells
 
 
-def _evidence(calls: Calls, rule: Rule, sizes: Sequence[int], alpha: float) -> dict[int, Evidence]:
+def _evidence(calls: Calls, rule: Rule, sizes: Sequence[int]) -> dict[int, Evidence]:
     """What the calls of each size say about a rule."""
     judged = {size: list(calls.judged(size, times=isinstance(rule, MetricRule))) for size in sorted(sizes)}
     widened, limit = inflation(_groups(rule, each) for each in judged.values()), limit_of(rule)
-
     broken = [[call for call in each if _breaks(rule, call)] for each in judged.values()]
     ours = [sum(call.disturbed for call in each) for each in broken]
     counts = [(len(marked), len(each)) for marked, each in zip(broken, judged.values(), strict=True)]
-    seen = evidence(counts, limit, alpha, widened)
-    without = evidence([(k - own, n) for (k, n), own in zip(counts, ours, strict=True)], limit, alpha, widened)
+    seen = evidence(counts, limit, ALPHA, widened)
+    without = evidence([(k - own, n) for (k, n), own in zip(counts, ours, strict=True)], limit, ALPHA, widened)
     return dict(zip(judged, map(agreed, seen, without), strict=True))
 
 
