@@ -24,6 +24,7 @@ COMMANDS = {
     "doctor": "Say what this machine allows.",
     "restore": "Put back what runs changed on the platform.",
     "init": "Write a scenario to start from.",
+    "completion": "Print what a shell needs to complete commands.",
     "schema": "Print the JSON Schema of a scenario or a summary.",
 }
 INTERRUPTED = 130

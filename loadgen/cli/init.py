@@ -35,6 +35,9 @@ phases:
   # Some 1500 calls; a p99 is known from 1000 on.
   - {{name: steady, rate: 100/s, duration: 15s, arrivals: poisson}}
 
+# Hard limits: without asking anybody, a run never takes more.
+budget: {{invocations: 10000, duration: 5m}}
+
 # A broken rule makes the exit code 99, one that cannot be decided 96.
 thresholds:
   - errors < 1%

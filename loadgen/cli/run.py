@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from loadgen.cli import INTERRUPTED, output, signals, source
+from loadgen.cli import INTERRUPTED, github, output, result, signals, source
 from loadgen.cli.aside import Aside
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY
     help="Processes that share the load; default: as many as it needs, which is one but for very high rates.",
 )
 @click.option("--cluster", metavar="ADDRESS", help="Run the agents on a cluster; not built yet.")
+@result.options
 @click.option("--quiet", is_flag=True, help="Show neither progress nor messages.")
 @click.option("--force", is_flag=True, help="Go on after a pre-flight that would end the run.")
 @click.option("--yes", is_flag=True, help="Do not ask before a run that takes more than the scenario's confirm block.")
@@ -87,6 +88,8 @@ def run(
     env_file: Path | None,
     agents: int | None,
     cluster: str | None,
+    form: str,
+    full: bool,
     quiet: bool,
     force: bool,
     yes: bool,
@@ -144,7 +147,7 @@ def run(
             _file(invoked, save), loaded, directory, secrets, crew, aside, quiet=quiet, asks=asks, force=force
         )
         shown = texts(finished.summary, secrets.hide)
-        written = _write(replace(shown, scenario=secrets.hide_in(shown.scenario)), directory, aside)
+        written = _write(replace(shown, scenario=secrets.hide_in(shown.scenario)), directory, aside, form, full=full)
     finally:
         directory.close()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left that an interrupt could end sooner
@@ -309,7 +312,7 @@ def _drain(aside: Aside | None, at_most_s: float | None = None) -> None:
         os._exit(INTERRUPTED)  # nobody reads stderr, so there is nothing more to say there
 
 
-def _write(summary: Summary, directory: RunDirectory, aside: Aside | None) -> bool:
+def _write(summary: Summary, directory: RunDirectory, aside: Aside | None, form: str, *, full: bool) -> bool:
     """Write the results down and print them, as far as either is possible; whether both were.
 
     summary.json comes first, and no signal ends the program before it is there: the reports can be written again.
@@ -317,8 +320,8 @@ def _write(summary: Summary, directory: RunDirectory, aside: Aside | None) -> bo
     from loadgen.history.rundir import RunDirectoryError, read_intervals
     from loadgen.measure.summary import encode
     from loadgen.report.html import html
+    from loadgen.report.junit import junit
     from loadgen.report.markdown import markdown
-    from loadgen.report.terminal import terminal
     from loadgen.report.timeline import timeline
 
     faults = []
@@ -332,11 +335,16 @@ def _write(summary: Summary, directory: RunDirectory, aside: Aside | None) -> bo
         # a terminal that is held keeps nobody from what is on the disk by now, nor does a stderr that nobody reads keep
         # the results from stdout
         _drain(aside, None if sys.stdout is not None and sys.stdout.isatty() else _STUCK_S)
-        unprinted = output.show(terminal(summary, width=output.width(), colour=output.colour()), painted=True)
+        unprinted = result.show(result.text(summary, form, full=full), form)
         if not faults:
-            directory.write_report("report.md", markdown(summary))
+            report = markdown(summary)
+            directory.write_report("report.md", report)
+            if summary.thresholds:
+                directory.write_report("junit.xml", junit(summary))
             directory.write_report("report.html", html(summary, timeline(read_intervals(directory.path))))
-            output.show(f"\nreport: {directory.path / 'report.html'}\n")
+            if form == result.TERMINAL:
+                output.show(f"\nreport: {directory.path / 'report.html'}\n")
+            github.tell(summary, report)
         _drain(aside)
     except (RunDirectoryError, ValueError) as error:
         faults.append(f"{error}; the results are in {directory.path / 'summary.json'}")

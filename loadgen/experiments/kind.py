@@ -18,7 +18,7 @@ from loadgen.text import units
 if TYPE_CHECKING:
     from loadgen.measure.starts import Found
     from loadgen.measure.summary import Summary
-    from loadgen.report.experiment import Section
+    from loadgen.report.experiment import Answer, Section
 
 Block = TypeVar("Block")
 Result = TypeVar("Result", bound=Struct)
@@ -83,7 +83,7 @@ class Kind(Generic[Block, Result]):
     that the ``decision`` asks for, at least one, for calls that are waited for so long; ``peak_per_s`` is the largest
     rate that it may come to beyond those of these phases. ``plan`` are lines that say what is asked of an experiment,
     and ``forecast`` what it will take, given the shares of a mix.
-    ``section`` is its part of a report, and ``found`` what the Verdict is told, if anything. ``changes`` names the
+    ``section`` is its part of a report, ``answer`` the sentence that it begins with, and ``found`` what the Verdict is told, if anything. ``changes`` names the
     settings of the function that it changes and puts back, if any; ``sizes_mb`` are the memory sizes that it asks for
     by itself; ``one_size`` says that each call asks for the target's own. ``probe`` says where the function tells
     whether a start was cold.
@@ -95,6 +95,7 @@ class Kind(Generic[Block, Result]):
     decision: Callable[[Block, Given], Decision[Result | None]]
     widest: Callable[[Block, int], Sequence[Phase]]
     section: Callable[[Summary, Result], Section]
+    answer: Callable[[Summary, Result], Answer] | None = None
     plan: Callable[[Block], Iterator[str]] = lambda _: iter(())
     forecast: Callable[[Block, Mapping[str, float]], Forecast | None] = lambda _, __: None
     found: Callable[[Result], Found] | None = None

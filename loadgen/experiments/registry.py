@@ -22,7 +22,7 @@ from loadgen.targets.registry import tenant_of
 if TYPE_CHECKING:
     from loadgen.measure.starts import Found
     from loadgen.measure.summary import Experiment, Summary
-    from loadgen.report.experiment import Section
+    from loadgen.report.experiment import Answer, Section
 
 KINDS: tuple[Kind[Any, Any], ...] = (LOAD, COLD_STARTS, CAPACITY, MEMORY)
 
@@ -102,6 +102,13 @@ def section(summary: Summary) -> Section | None:
     """What a report says of a result; None where there is none."""
     result = summary.experiment
     return None if result is None else _of(result).section(summary, result)
+
+
+def answer(summary: Summary) -> Answer | None:
+    """What an experiment found out; None of a load, and of a run that found out nothing."""
+    result = summary.experiment
+    told = None if result is None else _of(result).answer
+    return None if told is None else told(summary, result)
 
 
 def _asked(scenario: Scenario) -> tuple[Kind[Any, Any], Any]:

@@ -10,7 +10,7 @@ ok ranks above every ok call in ``latency_all``; before, it ranked by its time),
 clock of arrivals: the ends of a figure, ``disturbed`` calls (before, all were in the figures), ``unread``,
 ``in_flight_mean`` and ``workers`` of a phase, ``whose``, ``figures`` and ``causes`` of a reason, and the severity
 ``range``; ``degraded`` means since then that figures are ranges, and nothing else. With mixes of calls: ``by_call`` of
-a phase, ``preflights``, and ``call`` of an example.
+a phase, ``preflights``, and ``call`` of an example. With answers first: ``outcome``, ``answer`` and ``next``.
 """
 
 from __future__ import annotations
@@ -396,6 +396,8 @@ class Summary(Struct, frozen=True):
     """summary.json.
 
     Of a mix ``preflights`` has one for each call, of which ``preflight`` is the first that was not ok, else the first.
+    ``outcome`` is how the rules ended together: ``passed``, ``failed`` or ``undecided``, null without any. ``answer``
+    is what the run found out, in one sentence, ``next`` what would make that better; empty in older files.
     """
 
     schema: str
@@ -411,6 +413,9 @@ class Summary(Struct, frozen=True):
     generator: Generator
     experiment: Experiment | None
     preflights: list[Preflight] = []
+    outcome: str | None = None
+    answer: str = ""
+    next: str = ""
 
 
 _OURS = frozenset(
@@ -453,6 +458,11 @@ def texts(value: T, change: Callable[[str], str], *, keys: bool = False) -> T:
 def encode(summary: Summary) -> bytes:
     """The text of summary.json, indented."""
     return foreign.json(msgspec.json.format(_ENCODER.encode(summary), indent=1))
+
+
+def encode_line(summary: Summary) -> bytes:
+    """The text of summary.json on one line, without its end."""
+    return foreign.json(_ENCODER.encode(summary))
 
 
 def decode(text: bytes) -> Summary:

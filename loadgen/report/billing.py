@@ -39,6 +39,18 @@ def cost(summary: Summary) -> Table:
     return Table("Cost", titles, tuple(rows), tuple(_cost_notes(whole, hidden=hidden)))
 
 
+def line(summary: Summary) -> str:
+    """What the run is charged, in one line; empty where nothing is."""
+    whole = summary.cost
+    if whole is None or any(reason.withholds == "cost" for reason in summary.verdict.reasons):
+        return ""
+    used = f"{_sum(whole.gb_seconds, whole.unmetered)} GB-s for {units.count(whole.requests)} requests"
+    if whole.amount is None:
+        return used
+    each = "" if whole.per_million is None else f", {units.amount(whole.per_million)} per million"
+    return f"cost {_sum(whole.amount, whole.unmetered)} {whole.currency}{each}; {used}"
+
+
 def audit(summary: Summary) -> Table:
     """Phases whose billed durations do not all follow from the reported ones by rounding up to the same unit.
 

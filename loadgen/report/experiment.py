@@ -22,6 +22,16 @@ class Section(Struct, frozen=True):
     mixed: bool = False
 
 
+class Answer(Struct, frozen=True):
+    """What an experiment found out, as a sentence without its capital and full stop.
+
+    ``found`` is False where it says why there is no answer.
+    """
+
+    sentence: str
+    found: bool = True
+
+
 def section(summary: Summary) -> Section:
     """What the run found out; empty where that is nothing."""
     return registry.section(summary) or Section()

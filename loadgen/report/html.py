@@ -15,6 +15,7 @@ from markupsafe import Markup
 from loadgen.experiments.registry import is_experiment
 from loadgen.measure.summary import Summary
 from loadgen.report import billing, charts, tables
+from loadgen.report.answer import head
 from loadgen.report.charts import Chart
 from loadgen.report.experiment import section
 from loadgen.report.figures import calls, phases, totals
@@ -36,6 +37,7 @@ def html(summary: Summary, timeline: Timeline) -> str:
     return _template().render(
         summary=summary,
         experiment=experiment,
+        head=head(summary),
         preflight=tables.preflight(summary),
         standing=tables.standing(summary),
         reasons=tables.reasons(summary),

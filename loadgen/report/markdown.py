@@ -7,16 +7,19 @@ from collections.abc import Iterator
 from loadgen.experiments.registry import is_experiment
 from loadgen.measure.summary import Summary
 from loadgen.report import billing, tables
+from loadgen.report.answer import head
 from loadgen.report.experiment import in_order, section
 from loadgen.report.figures import calls, phases, totals
 from loadgen.report.tables import Cell, Table
 from loadgen.text import foreign
 
+_MARKS = {True: "✓", False: "✗", None: "?"}
+
 
 def markdown(summary: Summary) -> str:
     """The whole report; what is wrong comes first."""
     write = foreign.markdown
-    lines = [f"# {write(summary.run.name)}", ""]
+    lines = [f"# {write(summary.run.name)}", "", *_head(summary), ""]
     if first := tables.preflight(summary):
         lines += [f"**{write(first)}**", ""]
     lines += [*_verdict(summary), ""]
@@ -53,6 +56,21 @@ def markdown(summary: Summary) -> str:
         if (table := tables.metrics(of_call)).rows:
             lines += ["", f"## Metrics of call {write(name)}", "", *_table(table)]
     return "\n".join(lines) + "\n"
+
+
+def _head(summary: Summary) -> Iterator[str]:
+    """The answer, the rules, what would make it better, and how well was measured."""
+    found, write = head(summary), foreign.markdown
+    yield f"**{found.word}**: {write(found.answer)}"
+    yield ""
+    for each in found.judged if len(found.judged) > 1 else ():
+        parts = (each.measured, each.why)
+        yield f"- {_MARKS[each.passed]} {write(each.rule)}: {write(', '.join(part for part in parts if part))}"
+    if found.why:
+        yield f"- {write(found.why[:1].upper() + found.why[1:])}"
+    if found.next:
+        yield f"- Next: {write(found.next)}"
+    yield f"- {write(found.quality[:1].upper() + found.quality[1:])}"
 
 
 def _verdict(summary: Summary) -> Iterator[str]:

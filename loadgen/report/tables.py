@@ -59,10 +59,11 @@ class Cell(Struct, frozen=True):
 
 
 class Column(Struct, frozen=True):
-    """A column; numbers stand to the right."""
+    """A column; numbers stand to the right. Where it is narrow, those are left out whose ``spare`` is least, not 0."""
 
     title: str
     numeric: bool = True
+    spare: int = 0
 
 
 class Table(Struct, frozen=True):
@@ -78,7 +79,7 @@ def written(table: Table, write: Callable[[str], str]) -> Table:
     """The table with ``write`` applied to every text in it."""
     return Table(
         write(table.title),
-        tuple(Column(write(column.title), column.numeric) for column in table.columns),
+        tuple(Column(write(column.title), column.numeric, column.spare) for column in table.columns),
         tuple(tuple(Cell(write(cell.text), write(cell.detail), cell.tone) for cell in row) for row in table.rows),
         tuple(map(write, table.notes)),
     )
@@ -301,7 +302,7 @@ def by_phase(summary: Summary) -> Table:
     titles = ("planned", "achieved rate", "not ok", "p50", "p99", "max")
     return Table(
         "Phases",
-        (Column("phase", False), Column("model", False), Column("duration"), *(Column(title) for title in titles)),
+        (Column("phase", False), Column("model", False, 1), Column("duration", spare=2), *(Column(title) for title in titles)),
         tuple(rows),
         (
             "p50, p99 and max are of latency, over the ok invocations of each phase.",
@@ -383,13 +384,13 @@ def failures(summary: Summary) -> Table:
     return Table(
         "Failure examples",
         (
-            Column("phase", False),
+            Column("phase", False, 2),
             Column("outcome", False),
             Column("reason", False),
             Column("status"),
             Column("code", False),
             Column("request id", False),
-            Column("body", False),
+            Column("body", False, 1),
         ),
         tuple(rows),
         ("The first three of each failing outcome in each phase.",) if rows else (),
@@ -559,19 +560,23 @@ def _count(name: str, n: int, planned: int, rate: str = "", tone: str = "") -> t
 
 def _threshold(result: ThresholdResult) -> tuple[Cell, ...]:
     mark = {True: Cell("pass", tone="good"), False: Cell("FAIL", tone="bad"), None: Cell("undecided", tone="warn")}
-    measured = DASH if result.value is None else _measured(result.rule, result.value)
-    detail = ""
+    return mark[result.passed], Cell(result.rule), measured(result), Cell(result.why)
+
+
+def measured(result: ThresholdResult) -> Cell:
+    """What was measured of a threshold, in the unit of its limit."""
+    text, detail = DASH if result.value is None else _measured(result.rule, result.value), ""
     if result.value is None and (result.low_end is not None or result.high_end is not None):
         low, high = (
             None if end is None else _measured(result.rule, end) for end in (result.low_end or None, result.high_end)
         )
-        measured, detail = units.spread(low, high), GENERATOR
+        text, detail = units.spread(low, high), GENERATOR
     of_money = re.match(r"(?:[^:]*:)?(?:[\w-]+/)?cost\b", result.rule) is not None
     if of_money and result.value is not None and (result.passed is None or result.decided_by == BOUNDS):
-        measured = f">{foreign.GAP}{measured}"  # not every call told its bill
-    if measured == DASH and result.decided_by == VALUE:  # the figure is that of a call that is not ok
-        measured = FAILED
-    return mark[result.passed], Cell(result.rule), Cell(measured, detail), Cell(result.why)
+        text = f">{foreign.GAP}{text}"  # not every call told its bill
+    if text == DASH and result.decided_by == VALUE:  # the figure is that of a call that is not ok
+        text = FAILED
+    return Cell(text, detail)
 
 
 def _measured(rule: str, value: float) -> str:

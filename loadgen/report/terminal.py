@@ -11,26 +11,28 @@ from loadgen.measure.summary import Summary
 from loadgen.report import billing, tables
 from loadgen.report.experiment import in_order, section
 from loadgen.report.figures import totals
-from loadgen.report.tables import Cell, Table
+from loadgen.report.answer import head
+from loadgen.report.tables import Cell, Column, Table
 from loadgen.text import foreign
 
 _SGR = {"good": "32", "bad": "1;31", "warn": "33", "muted": "2", "heading": "1"}
+_MARKS = {True: "✓", False: "✗", None: "?"}
+_RULE_TONES = {True: "good", False: "bad", None: "warn"}
 _STATUS = {"valid": "good", "degraded": "warn", "invalid": "bad"}
-_INDENT = "  "
-_Paint = Callable[[str, str], str]
+INDENT = "  "
+Paint = Callable[[str, str], str]
 
 
 def terminal(summary: Summary, *, width: int = 100, colour: bool = False) -> str:
-    """The result of a run as lines of at most ``width`` columns where its names allow; ``colour`` adds ANSI sequences.
+    """All of a run's result as lines of at most ``width`` columns where its names allow; ``colour`` adds ANSI sequences.
 
     A table that is too wide is written as one block a row, so that no column is left out.
     """
-    paint = _paint if colour else _plain
-    lines = [paint(foreign.line(summary.run.name), "heading")]
-    lines += [paint(line, "warn") for line in textwrap.wrap(foreign.line(tables.preflight(summary)), width)]
+    paint = painter(colour=colour)
+    lines = [*heading(summary, width, paint), ""]
     lines += [*_verdict(summary, width, paint), ""]
     if summary.environment.synthetic:
-        lines += [*_wrapped(tables.SYNTHETIC, width), ""]
+        lines += [*wrapped(tables.SYNTHETIC, width), ""]
     lines += [line for label, text in tables.facts(summary) for line in _fact(label, foreign.line(text), width)]
     found = section(summary)
     sections = [
@@ -46,12 +48,38 @@ def terminal(summary: Summary, *, width: int = 100, colour: bool = False) -> str
     sections.append(tables.thresholds(summary))
     for table in (tables.written(each, foreign.line) for each in sections):
         if table.rows or table.notes:
-            lines += ["", paint(table.title, "heading"), *_table(table, width, paint)]
-            lines += [line for note in table.notes for line in _wrapped(note, width)]
+            lines += ["", paint(table.title, "heading"), *grid(table, width, paint)]
+            lines += [line for note in table.notes for line in wrapped(note, width)]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def _verdict(summary: Summary, width: int, paint: _Paint) -> Iterator[str]:
+def heading(summary: Summary, width: int, paint: Paint) -> Iterator[str]:
+    """The answer and the rules, what would make it better, and how well was measured."""
+    found = head(summary)
+    word, name = found.word, foreign.line(summary.run.name)
+    first, *more = textwrap.wrap(f"{word}  {name}: {foreign.line(found.answer)}", width, subsequent_indent=INDENT)
+    yield paint(word, found.tone) + first.removeprefix(word)
+    yield from more
+    rules = found.judged if len(found.judged) > 1 else ()
+    marks = [Cell(_MARKS[each.passed], tone=_RULE_TONES[each.passed]) for each in rules]
+    rows = tuple(
+        (mark, Cell(foreign.line(each.rule)), Cell(each.measured), Cell(foreign.line(each.why)))
+        for mark, each in zip(marks, rules, strict=True)
+    )
+    columns = (Column("", False), Column("", False), Column("", False), Column("", False))
+    yield from grid(Table("", columns, rows), width, paint)
+    if found.why:
+        yield from wrapped(foreign.line(found.why), width)
+    if found.next:
+        yield from textwrap.wrap(f"next: {foreign.line(found.next)}", width, initial_indent=INDENT, subsequent_indent=INDENT * 4)
+    tone = "muted" if found.measured_well else "warn"
+    quality = textwrap.wrap(foreign.line(found.quality), width, initial_indent=INDENT, subsequent_indent=INDENT * 2)
+    yield from (paint(line, tone) for line in quality)
+    before = textwrap.wrap(foreign.line(tables.preflight(summary)), width, initial_indent=INDENT, subsequent_indent=INDENT * 2)
+    yield from (paint(line, "warn") for line in before)
+
+
+def _verdict(summary: Summary, width: int, paint: Paint) -> Iterator[str]:
     tone = _STATUS.get(summary.verdict.status, "bad")
     status, _, rest = foreign.line(tables.standing(summary)).partition(":")
     word = status if status == "valid" else status.upper()
@@ -63,15 +91,20 @@ def _verdict(summary: Summary, width: int, paint: _Paint) -> Iterator[str]:
         yield from textwrap.wrap(
             foreign.line(f"{mark} {reason.rule}: {text}"),
             width,
-            initial_indent=_INDENT,
-            subsequent_indent=_INDENT * 2,
+            initial_indent=INDENT,
+            subsequent_indent=INDENT * 2,
         )
 
 
 def _fact(label: str, text: str, width: int) -> list[str]:
     """A label and its text, wrapped where that may be: names are not."""
-    beside = textwrap.wrap(text, width - len(_INDENT) - 12, break_long_words=False, break_on_hyphens=False) or [""]
-    return [f"{_INDENT}{label if n == 0 else '':<12}{line}" for n, line in enumerate(beside)]
+    beside = textwrap.wrap(text, width - len(INDENT) - 12, break_long_words=False, break_on_hyphens=False) or [""]
+    return [f"{INDENT}{label if n == 0 else '':<12}{line}" for n, line in enumerate(beside)]
+
+
+def painter(*, colour: bool) -> Paint:
+    """What gives a text its tone, with ANSI sequences or without."""
+    return _paint if colour else _plain
 
 
 def _paint(text: str, tone: str) -> str:
@@ -82,17 +115,12 @@ def _plain(text: str, tone: str) -> str:
     return text
 
 
-def _table(table: Table, width: int, paint: _Paint) -> Iterator[str]:
+def grid(table: Table, width: int, paint: Paint) -> Iterator[str]:
+    """The rows of a table, one block each where they are too wide."""
     if not table.rows:
         return
-    widths = [
-        max(
-            _width(text)
-            for text in (column.title, *(part for row in table.rows for part in (row[i].text, row[i].detail)))
-        )
-        for i, column in enumerate(table.columns)
-    ]
-    if len(_INDENT) * len(widths) + sum(widths) > width:
+    widths = _widths(table)
+    if not fits(table, width):
         yield from _stacked(table, width, paint)
         return
     numeric = [column.numeric for column in table.columns]
@@ -104,25 +132,41 @@ def _table(table: Table, width: int, paint: _Paint) -> Iterator[str]:
             yield _row(((cell.detail, "muted") for cell in row), widths, numeric, paint)
 
 
-def _stacked(table: Table, width: int, paint: _Paint) -> Iterator[str]:
+def fits(table: Table, width: int) -> bool:
+    """Whether the rows of a table are no wider than that."""
+    widths = _widths(table)
+    return len(INDENT) * len(widths) + sum(widths) <= width
+
+
+def _widths(table: Table) -> list[int]:
+    return [
+        max(
+            _width(text)
+            for text in (column.title, *(part for row in table.rows for part in (row[i].text, row[i].detail)))
+        )
+        for i, column in enumerate(table.columns)
+    ]
+
+
+def _stacked(table: Table, width: int, paint: Paint) -> Iterator[str]:
     label = max(_width(column.title) for column in table.columns)
     for row in table.rows:
         first, *rest = row
-        yield _INDENT + paint(first.text, first.tone) + (f" ({first.detail})" if first.detail else "")
+        yield INDENT + paint(first.text, first.tone) + (f" ({first.detail})" if first.detail else "")
         for column, cell in zip(table.columns[1:], rest, strict=True):
             if cell.text:
-                yield f"{_INDENT * 2}{_padded(column.title, label)}  {_stacked_cell(cell, paint)}"
+                yield f"{INDENT * 2}{_padded(column.title, label)}  {_stacked_cell(cell, paint)}"
 
 
-def _stacked_cell(cell: Cell, paint: _Paint) -> str:
+def _stacked_cell(cell: Cell, paint: Paint) -> str:
     return paint(cell.text, cell.tone) + (f"  ({cell.detail})" if cell.detail else "")
 
 
-def _row(cells: Iterable[tuple[str, str]], widths: list[int], numeric: list[bool], paint: _Paint) -> str:
+def _row(cells: Iterable[tuple[str, str]], widths: list[int], numeric: list[bool], paint: Paint) -> str:
     parts = []
     for (text, tone), width, right in zip(cells, widths, numeric, strict=True):
         space = " " * (width - _width(text))
-        parts.append(_INDENT + (space + paint(text, tone) if right else paint(text, tone) + space))
+        parts.append(INDENT + (space + paint(text, tone) if right else paint(text, tone) + space))
     return "".join(parts)
 
 
@@ -135,5 +179,5 @@ def _width(text: str) -> int:
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
-def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, width, initial_indent=_INDENT, subsequent_indent=_INDENT)
+def wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, initial_indent=INDENT, subsequent_indent=INDENT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from loadgen.experiments.registry import found, is_experiment
 from loadgen.invocation.outcome import OK
@@ -15,6 +15,7 @@ from loadgen.measure.merge import generator, phase_summary, totals
 from loadgen.measure.summary import READ, SCHEMA, Cost, Environment, Experiment, Preflight, Run, Summary, Verdict
 from loadgen.measure.threshold import evaluate, named_percentiles
 from loadgen.measure.verdict import judge, of_experiment
+from loadgen.report.answer import answer, next_step, outcome
 from loadgen.run.play import Played
 from loadgen.scenario.model import Scenario
 from loadgen.targets.registry import tenant_of
@@ -82,7 +83,7 @@ def summary(record: Record, run: Run, verdict: Verdict, charged: Cost | None) ->
     bill = partial(billing, book=record.scenario.prices) if record.bills else None
     phases = [phase_summary(plan, total, ps, bill) for plan, total in zip(plans, played, strict=True)]
     together = totals(plans, played, ps, bill)
-    return Summary(
+    found = Summary(
         schema=SCHEMA,
         run=run,
         scenario=record.document,
@@ -97,3 +98,4 @@ def summary(record: Record, run: Run, verdict: Verdict, charged: Cost | None) ->
         experiment=record.experiment,
         preflights=list(record.preflights) if record.scenario.calls else [],
     )
+    return structs.replace(found, outcome=outcome(found), answer=answer(found), next=next_step(found))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from loadgen.cli.report import report
 from loadgen.measure.summary import encode
-from loadgen.report.terminal import terminal
+from loadgen.report.screen import screen
 from tests.examples import fewer
 from tests.report.builders import degraded, intervals, valid
 
@@ -27,7 +27,7 @@ def test_the_reports_are_written_again_and_the_summary_goes_to_stdout(run: Path)
     (run / "report.md").write_text("old")
     result = CliRunner(env={"COLUMNS": "80"}).invoke(report, [str(run)])
     assert result.exit_code == 0
-    assert result.stdout == terminal(valid(), width=80)
+    assert result.stdout == screen(valid(), width=80)
     assert "report.html" in result.stderr
     assert (run / "report.md").read_text().startswith("# warm")
     assert "Latency over time" in (run / "report.html").read_text()

@@ -16,7 +16,7 @@ from loadgen.text.units import NS_PER_S
 
 if TYPE_CHECKING:
     from loadgen.measure.summary import Summary
-    from loadgen.report.experiment import Section
+    from loadgen.report.experiment import Answer, Section
 
 
 def _decision(block: Capacity, given: Given) -> Decision[CapacityResult]:
@@ -44,6 +44,12 @@ def _forecast(block: Capacity, shares: Mapping[str, float]) -> Forecast:
     return forecast(block, shares)
 
 
+def _answer(summary: Summary, result: CapacityResult) -> Answer:
+    from loadgen.experiments.capacity.section import answer
+
+    return answer(result)
+
+
 def _section(summary: Summary, result: CapacityResult) -> Section:
     from loadgen.experiments.capacity.section import section
 
@@ -59,5 +65,6 @@ CAPACITY = Kind(
     plan=_plan,
     forecast=_forecast,
     section=_section,
+    answer=_answer,
     peak_per_s=lambda block: block.to_rate.per_s,
 )

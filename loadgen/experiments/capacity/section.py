@@ -9,7 +9,7 @@ from loadgen.measure.percentile import needed
 from loadgen.measure.ranking import percentile_fails
 from loadgen.report import charts, units
 from loadgen.report.charts import Band, Chart
-from loadgen.report.experiment import Section, next_line
+from loadgen.report.experiment import Answer, Section, next_line
 from loadgen.report.figures import DASH, FAILED
 from loadgen.report.tables import Cell, Column, Table
 from loadgen.text import foreign
@@ -23,10 +23,30 @@ _CAUSES = {
     "generator": "the load generator or its max_in_flight held invocations back",
 }
 
+_SPARE = {"settled after": 2, "cold": 3, "p50": 4, "refused": 5, "p99": 6}
+_BOUND_BY = {
+    "quota": "the quota",
+    "cold starts": "cold starts",
+    "execution": "the handler's own time",
+    "queueing": "waiting outside the handler",
+    "generator": "the load generator",
+}
+
 
 def section(result: CapacityResult) -> Section:
     """The capacity, the probes, and latency by rate."""
     return Section((_answer(result), _probes(result)), (_latency_by_rate(result),))
+
+
+def answer(result: CapacityResult) -> Answer:
+    """What is sustained, where the rules stop being met, and what binds it."""
+    confirmed = result.confirmed_per_s
+    bound = f"; bound by {_BOUND_BY[result.bound_by]}" if result.bound_by in _BOUND_BY else ""
+    if confirmed is None:
+        return Answer(f"no rate is confirmed to be sustained: {(result.why or 'the search found none').rstrip('.')}", False)
+    low, high = result.estimate_low_per_s, result.estimate_high_per_s
+    limit = "" if low is None or high is None else f"; the rules stop being met between {_rate(low)} and {_rate(high)}"
+    return Answer(f"{_rate(confirmed)} is sustained, held for {_s(result.confirmed_ns)}{limit}{bound}")
 
 
 def _answer(result: CapacityResult) -> Table:
@@ -65,7 +85,7 @@ def _probes(result: CapacityResult) -> Table:
     titles = ("rate", "invocations", "broken", "refused", "cold", "p50", "p95", "p99", "settled after")
     return Table(
         "Probes",
-        (Column("probe", False), Column("verdict", False), *(Column(title) for title in titles)),
+        (Column("probe", False, 1), Column("verdict", False), *(Column(title, spare=_SPARE.get(title, 0)) for title in titles)),
         tuple(_probe(probe) for probe in result.probes),
         (
             f"Broken: how many invocations break {', '.join(result.rules)}. Latency is over all "

@@ -15,7 +15,7 @@ from loadgen.load.phase import Phase
 if TYPE_CHECKING:
     from loadgen.measure.starts import Found
     from loadgen.measure.summary import Summary
-    from loadgen.report.experiment import Section
+    from loadgen.report.experiment import Answer, Section
 
 
 def _decision(block: ColdStarts, given: Given) -> Decision[ColdStartsResult]:
@@ -41,6 +41,12 @@ def _forecast(block: ColdStarts, shares: Mapping[str, float]) -> Forecast:
     return forecast(block)
 
 
+def _answer(summary: Summary, result: ColdStartsResult) -> Answer:
+    from loadgen.experiments.coldstarts.section import answer
+
+    return answer(summary, result)
+
+
 def _section(summary: Summary, result: ColdStartsResult) -> Section:
     from loadgen.experiments.coldstarts.section import section
 
@@ -62,6 +68,7 @@ COLD_STARTS = Kind(
     plan=_plan,
     forecast=_forecast,
     section=_section,
+    answer=_answer,
     found=_found,
     changes=lambda block: "LOADGEN_RUN in its environment" if Induce.CONFIG in block.induce else "",
     one_size=False,

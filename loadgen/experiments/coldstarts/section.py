@@ -16,12 +16,13 @@ from loadgen.invocation.start import COLD, WARM
 from loadgen.measure.figure import Figure
 from loadgen.measure.summary import Summary, Verdict
 from loadgen.report import units
-from loadgen.report.experiment import Section, next_line
+from loadgen.report.experiment import Answer, Section, next_line
 from loadgen.report.figures import DASH, TOO_FEW
 from loadgen.report.starts import NOTHING, PERCENTILES, between, labelling, shown
 from loadgen.report.tables import Cell, Column, Table
 
-_INDUCED_BY = {
+_INDUCED_SPARE = {"rounds": 1, "failed": 2, "unclear": 3, "p95": 4}
+_BY = {
     "gap": "one call after silence",
     "burst": "calls at once after silence",
     "memory": "other memory sizes",
@@ -40,6 +41,28 @@ def section(summary: Summary, result: ColdStartsResult) -> Section:
     """Cold beside warm invocations, how they were brought about, and how long instances live."""
     without = _hidden(summary.verdict)
     return Section((_answer(result, without), _brought_about(result, without), _keep_alive(result)), mixed=True)
+
+
+def answer(summary: Summary, result: ColdStartsResult) -> Answer:
+    """What a cold start adds, and how long idle instances live."""
+    penalty = None if _hidden(summary.verdict) else result.penalty_ns
+    parts = []
+    if penalty is not None:
+        parts.append(f"a cold start adds {_figure(penalty)}")
+    lives = None if result.keep_alive is None or result.keep_alive.policy == "unknown" else _lives(result.keep_alive)
+    if lives is not None and lives != DASH:
+        parts.append(f"an idle instance lives {lives}")
+    if parts:
+        return Answer("; ".join(parts), penalty is not None)
+    if _hidden(summary.verdict):
+        why = "figures of cold or warm starts are withheld"
+    elif result.labelling is not None and result.labelling.reason is not None:
+        why = f"cold starts were not told from warm ones, {result.labelling.reason}"
+    elif not result.cold.count:
+        why = "no cold start was seen"
+    else:
+        why = "there were too few cold or warm calls to compare"
+    return Answer(f"what a cold start adds is not known: {why}", False)
 
 
 def _hidden(verdict: Verdict) -> frozenset[str]:
@@ -71,7 +94,7 @@ def _brought_about(result: ColdStartsResult, without: Collection[str]) -> Table:
     titles = ("rounds", "invocations", "cold", "warm", "unclear", "failed", "share cold", "p50", "p95")
     return Table(
         "How cold starts were brought about",
-        (Column("means", False), *(Column(title) for title in titles)),
+        (Column("means", False), *(Column(title, spare=_SPARE.get(title, 0)) for title in titles)),
         tuple(_means(each, without) for each in result.means),
         ("p50 and p95 are of service_time of the cold ones, which were ok; the share is of those that were labelled.",),
     )

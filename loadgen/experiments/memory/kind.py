@@ -16,7 +16,7 @@ from loadgen.text import units
 if TYPE_CHECKING:
     from loadgen.measure.starts import Found
     from loadgen.measure.summary import Summary
-    from loadgen.report.experiment import Section
+    from loadgen.report.experiment import Answer, Section
 
 
 def _decision(block: MemoryComparison, given: Given) -> Decision[MemoryResult]:
@@ -44,6 +44,12 @@ def _forecast(block: MemoryComparison, shares: Mapping[str, float]) -> Forecast:
     return forecast(block)
 
 
+def _answer(summary: Summary, result: MemoryResult) -> Answer:
+    from loadgen.experiments.memory.section import answer
+
+    return answer(result)
+
+
 def _section(summary: Summary, result: MemoryResult) -> Section:
     from loadgen.experiments.memory.section import section
 
@@ -65,6 +71,7 @@ MEMORY = Kind(
     plan=_plan,
     forecast=_forecast,
     section=_section,
+    answer=_answer,
     found=_found,
     changes=lambda block: "its memory size" if block.by is MemoryBy.CONFIG else "",
     one_size=False,

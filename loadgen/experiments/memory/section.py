@@ -9,12 +9,13 @@ from loadgen.measure.figure import Figure
 from loadgen.measure.percentile import needed, supported
 from loadgen.report import charts, units
 from loadgen.report.charts import Chart, Spot
-from loadgen.report.experiment import Section, next_line
+from loadgen.report.experiment import Answer, Section, next_line
 from loadgen.report.figures import DASH, TOO_FEW
 from loadgen.report.tables import Cell, Column, Table
 from loadgen.text import foreign
 
 _PERCENTILES = (50.0, 95.0, 99.0)
+_SPARE = {"unsure": 1, "cold": 2, "billed mean": 3, "cheapest": 4, "p99": 5, "p50": 6}
 _RULE_TONES = {"met": "good", "broken": "bad", "open": "warn"}
 
 
@@ -24,12 +25,28 @@ def section(result: MemoryResult) -> Section:
     return Section(tables, (_pareto(result),), mixed=True)
 
 
+def answer(result: MemoryResult) -> Answer:
+    """Which size to take, what it costs, and which are not ruled out."""
+    taken = next((each for each in result.sizes if each.memory_mb == result.recommended_mb), None)
+    if taken is None:
+        why = result.why.rstrip(".")
+        return Answer(f"{why[:1].lower()}{why[1:]}", False)
+    rules = f" that meets {' and '.join(result.rules)}" if result.rules else ""
+    cost = ""
+    if taken.cost is not None:
+        interval = _range(taken.cost, units.amount)
+        cost = f": {units.amount(taken.cost.value)} {result.cost_unit} per million{f' ({interval})' if interval else ''}"
+    others = [f"{size} MB" for size in result.tied_mb if size != taken.memory_mb]
+    tied = f"; {' and '.join((', '.join(others[:-1]), others[-1])[len(others) < 2 :])} not ruled out" if others else ""
+    return Answer(f"{taken.memory_mb} MB is the cheapest size{rules}{cost}{tied}")
+
+
 def _answer(result: MemoryResult) -> Table:
     """The sizes side by side, and which to take."""
     titles = ("cost", "cost ratio", "billed mean", "p50", "p95", "p99", "cheapest", "warm calls", "cold", "unsure")
     return Table(
         "Memory size",
-        (Column("size", False), *(Column(title) for title in titles)),
+        (Column("size", False), *(Column(title, spare=_SPARE.get(title, 0)) for title in titles)),
         tuple(_row(result, each) for each in result.sizes),
         (*next_line(result.next), *_notes(result)),
     )

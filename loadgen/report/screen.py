@@ -1,0 +1,143 @@
+"""The Summary as one screen of a terminal: the answer, one table, and what explains it. ``terminal`` has the rest."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from msgspec import structs
+
+from loadgen.experiments.registry import is_experiment
+from loadgen.invocation.outcome import OK
+from loadgen.invocation.start import COLD, WARM
+from loadgen.measure.summary import Summary
+from loadgen.measure.trust.rule import INVALID, RANGE
+from loadgen.report import billing, tables, units
+from loadgen.report.experiment import section
+from loadgen.report.figures import DASH, View, totals
+from loadgen.report.tables import Cell, Column, Table
+from loadgen.report.terminal import INDENT, Paint, fits, grid, heading, painter, wrapped
+from loadgen.text import foreign
+
+_COLUMNS: tuple[float | str, ...] = (50.0, 90.0, 95.0, 99.0, "max")
+_SLOWEST, _FAILURES, _REMARKS, _NOTES = 3, 3, 4, 3
+_SHORT = 160
+"""Characters of what is shown of a long sentence."""
+
+
+def screen(summary: Summary, *, width: int = 100, colour: bool = False) -> str:
+    """The result of a run as lines of at most ``width`` columns where its names allow.
+
+    Of a table that is too wide, columns are left out in the order that they say; ``colour`` adds ANSI sequences.
+    """
+    paint = painter(colour=colour)
+    lines = [*heading(summary, width, paint)]
+    lines += [paint(line, "muted") for line in _where(summary, width)]
+    for table in _tables(summary):
+        if table.rows:
+            lines += ["", *_titled(table, width, paint)]
+    lines += ["", *_remarks(summary, width)]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _where(summary: Summary, width: int) -> Iterator[str]:
+    """What was called, when, and for how long."""
+    known = dict(tables.facts(summary))
+    parts = (known.get("target", ""), summary.run.started_at.partition(".")[0] + "Z", known["measured"])
+    yield from textwrap.wrap(foreign.line(", ".join(filter(None, parts))), width, initial_indent=INDENT)
+    if summary.environment.synthetic:
+        yield from wrapped(tables.SYNTHETIC, width)
+
+
+def _tables(summary: Summary) -> Iterator[Table]:
+    found = section(summary)
+    view = totals(summary)
+    if not is_experiment(summary.run.kind):
+        yield _times(view)
+        yield structs.replace(tables.by_call(view), notes=())
+        if sum(not phase.warmup for phase in summary.phases) > 1:
+            yield structs.replace(tables.by_phase(summary), notes=())
+    else:
+        for table in found.tables:
+            yield structs.replace(table, notes=table.notes[:_NOTES])
+    yield from _examples(summary)
+
+
+def _times(view: View) -> Table:
+    """Latency, cold and warm, and what the function itself took; no interval but that of latency."""
+    rows = [("latency", "latency", None, True)]
+    rows += [(f"{INDENT}{start}", "latency", start, False) for start in (WARM, COLD) if start in view.phase.by_start]
+    rows += [("service time", "service_time", None, False), ("function", "duration", None, False)]
+    if view.phase.planned > view.phase.outcomes.get(OK, 0):
+        rows.append(("all planned", "latency_all", None, False))
+    shown = []
+    for name, metric, start, interval in rows:
+        metrics = view.phase.metrics if start is None else view.phase.by_start.get(start, {})
+        known = metrics.get(metric)
+        if known is None or not known.count + known.disturbed:
+            continue
+        cells = [tables.figure(view, metric, statistic, start) for statistic in _COLUMNS]
+        if not interval:
+            cells = [Cell(cell.text, "", cell.tone) for cell in cells]
+        if all(cell.text == DASH for cell in cells):
+            continue
+        shown.append((Cell(name), *cells, Cell(units.count(known.count + known.disturbed))))
+    titles = [units.percentile(each) if isinstance(each, float) else each for each in _COLUMNS]
+    spare = {"max": 1, "p90": 2, "calls": 3}
+    columns = (Column("", False), *(Column(title, spare=spare.get(title, 0)) for title in (*titles, "calls")))
+    return Table("", columns, tuple(shown))
+
+
+def _examples(summary: Summary) -> Iterator[Table]:
+    """The slowest calls and the first failures, by their ids."""
+    failures, slowest = tables.failures(summary), tables.slowest(summary)
+    if failures.rows:
+        few: dict[str, tuple[Cell, ...]] = {}
+        for row in failures.rows:
+            few.setdefault(row[1].text, row)
+        yield structs.replace(failures, rows=tuple(few.values())[:_FAILURES], notes=())
+    if slowest.rows and not is_experiment(summary.run.kind):
+        yield structs.replace(slowest, rows=slowest.rows[:_SLOWEST], notes=())
+
+
+def _titled(raw: Table, width: int, paint: Paint) -> Iterator[str]:
+    table = _fitting(tables.written(raw, foreign.line), width)
+    if table.title:
+        yield paint(table.title, "heading")
+    yield from grid(table, width, paint)
+    for note in table.notes:
+        yield from wrapped(_shortened(note), width)
+
+
+def _fitting(table: Table, width: int) -> Table:
+    """The table without the columns that do not fit, those first that are marked so."""
+    while not fits(table, width) and (spare := [column.spare for column in table.columns if column.spare]):
+        at = next(n for n, column in enumerate(table.columns) if column.spare == min(spare))
+        table = structs.replace(
+            table,
+            columns=(*table.columns[:at], *table.columns[at + 1 :]),
+            rows=tuple((*row[:at], *row[at + 1 :]) for row in table.rows),
+        )
+    return table
+
+
+def _remarks(summary: Summary, width: int) -> Iterator[str]:
+    """How calls ended, what they cost, and what else was noticed."""
+    total = summary.totals
+    ended = sorted(total.outcomes.items(), key=lambda item: (item[0] != OK, -item[1], item[0]))
+    parts = [f"{units.count(n)} {name}" for name, n in ended if n]
+    achieved = f"{units.rate(total.achieved_rate)} of {units.rate(total.planned_rate)} planned"
+    yield from wrapped(f"{' · '.join(parts) or 'no call ended'}; {achieved}", width)
+    if cost := billing.line(summary):
+        yield from wrapped(cost, width)
+    others = [
+        (reason, text) for reason, text in tables.reasons(summary) if reason.severity not in (INVALID, RANGE)
+    ]
+    for reason, text in others[:_REMARKS]:
+        yield from wrapped(f"{reason.rule}: {_shortened(foreign.line(text))}", width)
+    if len(others) > _REMARKS:
+        yield from wrapped(f"{len(others) - _REMARKS} more remarks: loadgen report --full", width)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHORT else f"{text[: _SHORT - 1].rsplit(' ', 1)[0]} …"

@@ -1,0 +1,134 @@
+"""What most of the slow calls have in common, where that is one thing: cold starts, one call of a mix, one phase.
+
+Theory of operation. Slow are the calls above the limit of the first rule about a time that is broken, else those above
+the highest percentile of latency that is shown. A cause is said where
+
+- at least ``MOST`` of the slow calls have it, and that it is more than half of them is no chance (a binomial test);
+- it is not as common among all calls, so that it tells slow ones from others;
+- without its calls the figure would be below the limit, or less than ``BETTER`` of what it is.
+
+Else nothing is said: a tail may have many causes, and most have no name here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from msgspec import Struct
+
+from loadgen.invocation.start import COLD
+from loadgen.measure.histogram import Histogram, highest, lowest, rank
+from loadgen.measure.rule import MetricRule, parse
+from loadgen.measure.summary import MetricSummary, Summary
+from loadgen.report import units
+from loadgen.report.figures import Shown, shown, totals
+from loadgen.stats.beta import incomplete
+
+MOST = 0.7
+BETTER = 0.7
+RARELY = 0.01
+LEAST = 20
+"""Slow calls that it takes to say what they have in common."""
+_NS_PER_US = 1_000
+_TAILS = (99.0, 95.0, 90.0)
+
+
+class _Slow(Struct, frozen=True):
+    """What is slow: above so many µs; ``p`` is the percentile that stands there, ``limit`` says that a rule does."""
+
+    above_us: int
+    p: float
+    limit: bool
+    of: str
+
+
+class _Cause(Struct, frozen=True):
+    """Something that calls may have in common, and its calls."""
+
+    name: str
+    calls: Histogram
+
+
+def why(summary: Summary) -> str:
+    """The sentence, without capital and full stop; empty where no one cause stands out."""
+    slow = _slow(summary)
+    latency = summary.totals.metrics.get("latency")
+    if slow is None or latency is None:
+        return ""
+    every = _histogram([latency])
+    total, above = every.count, _above(every, slow.above_us)
+    if above < LEAST:
+        return ""
+    for cause in _causes(summary):
+        own = _above(cause.calls, slow.above_us)
+        if own < MOST * above or incomplete(0.5, own, above - own + 1) > RARELY:
+            continue
+        if 2 * cause.calls.count > total:
+            continue  # most calls have it, slow or not
+        without_us = _percentile(every, cause.calls, slow.p)
+        if without_us is None or without_us >= (slow.above_us if slow.limit else BETTER * slow.above_us):
+            continue
+        left = units.duration(without_us * _NS_PER_US)
+        return f"{slow.of} is {cause.name}, {units.count(own)} of the {units.count(above)} calls above it: without them it is {left}"
+    return ""
+
+
+def _slow(summary: Summary) -> _Slow | None:
+    """What is slow in this run; None where nothing can be said of it."""
+    for result in summary.thresholds:
+        rule = parse(result.rule)
+        if (
+            result.passed is False
+            and isinstance(rule, MetricRule)
+            and rule.metric.value in ("latency", "latency_all")
+            and rule.percentile is not None
+            and rule.phase is rule.call is rule.start is None
+        ):
+            return _Slow(rule.limit_ns // _NS_PER_US, rule.percentile, True, f"what breaks {rule.text}")
+    for p in _TAILS:
+        found = shown(totals(summary), "latency", p)
+        if isinstance(found, Shown) and found.ends is None:
+            return _Slow(found.value // _NS_PER_US, p, False, f"the {units.percentile(p)}")
+    return None
+
+
+def _causes(summary: Summary) -> Iterator[_Cause]:
+    """What may have made calls slow, the most telling first."""
+    whole = summary.totals
+    if (cold := whole.by_start.get(COLD, {}).get("latency")) is not None:
+        yield _Cause("cold starts", _histogram([cold]))
+    for name, call in whole.by_call.items():
+        if (latency := call.metrics.get("latency")) is not None:
+            yield _Cause(f"call {name}", _histogram([latency]))
+    measured = [phase for phase in summary.phases if not phase.warmup]
+    for phase in measured if len(measured) > 1 else ():
+        if (latency := phase.metrics.get("latency")) is not None:
+            yield _Cause(f"phase {phase.name}", _histogram([latency]))
+
+
+def _histogram(metrics: Iterable[MetricSummary]) -> Histogram:
+    """All calls of these, disturbed or not."""
+    whole = Histogram()
+    for metric in metrics:
+        for blob in (metric.histogram, metric.disturbed_histogram):
+            if blob:
+                whole.add(Histogram.decode(blob))
+    return whole
+
+
+def _above(calls: Histogram, us: int) -> int:
+    return sum(n for at, n in calls.counts.items() if lowest(at) >= us)
+
+
+def _percentile(every: Histogram, without: Histogram, p: float) -> int | None:
+    """A percentile of all calls but some, in µs; None where none are left."""
+    left = {at: n - without.counts.get(at, 0) for at, n in every.counts.items()}
+    count = sum(left.values())
+    if count <= 0:
+        return None
+    wanted, seen = rank(p, count), 0
+    for at in sorted(left):
+        seen += left[at]
+        if seen >= wanted:
+            return highest(at)
+    return None

@@ -1,0 +1,92 @@
+"""The answer stands first in every report, is the same in all of them, and follows from how the rules ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from msgspec.structs import replace
+
+from loadgen.measure.summary import Summary, ThresholdResult
+from loadgen.report.answer import answer, head, next_step, outcome
+from loadgen.report.html import html
+from loadgen.report.markdown import markdown
+from loadgen.report.screen import screen
+from loadgen.report.terminal import terminal
+from loadgen.report.timeline import timeline
+from tests.report.builders import censored, degraded, empty, invalid, metrics, phase, ranged, valid
+
+Build = Callable[[], Summary]
+HELD = ThresholdResult("latency.p99 < 250ms", 44_100_000, True, "below the limit", "value")
+BROKEN = ThresholdResult("latency.p99 < 40ms", 44_100_000, False, "not below the limit", "value")
+OPEN = ThresholdResult("latency.p99.9 < 1s", None, None, "too few samples")
+
+
+def judged(*results: ThresholdResult) -> Summary:
+    return replace(valid(), thresholds=list(results))
+
+
+def plain(text: str) -> str:
+    return " ".join(text.replace("\N{NO-BREAK SPACE}", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("results", "ended", "word"),
+    [
+        ((HELD,), "passed", "PASSED"),
+        ((HELD, OPEN), "undecided", "UNDECIDED"),
+        ((HELD, OPEN, BROKEN), "failed", "FAILED"),
+        ((), None, "MEASURED"),
+    ],
+)
+def test_one_broken_rule_fails_a_run_and_one_open_rule_leaves_it_undecided(
+    results: tuple[ThresholdResult, ...], ended: str | None, word: str
+) -> None:
+    found = judged(*results)
+    assert (outcome(found), head(found).word) == (ended, word)
+
+
+def test_a_broken_rule_is_said_with_its_figure_its_interval_and_by_how_much() -> None:
+    said = plain(answer(judged(HELD, BROKEN)))
+    assert said.startswith("1 of 2 rules is broken: latency.p99 < 40ms, 44.1 ms, ")
+    assert said.endswith("over.")
+
+
+def test_rules_that_hold_are_said_with_the_one_nearest_to_its_limit() -> None:
+    nearer = ThresholdResult("latency.p50 < 22ms", 21_000_000, True, "below the limit", "value")
+    assert "latency.p50 < 22ms, 21.0 ms" in plain(answer(judged(HELD, nearer)))
+
+
+def test_what_is_broken_comes_before_what_is_open_and_that_before_what_holds() -> None:
+    assert [each.passed for each in head(judged(HELD, OPEN, BROKEN)).judged] == [False, None, True]
+
+
+def test_without_rules_the_answer_is_what_was_measured() -> None:
+    said = plain(answer(judged()))
+    assert said.startswith("Latency p50 21.")
+    assert "at 200/s" in said
+
+
+def test_a_rule_with_too_few_calls_says_how_many_more_it_takes() -> None:
+    few = phase("steady", 10, {"ok": 500}, measured=metrics(500))
+    found = replace(judged(ThresholdResult("latency.p99 < 1s", None, None, "too few")), phases=[few], totals=few)
+    assert "500 more calls" in plain(next_step(found))
+    assert next_step(judged(HELD)) == ""
+
+
+def test_a_run_that_the_generator_disturbed_names_the_figures_that_are_ranges() -> None:
+    found = head(ranged())
+    assert not found.measured_well
+    assert "latency.p99" in found.quality
+    assert head(valid()).measured_well
+
+
+@pytest.mark.parametrize("build", [valid, degraded, censored, ranged, invalid, empty], ids=lambda each: each.__name__)
+def test_the_first_lines_of_every_report_hold_the_word_and_the_answer(build: Build) -> None:
+    built = build()
+    found = head(built)
+    page = html(built, timeline([])).partition("<h1>")[2]
+    for text in (terminal(built, width=200), screen(built, width=200), markdown(built), page):
+        begun = plain("\n".join(text.splitlines()[:8]).replace("\\", ""))
+        assert found.word in begun
+        assert plain(found.answer)[:20] in begun.replace("&lt;", "<").replace("&gt;", ">")
