@@ -24,19 +24,23 @@ def tell(summary: Summary, report: str) -> None:
     """Say what became of a run where GitHub Actions runs it; elsewhere nothing."""
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return
-    for command in annotations(summary):
+    for command in commands(summary):
         output.say(command)
     named = os.environ.get("GITHUB_STEP_SUMMARY")
     if not named:
         return
     try:
         with Path(named).open("a", encoding="utf-8") as step:
-            step.write(report if len(report.encode()) < _MOST else f"{report.encode()[: _MOST // 2].decode(errors='ignore')}\n")
+            step.write(
+                report if len(report.encode()) < _MOST else f"{report.encode()[: _MOST // 2].decode(errors='ignore')}\n"
+            )
     except OSError as error:
-        output.say(f"warning: GITHUB_STEP_SUMMARY cannot be written: {error.strerror}; the report is in the run's directory")
+        output.say(
+            f"warning: GITHUB_STEP_SUMMARY cannot be written: {error.strerror}; the report is in the run's directory"
+        )
 
 
-def annotations(summary: Summary) -> Iterator[str]:
+def commands(summary: Summary) -> Iterator[str]:
     """A command for each rule that is broken or undecided."""
     from loadgen.report.answer import head
 

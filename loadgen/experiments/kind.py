@@ -79,14 +79,14 @@ class Kind(Generic[Block, Result]):
     """A kind of run. What takes long to import is imported by the functions that need it.
 
     ``name`` is its ``kind`` in scenarios and results, ``block`` the field of a Scenario that says what is asked,
-    ``result`` the form of what it finds out. ``widest`` are phases with at least as many invocations in flight as any
-    that the ``decision`` asks for, at least one, for calls that are waited for so long; ``peak_per_s`` is the largest
-    rate that it may come to beyond those of these phases. ``plan`` are lines that say what is asked of an experiment,
-    and ``forecast`` what it will take, given the shares of a mix.
-    ``section`` is its part of a report, ``answer`` the sentence that it begins with, and ``found`` what the Verdict is told, if anything. ``changes`` names the
-    settings of the function that it changes and puts back, if any; ``sizes_mb`` are the memory sizes that it asks for
-    by itself; ``one_size`` says that each call asks for the target's own. ``probe`` says where the function tells
-    whether a start was cold.
+    ``result`` the form of what it finds out. ``widest`` are phases with at least as many invocations in flight as
+    any that the ``decision`` asks for, at least one, for calls that are waited for so long; ``peak_per_s`` is the
+    largest rate that it may come to beyond those of these phases. ``plan`` are lines that say what is asked of an
+    experiment, and ``forecast`` what it will take, given the shares of a mix. ``section`` is its part of a report,
+    ``answer`` the sentence that it begins with, and ``found`` what the Verdict is told, if anything. ``changes``
+    names the settings of the function that it changes and puts back, if any; ``sizes_mb`` are the memory sizes that
+    it asks for by itself; ``one_size`` says that each call asks for the target's own. ``probe`` says where the
+    function tells whether a start was cold.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What a reader needs first: whether the rules hold, what the answer is, how sure that is, and what would make it surer.
+"""What a reader needs first: whether rules hold, what the answer is, how sure that is, and what would make it surer.
 
 Everything here follows from the Summary alone, and is said once: summary.json has the sentences, and every renderer
 begins with them. Rule ids, run ids, paths and versions are for later.
@@ -13,7 +13,7 @@ from msgspec import Struct
 from loadgen.experiments import registry
 from loadgen.invocation.outcome import OK
 from loadgen.measure.percentile import needed
-from loadgen.measure.rule import MetricRule, RateRule, Rule, ShareRule, parse
+from loadgen.measure.rule import CostRule, MetricRule, RateRule, Rule, ShareRule, parse
 from loadgen.measure.summary import Reason, Summary, ThresholdResult
 from loadgen.measure.trust.rule import INVALID, RANGE
 from loadgen.report import tables, units
@@ -94,9 +94,17 @@ def next_step(summary: Summary) -> str:
     if (found := summary.experiment) is not None and registry.is_experiment(summary.run.kind):
         return found.next
     for result in _in_order(summary):
-        if result.passed is None and (more := _more(summary, parse(result.rule))):
+        if result.passed is None and (more := _more(summary, _parsed(result))):
             return more
     return "" if summary.thresholds else _unsupported(summary)
+
+
+def _parsed(result: ThresholdResult) -> Rule | None:
+    """The rule of a result; None of one that is no rule of this version."""
+    try:
+        return parse(result.rule)
+    except ValueError:
+        return None
 
 
 def _in_order(summary: Summary) -> list[ThresholdResult]:
@@ -112,13 +120,17 @@ def _rules(summary: Summary) -> str:
     if ended == PASSED:
         holds = "the rule holds" if n == 1 else f"all {n} rules hold"
         nearest = _nearest(summary)
-        return holds + (f": {nearest}" if nearest else "")
+        return holds + (
+            f"; the nearest to its limit is {nearest}" if nearest and n > 1 else f": {nearest}" if nearest else ""
+        )
     which = [result for result in summary.thresholds if result.passed is (False if ended == FAILED else None)]
     one = _judged(summary, which[0])
     many = f"{len(which)} of {n} rules" if n > 1 else "the rule"
     said = "broken" if ended == FAILED else "undecided"
     measured = f", {one.measured}" if one.measured != DASH else ""
-    return f"{many} {'are' if len(which) > 1 else 'is'} {said}: {one.rule}{measured}" + (f", {one.why}" if one.why else "")
+    return f"{many} {'are' if len(which) > 1 else 'is'} {said}: {one.rule}{measured}" + (
+        f", {one.why}" if one.why else ""
+    )
 
 
 def _nearest(summary: Summary) -> str:
@@ -126,17 +138,17 @@ def _nearest(summary: Summary) -> str:
     near = [
         (result.value / rule.limit_ns, result)
         for result in summary.thresholds
-        if isinstance(rule := parse(result.rule), MetricRule) and result.value is not None
+        if isinstance(rule := _parsed(result), MetricRule) and result.value is not None
     ]
     if not near:
         return ""
     _, result = max(near, key=lambda each: each[0])
     judged = _judged(summary, result)
-    return f"{judged.rule}, {judged.measured}"
+    return f"{judged.rule} with {judged.measured}"
 
 
 def _judged(summary: Summary, result: ThresholdResult) -> Judged:
-    rule = parse(result.rule)
+    rule = _parsed(result)
     measured = tables.measured(result).text
     found = _figure(summary, rule)
     if isinstance(found, Shown) and found.interval and found.ends is None and measured == str(found):
@@ -145,7 +157,7 @@ def _judged(summary: Summary, result: ThresholdResult) -> Judged:
     return Judged(result.passed, result.rule, measured, why)
 
 
-def _figure(summary: Summary, rule: Rule) -> object:
+def _figure(summary: Summary, rule: Rule | None) -> object:
     """The figure that decides a rule about a time; None of other rules."""
     if not isinstance(rule, MetricRule):
         return None
@@ -159,7 +171,7 @@ def _figure(summary: Summary, rule: Rule) -> object:
     return shown(view, rule.judged.value, statistic, rule.start)
 
 
-def _distance(rule: Rule, result: ThresholdResult) -> str:
+def _distance(rule: Rule | None, result: ThresholdResult) -> str:
     """By how much a value is on the wrong side of its limit; empty where it is on the right one, or is none."""
     if result.passed or result.value is None:
         return ""
@@ -170,8 +182,10 @@ def _distance(rule: Rule, result: ThresholdResult) -> str:
             return _over(result.value / rule.limit) if rule.limit else ""
         case RateRule():
             return f"{units.share(1 - result.value / rule.limit.per_s)} short" if rule.limit.per_s else ""
-        case _:
+        case CostRule():
             return _over(result.value / float(rule.limit.amount))
+        case _:
+            return ""
 
 
 def _over(ratio: float) -> str:
@@ -190,12 +204,16 @@ def _times(summary: Summary) -> str:
         if isinstance(found := shown(view, "latency", p), Shown)
     ][:2]
     failing = view.phase.planned - view.phase.outcomes.get(OK, 0)
-    failed = f"; {units.share(failing, view.phase.planned)} of {units.count(view.phase.planned)} calls not ok" if failing else ""
+    failed = (
+        f"; {units.share(failing, view.phase.planned)} of {units.count(view.phase.planned)} calls not ok"
+        if failing
+        else ""
+    )
     times = f"latency {', '.join(figures)}" if figures else "no latency can be shown"
     return f"{times} at {units.rate(view.phase.achieved_rate)}{failed}"
 
 
-def _more(summary: Summary, rule: Rule) -> str:
+def _more(summary: Summary, rule: Rule | None) -> str:
     """How many more calls it takes for a rule about a percentile; empty where that is not what is missing."""
     if not isinstance(rule, MetricRule) or rule.percentile is None:
         return ""
@@ -226,7 +244,7 @@ def _calls_for(view: View, p: float, metric: str, start: str | None) -> str:
     kind = f"{start} " if start else ""
     more = fewest - have
     per_s = have / (view.phase.duration_ns / 1e9) if view.phase.duration_ns else 0.0
-    longer = f", {units.duration(math.ceil(more / per_s) * 1_000_000_000)} more at this rate" if per_s else ""
+    longer = f", {units.span(math.ceil(more / per_s) * 1_000_000_000)} more at this rate" if per_s else ""
     return f"{units.percentile(p)} of {kind}{metric} needs {units.count(more)} more {kind}calls{longer}."
 
 
@@ -238,6 +256,8 @@ def _quality(summary: Summary) -> tuple[str, bool]:
         return f"not measured well: {_first(invalid)}", False
     ranges = [reason for reason in summary.verdict.reasons if reason.severity == RANGE]
     disturbed = sum(summary.totals.disturbed.values())
+    if not ranges and summary.verdict.status == "degraded":  # as older versions said it
+        return f"not all is shown: {_first([each for each in summary.verdict.reasons if each.withholds])}", False
     if not ranges:
         return f"measured well: nothing of the load generator's in the numbers; {n} calls", True
     figures = list(dict.fromkeys(figure for reason in ranges for figure in reason.figures))

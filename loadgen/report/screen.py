@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 
 from msgspec import structs
@@ -23,6 +22,8 @@ _COLUMNS: tuple[float | str, ...] = (50.0, 90.0, 95.0, 99.0, "max")
 _SLOWEST, _FAILURES, _REMARKS, _NOTES = 3, 3, 4, 3
 _SHORT = 160
 """Characters of what is shown of a long sentence."""
+_NAME = 16
+"""Characters of a name, an id or a code where a table is too wide."""
 
 
 def screen(summary: Summary, *, width: int = 100, colour: bool = False) -> str:
@@ -43,10 +44,10 @@ def screen(summary: Summary, *, width: int = 100, colour: bool = False) -> str:
 def _where(summary: Summary, width: int) -> Iterator[str]:
     """What was called, when, and for how long."""
     known = dict(tables.facts(summary))
-    parts = (known.get("target", ""), summary.run.started_at.partition(".")[0] + "Z", known["measured"])
-    yield from textwrap.wrap(foreign.line(", ".join(filter(None, parts))), width, initial_indent=INDENT)
+    started = f"{summary.run.started_at.partition('.')[0].rstrip('Z')}Z"
+    yield from wrapped(foreign.line(", ".join(filter(None, (known.get("target"), started, known["measured"])))), width)
     if summary.environment.synthetic:
-        yield from wrapped(tables.SYNTHETIC, width)
+        yield from wrapped("Synthetic: the embedded emulator answered.", width)
 
 
 def _tables(summary: Summary) -> Iterator[Table]:
@@ -56,16 +57,26 @@ def _tables(summary: Summary) -> Iterator[Table]:
         yield _times(view)
         yield structs.replace(tables.by_call(view), notes=())
         if sum(not phase.warmup for phase in summary.phases) > 1:
-            yield structs.replace(tables.by_phase(summary), notes=())
+            yield _phases(summary)
     else:
         for table in found.tables:
             yield structs.replace(table, notes=table.notes[:_NOTES])
     yield from _examples(summary)
 
 
+def _phases(summary: Summary) -> Table:
+    """One row for each phase, without the rate that was planned."""
+    table = tables.by_phase(summary)
+    rows = (
+        tuple(Cell(cell.text, "" if cell.detail.startswith("of ") else cell.detail, cell.tone) for cell in row)
+        for row in table.rows
+    )
+    return structs.replace(table, rows=tuple(rows), notes=())
+
+
 def _times(view: View) -> Table:
     """Latency, cold and warm, and what the function itself took; no interval but that of latency."""
-    rows = [("latency", "latency", None, True)]
+    rows: list[tuple[str, str, str | None, bool]] = [("latency", "latency", None, True)]
     rows += [(f"{INDENT}{start}", "latency", start, False) for start in (WARM, COLD) if start in view.phase.by_start]
     rows += [("service time", "service_time", None, False), ("function", "duration", None, False)]
     if view.phase.planned > view.phase.outcomes.get(OK, 0):
@@ -97,7 +108,7 @@ def _examples(summary: Summary) -> Iterator[Table]:
             few.setdefault(row[1].text, row)
         yield structs.replace(failures, rows=tuple(few.values())[:_FAILURES], notes=())
     if slowest.rows and not is_experiment(summary.run.kind):
-        yield structs.replace(slowest, rows=slowest.rows[:_SLOWEST], notes=())
+        yield structs.replace(slowest, rows=slowest.rows[: 1 if failures.rows else _SLOWEST], notes=())
 
 
 def _titled(raw: Table, width: int, paint: Paint) -> Iterator[str]:
@@ -118,7 +129,17 @@ def _fitting(table: Table, width: int) -> Table:
             columns=(*table.columns[:at], *table.columns[at + 1 :]),
             rows=tuple((*row[:at], *row[at + 1 :]) for row in table.rows),
         )
-    return table
+    if fits(table, width):
+        return table
+    long = [not column.numeric for column in table.columns]
+    rows = (
+        tuple(
+            structs.replace(cell, text=_shortened(cell.text, _NAME)) if each else cell
+            for cell, each in zip(row, long, strict=True)
+        )
+        for row in table.rows
+    )
+    return structs.replace(table, rows=tuple(rows))
 
 
 def _remarks(summary: Summary, width: int) -> Iterator[str]:
@@ -130,14 +151,12 @@ def _remarks(summary: Summary, width: int) -> Iterator[str]:
     yield from wrapped(f"{' · '.join(parts) or 'no call ended'}; {achieved}", width)
     if cost := billing.line(summary):
         yield from wrapped(cost, width)
-    others = [
-        (reason, text) for reason, text in tables.reasons(summary) if reason.severity not in (INVALID, RANGE)
-    ]
+    others = [(reason, text) for reason, text in tables.reasons(summary) if reason.severity not in (INVALID, RANGE)]
     for reason, text in others[:_REMARKS]:
         yield from wrapped(f"{reason.rule}: {_shortened(foreign.line(text))}", width)
     if len(others) > _REMARKS:
         yield from wrapped(f"{len(others) - _REMARKS} more remarks: loadgen report --full", width)
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= _SHORT else f"{text[: _SHORT - 1].rsplit(' ', 1)[0]} …"
+def _shortened(text: str, most: int = _SHORT) -> str:
+    return text if len(text) <= most else f"{text[: most - 1].rsplit(' ', 1)[0]}…"

@@ -302,7 +302,12 @@ def by_phase(summary: Summary) -> Table:
     titles = ("planned", "achieved rate", "not ok", "p50", "p99", "max")
     return Table(
         "Phases",
-        (Column("phase", False), Column("model", False, 1), Column("duration", spare=2), *(Column(title) for title in titles)),
+        (
+            Column("phase", False),
+            Column("model", False, 1),
+            Column("duration", spare=2),
+            *(Column(title) for title in titles),
+        ),
         tuple(rows),
         (
             "p50, p99 and max are of latency, over the ok invocations of each phase.",

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Iterator
 from loadgen.experiments.registry import is_experiment
 from loadgen.measure.summary import Summary
 from loadgen.report import billing, tables
+from loadgen.report.answer import head
 from loadgen.report.experiment import in_order, section
 from loadgen.report.figures import totals
-from loadgen.report.answer import head
 from loadgen.report.tables import Cell, Column, Table
 from loadgen.text import foreign
 
@@ -24,9 +24,10 @@ Paint = Callable[[str, str], str]
 
 
 def terminal(summary: Summary, *, width: int = 100, colour: bool = False) -> str:
-    """All of a run's result as lines of at most ``width`` columns where its names allow; ``colour`` adds ANSI sequences.
+    """All of a run's result as lines of at most ``width`` columns where its names allow.
 
     A table that is too wide is written as one block a row, so that no column is left out.
+    ``colour`` adds ANSI sequences.
     """
     paint = painter(colour=colour)
     lines = [*heading(summary, width, paint), ""]
@@ -71,11 +72,15 @@ def heading(summary: Summary, width: int, paint: Paint) -> Iterator[str]:
     if found.why:
         yield from wrapped(foreign.line(found.why), width)
     if found.next:
-        yield from textwrap.wrap(f"next: {foreign.line(found.next)}", width, initial_indent=INDENT, subsequent_indent=INDENT * 4)
+        yield from textwrap.wrap(
+            f"next: {foreign.line(found.next)}", width, initial_indent=INDENT, subsequent_indent=INDENT * 4
+        )
     tone = "muted" if found.measured_well else "warn"
     quality = textwrap.wrap(foreign.line(found.quality), width, initial_indent=INDENT, subsequent_indent=INDENT * 2)
     yield from (paint(line, tone) for line in quality)
-    before = textwrap.wrap(foreign.line(tables.preflight(summary)), width, initial_indent=INDENT, subsequent_indent=INDENT * 2)
+    before = textwrap.wrap(
+        foreign.line(tables.preflight(summary)), width, initial_indent=INDENT, subsequent_indent=INDENT * 2
+    )
     yield from (paint(line, "warn") for line in before)
 
 
@@ -180,4 +185,5 @@ def _width(text: str) -> int:
 
 
 def wrapped(text: str, width: int) -> list[str]:
+    """A sentence below a table, as lines."""
     return textwrap.wrap(text, width, initial_indent=INDENT, subsequent_indent=INDENT)

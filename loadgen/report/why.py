@@ -69,14 +69,18 @@ def why(summary: Summary) -> str:
         if without_us is None or without_us >= (slow.above_us if slow.limit else BETTER * slow.above_us):
             continue
         left = units.duration(without_us * _NS_PER_US)
-        return f"{slow.of} is {cause.name}, {units.count(own)} of the {units.count(above)} calls above it: without them it is {left}"
+        of = f"{units.count(own)} of the {units.count(above)} calls above it"
+        return f"{slow.of} is {cause.name}, {of}: without them it is {left}"
     return ""
 
 
 def _slow(summary: Summary) -> _Slow | None:
     """What is slow in this run; None where nothing can be said of it."""
     for result in summary.thresholds:
-        rule = parse(result.rule)
+        try:
+            rule = parse(result.rule)
+        except ValueError:  # of another version
+            continue
         if (
             result.passed is False
             and isinstance(rule, MetricRule)

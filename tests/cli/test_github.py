@@ -7,21 +7,21 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from loadgen.cli.github import annotations, tell
+from loadgen.cli.github import commands, tell
 from loadgen.measure.summary import ThresholdResult
 from tests.report.builders import degraded, valid
 
 
 def test_broken_rules_are_errors_and_open_ones_warnings() -> None:
-    said = list(annotations(degraded()))
+    said = list(commands(degraded()))
     assert [each.split(" ")[0] for each in said] == ["::error", "::error", "::warning"]
-    assert list(annotations(valid())) == []
+    assert list(commands(valid())) == []
 
 
 def test_no_text_ends_its_command_or_begins_another() -> None:
     result = ThresholdResult("errors < 1%", None, None, "100%\n::error::planted")
     named = replace(valid(), thresholds=[result], run=replace(valid().run, name="a:b,c"))
-    (said,) = annotations(named)
+    (said,) = commands(named)
     assert "\n" not in said
     assert said.startswith("::warning title=loadgen a%3Ab%2Cc::errors < 1%25")
 

@@ -54,7 +54,7 @@ def test_a_broken_rule_is_said_with_its_figure_its_interval_and_by_how_much() ->
 
 def test_rules_that_hold_are_said_with_the_one_nearest_to_its_limit() -> None:
     nearer = ThresholdResult("latency.p50 < 22ms", 21_000_000, True, "below the limit", "value")
-    assert "latency.p50 < 22ms, 21.0 ms" in plain(answer(judged(HELD, nearer)))
+    assert "the nearest to its limit is latency.p50 < 22ms with 21.0 ms" in plain(answer(judged(HELD, nearer)))
 
 
 def test_what_is_broken_comes_before_what_is_open_and_that_before_what_holds() -> None:

@@ -43,7 +43,9 @@ def answer(result: CapacityResult) -> Answer:
     confirmed = result.confirmed_per_s
     bound = f"; bound by {_BOUND_BY[result.bound_by]}" if result.bound_by in _BOUND_BY else ""
     if confirmed is None:
-        return Answer(f"no rate is confirmed to be sustained: {(result.why or 'the search found none').rstrip('.')}", False)
+        return Answer(
+            f"no rate is confirmed to be sustained: {(result.why or 'the search found none').rstrip('.')}", False
+        )
     low, high = result.estimate_low_per_s, result.estimate_high_per_s
     limit = "" if low is None or high is None else f"; the rules stop being met between {_rate(low)} and {_rate(high)}"
     return Answer(f"{_rate(confirmed)} is sustained, held for {_s(result.confirmed_ns)}{limit}{bound}")
@@ -85,7 +87,11 @@ def _probes(result: CapacityResult) -> Table:
     titles = ("rate", "invocations", "broken", "refused", "cold", "p50", "p95", "p99", "settled after")
     return Table(
         "Probes",
-        (Column("probe", False, 1), Column("verdict", False), *(Column(title, spare=_SPARE.get(title, 0)) for title in titles)),
+        (
+            Column("probe", False, 1),
+            Column("verdict", False),
+            *(Column(title, spare=_SPARE.get(title, 0)) for title in titles),
+        ),
         tuple(_probe(probe) for probe in result.probes),
         (
             f"Broken: how many invocations break {', '.join(result.rules)}. Latency is over all "

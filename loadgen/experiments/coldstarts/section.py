@@ -21,8 +21,8 @@ from loadgen.report.figures import DASH, TOO_FEW
 from loadgen.report.starts import NOTHING, PERCENTILES, between, labelling, shown
 from loadgen.report.tables import Cell, Column, Table
 
-_INDUCED_SPARE = {"rounds": 1, "failed": 2, "unclear": 3, "p95": 4}
-_BY = {
+_SPARE = {"rounds": 1, "failed": 2, "unclear": 3, "p95": 4}
+_INDUCED_BY = {
     "gap": "one call after silence",
     "burst": "calls at once after silence",
     "memory": "other memory sizes",

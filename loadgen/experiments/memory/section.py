@@ -35,7 +35,9 @@ def answer(result: MemoryResult) -> Answer:
     cost = ""
     if taken.cost is not None:
         interval = _range(taken.cost, units.amount)
-        cost = f": {units.amount(taken.cost.value)} {result.cost_unit} per million{f' ({interval})' if interval else ''}"
+        cost = (
+            f": {units.amount(taken.cost.value)} {result.cost_unit} per million{f' ({interval})' if interval else ''}"
+        )
     others = [f"{size} MB" for size in result.tied_mb if size != taken.memory_mb]
     tied = f"; {' and '.join((', '.join(others[:-1]), others[-1])[len(others) < 2 :])} not ruled out" if others else ""
     return Answer(f"{taken.memory_mb} MB is the cheapest size{rules}{cost}{tied}")
