@@ -86,7 +86,8 @@ def result(
         )
 
     sizes = [described(size) for size in settings.sizes_mb]
-    instances = min((each.cold for each in sizes if standing and each.memory_mb in standing.active), default=0)
+    in_answer = {*standing.active, standing.recommended} if standing else set()
+    instances = min((each.cold for each in sizes if each.memory_mb in in_answer), default=0)
     return MemoryResult(
         version=_VERSION,
         by=settings.by.value,
