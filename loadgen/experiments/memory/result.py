@@ -102,7 +102,7 @@ def result(
         rounds=max((each.rounds for each in sizes), default=0),
         invocations=calls.count,
         instance_deviation=standing.costs.deviation if standing and standing.costs else None,
-        precision=standing.precision or None if standing else None,  # 0 where there is but one
+        precision=standing.precision or None if standing else None,
         shortened=instances < LEAST_INSTANCES,
         share_url=_url(calls, rates, sorted(standing.found) if standing else []),
         sizes=sizes,
