@@ -15,6 +15,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from typing import NamedTuple
 
 from benchmarks import process
@@ -51,18 +52,19 @@ CLEAN = (
 
 
 class Broken(NamedTuple):
-    """A run in which a rule has to fire."""
+    """A run in which a rule has to fire; so many loops keep each core busy."""
 
     rule: str
     wrong: str
     text: str
     freeze: Freeze | None = None
+    loops: int = 0
 
 
 BROKEN = (
     Broken("late_starts", "the agent is stopped for 300 ms each second", CLEAN[0], STOPPED),
     Broken(
-        "generator_bound", "512 workers, answers after 0.5 ms", _emulated("workers: 512, duration: 3s", work="500us")
+        "generator_bound", "two busy loops on each core", _emulated("workers: 16, duration: 3s", work="500us"), loops=2
     ),
     Broken(
         "pool_saturated", "one in flight at most", _emulated("rate: 100/s, duration: 3s, max_in_flight: 1", work="20ms")
@@ -114,15 +116,20 @@ def clean_rows(title: str, runs: Sequence[Ran]) -> Iterator[list[str]]:
 
 def _broken(broken: Broken, runs: int) -> list[str]:
     try:
-        ran = [_run(broken.text, freeze=broken.freeze) for _ in range(runs)]
+        ran = [_run(broken.text, loops=broken.loops, freeze=broken.freeze) for _ in range(runs)]
     except ToolError as error:
         return [broken.rule, broken.wrong, f"{error}".splitlines()[0], ""]
     return [broken.rule, broken.wrong, f"{runs}", f"{sum(broken.rule in each.rules for each in ran) / runs:.0%}"]
 
 
-def _run(text: str, *, duty: float = 0, freeze: Freeze | None = None) -> Ran:
+def _run(text: str, *, duty: float = 0, loops: int = 0, freeze: Freeze | None = None) -> Ran:
+    """One run, beside a loop that is busy for a part of the time, and ``loops`` on each core that always are."""
     print(".", end="", flush=True, file=sys.stderr)
-    with process.busy(int(duty > 0), sorted(os.sched_getaffinity(0))[0], duty=duty):
+    with ExitStack() as stack:
+        cores = sorted(os.sched_getaffinity(0))
+        stack.enter_context(process.busy(int(duty > 0), cores[0], duty=duty))
+        for core in cores:
+            stack.enter_context(process.busy(loops, core))
         return ran(run_scenario(text, _LIMIT_S, freeze=freeze).summary)
 
 

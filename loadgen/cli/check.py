@@ -125,7 +125,8 @@ def _labels(scenario: Scenario) -> Iterator[str]:
     if telling:
         yield f"cold and warm: told by each answer of {', '.join(telling)}; those of other calls stay unknown"
         return
-    logs = "a log tail that tells of a start, else " if tenants[0][0].reading(tenants[0][1]).starts else ""
+    reads = any(tenant.reading(target).starts for tenant, target in tenants)
+    logs = "a log tail that tells of a start, else " if reads else ""
     needed = f"{LEAST_COLD} cold calls, {MOST_OUTLIERS:.0%} of its own, and {LEAST_CALIBRATION} warm ones"
     if any(phase.warmup for phase in scenario.phases):
         yield f"cold and warm: told by {logs}overhead, if the warm-up has {needed}, and else not"

@@ -45,6 +45,11 @@ from loadgen.text.secret import Secrets
 Confirm = Callable[[str], Awaitable[bool]]
 """Asks the user whether to go on, given what the run may take; raises DeclinedError where there is nobody to ask."""
 
+_SILENT_PROBE = (
+    "the answer does not say whether its call was cold where target.probe looks for that, so that its calls stay "
+    "unknown; docs/probe has functions that say it, and target.probe says where: {cold: PATH, count: PATH}."
+)
+
 
 class Contact:
     """The target as it is to be called, and what is known of it.
@@ -206,6 +211,9 @@ class Contact:
         for result in results:
             if result.remedy is not None:
                 self._note(f"warning: {self._named(result)}: {result.remedy} The run goes on.")
+        for call, result, answer in zip(calls, results, answers, strict=True):
+            if result.remedy is None and tenant_of(call.target).tells_starts(call.target) and not answer.facts.start:
+                self._note(f"warning: {self._named(result)}: {_SILENT_PROBE}")
         if wrong := self._tenant.clock_doubt(self.scenario.target, answers[0].ahead_s):
             self._note(f"warning: {wrong}.")
         self.service_ns = _mean_ns(self._loaded, answers)

@@ -14,10 +14,14 @@ only so far as load explains. Everything else is fitted by expectation maximisat
 that its cost does not grow with the number of calls. The number of cold modes is the one with the least
 BIC = k ln n - 2 ln L.
 
+Where the best mixture takes more than 1 % of the calls for neither, and these are no more frequent than among
+calibration calls (R. A. Fisher's exact test), a mode of it reaches into the warm law, whose form it only mends. Then
+the mixtures whose modes stay apart from the warm law are tried, each in its turn.
+
 Calibration calls stay warm whatever their overhead: some are slow, too, as a network has outliers, and these must not
 make a cold mode. How many of them lie above the cuts says how often a warm call is called cold (``known``); where that
-alone may explain what is called cold (R. A. Fisher's exact test), nothing is. Without calibration nobody can say so,
-and a share as small as outliers may have is no cold mode either.
+alone may explain what is called cold, nothing is. Without calibration nobody can say so, and a share as small as
+outliers may have is no cold mode either.
 
 The posterior of being cold, made non-decreasing above the warm centre, gives two cuts: at 0.01 and at 0.99. Where the
 data does not support them the answer is ``Abstained``, with the reason.
@@ -54,12 +58,16 @@ BIC_MARGIN = 10.0
 BY_CHANCE = 0.001
 """How unlikely it has to be that warm calls alone explain what is called cold."""
 
+EXCESS = 0.05
+"""How unlikely it has to be that calls between the cuts are no more frequent than among those known to be warm."""
+
 _POWERS = (2.5, 3.0, 4.0)
 _FREEDOMS = (3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0)
 _WARM_TAIL = 0.99  # cold modes lie above this quantile of the warm law
 _TOLERANCE = 0.9999  # the quantile of the warm law above which a call is an outlier
 _RARE = 0.999
 _LEAST_COLD_SCALE = 0.02
+_APART = 2.33  # standard deviations, beyond which a normal law has 1 %
 _STEP = 1 / 400  # of ln ms: far finer than any law is wide
 _WARM_SHIFT = 0.3
 _WARM_WIDENING = 1.5
@@ -176,10 +184,10 @@ def fit(overhead: Histogram, calibration: Histogram | None = None) -> Mixture | 
         return Abstained(reason, outliers, limit_ns)
 
     alone = _warm_alone(x, n + held, anchor)
-    fits = [each for modes in _MODES if (each := _fit_mixture(x, n, held, anchor, modes)) is not None]
+    fits = _fits(x, n, held, anchor)
     if not fits:
         return abstained("hardly any call is slower than warm calls may be")
-    best = min(fits, key=lambda each: each.bic(total))
+    best = _decisive(fits[0], x, n, held, anchor) or fits[0]
     if best.bic(total) > alone - BIC_MARGIN:
         return abstained("the overheads are explained by warm calls alone")
     posterior = best.posterior(x)
@@ -482,7 +490,52 @@ def _warm_alone(x: Floats, n: Floats, anchor: Warm) -> float:
     return 3 * math.log(n.sum()) - 2 * float((n * _log_warm(x, law)).sum())
 
 
-def _fit_mixture(x: Floats, n: Floats, held: Floats, anchor: Warm, modes: int) -> _Fit | None:
+def _fits(x: Floats, n: Floats, held: Floats, anchor: Warm, *, apart: bool = False) -> list[_Fit]:
+    """Mixtures of one to three cold modes, the least BIC first; none when too few calls are above the warm law."""
+    fits = [each for modes in _MODES if (each := _fit_mixture(x, n, held, anchor, modes, apart)) is not None]
+    return sorted(fits, key=lambda each: each.bic(float(n.sum() + held.sum())))
+
+
+def _decisive(first: _Fit, x: Floats, n: Floats, held: Floats, anchor: Warm) -> _Fit | None:
+    """The best fit that leaves few calls between the cuts; None when there is none, or a better one is not to be left.
+
+    A better one is left where the calls that it takes for neither are no more frequent than among those that are known
+    to be warm: then a mode of it that reaches down there only mends the form of the warm law.
+    """
+    if _ambiguous(first, x, n + held) <= MOST_AMBIGUOUS:
+        return first
+    if not held.sum() or _in_excess(first, x, n, held):
+        return None
+    for each in _fits(x, n, held, anchor, apart=True):
+        if _ambiguous(each, x, n + held) <= MOST_AMBIGUOUS:
+            return each
+        if _in_excess(each, x, n, held):
+            return None
+    return None
+
+
+def _ambiguous(found: _Fit, x: Floats, n: Floats) -> float:
+    """The share of the calls that are neither."""
+    cuts = found.cuts(float(x[-1]))
+    return 1.0 if cuts is None else float(n[_between(cuts, x)].sum() / n.sum())
+
+
+def _between(cuts: Cuts, x: Floats) -> NDArray[np.bool_]:
+    ns = np.exp(x) * 1e6
+    between: NDArray[np.bool_] = (ns >= cuts.warm_below_ns) & (ns < cuts.cold_from_ns)
+    return between
+
+
+def _in_excess(found: _Fit, x: Floats, n: Floats, held: Floats) -> bool:
+    """Whether calls that are neither are more frequent than among those that are known to be warm."""
+    cuts = found.cuts(float(x[-1]))
+    if cuts is None:
+        return True
+    between = _between(cuts, x)
+    return _fisher(int(held[between].sum()), int(held.sum()), int(n[between].sum()), int(n.sum())) <= EXCESS
+
+
+def _fit_mixture(x: Floats, n: Floats, held: Floats, anchor: Warm, modes: int, apart: bool) -> _Fit | None:
     """The mixture with this many cold modes; None when too few calls are above the warm law.
 
     It begins from two places: with all modes among the calls that are surely no warm ones, and with one of them where
@@ -499,12 +552,17 @@ def _fit_mixture(x: Floats, n: Floats, held: Floats, anchor: Warm, modes: int) -
     if modes > 1:
         begins.append([anchor.quantile(_RARE), *among_slow(modes - 1)])
     spread = max((_weighted_quantile(x, n * slow, 0.9) - _weighted_quantile(x, n * slow, 0.1)) / (2.5 * modes), 0.1)
-    fits = [_maximised(x, n, held, anchor, [Cold(1 / modes, part, spread) for part in parts]) for parts in begins]
+    fits = [
+        _maximised(x, n, held, anchor, [Cold(1 / modes, part, spread) for part in parts], apart) for parts in begins
+    ]
     return max(fits, key=lambda each: each.log_likelihood)
 
 
-def _maximised(x: Floats, n: Floats, held: Floats, anchor: Warm, colds: Sequence[Cold]) -> _Fit:
-    """Expectation maximisation, beginning with these cold laws; what is ``held`` is warm."""
+def _maximised(x: Floats, n: Floats, held: Floats, anchor: Warm, colds: Sequence[Cold], apart: bool) -> _Fit:
+    """Expectation maximisation, beginning with these cold laws; what is ``held`` is warm.
+
+    Cold laws that stay ``apart`` have hardly a call below the floor that their middles stay above in any case.
+    """
     total = float(n.sum())
     share = min(max(float(n[x > anchor.quantile(_TOLERANCE)].sum()) / total, 1 / total), 0.95)
     law = anchor
@@ -523,12 +581,13 @@ def _maximised(x: Floats, n: Floats, held: Floats, anchor: Warm, colds: Sequence
         share = min(max(float(belongs[1:].sum()) / total, 1e-9), 1 - 1e-9)
         law = _within(_improved(x, belongs[0] + held, law), anchor)
         floor = law.quantile(_WARM_TAIL)
-        colds = [_improved_cold(x, part, floor, share * total) for part in belongs[1:]]
+        colds = [_improved_cold(x, part, floor, share * total, apart) for part in belongs[1:]]
     return _Fit(law, tuple(colds), share, reached)
 
 
-def _improved_cold(x: Floats, belongs: Floats, floor: float, total: float) -> Cold:
+def _improved_cold(x: Floats, belongs: Floats, floor: float, total: float, apart: bool) -> Cold:
     size = max(float(belongs.sum()), 1e-9)
     location = max(float((belongs * x).sum() / size), floor)
     variance = float((belongs * (x - location) ** 2).sum() / size)
-    return Cold(max(size / total, 1e-12), location, max(math.sqrt(variance), _LEAST_COLD_SCALE))
+    scale = min(math.sqrt(variance), (location - floor) / _APART) if apart else math.sqrt(variance)
+    return Cold(max(size / total, 1e-12), location, max(scale, _LEAST_COLD_SCALE))

@@ -18,7 +18,7 @@ from loadgen.run.fault import RunFailedError
 from loadgen.run.runner import Runner
 from loadgen.scenario.prices import load_price_book
 from loadgen.targets.functiongraph.protocol.target import Auth, FunctionTarget, IamAuth, TokenAuth
-from loadgen.targets.port import Timeout
+from loadgen.targets.port import Probe, Timeout
 from loadgen.targets.secret import sent
 from loadgen.targets.target import Target
 from loadgen.text.secret import Secrets
@@ -156,6 +156,29 @@ async def test_a_connection_that_is_refused_is_the_end_unless_it_is_forced() -> 
         (result,), _ = await contact(target, Notes(), force=True).reach(stack)
     assert (result.outcome, result.reason) == ("connection", "refused")
     assert "nothing listens at that address" in (result.remedy or "")
+
+
+@pytest.mark.parametrize(
+    ("probe", "body", "silent"),
+    [
+        (Probe(), b'{"cold": true}', False),
+        (Probe(), b'{"n": 3}', False),
+        (Probe(cold="body.first"), b'{"cold": true}', True),
+        (Probe(), b"ok", True),
+        (None, b"ok", False),
+    ],
+)
+async def test_an_answer_without_the_fields_of_the_probe_is_said_before_the_load(
+    probe: Probe | None, body: bytes, silent: bool
+) -> None:
+    async def answers(peer: Peer) -> None:
+        await answer_all(peer, b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+    notes = Notes()
+    async with serving(answers) as server, AsyncExitStack() as stack:
+        target = msgspec.structs.replace(function(f"http://127.0.0.1:{server.port}"), probe=probe)
+        await contact(target, notes).reach(stack)
+    assert any("does not say whether its call was cold" in said for said in notes.said) == silent
 
 
 @pytest.mark.parametrize(

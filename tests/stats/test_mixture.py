@@ -61,6 +61,37 @@ def test_fast_cold_starts_are_not_called_warm_behind_jitter_whose_tail_a_normal_
     assert isinstance(found, Abstained) or found.cuts.warm_below_ns < 400e6
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_cold_starts_far_away_are_told_though_no_mixture_has_the_form_of_the_warm_law(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+
+    def jittered(n: int) -> Floats:
+        return 20 + 3 * np.exp(0.5 * rng.standard_normal(n)) + rng.exponential(1, n)
+
+    warm = jittered(3800)
+    cold = jittered(200) + 650 * np.exp(0.2 * rng.standard_normal(200))
+    found = fit(histogram(np.concatenate((warm, cold))), histogram(jittered(1000)))
+    assert isinstance(found, Mixture)
+    labels = [[found.cuts.label(round(ms * 1e6)) for ms in each] for each in (warm, cold)]
+    assert labels[1].count(COLD) == 200
+    assert labels[0].count(WARM) >= 0.99 * 3800
+    assert labels[0].count(COLD) == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_fast_mode_of_cold_starts_among_slow_warm_calls_is_not_left_out(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+
+    def jittered(n: int) -> Floats:
+        return 20 + 3 * np.exp(0.5 * rng.standard_normal(n)) + rng.exponential(10, n)
+
+    fast = jittered(400) + 40 * np.exp(0.3 * rng.standard_normal(400))
+    slow = jittered(200) + 2000 * np.exp(0.3 * rng.standard_normal(200))
+    found = fit(histogram(np.concatenate((jittered(3400), fast, slow))), histogram(jittered(1000)))
+    wrong = 0 if isinstance(found, Abstained) else sum(found.cuts.label(round(ms * 1e6)) == WARM for ms in fast)
+    assert wrong <= 40  # of 4,000 calls
+
+
 def test_cold_and_warm_calls_far_apart_are_all_told_apart() -> None:
     found = fit(*separable())
     assert isinstance(found, Mixture)

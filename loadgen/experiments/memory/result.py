@@ -86,7 +86,8 @@ def result(
         )
 
     sizes = [described(size) for size in settings.sizes_mb]
-    instances = min((each.cold for each in sizes if standing and each.memory_mb in standing.active), default=0)
+    in_answer = {*standing.active, standing.recommended} if standing else set()
+    instances = min((each.cold for each in sizes if each.memory_mb in in_answer), default=0)
     return MemoryResult(
         version=_VERSION,
         by=settings.by.value,
@@ -101,7 +102,7 @@ def result(
         rounds=max((each.rounds for each in sizes), default=0),
         invocations=calls.count,
         instance_deviation=standing.costs.deviation if standing and standing.costs else None,
-        precision=standing.precision or None if standing else None,  # 0 where there is but one
+        precision=standing.precision or None if standing else None,
         shortened=instances < LEAST_INSTANCES,
         share_url=_url(calls, rates, sorted(standing.found) if standing else []),
         sizes=sizes,

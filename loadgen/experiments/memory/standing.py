@@ -39,7 +39,8 @@ class Standing(Struct, frozen=True):
     that is aimed for. ``tied`` are the sizes that do not break the rules and are not surely dearer than the reference;
     ``active`` those of them that are called next, as more calls may well change which is taken.
     ``decided`` says that all of these meet the rules, ``done`` that their costs are told apart, too, or known well
-    enough; ``precision`` is the half-width of the widest interval of a cost ratio among them.
+    enough; ``precision`` is the half-width of the widest interval of a cost ratio among the tied sizes, 0 where there
+    is but one.
     """
 
     costs: rounds.Fitted | None
@@ -90,7 +91,7 @@ def standing(settings: MemoryComparison, rates: Rates, calls: Calls, left: Seque
     near = tuple(size for size in tied if size == aim or likely(size))
     active = tuple(size for size in near if verdicts[size] == "open") or near
     decided = all(verdicts[size] == "met" for size in near)
-    precision = max((_half_width(ratio(size, tied[0] if aim is None else aim)) for size in near), default=0.0)
+    precision = max((_half_width(ratio(size, aim)) for size in tied if aim is not None), default=0.0)
     return Standing(
         costs=costs,
         billed=rounds.fit(_cells(calls, sizes, lambda call: call.billed_ns), instances),

@@ -93,13 +93,15 @@ def thresholds(rules: Sequence[Rule], phases: Sequence[PhaseTotal], measured: Se
 
 def percentiles(total: PhaseTotal) -> Iterator[Reason]:
     """Percentiles of latency that are not shown for want of invocations."""
-    count = _undisturbed(total) or total.merged("latency", outcomes=(OK,)).count
+    ok = total.merged("latency", outcomes=(OK,)).count
+    count = _undisturbed(total) or ok
     unsupported = [p for p in EXPECTED if not supported(count, p)]
     if unsupported:
         lowest = unsupported[0]
         listed = ", ".join(f"p{p:g}" for p in unsupported)
+        which = "ok" if count == ok else "undisturbed ok"
         yield TOO_FEW.found(
-            f"{count} ok invocations are too few for {listed} of latency, not shown: p{lowest:g} needs "
+            f"{count} {which} invocations are too few for {listed} of latency, not shown: p{lowest:g} needs "
             f"{_needed(lowest)}.",
             count,
             needed(lowest),

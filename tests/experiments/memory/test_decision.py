@@ -78,6 +78,18 @@ def test_with_a_rule_the_cheapest_size_that_meets_it_is_taken() -> None:
     assert by_size[512] == "met"
 
 
+def test_the_precision_is_told_of_sizes_that_are_not_told_apart_and_of_one_alone_there_is_none() -> None:
+    assert found(Watched()).precision is None
+    alike = found(Watched(), sizes=(1792, 2048), rounds=3)
+    assert (alike.tied_mb, alike.shortened) == ([1792, 2048], True)
+    assert alike.precision is not None
+    unlikely = found(Watched(), rule(95, 260))  # the other tied size is hardly called any more
+    assert unlikely.tied_mb == [512, 1024]
+    assert unlikely.precision is not None
+    assert unlikely.precision > 0.01
+    assert "±0.0%" not in unlikely.next
+
+
 def test_a_rule_that_every_size_breaks_is_said_to_be_met_by_none() -> None:
     result = found(Watched(), rule(95, 50))
     assert (result.recommended_mb, result.tied_mb) == (None, [])
