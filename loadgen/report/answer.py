@@ -134,15 +134,18 @@ def _rules(summary: Summary) -> str:
 
 
 def _nearest(summary: Summary) -> str:
-    """The rule about a time that is nearest to its limit; empty where there is none."""
+    """The rule about a time that is nearest to its limit, or the only rule; empty where there is no such rule."""
     near = [
         (result.value / rule.limit_ns, result)
         for result in summary.thresholds
         if isinstance(rule := _parsed(result), MetricRule) and result.value is not None
     ]
-    if not near:
+    if near:
+        _, result = max(near, key=lambda each: each[0])
+    elif len(summary.thresholds) == 1:
+        (result,) = summary.thresholds
+    else:
         return ""
-    _, result = max(near, key=lambda each: each[0])
     judged = _judged(summary, result)
     return f"{judged.rule} with {judged.measured}"
 

@@ -47,8 +47,13 @@ def line(summary: Summary) -> str:
     used = f"{_sum(whole.gb_seconds, whole.unmetered)} GB-s for {units.count(whole.requests)} requests"
     if whole.amount is None:
         return used
-    each = "" if whole.per_million is None else f", {units.amount(whole.per_million)} per million"
-    return f"cost {_sum(whole.amount, whole.unmetered)} {whole.currency}{each}; {used}"
+    each = (
+        ""
+        if whole.per_million is None
+        else f", {_sum(whole.per_million, whole.unmetered)} {whole.currency} per million"
+    )
+    charged = f"cost {_sum(whole.amount, whole.unmetered)} {whole.currency}{each}"
+    return f"{charged}, free tier and discounts left out; {used}"
 
 
 def audit(summary: Summary) -> Table:

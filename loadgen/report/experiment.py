@@ -10,6 +10,9 @@ from loadgen.report import tables
 from loadgen.report.charts import Chart
 from loadgen.report.tables import Table
 
+NEXT = "Next:"
+"""What the note that says what would help begins with."""
+
 
 class Section(Struct, frozen=True):
     """Tables and charts, the answer first.
@@ -39,7 +42,7 @@ def section(summary: Summary) -> Section:
 
 def next_line(sentence: str) -> tuple[str, ...]:
     """What would make an answer better, as the first note of its table; none where nothing is said."""
-    return (f"Next: {sentence}",) if sentence else ()
+    return (f"{NEXT} {sentence}",) if sentence else ()
 
 
 def in_order(summary: Summary, found: Section) -> tuple[Table, ...]:

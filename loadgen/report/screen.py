@@ -12,13 +12,14 @@ from loadgen.invocation.start import COLD, WARM
 from loadgen.measure.summary import Summary
 from loadgen.measure.trust.rule import INVALID, RANGE
 from loadgen.report import billing, tables, units
-from loadgen.report.experiment import section
+from loadgen.report.experiment import NEXT, section
 from loadgen.report.figures import DASH, View, totals
 from loadgen.report.tables import Cell, Column, Table
 from loadgen.report.terminal import INDENT, Paint, fits, grid, heading, painter, wrapped
 from loadgen.text import foreign
 
 _COLUMNS: tuple[float | str, ...] = (50.0, 90.0, 95.0, 99.0, "max")
+_NOTHING = ("", DASH, "0", f"0{foreign.GAP}%")
 _SLOWEST, _FAILURES, _REMARKS, _NOTES = 3, 3, 4, 3
 _SHORT = 160
 """Characters of what is shown of a long sentence."""
@@ -46,6 +47,11 @@ def _where(summary: Summary, width: int) -> Iterator[str]:
     known = dict(tables.facts(summary))
     started = f"{summary.run.started_at.partition('.')[0].rstrip('Z')}Z"
     yield from wrapped(foreign.line(", ".join(filter(None, (known.get("target"), started, known["measured"])))), width)
+    early = known.get("ended early") or ("interrupted" if summary.run.interrupted else "")
+    if early:
+        yield from wrapped(foreign.line(f"ended early: {early}"), width)
+    if "certificate" in known:
+        yield from wrapped(f"certificate: {known['certificate']}", width)
     if summary.environment.synthetic:
         yield from wrapped("Synthetic: the embedded emulator answered.", width)
 
@@ -60,8 +66,16 @@ def _tables(summary: Summary) -> Iterator[Table]:
             yield _phases(summary)
     else:
         for table in found.tables:
-            yield structs.replace(table, notes=table.notes[:_NOTES])
+            if len(table.columns) > 1:  # a link is no table
+                yield _told(table)
     yield from _examples(summary)
+
+
+def _told(table: Table) -> Table:
+    """The rows of a table that say something, and the first of its notes; what helps stands at the top already."""
+    rows = tuple(row for row in table.rows if any(cell.text not in _NOTHING for cell in row[1:]))
+    notes = tuple(note for note in table.notes if not note.startswith(NEXT))[:_NOTES]
+    return structs.replace(table, rows=rows, notes=notes)
 
 
 def _phases(summary: Summary) -> Table:
@@ -147,10 +161,13 @@ def _remarks(summary: Summary, width: int) -> Iterator[str]:
     total = summary.totals
     ended = sorted(total.outcomes.items(), key=lambda item: (item[0] != OK, -item[1], item[0]))
     parts = [f"{units.count(n)} {name}" for name, n in ended if n]
-    achieved = f"{units.rate(total.achieved_rate)} of {units.rate(total.planned_rate)} planned"
-    yield from wrapped(f"{' · '.join(parts) or 'no call ended'}; {achieved}", width)
+    achieved = f"; {units.rate(total.achieved_rate)} of {units.rate(total.planned_rate)} planned"
+    of_load = "" if is_experiment(summary.run.kind) else achieved
+    yield from wrapped(f"{' · '.join(parts) or 'no call ended'}{of_load}", width)
     if cost := billing.line(summary):
         yield from wrapped(cost, width)
+    if billing.audit(summary).rows:
+        yield from wrapped("Bill audit: not all bills follow from the durations told with them, see report.md", width)
     others = [(reason, text) for reason, text in tables.reasons(summary) if reason.severity not in (INVALID, RANGE)]
     for reason, text in others[:_REMARKS]:
         yield from wrapped(f"{reason.rule}: {_shortened(foreign.line(text))}", width)
@@ -159,4 +176,8 @@ def _remarks(summary: Summary, width: int) -> Iterator[str]:
 
 
 def _shortened(text: str, most: int = _SHORT) -> str:
-    return text if len(text) <= most else f"{text[: most - 1].rsplit(' ', 1)[0]}…"
+    """The text, or its first sentences, or as much of the first as there is room for."""
+    if len(text) <= most:
+        return text
+    whole = text[:most].rfind(". ")
+    return text[: whole + 1] if whole > 0 else f"{text[: most - 1].rsplit(' ', 1)[0]}…"

@@ -53,7 +53,7 @@ def told(run: Command, *said: str) -> None:
     for report in heads:
         text = " ".join(report.replace("\\", "").split())
         begun = text.index("The pre-flight was not ok")
-        assert begun < 150
+        assert begun < 700
         for words in said:
             assert words in text[begun : begun + 500]
 

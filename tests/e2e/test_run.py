@@ -32,6 +32,7 @@ KEPT = {
     "samples.ndjson.gz",
     "report.md",
     "report.html",
+    "junit.xml",
     "truth.ndjson",
 }
 
@@ -158,7 +159,7 @@ def test_the_quickstart_shows_cold_beside_warm_calls_as_the_emulator_knows_them(
     seen = {start: latency["count"] + latency.get("disturbed", 0) for start, latency in latencies.items()}
     assert cold >= 30  # the pre-flight has started an instance, which may take several where sending is slow
     assert seen == {"cold": cold, "warm": len(truth) - cold}
-    assert "Answers told by themselves whether their call was cold" in run.stdout
+    assert "Answers told by themselves whether their call was cold" in (run.out / "report.md").read_text()
 
 
 @pytest.mark.soak
@@ -224,7 +225,7 @@ def test_a_broken_threshold_exits_99_though_another_could_not_be_decided(loadgen
         return  # a busy machine may leave no rule decided
     expect(run, 99)
     again = CliRunner().invoke(main, ["report", str(run.out)])
-    assert (again.exit_code, "undecided" in again.stdout) == (0, True)
+    assert (again.exit_code, "\n  ?" in again.stdout) == (0, True)
     broken, undecided = ends(run).values()
     assert (broken[0], undecided) == (False, (None, None))
     said = " ".join(run.stdout.split())

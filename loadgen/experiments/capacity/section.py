@@ -76,7 +76,7 @@ def _answer(result: CapacityResult) -> Table:
         )
     return Table(
         "Capacity",
-        (Column("", False), Column(""), Column("", False)),
+        (Column("", False), Column(""), Column("", False, 1)),
         tuple((Cell(name), Cell(value, tone="muted" if value == DASH else ""), Cell(why)) for name, value, why in rows),
         (*next_line(result.next), *_notes(result)),
     )
