@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 from msgspec import structs
 
@@ -23,6 +24,8 @@ _NOTHING = ("", DASH, "0", f"0{foreign.GAP}%")
 _SLOWEST, _FAILURES, _REMARKS, _NOTES = 3, 3, 4, 3
 _SHORT = 160
 """Characters of what is shown of a long sentence."""
+_LINES, _LINES_OF_EXPERIMENT = 38, 58
+"""Of a screen of 40 and of 60 lines, as the path of the report follows."""
 _NAME = 16
 """Characters of a name, an id or a code where a table is too wide."""
 
@@ -30,16 +33,17 @@ _NAME = 16
 def screen(summary: Summary, *, width: int = 100, colour: bool = False) -> str:
     """The result of a run as lines of at most ``width`` columns where its names allow.
 
-    Of a table that is too wide, columns are left out in the order that they say; ``colour`` adds ANSI sequences.
+    Of a table that is too wide, columns are left out in the order that they say, and of too many tables the last ones.
+    ``colour`` adds ANSI sequences.
     """
     paint = painter(colour=colour)
-    lines = [*heading(summary, width, paint)]
-    lines += [paint(line, "muted") for line in _where(summary, width)]
-    for table in _tables(summary):
-        if table.rows:
-            lines += ["", *_titled(table, width, paint)]
-    lines += ["", *_remarks(summary, width)]
-    return "\n".join(line.rstrip() for line in lines) + "\n"
+    first = [*heading(summary, width, paint), *(paint(line, "muted") for line in _where(summary, width))]
+    parts = [["", *_titled(table, width, paint)] for table in _tables(summary) if table.rows]
+    last = ["", *_remarks(summary, width)]
+    most = (_LINES_OF_EXPERIMENT if is_experiment(summary.run.kind) else _LINES) - len(first) - len(last)
+    while len(parts) > 1 and sum(map(len, parts)) > most:
+        parts.pop()  # the last table says the least
+    return "\n".join(line.rstrip() for line in (*first, *chain.from_iterable(parts), *last)) + "\n"
 
 
 def _where(summary: Summary, width: int) -> Iterator[str]:
