@@ -118,7 +118,7 @@ def _rules(summary: Summary) -> str:
         return ""
     ended = outcome(summary)
     if ended == PASSED:
-        holds = "the rule holds" if n == 1 else f"all {n} rules hold"
+        holds = {1: "the rule holds", 2: "both rules hold"}.get(n, f"all {n} rules hold")
         nearest = _nearest(summary)
         return holds + (
             f"; the nearest to its limit is {nearest}" if nearest and n > 1 else f": {nearest}" if nearest else ""
