@@ -20,7 +20,8 @@ A rule with ``abort`` ends the load when a window breaks. Without a length it is
 since the first phase that it is about began; of a share only once a single bad call would no longer break it, as else
 the first calls of a run would decide it. Where it did not end the load, it is judged over the whole, like any rule.
 
-What is kept of a rule does not grow with the run: the seconds of one window, their sum, and the worst window so far.
+What is kept of a rule does not grow with the run: the seconds of one window, their sum, at most 64 batches of them from
+which dependence is told (``loadgen.measure.dependence``), and the worst window so far.
 Each second is added to the sum, and the one that leaves is taken away again.
 """
 
@@ -36,7 +37,7 @@ from loadgen.invocation.cell import Cell, chosen
 from loadgen.invocation.metric import Metric
 from loadgen.invocation.outcome import OK
 from loadgen.invocation.tally import Tally
-from loadgen.measure.dependence import INDEPENDENT, LEAST_BATCHES, Batches, Inflation, Largest
+from loadgen.measure.dependence import INDEPENDENT, LEAST_BATCHES, Batches, Inflation, Largest, inflation_of, width_of
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Frame
 from loadgen.measure.merge import PhaseTotal, summarised
@@ -51,7 +52,7 @@ WatchedRule = MetricRule | ShareRule
 FEW, HOLDS, OPEN, BROKEN = range(4)
 """How a window ends, the worst last."""
 
-_FRESH = 20  # parts of a window's length that an inflation serves before it is estimated anew
+_FRESH = 4  # of a window's length one part: for so long an inflation serves before it is estimated anew
 
 K = TypeVar("K")
 
@@ -119,10 +120,12 @@ class Part:
         """How many invocations ended."""
         return sum(self.outcomes.values())
 
-    def latencies(self) -> list[bytes]:
-        """The latencies from which dependence is told, packed."""
-        cells = chosen(self.histograms, Metric.LATENCY.value, outcomes=(OK,), disturbed=False)
-        return [self.histograms[cell].pack() for cell in cells]
+    def latencies(self) -> Histogram:
+        """The latencies from which dependence is told."""
+        whole = Histogram()
+        for cell in chosen(self.histograms, Metric.LATENCY.value, outcomes=(OK,), disturbed=False):
+            whole.add(self.histograms[cell])
+        return whole
 
     def results(self, rule: WatchedRule, inflation: Inflation) -> CallSummary:
         """What is told of it, as far as the rule asks."""
@@ -231,19 +234,21 @@ class Watched:
         self._length = None if rule.over_ns is None else rule.over_ns // NS_PER_S
         self._sum = Part()
         self._seconds: deque[Part] = deque()
+        self._width = width_of(self._length or 1)
+        self._batches: deque[tuple[int, Histogram]] = deque()  # each with the second that it begins with
         self._worst: Judged | None = None
         self._ended = [0, 0, 0, 0]
-        self._inflation: Inflation | None = None
-        self._estimated = 0
+        self._inflation = INDEPENDENT
+        self._estimated: int | None = None
         self._phases: list[tuple[Batches, int]] = []
 
     def begin(self) -> None:
         """A phase begins that the rule is about."""
-        self._inflation = None
+        self._estimated = None
         if self._length is None:
             self._phases.append((Batches(), 0))
         else:
-            self._sum, self._seconds = Part(), deque()
+            self._sum, self._seconds, self._batches = Part(), deque(), deque()
 
     def see(self, part: Part, phase: str, at: int, *, rest: bool) -> ThresholdResult | None:
         """Take in the second ``at`` of a phase, or the ``rest`` of it; what breaks the rule now, None for nothing."""
@@ -263,15 +268,26 @@ class Watched:
         self._sum.add(part)
         if self._length is None:
             batches, _ = self._phases[-1]
-            batches.add(at * NS_PER_S, (at + 1) * NS_PER_S, part.latencies())
+            batches.add(at * NS_PER_S, (at + 1) * NS_PER_S, [part.latencies().pack()])
             self._phases[-1] = batches, at + 1
-        elif rest:
-            if self._seconds:
-                self._seconds[-1].add(part)
-        else:
+            return
+        if rest and self._seconds:
+            self._seconds[-1].add(part)
+        elif not rest:
             self._seconds.append(part)
             if len(self._seconds) > self._length:
                 self._sum.remove(self._seconds.popleft())
+        if self._depends:
+            self._batch(part, at, at + 1 - self._length, rest=rest)
+
+    def _batch(self, part: Part, at: int, first: int, *, rest: bool) -> None:
+        """Add to the batches of a window that begins with the second ``first``."""
+        if at % self._width == 0 and not rest:
+            self._batches.append((at, Histogram()))
+        if self._batches:
+            self._batches[-1][1].add(part.latencies())
+        while self._batches and self._batches[0][0] < first:
+            self._batches.popleft()
 
     def _so_far(self, phase: str, at: int) -> ThresholdResult | None:
         """What breaks a rule without a length, on all that there is so far."""
@@ -282,24 +298,33 @@ class Watched:
         return found.result if found.rank == BROKEN else None
 
     def _judge(self, when: str, at: int) -> Judged:
-        """How the rule ends on the sum. That calls are dependent takes time to tell, and decides nothing by itself."""
-        found = judge(self.rule, self._sum.results(self.rule, INDEPENDENT), when)
-        if found.result.passed is None or not isinstance(self.rule, MetricRule) or self.rule.percentile is None:
+        """How the rule ends on the sum. What breaks it for the first time does so by how dependent calls are now."""
+        found = judge(self.rule, self._sum.results(self.rule, self._lately(at)), when)
+        known = self._worst is not None and self._worst.rank == BROKEN
+        if found.rank < BROKEN or known or not self._depends or self._estimated == at:
             return found
-        inflation = self._dependence(at, anew=found.rank == BROKEN)
-        return found if inflation is INDEPENDENT else judge(self.rule, self._sum.results(self.rule, inflation), when)
+        return judge(self.rule, self._sum.results(self.rule, self._estimate(at)), when)
 
-    def _dependence(self, at: int, *, anew: bool) -> Inflation:
-        """By how much less its calls say than as many independent ones; estimated ``anew``, or lately."""
-        if self._length is None:
-            return Largest(batches.inflation(n * NS_PER_S) for batches, n in self._phases) if anew else INDEPENDENT
-        if self._length < LEAST_BATCHES:
+    @property
+    def _depends(self) -> bool:
+        """Whether how the rule ends depends on how dependent calls are, and there may be enough of them to tell."""
+        percentile = isinstance(self.rule, MetricRule) and self.rule.percentile is not None
+        return percentile and (self._length is None or self._length >= LEAST_BATCHES)
+
+    def _lately(self, at: int) -> Inflation:
+        """By how much less calls say than as many independent ones, estimated not long ago."""
+        if self._length is None or not self._depends:
             return INDEPENDENT
-        if anew or self._inflation is None or at - self._estimated > self._length // _FRESH:
-            batches = Batches()
-            for number, part in enumerate(self._seconds):
-                batches.add(number * NS_PER_S, (number + 1) * NS_PER_S, part.latencies())
-            self._inflation, self._estimated = batches.inflation(self._length * NS_PER_S), at
+        if self._estimated is None or at - self._estimated > self._length // _FRESH:
+            return self._estimate(at)
+        return self._inflation
+
+    def _estimate(self, at: int) -> Inflation:
+        if self._length is None:
+            return Largest(batches.inflation(n * NS_PER_S) for batches, n in self._phases)
+        first, width = at + 1 - self._length, self._width
+        whole = [batch for begun, batch in self._batches if first <= begun <= at + 1 - width]
+        self._inflation, self._estimated = inflation_of(whole, width * NS_PER_S), at
         return self._inflation
 
     def result(self) -> ThresholdResult:

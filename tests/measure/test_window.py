@@ -288,14 +288,17 @@ def test_over_one_window_as_long_as_the_phase_a_rule_ends_as_over_the_phase(
 
 @pytest.mark.parametrize("text", ["latency.p90 < 2500ms", "latency.p99 < 2500ms", "latency.p50 < 2500ms"])
 @pytest.mark.parametrize("every", [1, 8])
-def test_that_slow_calls_come_together_counts_in_a_long_window_as_in_a_phase(text: str, every: int) -> None:
+@pytest.mark.parametrize("length", [40, 150])
+def test_that_slow_calls_come_together_counts_in_a_long_window_as_in_a_phase(
+    text: str, every: int, length: int
+) -> None:
     chance = random.Random(every)
-    slow = [chance.random() < 0.12 for _ in range(40 // every)]
-    seconds = [{"ok": [3_000_000 if slow[at // every] else 1000] * 40} for at in range(40)]
-    frames = [second(at, calls, final=at == 39, load_s=40) for at, calls in enumerate(seconds)]
-    rule = parse(f"{text} over 40s")
-    result = watch([rule], frames, 40).results()[rule]
-    assert decided(result) == decided(plain(parse(text), frames, 40))
+    slow = [chance.random() < 0.12 for _ in range(length // every + 1)]
+    seconds = [{"ok": [3_000_000 if slow[at // every] else 1000] * 40} for at in range(length)]
+    frames = [second(at, calls, final=at == length - 1, load_s=length) for at, calls in enumerate(seconds)]
+    rule = parse(f"{text} over {length}s")
+    result = watch([rule], frames, length).results()[rule]
+    assert decided(result) == decided(plain(parse(text), frames, length))
 
 
 @given(PHASES.filter(lambda seconds: len(seconds) <= 8), st.integers(2, 3), st.integers(0, 2**32), st.integers(1, 4))
@@ -348,16 +351,17 @@ def test_a_sum_that_slides_is_that_of_its_seconds(seconds: list[tuple[Calls, Cal
 
 
 def test_what_is_kept_of_a_rule_does_not_grow_with_the_run() -> None:
-    rule = parse("latency.p90 < 1s over 5s")
-    assert isinstance(rule, MetricRule)
-    watched = Watched(rule)
-    watched.begin()
-    for at in range(50):
-        part = Part()
-        part.take(second(at, {"ok": [at * 1000]}), rule)
-        watched.see(part, "steady", at, rest=False)
-    assert len(watched._seconds) == 5
-    assert watched._sum.count == 5
+    for length in (5, 150):
+        rule = parse(f"latency.p90 < 1s over {length}s")
+        assert isinstance(rule, MetricRule)
+        watched = Watched(rule)
+        watched.begin()
+        for at in range(500):
+            part = Part()
+            part.take(second(at, {"ok": [at * 1000]}), rule)
+            watched.see(part, "steady", at, rest=False)
+        assert len(watched._seconds) == watched._sum.count == length
+        assert len(watched._batches) <= 64
 
 
 def test_a_clock_that_stepped_is_forgotten_when_its_calls_have_left() -> None:
