@@ -199,7 +199,7 @@ def _metric(rule: MetricRule, results: CallSummary) -> MetricSummary:
 
 
 def _figure(rule: WatchedRule, results: CallSummary) -> tuple[bool, float, bool]:
-    """Whether the figure is that of a call that failed, what it is, shown or not, and whether it has too few calls."""
+    """Whether the figure is that of a call that failed, how bad it is, and whether it has too few calls."""
     if isinstance(rule, ShareRule):
         counted = judged(rule, results)
         figure = counted.value if counted.value is not None else counted.high_end
@@ -209,10 +209,15 @@ def _figure(rule: WatchedRule, results: CallSummary) -> tuple[bool, float, bool]
         return False, 0.0, True
     if rule.statistic == "p":
         (listed,) = found.percentiles
-        return listed.failed, listed.value, listed.low is None
+        return listed.failed, _failing(results) if listed.failed else listed.value, listed.low is None
     figures = {"min": found.min, "max": found.max, "mean": found.mean}
     failed = bool(found.failed) and (rule.statistic == "max" or found.failed == found.count)
-    return failed, figures[rule.statistic] or 0, False
+    return failed, _failing(results) if failed else figures[rule.statistic] or 0, False
+
+
+def _failing(results: CallSummary) -> float:
+    """What part of the invocations is not ok: how bad a figure is that is that of one of them."""
+    return 1 - results.outcomes.get(OK, 0) / results.planned
 
 
 def _said(rule: WatchedRule, results: CallSummary, result: ThresholdResult) -> str:

@@ -94,6 +94,11 @@ def test_calls_that_fail_are_longer_than_any_limit_in_a_window_too() -> None:
     assert "1 s to 3 s of steady, p90 of 100 calls: 20 % of the calls failed: 20 timeout" in result.why
 
 
+def test_of_windows_whose_percentile_failed_the_worst_has_most_calls_that_failed() -> None:
+    result = run("latency.p90 < 1h over 1s", [GOOD, BAD, mixed(10, 40), BAD])
+    assert "2 s to 3 s of steady, p90 of 50 calls: " in result.why
+
+
 def test_a_window_with_too_few_calls_decides_nothing() -> None:
     few = {"ok": [1000] * 5}
     result = run("latency.p95 < 1s over 2s", [few, few, *[{"ok": [1000] * 200}] * 4])
