@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from loadgen.load.curve import RateLaw
 from loadgen.load.law import Arrivals
 from loadgen.load.phase import Phase
 from loadgen.measure.labelling import LEAST_CALIBRATION, LEAST_COLD, MOST_OUTLIERS
-from loadgen.measure.rule import MetricRule, RateRule, Rule
+from loadgen.measure.rule import MetricRule, RateRule, Rule, ShareRule
 from loadgen.scenario.model import Scenario
 from loadgen.targets.endpoint import encrypted
 from loadgen.targets.registry import tenant_of
@@ -108,9 +108,15 @@ def plan(scenario: Scenario) -> Iterator[str]:
         return
     yield _total(scenario, counts)
     yield f"budget: {scenario.budget.words}"
-    yield f"thresholds: {', '.join(rule.text for rule in scenario.thresholds) or 'none'}"
+    yield f"thresholds: {_listed(scenario.thresholds) or 'none'}"
     yield from _labels(scenario)
     yield from _doubts(scenario, counts)
+
+
+def _listed(rules: Sequence[Rule]) -> str:
+    """Rules in one line; some have a comma of their own."""
+    texts = [rule.text for rule in rules]
+    return ("; " if any("," in text for text in texts) else ", ").join(texts)
 
 
 def _labels(scenario: Scenario) -> Iterator[str]:
@@ -193,6 +199,9 @@ def _doubts(scenario: Scenario, counts: list[Starts]) -> Iterator[str]:
     measured = [phase.name for phase in scenario.phases if not phase.warmup]
     cut_short = any(count.cut_short for count in counts)
     for rule in scenario.thresholds:
+        if isinstance(rule, MetricRule | ShareRule) and rule.over_ns is not None:
+            yield from _windows(scenario, rule, rule.over_ns)
+            continue
         about = [by_phase[name].fed for name in ([rule.phase] if rule.phase else measured)]
         total = round(_share(scenario, rule) * sum(count for count in about if count is not None))
         if isinstance(rule, MetricRule) and rule.percentile is not None:
@@ -213,6 +222,44 @@ def _doubts(scenario: Scenario, counts: list[Starts]) -> Iterator[str]:
     in_all = sum(each.fed for each in counts if each.fed is not None)
     if allowed is not None and in_all + scenario.preflights > allowed:
         yield f"note: the budget of {allowed} invocations ends the run before its phases do"
+
+
+def _windows(scenario: Scenario, rule: MetricRule | ShareRule, over_ns: int) -> Iterator[str]:
+    """What the windows of a rule will hold, phase by phase, and where that is too little to decide it."""
+    from loadgen.measure.threshold import allows
+    from loadgen.run.forecast import fewest
+
+    window = units.seconds(over_ns)
+    for phase in scenario.phases:
+        if phase.warmup or rule.phase not in (None, phase.name):
+            continue
+        if phase.duration_ns < over_ns:
+            yield f"note: {rule.text}: {phase.name} is shorter than a window and is not judged by it"
+            continue
+        planned = fewest(phase, scenario.seed, over_ns)
+        calls = None if planned is None else int(_share(scenario, rule) * planned)
+        many = "as many calls as its workers make" if calls is None else f"at least about {calls} calls"
+        holds = f"{rule.text}: each window of {window} of {phase.name} has {many}"
+        if isinstance(rule, ShareRule):
+            alone = calls is not None and rule.limit > 0 and not (calls and allows(rule, 1 / calls))
+            yield f"note: {holds}: a single bad one can break it" if alone else f"windows: {holds}"
+        else:
+            yield _needs(rule, holds, calls)
+
+
+def _needs(rule: MetricRule, holds: str, calls: int | None) -> str:
+    """What a window has, beside what its percentile needs."""
+    from loadgen.measure.percentile import needed, needed_for_a_limit
+
+    least = None if rule.percentile is None else needed(rule.percentile)
+    if rule.percentile is None or least is None:
+        return f"windows: {holds}"
+    holds = f"{holds}, and p{rule.percentile:g} needs {least}"
+    if calls is None or calls >= least:
+        return f"windows: {holds}"
+    bounded = needed_for_a_limit(rule.percentile) or least
+    so = "such a window can break it and not meet it" if calls < bounded else "only limits can decide such a window"
+    return f"note: {holds}: {so}"
 
 
 def _share(scenario: Scenario, rule: Rule) -> float:

@@ -75,7 +75,7 @@ from loadgen.targets.port import MemoryTurns
 from loadgen.targets.registry import tenant_of
 from loadgen.targets.target import Target
 
-INTERVAL_S = 1.0
+INTERVAL_NS = 1_000_000_000
 _PROBE_NS = 20_000_000  # how often the loop is asked to show that it is alive
 _GAP_NS = 5_000_000  # a probe that is later than this may have been so because the whole core was taken away
 _SLICE_NS = 150_000  # packing gives way to the load after this long
@@ -132,6 +132,7 @@ class Agent:
         self._abandoned = False
         self._opening: asyncio.Task[None] | None = None
         self._ticker: asyncio.TimerHandle | None = None
+        self._tick_ns = 0
         self._probe: Alarm | None = None
         self._probe_due_ns = self._loop_lag_ns = 0
         self._timer_error_ns: int | None = None
@@ -221,7 +222,8 @@ class Agent:
         self._host.begin()
         self._probe = self._alarm(self._ring_probe)
         self._set_probe()
-        self._ticker = self._loop.call_later((message.at_ns - monotonic_ns()) / 1e9 + INTERVAL_S, self._tick)
+        self._tick_ns = message.at_ns
+        self._set_ticker()
 
     def lack_starts(self) -> None:
         """See Others."""
@@ -366,8 +368,15 @@ class Agent:
 
     def _tick(self) -> None:
         assert self._run is not None
-        self._ticker = self._loop.call_later(INTERVAL_S, self._tick)
+        self._set_ticker()
         self._report(self._run.recorders)
+
+    def _set_ticker(self) -> None:
+        """The next tick is a whole number of intervals after the phase began, however late the last one was."""
+        now = monotonic_ns()
+        passed = max(0, now - self._tick_ns) // INTERVAL_NS
+        self._tick_ns += (passed + 1) * INTERVAL_NS
+        self._ticker = self._loop.call_later((self._tick_ns - now) / 1e9, self._tick)
 
     def _set_probe(self) -> None:
         assert self._probe is not None

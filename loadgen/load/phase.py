@@ -221,3 +221,13 @@ def at_once(block: dict[str, Any]) -> Iterator[tuple[str, int]]:
         law = block.get(key)
         counts = [law.get(name) for name in inner] if isinstance(law, dict) else [law]
         yield key, max((count for count in counts if isinstance(count, int)), default=0)
+
+
+def length_ns(block: dict[str, Any]) -> int | None:
+    """How long a phase lasts; None where its block does not say that well."""
+    burst = mapping(block, "burst")
+    gap_ns, repeat = burst.get("gap"), burst.get("repeat", 1)
+    if isinstance(gap_ns, int) and isinstance(repeat, int):
+        return gap_ns * repeat
+    duration = block.get("duration")
+    return duration if isinstance(duration, int) else None

@@ -139,19 +139,7 @@ class Batches:
         """The Inflation of the phase, which sent load for ``load_ns``; none where it was too short to tell."""
         within = min(load_ns // self._width_ns, MOST_BATCHES)
         every = [Histogram.unpack(self._packed.get(at, b"")) for at in range(within)]
-        p99_us = _joined(every).value_at(99)
-        if p99_us is None:
-            return INDEPENDENT
-        steady = every[self._settling(p99_us * NS_PER_US) :]
-        together = len(steady) // LEAST_BATCHES
-        if not together:
-            return INDEPENDENT
-        first = len(steady) % together
-        return Inflation([_joined(steady[at : at + together]) for at in range(first, len(steady), together)])
-
-    def _settling(self, p99_ns: int) -> int:
-        """How many batches at the beginning lack slow invocations, which had not ended yet."""
-        return -(-p99_ns // self._width_ns) if p99_ns > _SHORT * self._width_ns else 0
+        return inflation_of(every, self._width_ns)
 
     def _put(self, at: int, packed: bytes) -> None:
         there = Histogram.unpack(self._packed.get(at, b""))
@@ -164,6 +152,32 @@ class Batches:
         self._width_ns *= 2
         for at, packed in halves.items():
             self._put(at // 2, packed)
+
+
+def width_of(seconds: int) -> int:
+    """How many seconds a batch is long where there are so many seconds, at most ``MOST_BATCHES`` batches."""
+    width = 1
+    while (seconds - 1) // width >= MOST_BATCHES:
+        width *= 2
+    return width
+
+
+def inflation_of(every: Sequence[Histogram], width_ns: int) -> Inflation:
+    """The Inflation of consecutive batches that are so long; none where there are too few to tell."""
+    p99_us = _joined(every).value_at(99)
+    if p99_us is None:
+        return INDEPENDENT
+    steady = every[_settling(p99_us * NS_PER_US, width_ns) :]
+    together = len(steady) // LEAST_BATCHES
+    if not together:
+        return INDEPENDENT
+    first = len(steady) % together
+    return Inflation([_joined(steady[at : at + together]) for at in range(first, len(steady), together)])
+
+
+def _settling(p99_ns: int, width_ns: int) -> int:
+    """How many batches at the beginning lack slow invocations, which had not ended yet."""
+    return -(-p99_ns // width_ns) if p99_ns > _SHORT * width_ns else 0
 
 
 def _joined(batches: Sequence[Histogram]) -> Histogram:

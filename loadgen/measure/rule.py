@@ -8,6 +8,11 @@ Grammar (blanks around the comparison are free)::
     [phase:][call/]achieved_rate > N/s
     [phase:][call/]cost < N CUR
 
+The first two forms may go on::
+
+    … over DURATION          each window of so many whole seconds is judged (``loadgen.measure.window``)
+    … [over DURATION], abort it ends the load when it breaks
+
 Without a call a rule is over all calls of a mix. A rule that nothing can meet, or that everything meets, is refused.
 """
 
@@ -23,7 +28,7 @@ from msgspec import Meta, Struct
 from loadgen.invocation.metric import SIZES, Metric
 from loadgen.invocation.outcome import Outcome
 from loadgen.text import units
-from loadgen.text.units import Money, Rate
+from loadgen.text.units import NS_PER_S, Money, Rate
 
 T = TypeVar("T")
 
@@ -40,17 +45,35 @@ _PERCENTILE = re.compile(r"p([0-9]{1,2}(?:\.[0-9]{1,6})?)\Z")
 _RESOLUTION_NS = 1_000
 _EXAMPLES = "a rule such as latency.p99 < 250ms, errors < 0.1% or achieved_rate > 100/s"
 
+_IN_QUOTES = (
+    "a rule; between brackets one with a comma stands in quotes, as in thresholds: ['errors < 1% over 10s, abort']"
+)
+_MISPLACED = re.compile(r",|\bover\b|\babort\b")
+_WHOLE = {
+    "achieved_rate": "achieved_rate without over and abort: it is judged over the whole, as how many starts fall into "
+    "a second is the load generator's doing, too; errors, dropped and times may have them",
+    "cost": "cost without over and abort: it only grows; budget.cost ends a run that costs too much",
+}
+_OURS = frozenset({Metric.LAG, Metric.LATE, Metric.UNREAD})
+"""What the load generator has a part in by itself, so that no run ends for it."""
+
 
 def parse(text: str) -> Rule:
     """The Rule that the text states.
 
     Raises ValueError with a text that completes "got …, expected …".
     """
-    found = _FORM.fullmatch(text.strip())
-    if not found:
-        raise ValueError(_EXAMPLES)
-    phase, call, subject, sign, limit = found.group("phase", "call", "subject", "sign", "limit")
     text = text.strip()
+    rule, over, abort = _parted(text)
+    found = _FORM.fullmatch(rule)
+    if not found:
+        raise ValueError(_IN_QUOTES if text == "abort" else _EXAMPLES)
+    phase, call, subject, sign, limit = found.group("phase", "call", "subject", "sign", "limit")
+    if _MISPLACED.search(limit):
+        raise ValueError("over and abort behind the limit, as in errors < 1% over 10s, abort")
+    over_ns = None if over is None else _window(over)
+    if subject in _WHOLE and (abort or over is not None):
+        raise ValueError(_WHOLE[subject])
     if subject == "achieved_rate":
         _expect_sign(subject, sign, ">")
         return RateRule(text, phase, _limit(units.rate, limit), call)
@@ -58,10 +81,43 @@ def parse(text: str) -> Rule:
         _expect_sign(subject, sign, "<")
         return CostRule(text, phase, _limit(_positive_money, limit), call)
     if subject in SHARES:
-        return ShareRule(text, phase, subject, _share(subject, sign, limit), sign, call)
+        return ShareRule(text, phase, subject, _share(subject, sign, limit), sign, call, over_ns, abort)
     start, metric, statistic, percentile = _metric(subject)
     _expect_sign(subject, sign, "<")
-    return MetricRule(text, phase, start, metric, statistic, percentile, _limit(_measurable, limit), call)
+    if abort:
+        _expect_abortable(subject, metric, statistic, over_ns)
+    limit_ns = _limit(_measurable, limit)
+    return MetricRule(text, phase, start, metric, statistic, percentile, limit_ns, call, over_ns, abort)
+
+
+def _parted(text: str) -> tuple[str, str | None, bool]:
+    """A rule without what follows its limit, how long its windows are, and whether it ends the load."""
+    head, comma, last = text.rpartition(",")
+    abort = bool(comma) and last.strip() == "abort"
+    words = (head if abort else text).rsplit(None, 2)
+    if len(words) == 3 and words[1] == "over":
+        return words[0], words[2], abort
+    return (head if abort else text).rstrip(), None, abort
+
+
+def _window(text: str) -> int:
+    """The length of a window, in whole seconds."""
+    try:
+        ns = units.positive_duration(text)
+    except ValueError as error:
+        raise ValueError(f"{error} after over") from error
+    if ns % NS_PER_S:
+        raise ValueError("a whole number of seconds such as 10s after over, as agents report once a second")
+    return ns
+
+
+def _expect_abortable(subject: str, metric: Metric, statistic: str, over_ns: int | None) -> None:
+    if metric in _OURS:
+        raise ValueError(f"{subject} without abort: what the load generator itself has a part in ends no run")
+    if statistic in ("min", "mean") and over_ns is None:
+        raise ValueError(
+            f"{subject} with over before abort, such as over 10s, abort: what comes later may still bring it down"
+        )
 
 
 def _share(subject: str, sign: str, limit: str) -> float:
@@ -126,7 +182,10 @@ def _metric(subject: str) -> tuple[str | None, Metric, str, float | None]:
 
 
 class MetricRule(Struct, frozen=True, tag="metric"):
-    """``[phase:][call/][cold.|warm.]metric.(min|max|mean|pN) < limit``; ``percentile``, in percent, only with p."""
+    """``[phase:][call/][cold.|warm.]metric.(min|max|mean|pN) < limit``; ``percentile``, in percent, only with p.
+
+    ``over_ns`` is the length of the windows that it is about, None for the whole; ``abort``: it ends the load.
+    """
 
     text: str
     phase: str | None
@@ -136,6 +195,8 @@ class MetricRule(Struct, frozen=True, tag="metric"):
     percentile: float | None
     limit_ns: int
     call: str | None = None
+    over_ns: int | None = None
+    abort: bool = False
 
     @property
     def judged(self) -> Metric:
@@ -148,11 +209,16 @@ class MetricRule(Struct, frozen=True, tag="metric"):
         ranked = self.metric is Metric.LATENCY and self.statistic in ("p", "max")
         return Metric.LATENCY_ALL if ranked else self.metric
 
+    @property
+    def watched(self) -> bool:
+        """Whether it is judged while the run goes on: over windows, or to end the run."""
+        return self.over_ns is not None or self.abort
+
 
 class ShareRule(Struct, frozen=True, tag="share"):
     """``[phase:][call/](errors|throttled|timeouts|dropped) < limit`` as a share of the planned invocations.
 
-    ``sign`` is ``<``, ``<=``, or ``==``, of which the limit is 0.
+    ``sign`` is ``<``, ``<=``, or ``==``, of which the limit is 0. ``over_ns`` and ``abort`` are as in MetricRule.
     """
 
     text: str
@@ -161,6 +227,13 @@ class ShareRule(Struct, frozen=True, tag="share"):
     limit: float
     sign: str = "<"
     call: str | None = None
+    over_ns: int | None = None
+    abort: bool = False
+
+    @property
+    def watched(self) -> bool:
+        """Whether it is judged while the run goes on: over windows, or to end the run."""
+        return self.over_ns is not None or self.abort
 
 
 class RateRule(Struct, frozen=True, tag="rate"):
@@ -182,6 +255,19 @@ class CostRule(Struct, frozen=True, tag="cost"):
 
 
 Rule = MetricRule | ShareRule | RateRule | CostRule
+
+
+def unwatched(rule: Rule) -> str | None:
+    """Why an experiment cannot have a rule that is judged while a load goes on; None where it is none."""
+    if not isinstance(rule, MetricRule | ShareRule) or not rule.watched:
+        return None
+    parts = [] if rule.over_ns is None else [f"over {units.duration_text(rule.over_ns)}"]
+    parts += ["abort"] if rule.abort else []
+    return (
+        "an experiment decides by itself how long it needs, and when to stop, and judges all that it has seen; remove "
+        f"{' and '.join(parts)}"
+    )
+
 
 WRITTEN = Meta(extra_json_schema={"type": "string", "pattern": "[<>=]"}, extra={"read": parse})
 """How a rule is written; the pattern is what every one has, the rest is said by the function that reads it."""

@@ -40,7 +40,10 @@ _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
 class Run(Struct, frozen=True):
-    """Which run this is. Instants are RFC 3339 in UTC. ``stopped`` says why its budget ended it, null if it did not."""
+    """Which run this is. Instants are RFC 3339 in UTC.
+
+    ``stopped`` says which budget, or which threshold with ``abort``, ended it early, and why; null if none did.
+    """
 
     id: str
     name: str
@@ -323,7 +326,7 @@ class PhaseSummary(Struct, frozen=True):
 
 
 class ThresholdResult(Struct, frozen=True):
-    """A threshold and how it ended; ``why`` says so in words.
+    """A threshold and how it ended; ``why`` says so in words, of one over windows by its worst window.
 
     ``value`` is in the rule's own unit (ns, a share, per second), null where nothing may be shown, and where the figure
     is no time but that of a call that is not ok. ``passed`` is null where that could not be decided. ``decided_by``

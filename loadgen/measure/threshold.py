@@ -17,7 +17,7 @@ rate of workers that the generator bounds can meet a rule and never break it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -28,7 +28,16 @@ from loadgen.measure.ends import is_range, of_share
 from loadgen.measure.histogram import Histogram, ceiling, lowest, slot
 from loadgen.measure.percentile import needed
 from loadgen.measure.rule import COUNTED, CostRule, MetricRule, RateRule, Rule, ShareRule
-from loadgen.measure.summary import CallSummary, Ends, MetricSummary, Percentile, PhaseSummary, ThresholdResult, Verdict
+from loadgen.measure.summary import (
+    CallSummary,
+    Ends,
+    MetricSummary,
+    Percentile,
+    PhaseSummary,
+    Reason,
+    ThresholdResult,
+    Verdict,
+)
 from loadgen.measure.trust.rule import words
 from loadgen.measure.verdict import bounds_rate, withheld
 from loadgen.text.units import NS_PER_US
@@ -82,25 +91,38 @@ def named_percentiles(rules: Iterable[Rule]) -> tuple[float, ...]:
 
 
 def evaluate(
-    rules: Sequence[Rule], phases: Sequence[PhaseSummary], totals: PhaseSummary, verdict: Verdict
+    rules: Sequence[Rule],
+    phases: Sequence[PhaseSummary],
+    totals: PhaseSummary,
+    verdict: Verdict,
+    watched: Mapping[Rule, ThresholdResult] = {},
 ) -> list[ThresholdResult]:
-    """How each rule ended, in their order. A rule that names no phase is over ``totals``."""
+    """How each rule ended, in their order. A rule that names no phase is over ``totals``.
+
+    ``watched`` are those that ended while the run went on (``loadgen.measure.window``), as far as they may be judged.
+    """
     by_name = {phase.name: phase for phase in phases}
-    return [_evaluate(rule, totals if rule.phase is None else by_name.get(rule.phase), verdict) for rule in rules]
+    return [
+        _evaluate(rule, totals if rule.phase is None else by_name.get(rule.phase), verdict, watched.get(rule))
+        for rule in rules
+    ]
 
 
-def _evaluate(rule: Rule, whole: PhaseSummary | None, verdict: Verdict) -> ThresholdResult:
+def _evaluate(
+    rule: Rule, whole: PhaseSummary | None, verdict: Verdict, watched: ThresholdResult | None
+) -> ThresholdResult:
     if whole is None:
         return _undecided(rule, f"phase {rule.phase} did not run")
     phase = whole if rule.call is None else whole.by_call.get(rule.call)
     if phase is None or not phase.planned:
         return _undecided(rule, "no invocation was planned")
-    metric = rule.judged.value if isinstance(rule, MetricRule) else "cost" if isinstance(rule, CostRule) else None
-    reason = withheld(
-        verdict, rule.phase, metric, None, rule.start if isinstance(rule, MetricRule) else None, rule.call
-    )
+    reason = withholds(rule, verdict)
     if reason is not None:
         return _undecided(rule, f"withheld: {reason.message}")
+    if watched is not None:
+        return watched
+    if isinstance(rule, MetricRule | ShareRule) and rule.over_ns is not None:
+        return _undecided(rule, "no window was judged")
     match rule:
         case MetricRule():
             return _metric(rule, phase)
@@ -110,6 +132,22 @@ def _evaluate(rule: Rule, whole: PhaseSummary | None, verdict: Verdict) -> Thres
             return _rate(rule, phase, verdict)
         case CostRule():
             return _cost(rule, phase)
+
+
+def withholds(rule: Rule, verdict: Verdict) -> Reason | None:
+    """The first Reason why what a rule is about may not be judged, None if it may."""
+    metric = rule.judged.value if isinstance(rule, MetricRule) else "cost" if isinstance(rule, CostRule) else None
+    return withheld(verdict, rule.phase, metric, None, rule.start if isinstance(rule, MetricRule) else None, rule.call)
+
+
+def judged(rule: MetricRule | ShareRule, results: Results) -> ThresholdResult:
+    """How a rule ends on these results alone, whatever the windows that it is about."""
+    return _metric(rule, results) if isinstance(rule, MetricRule) else _share(rule, results)
+
+
+def allows(rule: ShareRule, share: float) -> bool:
+    """Whether a share meets a rule."""
+    return _HOLDS[rule.sign](share, rule.limit)
 
 
 def _metric(rule: MetricRule, phase: Results) -> ThresholdResult:
@@ -256,7 +294,7 @@ def _over(rule: MetricRule, phase: Results, summary: MetricSummary) -> str:
 def _share(rule: ShareRule, phase: Results) -> ThresholdResult:
     count, disturbed = _counted(rule, phase.outcomes), _counted(rule, phase.disturbed)
     value, ends = count / phase.planned, of_share(count, disturbed, phase.planned)
-    passed = {_HOLDS[rule.sign](share, rule.limit) for share in ends}
+    passed = {allows(rule, share) for share in ends}
     why = f"{count} of {phase.planned} planned invocations"
     if len(passed) > 1:
         return replace(

@@ -586,7 +586,7 @@ def measured(result: ThresholdResult) -> Cell:
 
 def _measured(rule: str, value: float) -> str:
     """A threshold's value in the unit that its rule's limit has."""
-    limit = re.split(r"[<>=]+", rule)[-1].strip()
+    limit = re.split(r"\s+over\s|,", re.split(r"[<>=]+", rule)[-1])[0].strip()
     if limit.endswith("%") or not limit.strip("0"):
         return units.share(value)
     if "/" in limit:

@@ -18,8 +18,12 @@ from loadgen.fleet.port import FleetError
 from loadgen.invocation.sample import Sample
 from loadgen.load.phase import Phase
 from loadgen.measure.interval import Frame
-from loadgen.measure.summary import Experiment, Verdict
+from loadgen.measure.rule import Rule
+from loadgen.measure.summary import Experiment, ThresholdResult, Verdict
+from loadgen.measure.threshold import withholds
+from loadgen.measure.trust.rule import Whose
 from loadgen.measure.verdict import judge, of_generator
+from loadgen.measure.window import Broken, WatchedRule, Watcher
 from loadgen.run.allowance import Allowance
 from loadgen.run.contact import Contact
 from loadgen.run.ending import Ending
@@ -70,8 +74,9 @@ class Conductor(Watch):
         writing: Writing,
         observer: Observer,
         settings: Changing | None,
+        agents: int,
     ) -> None:
-        """``settings`` are the function's, where the run changes them."""
+        """``settings`` are the function's, where the run changes them; ``agents`` is how many the crew has."""
         self.played: list[Played] = []
         self.experiment: Experiment | None = None
         self._decision = decision
@@ -82,6 +87,8 @@ class Conductor(Watch):
         self._writing = writing
         self._observer = observer
         self._settings = settings
+        self._watcher = Watcher(contact.scenario.thresholds, agents)
+        self._aborted: dict[Rule, ThresholdResult] = {}
         self._turn = _Turn(Ask(()), 0.0)
 
     async def conduct(self) -> None:
@@ -105,6 +112,11 @@ class Conductor(Watch):
             self._decision.close()
 
     @property
+    def watched(self) -> dict[Rule, ThresholdResult]:
+        """How rules ended that were judged while the load went on: over windows, or by ending it."""
+        return {**self._aborted, **self._watcher.results()}
+
+    @property
     def given_up(self) -> bool:
         """See Watch."""
         return self._ending.ending
@@ -112,6 +124,7 @@ class Conductor(Watch):
     def begun(self, played: Played) -> None:
         """See Watch."""
         self.played.append(played)
+        self._watcher.begin(played.plan.name, played.plan.duration_ns, warmup=played.plan.warmup)
         self._observer.phase_started(played.plan.name, played.plan.duration_ns, played.plan.drawn)
 
     def ready(self, frame: Frame) -> None:
@@ -137,10 +150,36 @@ class Conductor(Watch):
         if exhausted is not None and not self._ending.ending:
             why, of_money = exhausted
             self._ending.exhaust(why, of_money=of_money)
+        for broken in self._watcher.take(frame):
+            self._abort(phase, broken)
         if self._turn.decided or frame.final or not self._turn.enough:
             return False
         self._turn.decided = True
         return True
+
+    def _abort(self, phase: Phase, broken: Broken) -> None:
+        """End the load by a rule, unless it has ended, or the record so far says that the rule must not be judged."""
+        last = phase.name == self._contact.scenario.phases[-1].name
+        if self._ending.ending or (last and self._watcher.over) or self._doubted(broken.rule):
+            return
+        why = f"broken, and ended the load: {broken.result.why}"
+        self._aborted[broken.rule] = msgspec.structs.replace(broken.result, why=why)
+        self._ending.abort(f"the threshold {broken.rule.text} is broken: {broken.result.why}")
+
+    def _doubted(self, rule: WatchedRule) -> bool:
+        """Whether the phases so far are such that nobody may conclude from them by the rule."""
+        scenario = self._contact.scenario
+        verdict = judge(
+            [each.plan for each in self.played],
+            [each.total for each in self.played],
+            part=True,
+            stopped=True,
+            fresh_connections=scenario.target.fresh_connections,
+            memory_mb=self._contact.asked_mb,
+        )
+        # the record of a phase that goes on is not complete
+        reasons = [reason for reason in verdict.reasons if reason.whose != Whose.RECORD.value]
+        return withholds(rule, Verdict(verdict.status, reasons)) is not None
 
     def _decide(self, seen: Seen | None) -> Ask | None:
         """What the decision asks for next; None once it has decided. A fault in it costs none of what was measured."""

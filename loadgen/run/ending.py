@@ -1,8 +1,8 @@
 """Whether, why and how a run ends before its load does.
 
-It does so in five ways, all of which write what was measured: an interrupt or a spent budget stops the load and waits
-for what is in flight, a second interrupt waits for nothing, as does the death of the embedded emulator, and an agent
-that dies leaves a record that says so.
+It does so in six ways, all of which write what was measured: an interrupt, a spent budget or a rule with ``abort`` that
+breaks stops the load and waits for what is in flight, a second interrupt waits for nothing, as does the death of the
+embedded emulator, and an agent that dies leaves a record that says so.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ class Ending:
     """How far a run is from its end, and what it is to end.
 
     What changes, and never goes back: ``interrupted`` and ``cut`` with the first and the second interrupt,
-    ``budget_reached`` when a budget is spent, ``out_of_money`` where that was the one of money, and ``unserved`` when
-    the embedded emulator has died. ``stopped`` says why the run ended, for its Summary, and may be added to; ``failed``
-    is the last that went wrong. Whoever runs the load sets ``load`` and ``hurry``, once, as soon as there is something
-    to stop, or to put back.
+    ``budget_reached`` when a budget is spent, ``out_of_money`` where that was the one of money, ``aborted`` when a rule
+    ended it, and ``unserved`` when the embedded emulator has died. ``stopped`` says why the run ended, for its
+    Summary, and may be added to; ``failed`` is the last that went wrong. Whoever runs the load sets ``load`` and
+    ``hurry``, once, as soon as there is something to stop, or to put back.
     """
 
     def __init__(self, note: Callable[[str], None], hide: Callable[[str], str] = str) -> None:
         """``note`` is told what is worth saying to the user; ``hide`` masks secrets in what went wrong."""
         self.interrupted = self.cut = self.unserved = False
-        self.budget_reached = self.out_of_money = False
+        self.budget_reached = self.out_of_money = self.aborted = False
         self.stopped: str | None = None
         self.failed: str | None = None
         self.load: Load | None = None
@@ -49,7 +49,7 @@ class Ending:
     @property
     def ending(self) -> bool:
         """Whether nothing more is to be begun."""
-        return self.interrupted or self.budget_reached or self.unserved
+        return self.interrupted or self.budget_reached or self.aborted or self.unserved
 
     def interrupt(self) -> None:
         """End the run: the first time what is in flight is waited for, the second time it is not.
@@ -68,9 +68,18 @@ class Ending:
         self._stop()
 
     def exhaust(self, why: str, *, of_money: bool = False) -> None:
-        """End a run whose budget is spent: what is in flight is waited for."""
+        """End a run whose budget is spent, unless a rule has ended it: what is in flight is waited for."""
+        if self.aborted:
+            return
         self.budget_reached, self.out_of_money = True, self.out_of_money or of_money
         self.stopped = why
+        self._note(f"Stopping: {why}.")
+        self._stop()
+
+    def abort(self, why: str) -> None:
+        """End a run of which a rule is broken: what is in flight is waited for."""
+        self.aborted = True
+        self.stopped = self.stopped or why
         self._note(f"Stopping: {why}.")
         self._stop()
 

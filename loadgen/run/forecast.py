@@ -11,18 +11,22 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
+from itertools import accumulate
 
 from msgspec import Struct, structs
 
 from loadgen.experiments.registry import is_experiment, sizes_mb
 from loadgen.invocation.bill import WRITE_PRICES, Charge, PriceBook, charge, gb_seconds, price
 from loadgen.invocation.facts import Facts
+from loadgen.load.phase import Phase
 from loadgen.report import units
 from loadgen.scenario.model import FeederOrder, Scenario
 from loadgen.targets.registry import tenant_of
 from loadgen.targets.settings import settings_of
+from loadgen.text.units import NS_PER_S
 
 _EXAMPLE_NS = 100_000_000
+_COUNTED = 1_000_000  # starts, or seconds, that are counted one by one
 
 
 class Forecast(Struct, frozen=True):
@@ -96,6 +100,22 @@ def starts(scenario: Scenario) -> list[Starts]:
         left = left if left is None or fed is None else left - fed
         uncertain |= planned is None and left is not None
     return found
+
+
+def fewest(phase: Phase, seed: int, over_ns: int) -> float | None:
+    """How many starts are planned in the emptiest window of so many whole seconds; None for a closed phase.
+
+    Of a very long or fast phase it is that of a mean window. Expects a phase that is as long.
+    """
+    planned, last = phase.expected(), phase.duration_ns // NS_PER_S - 1
+    if planned is None:
+        return None
+    if planned > _COUNTED or last > _COUNTED:
+        return planned * over_ns / phase.duration_ns
+    each = Counter(min(offset // NS_PER_S, last) for offset in phase.offsets(seed))
+    before = [0, *accumulate(each[second] for second in range(last + 1))]
+    length = over_ns // NS_PER_S
+    return min(after - begun for begun, after in zip(before, before[length:], strict=False))
 
 
 def forecast(scenario: Scenario) -> Forecast:

@@ -164,6 +164,7 @@ class Runner:
             writing=self._writing,
             observer=self._observer,
             settings=settings,
+            agents=self._agents.number,
         )
         with self._timed(scenario.budget.duration_ns):
             await conductor.conduct()
@@ -215,6 +216,7 @@ class Runner:
             preflights=answers,
             played=() if conductor is None else tuple(conductor.played),
             experiment=None if conductor is None else conductor.experiment,
+            watched={} if conductor is None else conductor.watched,
             first=contact.first,
             bills=contact.bills,
             asked_mb=contact.asked_mb,

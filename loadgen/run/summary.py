@@ -12,7 +12,19 @@ from loadgen.invocation.outcome import OK
 from loadgen.measure.cost import Spent, billing, cost, spent
 from loadgen.measure.floor import Floor, differences
 from loadgen.measure.merge import generator, phase_summary, totals
-from loadgen.measure.summary import READ, SCHEMA, Cost, Environment, Experiment, Preflight, Run, Summary, Verdict
+from loadgen.measure.rule import Rule
+from loadgen.measure.summary import (
+    READ,
+    SCHEMA,
+    Cost,
+    Environment,
+    Experiment,
+    Preflight,
+    Run,
+    Summary,
+    ThresholdResult,
+    Verdict,
+)
 from loadgen.measure.threshold import evaluate, named_percentiles
 from loadgen.measure.verdict import judge, of_experiment
 from loadgen.report.answer import answer, next_step, outcome
@@ -26,7 +38,8 @@ class Record(Struct, frozen=True):
 
     ``document`` is the scenario as the Summary shows it; ``preflights`` are of each call, and ``first`` is what they
     used; ``bills`` says whether calls are charged for, and ``asked_mb`` the memory size that each call asked for, None
-    where there is none. ``floor`` is the last calibration, if any.
+    where there is none. ``floor`` is the last calibration, if any. ``watched`` says how rules ended that were
+    judged while the load went on.
     """
 
     scenario: Scenario
@@ -39,6 +52,7 @@ class Record(Struct, frozen=True):
     bills: bool
     asked_mb: dict[str, int | None]
     floor: Floor | None
+    watched: dict[Rule, ThresholdResult] = {}
 
     @property
     def floor_ns(self) -> int | None:
@@ -93,7 +107,7 @@ def summary(record: Record, run: Run, verdict: Verdict, charged: Cost | None) ->
         phases=phases,
         totals=together,
         cost=charged,
-        thresholds=evaluate(rules, phases, together, verdict),
+        thresholds=evaluate(rules, phases, together, verdict, record.watched),
         generator=generator(played, record.floor_ns),
         experiment=record.experiment,
         preflights=list(record.preflights) if record.scenario.calls else [],

@@ -18,7 +18,7 @@ from loadgen.invocation.bill import WRITE_PRICES
 from loadgen.invocation.metric import Clock, Metric
 from loadgen.load import phase as phases
 from loadgen.load.mix import Mix
-from loadgen.measure.rule import CostRule, MetricRule, Rule
+from loadgen.measure.rule import CostRule, MetricRule, Rule, ShareRule, unwatched
 from loadgen.scenario.calls import located, merged
 from loadgen.scenario.model import EXPERIMENTS, LEAST_CATCH_UP_NS, OWN, FeederOrder
 from loadgen.targets import body
@@ -315,6 +315,7 @@ def _threshold(
     elif parsed.phase is not None and not _measured(known[parsed.phase]):
         yield f'"{parsed.phase}" only warms up, so it is not judged; name a measured phase'
     yield from _call_named(parsed, data)
+    yield from _windows(parsed, known, data)
     if isinstance(parsed, CostRule) and tenant is not None and not tenant.bills:
         yield f"{tenant.noun} tells no bills, so cost is not known; remove this rule"
     elif isinstance(parsed, CostRule) and "prices" not in data:
@@ -328,6 +329,23 @@ def _threshold(
         return
     if isinstance(parsed, MetricRule) and parsed.metric in _PLATFORM_METRICS:
         yield f"{parsed.metric.value} {tenant.untold}; {tenant.noun} has latency and service_time"
+
+
+def _windows(parsed: Rule, known: dict[str, dict[str, Any]], data: dict[str, Any]) -> Iterator[str]:
+    """What is wrong with the windows that a rule is about."""
+    if data.get("kind", "load") not in ("load", INVALID):
+        if (fault := unwatched(parsed)) is not None:
+            yield fault
+        return
+    if not isinstance(parsed, MetricRule | ShareRule) or parsed.over_ns is None:
+        return
+    about = [phase for name, phase in known.items() if _measured(phase) and parsed.phase in (None, name)]
+    lengths = [phases.length_ns(phase) for phase in about]
+    longest_ns = max((length for length in lengths if length is not None), default=None)
+    if None not in lengths and longest_ns is not None and longest_ns < parsed.over_ns:
+        whose = f'"{parsed.phase}" lasts' if parsed.phase is not None else "the longest measured phase lasts"
+        window, longest = duration_text(parsed.over_ns), duration_text(longest_ns)
+        yield f"got over {window}, but {whose} {longest}, and a window lies within a phase; write a shorter one"
 
 
 def _call_named(parsed: Rule, data: dict[str, Any]) -> Iterator[str]:

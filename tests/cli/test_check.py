@@ -191,3 +191,55 @@ def test_the_plan_of_a_search_over_a_mix_is_of_all_its_calls(tmp_path: Path) -> 
     assert "  rules: latency.p95 < 500ms, b/errors < 5%\n" in done.stdout
     path.write_text(path.read_text().replace("b/errors", "c/errors"))
     assert 'there is no call "c"; calls: a, b' in CliRunner().invoke(check, [str(path)]).output
+
+
+@pytest.mark.parametrize(
+    ("phase", "rule", "line"),
+    [
+        (
+            "rate: 50/s",
+            "latency.p99 < 1s over 1s",
+            "note: RULE: each window of 1 s of a has at least about 50 calls, and p99 needs 1000: such a "
+            "window can break it and not meet it",
+        ),
+        (
+            "rate: 50/s",
+            "latency.p99 < 1s over 9s",
+            "note: RULE: each window of 9 s of a has at least about 450 calls, and p99 needs 1000: only limits "
+            "can decide such a window",
+        ),
+        (
+            "rate: {from: 20/s, to: 100/s}",
+            "latency.p95 < 1s over 4s",
+            "note: RULE: each window of 4 s of a has at least about 145 calls, and p95 needs 200: only limits "
+            "can decide such a window",
+        ),
+        (
+            "rate: 200/s",
+            "latency.p95 < 1s over 5s",
+            "windows: RULE: each window of 5 s of a has at least about 1000 calls, and p95 needs 200",
+        ),
+        (
+            "workers: 3",
+            "latency.p95 < 1s over 5s",
+            "windows: RULE: each window of 5 s of a has as many calls as its workers make, and p95 needs 200",
+        ),
+        ("rate: 9/s", "latency.max < 1s over 5s", "windows: RULE: each window of 5 s of a has at least about 45 calls"),
+        ("rate: 50/s", "errors < 1% over 5s", "windows: RULE: each window of 5 s of a has at least about 250 calls"),
+        (
+            "rate: 50/s",
+            "errors < 1% over 2s",
+            "note: RULE: each window of 2 s of a has at least about 100 calls: a single bad one can break it",
+        ),
+        ("rate: 50/s", "errors == 0 over 2s", "windows: RULE: each window of 2 s of a has at least about 100 calls"),
+    ],
+)
+def test_what_a_window_will_hold_is_told_beside_what_it_needs(tmp_path: Path, phase: str, rule: str, line: str) -> None:
+    lines = said(tmp_path, f"[{{name: a, {phase}, duration: 10s}}]", "loop", rest=f"thresholds: [{rule}]\n")
+    assert lines[-1] == line.replace("RULE", rule)
+
+
+def test_a_phase_that_is_shorter_than_a_window_is_said_not_to_be_judged(tmp_path: Path) -> None:
+    phases = "[{name: a, rate: 9/s, duration: 10s}, {name: b, rate: 9/s, duration: 4s}]"
+    lines = said(tmp_path, phases, "loop", rest="thresholds: [errors < 30% over 5s]\n")
+    assert lines[-1] == "note: errors < 30% over 5s: b is shorter than a window and is not judged by it"

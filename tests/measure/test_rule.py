@@ -11,6 +11,7 @@ from loadgen.measure.rule import CostRule, MetricRule, RateRule, Rule, ShareRule
 from loadgen.text.units import Money, Rate
 
 MS = 1_000_000
+S = 1000 * MS
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,18 @@ MS = 1_000_000
         ("warm-up_2:dropped < 1%", ShareRule("warm-up_2:dropped < 1%", "warm-up_2", "dropped", 0.01)),
         ("achieved_rate > 100/s", RateRule("achieved_rate > 100/s", None, Rate(100, 10**9))),
         ("cost < 0.50 CNY", CostRule("cost < 0.50 CNY", None, Money(Decimal("0.50"), "CNY"))),
+        (
+            "latency.p95 < 1s over 30s, abort",
+            MetricRule(
+                "latency.p95 < 1s over 30s, abort", None, None, Metric.LATENCY, "p", 95.0, 1000 * MS, None, 30 * S, True
+            ),
+        ),
+        ("errors < 1% over 1m30s", ShareRule("errors < 1% over 1m30s", None, "errors", 0.01, "<", None, 90 * S)),
+        ("a:b/errors == 0,abort", ShareRule("a:b/errors == 0,abort", "a", "errors", 0.0, "==", "b", None, True)),
+        (
+            "late.max<1ms  over  2s",
+            MetricRule("late.max<1ms  over  2s", None, None, Metric.LATE, "max", None, MS, None, 2 * S),
+        ),
     ],
 )
 def test_each_form_of_rule_is_read(text: str, rule: Rule) -> None:
@@ -80,6 +93,24 @@ def test_each_form_of_rule_is_read(text: str, rule: Rule) -> None:
         ("achieved_rate < 5/s", "achieved_rate compared with >"),
         ("memory_used.max < 5ms", "memory_used cannot be judged"),
         ("cost < 5", "an amount and a currency"),
+        (
+            "abort",
+            "between brackets one with a comma stands in quotes, as in thresholds: ['errors < 1% over 10s, abort']",
+        ),
+        ("errors < 1% over 500ms", "a whole number of seconds such as 10s after over"),
+        ("errors < 1% over 1500ms", "a whole number of seconds such as 10s after over"),
+        ("errors < 1% over 0s", "a time above zero such as 500us, 10ms, 2s, 5m, 1h or 1m30s after over"),
+        ("errors < 1% over 10", "a number with a unit such as 500us, 10ms, 2s, 5m, 1h or 1m30s after over"),
+        ("errors < 1% over", "over and abort behind the limit, as in errors < 1% over 10s, abort"),
+        ("errors < 1%, abort over 10s", "over and abort behind the limit, as in errors < 1% over 10s, abort"),
+        ("errors < 1%, stop", "over and abort behind the limit, as in errors < 1% over 10s, abort"),
+        ("errors over 10s < 1%", "a rule such as"),
+        ("achieved_rate > 5/s over 10s", "achieved_rate without over and abort: it is judged over the whole"),
+        ("achieved_rate > 5/s, abort", "achieved_rate without over and abort: it is judged over the whole"),
+        ("cost < 5 CNY, abort", "budget.cost ends a run that costs too much"),
+        ("late.p99 < 5ms over 10s, abort", "late.p99 without abort: what the load generator itself has a part in"),
+        ("latency.min < 5ms, abort", "latency.min with over before abort"),
+        ("latency.mean < 5ms, abort", "latency.mean with over before abort"),
     ],
 )
 def test_a_malformed_rule_says_what_was_expected(text: str, expected: str) -> None:

@@ -129,3 +129,13 @@ async def test_work_that_someone_else_ends_is_no_end_of_the_run(parts: Parts) ->
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+def test_a_rule_that_breaks_stops_the_load_and_no_budget_has_a_say_after_it(parts: Parts) -> None:
+    parts.begin()
+    parts.ending.abort("errors are too many")
+    assert parts.told == ["Stopping: errors are too many.", "stop"]
+    parts.ending.exhaust("budget.duration: the time allowed is over")
+    assert (parts.ending.ending, parts.ending.aborted, parts.ending.budget_reached) == (True, True, False)
+    parts.ending.interrupt()
+    assert (parts.ending.stopped, parts.ending.interrupted) == ("errors are too many", True)

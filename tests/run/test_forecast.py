@@ -12,7 +12,7 @@ from loadgen.invocation.outcome import Outcome
 from loadgen.load.budget import Budget
 from loadgen.load.bursts import Bursts
 from loadgen.load.phase import Phase
-from loadgen.run.forecast import after, before, forecast, gb_seconds_expected, in_flight, size_mb, sizes_of
+from loadgen.run.forecast import after, before, fewest, forecast, gb_seconds_expected, in_flight, size_mb, sizes_of
 from loadgen.run.forecast import starts as starts_of
 from loadgen.scenario.model import Call, FeederOrder, Scenario
 from loadgen.scenario.prices import load_price_book
@@ -217,3 +217,18 @@ def test_the_memory_of_a_mix_is_that_of_each_call() -> None:
     assert [size_mb(mix(OPEN), [256, 256]), size_mb(mix(OPEN))] == [1024, None]
     assert "100 ms billed with 256 to 1024 MB, as the calls have it, " in list(before(mix(OPEN), [256, 1024]))[1]
     assert "unknown, and so is the function's memory" in list(before(mix(OPEN), [None, 1024]))[1]
+
+
+@pytest.mark.parametrize(
+    ("planned", "seconds", "expected"),
+    [
+        (open_phase(200, 30), 5, 1000),
+        (closed_phase(8, 5), 5, None),
+        (phase(Bursts(7, 3 * S, 4), 12), 3, 7),
+        (phase(Bursts(7, 3 * S, 4), 12), 2, 0),
+        (open_phase(10, 2.5), 1, 10),  # the last second takes the half that is left
+        (open_phase(10**6, 10), 2, 2 * 10**6),
+    ],
+)
+def test_the_emptiest_window_is_found(planned: Phase, seconds: int, expected: float | None) -> None:
+    assert fewest(planned, 1, seconds * S) == expected

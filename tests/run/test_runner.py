@@ -12,7 +12,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from loadgen.engine.messages import Phases, Plan
+from loadgen.cli.run import exit_code
+from loadgen.engine.messages import Phases, Plan, Report
 from loadgen.experiments.decision import Ask, Decision, Seen
 from loadgen.experiments.registry import probe
 from loadgen.fleet.port import FleetError, Gone, Said
@@ -22,6 +23,7 @@ from loadgen.load.budget import Budget
 from loadgen.load.phase import Phase
 from loadgen.measure import hlog
 from loadgen.measure.interval import Frame
+from loadgen.measure.rule import parse
 from loadgen.measure.summary import Experiment, Summary
 from loadgen.run.runner import Finished, Runner
 from loadgen.scenario.load import load as read
@@ -30,6 +32,7 @@ from loadgen.scenario.prices import load_price_book
 from loadgen.text.units import Money
 from tests.fleet.fake import MS, FakeFleet, Way, last, late, lost, silent, straight, twice, undealt
 from tests.fleet.test_local import answer
+from tests.frames import frame
 from tests.run.runs import Notes, run
 from tests.scenarios import closed_phase, feeder, function, open_phase, scenario
 from tests.servers.scripted import serving
@@ -381,3 +384,70 @@ async def test_agents_that_cannot_be_started_fail_the_run_with_a_summary_of_noth
     finished = await run(load(first("a")), tmp_path, fleet=Refusing())
     assert finished.failed == "an agent could not be started: Cannot allocate memory"
     assert finished.summary.phases == []
+
+
+def failing_from(seq: int) -> Way:
+    """From then on every call fails."""
+
+    def way(report: Report) -> Sequence[Report]:
+        if not isinstance(report, Frame) or report.seq < seq or not report.tally.planned:
+            return [report]
+        bad = frame({"timeout": [1000] * report.tally.planned}, phase=report.phase)
+        return [msgspec.structs.replace(report, tally=bad.tally, hist=bad.hist)]
+
+    return way
+
+
+def ruled(rule: str, *phases: Phase) -> Scenario:
+    return msgspec.structs.replace(load(*phases), thresholds=(parse(rule),))
+
+
+@pytest.mark.parametrize("agents", [1, 2])
+@pytest.mark.parametrize("rule", ["errors < 50% over 2s, abort", "latency.p50 < 1s, abort"])
+async def test_a_rule_that_breaks_ends_the_load_and_is_broken_in_the_end(
+    tmp_path: Path, rule: str, agents: int
+) -> None:
+    fleet, notes = FakeFleet(failing_from(5)), Notes()
+    long = ruled(rule, first("a", 10, 1000), first("b", 10, 10))
+    finished = await run(long, tmp_path, fleet=fleet, agents=agents, notes=notes)
+    summary = finished.summary
+    assert (finished.failed, finished.budget_reached) == (None, False)
+    assert [phase.name for phase in summary.phases] == ["a"]
+    assert len(fleet.started) < 9000
+    assert summary.run.stopped is not None
+    assert summary.run.stopped.startswith(f"the threshold {rule} is broken: ")
+    assert notes.said[-1] == f"Stopping: {summary.run.stopped}."
+    (threshold,) = summary.thresholds
+    assert (threshold.rule, threshold.passed) == (rule, False)
+    assert exit_code(finished) == 99
+
+
+async def test_without_abort_the_load_goes_on_and_the_rule_is_broken_in_the_end(tmp_path: Path) -> None:
+    long = ruled("errors < 50% over 2s", first("a", 10, 20), first("b", 10, 10))
+    finished = await run(long, tmp_path, fleet=FakeFleet(failing_from(5)))
+    assert [phase.planned for phase in finished.summary.phases] == [200, 100]
+    assert (finished.summary.run.stopped, finished.summary.thresholds[0].passed) == (None, False)
+    assert exit_code(finished) == 99
+
+
+async def test_a_rule_that_breaks_with_the_end_of_the_load_ended_nothing(tmp_path: Path) -> None:
+    finished = await run(
+        ruled("errors < 1% over 2s, abort", first("a", 5, 2)), tmp_path, fleet=FakeFleet(failing_from(0))
+    )
+    assert (finished.summary.run.stopped, finished.summary.thresholds[0].passed) == (None, False)
+
+
+async def test_a_rule_that_breaks_on_another_load_than_was_asked_for_ends_nothing(tmp_path: Path) -> None:
+    """The generator was late for every start: the run goes on, and says that nobody may conclude from it."""
+
+    def way(report: Report) -> Sequence[Report]:
+        if not isinstance(report, Frame) or not report.tally.planned:
+            return [report]
+        n = report.tally.planned
+        late = frame({"timeout": [10**6] * n}, phase=report.phase, metrics={"timeout/late": [500_000] * n})
+        return [msgspec.structs.replace(report, tally=late.tally, hist=late.hist)]
+
+    finished = await run(ruled("errors < 1% over 2s, abort", first("a", 10, 10)), tmp_path, fleet=FakeFleet(way))
+    summary = finished.summary
+    assert (summary.run.stopped, summary.verdict.status, summary.thresholds[0].passed) == (None, "invalid", None)
+    assert summary.totals.planned == 100

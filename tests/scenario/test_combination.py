@@ -229,6 +229,12 @@ def test_a_target_that_cannot_be_is_refused(target: str, message: str) -> None:
         ("emulator: {functions: {hello: {errors: 101%}}}", "emulator.functions.hello.errors: got"),
         ("emulator: {functions: {hello: {}, 'a/b': {}}}", "emulator.functions.a/b: expected a function name"),
         ("emulator: {functions: {other: {}, another: {}}}", "target: function is missing"),
+        (
+            "thresholds: [errors < 1% over 2s]",
+            "got over 2s, but the longest measured phase lasts 1s, and a window lies",
+        ),
+        ("thresholds: ['a:errors < 1% over 2s']", 'got over 2s, but "a" lasts 1s, and a window lies within a phase'),
+        ("thresholds: [errors < 1% over 1s, abort]", 'thresholds[1]: got "abort", expected a rule; between brackets'),
         ("threshold: []", "threshold: unknown key, did you mean thresholds?"),
         ("thresholds: [cold.latency.p50 < 1s]", "thresholds[0]: cold and warm starts are told apart by a probe"),
     ],
@@ -312,6 +318,8 @@ def test_a_rule_on_cold_starts_needs_something_that_tells_them_apart() -> None:
 CAPACITY_FAULTS = [
     ("{}", "capacity: slo is missing"),
     ("{slo: []}", "capacity.slo: got 0 items, expected at least 1"),
+    ("{slo: [latency.p99 < 1s over 9s]}", "capacity.slo[0]: an experiment decides by itself how long it needs"),
+    ("{slo: ['errors < 1% over 9s, abort']}", "judges all that it has seen; remove over 9s and abort"),
     ("{slo: [latency.mean < 1s]}", "capacity.slo[0]: expected a percentile from p50 up"),
     ("{slo: [latency.p20 < 1s]}", "capacity.slo[0]: expected a percentile from p50 up"),
     ("{slo: [duration.p99 < 1s]}", "capacity.slo[0]: expected a percentile of latency"),
@@ -331,6 +339,22 @@ CAPACITY_FAULTS = [
 def test_a_capacity_block_that_cannot_be_answered_is_refused(block: str, message: str) -> None:
     found = faults(f"name: x\ntarget: {{endpoint: emulator}}\nkind: capacity\ncapacity: {block}\n")
     assert [fault for fault in found if message in fault] != [], found
+
+
+def test_an_experiment_has_no_rules_that_are_judged_while_a_load_goes_on() -> None:
+    of_memory = "name: x\nkind: memory\ntarget: {endpoint: emulator, function: f}\nemulator: {functions: {f: {}}}\n"
+    rest = "memory: {sizes: [128MB, 256MB], slo: ['errors < 1%, abort']}\nthresholds: [errors < 1% over 5s]\n"
+    found = faults(of_memory + rest)
+    assert [fault.partition(": ")[0] for fault in found] == ["memory.slo[0]", "thresholds[0]"], found
+    assert found[0].endswith("remove abort")
+    assert found[1].endswith("remove over 5s")
+
+
+def test_a_window_may_be_as_long_as_the_longest_phase_that_its_rule_is_about() -> None:
+    phases = "[{name: w, warmup: true, workers: 1, duration: 9s}, {name: b, burst: {size: 2, gap: 2s, repeat: 3}}]"
+    assert faults(scenario(phases=phases, rest="thresholds: [errors < 1% over 6s, latency.p50 < 1s over 2s]")) == []
+    (found,) = faults(scenario(phases=phases, rest="thresholds: [errors < 1% over 7s]"))
+    assert "the longest measured phase lasts 6s" in found
 
 
 def test_a_capacity_has_no_phases_and_no_thresholds() -> None:

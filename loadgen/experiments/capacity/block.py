@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from loadgen.invocation.metric import Metric
 from loadgen.measure import rule
-from loadgen.measure.rule import MetricRule, Rule, ShareRule
+from loadgen.measure.rule import MetricRule, Rule, ShareRule, unwatched
 from loadgen.text.fault import Found
 from loadgen.text.form import INVALID, Count, Duration, PositiveRate, Share, doc, items, listed, without_unit
 from loadgen.text.units import NS_PER_S, Rate, rate_text, share_text
@@ -58,6 +58,8 @@ def rules(block: dict[str, Any]) -> Found:
 
 def _fault(parsed: Rule) -> str | None:
     """Why a rule cannot be one of a rate that is searched for; None when it can."""
+    if (fault := unwatched(parsed)) is not None:
+        return fault
     if parsed.phase is not None:
         return f"the search makes its own phases; remove {parsed.phase}:"
     if isinstance(parsed, MetricRule):

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from loadgen.invocation.metric import Metric
 from loadgen.measure import rule
-from loadgen.measure.rule import MetricRule, Rule, ShareRule
+from loadgen.measure.rule import MetricRule, Rule, ShareRule, unwatched
 from loadgen.targets.registry import Memory
 from loadgen.text.fault import Found
 from loadgen.text.form import INVALID, OPTIONAL, Duration, Share, doc, items, listed, twice, within, without_unit
@@ -69,6 +69,8 @@ def rules(block: dict[str, Any]) -> Found:
 
 def _fault(parsed: Rule) -> str | None:
     """Why a rule cannot be one that a memory size has to meet; None when it can."""
+    if (fault := unwatched(parsed)) is not None:
+        return fault
     if parsed.phase is not None:
         return f"the comparison makes its own phases; remove {parsed.phase}:"
     if isinstance(parsed, MetricRule):

@@ -73,8 +73,8 @@ def of_rule(rule: MetricRule, phases: Sequence[PhaseTotal], measured: Sequence[P
 def thresholds(rules: Sequence[Rule], phases: Sequence[PhaseTotal], measured: Sequence[PhaseTotal]) -> Iterator[Reason]:
     """Rules about percentiles that there are too few samples for."""
     for rule in rules:
-        if not isinstance(rule, MetricRule) or rule.percentile is None:
-            continue
+        if not isinstance(rule, MetricRule) or rule.percentile is None or rule.over_ns is not None:
+            continue  # what windows have too few of is said where they are judged
         total = of_rule(rule, phases, measured)
         if rule.start is not None and unknown_starts(total) is not None:
             continue  # one cause, one reason
