@@ -20,7 +20,7 @@ LABEL = 11
 """Columns of the labels, with what is between them and the text."""
 _NARROW = 40  # below it labels have no column of their own
 _INDENT = 2
-_WIDEST = 30  # a bar, and a trend
+_BAR_WIDTH, _TREND_WIDTH = 20, 30
 _BAR, _PLAIN_BAR = ("█", "░"), ("#", ".")
 _LEVELS, _PLAIN_LEVELS = "▁▂▃▄▅▆▇█", "_.-:=+*#"
 _DIM = "dim"
@@ -86,8 +86,8 @@ def _lines(row: Row, width: int, *, plain: bool) -> Iterator[Line]:
     room = width - label
     drawn = "".join(
         [
-            "" if row.bar is None else _bar(row.bar, min(_WIDEST, room // 2), plain=plain),
-            _trend(row.trend[-min(_WIDEST, room) :], plain=plain),
+            "" if row.bar is None else _bar(row.bar, min(_BAR_WIDTH, room // 2), plain=plain),
+            _trend(row.trend[-min(_TREND_WIDTH, room) :], plain=plain),
         ]
     )
     text = f"{drawn} {row.text}" if drawn else row.text

@@ -48,7 +48,6 @@ class _Second:
     at: int
     phase: str
     completed: int = 0
-    length_ns: int = 0
     ok: Histogram = field(default_factory=Histogram)
     _p99: tuple[int, int | None] = (0, None)
 
@@ -143,7 +142,6 @@ class Watched:
         phase.last[frame.agent] = (frame.tally.planned / length_s, frame.tally.started / length_s)
         second = self._second(round(frame.to_ns / NS_PER_S), frame.phase)
         second.completed += frame.tally.completed
-        second.length_ns = max(second.length_ns, frame.to_ns - frame.from_ns)
         for cell in chosen(frame.hist, Metric.LATENCY.value, outcomes=(OK,)):
             second.ok.add_packed(frame.hist[cell])
         if self._ask is not None and self._ask.standing is not None:
@@ -277,10 +275,10 @@ class Watched:
             return Row("run", passed)
         least_ns, most_ns = self._lasts_ns
         if passed_ns >= most_ns:
-            return Row("run", f"{passed}, longer than the forecast of {_seconds(most_ns)}", bar=1.0)
+            return Row("run", f"{passed}, the forecast was at most {_seconds(most_ns)}", bar=1.0)
         most = _left(most_ns - passed_ns)
         left = f"{_left(least_ns - passed_ns)} to {most}" if passed_ns < least_ns else f"at most {most}"
-        return Row("run", f"{passed}, {left} left by the forecast", bar=passed_ns / most_ns)
+        return Row("run", f"{passed}; forecast: {left} more", bar=passed_ns / most_ns)
 
     def _doing(self, now_ns: int) -> str:
         """What goes on."""
@@ -342,8 +340,11 @@ class Watched:
         p99s = [second.p99 for second in drawn]
         values: Sequence[float | None] = p99s
         if 2 * sum(value is not None for value in p99s) <= len(p99s):
-            values = [second.completed * NS_PER_S / second.length_ns for second in drawn]
-            label, largest = "calls", f"ended in each second, {_rounded(max(value or 0 for value in values))} at most"
+            values = [second.completed for second in drawn]
+            label, largest = (
+                "calls",
+                f"ended in each second, {units.count(max(each.completed for each in drawn))} at most",
+            )
         else:
             label = units.percentile(_DRAWN)
             largest = f"of each second, {units.duration(1000 * max(value or 0 for value in values))} at most"

@@ -67,14 +67,17 @@ def test_silence_is_announced_and_counted_down() -> None:
 def test_calls_in_flight_when_a_run_is_stopped_are_counted_down() -> None:
     display = Display()
     display.begin()
-    display.tell([frame(0, flying=5)])
+    display.tell([frame(0, flying=15)])
     display.progress.stopping()
-    for second in range(1, 7):
+    for second in range(1, 16):
         ended = frame(second, ok=1)
         ended.tally.planned = ended.tally.started = 0
         display.tell([ended])
-    assert [line for line in display.text.splitlines() if "draining" in line] == []
-    assert display.text.splitlines()[-1] == "ending: nothing is in flight; ok 205"
+    assert display.text.splitlines()[1:] == [
+        "draining 10: calls are in flight and awaited, 5 s at most; ok 205",
+        "draining 5: calls are in flight and awaited, 0 s at most; ok 210",
+        "ending: nothing is in flight; ok 215",
+    ]
 
 
 def test_the_agents_are_shown_together() -> None:

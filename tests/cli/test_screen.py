@@ -57,9 +57,9 @@ def test_a_wide_character_takes_two_columns() -> None:
 
 
 def test_a_bar_shows_a_share_and_never_more_than_it() -> None:
-    assert texts([Row("run", "42 %", bar=0.42)], 80) == ["run        ████████████░░░░░░░░░░░░░░░░░░ 42 %"]
+    assert texts([Row("run", "42 %", bar=0.42)], 80) == ["run        ████████░░░░░░░░░░░░ 42 %"]
     assert texts([Row("run", "99 %", bar=0.999)], 80)[0].count("░") == 1
-    assert texts([Row("run", "42 %", bar=0.42)], 80, plain=True) == ["run        ############.................. 42 %"]
+    assert texts([Row("run", "42 %", bar=0.42)], 80, plain=True) == ["run        ########............ 42 %"]
 
 
 def test_a_trend_is_drawn_from_nothing_to_its_largest_value_and_gaps_stay_empty() -> None:

@@ -17,6 +17,7 @@ is replayed on pools of instances (``shadow``), which shows other traffic, insta
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
@@ -106,7 +107,7 @@ def _lanes(known: Known, grace_ns: int, wanted: int) -> Decision[bool]:
         known.lanes += 1
         phase = _phase(f"{WARM_LANE}-{known.lanes}", Workers(1, 1), length_ns, grace_ns, 1)
         purpose = "warm calls, one after another"
-        if not known.add((yield Ask((phase,), samples=1.0, purpose=purpose, found=_found(known)))):
+        if not known.add((yield Ask((phase,), samples=1.0, purpose=purpose, found=_counted(known)))):
             return False
         if not any(sample.outcome == OK for sample in known.calls.of(WARM_LANE)):
             known.notes.append("The warm lane had no invocation that succeeded.")
@@ -125,7 +126,7 @@ def _rounds(known: Known, grace_ns: int) -> Decision[bool]:
             known.rounds[means.value] += 1
             ask = _induced(means, turn, settings, grace_ns)
             purpose = f"{_purpose(means, settings)}, turn {turn} of {max(turn, turns)}"
-            seen = yield replace(ask, purpose=purpose, found=_found(known))
+            seen = yield replace(ask, purpose=purpose, found=_counted(known))
             if means is Induce.MEMORY:
                 seen = _of_the_size_asked(known.calls, seen)
             if not known.add(seen):
@@ -157,6 +158,7 @@ def _silences(known: Known, grace_ns: int) -> Decision[bool]:
     asked: list[GapProbe] = []
     gap_ns: int | None = settings.gap_ns  # until the instances of bursts are gone, there may be more than one
     number = lost = 0
+    counted = _counted(known)
     while gap_ns is not None and lost < len(asked) + 10:
         number += 1
         seen = yield Ask(
@@ -164,7 +166,7 @@ def _silences(known: Known, grace_ns: int) -> Decision[bool]:
             samples=1.0,
             idle_ns=gap_ns,
             purpose="one call, to see whether an instance lived so long",
-            found=_found(known),
+            found=", ".join(filter(None, (counted, _lived(known.probes)))),
         )
         last_end_ns = known.calls.last_end_ns()
         if not known.add(seen):
@@ -220,19 +222,21 @@ def _purpose(means: Induce, settings: ColdStarts) -> str:
             return f"one call of each of {len(settings.versions)} versions"
 
 
-def _found(known: Known) -> str:
-    """What is there by now, in a line."""
+def _counted(known: Known) -> str:
+    """How many calls there are by now, in a line."""
     settings = known.settings
     made = sum(len(known.calls.of(means)) for means in known.rounds)
-    parts = [f"{min(known.warm_calls(), settings.warm)} of {settings.warm} warm calls"]
-    parts.append(f"{made} calls of the {settings.cold} that should be cold")
-    lived = [probe.gap_ns for probe in known.probes if not probe.cold]
-    gone = [probe.gap_ns for probe in known.probes if probe.cold]
-    if lived:
-        parts.append(f"an instance lived {_seconds(max(lived))}")
-    if gone:
-        parts.append(f"one was gone after {_seconds(min(gone))}")
-    return ", ".join(parts)
+    warm = min(known.warm_calls(), settings.warm)
+    return f"{warm} of {settings.warm} warm calls, {made} calls meant to be cold, {settings.cold} wanted"
+
+
+def _lived(probes: Sequence[GapProbe]) -> str:
+    """What silences have shown by now, in a line."""
+    lived = [probe.gap_ns for probe in probes if not probe.cold]
+    gone = [probe.gap_ns for probe in probes if probe.cold]
+    known = [f"an instance lived {_seconds(max(lived))}"] if lived else []
+    known += [f"one was gone after {_seconds(min(gone))}"] if gone else []
+    return ", ".join(known)
 
 
 def _seconds(ns: int) -> str:
