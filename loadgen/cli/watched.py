@@ -84,6 +84,12 @@ class _Phase:
         """Whether nothing more is started."""
         return self.stopped_ns is not None or self.passed_ns(now_ns) >= self.plan.duration_ns
 
+    @property
+    def known(self) -> bool:
+        """Whether what was reported tells what is in flight: all that was to start has, as far as that is known."""
+        planned, drawn = self.total.tally.planned, self.plan.drawn
+        return planned > 0 and (self.stopped_ns is not None or drawn is None or planned >= drawn)
+
     def grace_left_ns(self, now_ns: int) -> int:
         """For how long calls in flight are waited for at most, once nothing more is started."""
         end_ns = self.began_ns + self.plan.duration_ns
@@ -299,7 +305,7 @@ class Watched:
         name = f"{phase.plan.name}, {self._purpose}" if self._purpose else phase.plan.name
         if phase.over(now_ns):
             if not phase.in_flight:
-                return f"{name}: {'ending' if phase.last else 'under way'}"
+                return f"{name}: {'ending' if phase.known else 'under way'}"
             left = _left(phase.grace_left_ns(now_ns))
             return f"{name}: waiting for {_calls(phase.in_flight)}, grace ends in {left}"
         passed_ns, whole_ns = phase.passed_ns(now_ns), phase.plan.duration_ns
@@ -393,7 +399,7 @@ class Watched:
 def _draining(phase: _Phase, now_ns: int) -> str:
     """What a run that ends waits for."""
     n, left = phase.in_flight, _left(phase.grace_left_ns(now_ns))
-    if not phase.last:  # nothing was reported yet
+    if not phase.known:
         return f"draining: what is in flight is awaited, {left} at most"
     if not n:
         return "ending: nothing is in flight"

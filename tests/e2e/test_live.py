@@ -36,7 +36,7 @@ phases: [{name: steady, rate: 4/s, duration: 60s}]
 thresholds: [errors < 1%, latency.p99 < 10s]
 budget: {invocations: 1000}
 emulator:
-  functions: {hello: {work: {median: 4s, sigma: 0}, cold_start: none}}
+  functions: {hello: {memory: 1024MB, work: {median: 3s, sigma: 0}, cold_start: none}}
 """
 
 
@@ -130,7 +130,7 @@ def test_colours_are_there_unless_they_are_not_wanted(tmp_path: Path, name: str,
 
 
 def test_what_is_no_terminal_gets_lines_that_are_never_redrawn(tmp_path: Path) -> None:
-    (tmp_path / "scenario.yaml").write_text(SLOW.replace("60s", "1s").replace("4s", "100ms"))
+    (tmp_path / "scenario.yaml").write_text(SLOW.replace("60s", "1s").replace("3s", "100ms"))
     done = subprocess.run(
         [sys.executable, "-m", "loadgen", "run", "scenario.yaml", "--out", "run"],
         cwd=tmp_path,
