@@ -175,8 +175,11 @@ class Watched:
             self._phase.stopped_ns = now_ns
 
     def judge(self) -> None:
-        """Look at how the rules stand, which takes some ms of computing time."""
-        if self._scenario.thresholds:
+        """Look at how the rules stand, which takes some ms of computing time.
+
+        Between phases they stay as they stood: a decision that is at work in its thread may be relabelling the totals.
+        """
+        if self._scenario.thresholds and self._phase is not None:
             self._rules = so_far(self._scenario.thresholds, self._played, self._scenario.prices)
 
     @property

@@ -200,6 +200,15 @@ def test_rules_are_counted_by_how_they_stand_and_the_broken_ones_named() -> None
     assert row(watched, "broken", S) == "latency.p50 < 1ms (21.1 ms); achieved_rate > 500/s (203/s)"
 
 
+def test_rules_stay_as_they_stood_while_a_decision_may_be_at_work_on_the_totals() -> None:
+    watched, total = begun(scenario(thresholds=(parse("errors < 1%"),)))
+    tell(watched, total, [frame(0)])
+    watched.phase_ended()
+    total.tally.outcomes["throttled"] = 100
+    watched.judge()
+    assert row(watched, "rules", S) == "1 met"
+
+
 def test_money_is_what_calls_told_with_the_pre_flight_and_more_where_some_did_not_tell() -> None:
     of = scenario(prices=BOOK, budget=Budget(None, None, Money(Decimal(5), "CNY")))
     watched, total = begun(of)

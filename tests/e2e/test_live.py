@@ -12,6 +12,7 @@ import subprocess
 import sys
 import termios
 import threading
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -95,7 +96,7 @@ class Terminal:
 
 def test_silence_is_counted_down_on_a_terminal_and_an_interrupt_ends_it(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path, COLD_STARTS)
-    terminal.wait_for(r"silence of 4 s, 2 s left, then one call, turn 1 of")
+    terminal.wait_for(r"silence of 4 s, [123] s left, then one call, turn 1 of")
     terminal.wait_for(r"\d+ of 200 warm calls, 0 calls meant to be cold, 30 wanted")
     terminal.process.send_signal(signal.SIGINT)
     assert terminal.end() == 130
@@ -112,9 +113,13 @@ def test_calls_in_flight_are_counted_down_after_an_interrupt(tmp_path: Path) -> 
     terminal.process.send_signal(signal.SIGINT)
     terminal.wait_for(r"draining \d+")
     assert terminal.end() == 130
-    counts = [int(n) for n in re.findall(r"draining (\d+)", terminal.text)]
-    assert counts == sorted(counts, reverse=True)
-    assert counts[0] > counts[-1]
+    counts = [int(n) for n, _ in groupby(re.findall(r"draining (\d+)", terminal.text))]
+    largest = counts.index(max(counts))
+    assert (
+        largest <= 1
+    )  # what was shown first is of the last report before the interrupt, and more may have begun since
+    assert counts[largest:] == sorted(counts[largest:], reverse=True)
+    assert counts[largest] > counts[-1]
     assert max(map(cells, re.split(r"[\r\n]+", terminal.text))) <= 70
 
 
