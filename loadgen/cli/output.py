@@ -10,7 +10,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
-from typing import TextIO
+from typing import Protocol, TextIO
 
 import click
 
@@ -21,6 +21,16 @@ _COLOURS = re.compile(r"(\x1b\[(?:0|1|2|1;31|32|33)m)")
 """Those that the report is painted in."""
 _SECRETS = "loadgen.secrets"
 _GONE = (errno.EPIPE, errno.EIO)  # the reader left, the terminal was closed: nobody waits for this text
+
+
+class Terminal(Protocol):
+    """What may be one."""
+
+    def isatty(self) -> bool:
+        """Whether it is."""
+
+    def fileno(self) -> int:
+        """Its file."""
 
 
 def prepare() -> None:
@@ -71,6 +81,17 @@ def say(text: str) -> None:
 def width() -> int:
     """Columns of the terminal."""
     return shutil.get_terminal_size((100, 24)).columns
+
+
+def columns(stream: Terminal) -> int | None:
+    """Columns of the terminal that a stream is, or what COLUMNS says of it; None where it is none, or does not say."""
+    try:
+        if not stream.isatty():
+            return None
+        said = os.environ.get("COLUMNS", "")
+        return int(said) if said.isdecimal() and int(said) else os.get_terminal_size(stream.fileno()).columns or None
+    except (OSError, ValueError):  # closed, or no file
+        return None
 
 
 def colour() -> bool:

@@ -21,6 +21,7 @@ from loadgen.cli.aside import Aside
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from loadgen.cli.progress import Progress
     from loadgen.history.rundir import RunDirectory
     from loadgen.measure.summary import Summary
     from loadgen.run.agents import Agents
@@ -265,7 +266,7 @@ def _run(
             journal=lambda run: settings_of(target).journal(state, run, file, emulated=target.emulated),
             force=force,
         )
-        return asyncio.run(_drive(runner))
+        return asyncio.run(_drive(runner, progress))
     except (RunFailedError, DeclinedError, RunDirectoryError) as error:
         progress.close()
         directory.discard()
@@ -277,7 +278,7 @@ def _run(
         progress.close()
 
 
-async def _drive(runner: Runner) -> Finished:
+async def _drive(runner: Runner, progress: Progress) -> Finished:
     """Run it, which signals end in good order from here on."""
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(initializer=signals.put_off))
@@ -285,11 +286,13 @@ async def _drive(runner: Runner) -> Finished:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
             loop.add_signal_handler(number, runner.interrupt)
     signals.heed()
+    keeping = asyncio.create_task(progress.keep())
     try:
         return await runner.run()
     finally:
         # From here on the loop hears no signal: one that comes now must wait until what was measured is safe.
         signals.put_off()
+        keeping.cancel()
 
 
 async def _ask(aside: Aside | None, much: str) -> bool:

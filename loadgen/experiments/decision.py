@@ -38,6 +38,9 @@ class Ask(Struct, frozen=True):
     with ``renewed`` so that all its instances are new, with ``resized_mb`` to that memory size. ``enough`` is asked
     about once a second; when it says yes, nothing more is started in the phase under way, and later phases do not
     begin. From ``cuts`` on, cold invocations are told from warm ones by them; None leaves that as it was.
+
+    For who watches: ``purpose`` is what it is for, in a few words, and ``found`` what is known by now; ``standing`` is
+    asked after ``enough``, and says how what is looked at stands.
     """
 
     phases: tuple[Phase, ...]
@@ -49,6 +52,9 @@ class Ask(Struct, frozen=True):
     resized_mb: int | None = None
     enough: Enough | None = None
     cuts: Cuts | None = None
+    purpose: str = ""
+    found: str = ""
+    standing: Callable[[], str] | None = None
 
 
 class Seen(Struct, frozen=True):

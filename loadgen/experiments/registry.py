@@ -66,6 +66,19 @@ def forecast(scenario: Scenario) -> Iterator[str]:
     return iter(()) if found is None else found.lines(scenario.budget)
 
 
+def lasts_ns(scenario: Scenario) -> tuple[int, int] | None:
+    """From how long to how long the load and the silences of a run last; None where there is no telling.
+
+    Calls that an experiment makes one after another take their time beside that.
+    """
+    kind, block = _asked(scenario)
+    if not is_experiment(kind.name):
+        whole_ns = sum(phase.duration_ns for phase in scenario.phases)
+        return whole_ns, whole_ns
+    found = kind.forecast(block, _shares(scenario))
+    return None if found is None or not found.most_ns else (found.least_ns, found.most_ns)
+
+
 def changes(scenario: Scenario) -> str:
     """The settings of the function that the run changes and puts back; empty if it changes none."""
     kind, block = _asked(scenario)

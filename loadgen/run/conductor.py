@@ -60,7 +60,7 @@ class Conductor(Watch):
     """Plays one decision, once.
 
     What changes: ``played`` grows by each phase that begins, ``experiment`` is what the decision returned, once it has,
-    and each Ask has a turn of its own.
+    each Ask has a turn of its own, and ``_grace_ns`` is that of the phase under way.
     """
 
     def __init__(
@@ -90,12 +90,14 @@ class Conductor(Watch):
         self._watcher = Watcher(contact.scenario.thresholds, agents)
         self._aborted: dict[Rule, ThresholdResult] = {}
         self._turn = _Turn(Ask(()), 0.0)
+        self._grace_ns = 0
 
     async def conduct(self) -> None:
         """Play what the decision asks for, until it has decided or nothing more may be run.
 
         An agent that dies, or settings that cannot be changed, end it, and are told to the ending.
         """
+        self._observer.load_started(self._contact.first, bills=self._contact.bills)
         try:
             # in a thread, as what an experiment computes may take longer than agents wait for their lease
             ask = await asyncio.to_thread(self._decide, None)
@@ -125,7 +127,7 @@ class Conductor(Watch):
         """See Watch."""
         self.played.append(played)
         self._watcher.begin(played.plan.name, played.plan.duration_ns, warmup=played.plan.warmup)
-        self._observer.phase_started(played.plan.name, played.plan.duration_ns, played.plan.drawn)
+        self._observer.phase_started(played.plan, played.total, self._grace_ns)
 
     def ready(self, frame: Frame) -> None:
         """See Watch."""
@@ -155,6 +157,7 @@ class Conductor(Watch):
         if self._turn.decided or frame.final or not self._turn.enough:
             return False
         self._turn.decided = True
+        self._observer.enough()
         return True
 
     def _abort(self, phase: Phase, broken: Broken) -> None:
@@ -196,6 +199,7 @@ class Conductor(Watch):
 
     async def _asked(self, ask: Ask) -> Seen:
         """Play the phases of an Ask."""
+        self._observer.asked(ask)
         if ask.idle_ns:
             await self._ending.interruptible(asyncio.sleep(ask.idle_ns / 1e9))
         scenario = self._contact.scenario
@@ -230,6 +234,10 @@ class Conductor(Watch):
         means = self._allowance.means(phase, [each.total for each in self.played])
         connections = connections_for(phase, service_ns(self.played, self._contact.service_ns))
         seed = self._contact.scenario.seed
-        played = await play(self._crew, number, phase, seed=seed, connections=connections, means=means, watch=self)
+        self._grace_ns = phase.grace_ns
+        try:
+            played = await play(self._crew, number, phase, seed=seed, connections=connections, means=means, watch=self)
+        finally:
+            self._observer.phase_ended()
         if played is not None:
             self._allowance.played(phase, means, played.total, self._crew.left)

@@ -34,8 +34,16 @@ class Ending:
     ``hurry``, once, as soon as there is something to stop, or to put back.
     """
 
-    def __init__(self, note: Callable[[str], None], hide: Callable[[str], str] = str) -> None:
-        """``note`` is told what is worth saying to the user; ``hide`` masks secrets in what went wrong."""
+    def __init__(
+        self,
+        note: Callable[[str], None],
+        hide: Callable[[str], str] = str,
+        stopping: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``note`` is told what is worth saying to the user, and ``hide`` masks secrets in what went wrong.
+
+        ``stopping`` is called when nothing more is to be begun, before anything is waited for.
+        """
         self.interrupted = self.cut = self.unserved = False
         self.budget_reached = self.out_of_money = self.aborted = False
         self.stopped: str | None = None
@@ -44,6 +52,7 @@ class Ending:
         self.hurry: Callable[[], None] | None = None
         self._note = note
         self._hide = hide
+        self._stopping = stopping
         self._waiting: asyncio.Task[Any] | None = None
 
     @property
@@ -135,6 +144,7 @@ class Ending:
             self._waiting = None
 
     def _stop(self) -> None:
+        self._stopping()
         if self._waiting is not None:
             self._waiting.cancel()
         if self.load is not None:

@@ -88,7 +88,7 @@ class Runner:
         self._agents = agents
         self._floor = floor
         self._journal = journal
-        self._ending = Ending(self._note, self._secrets.hide)
+        self._ending = Ending(self._note, self._secrets.hide, observer.stopping)
         self._contact = Contact(scenario, self._ending, observer, self._secrets, confirm=confirm, force=force)
         self._writing = Writing(directory, self._secrets.hide, scenario)
 

@@ -13,8 +13,11 @@ import pytest
 
 from loadgen.cli import output
 from loadgen.cli.progress import Progress
-from tests.cli.test_progress import S, frame, scenario
+from loadgen.experiments.decision import Ask
+from loadgen.measure.merge import PhaseTotal
+from tests.cli.displays import S, frame, scenario
 from tests.e2e.conftest import environment
+from tests.frames import plan
 
 SHORT = """
 name: short
@@ -90,7 +93,8 @@ def test_a_display_that_cannot_be_written_falls_silent(interactive: bool) -> Non
     with Path("/dev/full").open("w") as full:
         progress = Progress(scenario(), full, interactive=interactive)
         progress.note("lost")
-        progress.phase_started("steady", 30 * S, 6000)
+        progress.asked(Ask((), purpose="lost"))
+        progress.phase_started(plan(), PhaseTotal("steady"), S)
         progress.frame(frame(1))
         progress.close()
     Progress(scenario(), None, interactive=False).note("lost")

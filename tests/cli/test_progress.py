@@ -1,87 +1,88 @@
 from __future__ import annotations
 
-import io
+import re
 import subprocess
 import sys
+from collections.abc import Iterable
 
 import pytest
 
-from loadgen.cli.progress import Progress
-from loadgen.load.budget import Budget
-from loadgen.load.constant import ConstantRate
-from loadgen.load.phase import Phase
+from loadgen.experiments.decision import Ask
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Frame
 from loadgen.measure.summary import Preflight
-from loadgen.scenario.model import Scenario
-from loadgen.targets.http.target import HttpTarget
-from loadgen.targets.port import Timeout, Tls
-from loadgen.text.units import Rate
-from tests.frames import blank, cell, counted, packed
-from tests.report.builders import histogram, spread
-
-S = 1_000_000_000
+from tests.cli.displays import Display, S, frame
+from tests.frames import cell, packed
+from tests.report.builders import histogram
 
 
-def scenario() -> Scenario:
-    def phase(name: str, *, warmup: bool) -> Phase:
-        rate = ConstantRate(Rate(200, S))
-        return Phase(name, rate, 30 * S, warmup, max_in_flight=10, grace_ns=S)
-
-    return Scenario(
-        name="live",
-        kind="load",
-        seed=1,
-        target=HttpTarget("http://127.0.0.1:1/", "GET", (), False, Timeout(S, S, S), Tls(True, None), True),
-        event="{}",
-        feeder=None,
-        phases=(phase("warm-up", warmup=True), phase("steady", warmup=False)),
-        thresholds=(),
-        sample_share=0.0,
-        budget=Budget(None, None),
-        tags={},
-        emulator=None,
-        sha256="0",
-    )
-
-
-def frame(second: float, *, agent: int = 0, ok: int = 200, failed: int = 0, name: str = "steady") -> Frame:
-    hist = packed({"ok/latency": histogram(spread(ok, 21_000))} if ok else {}, name)
-    tally = counted({"ok": ok, "throttled": failed})
-    tally.completed -= second == 0
-    span = int(second * S), int((second + 1) * S)
-    return blank(tally, hist, phase=name, agent=agent, seq=int(second), span=span)
-
-
-def shown(frames: list[Frame], *, interactive: bool = False, quiet: bool = False) -> str:
-    stream = io.StringIO()
-    progress = Progress(scenario(), stream, interactive, quiet=quiet)
+def shown(frames: Iterable[Frame], *, interactive: bool = False, quiet: bool = False) -> str:
+    display = Display(interactive=interactive, quiet=quiet)
     try:
-        progress.preflight(Preflight("ok", "ok", 200, 12_300_000, None))
-        progress.phase_started("steady", 30 * S, 6000)
-        for each in frames:
-            progress.frame(each)
+        display.progress.preflight(Preflight("ok", "ok", 200, 12_300_000, None))
+        display.begin()
+        display.tell(frames)
     finally:
-        progress.close()
-        progress.close()
-    return stream.getvalue().replace("\u00a0", " ").replace("\u202f", " ")
+        display.progress.close()
+        display.progress.close()
+    return display.text
 
 
 def test_without_a_terminal_there_is_a_line_every_ten_seconds_and_one_at_each_end() -> None:
-    assert shown([frame(second, failed=3) for second in range(25)]).splitlines() == [
+    assert shown([frame(second, failed=3, flying=not second) for second in range(25)]).splitlines() == [
         "pre-flight: ok (status 200) after 12.3 ms",
         "phase steady: 30 s, 6 000 invocations planned",
         "steady: 10 s of 30 s; planned 203/s, achieved 203/s, in flight 1; "
-        "latency p50 21.0 ms, max 48.8 ms; ok 2 000, throttled 30",
+        "latency p50 21.0 ms, p95 34.2 ms, p99 41.2 ms, max 48.8 ms; ok 2 000, throttled 30",
         "steady: 20 s of 30 s; planned 203/s, achieved 203/s, in flight 1; "
-        "latency p50 21.0 ms, max 48.8 ms; ok 4 000, throttled 60",
+        "latency p50 21.0 ms, p95 34.2 ms, p99 41.2 ms, max 48.8 ms; ok 4 000, throttled 60",
         "steady: ended after 25 s; ok 5 000, throttled 75",
     ]
 
 
+def test_calls_that_outlive_their_phase_are_waited_for_in_words() -> None:
+    display = Display()
+    display.begin(seconds=3)
+    display.tell(frame(second, flying=second == 1) for second in range(3))
+    display.tell(frame(second, ok=0) for second in range(3, 11))
+    display.progress.close()
+    assert display.text.splitlines()[1:] == [
+        "steady: waiting for 1 call, grace ends in 3 s; ok 600",
+        "steady: ended after 11 s; ok 600",
+    ]
+
+
+def test_silence_is_announced_and_counted_down() -> None:
+    display = Display()
+    display.progress.asked(Ask((), idle_ns=61 * S, purpose="20 calls at once"))
+    display.wait(61)
+    display.progress.close()
+    assert display.text.splitlines() == [
+        "silence of 1 min 1 s, then 20 calls at once",
+        "silence of 1 min 1 s, 31 s left, then 20 calls at once",
+        "silence of 1 min 1 s, 1 s left, then 20 calls at once",
+    ]
+
+
+def test_calls_in_flight_when_a_run_is_stopped_are_counted_down() -> None:
+    display = Display()
+    display.begin()
+    display.tell([frame(0, flying=15)])
+    display.progress.stopping()
+    for second in range(1, 16):
+        ended = frame(second, ok=1)
+        ended.tally.planned = ended.tally.started = 0
+        display.tell([ended])
+    assert display.text.splitlines()[1:] == [
+        "draining 10: calls are in flight and awaited, 5 s at most; ok 205",
+        "draining 5: calls are in flight and awaited, 0 s at most; ok 210",
+        "ending: nothing is in flight; ok 215",
+    ]
+
+
 def test_the_agents_are_shown_together() -> None:
-    frames = [frame(second, agent=agent, ok=600) for second in range(10) for agent in (0, 1)]
-    assert "achieved 1 200/s, in flight 2; latency p50 21.0 ms, p99 41.8 ms" in shown(frames)
+    frames = [frame(second, agent=agent, ok=600, flying=not second) for second in range(10) for agent in (0, 1)]
+    assert "achieved 1 200/s, in flight 2; latency p50 21.0 ms, p95 34.3 ms, p99 41.8 ms" in shown(frames)
 
 
 def test_an_interval_without_ok_invocations_says_so() -> None:
@@ -99,25 +100,30 @@ def test_the_latency_is_of_every_ok_invocation_however_it_started(starts: tuple[
             | {"throttled/latency": histogram([9_000_000])}
         )
         labelled.append(each)
-    assert "latency p50 21.0 ms, p99 21.0 ms, max 21.0 ms; ok 14 950" in shown(labelled)
+    assert "latency p50 21.0 ms, p95 21.0 ms, p99 21.0 ms, max 21.0 ms; ok 14 950" in shown(labelled)
 
 
 def test_a_phase_may_have_a_slash_in_its_name() -> None:
-    stream = io.StringIO()
-    progress = Progress(scenario(), stream, False)
-    progress.phase_started("a/ok", 30 * S, None)
-    for second in range(10):
-        progress.frame(frame(second, name="a/ok"))
-    progress.close()
-    assert "latency p50 21.0" in stream.getvalue().replace("\u00a0", " ")
+    display = Display()
+    display.begin("a/ok", drawn=None)
+    display.tell(frame(second, name="a/ok") for second in range(10))
+    display.progress.close()
+    assert "latency p50 21.0" in display.text
 
 
 def test_a_warm_up_is_called_one_and_a_closed_phase_plans_no_number() -> None:
-    stream = io.StringIO()
-    progress = Progress(scenario(), stream, False)
-    progress.phase_started("warm-up", 5 * S, None)
-    progress.close()
-    assert stream.getvalue().replace("\u00a0", " ") == "warm-up warm-up: 5 s\n"
+    display = Display()
+    display.begin("warm-up", drawn=None, seconds=5, warmup=True)
+    display.progress.close()
+    assert display.text == "warm-up warm-up: 5 s\n"
+
+
+def test_what_a_phase_of_an_experiment_is_for_stands_beside_it() -> None:
+    display = Display()
+    display.progress.asked(Ask((), purpose="hold 105/s"))
+    display.begin("probe-04", drawn=1200, seconds=12)
+    display.progress.close()
+    assert display.text == "phase probe-04: 12 s, 1 200 invocations planned; hold 105/s\n"
 
 
 def test_frames_of_another_phase_are_passed_over() -> None:
@@ -129,45 +135,80 @@ def test_quiet_writes_nothing() -> None:
     assert shown([frame(second) for second in range(12)], quiet=True, interactive=True) == ""
 
 
+def test_a_line_on_a_terminal_that_is_not_redrawn_is_wrapped_where_it_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    display = Display(tty=True)
+    display.begin()
+    display.tell(frame(second, failed=3) for second in range(10))
+    assert display.text.splitlines()[1:4] == [
+        "steady: 10 s of 30 s; planned 203/s, achieved 203/s, in",
+        "  flight 0; latency p50 21.0 ms, p95 34.2 ms, p99 41.2 ms,",
+        "  max 48.8 ms; ok 2 000, throttled 30",
+    ]
+
+
 @pytest.fixture
 def ansi_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.delenv("NO_COLOR", raising=False)
 
 
 @pytest.mark.usefixtures("ansi_terminal")
-def test_a_terminal_gets_a_table_that_is_drawn_again_and_the_cursor_back() -> None:
+def test_a_terminal_gets_a_display_that_is_drawn_again_and_the_cursor_back() -> None:
     text = shown([frame(second, failed=3) for second in range(5)], interactive=True)
-    assert text.count("in the last second") >= 2 * 5
+    assert text.count("in the last second") >= 5
     assert "25 s left" in text
     assert "in flight" in text
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1
-    assert text.rstrip().endswith("steady: ended after 5 s; ok 1 000, throttled 15")
+    assert "steady: ended after 5 s; ok 1 000, throttled 15\n" in text.replace("\r", "")
 
 
 @pytest.mark.usefixtures("ansi_terminal")
-def test_there_are_at_most_two_drawings_a_second() -> None:
-    frames = [frame(i / 10, agent=i) for i in range(50)]
-    assert shown(frames, interactive=True).count("in flight") <= 12
+def test_there_are_at_most_four_drawings_a_second() -> None:
+    display = Display(interactive=True)
+    display.begin()
+    before = display.text.count("now ")
+    for number in range(100):
+        display.clock.now_ns += S // 20
+        each = frame(number / 20, agent=number)
+        display.progress.frame(each)
+    assert display.text.count("now ") - before <= 4 * 5
+
+
+@pytest.mark.usefixtures("ansi_terminal")
+def test_a_silence_is_drawn_anew_each_second_without_any_frame() -> None:
+    display = Display(interactive=True)
+    display.progress.asked(Ask((), idle_ns=5 * S, purpose="one call"))
+    display.wait(4.5)
+    assert re.findall(r"silence of 5 s, (\d) s left, then one call", display.text) == ["5", "4", "3", "2", "1"]
+
+
+@pytest.mark.usefixtures("ansi_terminal")
+def test_nothing_is_drawn_before_the_load_as_something_may_be_asked_then() -> None:
+    display = Display(interactive=True)
+    display.wait(5)
+    assert display.text == ""
 
 
 @pytest.mark.usefixtures("ansi_terminal")
 def test_the_cursor_comes_back_when_the_run_fails() -> None:
-    stream = io.StringIO()
-    progress = Progress(scenario(), stream, True)
+    display = Display(interactive=True)
     bad = frame(0)
     bad.hist = {cell("ok/latency"): b"broken"}
 
     def run() -> None:
         try:
-            progress.phase_started("steady", 30 * S, 6000)
-            progress.frame(bad)
+            display.progress.asked(Ask(()))
+            display.wait(2)
+            display.begin()
+            display.progress.frame(bad)
         finally:
-            progress.close()
+            display.progress.close()
 
     with pytest.raises(ValueError, match="packed histogram"):
         run()
-    assert stream.getvalue().count("\x1b[?25l") == stream.getvalue().count("\x1b[?25h") == 1
+    assert display.text.count("\x1b[?25l") == display.text.count("\x1b[?25h") == 1
 
 
 def test_a_dumb_terminal_gets_lines_without_escape_sequences(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,9 +225,18 @@ def test_no_color_leaves_colours_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_foreign_text_cannot_move_the_cursor() -> None:
-    stream = io.StringIO()
-    Progress(scenario(), stream, False).note("a\x1b[2Jb\nc")
-    assert stream.getvalue() == "a\\x1b[2Jb\\nc\n"
+    display = Display()
+    display.progress.note("a\x1b[2Jb\nc")
+    assert display.text == "a\\x1b[2Jb\\nc\n"
+
+
+@pytest.mark.usefixtures("ansi_terminal")
+def test_foreign_text_cannot_move_the_cursor_of_the_display_either() -> None:
+    display = Display(interactive=True)
+    display.progress.asked(Ask((), purpose="a\x1b[2Jb [bold]:smile:"))
+    display.wait(2)
+    assert "a\\x1b[2Jb [bold]:smile:" in display.text
+    assert "\x1b[2J" not in display.text
 
 
 def test_rich_is_not_imported_without_a_terminal() -> None:

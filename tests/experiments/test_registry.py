@@ -13,6 +13,7 @@ from loadgen.experiments.registry import (
     changes,
     decision,
     is_experiment,
+    lasts_ns,
     one_size,
     peak_per_s,
     plan,
@@ -109,3 +110,9 @@ def test_agents_do_without_kinds_and_whoever_only_asks_for_one_without_what_it_t
         "print(*(name for name in sys.modules if name.startswith(slow)))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n\n"
+
+
+def test_how_long_a_run_lasts_is_the_sum_of_its_phases_or_a_forecast() -> None:
+    assert lasts_ns(LOADED) == (2_000_000_000, 2_000_000_000)
+    least, most = lasts_ns(COLD_STARTS) or (0, 0)
+    assert 0 < least < most

@@ -7,12 +7,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from loadgen.experiments.decision import Decision
+from loadgen.experiments.decision import Ask, Decision
 from loadgen.experiments.load.decision import load
 from loadgen.fleet.local import LocalFleet
 from loadgen.fleet.port import Fleet
 from loadgen.history.rundir import RunDirectory
+from loadgen.measure.cost import Spent
 from loadgen.measure.interval import Frame
+from loadgen.measure.merge import PhasePlan, PhaseTotal
 from loadgen.measure.summary import Experiment, Preflight
 from loadgen.run.agents import Agents
 from loadgen.run.runner import Finished, Runner
@@ -28,15 +30,30 @@ class Notes:
     def __init__(self) -> None:
         self.said: list[str] = []
         self.phases: list[str] = []
-        self.frames = 0
+        self.asks: list[Ask] = []
+        self.frames = self.ended = 0
+        self.stopped = False
 
     def preflight(self, result: Preflight) -> None: ...
 
-    def phase_started(self, name: str, duration_ns: int, planned: int | None) -> None:
-        self.phases.append(name)
+    def load_started(self, first: Spent, *, bills: bool) -> None: ...
+
+    def asked(self, ask: Ask) -> None:
+        self.asks.append(ask)
+
+    def phase_started(self, plan: PhasePlan, total: PhaseTotal, grace_ns: int) -> None:
+        self.phases.append(plan.name)
 
     def frame(self, frame: Frame) -> None:
         self.frames += 1
+
+    def enough(self) -> None: ...
+
+    def phase_ended(self) -> None:
+        self.ended += 1
+
+    def stopping(self) -> None:
+        self.stopped = True
 
     def note(self, text: str) -> None:
         self.said.append(text)

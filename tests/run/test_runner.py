@@ -22,7 +22,9 @@ from loadgen.invocation.sample import Sample
 from loadgen.load.budget import Budget
 from loadgen.load.phase import Phase
 from loadgen.measure import hlog
+from loadgen.measure.cost import Spent
 from loadgen.measure.interval import Frame
+from loadgen.measure.merge import PhasePlan, PhaseTotal
 from loadgen.measure.rule import parse
 from loadgen.measure.summary import Experiment, Summary
 from loadgen.run.runner import Finished, Runner
@@ -104,6 +106,44 @@ async def test_the_silence_before_a_run_is_kept(tmp_path: Path) -> None:
     assert finished.failed is None
 
 
+async def test_who_watches_is_told_of_each_silence_phase_and_end_in_order(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    class Watching(Notes):
+        def load_started(self, first: Spent, *, bills: bool) -> None:
+            told.append(f"load, bills: {bills}")
+
+        def asked(self, ask: Ask) -> None:
+            told.append(f"asked: {ask.purpose}")
+
+        def phase_started(self, plan: PhasePlan, total: PhaseTotal, grace_ns: int) -> None:
+            told.append(f"{plan.name} of {plan.duration_ns // 10**9} s")
+            self.total = total
+
+        def enough(self) -> None:
+            told.append("enough")
+
+        def phase_ended(self) -> None:
+            told.append(f"{self.total.name} ended, {'whole' if self.total.agents[0].final else 'not whole'}")
+
+    def decision() -> Decision[Experiment | None]:
+        yield Ask((first("a"),), purpose="one")
+        yield Ask((first("b", seconds=30),), samples=True, enough=lambda seen: True, purpose="two", idle_ns=1000)
+        return None
+
+    await run(load(), tmp_path, decision=decision(), fleet=FakeFleet(), notes=Watching())
+    assert told == [
+        "load, bills: True",
+        "asked: one",
+        "a of 1 s",
+        "a ended, whole",
+        "asked: two",
+        "b of 30 s",
+        "enough",
+        "b ended, whole",
+    ]
+
+
 async def test_an_interrupt_ends_the_silence_and_the_decision_says_what_it_knows(tmp_path: Path) -> None:
     stopped: list[bool] = []
 
@@ -119,9 +159,11 @@ async def test_an_interrupt_ends_the_silence_and_the_decision_says_what_it_knows
                 asyncio.get_running_loop().call_later(1, runners[0].interrupt)
 
     runners: list[Runner] = []
-    work = run(load(), tmp_path, decision=decision(), fleet=FakeFleet(), notes=Interrupting(), begun=runners.append)
+    notes = Interrupting()
+    work = run(load(), tmp_path, decision=decision(), fleet=FakeFleet(), notes=notes, begun=runners.append)
     finished = await asyncio.wait_for(work, 20)
     assert stopped == [True]
+    assert notes.stopped
     assert [phase.name for phase in finished.summary.phases] == ["a"]
     assert finished.summary.run.interrupted
 

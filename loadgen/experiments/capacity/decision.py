@@ -58,6 +58,7 @@ RECOVERY_S, RECOVERED = 120, 5
 """After a rate that was far too high: so many usual calls in a row show that it is over, looked for so long."""
 _HELD_UP = names(lambda traits: traits.overload)
 _TINY = 0.01
+_COMING = {"next": "", "cold": " from a cold pool, to confirm it", "warm": " coming from a higher rate, to confirm it"}
 
 
 def capacity(plan: Plan) -> Decision[CapacityResult]:
@@ -106,7 +107,8 @@ class _Search:
     def _without_load(self) -> Generator[Ask, Seen, str]:
         """How long a warm call takes. Why nothing more can be found out, if so."""
         lane = lanes.phase(self._plan.grace_ns)
-        seen = yield Ask((lane,), samples=1.0, enough=lambda samples: len(samples) >= lanes.CALLS)
+        purpose = "one call after another, to learn how long it takes without load"
+        seen = yield Ask((lane,), samples=1.0, enough=lambda samples: len(samples) >= lanes.CALLS, purpose=purpose)
         self._check(seen)
         self._lane = lanes.lane(self._plan, seen.samples)
         if self._lane is not None:
@@ -189,7 +191,16 @@ class _Search:
         )
         share = min(1.0, MOST_SAMPLES / (rate * held_ns / NS_PER_S))
         idle_ns = round(1.2 * plan.keep_alive_ns) if approach == "cold" else 0
-        seen = yield Ask((phase,), samples=share, idle_ns=idle_ns, enough=Watch(hold, lane.cold))
+        watch = Watch(hold, lane.cold)
+        seen = yield Ask(
+            (phase,),
+            samples=share,
+            idle_ns=idle_ns,
+            enough=watch,
+            purpose=f"hold {rate:g}/s{_COMING[approach]}",
+            found=self._placing.words,
+            standing=lambda: watch.standing,
+        )
         probe = judged(seen, Asked(phase.name, rate, approach, hold, share), lane, plan.limit)
         if seen.samples or not seen.stopped:
             self._probes.append(probe)
@@ -216,7 +227,8 @@ class _Search:
             warmup=True,
             grace_ns=self._plan.grace_ns,
         )
-        seen = yield Ask((lane,), samples=1.0, enough=calm)
+        purpose = f"one call after another, until what {self._rate:g}/s left behind is worked off"
+        seen = yield Ask((lane,), samples=1.0, enough=calm, purpose=purpose, found=self._placing.words)
         self._check(seen)
         self._rate, before = 0.0, self._rate  # the next rate is reached from below
         if seen.samples and not calm(seen.samples):

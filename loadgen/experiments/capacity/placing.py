@@ -114,6 +114,14 @@ class Placing:
         return [probe for probe in self.counted if self._is_over(probe)]
 
     @property
+    def words(self) -> str:
+        """Between which rates the limit is, by what was held so far; empty while there is nothing."""
+        met, over = self.met, self.over
+        known = [f"met at {max(each.rate for each in met):g}/s"] if met else []
+        known += [f"not met at {min(each.rate for each in over):g}/s"] if over else []
+        return f"the rules are {', '.join(known)}" if known else ""
+
+    @property
     def both_sides(self) -> bool:
         """Whether there are rates that meet the rules, and such that do not."""
         return bool(self.met and self.over)

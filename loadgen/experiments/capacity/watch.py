@@ -48,7 +48,10 @@ class Hold:
 
 
 class Watch:
-    """Says when a probe is enough. It is told the samples so far once a second, and looks at the new ones alone."""
+    """Says when a probe is enough. It is told the samples so far once a second, and looks at the new ones alone.
+
+    ``standing`` says in a few words how the rate stood when it last looked.
+    """
 
     def __init__(self, hold: Hold, cold: Callable[[Sample], bool]) -> None:
         self._hold = hold
@@ -58,6 +61,7 @@ class Watch:
         self._now_ns = 0
         self._settled: int | None = None
         self._rising_from: int | None = None
+        self.standing = "this rate is settling"
 
     def __call__(self, samples: Sequence[Sample]) -> bool:
         """Whether the samples so far are enough."""
@@ -98,12 +102,20 @@ class Watch:
         batches, hold = self._batches, self._hold
         n = sum(batches.n[settled:upto])
         verdicts = [batches.verdict(at, each.limit, settled, upto) for at, each in enumerate(hold.criteria)]
+        self.standing = _standing(verdicts)
         if FAIL in verdicts:
             self._settled = batches.settled_from(upto)  # calls that ended since may show that it had not
             return self._settled == settled
         if (upto - settled) * batches.batch_ns < hold.least_ns:
             return False
         return n >= hold.most or UNDECIDED not in verdicts
+
+
+def _standing(verdicts: Sequence[str]) -> str:
+    """How a rate stands whose rules do so, in words."""
+    if FAIL in verdicts:
+        return "broken at this rate"
+    return "open at this rate" if UNDECIDED in verdicts else "met at this rate so far"
 
 
 def overloaded(criteria: Sequence[Criterion], batches: Batches, upto: int) -> Criterion | None:

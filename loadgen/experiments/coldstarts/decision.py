@@ -17,6 +17,9 @@ is replayed on pools of instances (``shadow``), which shows other traffic, insta
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+
+from msgspec.structs import replace
 
 from loadgen.experiments.coldstarts.block import ColdStarts, Induce
 from loadgen.experiments.coldstarts.calls import AGAIN, KEEP_ALIVE, WARM_LANE, Calls
@@ -32,6 +35,7 @@ from loadgen.load.bursts import Bursts
 from loadgen.load.phase import Phase, Shape
 from loadgen.load.workers import Workers
 from loadgen.measure.labelling import LEAST_CALIBRATION, LEAST_COLD
+from loadgen.text.foreign import GAP
 from loadgen.text.units import NS_PER_S
 
 _LANE_NS = 2 * NS_PER_S
@@ -102,7 +106,8 @@ def _lanes(known: Known, grace_ns: int, wanted: int) -> Decision[bool]:
             length_ns = min(max(math.ceil((missing + 1) * mean_ns * 1.1), _LEAST_LANE_NS), _LONGEST_LANE_NS)
         known.lanes += 1
         phase = _phase(f"{WARM_LANE}-{known.lanes}", Workers(1, 1), length_ns, grace_ns, 1)
-        if not known.add((yield Ask((phase,), samples=1.0))):
+        purpose = "warm calls, one after another"
+        if not known.add((yield Ask((phase,), samples=1.0, purpose=purpose, found=_counted(known)))):
             return False
         if not any(sample.outcome == OK for sample in known.calls.of(WARM_LANE)):
             known.notes.append("The warm lane had no invocation that succeeded.")
@@ -119,7 +124,9 @@ def _rounds(known: Known, grace_ns: int) -> Decision[bool]:
     for turn in range(1, turns * MORE_ROUNDS + 1):
         for means in settings.induce:
             known.rounds[means.value] += 1
-            seen = yield _induced(means, turn, settings, grace_ns)
+            ask = _induced(means, turn, settings, grace_ns)
+            purpose = f"{_purpose(means, settings)}, turn {turn} of {max(turn, turns)}"
+            seen = yield replace(ask, purpose=purpose, found=_counted(known))
             if means is Induce.MEMORY:
                 seen = _of_the_size_asked(known.calls, seen)
             if not known.add(seen):
@@ -151,9 +158,16 @@ def _silences(known: Known, grace_ns: int) -> Decision[bool]:
     asked: list[GapProbe] = []
     gap_ns: int | None = settings.gap_ns  # until the instances of bursts are gone, there may be more than one
     number = lost = 0
+    counted = _counted(known)
     while gap_ns is not None and lost < len(asked) + 10:
         number += 1
-        seen = yield Ask((_burst(f"{KEEP_ALIVE}-{number}", 1, grace_ns),), samples=1.0, idle_ns=gap_ns)
+        seen = yield Ask(
+            (_burst(f"{KEEP_ALIVE}-{number}", 1, grace_ns),),
+            samples=1.0,
+            idle_ns=gap_ns,
+            purpose="one call, to see whether an instance lived so long",
+            found=", ".join(filter(None, (counted, _lived(known.probes)))),
+        )
         last_end_ns = known.calls.last_end_ns()
         if not known.add(seen):
             return False
@@ -192,6 +206,41 @@ def _induced(means: Induce, turn: int, settings: ColdStarts, grace_ns: int) -> A
         memory_mb=settings.sizes_mb if means is Induce.MEMORY else (),
         versions=settings.versions if means is Induce.VERSION else (),
     )
+
+
+def _purpose(means: Induce, settings: ColdStarts) -> str:
+    match means:
+        case Induce.CONFIG:
+            return "one call of a new instance"
+        case Induce.GAP:
+            return "one call"
+        case Induce.BURST:
+            return f"{settings.burst} calls at once, twice"
+        case Induce.MEMORY:
+            return f"one call at each of {len(settings.sizes_mb)} memory sizes"
+        case Induce.VERSION:
+            return f"one call of each of {len(settings.versions)} versions"
+
+
+def _counted(known: Known) -> str:
+    """How many calls there are by now, in a line."""
+    settings = known.settings
+    made = sum(len(known.calls.of(means)) for means in known.rounds)
+    warm = min(known.warm_calls(), settings.warm)
+    return f"{warm} of {settings.warm} warm calls, {made} calls meant to be cold, {settings.cold} wanted"
+
+
+def _lived(probes: Sequence[GapProbe]) -> str:
+    """What silences have shown by now, in a line."""
+    lived = [probe.gap_ns for probe in probes if not probe.cold]
+    gone = [probe.gap_ns for probe in probes if probe.cold]
+    known = [f"an instance lived {_seconds(max(lived))}"] if lived else []
+    known += [f"one was gone after {_seconds(min(gone))}"] if gone else []
+    return ", ".join(known)
+
+
+def _seconds(ns: int) -> str:
+    return f"{ns / NS_PER_S:.1f}{GAP}s"
 
 
 def _of_the_size_asked(calls: Calls, seen: Seen) -> Seen:

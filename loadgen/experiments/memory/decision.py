@@ -32,6 +32,7 @@ from loadgen.invocation.start import AMBIGUOUS
 from loadgen.load.bursts import Bursts
 from loadgen.load.phase import Phase
 from loadgen.measure.relabel import relabel
+from loadgen.text.foreign import GAP
 
 LANES = 3
 """How many calls of a size go out at once after those rounds, so that each round has as many instances of it."""
@@ -86,6 +87,7 @@ class _Comparison:
         self._lanes = 1
         self._order: tuple[int, ...] = ()
         self._stopped = False
+        self._found = ""
 
     def decide(self) -> Decision[MemoryResult]:
         """See ``compare``."""
@@ -95,6 +97,7 @@ class _Comparison:
             yield from self._check()
         while number < self._settings.rounds and not self._stopped and self._sizes:
             number += 1
+            self._found = "" if stands is None else stands.words
             yield from self._round(number, stands.active if stands and stands.active else self._sizes)
             self._leave_out()
             if self._calls.strayed() or not self._sizes:
@@ -126,7 +129,7 @@ class _Comparison:
     def _check(self) -> Generator[Ask, Seen, None]:
         """One call of every size, which also starts the instances of the first round."""
         order = self._permutation(self._sizes)
-        yield from self._run("sizes", order, 1, _CHECKED_AT_ONCE, fresh=False, idle=False)
+        yield from self._run("sizes", order, 1, _CHECKED_AT_ONCE, "one call at each size", fresh=False, idle=False)
         self._leave_out()
         slowest_ns = max((call.service_ns for calls in self._calls.of.values() for call in calls), default=0)
         self._patient_ns = min(self._timeout_ns, max(10**9, _PATIENCE * slowest_ns))
@@ -140,13 +143,15 @@ class _Comparison:
         if self._settings.by is MemoryBy.HEADER:
             drawn = [size for _ in range(passes) for size in self._permutation(sizes)]
             order = tuple(size for size in drawn for _ in range(lanes))
-            yield from self._run(f"round-{number}", order, number, lanes, fresh=not checked, idle=not checked)
+            what = f"{len(order)} calls at {', '.join(map(str, sorted(sizes)))}{GAP}MB in turns, round {number}"
+            yield from self._run(f"round-{number}", order, number, lanes, what, fresh=not checked, idle=not checked)
             return
         order = self._counterbalanced(number, sizes)
         self._order = order
         for size in order:
             calls = (size,) * passes * lanes
-            yield from self._run(f"round-{number}-{size}MB", calls, number, lanes, fresh=True, idle=False)
+            what = f"{len(calls)} calls at {size}{GAP}MB, round {number}"
+            yield from self._run(f"round-{number}-{size}MB", calls, number, lanes, what, fresh=True, idle=False)
             if self._stopped:
                 return
 
@@ -160,7 +165,7 @@ class _Comparison:
         return tuple(int(size) for size in self._rng.permutation(sizes))
 
     def _run(
-        self, name: str, order: tuple[int, ...], number: int, lanes: int, *, fresh: bool, idle: bool
+        self, name: str, order: tuple[int, ...], number: int, lanes: int, purpose: str, *, fresh: bool, idle: bool
     ) -> Generator[Ask, Seen, None]:
         """Call the sizes in this order, so many at a time; more where the instances would else be idle for long."""
         asked = phase(name, len(order), lanes * self._lanes, self._patient_ns)
@@ -171,6 +176,8 @@ class _Comparison:
             idle_ns=self._settings.gap_ns if idle else 0,
             memory_mb=(order,) if header else (),
             resized_mb=None if header else order[0],
+            purpose=purpose,
+            found=self._found,
         )
         self._stopped = seen.stopped
         if seen.verdict.status == "invalid":

@@ -16,6 +16,7 @@ from loadgen.invocation.bill import Rates
 from loadgen.invocation.metric import Metric
 from loadgen.measure import ranking
 from loadgen.measure.rule import MetricRule, ShareRule
+from loadgen.text.foreign import GAP
 
 ALPHA = 0.05
 """Intervals and verdicts are wrong with at most this probability, those over sizes all together."""
@@ -54,6 +55,14 @@ class Standing(Struct, frozen=True):
     decided: bool
     done: bool
     precision: float
+
+    @property
+    def words(self) -> str:
+        """What is known of each size, and which one it would be, in a line."""
+        ruled = [f"{size}{GAP}MB {_together(each)}" for size, each in sorted(self.found.items()) if each]
+        if self.recommended is not None:
+            ruled.append(f"the cheapest so far is {self.recommended}{GAP}MB")
+        return ", ".join(ruled)
 
 
 def standing(settings: MemoryComparison, rates: Rates, calls: Calls, left: Sequence[int]) -> Standing | None:

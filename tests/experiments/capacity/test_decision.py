@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -149,6 +150,30 @@ def test_probes_that_the_generator_spoilt_are_never_held_against_the_function() 
     assert {probe.verdict for probe in found.probes} == {"invalid"}
     assert (found.confirmed_per_s, found.estimate_per_s, found.bound_by) == (None, None, None)
     assert "the load generator cannot be trusted" in found.why
+
+
+def test_each_ask_says_what_it_is_for_and_how_rates_stood_by_then() -> None:
+    decision, there = capacity(plan()), world()
+    asked: list[Ask] = []
+    standing: list[str] = []
+    try:
+        ask = next(decision)
+        while True:
+            asked.append(ask)
+            seen = there.run(ask)
+            if ask.standing is not None:
+                standing.append(ask.standing())
+            ask = decision.send(seen)
+    except StopIteration:
+        pass
+    assert asked[0].purpose == "one call after another, to learn how long it takes without load"
+    assert all(ask.purpose.startswith("hold ") for ask in asked[1:])
+    assert asked[-2].purpose.endswith(" from a cold pool, to confirm it")
+    assert asked[-1].purpose.endswith(" coming from a higher rate, to confirm it")
+    assert asked[1].found == ""
+    assert re.fullmatch(r"the rules are met at [\d.]+/s, not met at [\d.]+/s", asked[-1].found)
+    assert standing[-1] == "met at this rate so far"
+    assert "broken at this rate" in standing
 
 
 def test_no_probe_asks_for_more_than_the_largest_rate_or_workers() -> None:

@@ -124,6 +124,27 @@ def test_every_means_says_what_it_gave() -> None:
     }
 
 
+def test_each_ask_says_what_it_is_for_and_what_is_known_by_then() -> None:
+    on = world(kind=Noting)
+    assert isinstance(on, Noting)
+    played(replace(SETTINGS, induce=tuple(Induce)), on)
+    assert {"warm calls, one after another", "one call, to see whether an instance lived so long"} <= {
+        ask.purpose for ask in on.asked
+    }
+    turns = [ask.purpose for ask in on.asked if "turn 1 " in ask.purpose]
+    assert [purpose.partition(", turn")[0] for purpose in turns] == [
+        "one call",
+        "20 calls at once, twice",
+        "one call at each of 2 memory sizes",
+        "one call of each of 2 versions",
+        "one call of a new instance",
+    ]
+    assert on.asked[0].found == "0 of 400 warm calls, 0 calls meant to be cold, 60 wanted"
+    last = [ask.found for ask in on.asked if "lived" in ask.purpose][-1]
+    assert "an instance lived 59" in last
+    assert "one was gone after 6" in last
+
+
 def test_a_change_of_settings_needs_no_silence_and_other_versions_need_none_before_the_first_turn() -> None:
     on = world(kind=Noting)
     assert isinstance(on, Noting)

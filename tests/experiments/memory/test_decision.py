@@ -118,6 +118,22 @@ def test_a_round_is_made_of_complete_blocks_after_silence_but_for_the_first() ->
         assert all(sorted(block) == list(SIZES) for block in blocks)
 
 
+def test_each_ask_says_what_it_is_for_and_how_sizes_stood_by_then() -> None:
+    world = Watched()
+    found(world, rule(95, 260))
+    purposes, known = (
+        [getattr(ask, name).replace("\u00a0", " ") for ask in world.asks] for name in ("purpose", "found")
+    )
+    assert purposes[0] == "one call at each size"
+    assert purposes[2] == "30 calls at 128, 256, 512, 1024, 2048 MB in turns, round 2"
+    assert known[0] == ""
+    assert "128 MB broken" in known[-1]
+    switching = Watched()
+    found(switching, by=MemoryBy.CONFIG, rounds=3)
+    assert "calls at " in switching.asks[0].purpose
+    assert switching.asks[0].purpose.endswith(", round 1")
+
+
 def test_calls_go_to_the_sizes_that_may_still_be_the_answer() -> None:
     world = Watched()
     found(world, rule(95, 260))
