@@ -58,7 +58,7 @@ BIC_MARGIN = 10.0
 BY_CHANCE = 0.001
 """How unlikely it has to be that warm calls alone explain what is called cold."""
 
-EXCESS = 0.05
+EXCESS = 0.1
 """How unlikely it has to be that calls between the cuts are no more frequent than among those known to be warm."""
 
 _POWERS = (2.5, 3.0, 4.0)
