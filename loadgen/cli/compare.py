@@ -20,6 +20,7 @@ from loadgen.text import foreign, units
 BROKEN = 99
 NOT_COMPARABLE = 2
 _LARGEST_NOISE = 0.5
+_NOT_OURS = (ValueError, ArithmeticError, LookupError, RecursionError)
 
 
 def _noise(_context: click.Context, _option: click.Parameter, text: str) -> float:
@@ -65,10 +66,11 @@ def compare(base: Path, news: tuple[Path, ...], form: str, noise: float, fail_on
     """
     try:
         compared = compare_runs(_read(base), [_read(new) for new in news], noise)
-    except (ValueError, ArithmeticError, LookupError) as error:
+        text = _written(compared, form, noise)
+    except _NOT_OURS as error:
         why = foreign.unquoted(str(error))
         raise click.UsageError(f"one of the runs holds something that no loadgen writes: {why}") from error
-    unprinted = output.show(_written(compared, form, noise), painted=form == "terminal")
+    unprinted = output.show(text, painted=form == "terminal")
     if unprinted is not None:
         raise click.ClickException(f"cannot print the comparison: {unprinted}")
     apart = [each for each in compared if not each.comparable]
@@ -85,7 +87,7 @@ def _read(path: Path) -> Run:
         return read(path)
     except RunDirectoryError as error:
         raise click.UsageError(str(error)) from error
-    except (ValueError, ArithmeticError, LookupError) as error:
+    except _NOT_OURS as error:
         why = foreign.unquoted(str(error))
         raise click.UsageError(f"{path} holds a file with something that no loadgen writes: {why}") from error
 

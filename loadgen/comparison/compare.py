@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -45,7 +45,7 @@ def compare(base: Run, news: Sequence[Run], noise: float) -> list[Comparison]:
         if n not in found:
             compared.append(_not_comparable(base, new))
             continue
-        alike = [found[k] for k, other in enumerate(news) if k in found and _repeat(new, other)]
+        alike = _alike(n, news, found)
         own = _with_repeats(found[n], alike) if len(alike) >= LEAST_REPEATS else found[n]
         rows, notes = decided(own, noise)
         said = noted(base.summary, new.summary)
@@ -60,8 +60,11 @@ def _not_comparable(base: Run, new: Run) -> Comparison:
     return Comparison(SCHEMA, _side(base), _side(new), False, [*why, *noted(base.summary, new.summary)], [])
 
 
-def _repeat(one: Run, other: Run) -> bool:
-    return one is other or repeats(one.summary, other.summary)
+def _alike(n: int, news: Sequence[Run], found: Mapping[int, list[Pair]]) -> list[list[Pair]]:
+    """What was found of the runs that repeat one of them, itself included, each run once."""
+    own = news[n].summary
+    by_id = {news[k].summary.run.id: pairs for k, pairs in found.items() if k == n or repeats(own, news[k].summary)}
+    return list(by_id.values())
 
 
 def _with_repeats(own: Sequence[Pair], alike: Iterable[Sequence[Pair]]) -> list[Pair]:

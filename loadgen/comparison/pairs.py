@@ -62,6 +62,9 @@ def pairs(base: Run, new: Run) -> Iterator[Pair]:
             if name in others:
                 part = Beside(each.phase, name, mine[name], others[name], each.logged)
                 yield from _of(part, base.stretches, new.stretches)
+        for name in sorted(mine.keys() ^ others.keys()):
+            place = Place(each.phase, name, None, "latency", named(PS[0]))
+            yield Pair(place, None, None, None, f"only {'base' if name in mine else 'new'} tells of this call.")
 
 
 def measured(summary: Summary) -> list[PhaseSummary]:

@@ -122,7 +122,7 @@ def _read(directory: Path, name: str, of: Of) -> Entry:
         return of(name, read_summary(directory / name))
     except RunDirectoryError as error:
         return _unreadable(directory / name, str(error))
-    except (ValueError, ArithmeticError, LookupError) as error:
+    except (ValueError, ArithmeticError, LookupError, RecursionError) as error:
         return _unreadable(directory / name, f"it holds something that no loadgen writes ({type(error).__name__})")
 
 

@@ -43,3 +43,8 @@ def totals(summary: Summary, **changes: Any) -> Summary:
     """The same run with other totals."""
     changed: PhaseSummary = replace(summary.totals, **changes)
     return replace(summary, totals=changed)
+
+
+def another(summary: Summary, id: str) -> Summary:
+    """A run like it with another id."""
+    return replace(summary, run=replace(summary.run, id=id))

@@ -10,8 +10,8 @@ from loadgen.comparison.compare import compare
 from loadgen.comparison.comparison import BETTER, SAME, UNCLEAR, WORSE, Comparison, Pair, Place, Row, applies, decided
 from loadgen.comparison.ratio import Estimate, Share
 from loadgen.comparison.text import terminal, worst_first
-from loadgen.measure.summary import Reason, Summary, Verdict
-from tests.comparison.runs import run, scenario, slower, totals
+from loadgen.measure.summary import CallSummary, Reason, Summary, Verdict
+from tests.comparison.runs import another, run, scenario, slower, totals
 from tests.report import builders
 
 PLACE = Place("totals", None, None, "latency", "p95")
@@ -222,15 +222,55 @@ def test_one_call_decides_nothing() -> None:
 
 def test_three_new_runs_say_how_much_runs_differ_and_two_do_not() -> None:
     base = run(slower(1))
-    apart = [run(slower(by)) for by in (1.0, 1.1, 1.2)]
+    apart = [run(another(slower(by), str(by))) for by in (1.0, 1.1, 1.2)]
     verdicts = [next(r.verdict for r in each.rows if r.statistic == "p95") for each in compare(base, apart, 0.05)]
     assert verdicts == [UNCLEAR] * 3
-    near = [run(slower(by)) for by in (1.1, 1.101, 1.102)]
+    near = [run(another(slower(by), str(by))) for by in (1.1, 1.101, 1.102)]
     found = compare(base, near, 0.05)
     assert [next(r.verdict for r in each.rows if r.statistic == "p95") for each in found] == [WORSE] * 3
     assert any("3 runs of the new scenario" in note for note in found[0].notes)
     two = compare(base, apart[:2], 0.05)
     assert [next(r.verdict for r in each.rows if r.statistic == "p95") for each in two] == [SAME, WORSE]
+
+
+def test_one_run_given_three_times_is_no_repeat() -> None:
+    base, new = run(slower(1)), run(slower(1.054))
+    assert [next(r.verdict for r in each.rows if r.statistic == "p95") for each in compare(base, [new] * 3, 0.05)] == [
+        UNCLEAR
+    ] * 3
+
+
+def test_a_call_that_only_one_run_tells_of_is_a_row_with_a_note() -> None:
+    base = slower(1, 1000)
+    part = {name: getattr(base.totals, name) for name in CallSummary.__struct_fields__}
+    found = between(totals(base, by_call={"pay": CallSummary(**part)}), base)
+    (row,) = [row for row in found.rows if row.call == "pay"]
+    assert row.verdict == UNCLEAR
+    assert any("only base tells of this call" in note for note in found.notes)
+
+
+def test_each_call_of_a_mix_has_rows_of_its_own() -> None:
+    base, new = slower(1), slower(1.2)
+    runs = []
+    for summary in (base, new):
+        part = {name: getattr(summary.totals, name) for name in CallSummary.__struct_fields__}
+        runs.append(totals(slower(1), by_call={"pay": CallSummary(**part)}))
+    rows = [row for row in between(*runs).rows if row.metric == "latency" and row.statistic == "p95"]
+    assert {row.call: row.verdict for row in rows} == {None: SAME, "pay": WORSE}
+
+
+def test_cold_and_warm_starts_have_rows_where_they_are_labelled() -> None:
+    base, new = (totals(slower(1), by_start={"warm": slower(by).totals.metrics}) for by in (1, 1.2))
+    found = between(base, new)
+    assert row(found, "latency", "p95").verdict == SAME
+    assert row(found, "latency", "p95", "warm").verdict == WORSE
+
+
+def test_each_measured_phase_has_rows_where_there_are_several() -> None:
+    one = slower(1, 1000)
+    phases = [replace(one.phases[0], name=name, warmup=name == "first") for name in ("first", "low", "high")]
+    found = between(replace(one, phases=phases), replace(one, phases=phases))
+    assert {row.phase for row in found.rows} == {"low", "high"}
 
 
 def test_unclear_rows_count_where_unclear_is_not_wanted_and_worse_ones_always() -> None:

@@ -15,6 +15,7 @@ from functools import partial
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from loadgen.comparison.compare import compare
@@ -128,6 +129,7 @@ def _left(law: Law, at: Floats, times: dict[str, Floats], ok: NDArray[np.bool_])
     outcomes = {"ok": int(np.count_nonzero(ok)), "error": int(np.count_nonzero(~ok))}
     phases = [builders.phase(name, law.seconds, outcomes, measured=measured) for name in ("steady", "totals")]
     summary = builders.summary(phases[:1], phases[1], Verdict("valid", []))
+    summary = replace(summary, run=replace(summary.run, id=str(times["latency"].sum())))
     parts = {("steady", metric): _stretches(each) for metric, each in seconds.items()}
     every = [Histogram({0: n} if n else {}) for n in planned]
     return Run("run", summary, {**parts, ("steady", "latency_all"): _stretches(every)})
