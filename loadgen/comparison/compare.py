@@ -56,8 +56,7 @@ def compare(base: Run, news: Sequence[Run], noise: float) -> list[Comparison]:
 
 
 def _not_comparable(base: Run, new: Run) -> Comparison:
-    why = differences(base.summary, new.summary)
-    return Comparison(SCHEMA, _side(base), _side(new), False, [*why, *noted(base.summary, new.summary)], [])
+    return Comparison(SCHEMA, _side(base), _side(new), False, differences(base.summary, new.summary), [])
 
 
 def _alike(n: int, news: Sequence[Run], found: Mapping[int, list[Pair]]) -> list[list[Pair]]:

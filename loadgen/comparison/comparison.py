@@ -7,9 +7,9 @@ conclude from it. A share of failures is within the noise, too, where it differs
 
 One run of each says nothing about how much runs of the same thing differ from each other, other than what is seen while
 they last (``loadgen.comparison.stretches``). So nothing is claimed that runs could show whose level has a standard
-deviation of 2 % (``ASSUMED``): the ratio must be beyond 1 by more than 1.96 √2 · 2 %, added as a square to what
-the calls leave open, which is 5.7 % where these are many. Where there are at least three runs of the new scenario,
-how much these differ stands in the place of that.
+deviation of 2 % (``ASSUMED``): the ratio must be beyond 1 by more than 2.24 √2 · 2 %, added as a square to what
+the calls leave open, which is 6.5 % where these are many. 2.24 is for 97.5 %, as the rows share the rest of the 5 %.
+Where there are at least three runs of the new scenario, how much these differ stands in the place of that.
 
 A figure that may not be shown, that the load generator may have moved, or that is no time as the call there failed, is
 not decided; a note says why.
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from statistics import NormalDist
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -27,7 +28,6 @@ from loadgen.comparison.ratio import (
     Estimate,
     Ratio,
     Share,
-    Z,
     difference,
     of_estimates,
     of_shares,
@@ -42,7 +42,11 @@ BETTER, WORSE, SAME, UNCLEAR = "better", "worse", "same", "unclear"
 ASSUMED = 0.02
 """The standard deviation of the level of a run, in logarithms, that claims allow for where runs do not tell it."""
 
-_ASSUMED_WIDTH = Z * math.sqrt(2) * ASSUMED
+_MAY_BE_THE_RUNS = (
+    "two runs of one function whose level varies by 2 % could differ as much; three or more NEW runs say how much "
+    "they do."
+)
+_ASSUMED_WIDTH = NormalDist().inv_cdf(1 - 0.025 / 2) * math.sqrt(2) * ASSUMED
 
 
 class Place(NamedTuple):
@@ -103,8 +107,8 @@ class Side(Struct, frozen=True):
 class Comparison(Struct, frozen=True):
     """Two runs, figure by figure.
 
-    Where they are not ``comparable``, ``notes`` begins with what differs, and there are no rows. Else it says what
-    else differs, and why rows were not decided.
+    Where they are not ``comparable``, ``notes`` says what differs, and there are no rows. Else it says what else
+    differs, and why rows were not decided.
     """
 
     schema: str
@@ -151,9 +155,11 @@ def decided(pairs: Sequence[Pair], noise: float) -> Decided:
     z = z_of(sum(pair.figures is not None for pair in pairs))
     rows = [_row(pair, z, noise) for pair in pairs]
     why: dict[str, list[str]] = {}
-    for pair in pairs:
+    for pair, row in zip(pairs, rows, strict=True):
         if pair.figures is None:
             why.setdefault(pair.why, []).append(str(pair.place))
+        elif row.verdict == UNCLEAR and pair.assumed and _verdict(_ratio(row), None, noise) != UNCLEAR:
+            why.setdefault(_MAY_BE_THE_RUNS, []).append(str(pair.place))
     return Decided(rows, [f"{_listed(places)}: {reason}" for reason, places in why.items()])
 
 
@@ -166,7 +172,7 @@ def _row(pair: Pair, z: float, noise: float) -> Row:
             verdict = _of_shares(base, new, ratio, z, noise)
         elif isinstance(base, Estimate) and isinstance(new, Estimate):
             ratio = of_estimates(base, new, z, pair.run)
-            allowed = of_estimates(base, new, z, max(pair.run, _ASSUMED_WIDTH)) if pair.assumed else ratio
+            allowed = of_estimates(base, new, z, max(pair.run, _ASSUMED_WIDTH)) if pair.assumed else None
             verdict = _verdict(ratio, allowed, noise)
         if pair.more_is == BETTER:
             verdict = {WORSE: BETTER, BETTER: WORSE}.get(verdict, verdict)
@@ -182,9 +188,13 @@ def _row(pair: Pair, z: float, noise: float) -> Row:
     )
 
 
-def _verdict(ratio: Ratio, allowed: Ratio, noise: float) -> str:
-    """Where more is worse."""
-    most = 1 + noise
+def _ratio(row: Row) -> Ratio:
+    return Ratio(row.ratio, row.low or 0.0, math.inf if row.high is None else row.high)
+
+
+def _verdict(ratio: Ratio, allowed: Ratio | None, noise: float) -> str:
+    """Where more is worse; ``allowed`` is the interval with what is to be allowed for, None for nothing."""
+    most, allowed = 1 + noise, allowed or ratio
     if 1 / most <= ratio.low and ratio.high <= most:
         return SAME
     value = math.inf if ratio.value is None else ratio.value
@@ -199,7 +209,7 @@ def _of_shares(base: Share, new: Share, ratio: Ratio, z: float, noise: float) ->
     low, high = difference(base, new, z)
     if low >= -NEGLIGIBLE_SHARE and high <= NEGLIGIBLE_SHARE:
         return SAME
-    found = _verdict(ratio, ratio, noise)
+    found = _verdict(ratio, None, noise)
     return UNCLEAR if found in (WORSE, BETTER) and abs(new.value - base.value) <= NEGLIGIBLE_SHARE else found
 
 

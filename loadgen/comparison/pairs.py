@@ -14,7 +14,7 @@ from msgspec import Struct
 from loadgen.comparison import stretches
 from loadgen.comparison.comparison import BETTER, TOTALS, Pair, Place
 from loadgen.comparison.ratio import Estimate, Share, Z, estimate, of_variation
-from loadgen.comparison.stretches import Stretches
+from loadgen.comparison.stretches import Stretches, Together
 from loadgen.invocation.outcome import OK
 from loadgen.measure.ends import of_share
 from loadgen.measure.histogram import Histogram, middle
@@ -92,7 +92,7 @@ def _of(at: Beside, base: Stretches, new: Stretches) -> Iterator[Pair]:
             name = "latency_all" if metric == "latency" and failures and start is None else metric
             if any(_counted(view, name, start) for view in (at.base, at.new)):
                 logged = (at.logged or "", metric)
-                parts = base.get(logged, ()), new.get(logged, ())
+                parts = Together(base.get(logged, ()), new.get(logged, ()))
                 yield from (_percentile(at, name, p, start, parts) for p in PS)
     if any(view.phase.billing is not None and view.phase.billing.amount is not None for view in (at.base, at.new)):
         yield _cost(at)
@@ -100,17 +100,14 @@ def _of(at: Beside, base: Stretches, new: Stretches) -> Iterator[Pair]:
     yield _rate(at)
 
 
-def _percentile(
-    at: Beside, metric: str, p: float, start: str | None, parts: tuple[Sequence[Histogram], Sequence[Histogram]]
-) -> Pair:
+def _percentile(at: Beside, metric: str, p: float, start: str | None, parts: Together) -> Pair:
     place = Place(at.phase, at.call, start, metric, named(p))
     shown = [figures.shown(view, metric, p, start) for view in (at.base, at.new)]
     values = _value(shown[0]), _value(shown[1])
     if why := _undecided([_trouble(each) for each in shown]):
         return Pair(place, *values, None, why)
     mine, other = (_estimate(_listed(view, metric, p, start)) for view in (at.base, at.new))
-    run = stretches.wander(*parts, p, _variance(mine), _variance(other)) if all(parts) else 0.0
-    return Pair(place, *values, (mine, other), run=run)
+    return Pair(place, *values, (mine, other), run=parts.wander(p, _variance(mine), _variance(other)))
 
 
 def _value(figure: figures.Figure) -> float | None:

@@ -72,24 +72,41 @@ def _wanted(lines: Iterable[str]) -> Iterable[str]:
         yield "#\n" if comma and tag.startswith("Tag=") and not tag.endswith(ends) else line
 
 
-def wander(base: Sequence[Histogram], new: Sequence[Histogram], p: float, base_var: float, new_var: float) -> float:
-    """The 95 % half-width of how two runs differ at the percentile ``p`` (in percent), in logarithms; 0 for not seen.
+class Together:
+    """The stretches of one metric of a phase in two runs."""
 
-    ``base_var`` and ``new_var`` are the variances of the logarithms of the percentile of each run.
-    """
-    pairs = next((cut for parts in _LAWS if _supports(cut := _pairs(base, new, parts), p)), None)
-    if pairs is None:
-        return 0.0
-    parts = len(pairs)
-    chance, t = _LAWS[parts]
-    ratios = [math.log(max(0.5, b.value_at(p) or 0) / max(0.5, a.value_at(p) or 0)) for a, b in pairs]
-    whole_a, whole_b = sum(a.count for a, _ in pairs), sum(b.count for _, b in pairs)
-    explained = sum(base_var * whole_a / a.count + new_var * whole_b / b.count for a, b in pairs) / parts
-    seen = variance(ratios)
-    if seen <= explained:
-        return 0.0
-    weight = 1.0 if not explained else min(1.0, (seen / explained - 1) / (chance - 1))
-    return t * math.sqrt(weight * (seen - explained))
+    def __init__(self, base: Sequence[Histogram], new: Sequence[Histogram]) -> None:
+        """Each run has ``PARTS`` of them, or none."""
+        self._runs = (base, new)
+        self._cut: dict[int, list[tuple[Histogram, Histogram]]] = {}
+
+    def wander(self, p: float, base_var: float, new_var: float) -> float:
+        """The 95 % half-width of how the runs differ at the percentile ``p`` (in percent), in logarithms; 0: not seen.
+
+        ``base_var`` and ``new_var`` are the variances of the logarithms of the percentile of each run.
+        """
+        parts = next((into for into in _LAWS if self._supports(p, into)), None)
+        if parts is None:
+            return 0.0
+        (chance, t), pairs = _LAWS[parts], self._pairs(parts)
+        ratios = [math.log(max(0.5, b.value_at(p) or 0) / max(0.5, a.value_at(p) or 0)) for a, b in pairs]
+        whole_a, whole_b = sum(a.count for a, _ in pairs), sum(b.count for _, b in pairs)
+        explained = sum(base_var * whole_a / a.count + new_var * whole_b / b.count for a, b in pairs) / parts
+        seen = variance(ratios)
+        if seen <= explained:
+            return 0.0
+        weight = 1.0 if not explained else min(1.0, (seen / explained - 1) / (chance - 1))
+        return t * math.sqrt(weight * (seen - explained))
+
+    def _supports(self, p: float, parts: int) -> bool:
+        return all(self._runs) and all(supported(each.count, p) for pair in self._pairs(parts) for each in pair)
+
+    def _pairs(self, parts: int) -> list[tuple[Histogram, Histogram]]:
+        """So many stretches of both, of neighbours."""
+        if parts not in self._cut:
+            base, new = (_joined(each, parts) for each in self._runs)
+            self._cut[parts] = list(zip(base, new, strict=True))
+        return self._cut[parts]
 
 
 def between_runs(values: Sequence[float]) -> float:
@@ -110,16 +127,7 @@ def inflation_of_failures(stretches: Stretches, phase: str) -> float:
     return Inflation(batches).at(50.0)
 
 
-def _pairs(base: Sequence[Histogram], new: Sequence[Histogram], parts: int) -> list[tuple[Histogram, Histogram]]:
-    return list(zip(_joined(base, parts), _joined(new, parts), strict=True))
-
-
-def _supports(pairs: Sequence[tuple[Histogram, Histogram]], p: float) -> bool:
-    return all(supported(each.count, p) for pair in pairs for each in pair)
-
-
 def _joined(parts: Sequence[Histogram], into: int) -> list[Histogram]:
-    """So many stretches, of neighbours."""
     together = PARTS // into
     joined = []
     for at in range(0, len(parts), together):

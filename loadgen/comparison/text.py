@@ -37,9 +37,10 @@ def terminal(compared: Comparison, noise: float, *, width: int = 80, colour: boo
     if compared.rows:
         lines += ["", *_table(worst_first(compared.rows), width, colour=colour)]
         lines += ["", *_wrapped(_held(noise), width, "  ")]
-    if compared.notes:
+    notes = compared.notes if compared.comparable or len(compared.notes) > _NAMED else []  # else the answer says them
+    if notes:
         lines.append("")
-    for note in compared.notes:
+    for note in notes:
         lines += _wrapped(f"- {foreign.quote(note, _LONGEST_NOTE)}", width, "  ", "    ")
     return "\n".join(lines) + "\n"
 
@@ -74,7 +75,9 @@ def _badness(row: Row) -> float:
 def _answer(compared: Comparison, noise: float) -> tuple[str, str]:
     """The answer in one sentence, and its tone."""
     if not compared.comparable:
-        return f"NOT COMPARABLE: {'; '.join(compared.notes[:_NAMED])}.", WORSE
+        more = "; and more" if len(compared.notes) > _NAMED else ""
+        said = "; ".join(foreign.quote(note, _LONGEST_NOTE).rstrip(".") for note in compared.notes[:_NAMED])
+        return f"NOT COMPARABLE: {said}{more}.", WORSE
     by_verdict = {verdict: [row for row in worst_first(compared.rows) if row.verdict == verdict] for verdict in _ORDER}
     count, within = len(compared.rows), f"within {_percent(noise)}"
     worse, better, unclear = by_verdict[WORSE], by_verdict[BETTER], by_verdict[UNCLEAR]

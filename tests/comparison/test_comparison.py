@@ -60,10 +60,17 @@ def test_more_is_better_of_a_rate() -> None:
 
 
 def test_a_difference_that_two_runs_of_one_function_could_show_is_claimed_by_no_two_runs() -> None:
-    new = Estimate(105.4, 105.3, 105.5)
+    new = Estimate(106, 105.9, 106.1)
     assert one(EXACT, new).verdict == UNCLEAR
     assert one(EXACT, new, assumed=False).verdict == WORSE
-    assert one(EXACT, Estimate(106, 105.9, 106.1)).verdict == WORSE
+    assert one(EXACT, Estimate(107, 106.9, 107.1)).verdict == WORSE
+
+
+def test_what_more_runs_would_tell_is_said() -> None:
+    found = between(slower(1), slower(1.06))
+    assert row(found, "latency", "p50").verdict == UNCLEAR
+    assert any("latency.p50" in note and "three or more NEW runs" in note for note in found.notes)
+    assert not any("three or more NEW runs" in note for note in between(slower(1), slower(1)).notes)
 
 
 def test_how_runs_were_seen_to_differ_makes_the_interval_wider() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from loadgen.comparison.stretches import PARTS, between_runs, inflation_of_failures, read, wander
+from loadgen.comparison.stretches import PARTS, Together, between_runs, inflation_of_failures, read
 from loadgen.measure.histogram import Histogram
 from tests.report.builders import S, histogram, intervals, spread, valid
 
@@ -29,24 +29,24 @@ def test_a_phase_of_no_length_and_one_that_is_not_asked_for_have_no_stretches() 
 
 def test_runs_whose_levels_move_together_do_not_wander() -> None:
     ramp = parts(lambda at: 1 + at / 10)
-    assert wander(ramp, ramp, 50.0, 1e-8, 1e-8) == 0.0
+    assert Together(ramp, ramp).wander(50.0, 1e-8, 1e-8) == 0.0
 
 
 def test_a_level_that_wanders_in_one_run_counts_with_students_t() -> None:
     base, new = parts(lambda at: 1.0), parts(lambda at: 1.05 if at // 2 % 2 else 0.95)
     s = math.log(1.05 / 0.95) / 2 * math.sqrt(12 / 11)
-    assert wander(base, new, 50.0, 1e-9, 1e-9) == pytest.approx(2.20 * s, rel=0.01)
+    assert Together(base, new).wander(50.0, 1e-9, 1e-9) == pytest.approx(2.20 * s, rel=0.01)
 
 
 def test_what_sampling_explains_is_no_wandering() -> None:
     base, new = parts(lambda at: 1.0), parts(lambda at: 1.01 if at // 2 % 2 else 0.99)
-    assert wander(base, new, 50.0, 1e-3, 1e-3) == 0.0
+    assert Together(base, new).wander(50.0, 1e-3, 1e-3) == 0.0
 
 
 def test_stretches_with_too_few_calls_become_longer_ones_or_say_nothing() -> None:
     base, new = parts(lambda at: 1.0, 40), parts(lambda at: 1.05 if at // 4 % 2 else 0.95, 40)
-    assert wander(base, new, 95.0, 1e-9, 1e-9) > 0  # 200 calls take five stretches, so there are four of six
-    assert wander(base, new, 99.0, 1e-9, 1e-9) == 0.0
+    assert Together(base, new).wander(95.0, 1e-9, 1e-9) > 0  # 200 calls take five stretches, so there are four of six
+    assert Together(base, new).wander(99.0, 1e-9, 1e-9) == 0.0
 
 
 def test_three_runs_say_how_much_one_more_differs_from_one_of_them() -> None:
@@ -60,3 +60,7 @@ def test_failures_that_come_at_once_say_less_than_as_many_that_do_not() -> None:
     assert inflation_of_failures({("p", "latency"): even, ("p", "latency_all"): whole}, "p") == 1
     assert inflation_of_failures({("p", "latency"): heap, ("p", "latency_all"): whole}, "p") > 10
     assert inflation_of_failures({}, "p") == 1
+
+
+def test_a_run_without_a_log_says_nothing_of_how_runs_wander() -> None:
+    assert Together((), parts(lambda at: 1.0)).wander(50.0, 1e-9, 1e-9) == 0.0
