@@ -154,12 +154,12 @@ def decided(pairs: Sequence[Pair], noise: float) -> Decided:
     """Decide each row, all of them together at 95 %; ``noise`` is a share such as 0.05."""
     z = z_of(sum(pair.figures is not None for pair in pairs))
     rows = [_row(pair, z, noise) for pair in pairs]
-    why: dict[str, list[str]] = {}
+    why: dict[str, list[Place]] = {}
     for pair, row in zip(pairs, rows, strict=True):
         if pair.figures is None:
-            why.setdefault(pair.why, []).append(str(pair.place))
+            why.setdefault(pair.why, []).append(pair.place)
         elif row.verdict == UNCLEAR and pair.assumed and _verdict(_ratio(row), None, noise) != UNCLEAR:
-            why.setdefault(_MAY_BE_THE_RUNS, []).append(str(pair.place))
+            why.setdefault(_MAY_BE_THE_RUNS, []).append(pair.place)
     return Decided(rows, [f"{_listed(places)}: {reason}" for reason, places in why.items()])
 
 
@@ -219,6 +219,11 @@ def applies(fail_on: str | None, comparisons: Iterable[Comparison]) -> bool:
     return any(row.verdict in unwanted for each in comparisons for row in each.rows)
 
 
-def _listed(places: Sequence[str], most: int = 4) -> str:
-    more = len(places) - most
-    return ", ".join(places[:most]) + (f" and {more} more" if more > 0 else "")
+def _listed(places: Sequence[Place], most: int = 8) -> str:
+    """Names of rows, their statistics together: ``latency.p95/p99, steady duration.p50``."""
+    by_metric: dict[str, list[str]] = {}
+    for place in places:
+        by_metric.setdefault(str(place).removesuffix(f".{place.statistic}"), []).append(place.statistic)
+    said = [f"{metric}.{'/'.join(statistics)}" for metric, statistics in by_metric.items()]
+    more = len(places) - sum(map(len, list(by_metric.values())[:most]))
+    return ", ".join(said[:most]) + (f" and {more} more" if more else "")

@@ -120,7 +120,7 @@ def _trouble(figure: figures.Figure) -> str:
     if isinstance(figure, Withheld):
         return figure.why
     if figure.ends is not None:
-        return f"the load generator may have moved it: {figure}."
+        return "the load generator may have moved it, and it is a range in the report."
     if figure.failed:
         return "it falls among calls that are not ok; see failures.share."
     if figure.at_least:

@@ -19,8 +19,10 @@ _ORDER = (WORSE, UNCLEAR, BETTER, SAME)
 _TONE = {WORSE: "1;31", BETTER: "32", UNCLEAR: "33", SAME: "2"}
 _HEAD = ("", "base", "new", "change", "")
 _NAMED = 3
-_LONGEST = 30
-"""Columns of a row's name."""
+_LONGEST = 60
+"""Characters of a row's name in a sentence."""
+_SHORTEST = 24
+"""Columns that a row's name is cut to at most."""
 _MORE_IS_BETTER = ("achieved_rate",)
 _LONGEST_NOTE = 600
 _ENDLESS = 1e9
@@ -122,22 +124,40 @@ def _held(noise: float) -> str:
 
 
 def _table(rows: Sequence[Row], width: int, *, colour: bool) -> Iterator[str]:
-    cells = [_cells(row, min(_LONGEST, width - 12)) for row in rows]
-    widths = [max(len(line[i]) for line in (_HEAD, *cells)) for i in range(len(_HEAD))]
-    if sum(widths) + 2 * len(widths) > width:
-        yield from _stacked(cells, width, colour=colour)
-        return
-    for line in (_HEAD, *cells):
-        name, base, new, change, verdict = line
-        first = f"  {name.ljust(widths[0])}  {base.rjust(widths[1])}  {new.rjust(widths[2])}  {change.ljust(widths[3])}"
-        yield f"{first}  {_painted(verdict, verdict, colour)}".rstrip()
+    """The rows by verdict; those of which nothing is known are in the notes, and counted here."""
+    known = [row for row in rows if row.low is not None]
+    cells = [_cells(row, width) for row in known]
+    widths = [max(len(line[i]) for line in (_HEAD, *cells)) for i in range(len(_HEAD) - 1)]
+    room = min(widths[0], width - sum(widths[1:]) - 2 * len(widths))
+    narrow = room < min(widths[0], _SHORTEST)
+    if known and not narrow:
+        yield _line(("", *_HEAD[1:]), [room, *widths[1:]])
+    for verdict in _ORDER:
+        of_verdict = [row for row in known if row.verdict == verdict]
+        unknown = sum(row.verdict == verdict for row in rows) - len(of_verdict)
+        if of_verdict or unknown:
+            also = f" ({unknown} more without an interval: see below)" if unknown else ""
+            yield _painted(verdict, verdict, colour) + also
+        for row in of_verdict:
+            if narrow:
+                yield from _stacked(row, width)
+            else:
+                yield _line(_cells(row, room), [room, *widths[1:]])
 
 
-def _stacked(cells: Sequence[tuple[str, str, str, str, str]], width: int, *, colour: bool) -> Iterator[str]:
-    """Two lines a row, where a terminal is narrow."""
-    for name, base, new, change, verdict in cells:
-        yield f"  {_painted(verdict, verdict, colour)} {name}"
-        yield from _wrapped(f"{base} to {new}, {change}", width, "    ")
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    name, base, new, change = (
+        text.rjust(size) if i in (1, 2) else text.ljust(size)
+        for i, (text, size) in enumerate(zip(cells, widths, strict=False))
+    )
+    return f"  {name}  {base}  {new}  {change}".rstrip()
+
+
+def _stacked(row: Row, width: int) -> Iterator[str]:
+    """Two lines, where a terminal is narrow."""
+    name, base, new, change, _ = _cells(row, width - 2)
+    yield f"  {name}"
+    yield from _wrapped(f"{base} to {new}, {change}", width, "    ")
 
 
 def _cells(row: Row, longest: int) -> tuple[str, str, str, str, str]:

@@ -204,6 +204,13 @@ def test_ranges_and_what_is_withheld_are_unclear_with_a_note() -> None:
     assert any("latency_all.p99" in note and "the load generator may have moved it" in note for note in found.notes)
 
 
+def test_rows_of_which_nothing_is_known_are_counted_and_named_with_the_reason() -> None:
+    found = between(slower(1, 500), slower(1, 500))
+    shown = terminal(found, 0.05)
+    assert "(3 more without an interval: see below)" in shown
+    assert "latency.p99, service_time.p99, duration.p99: in both runs: p99 needs about" in " ".join(shown.split())
+
+
 def test_of_an_invalid_run_nothing_is_decided_and_no_row_is_left_out() -> None:
     reason = Reason("rate_missed", "invalid", "half of the calls were never made", None, None, None, "all")
     bad = replace(slower(1), verdict=Verdict("invalid", [reason]))
