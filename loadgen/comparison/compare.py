@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 
 import msgspec
 
@@ -67,15 +68,24 @@ def _alike(n: int, news: Sequence[Run], found: Mapping[int, list[Pair]]) -> list
 
 
 def _with_repeats(own: Sequence[Pair], alike: Iterable[Sequence[Pair]]) -> list[Pair]:
-    """What runs were seen to differ by in the place of what stretches say and is assumed."""
+    """What runs were seen to differ by in the place of what stretches say and is assumed.
+
+    What moves a run moves its rows: each has at least their median, as of many rows one has few differences by chance.
+    """
     values: dict[Place, list[float]] = {}
     for each in alike:
         for pair in each:
             if pair.figures is not None and isinstance(pair.figures[1], Estimate):
                 values.setdefault(pair.place, []).append(pair.figures[1].value)
-    return [
-        msgspec.structs.replace(pair, run=stretches.between_runs(known), assumed=False)
+    widths = {
+        pair.place: stretches.between_runs(known)
+        for pair in own
         if pair.assumed and len(known := values.get(pair.place, [])) >= LEAST_REPEATS
+    }
+    typical = median(widths.values()) if widths else 0.0
+    return [
+        msgspec.structs.replace(pair, run=max(typical, widths[pair.place]), assumed=False)
+        if pair.place in widths
         else pair
         for pair in own
     ]

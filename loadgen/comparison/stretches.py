@@ -12,8 +12,8 @@ times.
 
 A level that differs from run to run and stands still in each cannot be seen in two runs. Where there are
 at least three runs of the same scenario, how much they differ says it: the difference of one more run from one of them
-has the standard deviation s √2, of which t s √2 is the 95 % half-width. Else claims allow for runs whose level wanders
-by ``ASSUMED`` (see ``loadgen.comparison.comparison``).
+has the standard deviation s √2, of which t s √2 is the half-width (t of 97.5 %). Else claims allow for runs whose
+level wanders by ``ASSUMED`` (see ``loadgen.comparison.comparison``).
 
 Failures come together as well: their share counts as one of fewer calls, by the inflation of
 ``loadgen.measure.dependence`` over the stretches.
@@ -110,9 +110,12 @@ class Together:
 
 
 def between_runs(values: Sequence[float]) -> float:
-    """The 95 % half-width of how one more run differs from these, at least two, all above 0, in logarithms."""
+    """The half-width of how one more run differs from these, at least two, all above 0, in logarithms.
+
+    It is that of 97.5 %: each row has its own, from few runs, so that not all of them are wrong together.
+    """
     logs = [math.log(value) for value in values]
-    return student.quantile(0.975, len(logs) - 1) * math.sqrt(2 * variance(logs))
+    return student.quantile(1 - 0.025 / 2, len(logs) - 1) * math.sqrt(2 * variance(logs))
 
 
 def inflation_of_failures(stretches: Stretches, phase: str) -> float:

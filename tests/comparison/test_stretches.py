@@ -50,7 +50,7 @@ def test_stretches_with_too_few_calls_become_longer_ones_or_say_nothing() -> Non
 
 
 def test_three_runs_say_how_much_one_more_differs_from_one_of_them() -> None:
-    assert between_runs([1.0, math.e**0.02, math.e**-0.02]) == pytest.approx(4.303 * math.sqrt(2) * 0.02, rel=1e-3)
+    assert between_runs([1.0, math.e**0.02, math.e**-0.02]) == pytest.approx(6.205 * math.sqrt(2) * 0.02, rel=1e-3)
 
 
 def test_failures_that_come_at_once_say_less_than_as_many_that_do_not() -> None:

@@ -199,7 +199,7 @@ def of_law(law: Law, number: int, p95: float = 1.0, seed: int = SEED) -> list[To
 def rows(*, quick: bool, seed: int = SEED) -> Iterator[Row]:
     """The lines of the table."""
     for law in LAWS:
-        number = 40 if quick else 200 if law.rate == INDEPENDENT.rate else 100
+        number = 40 if quick else 200 if law.rate == INDEPENDENT.rate and law.repeats == 1 else 100
         found = of_law(law, number, seed=seed)
         share = sum(each.claims for each in found) / number
         clear = sum(each.clear for each in found) / number
