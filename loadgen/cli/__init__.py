@@ -20,6 +20,8 @@ COMMANDS = {
     "run": "Run a scenario and write its results.",
     "check": "Validate a scenario and say what it would do.",
     "report": "Write the reports of a finished run again.",
+    "compare": "Say what became better or worse between runs.",
+    "history": "List the runs that there were.",
     "emulate": "Serve the FunctionGraph emulator.",
     "doctor": "Say what this machine allows.",
     "restore": "Put back what runs changed on the platform.",

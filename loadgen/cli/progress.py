@@ -1,6 +1,6 @@
 """What a run shows on stderr while it runs: a live display on a terminal, else a line every ten seconds.
 
-What is said is made by ``watched``, from what the run tells and the time, and laid out by ``screen``. It is drawn at
+What is said is made by ``watched``, from what the run tells and the time, and laid out by ``drawing``. It is drawn at
 most four times a second, when there is something new or a second has passed, unless whoever reads it has not taken in
 the last ones. Rules are looked at once a second, and more rarely where that would take more than a hundredth of a core.
 """
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TextIO, cast
 
 from msgspec.structs import replace
 
-from loadgen.cli import output, screen
+from loadgen.cli import drawing, output
 from loadgen.cli.aside import Aside
 from loadgen.cli.watched import Watched
 from loadgen.experiments.decision import Ask
@@ -128,10 +128,10 @@ class Progress:
         with self._silenced_on_failure():
             if self._console is not None:
                 self._console.width = self._width
-                self._console.print(_text([(screen.folded(line, self._width), "")]), soft_wrap=True)
+                self._console.print(_text([(drawing.folded(line, self._width), "")]), soft_wrap=True)
             elif self._stream is not None:
                 columns = output.columns(self._stream)
-                self._stream.write(f"{line if columns is None else screen.folded(line, columns)}\n")
+                self._stream.write(f"{line if columns is None else drawing.folded(line, columns)}\n")
                 self._stream.flush()
 
     def tick(self) -> None:
@@ -192,7 +192,7 @@ class Progress:
         self._shown_ns, self._new = now_ns, False
         self._judge(now_ns)
         rows = (replace(row, text=foreign.line(output.clean(row.text))) for row in self._watched.rows(now_ns))
-        lines = screen.lines(rows, self._width, plain=self._plain)
+        lines = drawing.lines(rows, self._width, plain=self._plain)
         with self._silenced_on_failure():
             self._shown_by().update(_joined(lines), refresh=True)
 
@@ -232,11 +232,11 @@ class Progress:
                 output.silence(self._stream)
 
 
-def _joined(lines: list[screen.Line]) -> Text:
+def _joined(lines: list[drawing.Line]) -> Text:
     return _text([part for number, line in enumerate(lines) for part in ([("\n", "")] if number else []) + line])
 
 
-def _text(parts: screen.Line) -> Text:
+def _text(parts: drawing.Line) -> Text:
     """Texts in their styles, which rich neither wraps nor reads anything into."""
     from rich.text import Text
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from loadgen.cli.screen import Row
+from loadgen.cli.drawing import Row
 from loadgen.experiments.decision import Ask
 from loadgen.experiments.registry import is_experiment, lasts_ns
 from loadgen.invocation.cell import chosen

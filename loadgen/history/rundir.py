@@ -236,11 +236,29 @@ def read_summary(path: Path) -> Summary:
         raise RunDirectoryError(
             f"{path} is not the directory of a finished run: cannot read {SUMMARY}: {_cause(error)}{hint}"
         ) from error
+    return _decoded(path / SUMMARY, text)
+
+
+def read_summary_file(path: Path) -> Summary:
+    """The Summary in a file of any name.
+
+    Raises RunDirectoryError when there is none or it is not of this version.
+    """
+    try:
+        text = file.read(path, LARGEST_SUMMARY)
+    except OSError as error:
+        raise RunDirectoryError(
+            f"{foreign.quote(str(path))} is neither the directory of a run nor a {SUMMARY}: {_cause(error)}"
+        ) from error
+    return _decoded(path, text)
+
+
+def _decoded(path: Path, text: bytes) -> Summary:
     try:
         return summary.decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RunDirectoryError(
-            f"{path / SUMMARY} is not a {summary.SCHEMA} file: {foreign.unquoted(str(error))}; "
+            f"{path} is not a {summary.SCHEMA} file: {foreign.unquoted(str(error))}; "
             "was it written by another version of loadgen?"
         ) from error
 

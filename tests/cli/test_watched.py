@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from loadgen.cli import screen
+from loadgen.cli import drawing
 from loadgen.cli.watched import Watched
 from loadgen.experiments.capacity.block import Capacity
 from loadgen.experiments.coldstarts.block import ColdStarts
@@ -28,7 +28,7 @@ BOOK = PriceBook("ours", "CNY", "2024-09", Decimal("1.33"), Decimal("0.00011108"
 
 def drawn(watched: Watched, now_ns: int, columns: int = 80) -> list[str]:
     """The lines of the display, with blanks of one kind."""
-    lines = screen.lines(watched.rows(now_ns), columns)
+    lines = drawing.lines(watched.rows(now_ns), columns)
     return ["".join(text for text, _ in line).replace("\u00a0", " ").replace("\u202f", " ").rstrip() for line in lines]
 
 
@@ -247,7 +247,7 @@ def test_no_line_of_the_whole_display_is_too_wide_and_no_number_is_broken(column
     watched, total = begun(of)
     tell(watched, total, (frame(second, ok=1234, failed=3, flying=2) for second in range(12)))
     rows = list(watched.rows(12 * S))
-    lines = ["".join(text for text, _ in line) for line in screen.lines(rows, columns)]
-    assert max(map(screen.cells, lines)) <= columns
+    lines = ["".join(text for text, _ in line) for line in drawing.lines(rows, columns)]
+    assert max(map(drawing.cells, lines)) <= columns
     words = {word for line in lines for word in line.split(" ")}
     assert {word for each in rows for word in each.text.split(" ")} <= words

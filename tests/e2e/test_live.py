@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.cli.screen import cells
+from loadgen.cli.drawing import cells
 from tests.e2e.conftest import environment
 from tests.e2e.processes import wait_for
 

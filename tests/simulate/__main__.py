@@ -13,7 +13,17 @@ from pathlib import Path
 
 from tests.simulate.table import Row, document, markdown
 
-EXPERIMENTS = ("coldstarts", "capacity", "memory", "intervals", "rules", "stops", "platform", "adversaries")
+EXPERIMENTS = (
+    "coldstarts",
+    "capacity",
+    "memory",
+    "intervals",
+    "rules",
+    "stops",
+    "comparisons",
+    "platform",
+    "adversaries",
+)
 DOCUMENT = Path(__file__).parents[2] / "docs" / "simulations.md"
 
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.cli import screen
-from loadgen.cli.screen import Row
+from loadgen.cli import drawing
+from loadgen.cli.drawing import Row
 from loadgen.report import units
 
 QUANTITIES = st.one_of(
@@ -22,24 +22,24 @@ ROWS = st.builds(Row, LABELS, TEXTS, st.just(""), st.none() | st.floats(-1, 2), 
 
 
 def texts(rows: list[Row], width: int, *, plain: bool = False) -> list[str]:
-    return ["".join(text for text, _ in line) for line in screen.lines(rows, width, plain=plain)]
+    return ["".join(text for text, _ in line) for line in drawing.lines(rows, width, plain=plain)]
 
 
 @given(st.lists(ROWS, min_size=1, max_size=5), st.integers(1, 200), st.booleans())
 def test_no_line_is_wider_than_the_terminal(rows: list[Row], width: int, plain: bool) -> None:
-    assert max(screen.cells(line) for line in texts(rows, width, plain=plain)) <= width
+    assert max(drawing.cells(line) for line in texts(rows, width, plain=plain)) <= width
 
 
 @given(LABELS, TEXTS, st.integers(40, 200))
 def test_no_number_is_broken_and_nothing_is_lost(label: str, text: str, width: int) -> None:
     lines = texts([Row(label, text)], width)
-    assert lines[0][: screen.LABEL].rstrip(" ") == label
-    assert [word for line in lines for word in line[screen.LABEL :].split(" ")] == text.split(" ")
+    assert lines[0][: drawing.LABEL].rstrip(" ") == label
+    assert [word for line in lines for word in line[drawing.LABEL :].split(" ")] == text.split(" ")
 
 
 @given(TEXTS, st.integers(20, 200))
 def test_a_message_is_wrapped_at_blanks_alone_and_loses_nothing(text: str, width: int) -> None:
-    lines = screen.folded(text, width).split("\n")
+    lines = drawing.folded(text, width).split("\n")
     assert max(map(len, lines)) <= width
     assert [word for line in lines for word in line.strip(" ").split(" ")] == text.split(" ")
 
@@ -47,13 +47,13 @@ def test_a_message_is_wrapped_at_blanks_alone_and_loses_nothing(text: str, width
 def test_a_word_that_is_wider_than_the_terminal_is_cut_in_the_display_and_whole_in_a_message() -> None:
     path = "/a/rather/long/path/to/a/report.html"
     assert texts([Row("now", path)], 20) == ["now", "  /a/rather/long/pa…"]
-    assert screen.folded(f"see {path} for more", 20) == f"see\n  {path}\n  for more"
+    assert drawing.folded(f"see {path} for more", 20) == f"see\n  {path}\n  for more"
 
 
 def test_a_wide_character_takes_two_columns() -> None:
-    assert screen.cells("日本") == 4
+    assert drawing.cells("日本") == 4
     assert texts([Row("now", "日本 日本 日本")], 44) == ["now        日本 日本 日本"]
-    assert max(map(screen.cells, texts([Row("now", "日本 " * 20)], 44))) <= 44
+    assert max(map(drawing.cells, texts([Row("now", "日本 " * 20)], 44))) <= 44
 
 
 def test_a_bar_shows_a_share_and_never_more_than_it() -> None:
