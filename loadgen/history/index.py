@@ -23,12 +23,14 @@ from msgspec import Struct
 
 from loadgen.history.rundir import KNOWN, SUMMARY, RunDirectoryError, read_summary
 from loadgen.measure.summary import Summary
+from loadgen.measure.threshold import together
 from loadgen.text import foreign
 
 INDEX = ".history.sqlite"
-VERSION = 1
+VERSION = 2
 """Of what the index holds; another one is made anew."""
-PASSED, BROKE, UNDECIDED = "passed", "broke", "undecided"
+MEASURED = "measured"
+"""Of a run without rules."""
 INTERRUPTED, BUDGET, INVALID = "interrupted", "budget", "invalid"
 UNFINISHED, UNREADABLE = "unfinished", "unreadable"
 
@@ -71,12 +73,16 @@ def outcome(summary: Summary) -> str:
     """How a run ended, as its exit code says: of everything that applies, what comes first."""
     if summary.run.interrupted:
         return INTERRUPTED
-    if summary.run.stopped is not None:
+    if summary.run.stopped is not None and not _aborted(summary):
         return BUDGET
     if summary.verdict.status == "invalid":
         return INVALID
-    ended = {threshold.passed for threshold in summary.thresholds}
-    return BROKE if False in ended else UNDECIDED if None in ended else PASSED
+    return together(summary.thresholds) or MEASURED
+
+
+def _aborted(summary: Summary) -> bool:
+    """Whether a rule ended the run, and no budget."""
+    return any(each.passed is False and each.rule in (summary.run.stopped or "") for each in summary.thresholds)
 
 
 def listing(directory: Path, of: Of) -> Listing:

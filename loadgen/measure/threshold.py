@@ -43,6 +43,7 @@ from loadgen.measure.verdict import bounds_rate, withheld
 from loadgen.text.units import NS_PER_US
 
 VALUE, BOUNDS = "value", "bounds"
+PASSED, FAILED, UNDECIDED = "passed", "failed", "undecided"
 """What decided a rule: the figure, or that every value which it may have agrees."""
 
 Results = PhaseSummary | CallSummary
@@ -132,6 +133,14 @@ def _evaluate(
             return _rate(rule, phase, verdict)
         case CostRule():
             return _cost(rule, phase)
+
+
+def together(results: Iterable[ThresholdResult]) -> str | None:
+    """How rules ended together, in a word of ``Summary.outcome``; None where there are none."""
+    ended = {result.passed for result in results}
+    if not ended:
+        return None
+    return FAILED if False in ended else UNDECIDED if None in ended else PASSED
 
 
 def withholds(rule: Rule, verdict: Verdict) -> Reason | None:

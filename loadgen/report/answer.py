@@ -15,12 +15,12 @@ from loadgen.invocation.outcome import OK
 from loadgen.measure.percentile import needed
 from loadgen.measure.rule import CostRule, MetricRule, RateRule, Rule, ShareRule, parse
 from loadgen.measure.summary import Reason, Summary, ThresholdResult
+from loadgen.measure.threshold import FAILED, PASSED, UNDECIDED, together
 from loadgen.measure.trust.rule import INVALID, RANGE
 from loadgen.report import tables, units
 from loadgen.report.figures import DASH, Shown, View, calls, phases, shown, totals
 from loadgen.report.why import why
 
-PASSED, FAILED, UNDECIDED = "passed", "failed", "undecided"
 _ORDER = {False: 0, None: 1, True: 2}
 _WORDS = {PASSED: "PASSED", FAILED: "FAILED", UNDECIDED: "UNDECIDED"}
 _TONES = {PASSED: "good", FAILED: "bad", UNDECIDED: "warn"}
@@ -73,10 +73,7 @@ def head(summary: Summary) -> Head:
 
 def outcome(summary: Summary) -> str | None:
     """``passed``, ``failed`` or ``undecided``: how the rules ended together; None of a run that has none."""
-    ended = {result.passed for result in summary.thresholds}
-    if not ended:
-        return None
-    return FAILED if False in ended else UNDECIDED if None in ended else PASSED
+    return together(summary.thresholds)
 
 
 def answer(summary: Summary) -> str:
