@@ -158,8 +158,8 @@ def _judged(summary: Summary, result: ThresholdResult) -> Judged:
 
 
 def _figure(summary: Summary, rule: Rule | None) -> object:
-    """The figure that decides a rule about a time; None of other rules."""
-    if not isinstance(rule, MetricRule):
+    """The figure that decides a rule about a time; None of other rules, and of those about windows."""
+    if not isinstance(rule, MetricRule) or rule.over_ns is not None:
         return None
     views: list[View] = [totals(summary)] if rule.phase is None else phases(summary)
     view = next((each for each in views if each.name == rule.phase), None)
@@ -215,7 +215,7 @@ def _times(summary: Summary) -> str:
 
 def _more(summary: Summary, rule: Rule | None) -> str:
     """How many more calls it takes for a rule about a percentile; empty where that is not what is missing."""
-    if not isinstance(rule, MetricRule) or rule.percentile is None:
+    if not isinstance(rule, MetricRule) or rule.percentile is None or rule.over_ns is not None:
         return ""
     found = _figure(summary, rule)
     if isinstance(found, Shown):

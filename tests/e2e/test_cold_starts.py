@@ -144,7 +144,7 @@ def test_after_a_warm_up_a_load_labels_every_call_by_its_overhead(loadgen: Loadg
     measured = truth(run)[-80:]
     assert sum(count(start["latency"]) for start in starts.values()) == 80
     assert abs(cold - sum(call["cold"] for call in measured)) <= 4
-    assert "ambiguous between" in run.stdout
+    assert "ambiguous between" in (run.out / "report.md").read_text()
 
 
 URN: Urn = function_urn(function("http://127.0.0.1:1"))

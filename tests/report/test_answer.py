@@ -74,6 +74,14 @@ def test_a_rule_with_too_few_calls_says_how_many_more_it_takes() -> None:
     assert next_step(judged(HELD)) == ""
 
 
+def test_a_rule_about_windows_is_not_explained_by_figures_of_the_whole_run() -> None:
+    windowed = ThresholdResult("latency.p99 < 1s over 10s", None, None, "every window has too few calls")
+    few = phase("steady", 10, {"ok": 500}, measured=metrics(500))
+    found = replace(judged(windowed), phases=[few], totals=few)
+    assert next_step(found) == ""
+    assert "every window has too few calls" in answer(found)
+
+
 def test_a_run_that_the_generator_disturbed_names_the_figures_that_are_ranges() -> None:
     found = head(ranged())
     assert not found.measured_well
