@@ -11,7 +11,6 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
-from contextlib import suppress
 
 import msgspec
 
@@ -34,7 +33,6 @@ class LocalFleet:
 
     async def start(self, agents: int) -> None:
         """See Fleet."""
-        give_way()
         try:
             for number in range(agents):
                 agent = await self.spawned()
@@ -102,19 +100,6 @@ class LocalFleet:
         last_words = (await said).decode("utf-8", "replace").strip()
         code = await agent.wait()
         self._received.put_nowait(Gone(number, _how(code, last_words)))
-
-
-def give_way() -> None:
-    """Have this process wait for a core rather than take one from an agent, whenever something wakes it.
-
-    It is woken by each frame, on the core of the agent that sends it, and took up to half a millisecond from that each
-    second. A batch process is given a core when one is free, or when its turn comes; what it starts is none. Source:
-    sched(7), SCHED_BATCH.
-    """
-    if not hasattr(os, "SCHED_BATCH"):  # of Linux alone
-        return
-    with suppress(OSError):  # some sandboxes forbid it, and nothing depends on it
-        os.sched_setscheduler(0, os.SCHED_BATCH | os.SCHED_RESET_ON_FORK, os.sched_param(0))
 
 
 def _how(code: int, last_words: str) -> str:
