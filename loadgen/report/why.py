@@ -86,7 +86,8 @@ def _slow(summary: Summary) -> _Slow | None:
             and isinstance(rule, MetricRule)
             and rule.metric.value in ("latency", "latency_all")
             and rule.percentile is not None
-            and rule.phase is rule.call is rule.start is rule.over_ns is None
+            and rule.phase is rule.call is rule.start is None
+            and rule.over_ns is None
         ):
             return _Slow(rule.limit_ns // _NS_PER_US, rule.percentile, True, f"what breaks {rule.text}")
     for p in _TAILS:
