@@ -133,6 +133,7 @@ emulator: {keep_alive: 60s, functions: {hello: {memory: 1024MB, work: {median: 5
 """
 
 
+@pytest.mark.wallclock  # overheads are told apart where nothing else makes them longer
 @pytest.mark.timeout(120)
 def test_after_a_warm_up_a_load_labels_every_call_by_its_overhead(loadgen: Loadgen) -> None:
     run = loadgen(LOAD, timeout=110)

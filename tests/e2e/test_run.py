@@ -148,6 +148,7 @@ def test_every_example_on_the_emulator_passes(loadgen: Loadgen, name: str) -> No
     assert run.summary["totals"]["planned"] > 0
 
 
+@pytest.mark.wallclock  # a busy machine leaves its rule undecided
 def test_the_quickstart_shows_cold_beside_warm_calls_as_the_emulator_knows_them(loadgen: Loadgen) -> None:
     shorter = [option for change in SHORTER["quickstart.yaml"] for option in ("--set", change)]
     run = loadgen(ROOT / "scenarios" / "quickstart.yaml", *shorter)
