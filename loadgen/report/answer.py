@@ -13,13 +13,13 @@ from msgspec import Struct
 from loadgen.experiments import registry
 from loadgen.invocation.outcome import OK
 from loadgen.measure.percentile import needed
-from loadgen.measure.rule import CostRule, MetricRule, RateRule, Rule, ShareRule, parse
+from loadgen.measure.rule import CostRule, MetricRule, RateRule, Rule, ShareRule
 from loadgen.measure.summary import Reason, Summary, ThresholdResult
 from loadgen.measure.threshold import FAILED, PASSED, UNDECIDED, together
 from loadgen.measure.trust.rule import INVALID, RANGE
 from loadgen.report import tables, units
 from loadgen.report.figures import DASH, Shown, View, calls, phases, shown, totals
-from loadgen.report.why import why
+from loadgen.report.why import rule_of, why
 
 _ORDER = {False: 0, None: 1, True: 2}
 _WORDS = {PASSED: "PASSED", FAILED: "FAILED", UNDECIDED: "UNDECIDED"}
@@ -91,17 +91,9 @@ def next_step(summary: Summary) -> str:
     if (found := summary.experiment) is not None and registry.is_experiment(summary.run.kind):
         return found.next
     for result in _in_order(summary):
-        if result.passed is None and (more := _more(summary, _parsed(result))):
+        if result.passed is None and (more := _more(summary, rule_of(result))):
             return more
     return "" if summary.thresholds else _unsupported(summary)
-
-
-def _parsed(result: ThresholdResult) -> Rule | None:
-    """The rule of a result; None of one that is no rule of this version."""
-    try:
-        return parse(result.rule)
-    except ValueError:
-        return None
 
 
 def _in_order(summary: Summary) -> list[ThresholdResult]:
@@ -135,7 +127,7 @@ def _nearest(summary: Summary) -> str:
     near = [
         (result.value / rule.limit_ns, result)
         for result in summary.thresholds
-        if isinstance(rule := _parsed(result), MetricRule) and result.value is not None
+        if isinstance(rule := rule_of(result), MetricRule) and result.value is not None
     ]
     if near:
         _, result = max(near, key=lambda each: each[0])
@@ -148,7 +140,7 @@ def _nearest(summary: Summary) -> str:
 
 
 def _judged(summary: Summary, result: ThresholdResult) -> Judged:
-    rule = _parsed(result)
+    rule = rule_of(result)
     measured = tables.measured(result).text
     found = _figure(summary, rule)
     if isinstance(found, Shown) and found.interval and found.ends is None and measured == str(found):

@@ -18,6 +18,7 @@ _NS_PER_S = 1_000_000_000
 
 def junit(summary: Summary) -> str:
     """The document; a suite without test cases where the run has no rules."""
+    found = head(summary)
     ended = [result.passed for result in summary.thresholds]
     counts = {
         "tests": str(len(ended)),
@@ -41,10 +42,10 @@ def junit(summary: Summary) -> str:
         ("run", summary.run.id),
         ("loadgen", summary.run.version),
         ("verdict", standing(summary)),
-        ("answer", head(summary).answer),
+        ("answer", found.answer),
     ):
         ElementTree.SubElement(properties, "property", {"name": name, "value": foreign.line(value)})
-    judged = {each.rule: each for each in head(summary).judged}
+    judged = {each.rule: each for each in found.judged}
     for result in summary.thresholds:
         measured = judged[result.rule].measured
         _case(suite, summary, result, f"{measured}: {result.why}")

@@ -18,8 +18,8 @@ from msgspec import Struct
 
 from loadgen.invocation.start import COLD
 from loadgen.measure.histogram import Histogram, highest, lowest, rank
-from loadgen.measure.rule import MetricRule, parse
-from loadgen.measure.summary import MetricSummary, Summary
+from loadgen.measure.rule import MetricRule, Rule, parse
+from loadgen.measure.summary import MetricSummary, Summary, ThresholdResult
 from loadgen.report import units
 from loadgen.report.figures import Shown, shown, totals
 from loadgen.stats.beta import incomplete
@@ -74,13 +74,18 @@ def why(summary: Summary) -> str:
     return ""
 
 
+def rule_of(result: ThresholdResult) -> Rule | None:
+    """The rule of a result; None of one that is no rule of this version."""
+    try:
+        return parse(result.rule)
+    except ValueError:
+        return None
+
+
 def _slow(summary: Summary) -> _Slow | None:
     """What is slow in this run; None where nothing can be said of it."""
     for result in summary.thresholds:
-        try:
-            rule = parse(result.rule)
-        except ValueError:  # of another version
-            continue
+        rule = rule_of(result)
         if (
             result.passed is False
             and isinstance(rule, MetricRule)
