@@ -403,7 +403,7 @@ def test_a_second_interrupt_waits_for_nothing(tmp_path: Path) -> None:
         tmp_path, "--set", "phases.1.duration=60s", "--set", "emulator.functions.hello.work.median=30s",
         "--set", "phases.0.grace=100ms", "--set", "target.preflight=false",
     )  # fmt: skip
-    time.sleep(2)
+    wait_for(lambda: "FSS.0429" in (tmp_path / "run" / "truth.ndjson").read_text())
     os.killpg(process.pid, signal.SIGINT)
     time.sleep(0.5)
     os.killpg(process.pid, signal.SIGINT)
