@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # compiled where there is a C compiler, see setup.py; a change to any of them makes a new build
 TYPED := $(shell find loadgen -name '*.pxd')
 HOT_PATH := $(TYPED) $(shell find loadgen -name '*.pyx') $(TYPED:.pxd=.py)
-HOT_PATH_TESTS := tests/engine tests/fleet tests/fuzz tests/measure/test_recorder.py tests/measure/test_bills.py \
+HOT_PATH_TESTS := tests/engine tests/fleet tests/fuzz tests/measure/test_recorder.py tests/measure/test_histogram.py tests/measure/test_bills.py \
   tests/measure/test_merge.py tests/e2e/test_totals.py
 BUILD := $(BIN)/python -c 'from loadgen.build import build; print(build())'
 

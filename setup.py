@@ -18,6 +18,7 @@ SOURCES = {
     "loadgen.engine.workers": "loadgen/engine/workers.py",
     "loadgen.invocation.facts": "loadgen/invocation/facts.pyx",
     "loadgen.measure.counts": "loadgen/measure/counts.pyx",
+    "loadgen.measure.packed": "loadgen/measure/packed.pyx",
     "loadgen.measure.recorder": "loadgen/measure/recorder.py",
     "loadgen.targets.functiongraph.protocol.quick": "loadgen/targets/functiongraph/protocol/quick.pyx",
     "loadgen.targets.quick": "loadgen/targets/quick.py",

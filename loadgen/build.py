@@ -21,6 +21,7 @@ COMPILED = (
     "loadgen.engine.workers",
     "loadgen.invocation.facts",
     "loadgen.measure.counts",
+    "loadgen.measure.packed",
     "loadgen.measure.recorder",
     "loadgen.targets.functiongraph.protocol.quick",
     "loadgen.targets.quick",

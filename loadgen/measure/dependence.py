@@ -111,13 +111,15 @@ class Largest(Inflation):
 class Batches:
     """The latencies of one phase's ok invocations by when they ended, all agents together.
 
-    At most ``MOST_BATCHES`` histograms, packed: a run may have many phases.
+    At most ``MOST_BATCHES`` histograms, packed but for the one under way: a run may have many phases.
     """
 
     def __init__(self) -> None:
         self._begin_ns: int | None = None
         self._width_ns = NS_PER_S
         self._packed: dict[int, bytes] = {}
+        self._at = 0
+        self._under_way = Histogram()
 
     def add(self, from_ns: int, to_ns: int, latencies: Iterable[bytes]) -> None:
         """Add what ended in an interval, as packed histograms; the first interval of some length begins the phase.
@@ -132,26 +134,33 @@ class Batches:
         while at >= MOST_BATCHES:
             self._join()
             at //= 2
+        if at != self._at:
+            self._put_away()
+            self._at, self._under_way = at, Histogram.unpack(self._packed.get(at, b""))
         for packed in latencies:
-            self._put(at, packed)
+            self._under_way.add_packed(packed)
 
     def inflation(self, load_ns: int) -> Inflation:
         """The Inflation of the phase, which sent load for ``load_ns``; none where it was too short to tell."""
+        self._put_away()
         within = min(load_ns // self._width_ns, MOST_BATCHES)
         every = [Histogram.unpack(self._packed.get(at, b"")) for at in range(within)]
         return inflation_of(every, self._width_ns)
 
-    def _put(self, at: int, packed: bytes) -> None:
-        there = Histogram.unpack(self._packed.get(at, b""))
-        there.add_packed(packed)
-        self._packed[at] = there.pack()
+    def _put_away(self) -> None:
+        """Pack the batch under way; it goes on, if more is added to it."""
+        if self._under_way.counts:
+            self._packed[self._at] = self._under_way.pack()
 
     def _join(self) -> None:
         """Make one batch of each two neighbours."""
-        halves, self._packed = self._packed, {}
+        self._put_away()
+        halves = [Histogram.unpack(self._packed.get(at, b"")) for at in range(MOST_BATCHES)]
+        joined = [_joined(pair) for pair in zip(halves[::2], halves[1::2], strict=True)]
+        self._packed = {at: each.pack() for at, each in enumerate(joined) if each.counts}
         self._width_ns *= 2
-        for at, packed in halves.items():
-            self._put(at // 2, packed)
+        self._at //= 2
+        self._under_way = joined[self._at]
 
 
 def width_of(seconds: int) -> int:

@@ -22,9 +22,7 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
-import sys
 import zlib
-from array import array
 from bisect import bisect_left
 from collections.abc import Iterable
 from fractions import Fraction
@@ -33,6 +31,8 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from hdrh.histogram import HdrHistogram
+
+from loadgen.measure import packed as packed_counts
 
 LOWEST = 1
 HIGHEST = 3_600_000_000
@@ -191,10 +191,7 @@ class Histogram:
 
         Raises ValueError, and changes nothing, when ``unpack`` would.
         """
-        counts = self.counts
-        get = counts.get
-        for at, n in zip(*_parts(packed), strict=True):
-            counts[at] = get(at, 0) + n
+        packed_counts.add(self.counts, packed, SLOTS)
 
     def values_at_ranks(self, ranks: Iterable[int]) -> list[int]:
         """For each 1-based rank the highest value of the slot that holds the observation of that rank, in one pass.
@@ -232,10 +229,8 @@ class Histogram:
         return next(iter(self.values_at((p,))), None)
 
     def pack(self) -> bytes:
-        """The counts as they travel in a frame: n little-endian u16 slots, then n little-endian u64 counts."""
-        slots, counts = array("H", self.counts.keys()), array("Q", self.counts.values())
-        _swap_on_big_endian(slots, counts)
-        return slots.tobytes() + counts.tobytes()
+        """The counts as they travel in a frame, see ``loadgen.measure.packed``."""
+        return packed_counts.pack(self.counts)
 
     @classmethod
     def unpack(cls, packed: bytes) -> Histogram:
@@ -243,7 +238,9 @@ class Histogram:
 
         Raises ValueError unless the bytes are whole, every slot exists and occurs once, and no count is 0.
         """
-        return cls(dict(zip(*_parts(packed), strict=True)))
+        whole = cls()
+        whole.add_packed(packed)
+        return whole
 
     def encode(self) -> str:
         """An HdrHistogram V2 compressed blob in base64, readable by every implementation."""
@@ -264,27 +261,6 @@ class Histogram:
         Raises ValueError for anything else.
         """
         return cls(_counts(_inflate(blob)))
-
-
-def _parts(packed: bytes) -> tuple[array[int], array[int]]:
-    n, rest = divmod(len(packed), 10)
-    if rest:
-        raise ValueError(f"a packed histogram of {len(packed)} bytes, expected a multiple of 10")
-    slots, counts = array("H", packed[: 2 * n]), array("Q", packed[2 * n :])
-    _swap_on_big_endian(slots, counts)
-    if n and max(slots) >= SLOTS:
-        raise ValueError(f"slot {max(slots)} in a packed histogram, expected one below {SLOTS}")
-    if len(set(slots)) != n:
-        raise ValueError("a slot occurs twice in a packed histogram")
-    if 0 in counts:
-        raise ValueError("a count of 0 in a packed histogram, expected only slots in use")
-    return slots, counts
-
-
-def _swap_on_big_endian(*arrays: array[int]) -> None:
-    if sys.byteorder == "big":
-        for values in arrays:
-            values.byteswap()
 
 
 def _inflate(blob: str) -> bytes:
