@@ -241,6 +241,7 @@ def _run(
 ) -> Finished:
     from loadgen.cli.progress import Progress
     from loadgen.cli.state import state_directory
+    from loadgen.engine.cores import apart, parted, usable
     from loadgen.experiments.registry import decision
     from loadgen.fleet.local import LocalFleet
     from loadgen.history.rundir import RunDirectoryError
@@ -253,12 +254,13 @@ def _run(
     progress = Progress(loaded.scenario, aside, interactive, quiet=quiet)
     try:
         target, state = loaded.scenario.target, state_directory()
+        own = parted(agents.number, usable())
         runner = Runner(
             loaded,
             decision(loaded.scenario),
             directory,
             progress,
-            fleet=LocalFleet(),
+            fleet=LocalFleet(own),
             agents=agents,
             floor=stored(state),
             secrets=secrets,
@@ -266,7 +268,8 @@ def _run(
             journal=lambda run: settings_of(target).journal(state, run, file, emulated=target.emulated),
             force=force,
         )
-        return asyncio.run(_drive(runner, progress))
+        with apart(own):
+            return asyncio.run(_drive(runner, progress))
     except (RunFailedError, DeclinedError, RunDirectoryError) as error:
         progress.close()
         directory.discard()

@@ -26,11 +26,14 @@ from functools import partial
 from itertools import chain, count, islice
 from typing import Any
 
+import msgspec
+
 from loadgen.engine import messages
 from loadgen.engine.address import address_of
 from loadgen.engine.child import die_with_parent
 from loadgen.engine.clock import monotonic_ns
 from loadgen.engine.connection import HttpInvoker
+from loadgen.engine.cores import Held, Own
 from loadgen.engine.environment import rss_bytes
 from loadgen.engine.health import Collections, HostReader, Recent, open_files
 from loadgen.engine.loop import new_event_loop
@@ -88,9 +91,11 @@ _OPEN_AT_ONCE = 128  # a listening server's backlog is finite, often 128
 
 
 class Agent:
-    """Runs the phases of a plan. ``send`` takes the bytes of a frame."""
+    """Runs the phases of a plan. ``send`` takes the bytes of a frame; ``held`` is its core, if it has one."""
 
-    def __init__(self, plan: Plan, send: Callable[[bytes], None], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, plan: Plan, send: Callable[[bytes], None], loop: asyncio.AbstractEventLoop, held: Held
+    ) -> None:
         scenario = plan.scenario
         self._tenant = tenant_of(scenario.target)
         template = self._tenant.template(scenario.target)
@@ -101,6 +106,7 @@ class Agent:
         self._size: int | None = None
         self._send = send
         self._loop = loop
+        self._held = held
         self._wire = wire_to(
             scenario.each_call,
             [address_of(template.origin, ip, scenario.target.tls) for ip in plan.addresses or (plan.address,)],
@@ -219,6 +225,7 @@ class Agent:
             )
         self._last_run = self._run
         self._interval_ns = message.at_ns
+        self._held.take()
         self._host.begin()
         self._probe = self._alarm(self._ring_probe)
         self._set_probe()
@@ -369,6 +376,7 @@ class Agent:
     def _tick(self) -> None:
         assert self._run is not None
         self._set_ticker()
+        self._held.look(INTERVAL_NS)
         self._report(self._run.recorders)
 
     def _set_ticker(self) -> None:
@@ -521,8 +529,8 @@ def _die(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         os._exit(1)
 
 
-async def serve() -> None:
-    """Read messages until the end of stdin, or until nobody renews the lease any more."""
+async def serve(own: Own | None) -> None:
+    """Read messages until the end of stdin, or until nobody renews the lease any more; on this core, if there is one."""
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_die)
     stdin = asyncio.StreamReader(limit=2**26)
@@ -534,7 +542,7 @@ async def serve() -> None:
         return
     plan = decode(body)
     assert isinstance(plan, Plan)
-    agent = Agent(plan, stdout.write, loop)
+    agent = Agent(plan, stdout.write, loop, Held(own))
     obeying, watching = loop.create_task(_obey(agent, stdin)), loop.create_task(_abandoned(agent))
     await asyncio.wait([obeying, watching], return_when=asyncio.FIRST_COMPLETED)
     abandoned = not obeying.done()
@@ -611,11 +619,11 @@ def _enlarge(pipe: int) -> None:
 
 
 def main() -> None:
-    """Run an agent; its parent speaks to it and decides when it stops."""
+    """Run an agent; its parent speaks to it and decides when it stops. The argument, if any, is its ``Own`` as JSON."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole foreground group
     die_with_parent()
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(serve())
+        runner.run(serve(msgspec.json.decode(sys.argv[1], type=Own) if sys.argv[1:] else None))
 
 
 if __name__ == "__main__":

@@ -11,10 +11,12 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Sequence
 
 import msgspec
 
 from loadgen.engine.child import child_environment
+from loadgen.engine.cores import Own
 from loadgen.engine.messages import read_body
 from loadgen.fleet.port import FleetError, Gone, Said, garbled
 
@@ -23,10 +25,14 @@ _STDERR_TAIL = 2000
 
 
 class LocalFleet:
-    """See Fleet. ``start`` is what changes it: from then on there are processes, each with a task that reads it."""
+    """See Fleet. ``start`` is what changes it: from then on there are processes, each with a task that reads it.
 
-    def __init__(self, *, patience_s: float = 30.0) -> None:
+    ``own`` are the cores of agents, of the first one first; those that have none run wherever there is room.
+    """
+
+    def __init__(self, own: Sequence[Own] = (), *, patience_s: float = 30.0) -> None:
         self.patience_s = patience_s
+        self._own = own
         self._agents: list[Process] = []
         self._readers: list[asyncio.Task[None]] = []
         self._received: asyncio.Queue[Said | Gone] = asyncio.Queue()
@@ -35,7 +41,7 @@ class LocalFleet:
         """See Fleet."""
         try:
             for number in range(agents):
-                agent = await self.spawned()
+                agent = await self.spawned(*map(_told, self._own[number : number + 1]))
                 self._agents.append(agent)
                 self._readers.append(asyncio.create_task(self._read(number, agent)))
         except OSError as error:
@@ -45,14 +51,15 @@ class LocalFleet:
             await self.close()
             raise
 
-    async def spawned(self) -> Process:
-        """A new agent; raises OSError. A fleet that starts them by another command is otherwise the same."""
+    async def spawned(self, *arguments: str) -> Process:
+        """A new agent, told these arguments; raises OSError. A fleet that starts them by another command is otherwise the same."""
         return await asyncio.create_subprocess_exec(
             # -P: a random.py in the directory where loadgen is run is not to be imported in place of Python's
             sys.executable,
             "-P",
             "-m",
             "loadgen.engine.agent",
+            *arguments,
             stdin=PIPE,
             stdout=PIPE,
             stderr=PIPE,
@@ -107,6 +114,10 @@ def _how(code: int, last_words: str) -> str:
     if code or last_words:
         return f"{f'died with exit code {code}' if code else 'ended'}: {last_words or 'silently'}"
     return "stopped before the end of the phase"
+
+
+def _told(own: Own) -> str:
+    return msgspec.json.encode(own).decode()
 
 
 async def _end_of(stream: asyncio.StreamReader) -> bytes:

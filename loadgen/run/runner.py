@@ -86,6 +86,12 @@ class Runner:
         self._observer = observer
         self._fleet = fleet
         self._agents = agents
+        self._machine = environment(
+            agents=agents.number,
+            agents_why=agents.why,
+            scenario_sha256=scenario.sha256,
+            synthetic=scenario.target.emulated,
+        )
         self._floor = floor
         self._journal = journal
         self._ending = Ending(self._note, self._secrets.hide, observer.stopping)
@@ -107,12 +113,7 @@ class Runner:
         origin_ns = monotonic_ns()
         self._directory.write_scenario(hidden_in_yaml(self._loaded.as_run, self._secrets))
         self._directory.append_interval_lines(hlog.header(int(began.timestamp() * 1000)))
-        machine = environment(
-            agents=self._agents.number,
-            agents_why=self._agents.why,
-            scenario_sha256=self._loaded.scenario.sha256,
-            synthetic=self._loaded.scenario.target.emulated,
-        )
+        machine = self._machine
         answers: tuple[Preflight, ...] = ()
         conductor = None
         try:
