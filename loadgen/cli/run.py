@@ -241,7 +241,7 @@ def _run(
 ) -> Finished:
     from loadgen.cli.progress import Progress
     from loadgen.cli.state import state_directory
-    from loadgen.engine.cores import apart, parted, usable
+    from loadgen.engine.cores import apart, parted, shared, usable
     from loadgen.experiments.registry import decision
     from loadgen.fleet.local import LocalFleet
     from loadgen.history.rundir import RunDirectoryError
@@ -254,7 +254,7 @@ def _run(
     progress = Progress(loaded.scenario, aside, interactive, quiet=quiet)
     try:
         target, state = loaded.scenario.target, state_directory()
-        own = parted(agents.number, usable())
+        own = () if shared() else parted(agents.number, usable())
         runner = Runner(
             loaded,
             decision(loaded.scenario),

@@ -93,9 +93,7 @@ _OPEN_AT_ONCE = 128  # a listening server's backlog is finite, often 128
 class Agent:
     """Runs the phases of a plan. ``send`` takes the bytes of a frame; ``held`` is its core, if it has one."""
 
-    def __init__(
-        self, plan: Plan, send: Callable[[bytes], None], loop: asyncio.AbstractEventLoop, held: Held
-    ) -> None:
+    def __init__(self, plan: Plan, send: Callable[[bytes], None], loop: asyncio.AbstractEventLoop, held: Held) -> None:
         scenario = plan.scenario
         self._tenant = tenant_of(scenario.target)
         template = self._tenant.template(scenario.target)
@@ -530,7 +528,7 @@ def _die(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
 
 
 async def serve(own: Own | None) -> None:
-    """Read messages until the end of stdin, or until nobody renews the lease any more; on this core, if there is one."""
+    """Read messages until the end of stdin, or until nobody renews the lease any more; on its own core, if any."""
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_die)
     stdin = asyncio.StreamReader(limit=2**26)

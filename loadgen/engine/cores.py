@@ -3,11 +3,13 @@
 Theory of operation. An agent that waits awake (``loadgen.engine.polling``) looks busy to the scheduler, and whoever a
 packet of its wakes is put on its core all the same, as the kernel takes the sender for one that is about to sleep: the
 embedded emulator displaces the agent that calls it, or the agent is moved. So where there are more cores than agents,
-each agent keeps to one of them and all else of a run to the rest. That is given up for the rest of the run as soon as
-others use the agent's core, as it could then not get out of their way.
+each agent keeps to one of them and all else of a run to the rest. Not where others run on this machine, too, as none of
+it could then get out of their way: it is not begun where any do, and an agent gives it up for the rest of the run as
+soon as others use its core.
 
-Source: Linux, Documentation/scheduler/sched-stats.rst (the second number of /proc/PID/schedstat is the time spent
-waiting on a runqueue, in ns); kernel/sched/fair.c, select_task_rq_fair with WF_SYNC.
+Source: Linux, Documentation/filesystems/proc.rst (the fourth column of /proc/loadavg: how many are running, the reader
+among them) and scheduler/sched-stats.rst (the second number of /proc/PID/schedstat is the time spent waiting on a
+runqueue, in ns); kernel/sched/fair.c, select_task_rq_fair with WF_SYNC.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from msgspec import Struct
 
 _SHARED: Final = 0.02
 """An agent that waited for its core for more than this share of a time does not have it to itself."""
+_LOADAVG: Final = Path("/proc/loadavg")
 _SCHEDSTAT: Final = Path("/proc/self/schedstat")
 
 
@@ -45,6 +48,15 @@ def parted(agents: int, usable: Sequence[int]) -> tuple[Own, ...]:
 def usable() -> Sequence[int]:
     """The cores that this thread may use; none where the system does not say."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else ()
+
+
+def shared() -> bool:
+    """Whether anything but this thread runs on this machine now; so where the system does not say."""
+    try:
+        running, _, _ = _LOADAVG.read_text().split()[3].partition("/")
+        return int(running) > 1
+    except (OSError, IndexError, ValueError):
+        return True
 
 
 @contextmanager

@@ -52,7 +52,10 @@ class LocalFleet:
             raise
 
     async def spawned(self, *arguments: str) -> Process:
-        """A new agent, told these arguments; raises OSError. A fleet that starts them by another command is otherwise the same."""
+        """A new agent, told these arguments; raises OSError.
+
+        A fleet that starts them by another command is otherwise the same.
+        """
         return await asyncio.create_subprocess_exec(
             # -P: a random.py in the directory where loadgen is run is not to be imported in place of Python's
             sys.executable,
