@@ -81,7 +81,7 @@ def disturbed(
         calls = "invocations" if call is None else f"invocations of {call}"
         yield DISTURBED.found(
             f"The load generator itself disturbed {total.disturbed} of {total.tally.planned} {calls} ({share:.2%}) "
-            f"by starting them late, or others around them: {names(late)} {_are(late)}. {told(found)}",
+            f"by starting them late or not at all, or others around them: {names(late)} {_are(late)}. {told(found)}",
             share,
             None,
             total.name,
@@ -207,16 +207,23 @@ def bound(plan: PhasePlan, total: PhaseTotal) -> Iterator[Reason]:
     ours = sum(total.merged(metric).mean_us or 0.0 for metric in ("late", "unread"))
     lost_ns = max((frames.paused_ns + frames.began_late_ns for frames in total.agents.values()), default=0)
     lost = lost_ns / plan.duration_ns if plan.duration_ns else 0.0
-    if ours <= BOUND_SHARE * service and lost <= LOST_SHARE:
+    between = (
+        f"between two calls it took {words(ours)} on average, {ours / service:.1%} of the {words(service)} of a call, "
+        f"expected at most {BOUND_SHARE:.0%}"
+    )
+    still = f"it stood still for {lost:.1%} of the time, expected at most {LOST_SHARE:.0%}"
+    shares = ((ours / service, BOUND_SHARE, between), (lost, LOST_SHARE, still))
+    beyond = [each for each in shares if each[0] > each[1]]
+    if not beyond:
         return
     found = causes(total)
+    share, limit, _ = beyond[0]
     yield BOUND.found(
-        f"The rate of these workers is the load generator's, not the target's: between two calls it took {words(ours)} "
-        f"on average, {ours / service:.1%} of the {words(service)} of a call, expected at most {BOUND_SHARE:.0%}"
-        f"{f', and stood still for {lost:.1%} of the time' if lost > LOST_SHARE else ''}. Times stand, of the calls "
-        f"that were in flight; the target may take more of them a second. {told(found)}",
-        ours / service,
-        BOUND_SHARE,
+        "The rate of these workers is the load generator's, not the target's: "
+        f"{', and '.join(said for _, _, said in beyond)}. Times stand, of the calls that were in flight; the target "
+        f"may take more of them a second. {told(found)}",
+        share,
+        limit,
         total.name,
         figures=[RATE],
         causes=[cause.name for cause in found],
