@@ -174,7 +174,7 @@ def test_every_example_that_takes_long_passes_as_it_is(loadgen: Loadgen, name: s
 def test_the_example_for_a_real_endpoint_needs_only_its_target_changed(loadgen: Loadgen, tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     with Nginx(tmp_path / "nginx", free_port()) as nginx:
-        env = {"FG_ENDPOINT": nginx.url, "FG_PROJECT_ID": "p", "FG_TOKEN": "planted-secret"}
+        env = {"FG_ENDPOINT": nginx.url, "FG_PROJECT_ID": "p", "OS_TOKEN": "planted-secret"}
         # a local nginx is far faster than a function, and would spend the budget in the warm-up
         changes = ("phases.0.duration=300ms", "phases.1.duration=1s", "thresholds=[]", "budget.invocations=100000")
         short = [option for change in changes for option in ("--set", change)]
