@@ -45,6 +45,9 @@ def _as_a_site(app: Sphinx, page: str, source: list[str]) -> None:
 
     def inside(link: re.Match[str]) -> str:
         path = (directory / link[2]).resolve()
-        return link[0] if path.is_relative_to(root) else f"{link[1]} (`{path.relative_to(root.parent)}`)"
+        if path.is_relative_to(root):
+            return link[0]
+        name = f"`{path.relative_to(root.parent)}`"
+        return name if link[1] == name.strip("`") else f"{link[1]} ({name})"
 
     source[0] = _LINK.sub(inside, source[0])
