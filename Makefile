@@ -81,7 +81,7 @@ docs: $(VENV)/docs.stamp  ## the pages as a site in build/docs, with the referen
 	@echo "==> build/docs/index.html"
 
 wheel: $(VENV)/run.stamp  ## a wheel and a source distribution in dist
-	@rm -rf dist
+	@rm -rf dist build/lib* build/bdist*
 	@$(BIN)/python -c 'from setuptools.build_meta import build_sdist, build_wheel; build_sdist("dist"); build_wheel("dist")' >/dev/null
 	@ls dist
 
@@ -107,4 +107,4 @@ lock: | $(BIN)/python  ## pin the versions of pyproject.toml in requirements/ (n
 
 clean:  ## remove .venv and every cache
 	@find loadgen -name '*.so' -delete
-	@rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

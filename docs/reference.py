@@ -48,7 +48,7 @@ def summary_keys() -> str:
 
 def command_line() -> str:
     """Every command with its arguments and options."""
-    intro = "Every command and option of `loadgen`, as `--help` says them."
+    intro = "Every command and option of `loadgen`, as `-h` and `--help` say them."
     parts = [" · ".join(f"[{name}](#{name})" for name in COMMANDS)]
     parts.append(
         "An environment variable can give an option, too: `LOADGEN_RUN_OUT=results` is `--out results` of `run`."
@@ -74,9 +74,10 @@ def _command(command: click.Command, context: click.Context) -> Iterator[str]:
     usage = " ".join(command.collect_usage_pieces(context))
     yield f"```\n{context.command_path} {usage}\n```"
     yield _text(command.help)
-    records = [each.get_help_record(context) for each in command.get_params(context)]
+    records = [each.get_help_record(context) for each in command.params]
     rows = [(f"`{_cell(record[0])}`", _text(record[1])) for record in records if record is not None and record[1]]
-    yield _table(("Option", ""), rows)
+    if rows:
+        yield _table(("Option", ""), rows)
     if command.epilog:
         yield f"```\n{command.epilog}\n```" if "$(" in command.epilog else _text(command.epilog)
 

@@ -62,7 +62,10 @@ def init(path: Path) -> None:
         output.say(f"{error.filename} exists and is left as it is; name another file: loadgen init PATH")
         sys.exit(2)
     except OSError as error:
-        output.say(f"cannot write {error.filename or path}: {error.strerror}; nothing is left of it: {_REMEDY}")
+        output.say(
+            f"cannot write {error.filename or path}: {error.strerror}. Nothing was written; name a place that can be: "
+            "loadgen init PATH"
+        )
         sys.exit(2)
     try:
         schema_path.parent.mkdir(exist_ok=True)
@@ -74,9 +77,6 @@ def init(path: Path) -> None:
         )
         sys.exit(2)
     click.echo(output.clean(f"wrote {path} and {schema_path}; next: loadgen check {path}"))
-
-
-_REMEDY = "make room, or name a place that can be written: loadgen init PATH"
 
 
 def _write_new(path: Path, content: bytes) -> None:

@@ -63,8 +63,8 @@ def test_a_full_disk_is_said_with_its_file_and_leaves_none(tmp_path: Path) -> No
     command = f'"{sys.executable}" -m loadgen init {path}; ls {place} >&2; exit 2'
     done = subprocess.run(disk.within(disk.FULL, place, "sh", "-c", command), capture_output=True, text=True)
     assert done.stderr.splitlines() == [
-        f"cannot write {path}: No space left on device; nothing is left of it: make room, or name a place that can be "
-        "written: loadgen init PATH",
+        f"cannot write {path}: No space left on device. Nothing was written; name a place that can be: "
+        "loadgen init PATH",
         "filler",
     ]
 
