@@ -43,7 +43,7 @@ def report(run: Path, form: str, full: bool) -> None:
         cases = junit(summary) if summary.thresholds else None
     except RunDirectoryError as error:
         raise click.UsageError(str(error)) from error
-    except (ValueError, ArithmeticError, LookupError) as error:
+    except (ValueError, ArithmeticError, LookupError, RecursionError) as error:
         why = foreign.unquoted(str(error))
         raise click.UsageError(f"{run} holds a file with something that no loadgen writes: {why}") from error
     output.interruptible()

@@ -43,8 +43,8 @@ KNOWN = (SCENARIO, ENVIRONMENT, SUMMARY, INTERVALS, SAMPLES, "report.md", "repor
 """Every file a run may leave."""
 LARGEST_SUMMARY = 64 * 2**20
 """Bytes of a summary.json that is read."""
-LARGEST_JOURNAL = 2**30
-"""Bytes of a frames.journal that is read: some sixty times what one has before it is written anew."""
+LARGEST_JOURNAL = 2**28
+"""Bytes of a frames.journal that is read: some sixteen times what one has before it is written anew."""
 LONGEST_LINE = 2**20
 """Bytes of a line of intervals.hlog that is read: a packed histogram has some kilobytes."""
 
@@ -159,7 +159,7 @@ class RunDirectory:
             return
         if self._samples is None:
             try:
-                self._samples = _opened(self.path / SAMPLES, os.O_APPEND)
+                self._samples = _opened(self.path / SAMPLES, os.O_APPEND | os.O_EXCL)
             except OSError as error:
                 raise self._failed(SAMPLES, error) from error
         assert self._samples is not None
@@ -358,8 +358,11 @@ def _make(path: Path) -> None:
 
 
 def _opened(path: Path, flags: int) -> io.FileIO:
-    """A file to write that nobody else can read, made if need be."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, 0o600)
+    """A file to write that nobody else can read, made if need be; OSError where there is a link in its place.
+
+    Who else may write to the directory may put links there, to what only the user of the run may write.
+    """
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | flags, 0o600)
     with _modes_refused():
         os.fchmod(fd, 0o600)  # whatever the umask took
     return io.FileIO(fd, "wb")
@@ -376,7 +379,8 @@ def _modes_refused() -> Iterator[None]:
 
 
 def _write(path: Path, data: bytes) -> None:
-    with _opened(path, os.O_TRUNC) as written:
+    path.unlink(missing_ok=True)  # of a run that was killed, or somebody's link
+    with _opened(path, os.O_EXCL) as written:
         _write_all(written, data)
         os.fsync(written.fileno())
 

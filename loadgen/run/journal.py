@@ -171,7 +171,7 @@ class Told:
                 continue
             try:
                 self._take(checked(body, _DECODER))
-            except (msgspec.MsgspecError, ValueError) as error:
+            except (msgspec.MsgspecError, ValueError, RecursionError) as error:
                 self._doubt(f"a record of frames.journal cannot be used ({type(error).__name__})")
 
     def entries(self) -> Iterator[Entry]:

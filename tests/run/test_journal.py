@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -10,16 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.engine.environment import environment
 from loadgen.history.journal import beginning, framed
-from loadgen.invocation.bill import PriceBook
 from loadgen.invocation.cell import Cell
 from loadgen.invocation.sample import Failure, Slow
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Frame, Health
 from loadgen.measure.merge import PhaseTotal, phase_summary
-from loadgen.measure.rule import parse
-from loadgen.measure.summary import Run, ThresholdResult, decode
+from loadgen.measure.summary import ThresholdResult, decode
 from loadgen.measure.summary import encode as as_json
 from loadgen.report.html import html
 from loadgen.report.junit import junit
@@ -27,50 +23,9 @@ from loadgen.report.markdown import markdown
 from loadgen.report.screen import screen
 from loadgen.report.terminal import terminal
 from loadgen.report.timeline import timeline
-from loadgen.run.journal import Began, Ended, Entry, JournalError, Opening, Over, Told, encode, rebuilt, shortened
-from loadgen.run.summary import Terms
-from loadgen.scenario.prices import load_price_book
+from loadgen.run.journal import Began, Ended, Entry, JournalError, Over, Told, encode, rebuilt, shortened
 from tests.frames import NS_PER_S, clean, counted, frame, plan, sample, total
-from tests.scenarios import function, open_phase, scenario
-
-KEY = b"\x00\xffkey!\x01\x02"
-MACHINE = environment(agents=1, scenario_sha256="0" * 64, synthetic=True)
-RUN = Run("id", "test", "load", "2026-11-22T03:15:00.000Z", "2026-11-22T03:15:00.000Z", False, "0")
-BOOK: PriceBook = load_price_book("huawei-cny-2024-09")
-
-
-def opening(*rules: str, kind: str = "load", mix: bool = False) -> Opening:
-    asked = scenario(function("http://127.0.0.1:9"), open_phase(100, 10))
-    terms = Terms.of(asked, {"name": "test"}, {"call": None})
-    run = msgspec.structs.replace(RUN, kind=kind)
-    return Opening(
-        run, msgspec.structs.replace(terms, kind=kind, rules=tuple(map(parse, rules)), prices=BOOK, mix=mix), MACHINE
-    )
-
-
-def journal(*entries: Entry) -> bytes:
-    return beginning(KEY) + b"".join(framed(KEY, encode(each)) for each in entries)
-
-
-def seconds(n: int, *, seed: int = 1, agents: int = 1, final: bool = True) -> list[Frame]:
-    """So many seconds of load, with failures, slow calls and samples."""
-    rng = random.Random(seed)
-    return [
-        frame(
-            {
-                "ok": [rng.randrange(1, 100_000) for _ in range(rng.randrange(30))],
-                "timeout": [9_000_000] * rng.randrange(2),
-            },
-            seq=second,
-            agent=agent,
-            final=final and second == n - 1,
-            failures=[Failure("timeout", "first_byte", None, None, f"r{second}", "body")],
-            slowest=[Slow(rng.randrange(10**9), 5, "ok", None)],
-            reasons={"timeout/first_byte": 1},
-        )
-        for second in range(n)
-        for agent in range(agents)
-    ]
+from tests.journals import KEY, RUN, journal, opening, seconds
 
 
 def counts(told: Told) -> list[int]:
