@@ -179,9 +179,14 @@ class RunDirectory:
 
     def append_record(self, body: bytes) -> int:
         """Append a record to frames.journal, which the first call creates; how many bytes it has then."""
+        record = journal.framed(self._key, body)
         if self._journal is None:
-            self._journal = self._begun(journal.beginning(self._key))
-        self._append(JOURNAL, self._journal, journal.framed(self._key, body))
+            try:
+                self._journal = _opened(self.path / JOURNAL, os.O_APPEND | os.O_EXCL)
+            except OSError as error:
+                raise self._failed(JOURNAL, error) from error
+            record = journal.beginning(self._key) + record
+        self._append(JOURNAL, self._journal, record)
         return self._journal.tell()
 
     def rewrite_journal(self, shorter: Callable[[bytes], list[bytes]]) -> int:
@@ -202,14 +207,6 @@ class RunDirectory:
         for each in (self._intervals, self._samples, self._journal):
             if each is not None:
                 each.close()
-
-    def _begun(self, beginning: bytes) -> io.FileIO:
-        try:
-            begun = _opened(self.path / JOURNAL, os.O_APPEND | os.O_EXCL)
-        except OSError as error:
-            raise self._failed(JOURNAL, error) from error
-        self._append(JOURNAL, begun, beginning)
-        return begun
 
     def _append(self, name: str, to: io.FileIO, data: bytes) -> None:
         end = to.seek(0, os.SEEK_END)

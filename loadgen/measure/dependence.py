@@ -157,6 +157,7 @@ class Batches:
 
     def kept(self) -> KeptBatches:
         """All of it, see ``restored``."""
+        self._put_away()
         return KeptBatches(self._begin_ns, self._width_ns, dict(self._packed))
 
     @classmethod
@@ -164,6 +165,7 @@ class Batches:
         """The Batches that these were."""
         batches = cls()
         batches._begin_ns, batches._width_ns, batches._packed = kept.begin_ns, kept.width_ns, dict(kept.packed)
+        batches._under_way = Histogram.unpack(kept.packed.get(batches._at, b""))
         return batches
 
     def inflation(self, load_ns: int) -> Inflation:

@@ -137,7 +137,7 @@ async def met(mix: str, seed: int, directory: Path, *, seconds: int, agents: int
     check_samples(found)
     assert found.left == []
     assert max(found.files) <= IN_FLIGHT + SPARE
-    assert found.took_s < 2 * seconds + 1.5 + 15  # the graces, and how long it takes to begin and to end
+    assert found.took_s < 2 * seconds + 1.5 + 30  # the graces, and how long a busy machine takes to begin and to end
     return found
 
 

@@ -80,6 +80,8 @@ class Proxy:
                 await asyncio.sleep(self._rng.uniform(0, 0.4))
             case "drip":
                 for at in range(min(half, 60)):
+                    if writer.is_closing():
+                        raise _EndError
                     writer.write(data[at : at + 1])
                     await asyncio.sleep(0.002)
                 data = data[min(half, 60) :]
@@ -107,6 +109,8 @@ class Proxy:
                 sock = writer.get_extra_info("socket")
                 sock.setsockopt(1, 13, struct.pack("ii", 1, 0))  # SO_LINGER with no time: RST instead of FIN
                 raise _EndError
+        if writer.is_closing():
+            raise _EndError
         writer.write(data)
         await writer.drain()
 
