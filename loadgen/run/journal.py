@@ -115,7 +115,7 @@ def rebuilt(held: bytes) -> Rebuilt:
         raise JournalError("the record of what ran is damaged" if state.lost else "it has no record of what ran")
     cut = None
     if over is None or state.damage:
-        in_phase = bool(over is None and state.phases and not state.phases[-1].ended)
+        in_phase = bool(over is None and state.phases and not state.phases[-1].whole)
         cut = Cut(in_phase, tuple(state.damage[:_MOST_SAID]))
     if cut is not None and cut.in_phase:
         state.phases[-1].total.cut(bills=opening.terms.bills)
@@ -149,6 +149,11 @@ class _Phase:
     plan: PhasePlan
     total: PhaseTotal
     ended: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether it ended as it should: with the last frame of every agent, so that none had died."""
+        return self.ended and all(frames.final for frames in self.total.agents.values())
 
 
 class Told:

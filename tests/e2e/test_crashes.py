@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from asyncio.subprocess import PIPE
 from pathlib import Path
 from typing import Any
 
@@ -128,11 +129,13 @@ def test_a_child_that_is_killed_leaves_a_summary_and_no_journal(tmp_path: Path, 
 def test_parent_and_agents_that_are_killed_together_leave_what_was_measured(tmp_path: Path) -> None:
     process = start(tmp_path, "--agents", "2", "--quiet", scenario=KILLED)
     wait_for(lambda: "Tag=steady" in (tmp_path / "run" / "intervals.hlog").read_text())
+    while_it_ran = reported(tmp_path)  # which does not disturb it
     for pid in [*agents_of(process.pid), process.pid]:
         os.kill(pid, signal.SIGKILL)
     process.communicate()
     summary = reported(tmp_path)
     check_counts(summary)
+    assert summary["totals"]["planned"] >= while_it_ran["totals"]["planned"]
     assert summary["totals"]["planned"] > 0
     assert reported(tmp_path) == summary  # what it made before is no obstacle
 
@@ -155,6 +158,28 @@ async def test_a_disk_that_is_full_at_any_moment_leaves_what_fitted_on_it(tmp_pa
     summary = reported(tmp_path)
     check_counts(summary)
     assert summary["totals"]["planned"] == sum(phase.total.tally.planned for phase in told.phases)
+
+
+@pytest.mark.skipif(not disk.possible(), reason="this machine lets its user mount nothing")
+async def test_a_small_disk_that_fills_up_leaves_what_fitted_on_it(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    async with serving(answer_all) as server:
+        (tmp_path / "scenario.yaml").write_text(SERVED.format(port=server.port, seconds=5) + "samples: all\n")
+        command = (sys.executable, "-m", "loadgen", "run", "scenario.yaml", "--quiet", "--out", "disk/run")
+        process = await asyncio.create_subprocess_exec(
+            *disk.within(disk.SMALL, tmp_path / "disk", *command), cwd=tmp_path, env=environment(), stderr=PIPE,
+            stdout=PIPE,
+        )  # fmt: skip
+        stdout, stderr = await process.communicate()
+    assert process.returncode == 1, stderr
+    assert b"No space left on device; free space on that disk" in stderr
+    assert b"latency" in stdout  # the figures are on the screen
+    (tmp_path / "run").symlink_to(tmp_path / "disk.kept" / "run")
+    told = Told((tmp_path / "run" / JOURNAL).read_bytes())
+    assert told.damage == []
+    summary = reported(tmp_path)
+    check_counts(summary)
+    assert summary["totals"]["planned"] == sum(phase.total.tally.planned for phase in told.phases) > 0
 
 
 @pytest.mark.skipif(not disk.possible(), reason="this machine lets its user mount nothing")

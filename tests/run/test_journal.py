@@ -246,6 +246,14 @@ def test_no_secret_and_no_sample_is_written_down_and_names_still_agree() -> None
     assert b'"sample' not in b"".join(written)
 
 
+def test_a_phase_that_ended_with_the_death_of_an_agent_is_cut_short_there() -> None:
+    interval = frame({"ok": [1000] * 10}, final=False)
+    interval.tally.planned += 1
+    interval.tally.started += 1
+    (phase,) = rebuilt(journal(opening(), Began(plan()), interval, Ended(plan(seconds=2)))).summary.phases
+    assert (phase.started, phase.completed, phase.unfinished, phase.duration_ns) == (11, 10, 1, 2 * NS_PER_S)
+
+
 def test_a_frame_without_a_phase_is_doubted() -> None:
     told = Told(journal(opening(), clean()))
     assert told.damage == ["a record of frames.journal is of a phase whose beginning is missing"]
