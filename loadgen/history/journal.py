@@ -10,7 +10,7 @@ Source: zlib.crc32 is the CRC-32 of ISO 3309 and RFC 1952, 8.
 
 from __future__ import annotations
 
-import secrets
+import os
 import zlib
 from collections.abc import Iterator
 
@@ -32,7 +32,7 @@ class Lost(Struct, frozen=True):
 
 def new_key() -> bytes:
     """A key that no text from outside has in it."""
-    return secrets.token_bytes(KEY)
+    return os.urandom(KEY)
 
 
 def beginning(key: bytes) -> bytes:
