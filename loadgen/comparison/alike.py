@@ -47,6 +47,8 @@ def noted(base: Summary, new: Summary) -> list[str]:
     if more > 0:
         found[_MOST:] = [f"{more} more keys of the scenarios differ"]
     for which, each in (("base", base), ("new", new)):
+        if each.run.partial:
+            found.append(f"{which} is partial: the run was cut short")
         if each.run.interrupted:
             found.append(f"{which} was interrupted")
         if each.run.stopped is not None:

@@ -10,7 +10,8 @@ ok ranks above every ok call in ``latency_all``; before, it ranked by its time),
 clock of arrivals: the ends of a figure, ``disturbed`` calls (before, all were in the figures), ``unread``,
 ``in_flight_mean`` and ``workers`` of a phase, ``whose``, ``figures`` and ``causes`` of a reason, and the severity
 ``range``; ``degraded`` means since then that figures are ranges, and nothing else. With mixes of calls: ``by_call`` of
-a phase, ``preflights``, and ``call`` of an example. With answers first: ``outcome``, ``answer`` and ``next``.
+a phase, ``preflights``, and ``call`` of an example. With answers first: ``outcome``, ``answer`` and ``next``. With the
+journal: ``run.partial``.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Run(Struct, frozen=True):
     """Which run this is. Instants are RFC 3339 in UTC.
 
     ``stopped`` says which budget, or which threshold with ``abort``, ended it early, and why; null if none did.
+    ``partial``: the run was cut short (killed, or its disk was full), and this is of what it left.
     """
 
     id: str
@@ -53,6 +55,7 @@ class Run(Struct, frozen=True):
     interrupted: bool
     version: str
     stopped: str | None = None
+    partial: bool = False
 
 
 class Environment(Struct, frozen=True):

@@ -46,6 +46,7 @@ def judge(
     part: bool = False,
     by_phase: bool = True,
     stopped: bool = False,
+    cut: bool = False,
     fresh_connections: bool = False,
     overhead_floor_ns: int | None = None,
     memory_mb: Mapping[str, int | None] = {},
@@ -57,14 +58,17 @@ def judge(
     ``plans`` and ``phases`` are in the order they ran; a phase that never began is in neither. ``by_phase`` says that
     figures of each phase are shown, and not those of all together alone; of a part none are. ``rules`` are the run's
     thresholds. ``stopped`` says that the run was interrupted or reached its budget, so that a schedule cut short is no
-    fault. ``fresh_connections`` says that every invocation was meant to open one. ``overhead_floor_ns`` is the p99 of
-    service_time of this generator on this machine against a target that does nothing, None when that is not known or
-    does not matter. ``memory_mb`` is the memory size that each call asked for, None where it asked for none;
-    ``found`` tells of what the run found out, and ``told_in`` where answers tell durations and bills.
+    fault; ``cut`` that the record ends in the middle of the last phase. ``fresh_connections`` says that every
+    invocation was meant to open one. ``overhead_floor_ns`` is the p99 of service_time of this generator on this machine
+    against a target that does nothing, None when that is not known or does not matter. ``memory_mb`` is the memory size
+    that each call asked for, None where it asked for none; ``found`` tells of what the run found out, and ``told_in``
+    where answers tell durations and bills.
     """
     pairs = [pair for pair in zip(plans, phases, strict=True) if not pair[0].warmup]
     measured = [total for _, total in pairs]
-    reasons = [*record.incomplete(phases, part=part), *record.nothing_measured(measured)]
+    reasons = [*record.incomplete(phases, part=part, cut=cut), *record.nothing_measured(measured)]
+    if cut and phases:
+        reasons.append(record.cut_short(phases[-1]))
     for plan, total in pairs:
         reasons += generator.another_load(plan, total)
         reasons += generator.schedule_left(plan, total, stopped=stopped)

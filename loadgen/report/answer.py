@@ -25,6 +25,7 @@ _ORDER = {False: 0, None: 1, True: 2}
 _WORDS = {PASSED: "PASSED", FAILED: "FAILED", UNDECIDED: "UNDECIDED"}
 _TONES = {PASSED: "good", FAILED: "bad", UNDECIDED: "warn"}
 _NAMED = 4
+_PART = "Partial result: the run was cut short, and this is of what it left. "
 
 
 class Judged(Struct, frozen=True):
@@ -65,7 +66,7 @@ def head(summary: Summary) -> Head:
         found = registry.answer(summary)
         word, tone = ("ANSWER", "good") if found is not None and found.found else ("NO ANSWER", "warn")
     else:
-        word, tone = "MEASURED", ""
+        word, tone = ("PARTIAL", "warn") if summary.run.partial else ("MEASURED", "")
     judged = tuple(_judged(summary, result) for result in _in_order(summary))
     said = "" if registry.is_experiment(summary.run.kind) else why(summary)
     return Head(word, tone, answer(summary), judged, said, next_step(summary), quality, well)
@@ -83,7 +84,7 @@ def answer(summary: Summary) -> str:
     if not said and registry.is_experiment(summary.run.kind):
         said = "the run ended before there was an answer"
     parts = [part for part in (said, _rules(summary)) if part] or [_times(summary)]
-    return " ".join(f"{part[0].upper()}{part[1:]}." for part in parts)
+    return (_PART if summary.run.partial else "") + " ".join(f"{part[0].upper()}{part[1:]}." for part in parts)
 
 
 def next_step(summary: Summary) -> str:

@@ -27,6 +27,7 @@ from loadgen.measure.window import Broken, WatchedRule, Watcher
 from loadgen.run.allowance import Allowance
 from loadgen.run.contact import Contact
 from loadgen.run.ending import Ending
+from loadgen.run.journal import Began, Ended
 from loadgen.run.observer import Observer
 from loadgen.run.play import Played, Watch, connections_for, play, service_ns
 from loadgen.run.writing import Writing
@@ -126,6 +127,7 @@ class Conductor(Watch):
     def begun(self, played: Played) -> None:
         """See Watch."""
         self.played.append(played)
+        self._writing.note(Began(played.plan))
         self._watcher.begin(played.plan.name, played.plan.duration_ns, warmup=played.plan.warmup)
         self._observer.phase_started(played.plan, played.total, self._grace_ns)
 
@@ -235,9 +237,12 @@ class Conductor(Watch):
         connections = connections_for(phase, service_ns(self.played, self._contact.service_ns))
         seed = self._contact.scenario.seed
         self._grace_ns = phase.grace_ns
+        before = len(self.played)
         try:
             played = await play(self._crew, number, phase, seed=seed, connections=connections, means=means, watch=self)
         finally:
+            if len(self.played) > before:
+                self._writing.note(Ended(self.played[-1].plan))
             self._observer.phase_ended()
         if played is not None:
             self._allowance.played(phase, means, played.total, self._crew.left)

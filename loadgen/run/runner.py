@@ -35,8 +35,9 @@ from loadgen.run.conductor import Conductor
 from loadgen.run.contact import Confirm, Contact
 from loadgen.run.ending import Ending
 from loadgen.run.fault import RunFailedError
+from loadgen.run.journal import Opening, Over
 from loadgen.run.observer import Observer
-from loadgen.run.summary import Record, charged, summary, verdict_on
+from loadgen.run.summary import Record, Terms, charged, summary, verdict_on
 from loadgen.run.writing import Writing
 from loadgen.scenario.load import Loaded
 from loadgen.scenario.rows import ChangedError, check_unchanged
@@ -117,11 +118,13 @@ class Runner:
         conductor = None
         try:
             async with self._writing, AsyncExitStack() as stack:
+                self._writing.note(self._opening(identity, began, machine, ()))
                 if self._loaded.scenario.target.emulated:
                     await self._contact.serve(stack, self._directory.truth_path)
                 answers, addresses = await self._contact.reach(stack)
                 machine = msgspec.structs.replace(machine, address=", ".join(addresses) or None)
                 self._directory.write_environment(texts(machine, self._secrets.hide))
+                self._writing.note(self._opening(identity, began, machine, answers))
                 if addresses:
                     conductor = await self._load(stack, identity, addresses, origin_ns)
         except TargetError as error:  # it ended in the middle of the run, or stays changed
@@ -199,6 +202,27 @@ class Runner:
         finally:
             timer.cancel()
 
+    def _opening(self, identity: str, began: datetime, machine: Environment, answers: tuple[Preflight, ...]) -> Opening:
+        """What is known of the run before its load."""
+        contact = self._contact
+        terms = Terms.of(contact.scenario, self._loaded.document, contact.asked_mb)
+        terms = msgspec.structs.replace(terms, document=self._secrets.hide_in(terms.document))
+        return Opening(self._identified(identity, began), terms, machine, answers, contact.first, self._floor)
+
+    def _identified(self, identity: str, began: datetime) -> Run:
+        """Which run this is, as if it ended now."""
+        scenario, ending = self._contact.scenario, self._ending
+        return Run(
+            id=identity,
+            name=scenario.name,
+            kind=scenario.kind,
+            started_at=_instant(began),
+            ended_at=_instant(datetime.now(UTC)),
+            interrupted=ending.interrupted,
+            version=loadgen.__version__,
+            stopped=ending.stopped,
+        )
+
     def _finished(
         self,
         identity: str,
@@ -210,31 +234,22 @@ class Runner:
         ending, contact = self._ending, self._contact
         scenario = contact.scenario
         record = Record(
-            scenario=scenario,
-            document=self._loaded.document,
+            terms=Terms.of(scenario, self._loaded.document, contact.asked_mb),
             machine=machine,
             preflights=answers,
             played=() if conductor is None else tuple(conductor.played),
             experiment=None if conductor is None else conductor.experiment,
             watched={} if conductor is None else conductor.watched,
             first=contact.first,
-            bills=contact.bills,
-            asked_mb=contact.asked_mb,
             floor=self._floor,
         )
-        verdict, cost = verdict_on(record, stopped=ending.ending), charged(record)
+        cost = charged(record)
         if (over := excess(cost, scenario.budget.cost)) is not None:
             ending.exceed(over)
-        run = Run(
-            id=identity,
-            name=scenario.name,
-            kind=scenario.kind,
-            started_at=_instant(began),
-            ended_at=_instant(datetime.now(UTC)),
-            interrupted=ending.interrupted,
-            version=loadgen.__version__,
-            stopped=ending.stopped,
-        )
+        run = self._identified(identity, began)
+        # before what takes long: from here on nothing but the Summary is missing
+        self._writing.over(Over(run, record.experiment, tuple(record.watched.values()), ending.ending))
+        verdict = verdict_on(record, stopped=ending.ending)
         return Finished(summary(record, run, verdict, cost), ending.budget_reached, ending.failed)
 
     def _note(self, text: str) -> None:

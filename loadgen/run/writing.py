@@ -17,15 +17,19 @@ from loadgen.measure.ends import together
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Frame
 from loadgen.measure.merge import PhaseTotal
+from loadgen.run.journal import Began, Ended, Opening, Over, encode, shortened
 from loadgen.scenario.model import Scenario
 
 _MOST_BEHIND = 600  # frames
+_LONG = 16 * 2**20
+"""Bytes by which a journal grows before it is written anew: minutes of one agent's frames."""
 
 
 class Writing:
-    """Writes intervals and samples. An async context manager, left when everything is written that can be.
+    """Writes the journal, intervals and samples. An async context manager, left when everything is written that can be.
 
-    What changes: ``fault`` says why nothing is written any more, once that is so, and stays.
+    What changes: ``fault`` says why nothing is written any more, once that is so, and stays; ``_long`` is how many
+    bytes the journal may have before it is written anew.
     """
 
     def __init__(self, directory: RunDirectory, hide: Callable[[str], str], scenario: Scenario) -> None:
@@ -35,7 +39,8 @@ class Writing:
         self._hide = hide
         self._share = scenario.sample_share
         self._random = random_stream(scenario.seed, "samples")
-        self._behind: SimpleQueue[tuple[Frame, list[Sample]] | None] = SimpleQueue()
+        self._behind: SimpleQueue[tuple[Frame, list[Sample]] | Opening | Began | Ended | None] = SimpleQueue()
+        self._long = _LONG
         self._thread: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -59,6 +64,18 @@ class Writing:
         if self.fault is None:
             self._behind.put((frame, self._wanted(frame.samples, sampled)))
 
+    def note(self, record: Opening | Began | Ended) -> None:
+        """Have it written down where it stands between the frames, without waiting for it."""
+        self._behind.put(record)
+
+    def over(self, record: Over) -> None:
+        """Write down at once how a run ended of which everything else is written."""
+        if self.fault is None:
+            try:
+                self._directory.append_record(encode(record, self._hide))
+            except RunDirectoryError as error:
+                self.fault = str(error)
+
     def _wanted(self, samples: list[Sample], sampled: float) -> list[Sample]:
         """Those that the scenario wants written down; a decision may have asked for more of them."""
         if self._share >= sampled:
@@ -68,15 +85,22 @@ class Writing:
     def _write_down(self) -> None:
         """Write what there is to be written, until told that there is no more. In a thread."""
         while (kept := self._behind.get()) is not None:
-            frame, samples = kept
             try:
                 if self.fault is None:
-                    self._directory.append_interval_lines(list(interval_lines(frame, self._hide)))
-                    self._directory.append_samples(samples)
+                    self._write(kept)
             except RunDirectoryError as error:
                 self.fault = str(error)
             except Exception as error:  # whatever it is, the results have to be written
                 self.fault = f"what was measured cannot be written down ({type(error).__name__}: {error})"
+
+    def _write(self, kept: tuple[Frame, list[Sample]] | Opening | Began | Ended) -> None:
+        record = kept[0] if isinstance(kept, tuple) else kept
+        if self._directory.append_record(encode(record, self._hide)) > self._long:
+            self._long = self._directory.rewrite_journal(shortened) + _LONG
+        if isinstance(kept, tuple):
+            frame, samples = kept
+            self._directory.append_interval_lines(list(interval_lines(frame, self._hide)))
+            self._directory.append_samples(samples)
 
 
 def interval_lines(frame: Frame, hide: Callable[[str], str] = str) -> Iterator[str]:

@@ -5,14 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.history.rundir import RunDirectoryError
+from loadgen.history.journal import bodies
+from loadgen.history.rundir import RunDirectory, RunDirectoryError
 from loadgen.invocation.sample import Sample
 from loadgen.invocation.tally import Tally
 from loadgen.measure import hlog
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Frame
+from loadgen.measure.merge import PhaseTotal
+from loadgen.run.journal import Began, Told
 from loadgen.run.writing import Writing, interval_lines
-from tests.frames import blank, packed, sample
+from tests import frames
+from tests.frames import blank, packed, plan, sample
 from tests.scenarios import function, scenario
 
 
@@ -56,6 +60,9 @@ class Disk:
         self.goes_on = threading.Event()
         self.goes_on.set()
         self._error = error
+
+    def append_record(self, body: bytes) -> int:
+        return len(body)
 
     def append_interval_lines(self, lines: list[str]) -> None:
         self.goes_on.wait(10)
@@ -121,3 +128,24 @@ async def test_of_the_samples_that_a_decision_asked_for_only_the_scenarios_share
     async with to(disk, share) as writing:
         writing.keep(sampled(1000), sampled_share)
     assert least <= len(disk.samples) <= most
+
+
+async def test_a_journal_that_gets_long_is_written_anew_and_tells_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loadgen.run.writing._LONG", 3000)
+    directory = RunDirectory.create(tmp_path / "run")
+    asked = scenario(function("http://127.0.0.1:1"))
+    whole = PhaseTotal("steady")
+    async with Writing(directory, str, asked) as writing:
+        writing.note(Began(plan()))
+        for number in range(60):
+            interval = frames.frame({"ok": [number] * 10}, seq=number, final=False)
+            writing.keep(interval, 0.0)
+            whole.add(interval)
+    directory.close()
+    held = (tmp_path / "run" / "frames.journal").read_bytes()
+    assert writing.fault is None
+    assert len(list(bodies(held))) < 40
+    (phase,) = Told(held).phases
+    assert phase.total.kept() == whole.kept()
