@@ -50,6 +50,14 @@ class Fleet(Protocol):
     def patience_s(self) -> float:
         """How long all agents together may say nothing before they are taken for dead: each sends a frame a second."""
 
+    @property
+    def lead_ns(self) -> int:
+        """How long before an instant agents have to be told what to do at it."""
+
+    @property
+    def has_our_files(self) -> bool:
+        """Whether agents find the files that a scenario names where this process does; else they are sent."""
+
     async def start(self, agents: int) -> None:
         """Start so many agents; ``close`` has to follow. Raises FleetError, and then leaves none behind."""
 
@@ -60,6 +68,9 @@ class Fleet(Protocol):
         waits for workers of agents with other clocks.
         """
 
+    def error_ns(self, agent: int) -> int:
+        """By how much ``ahead_ns`` may be wrong at most."""
+
     def send(self, agent: int, message: bytes) -> None:
         """Carry a message, length prefix included, to an agent, after those before; one that is gone misses nothing."""
 
@@ -68,6 +79,9 @@ class Fleet(Protocol):
 
     def end(self) -> None:
         """Have all agents end at once, which still say what they have to; one that does not end is killed soon."""
+
+    def drop(self, agent: int) -> None:
+        """Kill one that is lost, as far as it can be reached; waits for nothing."""
 
     async def close(self) -> None:
         """End all agents, and wait until there is none."""

@@ -12,17 +12,18 @@ did not hold.
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 from msgspec import Struct, structs
 
-from loadgen.invocation.cell import Cell, chosen
+from loadgen.invocation.cell import CALL, Cell, chosen
 from loadgen.invocation.metric import ALWAYS, REPORTED, Clock, Metric
-from loadgen.invocation.outcome import CENSORED, FAILED, OK, SHEDDING
+from loadgen.invocation.outcome import CENSORED, FAILED, OK, SHEDDING, Outcome
 from loadgen.invocation.sample import Failure, Slow
-from loadgen.invocation.start import COLD
+from loadgen.invocation.start import COLD, UNKNOWN
 from loadgen.invocation.tally import Tally
 from loadgen.measure.dependence import INDEPENDENT, Batches, Inflation, Largest
 from loadgen.measure.ends import Moved, of_extremes, together
@@ -40,6 +41,10 @@ from loadgen.measure.summary import (
     PhaseSummary,
 )
 from loadgen.text.units import NS_PER_S, NS_PER_US
+
+UNFINISHED = Outcome.UNFINISHED.value
+_LOST = f"{UNFINISHED}/agent_lost"
+_ONE_US = (1).to_bytes(2, "little")
 
 _Number = TypeVar("_Number", int, float)
 
@@ -62,11 +67,25 @@ class PhasePlan(Struct, frozen=True):
     workers: float | None = None
 
 
+class Loss(Struct, frozen=True):
+    """An agent was lost; ``how`` completes a sentence that begins with ``agent 0``.
+
+    Its ``part`` of the phase, if it had one, is missing from its last frame on; where it was ``taken_over``, until
+    ``at_ns`` after the phase's beginning.
+    """
+
+    how: str
+    at_ns: int
+    taken_over: bool
+    part: bool = True
+
+
 @dataclass(slots=True)
 class AgentFrames:
     """The frames of one agent in one phase: their numbers, and the agent's health over them.
 
-    ``misplaced`` counts frames whose number did not follow its predecessor's.
+    ``misplaced`` counts frames whose number did not follow its predecessor's. ``clock_error_ns`` is by how much the
+    agent's clock may be off.
     """
 
     first_seq: int
@@ -76,6 +95,7 @@ class AgentFrames:
     paused_ns: int = 0
     began_late_ns: int = 0
     clock_step_ns: int = 0
+    clock_error_ns: int = 0
     misplaced: int = 0
     final: bool = False
     covered_ns: int = 0
@@ -90,6 +110,11 @@ class AgentFrames:
     host: Host = field(default_factory=Host)
 
     @property
+    def start_error_ns(self) -> int:
+        """How far from the phase's beginning it may have begun."""
+        return self.began_late_ns + self.clock_error_ns
+
+    @property
     def cpu(self) -> float:
         """The share of one core that the agent used."""
         return self.cpu_ns / self.covered_ns if self.covered_ns else 0.0
@@ -99,6 +124,7 @@ class AgentFrames:
         self.count += other.count
         self.paused_ns += other.paused_ns
         self.began_late_ns = max(self.began_late_ns, other.began_late_ns)
+        self.clock_error_ns = max(self.clock_error_ns, other.clock_error_ns)
         self.covered_ns += other.covered_ns
         self.add_health(other)
 
@@ -152,7 +178,9 @@ class PhaseTotal:
         self.stepped = 0
         self.step_us = 0
         self.calls: dict[str, PhaseTotal] = {}
+        self.losses: dict[int, Loss] = {}
         self._batches = Batches()
+        self._in_flight: Counter[tuple[int, str]] = Counter()
 
     def add(self, frame: Frame) -> bool:
         """Add one frame; whether it was new. One that was added before is left out, and is a fault.
@@ -174,6 +202,8 @@ class PhaseTotal:
         self._take(frame, frame.tally, None)
         for call, tally in frame.calls.items():
             self.calls[call]._take(frame, tally, call)
+        for call, tally in (frame.calls or {CALL: frame.tally}).items():
+            self._in_flight[frame.agent, call] += tally.started - tally.completed - tally.unfinished
         self._note_end(frame)
         return True
 
@@ -187,6 +217,32 @@ class PhaseTotal:
             (each for each in frame.failures if call in (None, each.call)),
             (each for each in frame.slowest if call in (None, each.call)),
         )
+
+    def lose(self, agent: int, loss: Loss) -> None:
+        """Note that an agent was lost: what it had in flight in its last frame is unfinished, for all that is known."""
+        if agent in self.losses:
+            return
+        self.losses[agent] = loss
+        for (of, call), in_flight in list(self._in_flight.items()):
+            if of == agent and in_flight > 0:
+                self._unfinish(call, in_flight)
+
+    def _unfinish(self, call: str, calls: int) -> None:
+        """So many calls were in flight at an agent that was lost: they took some time, and that is all there is."""
+        known = {UNFINISHED: calls}
+        for total in (self, self.calls[call]) if self.calls else (self,):
+            billed = total.tally.metered + total.tally.unmetered
+            total.tally.add(
+                Tally(unfinished=calls, outcomes=known, reasons={_LOST: calls}, unmetered=calls if billed else 0)
+            )
+        cell = Cell(self.name, call, UNKNOWN, UNFINISHED, Metric.LATENCY.value)
+        self._histogram(cell).add_packed(_ONE_US + calls.to_bytes(8, "little"))
+
+    def note_clocks(self, errors_ns: Mapping[int, int]) -> None:
+        """Note by how much each agent's clock may be off."""
+        for agent, error_ns in errors_ns.items():
+            if agent in self.agents:
+                self.agents[agent].clock_error_ns = error_ns
 
     def of(self, call: str | None) -> PhaseTotal:
         """Those of a call of the mix, None for all of them; an empty total of one that is not known."""
@@ -303,12 +359,17 @@ class PhaseTotal:
         """By how much less it says than as many independent invocations; see ``Batches``."""
         return self._batches.inflation(load_ns)
 
+    @property
+    def forsaken(self) -> bool:
+        """Whether every agent was lost."""
+        return bool(self.losses) and self.losses.keys() >= self.agents.keys()
+
     def faults(self) -> Iterator[str]:
         """What is wrong with this phase's record, one sentence each."""
         for agent, frames in sorted(self.agents.items()):
             if frames.misplaced:
                 yield f"{frames.misplaced} frames of agent {agent} are missing or came twice"
-            if not frames.final:
+            if not frames.final and (agent not in self.losses or self.forsaken):
                 yield f"the last frame of agent {agent} is missing"
         yield from self._miscounts(self.tally)
         for call, part in self.calls.items():
@@ -483,6 +544,9 @@ def _health(agent: int, phases: Iterable[PhaseTotal]) -> AgentHealth:
         throttled_ns=whole.host.throttled_ns,
         began_late_ns=whole.began_late_ns,
         clock_step_ns=whole.clock_step_ns,
+        start_error_ns=whole.began_late_ns + whole.clock_error_ns,
+        clock_error_ns=whole.clock_error_ns,
+        lost=next((phase.losses[agent].how for phase in phases if agent in phase.losses), None),
     )
 
 
