@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import BinaryIO
 
@@ -26,4 +27,5 @@ def received(plan: Plan, files: Mapping[str, BinaryIO]) -> Plan:
 def _feeder(feeder: Feeder | None, files: Mapping[str, BinaryIO]) -> Feeder | None:
     if feeder is None or feeder.path not in files:
         return feeder
-    return structs.replace(feeder, path=f"/dev/fd/{files[feeder.path].fileno()}")
+    # a descriptor that nobody closes: which row is read when is the business of whoever sends it
+    return structs.replace(feeder, path=f"/dev/fd/{os.dup(files[feeder.path].fileno())}")

@@ -90,7 +90,7 @@ class Crew:
 
     What changes: each phase has its Dealer, ``_begun`` counts them, ``_over`` keeps the numbers of the last frames of
     the phases that are over, and ``_last`` of all that came; ``_dearest`` and ``_size_mb`` grow with what agents tell.
-    ``_living`` loses agents, ``_parts`` is what each makes of the phase under way, and ``_silent`` how many renewals it
+    ``_leases_ns`` is until when each may start something, as far as it was told; ``_living`` loses agents, ``_parts`` is what each makes of the phase under way, and ``_silent`` how many renewals it
     has left unanswered since it said something last, None before it has said anything.
     """
 
@@ -110,6 +110,7 @@ class Crew:
         self._living = [plan.agent for plan in plans]
         self._silent: dict[int, int | None] = dict.fromkeys(self._living)
         self._heard_ns: dict[int, int] = {}
+        self._leases_ns: dict[int, int] = {}
         self._parts: dict[int, list[tuple[int, int]]] = {}
         self._at_ns = 0
         self._cut = False
@@ -246,7 +247,9 @@ class Crew:
 
     def _lease(self) -> None:
         for agent in self._living:
-            self._tell(agent, Lease(self._until_ns(agent), self._dearest, self._size_mb))
+            until_ns = self._until_ns(agent)
+            self._leases_ns[agent] = max(until_ns, self._leases_ns.get(agent, 0))
+            self._tell(agent, Lease(until_ns, self._dearest, self._size_mb))
 
     def _until_ns(self, agent: int) -> int:
         """Until when an agent may start something.
@@ -265,7 +268,7 @@ class Crew:
             if silent is not None:
                 said = f"has said nothing for {silent * _RENEWAL_S:g} s, expected an answer twice a second"
                 if silent >= SILENT and len(self._living) > 1 and not self._cut:
-                    self._lose(agent, said)
+                    self._lose(agent, said, surely=False)
                     continue
                 if silent == SILENT and not self._cut:
                     self._notice(f"warning: agent {agent} {said}: is it suspended? It is the last one, and waited for.")
@@ -317,8 +320,8 @@ class Crew:
             return
         self._silent[report.agent], self._heard_ns[report.agent] = 0, monotonic_ns()
         match report:
-            case Gone(agent, how):
-                self._lose(agent, how)
+            case Gone(agent, how, surely):
+                self._lose(agent, how, surely=surely)
                 return
             case Alive():
                 return
@@ -341,19 +344,24 @@ class Crew:
         for agent, message in told:
             self._tell(agent, message)
 
-    def _lose(self, agent: int, how: str) -> None:
-        """An agent is no more, or not to be reached: what is to be done without it."""
+    def _lose(self, agent: int, how: str, *, surely: bool) -> None:
+        """An agent is no more, or not to be reached: what is to be done without it.
+
+        What it may still start under its lease is left to it.
+        """
         self._living.remove(agent)
         if not self._cut:
             self._fleet.drop(agent)
         parts, left = self._parts.pop(agent, []), [other for other in self._living if other in self._parts]
-        at_ns = max(0, monotonic_ns() - self._at_ns)
+        lease_ns = 0 if surely else self._leases_ns.get(agent, 0) + self._fleet.error_ns(agent)
+        now = monotonic_ns()
         taken_over = bool(parts and left) and self._on_loss is OnAgentLoss.REDISTRIBUTE and not self._cut
         moved = self._dealer.moved(agent)
         for other, message in self._dealer.lost(agent):
             self._tell(other, message)
+        at_ns = max(0, now - self._at_ns)
         if taken_over:
-            at_ns += self._fleet.lead_ns
+            at_ns = max(0, max(now + self._fleet.lead_ns, lease_ns) - self._at_ns)
             for place, other in enumerate(left):
                 own = tuple((first + place * step, step * len(left)) for first, step in parts)
                 self._parts[other] += own
@@ -361,8 +369,8 @@ class Crew:
                 self._tell(other, TakeOver(self._begun, own, at_ns, moved // len(left)))
         self._received.put_nowait(Lost(agent, how, bool(parts), at_ns, taken_over))
         if self._living and not self._cut:
-            left = f"{len(self._living)} of {len(self._plans)} agents are left"
-            self._notice(f"warning: agent {agent} {how}. {_SAID[self._on_loss]}. {left}.")
+            still = f"{len(self._living)} of {len(self._plans)} agents are left"
+            self._notice(f"warning: agent {agent} {how}. {_SAID[self._on_loss]}. {still}.")
 
 
 _SAID = {

@@ -26,11 +26,11 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import metadata
 from select import select
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import dask
@@ -49,8 +49,6 @@ from loadgen.fleet.berth import About, Berth  # noqa: E402
 from loadgen.fleet.cluster import ClusterError, Reached, Seen, differing, parsed, spread  # noqa: E402
 from loadgen.fleet.offset import Offset, refined  # noqa: E402
 from loadgen.fleet.port import FleetError, Gone, Said  # noqa: E402
-
-T = TypeVar("T")
 
 _CONNECT_S = 5.0
 _ANSWER_S = 5.0
@@ -145,7 +143,7 @@ class DaskFleet:
         self._gone.add(agent)
         for task in self._tasks[agent]:
             task.cancel()
-        killing = asyncio.ensure_future(_asked(self._berths[agent].kill, _ANSWER_S))
+        killing = asyncio.ensure_future(_asked(self._berths[agent], "kill", _ANSWER_S))
         self._killing.add(killing)
         killing.add_done_callback(self._killed)
 
@@ -163,7 +161,7 @@ class DaskFleet:
             await asyncio.wait(listening, timeout=_CLOSE_S)
         for berth_ in self._berths[len(self._tasks) :]:  # of a start that failed
             with suppress(Exception):
-                await _asked(berth_.kill, 1)
+                await _asked(berth_, "kill", 1)
         if self._killing:
             await asyncio.wait(self._killing, timeout=1)
         everything = [task for tasks in self._tasks for task in tasks] + list(self._killing)
@@ -202,10 +200,10 @@ class DaskFleet:
             ) from error
         self._berths.append(actor)
         try:
-            await _asked(actor.start, _PLACE_S)
+            await _asked(actor, "start", _PLACE_S)
         except (Exception, asyncio.CancelledError) as error:
             with suppress(Exception):
-                await _asked(actor.kill, 1)
+                await _asked(actor, "kill", 1)
             if isinstance(error, asyncio.CancelledError):
                 raise
             raise FleetError(
@@ -231,7 +229,7 @@ class DaskFleet:
 
     async def _probe(self, number: int) -> None:
         sent_ns = monotonic_ns()
-        theirs_ns, _ = await _asked(self._berths[number].clock, _ANSWER_S)
+        theirs_ns, _ = await _asked(self._berths[number], "clock", _ANSWER_S)
         answered_ns = monotonic_ns()
         if number not in self._offsets or len(self._tasks) == 0:
             self._slowest_ns = max(self._slowest_ns, answered_ns - sent_ns)
@@ -250,16 +248,16 @@ class DaskFleet:
                 message = outgoing.get_nowait()
             if batch:
                 told += 1
-                await self._tried(number, self._berths[number].tell, told, bytes(batch))
+                await self._tried(number, "tell", told, bytes(batch))
             if message is None:
-                await self._tried(number, self._berths[number].end)
+                await self._tried(number, "end")
                 return
 
     async def _listen(self, number: int) -> None:
         """Hear what an agent says, until it has ended."""
         heard = 0
         while True:
-            words = await self._tried(number, self._berths[number].said, heard)
+            words = await self._tried(number, "said", heard)
             if words is None:
                 return
             for body in words.bodies[heard - words.first :]:
@@ -269,18 +267,18 @@ class DaskFleet:
                 self._lose(number, words.ended)
                 return
 
-    async def _tried(self, number: int, call: Callable[..., Awaitable[T]], *arguments: object) -> T | None:
+    async def _tried(self, number: int, call: str, *arguments: object) -> Any:
         """What a call of a berth returns, which is made until it is answered; None once there is nobody to answer."""
         while number not in self._gone:
             try:
-                return await call(*arguments)
+                return await getattr(self._berths[number], call)(*arguments)
             except _LOST as error:
                 why = await self._why_lost(number, error)
                 if isinstance(why, FleetError):
                     self._received.put_nowait(why)
                     return None
                 if why is not None:
-                    self._lose(number, why)
+                    self._lose(number, why, surely=False)
                     return None
                 await asyncio.sleep(_AGAIN_S)
         return None
@@ -303,11 +301,11 @@ class DaskFleet:
             return f"is gone: its worker {address} holds it no more ({error})"
         return None
 
-    def _lose(self, number: int, how: str) -> None:
+    def _lose(self, number: int, how: str, *, surely: bool = True) -> None:
         if number not in self._gone:
             self._gone.add(number)
             where = f" on {self._reached.workers[number].host}" if how.startswith("died") else ""
-            self._received.put_nowait(Gone(number, how.replace("died", f"died{where}", 1) if where else how))
+            self._received.put_nowait(Gone(number, how.replace("died", f"died{where}", 1) if where else how, surely))
 
 
 def _first(error: BaseException) -> BaseException:
@@ -317,11 +315,11 @@ def _first(error: BaseException) -> BaseException:
     return FleetError(str(error)) if isinstance(error, _LOST) else error
 
 
-async def _asked(call: Callable[..., Awaitable[T]], within_s: float) -> T:
-    """What a call returns within that time. Raises TimeoutError, and what the call raises."""
+async def _asked(actor: Any, call: str, within_s: float) -> Any:
+    """What a call of a berth returns within that time. Raises TimeoutError, and what the call raises."""
 
-    async def asked() -> T:
-        return await call()
+    async def asked() -> Any:
+        return await getattr(actor, call)()  # an actor that is lost has no attributes
 
     return await asyncio.wait_for(asked(), within_s)
 
@@ -398,7 +396,7 @@ def _unreached(address: str, error: BaseException) -> str:
     )
 
 
-async def _survey(address: str, security: Mapping[str, Any] | None) -> Reached:
+async def survey(address: str, security: Mapping[str, Any] | None) -> Reached:
     """What there is at a scheduler, see ``reached``."""
     empty = Reached(address, (), security)
     client = await _connected(empty)
@@ -476,10 +474,10 @@ def reached(address: str) -> Iterator[Reached]:
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     workers = parsed(address)
     if workers is None:
-        yield asyncio.run(_survey(address, None))
+        yield asyncio.run(survey(address, None))
         return
     with _local(workers) as (where, security):
-        yield asyncio.run(_survey(where, security))
+        yield asyncio.run(survey(where, security))
 
 
 @contextmanager

@@ -26,16 +26,17 @@ class Said(Struct, frozen=True):
 class Gone(Struct, frozen=True):
     """An agent has ended, or is past understanding; ``how`` completes a sentence that begins with ``agent 0``.
 
-    It says nothing any more.
+    It says nothing any more. One that is not ``surely`` gone may go on with what it was told until its lease ends.
     """
 
     agent: int
     how: str
+    surely: bool = True
 
 
 def garbled(agent: int, error: msgspec.MsgspecError) -> Gone:
     """The end of an agent that sent what is neither a frame nor anything else it may say."""
-    return Gone(agent, f"sent what is not a frame: {error}")
+    return Gone(agent, f"sent what is not a frame: {error}", surely=False)
 
 
 class Fleet(Protocol):
