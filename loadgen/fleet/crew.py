@@ -90,8 +90,9 @@ class Crew:
 
     What changes: each phase has its Dealer, ``_begun`` counts them, ``_over`` keeps the numbers of the last frames of
     the phases that are over, and ``_last`` of all that came; ``_dearest`` and ``_size_mb`` grow with what agents tell.
-    ``_leases_ns`` is until when each may start something, as far as it was told; ``_living`` loses agents, ``_parts`` is what each makes of the phase under way, and ``_silent`` how many renewals it
-    has left unanswered since it said something last, None before it has said anything.
+    ``_living`` loses agents, ``_parts`` is what each makes of the phase under way, ``_leases_ns`` until when it may
+    start something, as far as it was told, and ``_silent`` how many renewals it has left unanswered since it said
+    something last, None before it has said anything.
     """
 
     def __init__(self, fleet: Fleet, plans: Sequence[Plan], notice: Callable[[str], None] = lambda _: None) -> None:

@@ -22,6 +22,7 @@ import json
 import logging
 import os
 import platform
+import socket
 import subprocess
 import sys
 import time
@@ -347,6 +348,8 @@ async def _connected(reached: Reached) -> Client:
                 "and the client's cert and key: set DASK_DISTRIBUTED__COMM__TLS__CA_FILE, "
                 "DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT and DASK_DISTRIBUTED__COMM__TLS__CLIENT__KEY"
             )
+    if reached.address.startswith("tcp://"):
+        await _looked_for(reached.address)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # versions are compared below, and what differs is said there
         client = Client(
@@ -370,11 +373,22 @@ async def _connected(reached: Reached) -> Client:
     return client
 
 
+async def _looked_for(address: str) -> None:
+    """Whether anybody listens there, which Dask would go on asking for seconds. Raises ClusterError."""
+    url = urlsplit(address)
+    try:
+        _, writer = await asyncio.wait_for(asyncio.open_connection(url.hostname, url.port), _CONNECT_S)
+    except (OSError, TimeoutError) as error:
+        connecting = not isinstance(error, socket.gaierror)
+        raise ClusterError(_unreached(address, error, connecting=connecting)) from error
+    writer.close()
+
+
 async def _entered(client: Client) -> None:
     await client
 
 
-def _unreached(address: str, error: BaseException) -> str:
+def _unreached(address: str, error: BaseException, *, connecting: bool = False) -> str:
     """Why there is no scheduler to be spoken to."""
     causes = []
     cause: BaseException | None = error
@@ -382,9 +396,11 @@ def _unreached(address: str, error: BaseException) -> str:
         causes.append(str(cause))
         cause = cause.__cause__ or cause.__context__
     told = " ".join(causes)
-    if "refused" in told.lower():
+    if isinstance(error, ConnectionRefusedError) or "refused" in told.lower():
         seen = "nobody listens there"
-    elif "getaddrinfo" in told or "not known" in told or "resolution" in told:
+    elif connecting:
+        seen = "nobody answers there; is a firewall in between"
+    elif isinstance(error, socket.gaierror) or "getaddrinfo" in told or "not known" in told or "resolution" in told:
         seen = "the name cannot be resolved"
     elif "ssl" in told.lower() or "certificate" in told.lower():
         seen = f"no TLS connection was made ({causes[-1]})"

@@ -14,13 +14,15 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from loadgen.engine.messages import Plan
 from loadgen.fleet import dask
 from loadgen.fleet.cluster import Reached
 from loadgen.fleet.crew import Crew
+from loadgen.fleet.port import FleetError
 from loadgen.load.phase import Phase
-from loadgen.measure.merge import PhasePlan, PhaseTotal
+from loadgen.measure.merge import PhaseTotal
 from loadgen.measure.verdict import judge
 from loadgen.run.play import Played, play
 from loadgen.scenario.model import FeederOrder, OnAgentLoss, Scenario
@@ -53,8 +55,6 @@ def row_of(request: bytes) -> int:
 def load(server: Server, tmp_path: Path, *phases: Phase, on_loss: OnAgentLoss = OnAgentLoss.DEGRADE) -> Scenario:
     rows = tmp_path / "rows.jsonl"
     rows.write_text("".join(f'{{"n": {n}}}\n' for n in range(ROWS)))
-    from msgspec.structs import replace
-
     target = function(f"http://127.0.0.1:{server.port}")
     wanted = scenario(target, *phases, event='{"n":"{{n}}"}', on_agent_loss=on_loss)
     return replace(wanted, feeder=feeder(rows, FeederOrder.LOOP))
@@ -221,8 +221,6 @@ async def coordinator_is_killed(of: Cluster, tmp_path: Path) -> None:
 
 
 async def scheduler_is_killed(of: Cluster, tmp_path: Path) -> None:
-    from loadgen.fleet.port import FleetError
-
     reached = await dask.survey(of.address, None)
     total = PhaseTotal("steady")
     async with serving(by_row) as server:
@@ -232,8 +230,9 @@ async def scheduler_is_killed(of: Cluster, tmp_path: Path) -> None:
                 total.add(frame)
             agents = of.agents()
             asyncio.get_running_loop().call_later(1.3, of.scheduler.kill)
-            with pytest.raises(FleetError, match="is gone"):
-                async for frame in together.run(time.monotonic_ns() + 10**8):
+            running = together.run(time.monotonic_ns() + 10**8)
+            with pytest.raises(FleetError, match=r"the scheduler tcp://\S+ is gone"):  # noqa: PT012
+                async for frame in running:
                     total.add(frame)
             lost = time.monotonic()
         async with asyncio.timeout(6.5):

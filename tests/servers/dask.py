@@ -58,7 +58,7 @@ def cluster(
     workers: int,
     *,
     before: Sequence[Sequence[str]] = (),
-    more: dict[str, str] | None = None,
+    more: Sequence[dict[str, str]] = (),
     tls: Sequence[str] = (),
 ) -> Iterator[Cluster]:
     """A scheduler with so many workers; ``before`` is what goes before the command of each, ``more`` environment."""
@@ -98,7 +98,7 @@ def cluster(
                         ),
                         *("--local-directory", str(directory / f"worker-{number}"), *tls),
                     ],
-                    env={**own, **(more or {})},
+                    env={**own, **(more[number] if number < len(more) else {})},
                     cwd=directory,
                     stdout=subprocess.DEVNULL,
                     stderr=log,
@@ -107,7 +107,7 @@ def cluster(
             started.append(process)
         for number, process in enumerate(started[1:]):
             said = directory / f"worker-{number}.log"
-            _until(lambda said=said: b"Registered to" in said.read_bytes())  # type: ignore[misc]
+            _until(lambda said=said: b"Registered to" in said.read_bytes())
             (line,) = [each for each in said.read_text().splitlines() if "Start worker at" in each]
             of.workers[line.split()[-1]] = process
         yield of
