@@ -21,6 +21,7 @@ from loadgen.cli.aside import Aside
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from loadgen.cli.placing import Placed
     from loadgen.cli.progress import Progress
     from loadgen.history.rundir import RunDirectory
     from loadgen.measure.summary import Summary
@@ -69,7 +70,17 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY
     type=click.IntRange(1),
     help="Processes that share the load; default: as many as it needs, which is one but for very high rates.",
 )
-@click.option("--cluster", metavar="ADDRESS", help="Run the agents on a cluster; not built yet.")
+@click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Run the agents on a Dask cluster, one for each worker: tcp://HOST:PORT or tls://HOST:PORT of its scheduler, "
+    "or local:N.",
+)
+@click.option(
+    "--insecure-cluster",
+    is_flag=True,
+    help="Send secrets of the scenario to a cluster without TLS that is not on this machine.",
+)
 @result.options
 @click.option("--quiet", is_flag=True, help="Show neither progress nor messages.")
 @click.option("--force", is_flag=True, help="Go on after a pre-flight that would end the run.")
@@ -89,6 +100,7 @@ def run(
     env_file: Path | None,
     agents: int | None,
     cluster: str | None,
+    insecure_cluster: bool,
     form: str,
     full: bool,
     quiet: bool,
@@ -104,6 +116,7 @@ def run(
 
     from loadgen.cli.confirm import confirm_invocations, never_asks
     from loadgen.cli.credentials import with_credentials
+    from loadgen.cli.placing import placing
     from loadgen.cli.restore import say_what_is_left
     from loadgen.history.rundir import RunDirectory, RunDirectoryError, default_path
     from loadgen.measure.summary import texts
@@ -112,13 +125,11 @@ def run(
     from loadgen.targets.secret import hidden_in_yaml, sent
     from loadgen.text.secret import Secrets
 
-    if cluster is not None:
-        raise click.UsageError("--cluster: running on a cluster is not built yet; leave it out")
     environment = source.environment(env_file, quiet=quiet)
     asked = Asked(invoked, rate, workers, duration, event, method, headers, endpoint)
     loaded = _load(asked, environment, overrides, save)
     signals.put_off()  # the threads that numpy starts, which some kinds import here, inherit that
-    crew = _agents(loaded, agents)
+    crew = _agents(loaded, agents) if cluster is None else None
     signals.heed()
     if not quiet:
         say_what_is_left()
@@ -130,6 +141,9 @@ def run(
     output.hide(secrets.hide)
     if save is not None:
         source.saved(save, hidden_in_yaml(loaded.as_run, secrets))
+    placed = click.get_current_context().with_resource(
+        placing(loaded, cluster, agents, crew, insecure=insecure_cluster, quiet=quiet)
+    )
     # from the first file on a signal waits until the run can hear it, and end in good order
     signals.put_off()
     try:
@@ -145,7 +159,7 @@ def run(
     aside = None if sys.stderr is None else Aside(sys.stderr)
     try:
         finished = _run(
-            _file(invoked, save), loaded, directory, secrets, crew, aside, quiet=quiet, asks=asks, force=force
+            _file(invoked, save), loaded, directory, secrets, placed, aside, quiet=quiet, asks=asks, force=force
         )
         shown = texts(finished.summary, secrets.hide)
         written = _write(replace(shown, scenario=secrets.hide_in(shown.scenario)), directory, aside, form, full=full)
@@ -232,7 +246,7 @@ def _run(
     loaded: Loaded,
     directory: RunDirectory,
     secrets: Secrets,
-    agents: Agents,
+    placed: Placed,
     aside: Aside | None,
     *,
     quiet: bool,
@@ -242,7 +256,6 @@ def _run(
     from loadgen.cli.progress import Progress
     from loadgen.cli.state import state_directory
     from loadgen.experiments.registry import decision
-    from loadgen.fleet.local import LocalFleet
     from loadgen.history.rundir import RunDirectoryError
     from loadgen.run.calibration import stored
     from loadgen.run.fault import DeclinedError, RunFailedError
@@ -258,8 +271,10 @@ def _run(
             decision(loaded.scenario),
             directory,
             progress,
-            fleet=LocalFleet(),
-            agents=agents,
+            fleet=placed.fleet,
+            agents=placed.agents,
+            hosts=placed.hosts,
+            cluster=placed.cluster,
             floor=stored(state),
             secrets=secrets,
             confirm=partial(_ask, aside) if asks else None,

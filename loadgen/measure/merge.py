@@ -12,6 +12,7 @@ did not hold.
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
@@ -43,6 +44,9 @@ from loadgen.text.units import NS_PER_S, NS_PER_US
 
 CUT_SHORT = "cut_short"
 """The reason of calls that were in flight when the record of a run ended."""
+UNFINISHED = Outcome.UNFINISHED.value
+_LOST = f"{UNFINISHED}/agent_lost"
+_ONE_US = (1).to_bytes(2, "little")
 
 _Number = TypeVar("_Number", int, float)
 
@@ -65,12 +69,25 @@ class PhasePlan(Struct, frozen=True):
     workers: float | None = None
 
 
+class Loss(Struct, frozen=True):
+    """An agent was lost; ``how`` completes a sentence that begins with ``agent 0``.
+
+    Its ``part`` of the phase, if it had one, is missing from its last frame on; where it was ``taken_over``, until
+    ``at_ns`` after the phase's beginning.
+    """
+
+    how: str
+    at_ns: int
+    taken_over: bool
+    part: bool = True
+
+
 @dataclass(slots=True)
 class AgentFrames:
     """The frames of one agent in one phase: their numbers, and the agent's health over them.
 
     ``misplaced`` counts frames whose number did not follow its predecessor's. ``until_ns`` is when the last one ended,
-    since the run began.
+    since the run began. ``clock_error_ns`` is by how much the agent's clock may be off.
     """
 
     first_seq: int
@@ -80,6 +97,7 @@ class AgentFrames:
     paused_ns: int = 0
     began_late_ns: int = 0
     clock_step_ns: int = 0
+    clock_error_ns: int = 0
     misplaced: int = 0
     final: bool = False
     covered_ns: int = 0
@@ -95,6 +113,11 @@ class AgentFrames:
     until_ns: int = 0
 
     @property
+    def start_error_ns(self) -> int:
+        """How far from the phase's beginning it may have begun."""
+        return self.began_late_ns + self.clock_error_ns
+
+    @property
     def cpu(self) -> float:
         """The share of one core that the agent used."""
         return self.cpu_ns / self.covered_ns if self.covered_ns else 0.0
@@ -104,6 +127,7 @@ class AgentFrames:
         self.count += other.count
         self.paused_ns += other.paused_ns
         self.began_late_ns = max(self.began_late_ns, other.began_late_ns)
+        self.clock_error_ns = max(self.clock_error_ns, other.clock_error_ns)
         self.covered_ns += other.covered_ns
         self.until_ns = max(self.until_ns, other.until_ns)
         self.add_health(other)
@@ -174,7 +198,9 @@ class PhaseTotal:
         self.stepped = 0
         self.step_us = 0
         self.calls: dict[str, PhaseTotal] = {}
+        self.losses: dict[int, Loss] = {}
         self._batches = Batches()
+        self._in_flight: Counter[tuple[int, str]] = Counter()
 
     def add(self, frame: Frame) -> bool:
         """Add one frame; whether it was new. One that was added before is left out, and is a fault.
@@ -196,6 +222,8 @@ class PhaseTotal:
         self._take(frame, frame.tally, None)
         for call, tally in frame.calls.items():
             self.calls[call]._take(frame, tally, call)
+        for call, tally in (frame.calls or {CALL: frame.tally}).items():
+            self._in_flight[frame.agent, call] += tally.started - tally.completed - tally.unfinished
         self._note_end(frame)
         return True
 
@@ -209,6 +237,32 @@ class PhaseTotal:
             (each for each in frame.failures if call in (None, each.call)),
             (each for each in frame.slowest if call in (None, each.call)),
         )
+
+    def lose(self, agent: int, loss: Loss) -> None:
+        """Note that an agent was lost: what it had in flight in its last frame is unfinished, for all that is known."""
+        if agent in self.losses:
+            return
+        self.losses[agent] = loss
+        for (of, call), in_flight in list(self._in_flight.items()):
+            if of == agent and in_flight > 0:
+                self._unfinish(call, in_flight)
+
+    def _unfinish(self, call: str, calls: int) -> None:
+        """So many calls were in flight at an agent that was lost: they took some time, and that is all there is."""
+        known = {UNFINISHED: calls}
+        for total in (self, self.calls[call]) if self.calls else (self,):
+            billed = total.tally.metered + total.tally.unmetered
+            total.tally.add(
+                Tally(unfinished=calls, outcomes=known, reasons={_LOST: calls}, unmetered=calls if billed else 0)
+            )
+        cell = Cell(self.name, call, UNKNOWN, UNFINISHED, Metric.LATENCY.value)
+        self._histogram(cell).add_packed(_ONE_US + calls.to_bytes(8, "little"))
+
+    def note_clocks(self, errors_ns: Mapping[int, int]) -> None:
+        """Note by how much each agent's clock may be off."""
+        for agent, error_ns in errors_ns.items():
+            if agent in self.agents:
+                self.agents[agent].clock_error_ns = error_ns
 
     def of(self, call: str | None) -> PhaseTotal:
         """Those of a call of the mix, None for all of them; an empty total of one that is not known."""
@@ -389,12 +443,17 @@ class PhaseTotal:
         """By how much less it says than as many independent invocations; see ``Batches``."""
         return self._batches.inflation(load_ns)
 
+    @property
+    def forsaken(self) -> bool:
+        """Whether every agent was lost."""
+        return bool(self.losses) and self.losses.keys() >= self.agents.keys()
+
     def faults(self, *, ended: bool = True) -> Iterator[str]:
         """What is wrong with this phase's record, one sentence each; of one that has not ``ended`` no end is missed."""
         for agent, frames in sorted(self.agents.items()):
             if frames.misplaced:
                 yield f"{frames.misplaced} frames of agent {agent} are missing or came twice"
-            if ended and not frames.final:
+            if ended and not frames.final and (agent not in self.losses or self.forsaken):
                 yield f"the last frame of agent {agent} is missing"
         yield from self._miscounts(self.tally)
         for call, part in self.calls.items():
@@ -581,6 +640,9 @@ def _health(agent: int, phases: Iterable[PhaseTotal]) -> AgentHealth:
         throttled_ns=whole.host.throttled_ns,
         began_late_ns=whole.began_late_ns,
         clock_step_ns=whole.clock_step_ns,
+        start_error_ns=whole.began_late_ns + whole.clock_error_ns,
+        clock_error_ns=whole.clock_error_ns,
+        lost=next((phase.losses[agent].how for phase in phases if agent in phase.losses), None),
     )
 
 

@@ -58,12 +58,30 @@ class Run(Struct, frozen=True):
     partial: bool = False
 
 
+class AgentHost(Struct, frozen=True):
+    """A machine of a cluster, and the ``agents`` that were on it; ``host`` is its name, ``address`` that of a worker.
+
+    ``clock_off_ns`` is by how much its time of day was ahead of this machine's at least.
+    """
+
+    agents: list[int]
+    host: str
+    address: str
+    kernel: str
+    cpu_model: str
+    usable_cores: int
+    arrival_clock: str
+    clock_off_ns: int = 0
+
+
 class Environment(Struct, frozen=True):
     """Where it ran; the whole of environment.json.
 
     ``address`` is what the target's name was resolved to, once; ``local_ports`` how many outgoing connections to one
     address there can be; ``agents_why`` why there were so many agents. ``arrival_clock`` is what says when an answer
-    arrived: ``kernel``, the stamp of its last segment, or ``read``, when it was read.
+    arrived: ``kernel``, the stamp of its last segment, or ``read``, when it was read. Where agents ran on a ``cluster``
+    (the address of its scheduler), ``hosts`` are their machines, and all else is of the one that it was
+    started on.
     """
 
     version: str
@@ -85,6 +103,8 @@ class Environment(Struct, frozen=True):
     local_ports: int | None = None
     agents_why: str = ""
     arrival_clock: str = READ
+    cluster: str | None = None
+    hosts: list[AgentHost] = []
 
 
 class Preflight(Struct, frozen=True):
@@ -356,6 +376,8 @@ class AgentHealth(Struct, frozen=True):
     which each moment's busiest core was idle, ``stolen`` the share of the cores' time that a hypervisor gave to others;
     ``throttled_ns`` is how long the CPU limit of its control group held it back, ``throttled`` times. ``began_late_ns``
     is how late it began a phase at most, ``clock_step_ns`` by how much its clock of arrivals moved at once at most.
+    ``clock_error_ns`` is how well its clock is known on this machine, and ``start_error_ns`` how far from the instant
+    that was meant for all agents it may have begun. ``lost`` says how it was lost, null where it was not.
     """
 
     agent: int
@@ -374,6 +396,9 @@ class AgentHealth(Struct, frozen=True):
     throttled_ns: int
     began_late_ns: int = 0
     clock_step_ns: int = 0
+    start_error_ns: int = 0
+    clock_error_ns: int = 0
+    lost: str | None = None
 
 
 class Generator(Struct, frozen=True):

@@ -72,6 +72,8 @@ def judge(
     for plan, total in pairs:
         reasons += generator.another_load(plan, total)
         reasons += generator.schedule_left(plan, total, stopped=stopped)
+        reasons += generator.agents_lost(plan, total, part=part)
+        reasons += generator.apart(plan, total)
         reasons += target.feeder_exhausted(plan, total)
         reasons += generator.bound(plan, total)
         reasons += generator.near_the_floor(total, overhead_floor_ns)

@@ -8,7 +8,7 @@ run's kind played, and judges the whole at the end. What a run can end by before
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -28,7 +28,17 @@ from loadgen.fleet.port import Fleet, FleetError
 from loadgen.history.rundir import RunDirectory
 from loadgen.measure import hlog
 from loadgen.measure.floor import Floor
-from loadgen.measure.summary import Environment, Experiment, Preflight, Run, Summary, texts
+from loadgen.measure.summary import (
+    KERNEL,
+    READ,
+    AgentHost,
+    Environment,
+    Experiment,
+    Preflight,
+    Run,
+    Summary,
+    texts,
+)
 from loadgen.run.agents import Agents
 from loadgen.run.allowance import Allowance, excess
 from loadgen.run.conductor import Conductor
@@ -67,6 +77,8 @@ class Runner:
         *,
         fleet: Fleet,
         agents: Agents,
+        hosts: Sequence[AgentHost] = (),
+        cluster: str | None = None,
         floor: Floor | None = None,
         secrets: Secrets | None = None,
         confirm: Confirm | None = None,
@@ -74,6 +86,8 @@ class Runner:
         force: bool = False,
     ) -> None:
         """``agents`` are those to start on ``fleet``, see ``agents_of``; ``floor`` is the last calibration, if any.
+
+        Where they are on a ``cluster``, ``hosts`` are its machines.
 
         ``secrets`` learns of every token obtained; where it is None, nobody else needs to know. ``confirm`` and
         ``force`` are as in Contact. ``journal`` opens the journal of a run by its id; it is needed where the run
@@ -87,7 +101,9 @@ class Runner:
         self._observer = observer
         self._fleet = fleet
         self._agents = agents
-        self._floor = floor
+        self._floor = floor if cluster is None else None  # which is of this machine
+        self._hosts = list(hosts)
+        self._cluster = cluster
         self._journal = journal
         self._ending = Ending(self._note, self._secrets.hide, observer.stopping)
         self._contact = Contact(scenario, self._ending, observer, self._secrets, confirm=confirm, force=force)
@@ -113,6 +129,10 @@ class Runner:
             agents_why=self._agents.why,
             scenario_sha256=self._loaded.scenario.sha256,
             synthetic=self._loaded.scenario.target.emulated,
+        )
+        clocks = [host.arrival_clock for host in self._hosts] or [machine.arrival_clock]
+        machine = msgspec.structs.replace(
+            machine, cluster=self._cluster, hosts=self._hosts, arrival_clock=READ if READ in clocks else KERNEL
         )
         answers: tuple[Preflight, ...] = ()
         conductor = None
@@ -152,7 +172,7 @@ class Runner:
         except SettingsError as error:
             raise RunFailedError(self._secrets.hide(str(error))) from error
         try:
-            crew = await stack.enter_async_context(Crew(self._fleet, plans))
+            crew = await stack.enter_async_context(Crew(self._fleet, plans, self._note))
         except FleetError as error:
             ending.lose(str(error))
             return None
