@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from loadgen.cli import INTERRUPTED, github, output, result, signals, source
+from loadgen.cli import INTERRUPTED, github, output, result, signals, source, streams
 from loadgen.cli.aside import Aside
+from loadgen.cli.streams import Streams
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,6 +72,7 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY
 )
 @click.option("--cluster", metavar="ADDRESS", help="Run the agents on a cluster; not built yet.")
 @result.options
+@streams.options
 @click.option("--quiet", is_flag=True, help="Show neither progress nor messages.")
 @click.option("--force", is_flag=True, help="Go on after a pre-flight that would end the run.")
 @click.option("--yes", is_flag=True, help="Do not ask before a run that takes more than the scenario's confirm block.")
@@ -94,6 +96,7 @@ def run(
     quiet: bool,
     force: bool,
     yes: bool,
+    **streamed: Any,
 ) -> None:
     """Run a scenario and write its results.
 
@@ -130,6 +133,7 @@ def run(
     output.hide(secrets.hide)
     if save is not None:
         source.saved(save, hidden_in_yaml(loaded.as_run, secrets))
+    told = Streams.opened(streamed, loaded.scenario, secrets.hide)
     # from the first file on a signal waits until the run can hear it, and end in good order
     signals.put_off()
     try:
@@ -137,6 +141,7 @@ def run(
         secrets.spare(str(path))
         directory = RunDirectory.create(path, secrets.hide)
     except RunDirectoryError as error:
+        told.close()
         signals.heed()
         raise click.UsageError(str(error)) from error
     if not quiet:
@@ -145,11 +150,13 @@ def run(
     aside = None if sys.stderr is None else Aside(sys.stderr)
     try:
         finished = _run(
-            _file(invoked, save), loaded, directory, secrets, crew, aside, quiet=quiet, asks=asks, force=force
+            _file(invoked, save), loaded, directory, secrets, crew, aside, told, quiet=quiet, asks=asks, force=force
         )
         shown = texts(finished.summary, secrets.hide)
         written = _write(replace(shown, scenario=secrets.hide_in(shown.scenario)), directory, aside, form, full=full)
+        told.close(shown)
     finally:
+        told.close()
         directory.close()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left that an interrupt could end sooner
         signals.heed()
@@ -234,6 +241,7 @@ def _run(
     secrets: Secrets,
     agents: Agents,
     aside: Aside | None,
+    told: Streams,
     *,
     quiet: bool,
     asks: bool,
@@ -257,7 +265,7 @@ def _run(
             loaded,
             decision(loaded.scenario),
             directory,
-            progress,
+            told.with_(progress),
             fleet=LocalFleet(),
             agents=agents,
             floor=stored(state),
@@ -266,7 +274,7 @@ def _run(
             journal=lambda run: settings_of(target).journal(state, run, file, emulated=target.emulated),
             force=force,
         )
-        return asyncio.run(_drive(runner, progress))
+        return asyncio.run(_drive(runner, progress, told))
     except (RunFailedError, DeclinedError, RunDirectoryError) as error:
         progress.close()
         directory.discard()
@@ -278,13 +286,14 @@ def _run(
         progress.close()
 
 
-async def _drive(runner: Runner, progress: Progress) -> Finished:
+async def _drive(runner: Runner, progress: Progress, told: Streams) -> Finished:
     """Run it, which signals end in good order from here on."""
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(initializer=signals.put_off))
     for number in signals.ENDING:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
             loop.add_signal_handler(number, runner.interrupt)
+    told.start(progress)
     signals.heed()
     keeping = asyncio.create_task(progress.keep())
     try:
