@@ -176,7 +176,7 @@ def _of_call(phase: str, call: str, part: CallSummary | PhaseSummary) -> Part:
         unfinished=part.unfinished,
         outcomes=part.outcomes,
         disturbed=sum(part.disturbed.values()),
-        histograms=found,
+        histograms={key: each for key, each in found.items() if each.counts},
     )
 
 
@@ -208,7 +208,7 @@ def _distributions(parts: Iterable[Part]) -> Iterator[Family]:
         family = Family(f"loadgen_{metric.value}_seconds", "histogram", _SAYS[metric], "seconds")
         for part in every:
             for (start, outcome, of), histogram in part.histograms.items():
-                if of is metric and histogram.counts:
+                if of is metric:
                     labels = {**_labels(part), "start": start, "outcome": outcome}
                     family.points.append(Point(labels, histogram))
         yield family

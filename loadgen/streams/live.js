@@ -29,7 +29,9 @@
     return new uPlot({
       width: width(), height: 240,
       scales: { x: { time: false }, y: log ? { distr: 3 } : { range: (_, __, most) => [0, Math.max(1, most * 1.1)] } },
-      axes: [{ ...axis, values: (_, ticks) => ticks.map((s) => `${s} s`) }, { ...axis, size: 60 }],
+      axes: [
+        { ...axis, incrs: [1, 2, 5, 10, 15, 30, 60, 120, 300], values: (_, ticks) => ticks.map((s) => `${s} s`) },
+        { ...axis, size: 60 }],
       series: [{ label: "second" }, ...series.map(({ label, stroke, dash, width: w }) => (
         { label, stroke, dash, width: w || 2, spanGaps: false, points: { show: seconds.size < 3 } }))],
     }, [[], ...series.map(() => [])], place);
@@ -40,13 +42,15 @@
   function draw() {
     const kept = [...seconds.values()].sort((a, b) => a[0] - b[0]).slice(-KEPT);
     const xs = [], rows = [];
+    let last = null;
     for (const second of kept) {
-      if (xs.length && second[0] > xs[xs.length - 1] + 1) {  // nothing was called: a gap, not a line
-        xs.push(xs[xs.length - 1] + 1);
+      if (last && (second[1] !== last[1] || second[0] > last[0] + 1)) {  // another phase, or nothing was called: no line
+        xs.push(last[0] + 0.5);
         rows.push([]);
       }
       xs.push(second[0]);
       rows.push(second);
+      last = second;
     }
     for (const { plot, series } of drawn) {
       plot.setData([xs, ...series.map((each) => rows.map((row) => row[each.at] ?? null))]);

@@ -87,7 +87,7 @@ class Live:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         token, slash, name = request.path.removeprefix("/").partition("/")
-        if not hmac.compare_digest(token.encode(), self._token.encode()) or not slash:
+        if not hmac.compare_digest(token.encode(errors="replace"), self._token.encode()) or not slash:
             return web.Response(status=404, text="there is nothing here\n", headers=HEADERS)
         if name == "events":
             return await self._told(request)

@@ -13,6 +13,7 @@ Source: OpenTelemetry metrics data model, "ExponentialHistogram".
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -36,7 +37,10 @@ TIMEOUT_S = 5.0
 """For how long one push may take."""
 LAST_S = 5.0
 """For how long the end of the program is put off for the last push."""
+FAILED_S = 1.0
+"""The same where one was in vain before."""
 _PATH = "/v1/metrics"
+_STATUS = re.compile(r"code: (\d{3})\b")
 
 
 @cache
@@ -56,6 +60,19 @@ def exponential(histogram: Histogram) -> tuple[int, list[int], int]:
     return first, counts, histogram.counts.get(0, 0)
 
 
+class _Heard(logging.Handler):
+    """Keeps of what the exporter logs the status of the last answer, and nothing else: texts may hold anything."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.why = f"nobody took them within {TIMEOUT_S:g} s"
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See logging.Handler."""
+        if found := _STATUS.search(record.getMessage()):
+            self.why = f"it answered {found[1]}"
+
+
 class Otlp:
     """Pushes what a view shows to ``url``.
 
@@ -71,9 +88,10 @@ class Otlp:
             raise StreamError(
                 "--otlp needs the OpenTelemetry SDK, which is not installed: pip install 'loadgen[otel]'"
             ) from error
-        quiet = logging.getLogger("opentelemetry")  # what it would say of a receiver, this says, and no more than once
-        quiet.addHandler(logging.NullHandler())
-        quiet.propagate = False
+        self._heard = _Heard()
+        said = logging.getLogger("opentelemetry")  # what it would say of a receiver, this says, and no more than once
+        said.addHandler(self._heard)
+        said.propagate = False
         parts = urlsplit(endpoint)
         self._to = f"{parts.scheme}://{parts.hostname}{'' if parts.port is None else f':{parts.port}'}"
         self._exporter = OTLPMetricExporter(endpoint=endpoint, timeout=TIMEOUT_S)
@@ -99,8 +117,9 @@ class Otlp:
         """Push what there is by now, and give that up after a while. Calling it again does nothing."""
         if self._thread.is_alive():
             self._end.set()
-            self._thread.join(LAST_S)
+            self._thread.join(FAILED_S if self._failed else LAST_S)
             self._exporter.shutdown()
+            logging.getLogger("opentelemetry").removeHandler(self._heard)
 
     def _work(self) -> None:
         while not self._end.wait(EVERY_S):
@@ -119,8 +138,8 @@ class Otlp:
         if not delivered and not self._failed and self._say is not None:
             self._failed = True
             self._say(
-                f"warning: --otlp: {self._to} did not take the figures; the run goes on, and they are pushed again "
-                f"every {EVERY_S:g} s, which is not said again"
+                f"warning: --otlp: {self._to} did not take the figures: {self._heard.why}. The run goes on, and they "
+                f"are pushed again every {EVERY_S:g} s, which is not said again"
             )
 
 
