@@ -274,7 +274,7 @@ def _run(
             journal=lambda run: settings_of(target).journal(state, run, file, emulated=target.emulated),
             force=force,
         )
-        return asyncio.run(_drive(runner, progress, told))
+        return asyncio.run(_drive(runner, progress, told, quiet=quiet))
     except (RunFailedError, DeclinedError, RunDirectoryError) as error:
         progress.close()
         directory.discard()
@@ -286,14 +286,14 @@ def _run(
         progress.close()
 
 
-async def _drive(runner: Runner, progress: Progress, told: Streams) -> Finished:
+async def _drive(runner: Runner, progress: Progress, told: Streams, *, quiet: bool) -> Finished:
     """Run it, which signals end in good order from here on."""
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(initializer=signals.put_off))
     for number in signals.ENDING:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
             loop.add_signal_handler(number, runner.interrupt)
-    told.start(progress)
+    told.start(progress, quiet=quiet)
     signals.heed()
     keeping = asyncio.create_task(progress.keep())
     try:

@@ -47,10 +47,12 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
 class Streams:
     """The streams of one run, none where none was asked for. ``close`` them in a ``finally``."""
 
-    def __init__(self, view: View | None, live: Live | None, scrape: Scrape | None, otlp: Otlp | None) -> None:
+    def __init__(self, view: View | None = None) -> None:
         self._view = view
-        self._served = [each for each in (live, scrape) if each is not None]
-        self._otlp = otlp
+        self._served: list[Live | Scrape] = []
+        self._otlp: Otlp | None = None
+        self._unsaid: list[str] = []
+        self._quiet = False
         self._keeping: asyncio.Task[None] | None = None
 
     @classmethod
@@ -61,12 +63,12 @@ class Streams:
         """
         port = asked["live_port"] or (_ANY if asked["live"] else None)
         if port is None and asked["metrics"] is None and asked["otlp"] is None:
-            return cls(None, None, None, None)
+            return cls()
         from loadgen.streams.fault import StreamError
         from loadgen.streams.view import View
 
         view = View(scenario, hide)
-        streams = cls(view, None, None, None)
+        streams = cls(view)
         try:
             if asked["otlp"] is not None:
                 from loadgen.streams.otlp import Otlp
@@ -91,13 +93,19 @@ class Streams:
 
         return observer if self._view is None else Together((observer, self._view))
 
-    def start(self, progress: Progress) -> None:
-        """Begin, and say where; from within the loop of the run, whose signals threads are deaf to."""
+    def start(self, progress: Progress, *, quiet: bool) -> None:
+        """Begin, and say where; from within the loop of the run, while signals are put off, so that threads are deaf.
+
+        ``quiet`` says no more than the addresses.
+        """
+        self._quiet = quiet
         loop = asyncio.get_running_loop()
 
         def say(text: str) -> None:
-            with suppress(RuntimeError):  # the loop has ended
+            try:
                 loop.call_soon_threadsafe(progress.note, text)
+            except RuntimeError:  # the loop has ended
+                self._unsaid.append(text)
 
         for each in self._served:
             each.start()
@@ -119,6 +127,8 @@ class Streams:
             for each in self._served:
                 each.close()
         self._view = None
+        for text in self._unsaid if not self._quiet else ():
+            output.say(text)
 
 
 async def _keep(view: View) -> None:

@@ -104,7 +104,9 @@ def families(standing: Standing) -> Iterator[Family]:
 
 
 def of_total(total: PhaseTotal) -> Iterator[Part]:
-    """What a phase counted so far, copied, as it goes on counting: a part for each call."""
+    """What a phase counted so far, copied, as it goes on counting: a part for each call, none before the first."""
+    if not total.tally.planned:
+        return
     for call, part in total.calls.items() or ((CALL, total),):
         tally = part.tally
         yield Part(

@@ -163,7 +163,7 @@ def state(snapshot: Snapshot, since: int, now_ns: int) -> dict[str, Any]:
 
 
 def _tiles(parts: Iterable[Part], outcomes: Counter[str], in_flight: int) -> list[list[str]]:
-    """The figures at the head: counts of the run, and latency of the last phase that has any."""
+    """The figures at the head: counts of the run, and latency of the ok calls of the last phase that has any."""
     ended = sum(outcomes.values())
     failed = ended - outcomes[OK]
     share = f" ({units.share(failed, ended)})" if failed else ""
@@ -173,12 +173,14 @@ def _tiles(parts: Iterable[Part], outcomes: Counter[str], in_flight: int) -> lis
         "in flight": units.count(in_flight),
     }
     tiles = [list(each) for each in counts.items()]
-    latency = _latency(list(parts))
+    every = list(parts)
+    latency = _latency(every)
+    of = f" of {foreign.line(every[-1].phase)}" if every else ""
     for p in SHOWN:
         fewest = needed(p) or 0
         value = latency.value_at(p) if latency.count >= fewest else None
         shown = f"n < {units.count(fewest)}" if value is None else units.duration(value * 1000)
-        tiles.append([units.percentile(p), shown])
+        tiles.append([f"{units.percentile(p)}{of}", shown])
     return tiles
 
 

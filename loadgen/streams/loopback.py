@@ -64,7 +64,7 @@ class Loopback:
     def start(self) -> None:
         """Begin to serve. Signals that the calling thread blocks are never heard by the server's."""
         self._thread.start()
-        self._ready.wait()
+        self._ready.wait(_PATIENCE_S)
 
     @property
     def ending(self) -> bool:

@@ -76,7 +76,7 @@ class _Heard(logging.Handler):
 class Otlp:
     """Pushes what a view shows to ``url``.
 
-    What changes: ``_failed``, once something could not be delivered, and ``_end``, which wakes the thread for good.
+    What changes: ``_failed``, once something was not delivered, and ``_end``, which wakes the thread for good.
     """
 
     def __init__(self, view: View, url: str) -> None:
@@ -99,7 +99,6 @@ class Otlp:
         self._began_ns = time.time_ns()
         self._say: Callable[[str], None] | None = None
         self._failed = False
-        self._pushed = 0
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._work, name="otlp", daemon=True)
 
@@ -118,6 +117,8 @@ class Otlp:
         if self._thread.is_alive():
             self._end.set()
             self._thread.join(FAILED_S if self._failed else LAST_S)
+            if self._thread.is_alive():
+                self._warn()
             self._exporter.shutdown()
             logging.getLogger("opentelemetry").removeHandler(self._heard)
 
@@ -135,10 +136,15 @@ class Otlp:
             delivered = self._exporter.export(told) is MetricExportResult.SUCCESS
         except Exception:  # whatever a library meets: the run is none of its business
             delivered = False
-        if not delivered and not self._failed and self._say is not None:
+        if not delivered:
+            self._warn()
+
+    def _warn(self) -> None:
+        """Say what was not delivered, unless that was said before."""
+        if not self._failed and self._say is not None:
             self._failed = True
             self._say(
-                f"warning: --otlp: {self._to} did not take the figures: {self._heard.why}. The run goes on, and they "
+                f"warning: --otlp: {self._to} did not take the figures: {self._heard.why}. While the run goes on, they "
                 f"are pushed again every {EVERY_S:g} s, which is not said again"
             )
 

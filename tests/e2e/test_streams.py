@@ -68,6 +68,14 @@ def test_a_scrape_and_a_page_that_is_never_read_leave_the_run_as_it_is(tmp_path:
     assert 0 < int(counts[-1]) <= 400
 
 
+def test_a_receiver_that_is_not_there_is_said_of_a_run_that_was_over_before_the_first_push_too(
+    loadgen: Loadgen,
+) -> None:
+    done = loadgen(EMULATED, "--otlp", f"http://127.0.0.1:{free_port()}")
+    assert done.passed, done.stderr
+    assert done.stderr.count("warning: --otlp: ") == 1
+
+
 def test_a_port_that_is_taken_ends_the_run_before_there_is_any(loadgen: Loadgen) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

@@ -228,6 +228,7 @@ def test_an_older_summary_without_start_labels_has_its_latency_in_openmetrics(tm
         pytest.param("csv", SAMPLES, b"no gzip", "cannot read", id="csv-no-gzip"),
         pytest.param("csv", SAMPLES, packed(b'{"index": "one"}'), "line 1 is no sample", id="csv-type"),
         pytest.param("csv", SAMPLES, packed(b'{"index": 1}', b"\xff"), "line 2 is no sample", id="csv-utf-8"),
+        pytest.param("csv", SAMPLES, packed(b"[" * 2**20), "line 1 has more than 1 MiB", id="csv-long"),
         pytest.param("parquet", SAMPLES, b"no gzip", "cannot read", id="parquet-no-gzip"),
         pytest.param("parquet", SAMPLES, packed(b"[]"), "line 1 is no sample", id="parquet-list"),
         pytest.param(
