@@ -4,7 +4,7 @@
   const KEPT = 900;  // seconds, as many as the server keeps
   const at = (id) => document.getElementById(id);
   const ink = getComputedStyle(document.body).color;
-  const seconds = new Map();  // by the second of the run
+  const seconds = new Map();  // by the second of the run and its phase
 
   const CHARTS = [
     { title: "Latency of ok calls, seconds", log: true, series: [
@@ -40,12 +40,12 @@
   const drawn = CHARTS.map((each) => ({ ...each, plot: chart(each) }));
 
   function draw() {
-    const kept = [...seconds.values()].sort((a, b) => a[0] - b[0]).slice(-KEPT);
+    const kept = [...seconds.values()];
     const xs = [], rows = [];
     let last = null;
     for (const second of kept) {
       if (last && (second[1] !== last[1] || second[0] > last[0] + 1)) {  // another phase, or nothing was called: no line
-        xs.push(last[0] + 0.5);
+        xs.push(Math.min(last[0] + 0.5, second[0]));
         rows.push([]);
       }
       xs.push(second[0]);
@@ -81,8 +81,8 @@
     spans(at("rules"), told.rules, true);
     spans(at("outcomes"), told.outcomes, false);
     if (told.all) seconds.clear();
-    for (const second of told.seconds) seconds.set(second[0], second);
-    for (const second of [...seconds.keys()].sort((a, b) => a - b).slice(0, -KEPT)) seconds.delete(second);
+    for (const second of told.seconds) seconds.set(`${second[0]} ${second[1]}`, second);
+    for (const key of [...seconds.keys()].slice(0, -KEPT)) seconds.delete(key);
     if (told.seconds.length || told.all) draw();
     document.body.classList.toggle("over", told.over);
   }

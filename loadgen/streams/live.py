@@ -25,11 +25,11 @@ from aiohttp import web
 from loadgen.invocation.metric import Metric
 from loadgen.invocation.outcome import OK
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.percentile import needed
+from loadgen.measure.seconds import NEEDED, SHOWN
 from loadgen.report import units
 from loadgen.report.families import Part
 from loadgen.streams.loopback import HOST, Loopback, bound
-from loadgen.streams.view import SHOWN, Doing, Snapshot, View
+from loadgen.streams.view import Doing, Snapshot, View
 from loadgen.text import foreign
 from loadgen.text.units import NS_PER_S
 
@@ -177,9 +177,8 @@ def _tiles(parts: Iterable[Part], outcomes: Counter[str], in_flight: int) -> lis
     latency = _latency(every)
     of = f" of {foreign.line(every[-1].phase)}" if every else ""
     for p in SHOWN:
-        fewest = needed(p) or 0
-        value = latency.value_at(p) if latency.count >= fewest else None
-        shown = f"n < {units.count(fewest)}" if value is None else units.duration(value * 1000)
+        value = latency.value_at(p) if latency.count >= NEEDED[p] else None
+        shown = f"n < {units.count(NEEDED[p])}" if value is None else units.duration(value * 1000)
         tiles.append([f"{units.percentile(p)}{of}", shown])
     return tiles
 

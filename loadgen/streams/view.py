@@ -14,33 +14,25 @@ changed last, so that a reader asks for what is newer than what it has.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from loadgen import __version__
 from loadgen.experiments.decision import Ask
-from loadgen.invocation.cell import chosen
-from loadgen.invocation.metric import Metric
-from loadgen.invocation.outcome import OK
+from loadgen.measure import seconds
 from loadgen.measure.cost import Spent
-from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Frame
 from loadgen.measure.merge import PhasePlan, PhaseTotal
-from loadgen.measure.percentile import needed
 from loadgen.measure.sofar import Played, so_far
 from loadgen.measure.summary import Preflight, Summary
 from loadgen.report.families import Part, Standing, of_total
 from loadgen.scenario.model import Scenario
-from loadgen.text.units import NS_PER_S
+from loadgen.text.units import NS_PER_S, NS_PER_US
 
 KEPT = 900
 """Of how many of the last seconds each is known by itself."""
-SHOWN = (50.0, 95.0, 99.0)
-_NEEDED = {p: needed(p) or 0 for p in SHOWN}
 _MOST_CPU = 0.01  # of a core, for looking at the rules
 
 
@@ -90,35 +82,6 @@ class Snapshot(Struct, frozen=True):
         return self.doing.what == "ended"
 
 
-@dataclass(slots=True)
-class _Second:
-    at: int
-    phase: str
-    planned: int = 0
-    started: int = 0
-    failed: int = 0
-    ok: Histogram = field(default_factory=Histogram)
-    told: Second | None = None
-
-    def tell(self, number: int) -> Second:
-        """It as it is now."""
-        if self.told is None:
-            count = self.ok.count
-            ps = [p for p in SHOWN if count >= _NEEDED[p]]
-            known = dict(zip(ps, self.ok.values_at(ps), strict=True)) if ps else {}
-            self.told = Second(
-                self.at,
-                self.phase,
-                self.planned,
-                self.started,
-                self.failed,
-                tuple(known[p] * 1000 if p in known else None for p in SHOWN),
-                None if self.ok.ceiling_us is None else self.ok.ceiling_us * 1000,
-                number,
-            )
-        return self.told
-
-
 class View:
     """An Observer that keeps ``snapshot``, which any thread may read at any time.
 
@@ -135,7 +98,9 @@ class View:
         self._ended: list[Part] = []
         self._played: list[Played] = []
         self._total: PhaseTotal | None = None
-        self._seconds: deque[_Second] = deque(maxlen=KEPT)
+        self._seconds = seconds.Seconds(KEPT)
+        self._shown: dict[tuple[int, str], Second] = {}
+        self._changed: set[tuple[int, str]] = set()
         self._rules: tuple[tuple[str, bool | None], ...] = tuple(
             (hide(each.text), None) for each in scenario.thresholds
         )
@@ -167,7 +132,8 @@ class View:
             return
         self._stale = True
         if frame.to_ns > frame.from_ns and self._total.tally.planned:  # agents report before the load begins, too
-            self._count(frame)
+            changed = self._seconds.take(frame)
+            self._changed.add((changed.at, changed.phase))
 
     def enough(self) -> None:
         """See Observer."""
@@ -218,8 +184,7 @@ class View:
             in_flight=max(0, flying),
             rules=self._rules,
         )
-        seconds = tuple(each.tell(number) for each in self._seconds)
-        self.snapshot = Snapshot(number, standing, seconds, self._doing, outcome, answer)
+        self.snapshot = Snapshot(number, standing, self._told(number), self._doing, outcome, answer)
 
     def _parts(self, total: PhaseTotal) -> list[Part]:
         return [replace(part, phase=self._hide(part.phase), call=self._hide(part.call)) for part in of_total(total)]
@@ -234,18 +199,29 @@ class View:
         took = time.thread_time_ns() - began
         self._judged_ns = self._made_ns + max(NS_PER_S, round(took / _MOST_CPU))
 
-    def _count(self, frame: Frame) -> None:
-        second = self._second(round(frame.to_ns / NS_PER_S), self._hide(frame.phase))
-        tally = frame.tally
-        second.planned += tally.planned
-        second.started += tally.started
-        second.failed += sum(n for outcome, n in tally.outcomes.items() if outcome != OK)
-        for cell in chosen(frame.hist, Metric.LATENCY.value, outcomes=(OK,)):
-            second.ok.add_packed(frame.hist[cell])
-        second.told = None
+    def _told(self, number: int) -> tuple[Second, ...]:
+        """The last seconds, those anew that changed; the others are what they were told as."""
+        told = []
+        for second in self._seconds:
+            key = (second.at, second.phase)
+            if key in self._changed or key not in self._shown:
+                self._shown[key] = _second(second, self._hide(second.phase), number)
+            told.append(self._shown[key])
+        self._changed.clear()
+        self._shown = {key: self._shown[key] for key in ((each.at, each.phase) for each in self._seconds)}
+        return tuple(told)
 
-    def _second(self, at: int, phase: str) -> _Second:
-        """That second; the last one where an agent reports of an earlier one, too late to matter."""
-        if not self._seconds or self._seconds[-1].at < at:
-            self._seconds.append(_Second(at, phase))
-        return next((each for each in reversed(self._seconds) if each.at <= at), self._seconds[0])
+
+def _second(counted: seconds.Second, phase: str, number: int) -> Second:
+    longest = counted.ok.ceiling_us
+    ps = [counted.percentile(p) for p in seconds.SHOWN]
+    return Second(
+        counted.at,
+        phase,
+        counted.planned,
+        counted.started,
+        counted.failed,
+        tuple(None if value is None else value * NS_PER_US for value in ps),
+        None if longest is None else longest * NS_PER_US,
+        number,
+    )
