@@ -16,7 +16,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
 from loadgen.invocation.cell import CALL
 from loadgen.invocation.metric import Metric
@@ -130,7 +130,28 @@ def of_summary(summary: Summary) -> Standing:
         each_call: dict[str, CallSummary | PhaseSummary] = {**phase.by_call} or {CALL: phase}
         parts += [_of_call(phase.name, call, part) for call, part in each_call.items()]
     rules = tuple((each.rule, each.passed) for each in summary.thresholds)
-    return Standing(summary.run.name, summary.run.kind, summary.run.version, tuple(parts), rules=rules)
+    return Standing(summary.run.name, summary.run.kind, summary.run.version, together(parts), rules=rules)
+
+
+def together(parts: Iterable[Part]) -> tuple[Part, ...]:
+    """Parts, those of one call in phases of one name added up, as an experiment plays some more than once."""
+    found: dict[tuple[str, str], Part] = {}
+    for part in parts:
+        key = (part.phase, part.call)
+        found[key] = _sum(found[key], part) if key in found else part
+    return tuple(found.values())
+
+
+def _sum(one: Part, other: Part) -> Part:
+    outcomes = {
+        each: one.outcomes.get(each, 0) + other.outcomes.get(each, 0) for each in {**one.outcomes, **other.outcomes}
+    }
+    histograms: dict[tuple[str, str, Metric], Histogram] = {}
+    for part in (one, other):
+        for key, histogram in part.histograms.items():
+            histograms.setdefault(key, Histogram()).add(histogram)
+    counts = {name: getattr(one, name) + getattr(other, name) for name in (*_COUNTS, "disturbed")}
+    return structs.replace(one, outcomes=outcomes, histograms=histograms, **counts)
 
 
 def cumulative(histogram: Histogram) -> list[int]:

@@ -112,6 +112,6 @@ class Loopback:
     async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.headers.get("Host", "").lower() not in self._allowed:
             return web.Response(status=403, text="this address is for this machine alone\n")
-        if request.method not in ("GET", "HEAD"):
-            return web.Response(status=405, headers={"Allow": "GET, HEAD"}, text="there is only something to read\n")
+        if request.method != "GET":
+            return web.Response(status=405, headers={"Allow": "GET"}, text="there is only something to read\n")
         return await handler(request)

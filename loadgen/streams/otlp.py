@@ -94,7 +94,13 @@ class Otlp:
         said.propagate = False
         parts = urlsplit(endpoint)
         self._to = f"{parts.scheme}://{parts.hostname}{'' if parts.port is None else f':{parts.port}'}"
-        self._exporter = OTLPMetricExporter(endpoint=endpoint, timeout=TIMEOUT_S)
+        try:
+            self._exporter = OTLPMetricExporter(endpoint=endpoint, timeout=TIMEOUT_S)
+        except Exception as error:  # it reads its variables here; what it says of one may quote a secret
+            raise StreamError(
+                "--otlp: a variable of the environment whose name begins with OTEL_ has a value that the SDK does not "
+                f"take ({type(error).__name__}); correct it, or unset it"
+            ) from error
         self._view = view
         self._began_ns = time.time_ns()
         self._say: Callable[[str], None] | None = None
@@ -186,7 +192,7 @@ def _metric(family: Family, began_ns: int, now_ns: int) -> Metric:
         Sum,
     )
 
-    name, unit = family.name.removesuffix("_seconds").replace("_", ".", 1), "s" if family.unit == "seconds" else "1"
+    name, unit = family.name.removesuffix("_seconds").replace("_", ".", 1), "s" if family.unit == "seconds" else ""
     data: ExponentialHistogram | Sum | Gauge
     if family.kind == "histogram":
         points = [_point(point, began_ns, now_ns) for point in family.points]

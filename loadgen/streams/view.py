@@ -27,7 +27,7 @@ from loadgen.measure.interval import Frame
 from loadgen.measure.merge import PhasePlan, PhaseTotal
 from loadgen.measure.sofar import Played, so_far
 from loadgen.measure.summary import Preflight, Summary
-from loadgen.report.families import Part, Standing, of_total
+from loadgen.report.families import Part, Standing, of_total, together
 from loadgen.scenario.model import Scenario
 from loadgen.text.units import NS_PER_S, NS_PER_US
 
@@ -67,7 +67,7 @@ class Doing(Struct, frozen=True):
 
 
 class Snapshot(Struct, frozen=True):
-    """What was known at an instant. ``at`` is that of the clock, ``answer`` is empty before the end."""
+    """What was known at an instant. ``outcome`` and ``answer`` are those of the Summary, None and empty before it."""
 
     number: int
     standing: Standing
@@ -180,7 +180,7 @@ class View:
         flying = 0 if total is None else total.tally.started - total.tally.completed - total.tally.unfinished
         standing = replace(
             self.snapshot.standing,
-            parts=(*self._ended, *(() if total is None else self._parts(total))),
+            parts=together([*self._ended, *([] if total is None else self._parts(total))]),
             in_flight=max(0, flying),
             rules=self._rules,
         )

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from loadgen.invocation.metric import Metric
 from loadgen.measure.histogram import HIGHEST
 from loadgen.measure.merge import phase_summary
-from loadgen.report.families import BOUNDS_S, Family, Standing, cumulative, families, of_summary, of_total
+from loadgen.report.families import BOUNDS_S, Family, Standing, cumulative, families, of_summary, of_total, together
 from tests.examples import fewer
 from tests.frames import frame, plan, total
 from tests.report.builders import histogram, valid
@@ -58,6 +58,14 @@ def test_what_was_told_does_not_grow_with_the_phase() -> None:
     growing.add(frame({"ok": [20_000] * 5}, seq=1))
     assert (part.planned, part.outcomes) == (5, {"ok": 5})
     assert [each.count for each in part.histograms.values()] == [5]
+
+
+def test_phases_of_one_name_are_added_up_and_stay_as_they_were() -> None:
+    first, second = (next(of_total(total(frame({"ok": [20_000] * n})))) for n in (5, 7))
+    (both,) = together([first, second])
+    assert (both.planned, both.outcomes) == (12, {"ok": 12})
+    assert both.histograms["unknown", "ok", Metric.LATENCY].count == 12
+    assert first.histograms["unknown", "ok", Metric.LATENCY].count == 5
 
 
 def test_a_rule_stands_in_one_of_three_ways() -> None:

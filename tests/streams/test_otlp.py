@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Iterator
@@ -38,6 +39,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(otlp, "TIMEOUT_S", 0.5)
     monkeypatch.setattr(otlp, "LAST_S", 1.0)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", f"authorization=Bearer%20{SECRET}")
+    monkeypatch.setattr(logging.getLogger("opentelemetry"), "propagate", True)
 
 
 @pytest.fixture
@@ -86,7 +88,7 @@ def test_counts_and_distributions_reach_a_receiver_now_and_then_and_in_the_end(
     assert counts == {"ok": 400, "throttled": 3}
     assert metrics["loadgen.invocations"].sum.is_monotonic
     latency = metrics["loadgen.latency"]
-    assert latency.unit == "s"
+    assert (latency.unit, metrics["loadgen.in_flight"].unit) == ("s", "")
     ok = next(point for point in latency.exponential_histogram.data_points if point.count == 400)
     assert sum(ok.positive.bucket_counts) + ok.zero_count == 400
     assert ok.sum / ok.count == pytest.approx(0.022, rel=0.1)
@@ -97,17 +99,17 @@ def test_counts_and_distributions_reach_a_receiver_now_and_then_and_in_the_end(
 
 @pytest.mark.parametrize("receiver", [{"status": 401}, {"status": 503}, {"delay_s": 3.0}], indirect=True)
 def test_a_receiver_that_refuses_or_is_slow_is_warned_about_once_and_holds_nothing_up(
-    told: Told, receiver: Receiver, capfd: pytest.CaptureFixture[str]
+    told: Told, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
-    warning = _once(told, receiver.url, capfd)
+    warning = _once(told, receiver.url, caplog)
     assert ("it answered 401" in warning) == (receiver.status == 401)
 
 
-def test_a_receiver_that_is_not_there_is_warned_about_once(told: Told, capfd: pytest.CaptureFixture[str]) -> None:
-    _once(told, f"http://127.0.0.1:{free_port()}/own/path", capfd)
+def test_a_receiver_that_is_not_there_is_warned_about_once(told: Told, caplog: pytest.LogCaptureFixture) -> None:
+    _once(told, f"http://127.0.0.1:{free_port()}/own/path", caplog)
 
 
-def _once(told: Told, url: str, capfd: pytest.CaptureFixture[str]) -> str:
+def _once(told: Told, url: str, caplog: pytest.LogCaptureFixture) -> str:
     stream = Otlp(told.view, url)
     said: list[str] = []
     stream.start(said.append)
@@ -121,8 +123,7 @@ def _once(told: Told, url: str, capfd: pytest.CaptureFixture[str]) -> str:
     assert time.monotonic() - began < 10
     (warning,) = said
     assert warning.startswith("warning: --otlp: http://127.0.0.1:")
-    printed = capfd.readouterr()
-    assert (printed.out, printed.err) == ("", "")
+    assert caplog.text == ""
     assert SECRET not in warning
     return warning
 
@@ -137,6 +138,23 @@ def test_a_password_in_the_url_is_refused_and_not_repeated(told: Told) -> None:
     with pytest.raises(StreamError, match="OTEL_EXPORTER_OTLP_HEADERS") as refused:
         Otlp(told.view, f"http://me:{SECRET}@127.0.0.1:4318")
     assert SECRET not in str(refused.value)
+
+
+def test_a_variable_that_the_sdk_does_not_take_is_refused_and_not_quoted(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_PYTHON_EXPORTER_OTLP_HTTP_METRICS_CREDENTIAL_PROVIDER", SECRET)
+    with pytest.raises(StreamError, match="OTEL_") as refused:
+        Otlp(told.view, "http://127.0.0.1:4318")
+    assert SECRET not in str(refused.value)
+
+
+def test_headers_that_are_malformed_are_not_printed(
+    told: Told, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", f"{SECRET} %%%")
+    Otlp(told.view, "http://127.0.0.1:4318")
+    assert caplog.text == ""
 
 
 def test_without_its_extra_it_is_said_what_to_install(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
