@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from loadgen.cli import INTERRUPTED, github, output, result, signals, source
+from loadgen.cli import INTERRUPTED, github, output, result, signals, source, streams
 from loadgen.cli.aside import Aside
+from loadgen.cli.streams import Streams
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,6 +83,7 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY
     help="Send secrets of the scenario to a cluster without TLS that is not on this machine.",
 )
 @result.options
+@streams.options
 @click.option("--quiet", is_flag=True, help="Show neither progress nor messages.")
 @click.option("--force", is_flag=True, help="Go on after a pre-flight that would end the run.")
 @click.option("--yes", is_flag=True, help="Do not ask before a run that takes more than the scenario's confirm block.")
@@ -106,6 +108,7 @@ def run(
     quiet: bool,
     force: bool,
     yes: bool,
+    **streamed: Any,
 ) -> None:
     """Run a scenario and write its results.
 
@@ -141,6 +144,7 @@ def run(
     output.hide(secrets.hide)
     if save is not None:
         source.saved(save, hidden_in_yaml(loaded.as_run, secrets))
+    told = Streams.opened(streamed, loaded.scenario, secrets.hide)
     placed = click.get_current_context().with_resource(
         placing(loaded, cluster, agents, crew, insecure=insecure_cluster, quiet=quiet)
     )
@@ -151,6 +155,7 @@ def run(
         secrets.spare(str(path))
         directory = RunDirectory.create(path, secrets.hide)
     except RunDirectoryError as error:
+        told.close()
         signals.heed()
         raise click.UsageError(str(error)) from error
     if not quiet:
@@ -159,11 +164,13 @@ def run(
     aside = None if sys.stderr is None else Aside(sys.stderr)
     try:
         finished = _run(
-            _file(invoked, save), loaded, directory, secrets, placed, aside, quiet=quiet, asks=asks, force=force
+            _file(invoked, save), loaded, directory, secrets, placed, aside, told, quiet=quiet, asks=asks, force=force
         )
         shown = texts(finished.summary, secrets.hide)
         written = _write(replace(shown, scenario=secrets.hide_in(shown.scenario)), directory, aside, form, full=full)
+        told.close(shown)
     finally:
+        told.close()
         directory.close()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left that an interrupt could end sooner
         signals.heed()
@@ -248,6 +255,7 @@ def _run(
     secrets: Secrets,
     placed: Placed,
     aside: Aside | None,
+    told: Streams,
     *,
     quiet: bool,
     asks: bool,
@@ -270,7 +278,7 @@ def _run(
             loaded,
             decision(loaded.scenario),
             directory,
-            progress,
+            told.with_(progress),
             fleet=placed.fleet,
             agents=placed.agents,
             hosts=placed.hosts,
@@ -281,7 +289,7 @@ def _run(
             journal=lambda run: settings_of(target).journal(state, run, file, emulated=target.emulated),
             force=force,
         )
-        return asyncio.run(_drive(runner, progress))
+        return asyncio.run(_drive(runner, progress, told, quiet=quiet))
     except (RunFailedError, DeclinedError, RunDirectoryError) as error:
         progress.close()
         directory.discard()
@@ -293,13 +301,14 @@ def _run(
         progress.close()
 
 
-async def _drive(runner: Runner, progress: Progress) -> Finished:
+async def _drive(runner: Runner, progress: Progress, told: Streams, *, quiet: bool) -> Finished:
     """Run it, which signals end in good order from here on."""
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(initializer=signals.put_off))
     for number in signals.ENDING:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
             loop.add_signal_handler(number, runner.interrupt)
+    told.start(progress, quiet=quiet)
     signals.heed()
     keeping = asyncio.create_task(progress.keep())
     try:
