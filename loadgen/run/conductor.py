@@ -145,6 +145,11 @@ class Conductor(Watch):
         if self._writing.fault is not None:
             self._ending.unwritten(self._writing.fault)
 
+    def lost(self, phase: Phase, agent: int) -> None:
+        """See Watch."""
+        for broken in self._watcher.lose(agent):
+            self._abort(phase, broken)
+
     def reported(self, phase: Phase, frame: Frame) -> bool:
         """See Watch."""
         self._take(frame)

@@ -46,6 +46,9 @@ class Watch:
     def ready(self, frame: Frame) -> None:
         """An agent has opened its connections."""
 
+    def lost(self, phase: Phase, agent: int) -> None:
+        """An agent is lost, of which no more frames come."""
+
     def reported(self, phase: Phase, frame: Frame) -> bool:
         """An interval of load; whether nothing more need be started, as what there is is enough."""
         return False
@@ -80,14 +83,14 @@ async def play(
             if played.total.add(frame):
                 watch.ready(frame)
         async for frame in crew.run(begin_ns, means):
-            _note_losses(played.total, crew)
+            _note_losses(phase, played.total, crew, watch)
             if played.total.add(frame):
                 load_ns = max(load_ns, frame.load_ns)
                 if watch.reported(phase, frame):
                     played.plan = msgspec.structs.replace(played.plan, drawn=None)
                     crew.stop()
     finally:
-        _note_losses(played.total, crew)
+        _note_losses(phase, played.total, crew, watch)
         played.total.note_clocks({agent: crew.error_ns(agent) for agent in played.total.agents})
         if load_ns == 0:  # no last frame: an agent died
             load_ns = min(phase.duration_ns, max(1, monotonic_ns() - begin_ns))
@@ -95,11 +98,12 @@ async def play(
     return played
 
 
-def _note_losses(total: PhaseTotal, crew: Crew) -> None:
+def _note_losses(phase: Phase, total: PhaseTotal, crew: Crew, watch: Watch) -> None:
     """Of the agents that were lost since that was asked last."""
-    for lost in crew.losses:
+    losses, crew.losses = crew.losses, []
+    for lost in losses:
         total.lose(lost.agent, Loss(lost.how, lost.at_ns, taken_over=lost.taken_over, part=lost.part))
-    crew.losses.clear()
+        watch.lost(phase, lost.agent)
 
 
 def connections_for(phase: Phase, service_ns: int) -> int:
