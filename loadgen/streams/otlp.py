@@ -90,7 +90,7 @@ class Otlp:
             ) from error
         self._heard = _Heard()
         said = logging.getLogger("opentelemetry")  # what it would say of a receiver, this says, and no more than once
-        said.addHandler(self._heard)
+        said.addHandler(self._heard)  # for good: a push that is given up is told of after the end
         said.propagate = False
         parts = urlsplit(endpoint)
         self._to = f"{parts.scheme}://{parts.hostname}{'' if parts.port is None else f':{parts.port}'}"
@@ -126,7 +126,6 @@ class Otlp:
             if self._thread.is_alive():
                 self._warn()
             self._exporter.shutdown()
-            logging.getLogger("opentelemetry").removeHandler(self._heard)
 
     def _work(self) -> None:
         while not self._end.wait(EVERY_S):
