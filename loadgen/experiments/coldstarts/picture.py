@@ -120,7 +120,7 @@ def _by_silence(found: KeepAlive | None) -> Chart | None:
         interval = proportion(cold, n)
         between_ = f"{units.share(interval[0])} to {units.share(interval[1])}"
         tip = f"after {at:.3g} s of silence: {cold} of {n} cold ({between_})"
-        spots.append(Spot(f"{cold} of {n}", COLD if cold else WARM, at, cold / n, None, interval, tip=tip,
+        spots.append(Spot(f"{cold} of {n}" if n > 1 else "", COLD if cold else WARM, at, cold / n, None, interval, tip=tip,
                           shape="disc" if cold else "ring"))  # fmt: skip
     band: tuple[Band, ...] = ()
     said = ""
