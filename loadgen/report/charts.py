@@ -113,7 +113,7 @@ def latency_over_time(timeline: Timeline, views: Sequence[View], limits: Sequenc
     open_ = tuple(
         pair for at, low, high in open_over_time(timeline, views) for pair in ((at, low), (at, high), (at, None))
     )
-    values = [y for line in series for _, y in line.points if y is not None] + [y for _, y in open_ if y is not None]
+    values = [y for line in (*series, Series(_OPEN, "", open_)) for _, y in line.points if y]  # an end at 0 is none
     if not values:
         return None
     drawn = [Series(_OPEN, "open", open_)] if open_ else []
@@ -260,12 +260,12 @@ def beside(all_times: Sequence[Times]) -> Chart | None:
         f"{names.capitalize()} beside each other",
         f"How the times of {names} calls are distributed{f'; medians: {said}' if said else ''}.",
         x,
-        Axis("", 0.0, 1.1, ()),
+        Axis("", 0.0, 1.02, ()),
         tuple(series),
         spots=tuple(spots),
         note="Each has its own height: what is compared is where they lie. A mark is the median, its bar the 95 % "
         "interval.",
-        height=230,
+        height=200,
     )
 
 

@@ -351,7 +351,7 @@ def _taken(spot: Spot, frame: Frame) -> Iterable[Box]:
 def _written(text: str, style: str, places: Sequence[tuple[float, float, str]], frame: Frame, taken: list[Box]) -> str:
     """The text at the first of the places with room for it, else at the one with the most."""
     wide = len(text) * _CHAR
-    whole = Box(2, 8, frame.size.width - 2, frame.bottom - 2)
+    whole = Box(_LEFT - 20, 8, frame.size.width - 2, frame.bottom - 2)
 
     def box(place: tuple[float, float, str]) -> Box:
         x, y, anchor = place

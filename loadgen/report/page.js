@@ -47,7 +47,7 @@ const loadgen = (() => {
       ctx.save();
       ctx.beginPath(); ctx.rect(left, top, wide, height); ctx.clip();
       ctx.strokeStyle = colour("grey") + "99"; ctx.lineWidth = 4 * ratio;
-      for (const [at, low, high] of panel.open) { ctx.beginPath(); ctx.moveTo(X(at), Y(low)); ctx.lineTo(X(at), Y(high)); ctx.stroke(); }
+      for (const [at, low, high] of panel.open) { ctx.beginPath(); ctx.moveTo(X(at), Y(Math.max(low, panel.low))); ctx.lineTo(X(at), Y(high)); ctx.stroke(); }
       ctx.font = FONT.replace("12px", 12 * ratio + "px");
       ctx.textAlign = "right";
       for (const [name, value, start, end] of panel.limits) {

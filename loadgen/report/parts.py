@@ -17,7 +17,7 @@ _PARTS = (
     ("duration", "the function", "part-a", "a"),
 )
 _WIDE, _HIGH = 960, 34
-_READABLE = 90
+_CHAR = 8
 
 
 class Parts(Struct, frozen=True):
@@ -73,13 +73,13 @@ def _at(view: View, p: float) -> str:
 
 def _drawing(values: list[int], said: list[str]) -> str:
     at, rects = 0.0, []
-    for (_, words, style, _), value, text in zip(_PARTS, values, said, strict=True):
+    for (_, _, style, _), value, text in zip(_PARTS, values, said, strict=True):
         wide = _WIDE * value / sum(values)
         rects.append(
             f'<g class="mark" data-tip="{foreign.html(text)}"><rect class="shape {style}" x="{at:.1f}" y="0" '
             f'width="{wide:.1f}" height="{_HIGH}"/></g>'
         )
-        if wide > _READABLE + 7 * len(words):
+        if wide > _CHAR * len(text) + 20:
             rects.append(f'<text class="on-bar" x="{at + 10:.1f}" y="{_HIGH - 12}">{foreign.html(text)}</text>')
         at += wide
     label = foreign.html(f"Of the mean latency: {', '.join(said)}.")

@@ -39,14 +39,15 @@ def _tiles(summary: Summary) -> Iterator[Tile]:
 
 def _time(summary: Summary, view: View, p: float) -> Tile:
     cell = tables.figure(view, "latency", p)
-    limit = _limit(summary, p)
+    limit, broken = _limit(summary, p)
     detail = " · ".join(part for part in (cell.detail, limit) if part)
     hint = f"latency: {TERMS['latency']}; {TERMS[units.percentile(p)]}"
-    return Tile(f"{units.percentile(p)} latency", cell.text, detail, cell.tone, "slowest-invocations", hint)
+    tone = "bad" if broken else cell.tone
+    return Tile(f"{units.percentile(p)} latency", cell.text, detail, tone, "slowest-invocations", hint)
 
 
-def _limit(summary: Summary, p: float) -> str:
-    """The limit of a rule about a percentile of latency of the whole run."""
+def _limit(summary: Summary, p: float) -> tuple[str, bool]:
+    """The limit of a rule about a percentile of latency of the whole run, if any, and whether it is broken."""
     for result in summary.thresholds:
         rule = rule_of(result)
         if (
@@ -55,8 +56,8 @@ def _limit(summary: Summary, p: float) -> str:
             and rule.percentile == p
             and rule.phase is rule.call is rule.start is None
         ):
-            return f"limit {units.duration(rule.limit_ns)}"
-    return ""
+            return f"limit {units.duration(rule.limit_ns)}", result.passed is False
+    return "", False
 
 
 def _failed(view: View) -> Tile:

@@ -64,6 +64,7 @@ def picture(result: CapacityResult) -> Chart | None:
     rates = [probe.rate_per_s for probe in probes]
     low_s, high_s, confirmed = result.estimate_low_per_s, result.estimate_high_per_s, result.confirmed_per_s
     inside = [*rates, *(each for each in (low_s, high_s) if each is not None)]
+    beside = (max(inside) - min(inside)) / 20
     bands: tuple[Band, ...] = ()
     if low_s is not None and high_s is not None:
         bands = (Band(f"limit, {low_s:.4g} to {high_s:.4g}/s", low_s, high_s, False, "within"),)
@@ -76,14 +77,14 @@ def picture(result: CapacityResult) -> Chart | None:
         f"How many calls break {rule} at each rate: "
         + "; ".join(f"{_rate(probe.rate_per_s)} {units.share(share)}, {probe.verdict}" for probe, share, _ in measured)
         + ".",
-        range_axis("calls per second", min(inside), max(inside)),
+        range_axis("calls per second", max(0.0, min(inside) - beside), max(inside) + beside),
         Axis("calls that break the rule", floor, top, ((floor, units.share(0)), *ticks), log=True),
         (),
         bands,
         spots,
         () if allowed is None else (Limit(f"{rule}: less than {units.share(allowed)} of the calls", allowed),),
         note=f"Each mark is a rate that was held: how many of its calls break {rule}, with a 95 % interval. Filled: "
-        "the rules were met; hollow: they were not. The lowest line of the scale is none.",
+        "the rules were met; hollow: they were not; diamond: undecided. The lowest line of the scale is none.",
         height=360,
     )
 

@@ -19,8 +19,8 @@ from loadgen.stats.proportion import proportion
 from loadgen.text import foreign
 
 _TIME = "service_time"
-_APART = 30  # silences that differ by less than one of so many parts of the range stand together
-_AT_MOST = 3  # of such parts
+_APART = 40  # silences that differ by less than one of so many parts of the range stand together
+_AT_MOST = 1.5  # of such parts
 
 
 def tiles(result: ColdStartsResult, without: Collection[str], lives: str) -> tuple[Tile, ...]:
@@ -120,8 +120,8 @@ def _by_silence(found: KeepAlive | None) -> Chart | None:
         interval = proportion(cold, n)
         between_ = f"{units.share(interval[0])} to {units.share(interval[1])}"
         tip = f"after {at:.3g} s of silence: {cold} of {n} cold ({between_})"
-        spots.append(Spot(f"{cold} of {n}" if n > 1 else "", COLD if cold else WARM, at, cold / n, None, interval, tip=tip,
-                          shape="disc" if cold else "ring"))  # fmt: skip
+        name, style, shape = f"{cold} of {n}" if n > 1 else "", COLD if cold else WARM, "disc" if cold else "ring"
+        spots.append(Spot(name, style, at, cold / n, None, interval, shape, tip))
     band: tuple[Band, ...] = ()
     said = ""
     if found.low_ns is not None and found.high_ns is not None:
@@ -138,5 +138,5 @@ def _by_silence(found: KeepAlive | None) -> Chart | None:
         band,
         tuple(spots),
         note="A bar is the 95 % interval of the share of cold ones among calls after about that silence.",
-        height=210,
+        height=190,
     )
