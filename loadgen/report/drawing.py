@@ -79,7 +79,7 @@ class Limit(Struct, frozen=True):
 class Spot(Struct, frozen=True):
     """A named point; ``x_range`` and ``y_range`` are its intervals, None for a side without limits.
 
-    ``shape`` is ``disc``, ``ring``, ``square``, ``diamond`` or ``triangle``, and ``tip`` what is said of it on hover.
+    ``shape`` is ``disc``, ``ring``, ``square`` or ``diamond``, and ``tip`` what is said of it on hover.
     """
 
     name: str
@@ -126,6 +126,10 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 14, 24, 44
 _CHAR = 6.7
 """About how wide a character of 12 px is."""
 _LINE = 15
+_CORNERS: dict[str, list[tuple[float, float]]] = {
+    "square": [(-4.5, -4.5), (4.5, -4.5), (4.5, 4.5), (-4.5, 4.5)],
+    "diamond": [(0, -6.5), (6.5, 0), (0, 6.5), (-6.5, 0)],
+}
 
 
 class Box(Struct, frozen=True):
@@ -327,12 +331,7 @@ def _spot(spot: Spot, frame: Frame, taken: list[Box]) -> str:
 
 
 def _outline(shape: str, x: float, y: float) -> str:
-    if shape in ("square", "diamond", "triangle"):
-        corners = {
-            "square": [(-4.5, -4.5), (4.5, -4.5), (4.5, 4.5), (-4.5, 4.5)],
-            "diamond": [(0, -6.5), (6.5, 0), (0, 6.5), (-6.5, 0)],
-            "triangle": [(0, -6), (6, 5), (-6, 5)],
-        }[shape]
+    if (corners := _CORNERS.get(shape)) is not None:
         return "M" + "L".join(f"{x + dx:.1f} {y + dy:.1f}" for dx, dy in corners) + "Z"
     return f"M{x - 5:.1f} {y:.1f}a5 5 0 1 0 10 0a5 5 0 1 0 -10 0Z"
 

@@ -25,12 +25,13 @@ SHADES = 5
 
 
 class Tile(Struct, frozen=True):
-    """Calls between two instants (s) and two latencies (ns); ``shade`` is from 1 to ``SHADES``."""
+    """Calls between two instants (s) and two latencies (ns), in a ``row``; ``shade`` is from 1 to ``SHADES``."""
 
     start: float
     end: float
     low: float
     high: float
+    row: int
     count: int
     shade: int
 
@@ -66,6 +67,7 @@ def heat_map(timeline: Timeline, views: Sequence[View]) -> HeatMap | None:
             column[-1].end_ns / 1e9,
             y.low * math.exp(row * step),
             y.low * math.exp((row + 1) * step),
+            row,
             n,
             _shade(n / _length(column), most, min(1 / _length(column), most)),
         )

@@ -25,21 +25,24 @@ from loadgen.report import billing, charts, drawing, subject, tables
 from loadgen.report.answer import head
 from loadgen.report.drawing import Chart
 from loadgen.report.experiment import section
-from loadgen.report.figures import View, calls, phases, totals
-from loadgen.report.heat import heat_map
+from loadgen.report.figures import calls, phases, totals
+from loadgen.report.heat import HeatMap, heat_map
 from loadgen.report.heat_drawing import heat_svg
 from loadgen.report.parts import parts
-from loadgen.report.plots import encoded, plot
+from loadgen.report.plots import encoded, heat, plot
 from loadgen.report.terms import TERMS
 from loadgen.report.tiles import tiles
 from loadgen.report.timeline import Timeline
 from loadgen.text import foreign
 
-_LATENCY, _RATE = "latency", "rate"
+_LATENCY, _RATE, _HEAT = "latency", "rate", "heat"
 
 
 class Figure(Struct, frozen=True):
-    """What is drawn; with ``plot`` the page's script draws it anew from the data of that name."""
+    """What is drawn; with ``plot`` the page's script draws it anew from the data of that name.
+
+    With ``heat`` it reads a heat map from the data of that name.
+    """
 
     title: str
     description: str
@@ -47,6 +50,7 @@ class Figure(Struct, frozen=True):
     keys: tuple[tuple[str, str], ...] = ()
     note: str = ""
     plot: str = ""
+    heat: str = ""
 
 
 def html(summary: Summary, timeline: Timeline) -> str:
@@ -72,7 +76,9 @@ def html(summary: Summary, timeline: Timeline) -> str:
     curve = None if experiment else charts.percentile_curve(total)
     figures = [*([_figure([curve], numbers)] if curve else []), *(over_time if pictures else [])]
     figures += [_figure([rate], numbers, _RATE)] if rate else []
-    figures += [] if experiment else _heat(timeline, views)
+    if (map_ := None if experiment else heat_map(timeline, views)) is not None:
+        data[_HEAT] = heat(map_)
+        figures.append(_heat(map_))
     beside = None if experiment else charts.cold_beside_warm(total)
     goes = None if experiment else parts(total)
     said = head(summary)
@@ -213,19 +219,15 @@ def _each(timeline: Timeline, failed: Chart | None) -> str:
     )
 
 
-def _heat(timeline: Timeline, views: Sequence[View]) -> list[Figure]:
-    found = heat_map(timeline, views)
-    if found is None:
-        return []
+def _heat(found: HeatMap) -> Figure:
     drawings = (heat_svg(found, size) for size in (drawing.WIDE, drawing.NARROW))
-    return [
-        Figure(
-            "Latency, second by second",
-            found.description,
-            Markup("\n".join(drawings)),  # noqa: S704  the drawings escape every text they hold
-            note=f"{found.description} Of ok calls that the load generator did not disturb.",
-        )
-    ]
+    return Figure(
+        "Latency, second by second",
+        found.description,
+        Markup("\n".join(drawings)),  # noqa: S704  the drawings escape every text they hold
+        note=f"{found.description} Of ok calls that the load generator did not disturb.",
+        heat=_HEAT,
+    )
 
 
 def _cautions(summary: Summary) -> Iterator[str]:

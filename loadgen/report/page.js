@@ -206,10 +206,7 @@ const loadgen = (() => {
 
   // The marks of a drawing: the nearest to the pointer, or the next by arrow keys, says what it stands for.
   function marks(figure) {
-    const tip = document.createElement("div");
-    tip.className = "tip";
-    tip.setAttribute("aria-live", "polite");
-    figure.append(tip);
+    const tip = label(figure);
     let at = -1;
     const shown = () => [...figure.querySelectorAll("svg .mark")].filter((mark) => mark.getClientRects().length);
     const centre = (mark) => {
@@ -219,13 +216,9 @@ const loadgen = (() => {
     const show = (list, k) => {
       figure.querySelectorAll(".mark.at").forEach((mark) => mark.classList.remove("at"));
       at = k;
-      tip.classList.toggle("on", k >= 0);
-      if (k < 0) return;
-      const [x, y] = centre(list[k]);
+      if (k < 0) { tip.hide(); return; }
       list[k].classList.add("at");
-      tip.textContent = list[k].dataset.tip;
-      tip.style.left = Math.max(4, Math.min(x - tip.offsetWidth / 2, figure.clientWidth - tip.offsetWidth - 4)) + "px";
-      tip.style.top = (y > tip.offsetHeight + 16 ? y - tip.offsetHeight - 12 : y + 14) + "px";
+      tip.show(list[k].dataset.tip, ...centre(list[k]));
     };
     figure.addEventListener("pointermove", (event) => {
       const list = shown(), own = figure.getBoundingClientRect();
@@ -248,12 +241,69 @@ const loadgen = (() => {
     });
   }
 
+  // How many calls are in the tile below the pointer; the arrow keys go from tile to tile.
+  function heat(figure, map) {
+    const tip = label(figure), edge = { left: 62, right: 14, top: 24, bottom: 44 };
+    const step = Math.log(map.high / map.low) / map.rows;
+    const drawn = () => [...figure.querySelectorAll("svg")].find((svg) => svg.getClientRects().length);
+    let at = null;
+    const place = () => {
+      const svg = drawn(), box = svg.getBoundingClientRect(), own = figure.getBoundingClientRect(), scale = box.width / svg.viewBox.baseVal.width;
+      return { left: box.left - own.left + edge.left * scale, top: box.top - own.top + edge.top * scale,
+        width: box.width - (edge.left + edge.right) * scale, height: box.height - (edge.top + edge.bottom) * scale };
+    };
+    const show = (found) => {
+      at = found;
+      if (!found) { tip.hide(); return; }
+      const [column, row] = found, [start, end, rows] = map.columns[column], n = rows[row] || 0, box = place();
+      const low = map.low * Math.exp(row * step), high = low * Math.exp(step);
+      tip.show(`${span(+start.toFixed(1))} to ${span(+end.toFixed(1))}, ${time(low)} to ${time(high)}: ${n} call${n === 1 ? "" : "s"}`,
+        box.left + (start + end) / 2 / map.end * box.width, box.top + (1 - (row + 0.5) / map.rows) * box.height);
+    };
+    figure.addEventListener("pointermove", (event) => {
+      const own = figure.getBoundingClientRect(), box = place();
+      const x = (event.clientX - own.left - box.left) / box.width * map.end, row = Math.floor((1 - (event.clientY - own.top - box.top) / box.height) * map.rows);
+      const column = map.columns.findIndex(([start, end]) => x >= start && x < end);
+      show(column >= 0 && row >= 0 && row < map.rows ? [column, row] : null);
+    });
+    figure.addEventListener("pointerleave", () => show(null));
+    figure.addEventListener("blur", () => show(null));
+    figure.tabIndex = 0;
+    figure.addEventListener("keydown", (event) => {
+      const move = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+      if (event.key === "Escape") show(null);
+      if (!move) return;
+      event.preventDefault();
+      const fullest = (column) => +Object.entries(map.columns[column][2]).reduce((a, b) => b[1] > a[1] ? b : a)[0];
+      const column = Math.max(0, Math.min(map.columns.length - 1, at ? at[0] + move[0] : 0));
+      show([column, at && !move[0] ? Math.max(0, Math.min(map.rows - 1, at[1] + move[1])) : fullest(column)]);
+    });
+  }
+
+  // A small text over a figure.
+  function label(figure) {
+    const tip = document.createElement("div");
+    tip.className = "tip";
+    tip.setAttribute("aria-live", "polite");
+    figure.append(tip);
+    return {
+      hide: () => tip.classList.remove("on"),
+      show: (text, x, y) => {
+        tip.classList.add("on");
+        tip.textContent = text;
+        tip.style.left = Math.max(4, Math.min(x - tip.offsetWidth / 2, figure.clientWidth - tip.offsetWidth - 4)) + "px";
+        tip.style.top = (y > tip.offsetHeight + 16 ? y - tip.offsetHeight - 12 : y + 14) + "px";
+      },
+    };
+  }
+
   const all = [];
   function start() {
     const data = document.getElementById("plots"), specs = data ? JSON.parse(data.textContent) : {};
     for (const figure of document.querySelectorAll("figure")) {
       const spec = specs[figure.dataset.plot];
       if (spec) timePlot(figure, spec);
+      else if (specs[figure.dataset.heat]) heat(figure, specs[figure.dataset.heat]);
       else if (figure.querySelector("svg .mark")) marks(figure);
     }
     let closed = [];

@@ -6,6 +6,7 @@ They are the charts of ``charts``, on the same scales; where a value is None not
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ import msgspec
 from loadgen.report.charts import open_over_time
 from loadgen.report.drawing import Chart, Series
 from loadgen.report.figures import View
+from loadgen.report.heat import ROWS, HeatMap
 from loadgen.report.timeline import Timeline
 from loadgen.text import foreign
 
@@ -30,6 +32,15 @@ def plot(charts: Sequence[Chart | None], timeline: Timeline, views: Sequence[Vie
         "bands": [[band.name, band.start, band.end, band.muted] for band in drawn[0].bands],
         "panels": [_panel(chart, timeline, views) for chart in drawn],
     }
+
+
+def heat(found: HeatMap) -> dict[str, Any]:
+    """A heat map by column: from when to when, and how many calls are in which of its rows."""
+    columns = [
+        [start, end, {str(tile.row): tile.count for tile in tiles}]
+        for (start, end), tiles in groupby(found.tiles, key=lambda tile: (tile.start, tile.end))
+    ]
+    return {"low": found.y.low, "high": found.y.high, "rows": ROWS, "end": found.x.high, "columns": columns}
 
 
 def encoded(value: Any) -> str:

@@ -113,13 +113,24 @@ async def test_keys_read_values_zoom_and_show_all_again(tab: Page, tmp_path: Pat
     assert "p50 of latency" in (await tab.run("document.querySelector('#latency-by-percentile .tip').innerText"))
 
 
+async def test_a_tile_of_the_heat_map_says_how_many_calls_it_has(tab: Page, tmp_path: Path) -> None:
+    await tab.open(written(tmp_path))
+    await tab.run("document.querySelector('#latency-second-by-second').focus()")
+    said = "document.querySelector('#latency-second-by-second .tip').innerText"
+    await tab.key("ArrowRight")
+    first = (await tab.run(said)).replace("\u00a0", " ")
+    assert re.fullmatch(r"0 s to 1 s, \S+ ms to \S+ ms: \d+ calls", first)
+    await tab.key("ArrowUp")
+    assert await tab.run(said) != first
+
+
 async def test_every_picture_is_reached_by_the_tab_key_and_has_a_name(tab: Page, tmp_path: Path) -> None:
     await tab.open(written(tmp_path))
     unnamed = "[...document.querySelectorAll('figure')].filter(each => !each.getAttribute('aria-label')).length"
     assert await tab.run(unnamed) == 0
     reached = await tab.run(
-        "[...document.querySelectorAll('figure')].filter(each => each.querySelector('.mark, canvas'))"
-        ".every(each => each.tabIndex === 0 || each.querySelector('.plot').tabIndex === 0)"
+        "[...document.querySelectorAll('figure')]"
+        ".every(each => each.tabIndex === 0 || each.querySelector('[tabindex]'))"
     )
     assert reached
 

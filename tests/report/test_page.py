@@ -16,7 +16,7 @@ import pytest
 
 from loadgen.measure import hlog
 from loadgen.measure.summary import Summary, Verdict
-from loadgen.report import charts, plots
+from loadgen.report import charts, drawing, plots
 from loadgen.report.figures import phases, totals
 from loadgen.report.heat import COLUMNS, ROWS, heat_map
 from loadgen.report.html import html
@@ -44,9 +44,8 @@ HOUR_S = 3600
 
 def test_what_others_wrote_is_carried_as_they_published_it() -> None:
     vendor = resources.files("loadgen.report") / "vendor"
-    told = dict(
-        reversed(line.split()[1:]) for line in (vendor / "VERSIONS").read_text().splitlines() if "sha256 " in line
-    )
+    listed = [line.split() for line in (vendor / "VERSIONS").read_text().splitlines()]
+    told = {name: digest for kind, digest, name in (each for each in listed if each[0] == "sha256")}
     carried = {each.name for each in vendor.iterdir() if each.name != "VERSIONS"}
     assert set(told) == carried
     for name, digest in told.items():
@@ -184,7 +183,7 @@ def test_a_name_of_ten_thousand_characters_is_cut_in_headings_and_whole_in_a_fol
 
 
 def test_a_density_has_its_peak_where_most_calls_are() -> None:
-    axis = charts.log_time_axis([1e6, 1e9])
+    axis = drawing.log_time_axis([1e6, 1e9])
     points = charts.density(histogram(spread(400, 21_000)), axis)
     peak = max(points, key=lambda point: point[1] or 0.0)
     assert peak[0] == pytest.approx(21e6, rel=0.1)
