@@ -286,6 +286,9 @@ def _series(series: Series, frame: Frame) -> str:
 def _texts(frame: Frame) -> Iterable[str]:
     """Limits and spots, and what is written beside these and at the ends of lines, each where there is room."""
     taken = [box for spot in frame.chart.spots for box in _taken(spot, frame)]
+    if frame.chart.lane is not None:
+        wide = _CHAR * len(frame.chart.lane[1])
+        taken.append(Box(frame.right - 6 - wide, _TOP, frame.right, _TOP + 20))
     for limit in frame.chart.limits:
         left = _LEFT if limit.start is None else frame.x(limit.start)
         right = frame.right if limit.end is None else frame.x(limit.end)

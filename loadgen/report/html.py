@@ -75,7 +75,8 @@ def html(summary: Summary, timeline: Timeline) -> str:
     pictures = [_figure([chart], numbers) for chart in found.pictures if chart is not None]
     curve = None if experiment else charts.percentile_curve(total)
     figures = [*([_figure([curve], numbers)] if curve else []), *(over_time if pictures else [])]
-    figures += [_figure([rate], numbers, _RATE)] if rate else []
+    rates = [_figure([rate], numbers, _RATE)] if rate else []
+    figures += rates if pictures or over_time else []
     if (map_ := None if experiment else heat_map(timeline, views)) is not None:
         data[_HEAT] = heat(map_)
         figures.append(_heat(map_))
@@ -96,13 +97,13 @@ def html(summary: Summary, timeline: Timeline) -> str:
         "reasons": tables.reasons(summary),
         "synthetic": tables.SYNTHETIC if summary.environment.synthetic else "",
         "tiles": found.tiles or (() if experiment else tiles(summary)),
-        "pictures": pictures or over_time,
+        "pictures": pictures or over_time or rates,
         "figures": figures,
         "missing": [] if experiment else _missing(curve, latency, timeline),
         "facts": [("name", summary.run.name), *tables.facts(summary)],
         "found": found.tables,
         "beside": _figure([beside], numbers) if beside else None,
-        "parts": Figure(goes.title, goes.description, Markup(goes.drawing), goes.keys, goes.note) if goes else None,  # noqa: S704
+        "parts": Figure(goes.title, goes.description, Markup(goes.drawing), note=goes.note) if goes else None,  # noqa: S704
         "headline": None if experiment else tables.headline(summary),
         "counts": tables.counts(summary),
         "outcomes": tables.outcomes(summary.totals),

@@ -12,12 +12,13 @@ from loadgen.report.figures import Shown, View, shown
 from loadgen.text import foreign
 
 _PARTS = (
-    ("lag", "waiting to be sent", "part-b", "b"),
-    ("overhead", "way and platform", "part-c", "c"),
-    ("duration", "the function", "part-a", "a"),
+    ("lag", "waiting to be sent", "part-b"),
+    ("overhead", "way and platform", "part-c"),
+    ("duration", "the function", "part-a"),
 )
 _WIDE, _HIGH = 960, 34
 _CHAR = 8
+_APART = 0.02  # of the mean, by which the parts may miss it: histograms have three digits
 
 
 class Parts(Struct, frozen=True):
@@ -26,38 +27,30 @@ class Parts(Struct, frozen=True):
     title: str
     description: str
     drawing: str
-    keys: tuple[tuple[str, str], ...]
     note: str
 
 
 def parts(view: View) -> Parts | None:
-    """The mean latency as a bar of its parts; None where one is not known of every call, or not shown."""
-    latency = view.phase.metrics.get("latency")
-    whole = shown(view, "latency", "mean")
-    found = [shown(view, name, "mean") for name, *_ in _PARTS]
-    counts = {
-        metric.count + metric.disturbed
-        for name in ("latency", *(name for name, *_ in _PARTS))
-        if (metric := view.phase.metrics.get(name)) is not None
-    }
-    if latency is None or len(counts) != 1 or not isinstance(whole, Shown) or whole.ends is not None:
+    """The mean latency as a bar of its parts; None where one is not known of the same calls, or not shown."""
+    names = ("latency", *(name for name, *_ in _PARTS))
+    found = [each for name in names if isinstance(each := shown(view, name, "mean"), Shown) and each.ends is None]
+    if len(found) < len(names) or len({view.phase.metrics[name].count for name in names}) != 1:
         return None
-    values = [each.value for each in found if isinstance(each, Shown) and each.ends is None]
-    if len(values) < len(_PARTS) or not sum(values):
+    whole, values = found[0].value, [each.value for each in found[1:]]
+    if not sum(values) or abs(sum(values) - whole) > _APART * whole:
         return None
     said = [
         f"{words} {units.duration(value)} ({units.share(value, sum(values))})"
-        for (_, words, *_), value in zip(_PARTS, values, strict=True)
+        for (_, words, _), value in zip(_PARTS, values, strict=True)
     ]
     tails = [said_of for p in (50.0, 95.0, 99.0) if (said_of := _at(view, p))]
-    note = f"{units.duration(sum(values))} on average: {', '.join(said)}."
+    note = f"{units.duration(whole)} on average: {', '.join(said)}."
     if tails:
         note += f" Percentiles do not add up. {'; '.join(tails)}."
     return Parts(
         "Mean latency",
-        f"Of {units.duration(sum(values))} on average: {', '.join(said)}.",
+        f"Of {units.duration(whole)} on average: {', '.join(said)}.",
         _drawing(values, said),
-        (),
         note,
     )
 
@@ -67,13 +60,13 @@ def _at(view: View, p: float) -> str:
     found = [shown(view, name, p) for name, *_ in _PARTS]
     if not all(isinstance(each, Shown) for each in found):
         return ""
-    listed = (f"{words} {each}" for (_, words, *_), each in zip(_PARTS, found, strict=True))
+    listed = (f"{words} {each}" for (_, words, _), each in zip(_PARTS, found, strict=True))
     return f"{units.percentile(p)}: {', '.join(listed)}"
 
 
 def _drawing(values: list[int], said: list[str]) -> str:
     at, rects = 0.0, []
-    for (_, _, style, _), value, text in zip(_PARTS, values, said, strict=True):
+    for (_, _, style), value, text in zip(_PARTS, values, said, strict=True):
         wide = _WIDE * value / sum(values)
         rects.append(
             f'<g class="mark" data-tip="{foreign.html(text)}"><rect class="shape {style}" x="{at:.1f}" y="0" '

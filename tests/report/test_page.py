@@ -17,9 +17,10 @@ import pytest
 from loadgen.measure import hlog
 from loadgen.measure.summary import Summary, Verdict
 from loadgen.report import charts, drawing, plots
-from loadgen.report.figures import phases, totals
+from loadgen.report.figures import View, phases, totals
 from loadgen.report.heat import COLUMNS, ROWS, heat_map
 from loadgen.report.html import html
+from loadgen.report.parts import parts
 from loadgen.report.planned import planned
 from loadgen.report.tiles import tiles
 from loadgen.report.timeline import MOST_POINTS, Timeline, timeline
@@ -180,6 +181,21 @@ def test_a_name_of_ten_thousand_characters_is_cut_in_headings_and_whole_in_a_fol
     assert heading is not None
     assert len(heading[1]) < 400
     assert "n" * 10_000 in page
+
+
+def test_parts_of_the_time_are_drawn_where_they_make_up_the_whole() -> None:
+    drawn = parts(totals(valid()))
+    assert drawn is not None
+    widths = [float(each) for each in re.findall(r'width="([\d.]+)" height', drawn.drawing)]
+    assert sum(widths) == pytest.approx(960, abs=0.2)
+    assert parts(totals(ranged())) is None, "the generator disturbed some, of which the waiting is told alone"
+    unlike = {**metrics(6000), "duration": metrics(6000)["overhead"]}
+    assert parts(View(phase("p", 30, {"ok": 6000}, measured=unlike), None, Verdict("valid", []))) is None
+
+
+def test_without_an_ok_call_the_picture_is_the_rate() -> None:
+    page = html(empty(), timeline(intervals(empty())))
+    assert re.search(r'<figure class="picture" id="rate-over-time"', page)
 
 
 def test_a_density_has_its_peak_where_most_calls_are() -> None:

@@ -82,7 +82,7 @@ def picture(result: CapacityResult) -> Chart | None:
         (),
         bands,
         spots,
-        () if allowed is None else (Limit(f"{rule}: less than {units.share(allowed)} of the calls", allowed),),
+        () if allowed is None else (Limit(_line(rule, allowed), allowed),),
         note=f"Each mark is a rate that was held: how many of its calls break {rule}, with a 95 % interval. Filled: "
         "the rules were met; hollow: they were not; diamond: undecided. The lowest line of the scale is none.",
         height=360,
@@ -107,6 +107,13 @@ def _allowed(text: str) -> float | None:
     if isinstance(rule, MetricRule) and rule.call is None and rule.percentile is not None:
         return 1 - rule.percentile / 100
     return rule.limit if isinstance(rule, ShareRule) and rule.call is None and rule.limit else None
+
+
+def _line(rule: str, allowed: float) -> str:
+    """What is written on the line of a rule: of a percentile, how many calls may be slower."""
+    if isinstance(parse(rule), ShareRule):
+        return rule
+    return f"{rule}: at most {100 * allowed:.3g}{foreign.GAP}% slower"
 
 
 def _share(probe: CapacityProbe, at: int) -> tuple[float, tuple[float, float]]:
