@@ -286,6 +286,9 @@ def _series(series: Series, frame: Frame) -> str:
 def _texts(frame: Frame) -> Iterable[str]:
     """Limits and spots, and what is written beside these and at the ends of lines, each where there is room."""
     taken = [box for spot in frame.chart.spots for box in _taken(spot, frame)]
+    for band in frame.chart.bands:
+        left, wide = frame.x(band.start), _CHAR * len(band.name)
+        taken.append(Box(left - 4, _TOP - 24, left + wide + 4, _TOP - 4))
     if frame.chart.lane is not None:
         wide = _CHAR * len(frame.chart.lane[1])
         taken.append(Box(frame.right - 6 - wide, _TOP, frame.right, _TOP + 20))

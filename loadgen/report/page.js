@@ -136,7 +136,8 @@ const loadgen = (() => {
         const open = panel.open.filter((stroke) => Math.abs(stroke[0] - x) < spec.width / 2);
         if (open.length) parts.push("left open by the generator: " + open.map(([, low, high]) => time(low) + "–" + time(high)).join(", "));
       });
-      readout.textContent = parts.join("   ");
+      const [, calls] = spec.calls.reduce((best, each) => Math.abs(each[0] - x) < Math.abs(best[0] - x) ? each : best);
+      readout.textContent = [...parts, "of " + calls + " calls"].join(" · ");
     };
     const zoom = (from, min, max) => {
       if (zooming) return;

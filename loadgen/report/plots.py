@@ -29,6 +29,7 @@ def plot(charts: Sequence[Chart | None], timeline: Timeline, views: Sequence[Vie
     return {
         "end": drawn[0].x.high,
         "width": timeline.width_s,
+        "calls": [[_short((point.start_ns + point.end_ns) / 2e9), point.planned] for point in timeline.points],
         "bands": [[band.name, band.start, band.end, band.muted] for band in drawn[0].bands],
         "panels": [_panel(chart, timeline, views) for chart in drawn],
     }

@@ -15,10 +15,7 @@ from loadgen.report.timeline import timeline
 from tests.browser.chromium import CHROMIUM, Page, browser, page
 from tests.report.builders import HOSTILE, degraded, empty, intervals, valid
 
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-    pytest.mark.xdist_group("browser"),
-]
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 OVER_TIME = "#latency-over-time"
 INK = """(canvas => {
   const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data, seen = new Set();
@@ -87,6 +84,7 @@ async def test_a_pointer_reads_values_and_zooms_every_chart_over_time(tab: Page,
     said = (await tab.run(readout)).replace("\u00a0", " ")
     assert re.search(r"^17\.5 s · steady", said)
     assert re.search(r"p50 \d+\.\d ms", said)
+    assert said.endswith(" · of 200 calls")
     await tab.mouse("mousePressed", left + width * 0.5, top + 40, held=True)
     await tab.mouse("mouseMoved", left + width * 0.7, top + 40, held=True)
     await tab.mouse("mouseReleased", left + width * 0.7, top + 40)
