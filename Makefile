@@ -13,7 +13,7 @@ BUILD := $(BIN)/python -c 'from loadgen.build import build; print(build())'
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak simulate lint check docs wheel format bench fuzz lock clean
+.PHONY: help demo test soak simulate lint check docs wheel format bench fuzz screenshots lock clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*##/  make \1\t/p' $(MAKEFILE_LIST)
@@ -97,6 +97,10 @@ fuzz: $(VENV)/dev.stamp  ## fuzz what reads answers and frames, for a minute; lo
 	@echo "==> fuzzing with atheris, which has wheels for Linux on x86-64"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
 	@$(BIN)/python -m tests.fuzz $(or $(SECONDS),60)
+
+screenshots: $(VENV)/dev.stamp  ## the example runs under reports/ and the pictures in docs/images; only looking: ARGS=--keep
+	@echo "==> running the examples and looking at their reports with chromium: some four minutes"
+	@$(BIN)/python -m benchmarks.screenshots $(ARGS)
 
 lock: | $(BIN)/python  ## pin the versions of pyproject.toml in requirements/ (needs uv)
 	@printf 'setuptools>=77\nCython>=3.1\n' > $(VENV)/build.in

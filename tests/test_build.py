@@ -140,6 +140,8 @@ def test_without_a_c_compiler_the_same_package_installs_as_pure_python(tmp_path:
     names = zipfile.ZipFile(wheel).namelist()
     assert not [name for name in names if name.endswith(".so")]
     assert {"loadgen/py.typed", "loadgen/report/report.html.jinja", "loadgen/measure/counts.py"} <= set(names)
+    carried = ("page.js", "page.css", "vendor/uPlot.iife.min.js", "vendor/uPlot.css", "vendor/uPlot.LICENSE")
+    assert {f"loadgen/report/{name}" for name in carried} <= set(names)
     installed = tmp_path / "installed"
     zipfile.ZipFile(wheel).extractall(installed)
     code = "import loadgen.engine.agent, loadgen.build as b; print(b.build(), b.__file__)"

@@ -244,7 +244,7 @@ def counts(summary: Summary) -> Table:
     total = summary.totals
     rows = [
         (Cell("planned"), Cell(units.count(total.planned)), Cell(""), Cell(units.rate(total.planned_rate))),
-        _count("started", total.started, total.planned, _achieved(totals(summary)).text),
+        _count("started", total.started, total.planned, achieved(totals(summary)).text),
         _count("completed", total.completed, total.planned),
         _count("dropped", total.dropped, total.planned, tone="bad" if total.dropped else ""),
         *(_count(f"– {cause}", n, total.planned) for cause, n in why_dropped(total)),
@@ -294,7 +294,7 @@ def by_phase(summary: Summary) -> Table:
                 Cell(phase.model, "warm-up" if phase.warmup else ""),
                 Cell(units.span(phase.duration_ns)),
                 Cell(units.count(phase.planned)),
-                _achieved(view),
+                achieved(view),
                 Cell(units.count(failing), dropped, "bad" if failing else ""),
                 *(_without_interval(figure(view, "latency", statistic)) for statistic in statistics),
             )
@@ -536,7 +536,7 @@ def _ranges(rows: Iterable[Sequence[Cell]]) -> tuple[str, ...]:
     )
 
 
-def _achieved(view: View) -> Cell:
+def achieved(view: View) -> Cell:
     """The achieved rate of a stretch of load, of the planned one; a lower bound where it is the generator's."""
     phase = view.phase
     bounded = bounds_rate(view.verdict, view.name) is not None
