@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from loadgen.cli import INTERRUPTED, github, output, result, signals, source, streams
+from loadgen.cli import INTERRUPTED, baseline, github, output, result, signals, source, streams
 from loadgen.cli.aside import Aside
 from loadgen.cli.streams import Streams
 
@@ -71,6 +71,7 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY
     type=click.IntRange(1),
     help="Processes that share the load; default: as many as it needs, which is one but for very high rates.",
 )
+@baseline.OPTION
 @click.option(
     "--cluster",
     metavar="ADDRESS",
@@ -101,6 +102,7 @@ def run(
     overrides: tuple[str, ...],
     env_file: Path | None,
     agents: int | None,
+    beside: Path | None,
     cluster: str | None,
     insecure_cluster: bool,
     form: str,
@@ -133,6 +135,7 @@ def run(
     loaded = _load(asked, environment, overrides, save)
     signals.put_off()  # the threads that numpy starts, which some kinds import here, inherit that
     crew = _agents(loaded, agents) if cluster is None else None
+    base = baseline.needed(beside, loaded, quiet=quiet)
     signals.heed()
     if not quiet:
         say_what_is_left()
@@ -167,7 +170,13 @@ def run(
             _file(invoked, save), loaded, directory, secrets, placed, aside, told, quiet=quiet, asks=asks, force=force
         )
         shown = texts(finished.summary, secrets.hide)
-        written = _write(replace(shown, scenario=secrets.hide_in(shown.scenario)), directory, aside, form, full=full)
+        shown = replace(shown, scenario=secrets.hide_in(shown.scenario))
+        compared = ""
+        if base is not None:
+            new = baseline.judged(base, shown, directory.path, loaded.scenario.thresholds)
+            shown, finished = new.summary, replace(finished, summary=new.summary)
+            compared = "" if baseline.needing(loaded) else baseline.said(base, new)
+        written = _write(shown, directory, aside, form, full=full, compared=compared)
         told.close(shown)
     finally:
         told.close()
@@ -339,8 +348,12 @@ def _drain(aside: Aside | None, at_most_s: float | None = None) -> None:
         os._exit(INTERRUPTED)  # nobody reads stderr, so there is nothing more to say there
 
 
-def _write(summary: Summary, directory: RunDirectory, aside: Aside | None, form: str, *, full: bool) -> bool:
+def _write(
+    summary: Summary, directory: RunDirectory, aside: Aside | None, form: str, *, full: bool, compared: str
+) -> bool:
     """Write the results down and print them, as far as either is possible; whether both were.
+
+    On a terminal ``compared`` follows the result.
 
     summary.json comes first, and no signal ends the program before it is there: the reports can be written again.
     """
@@ -362,7 +375,8 @@ def _write(summary: Summary, directory: RunDirectory, aside: Aside | None, form:
         # a terminal that is held keeps nobody from what is on the disk by now, nor does a stderr that nobody reads keep
         # the results from stdout
         _drain(aside, None if sys.stdout is not None and sys.stdout.isatty() else _STUCK_S)
-        unprinted = result.show(result.text(summary, form, full=full), form)
+        after = compared if form == result.TERMINAL else ""
+        unprinted = result.show(result.text(summary, form, full=full) + after, form)
         if not faults:
             report = markdown(summary)
             directory.write_report("report.md", report)

@@ -47,6 +47,15 @@ def terminal(compared: Comparison, noise: float, *, width: int = 80, colour: boo
     return "\n".join(lines) + "\n"
 
 
+def brief(compared: Comparison, noise: float, *, width: int = 80, colour: bool = False) -> str:
+    """What it is compared with, and the answer, in a few lines."""
+    first, *more = _wrapped(f"compared with {_side(compared.base)}", width, "")
+    word, _, rest = _answer(compared, noise)[0].partition(":")
+    said, *others = _wrapped(foreign.line(f"{word}:{rest}"), width, "")
+    word, colon, rest = said.partition(":")
+    return "\n".join([first, *more, _painted(word, _answer(compared, noise)[1], colour) + colon + rest, *others]) + "\n"
+
+
 def markdown(compared: Comparison, noise: float) -> str:
     """The comparison as GitHub-flavoured Markdown."""
     write = foreign.markdown
