@@ -10,6 +10,7 @@ import msgspec
 
 from loadgen.cli import output
 from loadgen.cli.baseline import NOT_OURS, read
+from loadgen.comparison import page
 from loadgen.comparison.compare import compare as compare_runs
 from loadgen.comparison.comparison import NOISE, SEVERAL, Comparison, Several, applies
 from loadgen.comparison.text import markdown, terminal
@@ -38,10 +39,10 @@ def _noise(_context: click.Context, _option: click.Parameter, text: str) -> floa
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["terminal", "json", "markdown"]),
+    type=click.Choice(["terminal", "json", "markdown", "html"]),
     default="terminal",
     show_default=True,
-    help="How it is written to stdout.",
+    help="How it is written to stdout; html is one page, with pictures.",
 )
 @click.option(
     "--noise",
@@ -62,8 +63,9 @@ def compare(base: Path, news: tuple[Path, ...], form: str, noise: float, fail_on
     much such runs differ from each other.
     """
     try:
-        compared = compare_runs(read(base), [read(new) for new in news], noise)
-        text = _written(compared, form, noise)
+        base_run, runs = read(base), [read(new) for new in news]
+        compared = compare_runs(base_run, runs, noise)
+        text = page.html(compared, base_run, runs, noise) if form == "html" else _written(compared, form, noise)
     except NOT_OURS as error:
         why = foreign.unquoted(str(error))
         raise click.UsageError(f"one of the runs holds something that no loadgen writes: {why}") from error

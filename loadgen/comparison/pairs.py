@@ -56,7 +56,7 @@ class Beside(Struct, frozen=True):
 
 def pairs(base: Run, new: Run) -> Iterator[Pair]:
     """Every figure of two runs that can be compared; a figure that neither has is none."""
-    for each in _views(base.summary, new.summary):
+    for each in beside(base.summary, new.summary):
         yield from _of(each, base.stretches, new.stretches)
         mine, others = dict(figures.calls(each.base)), dict(figures.calls(each.new))
         for name in mine:
@@ -131,7 +131,7 @@ def measured(summary: Summary) -> list[PhaseSummary]:
     return [phase for phase in summary.phases if not phase.warmup]
 
 
-def _views(base: Summary, new: Summary) -> Iterator[Beside]:
+def beside(base: Summary, new: Summary) -> Iterator[Beside]:
     """Each measured phase; the totals where there is but one, and of an experiment, whose phases are its own."""
     if len(measured(base)) <= 1 or base.run.kind != "load":
         yield Beside(TOTALS, None, figures.totals(base), figures.totals(new), _only_phase(base))
