@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from loadgen.cli.progress import Progress
     from loadgen.history.rundir import RunDirectory
     from loadgen.measure.summary import Summary
+    from loadgen.report.timeline import Timeline
     from loadgen.run.agents import Agents
     from loadgen.run.runner import Finished, Runner
     from loadgen.scenario.load import Loaded
@@ -376,13 +377,15 @@ def _write(
         # the results from stdout
         _drain(aside, None if sys.stdout is not None and sys.stdout.isatty() else _STUCK_S)
         after = compared if form == result.TERMINAL else ""
-        unprinted = result.show(result.text(summary, form, full=full) + after, form)
+        over_time = _over_time(directory)
+        unprinted = result.show(result.text(summary, form, full=full, over_time=over_time) + after, form)
         if not faults:
             report = markdown(summary)
             directory.write_report("report.md", report)
             if summary.thresholds:
                 directory.write_report("junit.xml", junit(summary))
-            directory.write_report("report.html", html(summary, timeline(read_intervals(directory.path))))
+            course = timeline(read_intervals(directory.path)) if over_time is None else over_time
+            directory.write_report("report.html", html(summary, course))
             if form == result.TERMINAL:
                 output.show(f"\nreport: {directory.path / 'report.html'}\n")
             github.tell(summary, report)
@@ -397,3 +400,14 @@ def _write(
     for fault in faults:
         output.say(f"error: {fault}")
     return not faults
+
+
+def _over_time(directory: RunDirectory) -> Timeline | None:
+    """The course of a run; None where its log cannot be read, which keeps nothing from being printed."""
+    from loadgen.history.rundir import RunDirectoryError, read_intervals
+    from loadgen.report.timeline import timeline
+
+    try:
+        return timeline(read_intervals(directory.path))
+    except (RunDirectoryError, ValueError):
+        return None
