@@ -92,20 +92,30 @@ def fit(path: Path, loaded: Loaded, *, quiet: bool) -> Run:
     return base
 
 
-def judged(base: Run, summary: Summary, directory: Path, rules: Sequence[Rule]) -> Run:
-    """A new run with its rules of the baseline decided."""
+def judged(base: Run, summary: Summary, directory: Path, rules: Sequence[Rule], *, quiet: bool) -> Run:
+    """A new run with its rules of the baseline decided; where that cannot be done it is said, and they stay open."""
     from msgspec.structs import replace
 
+    from loadgen.comparison.alike import noted
     from loadgen.comparison.baseline import judged as judged_rules
     from loadgen.comparison.compare import run_of
     from loadgen.history.rundir import RunDirectoryError, read_intervals
+    from loadgen.measure.rule import of_baseline
 
     try:
         new = run_of(str(directory), summary, read_intervals(directory))
     except (RunDirectoryError, ValueError) as error:  # its figures are in the Summary all the same
         output.say(f"warning: what the run differs by while it lasts is not known: {foreign.unquoted(str(error))}")
         new = run_of(str(directory), summary, ())
-    return replace(new, summary=judged_rules(base, new, rules))
+    try:
+        differs = noted(base.summary, summary) if of_baseline(rules) else []
+        decided = replace(new, summary=judged_rules(base, new, rules))
+    except NOT_OURS as error:  # it was fit before the load, and what was measured since is not lost to it
+        output.say(f"warning: the run was not compared with its baseline: {foreign.unquoted(str(error))}")
+        return new
+    for note in () if quiet else differs[:_NOTES]:
+        output.say(f"note: beside the baseline: {foreign.quote(note)}")
+    return decided
 
 
 def said(base: Run, new: Run) -> str:
@@ -114,7 +124,10 @@ def said(base: Run, new: Run) -> str:
     from loadgen.comparison.comparison import NOISE
     from loadgen.comparison.text import brief
 
-    (compared,) = compare(base, [new], NOISE)
+    try:
+        (compared,) = compare(base, [new], NOISE)
+    except NOT_OURS as error:
+        return f"\nnot compared with the baseline: {foreign.unquoted(str(error))}\n"
     lines = brief(compared, NOISE, width=min(100, output.width()), colour=output.colour())
     notes = [foreign.quote(note, 200) for note in compared.notes if compared.comparable][:_NOTES]
     return "\n" + lines + "".join(f"  {note}\n" for note in notes)

@@ -174,7 +174,7 @@ def run(
         shown = replace(shown, scenario=secrets.hide_in(shown.scenario))
         compared = ""
         if base is not None:
-            new = baseline.judged(base, shown, directory.path, loaded.scenario.thresholds)
+            new = baseline.judged(base, shown, directory.path, loaded.scenario.thresholds, quiet=quiet)
             shown, finished = new.summary, replace(finished, summary=new.summary)
             compared = "" if baseline.needing(loaded) else baseline.said(base, new)
         written = _write(shown, directory, aside, form, full=full, compared=compared)

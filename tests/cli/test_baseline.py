@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from pathlib import Path
 
@@ -166,3 +167,18 @@ async def test_without_such_a_rule_the_comparison_follows_the_result(tmp_path: P
     result, _, after = stdout.partition("compared with ")
     assert result.startswith(("MEASURED", "INVALID"))
     assert re.search(r"^(BETTER|UNCLEAR|WORSE|SAME): ", after, re.MULTILINE)
+
+
+async def test_a_baseline_that_turns_out_to_be_damaged_takes_nothing_from_the_results(tmp_path: Path) -> None:
+    base = stored(tmp_path / "base")
+    data = json.loads((base / "summary.json").read_bytes())
+    data["totals"]["metrics"]["latency"]["histogram"] = "none"  # of which a comparison makes a rate's interval
+    data["phases"][0]["model"] = data["totals"]["model"] = "closed"
+    (base / "summary.json").write_text(json.dumps(data))
+    async with serving(ok) as server:
+        text = LOAD.format(port=server.port, rules="thresholds: ['errors < 110% of baseline']")
+        process = start(tmp_path, "--baseline", str(base), scenario=text)
+        stdout, _, summary = await asyncio.to_thread(finish, process, tmp_path)
+    assert process.returncode in (0, 96, 97)
+    assert summary["thresholds"][0]["rule"] == "errors < 110% of baseline"
+    assert stdout.splitlines()[0].startswith(("PASSED", "UNDECIDED"))
