@@ -37,9 +37,10 @@ def report(run: Path, form: str, full: bool) -> None:
     """
     try:
         summary, remade = _summary(run)
-        page = html(summary, _timeline(run, partial=summary.run.partial))
+        over_time = _timeline(run, partial=summary.run.partial)
+        page = html(summary, over_time)
         text = markdown(summary)
-        shown = result.text(summary, form, full=full)
+        shown = result.text(summary, form, full=full, over_time=over_time)
         cases = junit(summary) if summary.thresholds else None
     except RunDirectoryError as error:
         raise click.UsageError(str(error)) from error

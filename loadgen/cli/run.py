@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from loadgen.cli import INTERRUPTED, github, output, result, signals, source, streams
+from loadgen.cli import INTERRUPTED, baseline, github, output, result, signals, source, streams
 from loadgen.cli.aside import Aside
 from loadgen.cli.streams import Streams
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from loadgen.cli.progress import Progress
     from loadgen.history.rundir import RunDirectory
     from loadgen.measure.summary import Summary
+    from loadgen.report.timeline import Timeline
     from loadgen.run.agents import Agents
     from loadgen.run.runner import Finished, Runner
     from loadgen.scenario.load import Loaded
@@ -71,6 +72,7 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY
     type=click.IntRange(1),
     help="Processes that share the load; default: as many as it needs, which is one but for very high rates.",
 )
+@baseline.OPTION
 @click.option(
     "--cluster",
     metavar="ADDRESS",
@@ -101,6 +103,7 @@ def run(
     overrides: tuple[str, ...],
     env_file: Path | None,
     agents: int | None,
+    beside: Path | None,
     cluster: str | None,
     insecure_cluster: bool,
     form: str,
@@ -133,6 +136,7 @@ def run(
     loaded = _load(asked, environment, overrides, save)
     signals.put_off()  # the threads that numpy starts, which some kinds import here, inherit that
     crew = _agents(loaded, agents) if cluster is None else None
+    base = baseline.needed(beside, loaded, quiet=quiet)
     signals.heed()
     if not quiet:
         say_what_is_left()
@@ -167,7 +171,13 @@ def run(
             _file(invoked, save), loaded, directory, secrets, placed, aside, told, quiet=quiet, asks=asks, force=force
         )
         shown = texts(finished.summary, secrets.hide)
-        written = _write(replace(shown, scenario=secrets.hide_in(shown.scenario)), directory, aside, form, full=full)
+        shown = replace(shown, scenario=secrets.hide_in(shown.scenario))
+        compared = ""
+        if base is not None:
+            new = baseline.judged(base, shown, directory.path, loaded.scenario.thresholds, quiet=quiet)
+            shown, finished = new.summary, replace(finished, summary=new.summary)
+            compared = "" if baseline.needing(loaded) else baseline.said(base, new)
+        written = _write(shown, directory, aside, form, full=full, compared=compared)
         told.close(shown)
     finally:
         told.close()
@@ -339,8 +349,12 @@ def _drain(aside: Aside | None, at_most_s: float | None = None) -> None:
         os._exit(INTERRUPTED)  # nobody reads stderr, so there is nothing more to say there
 
 
-def _write(summary: Summary, directory: RunDirectory, aside: Aside | None, form: str, *, full: bool) -> bool:
+def _write(
+    summary: Summary, directory: RunDirectory, aside: Aside | None, form: str, *, full: bool, compared: str
+) -> bool:
     """Write the results down and print them, as far as either is possible; whether both were.
+
+    On a terminal ``compared`` follows the result.
 
     summary.json comes first, and no signal ends the program before it is there: the reports can be written again.
     """
@@ -362,13 +376,16 @@ def _write(summary: Summary, directory: RunDirectory, aside: Aside | None, form:
         # a terminal that is held keeps nobody from what is on the disk by now, nor does a stderr that nobody reads keep
         # the results from stdout
         _drain(aside, None if sys.stdout is not None and sys.stdout.isatty() else _STUCK_S)
-        unprinted = result.show(result.text(summary, form, full=full), form)
+        after = compared if form == result.TERMINAL else ""
+        over_time = _over_time(directory)
+        unprinted = result.show(result.text(summary, form, full=full, over_time=over_time) + after, form)
         if not faults:
             report = markdown(summary)
             directory.write_report("report.md", report)
             if summary.thresholds:
                 directory.write_report("junit.xml", junit(summary))
-            directory.write_report("report.html", html(summary, timeline(read_intervals(directory.path))))
+            course = timeline(read_intervals(directory.path)) if over_time is None else over_time
+            directory.write_report("report.html", html(summary, course))
             if form == result.TERMINAL:
                 output.show(f"\nreport: {directory.path / 'report.html'}\n")
             github.tell(summary, report)
@@ -383,3 +400,14 @@ def _write(summary: Summary, directory: RunDirectory, aside: Aside | None, form:
     for fault in faults:
         output.say(f"error: {fault}")
     return not faults
+
+
+def _over_time(directory: RunDirectory) -> Timeline | None:
+    """The course of a run; None where its log cannot be read, which keeps nothing from being printed."""
+    from loadgen.history.rundir import RunDirectoryError, read_intervals
+    from loadgen.report.timeline import timeline
+
+    try:
+        return timeline(read_intervals(directory.path))
+    except (RunDirectoryError, ValueError):
+        return None

@@ -45,6 +45,7 @@ LARGEST_SUMMARY = 64 * 2**20
 """Bytes of a summary.json that is read."""
 LARGEST_JOURNAL = 2**28
 """Bytes of a frames.journal that is read: some sixteen times what one has before it is written anew."""
+_LONGEST_NAME = 100
 LONGEST_LINE = 2**20
 """Bytes of a line of intervals.hlog that is read: a packed histogram has some kilobytes."""
 
@@ -56,9 +57,10 @@ class RunDirectoryError(Exception):
 def default_path(name: str, at: datetime) -> Path:
     """Where a run lands unless told otherwise: ``reports/<name>-<UTC time>``, with a number where that is taken.
 
-    ``at`` carries a time zone. Characters of ``name`` that are not safe in a file name become ``-``.
+    ``at`` carries a time zone. Characters of ``name`` that are not safe in a file name become ``-``, and a long one is
+    cut, as no file system takes more than 255 bytes.
     """
-    safe = re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip(".-") or "run"
+    safe = re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII)[:_LONGEST_NAME].strip(".-") or "run"
     instant = at.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     first = Path("reports") / f"{safe}-{instant}"
     numbered = (first.with_name(f"{first.name}-{n}") for n in count(2))
@@ -240,7 +242,7 @@ def replace(path: Path, data: bytes) -> None:
 
     Raises OSError; the temporary file is then removed, as after an interrupt.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # another process may write the same file
     try:
         _write(temporary, data)
         temporary.replace(path)

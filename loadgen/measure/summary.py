@@ -11,7 +11,7 @@ clock of arrivals: the ends of a figure, ``disturbed`` calls (before, all were i
 ``in_flight_mean`` and ``workers`` of a phase, ``whose``, ``figures`` and ``causes`` of a reason, and the severity
 ``range``; ``degraded`` means since then that figures are ranges, and nothing else. With mixes of calls: ``by_call`` of
 a phase, ``preflights``, and ``call`` of an example. With answers first: ``outcome``, ``answer`` and ``next``. With the
-journal: ``run.partial``.
+journal: ``run.partial``. With rules of a baseline: ``against`` of a threshold.
 """
 
 from __future__ import annotations
@@ -348,6 +348,20 @@ class PhaseSummary(Struct, frozen=True):
     by_call: dict[str, CallSummary] = {}
 
 
+class AgainstBaseline(Struct, frozen=True):
+    """The figures of a rule of a baseline: that of the ``run`` with this id, and the ``new`` one, in their own unit.
+
+    The ratio of new to base is from ``low`` to ``high``, which hold for all such rules of a run at once with 95 %
+    confidence. Null is what is not known. Of ``cost`` the figures are those of a million calls.
+    """
+
+    run: str
+    base: float | None
+    new: float | None
+    low: float | None
+    high: float | None
+
+
 class ThresholdResult(Struct, frozen=True):
     """A threshold and how it ended; ``why`` says so in words, of one over windows by its worst window.
 
@@ -355,7 +369,8 @@ class ThresholdResult(Struct, frozen=True):
     is no time but that of a call that is not ok. ``passed`` is null where that could not be decided. ``decided_by``
     says what did: ``value``, the figure itself; ``bounds``, as every value that the figure may have agrees; null where
     nothing did. Where the figure is a range, ``value`` is null and it lies from ``low_end`` to ``high_end``, which is
-    null where it is not bounded.
+    null where it is not bounded. Of a rule of a baseline ``value`` is the share of it, and
+    ``against`` has both figures.
     """
 
     rule: str
@@ -365,6 +380,7 @@ class ThresholdResult(Struct, frozen=True):
     decided_by: str | None = None
     low_end: float | None = None
     high_end: float | None = None
+    against: AgainstBaseline | None = None
 
 
 class AgentHealth(Struct, frozen=True):

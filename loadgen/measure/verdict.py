@@ -23,7 +23,7 @@ import msgspec
 from loadgen.invocation.metric import Clock, Metric
 from loadgen.measure.dependence import Largest
 from loadgen.measure.merge import PhasePlan, PhaseTotal, combined
-from loadgen.measure.rule import MetricRule, Rule
+from loadgen.measure.rule import BaselineRule, MetricRule, Rule
 from loadgen.measure.starts import NOTHING_FOUND, Found
 from loadgen.measure.summary import Reason, Verdict
 from loadgen.measure.trust import generator, platform, record, support, target
@@ -92,7 +92,7 @@ def judge(
             reasons += platform.memory_ignored(total.of(call) if total.calls else total, asked)
     unusable = {reason.phase for reason in reasons if reason.severity == INVALID}
     reasons += () if part else _disturbed(pairs, rules, unusable, by_phase=by_phase)
-    labelled = [rule for rule in rules if isinstance(rule, MetricRule) and rule.start is not None]
+    labelled = [rule for rule in rules if isinstance(rule, MetricRule | BaselineRule) and rule.start is not None]
     reasons += _mixed_up(measured, labelled, found)
     reasons += support.starts_unknown(labelled, phases, measured, found)
     reasons += support.thresholds(rules, phases, measured)
@@ -100,7 +100,9 @@ def judge(
     return Verdict(_status(reasons), reasons)
 
 
-def _mixed_up(measured: Sequence[PhaseTotal], labelled: Sequence[MetricRule], found: Found) -> Iterator[Reason]:
+def _mixed_up(
+    measured: Sequence[PhaseTotal], labelled: Sequence[MetricRule | BaselineRule], found: Found
+) -> Iterator[Reason]:
     """Labels of starts that do not tell well enough: of all calls, and of each where those of all do.
 
     A call that has hardly a cold start is not told by how good labels are of calls that have many.
@@ -124,7 +126,8 @@ def _disturbed(
     by_phase: bool,
 ) -> Iterator[Reason]:
     """Figures that are ranges, of each phase whose figures may be used, and of all together."""
-    ps = {rule.percentile for rule in rules if isinstance(rule, MetricRule) and rule.percentile is not None}
+    named = (rule.percentile for rule in rules if isinstance(rule, MetricRule | BaselineRule))
+    ps = {p for p in named if p is not None}
     known: set[str] = set()
     for plan, total in pairs:
         if total.name in without or not by_phase:

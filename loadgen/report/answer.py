@@ -13,7 +13,7 @@ from msgspec import Struct
 from loadgen.experiments import registry
 from loadgen.invocation.outcome import OK
 from loadgen.measure.percentile import needed
-from loadgen.measure.rule import CostRule, MetricRule, RateRule, Rule, ShareRule
+from loadgen.measure.rule import BaselineRule, CostRule, MetricRule, RateRule, Rule, ShareRule
 from loadgen.measure.summary import Reason, Summary, ThresholdResult
 from loadgen.measure.threshold import FAILED, PASSED, UNDECIDED, together
 from loadgen.measure.trust.rule import INVALID, RANGE
@@ -142,10 +142,13 @@ def _nearest(summary: Summary) -> str:
 
 def _judged(summary: Summary, result: ThresholdResult) -> Judged:
     rule = rule_of(result)
-    measured = tables.measured(result).text
+    cell = tables.measured(result)
+    measured = cell.text
     found = _figure(summary, rule)
     if isinstance(found, Shown) and found.interval and found.ends is None and measured == str(found):
         measured = f"{measured} ({found.interval})"
+    elif result.against is not None and cell.detail:
+        measured = f"{measured} ({cell.detail})"
     why = result.why if result.passed is None else _distance(rule, result)
     return Judged(result.passed, result.rule, measured, why)
 
@@ -177,6 +180,9 @@ def _distance(rule: Rule | None, result: ThresholdResult) -> str:
             return f"{units.share(1 - result.value / rule.limit.per_s)} short" if rule.limit.per_s else ""
         case CostRule():
             return _over(result.value / float(rule.limit.amount))
+        case BaselineRule():
+            ratio = result.value / rule.share
+            return f"{units.share(1 - ratio)} short" if rule.what == "achieved_rate" else _over(ratio)
         case _:
             return ""
 

@@ -15,6 +15,7 @@ from loadgen.history.journal import beginning, framed
 from loadgen.history.rundir import JOURNAL
 from loadgen.measure.summary import encode
 from loadgen.report.screen import screen
+from loadgen.report.timeline import timeline
 from loadgen.run.journal import encode as encode_record
 from tests.examples import fewer
 from tests.journals import KEY, cut_short
@@ -33,7 +34,9 @@ def test_the_reports_are_written_again_and_the_summary_goes_to_stdout(run: Path)
     (run / "report.md").write_text("old")
     result = CliRunner(env={"COLUMNS": "80"}).invoke(report, [str(run)])
     assert result.exit_code == 0
-    assert result.stdout == screen(valid(), width=80)
+    over_time = timeline(intervals(valid()))
+    assert result.stdout == screen(valid(), over_time, width=80)
+    assert "over time; peak" in result.stdout
     assert "report.html" in result.stderr
     assert (run / "report.md").read_text().startswith("# warm")
     assert "Latency over time" in (run / "report.html").read_text()
