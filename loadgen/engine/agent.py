@@ -74,7 +74,7 @@ from loadgen.invocation.start import Cuts
 from loadgen.invocation.tally import Connections, Tally
 from loadgen.load.law import random_stream
 from loadgen.load.phase import Phase
-from loadgen.measure.interval import VERSION, Frame, Health, encode
+from loadgen.measure.interval import INTERVAL_NS, VERSION, Frame, Health, encode
 from loadgen.measure.purse import Purse
 from loadgen.measure.recorder import Recorder
 from loadgen.scenario.model import OnAgentLoss
@@ -82,7 +82,6 @@ from loadgen.targets.port import MemoryTurns
 from loadgen.targets.registry import tenant_of
 from loadgen.targets.target import Target
 
-INTERVAL_NS = 1_000_000_000
 _PROBE_NS = 20_000_000  # how often the loop is asked to show that it is alive
 _GAP_NS = 5_000_000  # a probe that is later than this may have been so because the whole core was taken away
 _SLICE_NS = 150_000  # packing gives way to the load after this long

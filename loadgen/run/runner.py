@@ -107,7 +107,7 @@ class Runner:
         self._journal = journal
         self._ending = Ending(self._note, self._secrets.hide, observer.stopping)
         self._contact = Contact(scenario, self._ending, observer, self._secrets, confirm=confirm, force=force)
-        self._writing = Writing(directory, self._secrets.hide, scenario)
+        self._writing = Writing(directory, self._secrets.hide, scenario, agents=agents.number)
 
     def interrupt(self) -> None:
         """End the run, see Ending."""
