@@ -55,6 +55,7 @@ def _limit(summary: Summary, p: float) -> tuple[str, bool]:
             and rule.metric.value in ("latency", "latency_all")
             and rule.percentile == p
             and rule.phase is rule.call is rule.start is None
+            and rule.over_ns is None
         ):
             return f"limit {units.duration(rule.limit_ns)}", result.passed is False
     return "", False

@@ -125,6 +125,26 @@ class Page:
         found = await self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         return base64.b64decode(found["data"])
 
+    async def colours(self, picture: bytes) -> set[str]:
+        """The colours of a picture, as ``rrggbb``; the page is left for an empty one, which may look at it."""
+        await self.call("Page.navigate", url="about:blank")
+        await self.drawn()
+        encoded = base64.b64encode(picture).decode()
+        found = await self.run(
+            f"""(async () => {{
+              const image = new Image(), canvas = document.createElement('canvas'), seen = new Set();
+              image.src = 'data:image/png;base64,{encoded}';
+              await image.decode();
+              Object.assign(canvas, {{ width: image.width, height: image.height }});
+              const ink = canvas.getContext('2d');
+              ink.drawImage(image, 0, 0);
+              const data = ink.getImageData(0, 0, image.width, image.height).data;
+              for (let i = 0; i < data.length; i += 4) seen.add(data[i] << 16 | data[i + 1] << 8 | data[i + 2]);
+              return [...seen].map(each => each.toString(16).padStart(6, '0'));
+            }})()"""
+        )
+        return set(found)
+
     async def pdf(self) -> bytes:
         """The page as it is printed."""
         found = await self.call("Page.printToPDF", preferCSSPageSize=True, printBackground=True)
