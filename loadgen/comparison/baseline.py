@@ -46,6 +46,8 @@ def faults(base: Summary, load: Load, rules: Sequence[Rule]) -> list[str]:
 
 def remarks(base: Summary) -> Iterator[str]:
     """What a reader should know of a baseline: that it ended early, or was not measured well."""
+    if base.run.partial:
+        yield "it is partial: the run was cut short"
     if base.run.interrupted:
         yield "it was interrupted"
     if base.run.stopped is not None:

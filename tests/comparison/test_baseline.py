@@ -159,6 +159,6 @@ def test_what_stands_against_a_baseline_is_known_before_the_load() -> None:
 
 def test_a_baseline_that_ended_early_is_remarked_on() -> None:
     base = slower(1)
-    cut = replace(base, run=replace(base.run, interrupted=True, stopped="budget.duration: over"))
+    cut = replace(base, run=replace(base.run, interrupted=True, partial=True, stopped="budget.duration: over"))
     assert list(remarks(base)) == []
-    assert [remark.split()[-1] for remark in remarks(cut)] == ["interrupted", "over"]
+    assert [remark.split()[-1] for remark in remarks(cut)] == ["short", "interrupted", "over"]

@@ -201,7 +201,7 @@ def test_what_goes_to_a_file_is_what_goes_to_stdout(run: Path, tmp_path: Path, f
 
 
 def test_the_committed_example_which_an_older_version_wrote_is_exported() -> None:
-    example = Path(__file__).parents[2] / "reports" / "example"
+    example = Path(__file__).parents[2] / "reports" / "example-quickstart"
     for form in TEXTS:
         assert exported(example, form).exit_code == 0, form
 
