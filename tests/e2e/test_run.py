@@ -308,12 +308,6 @@ def test_rows_follow_the_number_of_the_arrival_over_all_phases_until_there_are_n
     assert (reason["phase"], reason["value"], reason["limit"]) == ("b", 5, 10)
 
 
-def test_what_is_not_built_yet_says_so(tmp_path: Path) -> None:
-    (tmp_path / "scenario.yaml").write_text(EMULATED)
-    asked = CliRunner().invoke(main, ["run", str(tmp_path / "scenario.yaml"), "--cluster", "tcp://127.0.0.1:1"])
-    assert (asked.exit_code, "not built yet" in asked.stderr) == (2, True)
-
-
 def plain(endpoint: str) -> str:
     return f"""
 name: short
