@@ -11,9 +11,6 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 WITHOUT = {
-    "Formulas for a spreadsheet",
-    "The live page's",
-    "The port of metrics",
     "The cluster's",
 }
 """Beginnings of rows that may still lack a test; one that has got it is to go from here."""

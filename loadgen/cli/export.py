@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import click
@@ -38,8 +39,9 @@ def export(run: Path, form: str, out: Path | None, of: Of | None) -> None:
             if (unprinted := output.pour(exporter.text(source))) is not None:
                 raise click.ClickException(f"cannot print the export: {unprinted}")
         else:
-            part = out.with_name(f".{out.name}.part")
-            try:
+            # in a directory of its own: whole or not there, and nobody else can have put a link in its place
+            with tempfile.TemporaryDirectory(dir=out.parent, prefix=".loadgen-") as aside:
+                part = Path(aside) / "export"
                 if exporter.text is None:
                     assert exporter.file is not None
                     exporter.file(source, part)
@@ -47,8 +49,6 @@ def export(run: Path, form: str, out: Path | None, of: Of | None) -> None:
                     with part.open("w", encoding="utf-8", newline="") as written:
                         written.writelines(exporter.text(source))
                 part.replace(out)
-            finally:
-                part.unlink(missing_ok=True)
     except (RunDirectoryError, ExportError) as error:
         raise click.UsageError(str(error)) from error
     except (ValueError, ArithmeticError, LookupError) as error:

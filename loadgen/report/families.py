@@ -33,6 +33,10 @@ BOUNDS_S = (
     30.0, 60.0, 100.0, 300.0, 900.0,
 )  # fmt: skip
 """Upper bounds of the buckets, in seconds."""
+MOST_PARTS = 100
+"""So many calls of phases have series of their own; each has some 200 of them."""
+OTHERS = "(others)"
+"""The phase of what is beyond; no phase of a scenario is called so."""
 US_PER_S = 1_000_000
 _BOUNDS_US = [round(bound * US_PER_S) for bound in BOUNDS_S]
 _COUNTS = {
@@ -134,11 +138,17 @@ def of_summary(summary: Summary) -> Standing:
 
 
 def together(parts: Iterable[Part]) -> tuple[Part, ...]:
-    """Parts, those of one call in phases of one name added up, as an experiment plays some more than once."""
+    """Parts, those of one call in phases of one name added up, as an experiment plays some more than once.
+
+    From ``MOST_PARTS`` on they are told together as those of the phase ``OTHERS``, so that series do not grow without
+    end.
+    """
     found: dict[tuple[str, str], Part] = {}
     for part in parts:
-        key = (part.phase, part.call)
-        found[key] = _sum(found[key], part) if key in found else part
+        known = (part.phase, part.call) in found or len(found) < MOST_PARTS
+        of = part if known else structs.replace(part, phase=OTHERS)
+        key = (of.phase, of.call)
+        found[key] = _sum(found[key], of) if key in found else of
     return tuple(found.values())
 
 

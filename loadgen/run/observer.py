@@ -43,7 +43,7 @@ class Observer(Protocol):
         """Something worth saying happened."""
 
 
-class Together(Observer):
+class Together:  # not a subclass, of which mypy would not say that it lacks a method
     """Several observers of one run; each is told everything, in their order."""
 
     def __init__(self, observers: Sequence[Observer]) -> None:

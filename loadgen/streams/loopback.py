@@ -1,8 +1,8 @@
 """A small HTTP server on loopback, in a thread of its own: nothing that a client does or leaves undone reaches the run.
 
 Only who is on this machine gets that far, and browsers are on it: a page of a stranger may ask for any address, and a
-name of his own may lead to 127.0.0.1 (DNS rebinding). So a request is answered only where its Host is one of loopback;
-it may only read; and the number of connections is bounded.
+name of his own may lead to 127.0.0.1 (DNS rebinding). So a request is answered only where its Host is one of loopback,
+and its Origin, if it has one, the server itself; it may only read; and the number of connections is bounded.
 """
 
 from __future__ import annotations
@@ -110,7 +110,8 @@ class Loopback:
 
     @web.middleware
     async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.headers.get("Host", "").lower() not in self._allowed:
+        host, origin = (request.headers.get(name, "").lower() for name in ("Host", "Origin"))
+        if host not in self._allowed or (origin and origin.removeprefix("http://") not in self._allowed):
             return web.Response(status=403, text="this address is for this machine alone\n")
         if request.method != "GET":
             return web.Response(status=405, headers={"Allow": "GET"}, text="there is only something to read\n")

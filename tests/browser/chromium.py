@@ -74,12 +74,12 @@ class Page:
                 return result
             self._event(said)
 
-    async def open(self, path: Path, width: int = 1280, height: int = 900, *, scripts: bool = True) -> None:
-        """Show a file in a window of this size, without its scripts if so, and wait until it is drawn."""
+    async def open(self, where: Path | str, width: int = 1280, height: int = 900, *, scripts: bool = True) -> None:
+        """Show a file, or a URL, in a window of this size, without scripts if so, and wait until it is drawn."""
         await self.resize(width, height)
         await self.call("Emulation.setScriptExecutionDisabled", value=not scripts)
         self._loaded.clear()
-        await self.call("Page.navigate", url=path.as_uri())
+        await self.call("Page.navigate", url=where if isinstance(where, str) else where.as_uri())
         while not self._loaded.is_set():
             self._event(await self._socket.receive_json(timeout=_PATIENCE_S))
         if scripts:
@@ -107,6 +107,13 @@ class Page:
         )
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
+
+    async def until(self, expression: str, within_s: float = _PATIENCE_S) -> None:
+        """Wait until an expression is true."""
+        deadline = asyncio.get_running_loop().time() + within_s
+        while not await self.run(expression):
+            assert asyncio.get_running_loop().time() < deadline, (expression, self.errors)
+            await asyncio.sleep(0.1)
 
     async def key(self, key: str) -> None:
         """Press a key, as for example ``ArrowRight`` or ``+``."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.devtools import CHROMIUM, opened
+from tests.browser.chromium import CHROMIUM, browser, page
 from tests.e2e.conftest import environment
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
@@ -58,25 +58,31 @@ async def started(directory: Path) -> AsyncIterator[tuple[asyncio.subprocess.Pro
 
 
 async def test_the_page_draws_the_run_second_by_second_and_says_when_it_has_ended(tmp_path: Path) -> None:
-    async with started(tmp_path) as (run, url), opened(url) as tab:
+    with browser() as address:
+        await _watched(tmp_path, address)
+
+
+async def _watched(tmp_path: Path, address: str) -> None:
+    async with started(tmp_path) as (run, url), page(address) as tab:
+        await tab.open(url)
         await tab.until("document.querySelectorAll('#tiles div').length === 6")
         await tab.until("Number(document.querySelector('#tiles dd').textContent.replace(/\\D/g, '')) > 300")
-        assert await tab.value("document.getElementById('name').textContent") == SCENARIO.splitlines()[1][6:]
-        assert await tab.value("document.images.length") == 0
-        assert "steady: " in await tab.value("document.getElementById('doing').textContent")
-        painted = await tab.value(PAINTED)
+        assert await tab.run("document.getElementById('name').textContent") == SCENARIO.splitlines()[1][6:]
+        assert await tab.run("document.images.length") == 0
+        assert "steady: " in await tab.run("document.getElementById('doing').textContent")
+        painted = await tab.run(PAINTED)
         assert len(painted) == 2
         assert min(painted) > 10
-        assert await tab.value("[...document.querySelectorAll('.u-series')].length") == 9
-        rules = await tab.value("document.getElementById('rules').textContent")
+        assert await tab.run("[...document.querySelectorAll('.u-series')].length") == 9
+        rules = await tab.run("document.getElementById('rules').textContent")
         assert "latency.p90 < 10s" in rules
-        await tab.until("document.body.classList.contains('over')", 40)
-        assert await tab.value("document.getElementById('doing').textContent") == "The run has ended."
-        answer = await tab.value("document.getElementById('answer').textContent")
+        await tab.until("document.body.classList.contains('over')")
+        assert await tab.run("document.getElementById('doing').textContent") == "The run has ended."
+        answer = await tab.run("document.getElementById('answer').textContent")
         outside = "[...document.querySelectorAll('[href], [src]')].filter((e) => !(e.href || e.src).startsWith(origin)"
-        assert await tab.value(f"{outside} && !(e.href || e.src).startsWith('data:')).length") == 0
+        assert await tab.run(f"{outside} && !(e.href || e.src).startsWith('data:')).length") == 0
         await asyncio.sleep(1)
-        assert tab.complaints == []
+        assert tab.errors == []
         assert await run.wait() in (0, 96, 97)
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert answer == f"{summary['outcome'].upper()}: {summary['answer']}"

@@ -11,7 +11,18 @@ from msgspec.structs import replace
 from loadgen.invocation.metric import Metric
 from loadgen.measure.histogram import HIGHEST
 from loadgen.measure.merge import phase_summary
-from loadgen.report.families import BOUNDS_S, Family, Standing, cumulative, families, of_summary, of_total, together
+from loadgen.report.families import (
+    BOUNDS_S,
+    MOST_PARTS,
+    OTHERS,
+    Family,
+    Standing,
+    cumulative,
+    families,
+    of_summary,
+    of_total,
+    together,
+)
 from tests.examples import fewer
 from tests.frames import frame, plan, total
 from tests.report.builders import histogram, valid
@@ -66,6 +77,20 @@ def test_phases_of_one_name_are_added_up_and_stay_as_they_were() -> None:
     assert (both.planned, both.outcomes) == (12, {"ok": 12})
     assert both.histograms["unknown", "ok", Metric.LATENCY].count == 12
     assert first.histograms["unknown", "ok", Metric.LATENCY].count == 5
+
+
+def test_there_are_no_more_parts_however_many_phases_and_none_is_taken_back() -> None:
+    (part,) = of_total(total(frame({"ok": [20_000] * 5})))
+    phases = [replace(part, phase=f"gap-{n}") for n in range(3 * MOST_PARTS)]
+    before: dict[str, int] = {}
+    for n in range(0, len(phases), 50):
+        now = {each.phase: each.planned for each in together(phases[:n])}
+        assert len(now) <= MOST_PARTS + 1
+        assert all(now[phase] >= planned for phase, planned in before.items())
+        before = now
+    whole = together(phases)
+    assert sum(each.planned for each in whole) == 5 * len(phases)
+    assert whole[-1].phase == OTHERS
 
 
 def test_a_rule_stands_in_one_of_three_ways() -> None:

@@ -122,6 +122,9 @@ def test_a_name_that_was_rebound_to_this_machine_is_refused_and_nobody_may_write
     assert status(live, Host="evil.example") == 403
     assert status(live, Host=f"evil.example:{where.port}") == 403
     assert status(live, Host=f"localhost:{where.port}") == 200
+    assert status(live, Origin="https://evil.example") == 403
+    assert status(live, Origin="null") == 403
+    assert status(live, Origin=f"http://127.0.0.1:{where.port}") == 200
     for method in ("HEAD", "POST", "PUT", "DELETE", "OPTIONS"):
         assert status(live, where.path, method) == 405
 

@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from http.client import HTTPConnection
 
 import pytest
+from msgspec.structs import replace
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from loadgen.export.openmetrics import text
+from loadgen.measure.summary import ThresholdResult
 from loadgen.report.families import families
 from loadgen.streams.fault import StreamError
 from loadgen.streams.scrape import Scrape
 from tests.cli.displays import frame
+from tests.report.builders import valid
 from tests.servers.ports import free_port
 from tests.streams.views import Told
 
@@ -74,6 +77,16 @@ def test_only_who_asks_for_it_by_a_name_of_this_machine_reads_it_and_nobody_writ
     assert asked(port, Host=f"rebound.example:{port}")[0] == 403
     assert asked(port, method="POST")[0] == 405
     assert asked(port, "/")[0] == 404
+
+
+def test_a_label_from_outside_stays_one(told: Told, port: int) -> None:
+    hostile = 'a"} 1\nx{y="\\'
+    told.view.finish(replace(valid(), thresholds=[ThresholdResult(hostile, None, True, "")]))
+    met = [dict(labels) for (name, labels), n in parsed(asked(port)[1]).items() if name == "loadgen_rule" and n]
+    assert met == [{"rule": hostile, "state": "met"}]
+    exported = "".join(part for each in families(told.view.snapshot.standing) for part in text(each)) + "# EOF\n"
+    assert "\n} 1" not in exported
+    assert len(parsed(exported)) == len(parsed(asked(port)[1]))
 
 
 def test_a_port_that_is_taken_is_said_with_the_remedy_before_anything_begins(told: Told) -> None:
