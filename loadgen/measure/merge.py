@@ -165,7 +165,7 @@ class Counted(NamedTuple):
 
 
 class Kept(Struct):
-    """All of a PhaseTotal but its name, to be written down; ``hist`` and ``agents`` of the whole alone."""
+    """All of a PhaseTotal but its name, to be written down; from ``hist`` on of the whole alone."""
 
     tally: Tally
     feeder_exhausted: bool
@@ -178,6 +178,8 @@ class Kept(Struct):
     hist: dict[Cell, bytes] = {}
     agents: dict[int, AgentFrames] = {}
     calls: dict[str, Kept] = {}
+    losses: dict[int, Loss] = {}
+    in_flight: list[tuple[int, str, int]] = []
 
 
 class PhaseTotal:
@@ -280,6 +282,8 @@ class PhaseTotal:
         kept.hist = {cell: histogram.pack() for cell, histogram in self.histograms.items()}
         kept.agents = self.agents
         kept.calls = {call: part._kept() for call, part in self.calls.items()}
+        kept.losses = self.losses
+        kept.in_flight = [(agent, call, n) for (agent, call), n in self._in_flight.items()]
         return kept
 
     def _kept(self) -> Kept:
@@ -299,7 +303,8 @@ class PhaseTotal:
         """The total that this was. Raises ValueError for a histogram that is malformed."""
         total = cls(name)
         total._restore(kept)
-        total.agents = kept.agents
+        total.agents, total.losses = kept.agents, kept.losses
+        total._in_flight = Counter({(agent, call): n for agent, call, n in kept.in_flight})
         for call, part in kept.calls.items():
             total._part(call)._restore(part)
         for cell, packed in kept.hist.items():

@@ -27,7 +27,7 @@ from loadgen.measure.window import Broken, WatchedRule, Watcher
 from loadgen.run.allowance import Allowance
 from loadgen.run.contact import Contact
 from loadgen.run.ending import Ending
-from loadgen.run.journal import Began, Ended
+from loadgen.run.journal import Began, Ended, Parted
 from loadgen.run.observer import Observer
 from loadgen.run.play import Played, Watch, connections_for, play, service_ns
 from loadgen.run.writing import Writing
@@ -147,6 +147,7 @@ class Conductor(Watch):
 
     def lost(self, phase: Phase, agent: int) -> None:
         """See Watch."""
+        self._writing.note(Parted(agent, self.played[-1].total.losses[agent]))
         for broken in self._watcher.lose(agent):
             self._abort(phase, broken)
 
@@ -247,7 +248,8 @@ class Conductor(Watch):
             played = await play(self._crew, number, phase, seed=seed, connections=connections, means=means, watch=self)
         finally:
             if len(self.played) > before:
-                self._writing.note(Ended(self.played[-1].plan))
+                clocks = {agent: frames.clock_error_ns for agent, frames in self.played[-1].total.agents.items()}
+                self._writing.note(Ended(self.played[-1].plan, clocks))
             self._observer.phase_ended()
         if played is not None:
             self._allowance.played(phase, means, played.total, self._crew.left)

@@ -27,7 +27,7 @@ from loadgen.history.journal import Lost
 from loadgen.measure.cost import Spent
 from loadgen.measure.floor import Floor
 from loadgen.measure.interval import Frame, checked
-from loadgen.measure.merge import Kept, PhasePlan, PhaseTotal
+from loadgen.measure.merge import Kept, Loss, PhasePlan, PhaseTotal
 from loadgen.measure.rule import Rule
 from loadgen.measure.summary import Environment, Experiment, Preflight, Run, Summary, ThresholdResult, texts
 from loadgen.run.play import Played
@@ -53,10 +53,21 @@ class Began(Struct, frozen=True, tag="began"):
     plan: PhasePlan
 
 
+class Parted(Struct, frozen=True, tag="parted"):
+    """An agent was lost; what was in flight at it then is unfinished."""
+
+    agent: int
+    loss: Loss
+
+
 class Ended(Struct, frozen=True, tag="ended"):
-    """The phase under way is over; the plan says for how long there was load."""
+    """The phase under way is over; the plan says for how long there was load.
+
+    ``clocks`` are by how much each agent's clock may be off, in ns.
+    """
 
     plan: PhasePlan
+    clocks: dict[int, int] = {}
 
 
 class Sum(Struct, frozen=True, tag="sum"):
@@ -76,7 +87,7 @@ class Over(Struct, frozen=True, tag="over"):
     stopped: bool
 
 
-Entry = Opening | Began | Frame | Ended | Sum | Over
+Entry = Opening | Began | Frame | Parted | Ended | Sum | Over
 """A record."""
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -152,8 +163,9 @@ class _Phase:
 
     @property
     def whole(self) -> bool:
-        """Whether it ended as it should: with the last frame of every agent, so that none had died."""
-        return self.ended and all(frames.final for frames in self.total.agents.values())
+        """Whether it ended as it should: with the last frame of every agent but those that were known to be lost."""
+        total = self.total
+        return self.ended and all(frames.final or agent in total.losses for agent, frames in total.agents.items())
 
 
 class Told:
@@ -211,8 +223,11 @@ class Told:
                 self.phases.append(_Phase(plan, PhaseTotal(plan.name)))
             case Sum(plan, kept, ended):
                 self.phases.append(_Phase(plan, PhaseTotal.restored(plan.name, kept), ended))
-            case Ended(plan) if self.phases and self.phases[-1].plan.name == plan.name:
+            case Ended(plan, clocks) if self.phases and self.phases[-1].plan.name == plan.name:
                 self.phases[-1].plan, self.phases[-1].ended = plan, True
+                self.phases[-1].total.note_clocks(clocks)
+            case Parted(agent, loss) if self.phases:
+                self.phases[-1].total.lose(agent, loss)
             case Frame() if self.phases and not self.phases[-1].ended:
                 self.phases[-1].total.add(entry)
             case Over():

@@ -17,7 +17,7 @@ from loadgen.measure.ends import together
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import INTERVAL_NS, Frame
 from loadgen.measure.merge import PhaseTotal
-from loadgen.run.journal import Began, Ended, Opening, Over, encode, shortened
+from loadgen.run.journal import Began, Ended, Opening, Over, Parted, encode, shortened
 from loadgen.scenario.model import Scenario
 
 _MOST_BEHIND, _MORE_BEHIND = 600, 10  # frames of one agent, and of each more
@@ -42,7 +42,7 @@ class Writing:
         self._hide = hide
         self._share = scenario.sample_share
         self._random = random_stream(scenario.seed, "samples")
-        self._behind: SimpleQueue[tuple[Frame, list[Sample]] | Opening | Began | Ended | None] = SimpleQueue()
+        self._behind: SimpleQueue[tuple[Frame, list[Sample]] | Opening | Began | Parted | Ended | None] = SimpleQueue()
         self._long = _LONG
         self._agents = agents
         self._interval: list[Frame] = []
@@ -70,7 +70,7 @@ class Writing:
         if self.fault is None:
             self._behind.put((frame, self._wanted(frame.samples, sampled)))
 
-    def note(self, record: Opening | Began | Ended) -> None:
+    def note(self, record: Opening | Began | Parted | Ended) -> None:
         """Have it written down where it stands between the frames, without waiting for it."""
         self._behind.put(record)
 
@@ -102,7 +102,7 @@ class Writing:
             if kept is None:
                 return
 
-    def _write(self, kept: tuple[Frame, list[Sample]] | Opening | Began | Ended) -> None:
+    def _write(self, kept: tuple[Frame, list[Sample]] | Opening | Began | Parted | Ended) -> None:
         record = kept[0] if isinstance(kept, tuple) else kept
         if self._directory.append_record(encode(record, self._hide)) > self._long:
             self._long = self._directory.rewrite_journal(shortened) + _LONG

@@ -14,7 +14,7 @@ from loadgen.invocation.cell import Cell
 from loadgen.invocation.sample import Failure, Slow
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Frame, Health
-from loadgen.measure.merge import PhaseTotal, phase_summary
+from loadgen.measure.merge import Loss, PhaseTotal, phase_summary
 from loadgen.measure.summary import ThresholdResult, decode
 from loadgen.measure.summary import encode as as_json
 from loadgen.report.html import html
@@ -23,7 +23,7 @@ from loadgen.report.markdown import markdown
 from loadgen.report.screen import screen
 from loadgen.report.terminal import terminal
 from loadgen.report.timeline import timeline
-from loadgen.run.journal import Began, Ended, Entry, JournalError, Over, Told, encode, rebuilt, shortened
+from loadgen.run.journal import Began, Ended, Entry, JournalError, Over, Parted, Told, encode, rebuilt, shortened
 from tests.frames import NS_PER_S, clean, counted, frame, plan, sample, total
 from tests.journals import KEY, RUN, journal, opening, seconds
 
@@ -252,6 +252,24 @@ def test_a_phase_that_ended_with_the_death_of_an_agent_is_cut_short_there() -> N
     interval.tally.started += 1
     (phase,) = rebuilt(journal(opening(), Began(plan()), interval, Ended(plan(seconds=2)))).summary.phases
     assert (phase.started, phase.completed, phase.unfinished, phase.duration_ns) == (11, 10, 1, 2 * NS_PER_S)
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_an_agent_that_was_lost_is_told_of_and_its_calls_are_unfinished_once(anew: bool) -> None:
+    one, other = frame({"ok": [1000] * 10}, final=False), frame({"ok": [1000] * 5}, agent=1)
+    one.tally.planned += 2
+    one.tally.started += 2
+    before = journal(opening(), Began(plan()), one)
+    if anew:
+        before = beginning(KEY) + b"".join(framed(KEY, each) for each in shortened(before))
+    parted = Parted(0, Loss("died", NS_PER_S, taken_over=False))
+    found = rebuilt(before + journal(parted, other, Ended(plan(), {0: 0, 1: 7_000}))[len(beginning(KEY)) :]).summary
+    (phase,) = found.phases
+    assert (phase.started, phase.completed, phase.unfinished) == (17, 15, 2)
+    assert phase.reasons == {"unfinished/agent_lost": 2}
+    assert "record_incomplete" not in [reason.rule for reason in found.verdict.reasons]
+    assert [agent.lost for agent in found.generator.agents] == ["died", None]
+    assert found.generator.agents[1].clock_error_ns == 7_000
 
 
 def test_a_frame_without_a_phase_is_doubted() -> None:
