@@ -106,6 +106,9 @@ async def test_one_two_and_four_agents_of_a_cluster_make_the_same_load_and_the_s
         async with asyncio.timeout(5):
             while of.agents():
                 await asyncio.sleep(0.05)
+    for log in tmp_path.glob("worker-*.log"):  # what agents are told is in no log
+        assert "urn:fss" not in log.read_text()
+        assert '"n"' not in log.read_text()
     assert found[0]["counts"] == (360, 360, 360, 0, 0)
     assert found[0] == found[1] == found[2]
 
