@@ -446,11 +446,9 @@ def _counts(total: PhaseTotal) -> str:
 
 
 def _rates(phase: _Phase) -> tuple[str, str]:
-    """Planned and started per second, all agents' last intervals together."""
-    return (
-        _rounded(sum(planned for planned, _ in phase.last.values())),
-        _rounded(sum(started for _, started in phase.last.values())),
-    )
+    """Planned and started per second, the last intervals together of all agents that are there."""
+    last = [rates for agent, rates in phase.last.items() if agent not in phase.total.losses]
+    return _rounded(sum(planned for planned, _ in last)), _rounded(sum(started for _, started in last))
 
 
 def _calls(n: int) -> str:

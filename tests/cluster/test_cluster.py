@@ -6,11 +6,14 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -106,6 +109,9 @@ async def test_one_two_and_four_agents_of_a_cluster_make_the_same_load_and_the_s
         async with asyncio.timeout(5):
             while of.agents():
                 await asyncio.sleep(0.05)
+    for log in tmp_path.glob("worker-*.log"):  # what agents are told is in no log
+        assert "urn:fss" not in log.read_text()
+        assert '"n"' not in log.read_text()
     assert found[0]["counts"] == (360, 360, 360, 0, 0)
     assert found[0] == found[1] == found[2]
 
@@ -179,13 +185,86 @@ async def test_whatever_becomes_of_an_agent_is_noticed_within_3_s_and_no_load_is
         assert "has said nothing for 2.5 s" in stopped.notices[0]
         of.workers.pop(address).kill()
 
+        await coordinator_is_killed(of, tmp_path)
+        await scheduler_is_killed(of, tmp_path)
+
+
+@pytest.mark.soak
+@pytest.mark.wallclock
+@pytest.mark.timeout(120)
+async def test_a_worker_that_goes_in_good_order_and_an_agent_that_is_stopped_are_missed_alike(tmp_path: Path) -> None:
+    with cluster(tmp_path, 4) as of:
         gone = next(iter(of.workers))
         left = await struck(of, tmp_path, [of.workers[gone].pid], signal.SIGTERM, 5)  # a worker that goes in good order
         hold(left, 5)
         assert left.noticed_s < 3.2
         of.workers.pop(gone)
-        await coordinator_is_killed(of, tmp_path)
-        await scheduler_is_killed(of, tmp_path)
+        stopped = await struck(of, tmp_path, [], signal.SIGSTOP, 5)
+        hold(stopped, 5)
+        assert 2 < stopped.noticed_s < 3.2
+
+
+def ip(command: str) -> None:
+    subprocess.run(["ip", *command.split()], check=True)
+
+
+@contextmanager
+def elsewhere() -> Iterator[tuple[str, str, str]]:
+    """A host of its own on two wires, one to the cluster and one to the target: its name, and both our addresses."""
+    name = f"lg{os.getpid() % 10_000}"
+    ip(f"netns add {name}")
+    try:
+        for wire, net in (("c", 213), ("t", 214)):
+            ip(f"link add {name}{wire} type veth peer name w{wire} netns {name}")
+            ip(f"addr add 10.{net}.77.1/30 dev {name}{wire}")
+            ip(f"link set {name}{wire} up")
+            ip(f"-n {name} addr add 10.{net}.77.2/30 dev w{wire}")
+            ip(f"-n {name} link set w{wire} up")
+        ip(f"-n {name} link set lo up")
+        yield name, "10.213.77.1", "10.214.77.1"
+    finally:
+        for wire in "ct":
+            subprocess.run(["ip", "link", "del", f"{name}{wire}"], check=False)
+        ip(f"netns del {name}")
+
+
+@pytest.mark.soak
+@pytest.mark.wallclock
+@pytest.mark.timeout(120)
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("ip") is None, reason="a network of its own takes root and ip(8)")
+async def test_an_agent_that_is_cut_off_but_reaches_its_target_makes_nothing_that_others_make(tmp_path: Path) -> None:
+    """The wire to the cluster is cut, which tells nobody; the wire to the target is not."""
+    with elsewhere() as (name, here, at):
+        hosts = [here, here, here, "10.213.77.2"]
+        before = [[], [], ["ip", "netns", "exec", name]]
+        with cluster(tmp_path, 3, hosts=hosts, before=before) as of:
+            reached = await dask.survey(of.address, None)
+            other = next(worker for worker in of.workers if "10.213.77.2" in worker)
+            agents: list[int] = []
+            noticed: list[float] = []
+            cut = 0.0
+
+            def strike() -> None:
+                nonlocal cut
+                cut = time.monotonic()
+                agents.append(of.agent(other))
+                ip(f"link set {name}c down")
+
+            async with serving(by_row, host=at) as server:
+                wanted = load(server, tmp_path, open_phase(300, 6), on_loss=OnAgentLoss.REDISTRIBUTE)
+                wanted = replace(wanted, target=function(f"http://{at}:{server.port}"))
+                plans = [Plan(wanted, at, agent, time.monotonic_ns()) for agent in range(3)]
+                fleet = dask.DaskFleet(reached)
+                async with Crew(fleet, plans, lambda _: noticed.append(time.monotonic())) as together:
+                    asyncio.get_running_loop().call_later(1.6, strike)
+                    found = await played(together, wanted)
+                served = Counter(map(row_of, server.requests))
+            hold(Struck(found, ["lost"], served, noticed[0] - cut), 6)
+            assert 2 < noticed[0] - cut < 3.2
+            assert len(served) > found.total.tally.started  # it went on for as long as its lease lasted
+            while any(map(alive, agents)):
+                assert time.monotonic() - cut < 8
+                await asyncio.sleep(0.1)
 
 
 async def coordinator_is_killed(of: Cluster, tmp_path: Path) -> None:

@@ -215,6 +215,7 @@ async def test_the_cluster_by_ssh_that_is_shown_runs_a_load(tmp_path: Path) -> N
             assert await agents_of_a_run_on(port, tmp_path, 2) == [0, 1]
 
 
+@pytest.mark.soak
 async def test_the_cluster_by_hand_that_is_shown_runs_a_load(tmp_path: Path) -> None:
     port = free_port()
     values = {"8786": str(port), r"host-1": "127.0.0.1", "0.0.0.0": "127.0.0.1"}

@@ -59,15 +59,20 @@ def cluster(
     *,
     before: Sequence[Sequence[str]] = (),
     more: Sequence[dict[str, str]] = (),
+    hosts: Sequence[str] = (),
     tls: Sequence[str] = (),
 ) -> Iterator[Cluster]:
-    """A scheduler with so many workers; ``before`` is what goes before the command of each, ``more`` environment."""
+    """A scheduler with so many workers; ``before`` is what goes before the command of each, ``more`` environment.
+
+    The scheduler listens on the first of the ``hosts``, and each worker on one of the others.
+    """
     own = {**environment(), "PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH")]))}
     file = directory / "scheduler.json"
     scheme = "tls" if tls else "tcp"
+    here, *theirs = hosts or ("127.0.0.1",)
     scheduler = subprocess.Popen(
         [
-            *(sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", f"{scheme}://127.0.0.1", "--port", "0"),
+            *(sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", f"{scheme}://{here}", "--port", "0"),
             *("--no-dashboard", "--scheduler-file", str(file), *tls),
         ],
         env=own,
@@ -96,6 +101,7 @@ def cluster(
                             "--host",
                             "127.0.0.1",
                         ),
+                        *("--host", theirs[number] if number < len(theirs) else here),
                         *("--local-directory", str(directory / f"worker-{number}"), *tls),
                     ],
                     env={**own, **(more[number] if number < len(more) else {})},
