@@ -13,7 +13,7 @@ BUILD := $(BIN)/python -c 'from loadgen.build import build; print(build())'
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak simulate lint check format bench fuzz lock clean
+.PHONY: help demo test soak simulate lint check docs wheel format bench fuzz screenshots lock clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*##/  make \1\t/p' $(MAKEFILE_LIST)
@@ -70,6 +70,21 @@ lint: $(VENV)/dev.stamp  ## format, lint, types, layers
 
 check: lint test  ## everything a change must pass
 
+$(VENV)/docs.stamp: requirements/docs.txt $(VENV)/run.stamp
+	@echo "==> installing what the pages are built with into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/docs.txt
+	@touch $@
+
+docs: $(VENV)/docs.stamp  ## the pages as a site in build/docs, with the reference pages written anew
+	@$(BIN)/python docs/reference.py
+	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -d build/doctrees docs build/docs
+	@echo "==> build/docs/index.html"
+
+wheel: $(VENV)/run.stamp  ## a wheel and a source distribution in dist
+	@rm -rf dist build/lib* build/bdist*
+	@$(BIN)/python -c 'from setuptools.build_meta import build_sdist, build_wheel; build_sdist("dist"); build_wheel("dist")' >/dev/null
+	@ls dist
+
 format: $(VENV)/dev.stamp  ## format the code and fix what ruff can fix
 	@$(BIN)/ruff check --fix --exit-zero --quiet .
 	@$(BIN)/ruff format .
@@ -83,12 +98,18 @@ fuzz: $(VENV)/dev.stamp  ## fuzz what reads answers and frames, for a minute; lo
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
 	@$(BIN)/python -m tests.fuzz $(or $(SECONDS),60)
 
+screenshots: $(VENV)/dev.stamp  ## the example runs under reports/ and the pictures in docs/images; only looking: ARGS=--keep
+	@echo "==> running the examples and looking at their reports with chromium: some four minutes"
+	@$(BIN)/python -m benchmarks.screenshots $(ARGS)
+
 lock: | $(BIN)/python  ## pin the versions of pyproject.toml in requirements/ (needs uv)
 	@printf 'setuptools>=77\nCython>=3.1\n' > $(VENV)/build.in
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml $(VENV)/build.in -o requirements/run.txt
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml $(VENV)/build.in --group dev -o requirements/dev.txt
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group docs -c requirements/dev.txt -o requirements/docs.txt
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml $(VENV)/build.in --extra distributed -o requirements/distributed.txt
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group fuzz -o requirements/fuzz.txt
 
 clean:  ## remove .venv and every cache
 	@find loadgen -name '*.so' -delete
-	@rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -30,24 +30,22 @@ def main() -> None:
     print(f"frames of {CALLS} calls: {sum(map(len, bodies)) / DIFFERENT / 1000:.1f} kB each")
     for agents in AGENTS:
         total = PhaseTotal("steady")
-        frames = [decode(body) for body in bodies]
         merging_ns = writing_ns = 0
         for second in range(SECONDS):
             began = time.process_time_ns()
-            for agent in range(agents):
-                frame = decode(bodies[agent % DIFFERENT])
+            interval = [decode(bodies[agent % DIFFERENT]) for agent in range(agents)]
+            for agent, frame in enumerate(interval):
                 frame.agent, frame.seq = agent, second
                 total.add(frame)
-            merging_ns += time.process_time_ns() - began
-        began = time.process_time_ns()
-        for _ in map(list, map(interval_lines, frames[: min(agents, DIFFERENT)])):
-            pass
-        writing_ns = (time.process_time_ns() - began) * agents // min(agents, DIFFERENT)
+            merged = time.process_time_ns()
+            assert list(interval_lines(interval))
+            merging_ns += merged - began
+            writing_ns += time.process_time_ns() - merged
         assert total.tally.planned == agents * CALLS * SECONDS
         print(
             f"{agents} agents: a second of frames is merged in {merging_ns / SECONDS / 1e6:.1f} ms of CPU, "
             f"{merging_ns / SECONDS / agents / 1e3:.0f} µs a frame; its lines of intervals.hlog take "
-            f"{writing_ns / 1e6:.0f} ms, in a thread"
+            f"{writing_ns / SECONDS / 1e6:.1f} ms, in a thread"
         )
 
 

@@ -9,7 +9,7 @@ import msgspec
 from loadgen.load.constant import ConstantRate
 from loadgen.load.phase import Phase, Shape
 from loadgen.load.workers import Workers
-from loadgen.scenario.model import Feeder, FeederOrder, Index, Scenario
+from loadgen.scenario.model import Feeder, FeederOrder, Index, OnAgentLoss, Scenario
 from loadgen.scenario.rows import indexed
 from loadgen.targets.functiongraph.protocol.target import FunctionTarget, NoAuth, ResponseVersion
 from loadgen.targets.http.target import HttpTarget
@@ -89,7 +89,13 @@ def feeder(path: Path | str, order: FeederOrder = FeederOrder.LOOP, rows: int | 
     return msgspec.structs.replace(of, index=index)
 
 
-def scenario(target: Target, *phases: Phase, sample_share: float = 0.0, event: str = '{"k":"v"}') -> Scenario:
+def scenario(
+    target: Target,
+    *phases: Phase,
+    sample_share: float = 0.0,
+    event: str = '{"k":"v"}',
+    on_agent_loss: OnAgentLoss = OnAgentLoss.DEGRADE,
+) -> Scenario:
     """A scenario without thresholds, budget or feeder."""
     return Scenario(
         name="test",
@@ -99,5 +105,6 @@ def scenario(target: Target, *phases: Phase, sample_share: float = 0.0, event: s
         event=event,
         phases=phases,
         sample_share=sample_share,
+        on_agent_loss=on_agent_loss,
         sha256="0" * 64,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -22,11 +23,14 @@ from loadgen.invocation.outcome import Outcome
 from loadgen.measure import summary
 from loadgen.scenario.load import load
 from loadgen.scenario.oneline import Asked
+from loadgen.scenario.schema import scenario_schema
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "scenarios").rglob("*.md")]
 )
+
+REFERENCE = runpy.run_path(str(ROOT / "docs" / "reference.py"))["PAGES"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -40,8 +44,28 @@ def test_the_committed_schema_of_the_summary_is_the_codes() -> None:
     assert json.loads((ROOT / "docs" / "summary.schema.json").read_text()) == summary.schema()
 
 
+@pytest.mark.parametrize("page", REFERENCE)
+def test_a_reference_page_is_what_the_code_gives(page: str) -> None:
+    """They are written with: python docs/reference.py, which make docs does, too."""
+    assert (ROOT / "docs" / page).read_text() == REFERENCE[page]()
+
+
+def test_the_scenario_reference_explains_every_key() -> None:
+    text = (ROOT / "docs" / "scenario.md").read_text()
+    keys = {key for form in scenario_schema()["$defs"].values() for key in form.get("properties", {})}
+    assert {key for key in keys if f"`{key}`" not in text and f"{key}:" not in text} == set()
+
+
+def test_the_pages_are_all_in_the_list_and_in_the_site() -> None:
+    """The list is docs/README.md, and the site's is docs/index.md."""
+    names = {page.stem for page in (ROOT / "docs").glob("*.md")} - {"README", "index"}
+    listed = re.findall(r"\]\(([\w-]+)\.md\)", (ROOT / "docs" / "README.md").read_text())
+    assert set(listed) - {"decisions/README"} == names
+    assert names - set((ROOT / "docs" / "index.md").read_text().split()) == set()
+
+
 def test_the_example_run_is_one_of_this_schema() -> None:
-    text = (ROOT / "reports" / "example" / "summary.json").read_bytes()
+    text = (ROOT / "reports" / "example-quickstart" / "summary.json").read_bytes()
     jsonschema.validate(json.loads(text), summary.schema())
     assert summary.decode(text).run.name == "quickstart"
 
@@ -51,7 +75,7 @@ def test_the_snippet_for_the_interval_log_gives_the_percentiles_of_the_summary(
 ) -> None:
     """Every one of every metric, in µs and KiB; the library's own call gives others."""
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "results.md").read_text(), re.DOTALL)
-    monkeypatch.chdir(ROOT / "reports" / "example")
+    monkeypatch.chdir(ROOT / "reports" / "example-quickstart")
     names: dict[str, Any] = {}
     exec(code, names)
     run = summary.decode(Path("summary.json").read_bytes())
@@ -64,7 +88,8 @@ def test_the_snippet_for_the_interval_log_gives_the_percentiles_of_the_summary(
                 assert [names["percentile"](whole, each.p) * unit for each in found.percentiles] == [
                     each.value for each in found.percentiles
                 ], tag
-    assert set(names["whole"]) == {
+    undisturbed = {tag for tag in names["whole"] if ".disturbed." not in tag}
+    assert undisturbed == {
         f"{phase.name}.{metric}" for phase in run.phases for metric, found in phase.metrics.items() if found.count
     }
     assert capsys.readouterr().out.count("\n") == len(names["whole"])

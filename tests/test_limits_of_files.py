@@ -15,7 +15,7 @@ from loadgen.engine import address, messages
 from loadgen.engine.address import AddressError, tls_context
 from loadgen.fleet.local import _end_of
 from loadgen.history import rundir
-from loadgen.history.rundir import RunDirectoryError, read_intervals, read_summary
+from loadgen.history.rundir import RunDirectoryError, read_intervals, read_journal, read_summary
 from loadgen.load import trace
 from loadgen.scenario import feeder
 from loadgen.scenario.load import load_file
@@ -84,6 +84,9 @@ def test_what_a_run_left_is_read_as_far_as_a_run_writes(tmp_path: Path) -> None:
     sparse(tmp_path / rundir.SUMMARY, 2**34)
     with pytest.raises(RunDirectoryError, match=r"cannot read summary.json: it holds more than 64 MiB"):
         read_summary(tmp_path)
+    sparse(tmp_path / rundir.JOURNAL, 2**34)
+    with pytest.raises(RunDirectoryError, match=r"cannot read .*frames.journal: it holds more than 256 MiB"):
+        read_journal(tmp_path)
     sparse(tmp_path / rundir.INTERVALS, 2**34)
     with pytest.raises(RunDirectoryError, match=r"a line of more than 1 MiB"):
         list(read_intervals(tmp_path))

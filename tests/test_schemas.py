@@ -69,7 +69,7 @@ def validated(ajv: Path, schema: dict[str, Any], *documents: Any) -> list[Any]:
 
 @needs_node
 def test_ajv_in_strict_mode_compiles_the_schema_of_the_summary_and_takes_a_real_one(ajv: Path) -> None:
-    real = json.loads((ROOT / "reports" / "example" / "summary.json").read_text())
+    real = json.loads((ROOT / "reports" / "example-quickstart" / "summary.json").read_text())
     told = {"kind": "load", "labelling": real["experiment"]["labelling"] if real["experiment"] else None}
     other = {**real, "experiment": {**told, "kind": "no-such-kind"}}
     assert [each is None for each in validated(ajv, summary.schema(), real, {}, other)] == [True, False, False]

@@ -22,6 +22,7 @@ COMMANDS = {
     "report": "Write the reports of a finished run again.",
     "compare": "Say what became better or worse between runs.",
     "history": "List the runs that there were.",
+    "export": "Write a run for another program.",
     "emulate": "Serve the FunctionGraph emulator.",
     "doctor": "Say what this machine allows.",
     "restore": "Put back what runs changed on the platform.",

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from loadgen.cli import output, source
+from loadgen.cli import baseline, output, source
 from loadgen.experiments import registry
 from loadgen.load.curve import RateLaw
 from loadgen.load.law import Arrivals
 from loadgen.load.phase import Phase
 from loadgen.measure.labelling import LEAST_CALIBRATION, LEAST_COLD, MOST_OUTLIERS
-from loadgen.measure.rule import MetricRule, RateRule, Rule, ShareRule
+from loadgen.measure.rule import BaselineRule, MetricRule, RateRule, Rule, ShareRule
 from loadgen.scenario.model import Scenario
 from loadgen.targets.endpoint import encrypted
 from loadgen.targets.registry import tenant_of
@@ -26,14 +26,16 @@ from loadgen.text.units import NS_PER_S
 
 if TYPE_CHECKING:
     from loadgen.run.forecast import Starts
+    from loadgen.scenario.load import Loaded
 
 
 @click.command()
 @click.argument("file", metavar="FILE|-")
 @click.option("--set", "overrides", multiple=True, metavar="KEY.PATH=VALUE", help="Set a value of the scenario.")
 @source.ENV_FILE
+@baseline.OPTION
 @click.option("--offline", is_flag=True, help="Do not ask the platform for the function's limits and memory.")
-def check(file: str, overrides: tuple[str, ...], env_file: Path | None, offline: bool) -> None:
+def check(file: str, overrides: tuple[str, ...], env_file: Path | None, beside: Path | None, offline: bool) -> None:
     """Validate a scenario, of a FILE or of stdin (-), and show what it would do and cost; nothing is invoked."""
     from loadgen.cli.credentials import with_credentials
     from loadgen.targets.secret import sent
@@ -43,10 +45,20 @@ def check(file: str, overrides: tuple[str, ...], env_file: Path | None, offline:
     loaded = source.loaded(file, environment, overrides)
     scenario = with_credentials(loaded.scenario, environment, quiet=False)
     output.hide(Secrets(chain.from_iterable(map(sent, scenario.targets)), loaded.fed_secrets).hide)
+    compared = _compared(beside, loaded)
     unused = _unused(scenario.target) if "tls" in loaded.document.get("target", {}) else ()
     _trusts(scenario.target)
-    for line in (*plan(scenario), _agents(scenario), *unused, *_outlook(scenario, offline)):
+    for line in (*plan(scenario), *compared, _agents(scenario), *unused, *_outlook(scenario, offline)):
         click.echo(output.clean(line))
+
+
+def _compared(beside: Path | None, loaded: Loaded) -> list[str]:
+    """What the run would be compared with, or that it has to be. Exits with 2 where it cannot be."""
+    if beside is not None:
+        base = baseline.fit(beside, loaded, quiet=False)
+        return [f"baseline: {base.summary.run.id}"]
+    rules = baseline.needing(loaded)
+    return [f"baseline: needed for {rules}; run it with --baseline RUN, a run of the same load"] if rules else []
 
 
 def _agents(scenario: Scenario) -> str:
@@ -204,7 +216,7 @@ def _doubts(scenario: Scenario, counts: list[Starts]) -> Iterator[str]:
             continue
         about = [by_phase[name].fed for name in ([rule.phase] if rule.phase else measured)]
         total = round(_share(scenario, rule) * sum(count for count in about if count is not None))
-        if isinstance(rule, MetricRule) and rule.percentile is not None:
+        if isinstance(rule, MetricRule | BaselineRule) and rule.percentile is not None:
             least = needed(rule.percentile)
             if None not in about and least is not None and total < least:
                 bounded = needed_for_a_limit(rule.percentile) or least

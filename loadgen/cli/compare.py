@@ -9,18 +9,16 @@ import click
 import msgspec
 
 from loadgen.cli import output
+from loadgen.cli.baseline import NOT_OURS, read
+from loadgen.comparison import page
 from loadgen.comparison.compare import compare as compare_runs
-from loadgen.comparison.compare import read
 from loadgen.comparison.comparison import NOISE, SEVERAL, Comparison, Several, applies
-from loadgen.comparison.pairs import Run
 from loadgen.comparison.text import markdown, terminal
-from loadgen.history.rundir import RunDirectoryError
 from loadgen.text import foreign, units
 
 BROKEN = 99
 NOT_COMPARABLE = 2
 _LARGEST_NOISE = 0.5
-_NOT_OURS = (ValueError, ArithmeticError, LookupError, RecursionError)
 
 
 def _noise(_context: click.Context, _option: click.Parameter, text: str) -> float:
@@ -41,10 +39,10 @@ def _noise(_context: click.Context, _option: click.Parameter, text: str) -> floa
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["terminal", "json", "markdown"]),
+    type=click.Choice(["terminal", "json", "markdown", "html"]),
     default="terminal",
     show_default=True,
-    help="How it is written to stdout.",
+    help="How it is written to stdout; html is one page, with pictures.",
 )
 @click.option(
     "--noise",
@@ -65,9 +63,10 @@ def compare(base: Path, news: tuple[Path, ...], form: str, noise: float, fail_on
     much such runs differ from each other.
     """
     try:
-        compared = compare_runs(_read(base), [_read(new) for new in news], noise)
-        text = _written(compared, form, noise)
-    except _NOT_OURS as error:
+        base_run, runs = read(base), [read(new) for new in news]
+        compared = compare_runs(base_run, runs, noise)
+        text = page.html(compared, base_run, runs, noise) if form == "html" else _written(compared, form, noise)
+    except NOT_OURS as error:
         why = foreign.unquoted(str(error))
         raise click.UsageError(f"one of the runs holds something that no loadgen writes: {why}") from error
     unprinted = output.show(text, painted=form == "terminal")
@@ -80,16 +79,6 @@ def compare(base: Path, news: tuple[Path, ...], form: str, noise: float, fail_on
         sys.exit(NOT_COMPARABLE)
     if applies(fail_on, compared):
         sys.exit(BROKEN)
-
-
-def _read(path: Path) -> Run:
-    try:
-        return read(path)
-    except RunDirectoryError as error:
-        raise click.UsageError(str(error)) from error
-    except _NOT_OURS as error:
-        why = foreign.unquoted(str(error))
-        raise click.UsageError(f"{path} holds a file with something that no loadgen writes: {why}") from error
 
 
 def _written(compared: list[Comparison], form: str, noise: float) -> str:

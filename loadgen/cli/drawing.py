@@ -1,11 +1,12 @@
 """The rows of the live display, as lines of a terminal of some width. Pure.
 
 A row wraps at its blanks and nowhere else: a number and its unit, which a no-break space holds together, stay on one
-line. What is wider than the terminal by itself is cut, and shows it.
+line. What is wider than the terminal by itself is cut before its first digit, and shows it.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 
@@ -24,6 +25,8 @@ _BAR_WIDTH, _TREND_WIDTH = 20, 30
 _BAR, _PLAIN_BAR = ("█", "░"), ("#", ".")
 _LEVELS, _PLAIN_LEVELS = "▁▂▃▄▅▆▇█", "_.-:=+*#"
 _DIM = "dim"
+_NUMBER = re.compile(r"\d.*", re.DOTALL)
+"""A number and what follows it: half of one would be another."""
 
 
 class Row(Struct, frozen=True):
@@ -47,7 +50,7 @@ def lines(rows: Iterable[Row], width: int, *, plain: bool = False) -> list[Line]
 def wrapped(text: str, width: int, rest: int | None = None) -> list[str]:
     """A text in lines of at most so many columns, or of ``rest`` from the second on; broken at blanks alone.
 
-    A word that is wider than a line is cut.
+    A word that is wider than a line is cut, before its first digit where it has one.
     """
     done: list[str] = []
     line, room = "", width
@@ -120,4 +123,4 @@ def _cut(word: str, room: int) -> str:
     kept = word
     while kept and cells(kept) > room - 1:
         kept = kept[:-1]
-    return f"{kept}…"
+    return f"{_NUMBER.sub('', kept)}…"

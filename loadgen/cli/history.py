@@ -24,7 +24,7 @@ _HEAD = ("started", "name", "kind", "outcome", "p50", "p99", "rate", "verdict")
 _NUMBERS = ("p50", "p99", "rate")
 _NARROWEST = {"name": 8, "kind": 6}
 """Columns that are cut where a terminal is narrow, and how far."""
-_TONES = {"failed": "1;31", "invalid": "1;31", "unreadable": "33", "unfinished": "33", "passed": "32"}
+_TONES = {"failed": "1;31", "invalid": "1;31", "unreadable": "33", "unfinished": "33", "partial": "33", "passed": "32"}
 
 
 class History(Struct, frozen=True):

@@ -54,9 +54,7 @@ def init(path: Path) -> None:
     schema_path = path.parent / SCHEMA_PATH
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        starter = STARTER.format(file=path).encode()
-        with path.open("xb") as file:
-            file.write(starter)
+        _write_new(path, STARTER.format(file=path).encode())
     except UnicodeEncodeError:
         output.say(f"cannot write {path}: its name is not UTF-8; choose another one")
         sys.exit(2)
@@ -64,12 +62,28 @@ def init(path: Path) -> None:
         output.say(f"{error.filename} exists and is left as it is; name another file: loadgen init PATH")
         sys.exit(2)
     except OSError as error:
-        output.say(f"cannot write {error.filename}: {error.strerror}")
+        output.say(
+            f"cannot write {error.filename or path}: {error.strerror}. Nothing was written; name a place that can be: "
+            "loadgen init PATH"
+        )
         sys.exit(2)
     try:
         schema_path.parent.mkdir(exist_ok=True)
         schema_path.write_text(json.dumps(scenario_schema(), indent=2) + "\n", encoding="utf-8")
     except OSError as error:  # the scenario is complete without what editors use
-        output.say(f"wrote {path}; cannot write {error.filename}: {error.strerror}")
+        output.say(
+            f"wrote {path}, which is complete; cannot write what editors use, {error.filename or schema_path}: "
+            f"{error.strerror}. Once there is room: loadgen schema scenario > {schema_path}"
+        )
         sys.exit(2)
     click.echo(output.clean(f"wrote {path} and {schema_path}; next: loadgen check {path}"))
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    """Write a file that there is not yet, whole or not at all. Raises OSError, of a full disk without a name."""
+    path.touch(exist_ok=False)
+    try:
+        path.write_bytes(content)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise

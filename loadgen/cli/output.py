@@ -9,7 +9,7 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol, TextIO
 
 import click
@@ -73,6 +73,16 @@ def show(text: str, *, painted: bool = False) -> str | None:
     return _written(shown, sys.stdout, err=False)
 
 
+def pour(parts: Iterable[str]) -> str | None:
+    """Write a text that is safe already to stdout, part by part, while anybody reads it; see ``show``."""
+    for part in parts:
+        try:
+            click.echo(part, nl=False)
+        except OSError as error:
+            return _unwritten(sys.stdout, error)
+    return None
+
+
 def say(text: str) -> None:
     """Write a message to stderr; one that cannot be written is not worth failing for."""
     _written(f"{clean(text)}\n", sys.stderr, err=True)
@@ -111,9 +121,13 @@ def _written(text: str, stream: TextIO | None, *, err: bool) -> str | None:
     try:
         click.echo(text, nl=False, err=err)
     except OSError as error:
-        silence(stream)
-        return None if error.errno in _GONE else error.strerror or str(error)
+        return _unwritten(stream, error)
     return None
+
+
+def _unwritten(stream: TextIO | None, error: OSError) -> str | None:
+    silence(stream)
+    return None if error.errno in _GONE else error.strerror or str(error)
 
 
 def _plainer(error: UnicodeError) -> tuple[str, int]:

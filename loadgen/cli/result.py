@@ -11,6 +11,7 @@ from loadgen.cli import output
 
 if TYPE_CHECKING:
     from loadgen.measure.summary import Summary
+    from loadgen.report.timeline import Timeline
 
 TERMINAL, JSON, MARKDOWN, NONE = "terminal", "json", "markdown", "none"
 
@@ -28,8 +29,8 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
     return form(full(command))
 
 
-def text(summary: Summary, form: str, *, full: bool) -> str:
-    """What is printed of a result."""
+def text(summary: Summary, form: str, *, full: bool, over_time: Timeline | None = None) -> str:
+    """What is printed of a result; ``over_time`` is its course, where that is known."""
     from loadgen.measure.summary import encode_line
     from loadgen.report.markdown import markdown
     from loadgen.report.screen import screen
@@ -37,7 +38,9 @@ def text(summary: Summary, form: str, *, full: bool) -> str:
 
     match form:
         case "terminal":
-            return (terminal if full else screen)(summary, width=output.width(), colour=output.colour())
+            if full:
+                return terminal(summary, width=output.width(), colour=output.colour())
+            return screen(summary, over_time, width=output.width(), colour=output.colour())
         case "json":
             return encode_line(summary).decode() + "\n"
         case "markdown":

@@ -11,19 +11,22 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from loadgen.cli import INTERRUPTED, github, output, result, signals, source
+from loadgen.cli import INTERRUPTED, baseline, github, output, result, signals, source, streams
 from loadgen.cli.aside import Aside
+from loadgen.cli.streams import Streams
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from loadgen.cli.placing import Placed
     from loadgen.cli.progress import Progress
     from loadgen.history.rundir import RunDirectory
     from loadgen.measure.summary import Summary
+    from loadgen.report.timeline import Timeline
     from loadgen.run.agents import Agents
     from loadgen.run.runner import Finished, Runner
     from loadgen.scenario.load import Loaded
@@ -69,8 +72,20 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY
     type=click.IntRange(1),
     help="Processes that share the load; default: as many as it needs, which is one but for very high rates.",
 )
-@click.option("--cluster", metavar="ADDRESS", help="Run the agents on a cluster; not built yet.")
+@baseline.OPTION
+@click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Run the agents on a Dask cluster, one for each worker: tcp://HOST:PORT or tls://HOST:PORT of its scheduler, "
+    "or local:N.",
+)
+@click.option(
+    "--insecure-cluster",
+    is_flag=True,
+    help="Send secrets of the scenario to a cluster without TLS that is not on this machine.",
+)
 @result.options
+@streams.options
 @click.option("--quiet", is_flag=True, help="Show neither progress nor messages.")
 @click.option("--force", is_flag=True, help="Go on after a pre-flight that would end the run.")
 @click.option("--yes", is_flag=True, help="Do not ask before a run that takes more than the scenario's confirm block.")
@@ -88,12 +103,15 @@ def run(
     overrides: tuple[str, ...],
     env_file: Path | None,
     agents: int | None,
+    beside: Path | None,
     cluster: str | None,
+    insecure_cluster: bool,
     form: str,
     full: bool,
     quiet: bool,
     force: bool,
     yes: bool,
+    **streamed: Any,
 ) -> None:
     """Run a scenario and write its results.
 
@@ -104,6 +122,7 @@ def run(
 
     from loadgen.cli.confirm import confirm_invocations, never_asks
     from loadgen.cli.credentials import with_credentials
+    from loadgen.cli.placing import placing
     from loadgen.cli.restore import say_what_is_left
     from loadgen.history.rundir import RunDirectory, RunDirectoryError, default_path
     from loadgen.measure.summary import texts
@@ -112,13 +131,12 @@ def run(
     from loadgen.targets.secret import hidden_in_yaml, sent
     from loadgen.text.secret import Secrets
 
-    if cluster is not None:
-        raise click.UsageError("--cluster: running on a cluster is not built yet; leave it out")
     environment = source.environment(env_file, quiet=quiet)
     asked = Asked(invoked, rate, workers, duration, event, method, headers, endpoint)
     loaded = _load(asked, environment, overrides, save)
     signals.put_off()  # the threads that numpy starts, which some kinds import here, inherit that
-    crew = _agents(loaded, agents)
+    crew = _agents(loaded, agents) if cluster is None else None
+    base = baseline.needed(beside, loaded, quiet=quiet)
     signals.heed()
     if not quiet:
         say_what_is_left()
@@ -130,6 +148,10 @@ def run(
     output.hide(secrets.hide)
     if save is not None:
         source.saved(save, hidden_in_yaml(loaded.as_run, secrets))
+    told = Streams.opened(streamed, loaded.scenario, secrets.hide)
+    placed = click.get_current_context().with_resource(
+        placing(loaded, cluster, agents, crew, insecure=insecure_cluster, quiet=quiet)
+    )
     # from the first file on a signal waits until the run can hear it, and end in good order
     signals.put_off()
     try:
@@ -137,6 +159,7 @@ def run(
         secrets.spare(str(path))
         directory = RunDirectory.create(path, secrets.hide)
     except RunDirectoryError as error:
+        told.close()
         signals.heed()
         raise click.UsageError(str(error)) from error
     if not quiet:
@@ -145,11 +168,19 @@ def run(
     aside = None if sys.stderr is None else Aside(sys.stderr)
     try:
         finished = _run(
-            _file(invoked, save), loaded, directory, secrets, crew, aside, quiet=quiet, asks=asks, force=force
+            _file(invoked, save), loaded, directory, secrets, placed, aside, told, quiet=quiet, asks=asks, force=force
         )
         shown = texts(finished.summary, secrets.hide)
-        written = _write(replace(shown, scenario=secrets.hide_in(shown.scenario)), directory, aside, form, full=full)
+        shown = replace(shown, scenario=secrets.hide_in(shown.scenario))
+        compared = ""
+        if base is not None:
+            new = baseline.judged(base, shown, directory.path, loaded.scenario.thresholds, quiet=quiet)
+            shown, finished = new.summary, replace(finished, summary=new.summary)
+            compared = "" if baseline.needing(loaded) else baseline.said(base, new)
+        written = _write(shown, directory, aside, form, full=full, compared=compared)
+        told.close(shown)
     finally:
+        told.close()
         directory.close()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left that an interrupt could end sooner
         signals.heed()
@@ -232,8 +263,9 @@ def _run(
     loaded: Loaded,
     directory: RunDirectory,
     secrets: Secrets,
-    agents: Agents,
+    placed: Placed,
     aside: Aside | None,
+    told: Streams,
     *,
     quiet: bool,
     asks: bool,
@@ -241,9 +273,8 @@ def _run(
 ) -> Finished:
     from loadgen.cli.progress import Progress
     from loadgen.cli.state import state_directory
-    from loadgen.engine.cores import apart, parted, shared, usable
+    from loadgen.engine.cores import apart
     from loadgen.experiments.registry import decision
-    from loadgen.fleet.local import LocalFleet
     from loadgen.history.rundir import RunDirectoryError
     from loadgen.run.calibration import stored
     from loadgen.run.fault import DeclinedError, RunFailedError
@@ -254,22 +285,23 @@ def _run(
     progress = Progress(loaded.scenario, aside, interactive, quiet=quiet)
     try:
         target, state = loaded.scenario.target, state_directory()
-        own = () if shared() else parted(agents.number, usable())
         runner = Runner(
             loaded,
             decision(loaded.scenario),
             directory,
-            progress,
-            fleet=LocalFleet(own),
-            agents=agents,
+            told.with_(progress),
+            fleet=placed.fleet,
+            agents=placed.agents,
+            hosts=placed.hosts,
+            cluster=placed.cluster,
             floor=stored(state),
             secrets=secrets,
             confirm=partial(_ask, aside) if asks else None,
             journal=lambda run: settings_of(target).journal(state, run, file, emulated=target.emulated),
             force=force,
         )
-        with apart(own):
-            return asyncio.run(_drive(runner, progress))
+        with apart(placed.own):
+            return asyncio.run(_drive(runner, progress, told, quiet=quiet))
     except (RunFailedError, DeclinedError, RunDirectoryError) as error:
         progress.close()
         directory.discard()
@@ -281,13 +313,14 @@ def _run(
         progress.close()
 
 
-async def _drive(runner: Runner, progress: Progress) -> Finished:
+async def _drive(runner: Runner, progress: Progress, told: Streams, *, quiet: bool) -> Finished:
     """Run it, which signals end in good order from here on."""
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(initializer=signals.put_off))
     for number in signals.ENDING:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
             loop.add_signal_handler(number, runner.interrupt)
+    told.start(progress, quiet=quiet)
     signals.heed()
     keeping = asyncio.create_task(progress.keep())
     try:
@@ -318,8 +351,12 @@ def _drain(aside: Aside | None, at_most_s: float | None = None) -> None:
         os._exit(INTERRUPTED)  # nobody reads stderr, so there is nothing more to say there
 
 
-def _write(summary: Summary, directory: RunDirectory, aside: Aside | None, form: str, *, full: bool) -> bool:
+def _write(
+    summary: Summary, directory: RunDirectory, aside: Aside | None, form: str, *, full: bool, compared: str
+) -> bool:
     """Write the results down and print them, as far as either is possible; whether both were.
+
+    On a terminal ``compared`` follows the result.
 
     summary.json comes first, and no signal ends the program before it is there: the reports can be written again.
     """
@@ -341,13 +378,16 @@ def _write(summary: Summary, directory: RunDirectory, aside: Aside | None, form:
         # a terminal that is held keeps nobody from what is on the disk by now, nor does a stderr that nobody reads keep
         # the results from stdout
         _drain(aside, None if sys.stdout is not None and sys.stdout.isatty() else _STUCK_S)
-        unprinted = result.show(result.text(summary, form, full=full), form)
+        after = compared if form == result.TERMINAL else ""
+        over_time = _over_time(directory)
+        unprinted = result.show(result.text(summary, form, full=full, over_time=over_time) + after, form)
         if not faults:
             report = markdown(summary)
             directory.write_report("report.md", report)
             if summary.thresholds:
                 directory.write_report("junit.xml", junit(summary))
-            directory.write_report("report.html", html(summary, timeline(read_intervals(directory.path))))
+            course = timeline(read_intervals(directory.path)) if over_time is None else over_time
+            directory.write_report("report.html", html(summary, course))
             if form == result.TERMINAL:
                 output.show(f"\nreport: {directory.path / 'report.html'}\n")
             github.tell(summary, report)
@@ -362,3 +402,14 @@ def _write(summary: Summary, directory: RunDirectory, aside: Aside | None, form:
     for fault in faults:
         output.say(f"error: {fault}")
     return not faults
+
+
+def _over_time(directory: RunDirectory) -> Timeline | None:
+    """The course of a run; None where its log cannot be read, which keeps nothing from being printed."""
+    from loadgen.history.rundir import RunDirectoryError, read_intervals
+    from loadgen.report.timeline import timeline
+
+    try:
+        return timeline(read_intervals(directory.path))
+    except (RunDirectoryError, ValueError):
+        return None

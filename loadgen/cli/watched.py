@@ -7,7 +7,6 @@ supports it, as anywhere else.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -15,15 +14,14 @@ from decimal import Decimal
 from loadgen.cli.drawing import Row
 from loadgen.experiments.decision import Ask
 from loadgen.experiments.registry import is_experiment, lasts_ns
-from loadgen.invocation.cell import chosen
 from loadgen.invocation.metric import Metric
 from loadgen.invocation.outcome import OK
 from loadgen.measure.cost import Spent, spent
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Frame
 from loadgen.measure.merge import PhasePlan, PhaseTotal
-from loadgen.measure.percentile import needed
 from loadgen.measure.rule import CostRule, MetricRule, RateRule, Rule
+from loadgen.measure.seconds import NEEDED, SHOWN, Seconds
 from loadgen.measure.sofar import Played, so_far
 from loadgen.measure.summary import ThresholdResult
 from loadgen.report import units
@@ -35,29 +33,8 @@ LATELY = 10
 """Over how many of the last seconds figures are shown."""
 TREND = 30
 """How many of the last seconds are drawn."""
-_SHOWN = (50.0, 95.0, 99.0)
 _DRAWN = 99.0
-_NEEDED = {p: needed(p) or 0 for p in _SHOWN}
 _FIGURES_NS = NS_PER_S // 2  # figures are made anew twice a second at most: with many agents they take some ms
-
-
-@dataclass(slots=True)
-class _Second:
-    """What agents reported of a second, which is counted from the beginning of the run."""
-
-    at: int
-    phase: str
-    completed: int = 0
-    ok: Histogram = field(default_factory=Histogram)
-    _p99: tuple[int, int | None] = (0, None)
-
-    @property
-    def p99(self) -> int | None:
-        """That of its ok calls, in µs; None where they are too few. It is looked for once."""
-        count = self.ok.count
-        if count != self._p99[0]:
-            self._p99 = (count, self.ok.value_at(_DRAWN) if count >= _NEEDED[_DRAWN] else None)
-        return self._p99[1]
 
 
 @dataclass(slots=True)
@@ -116,7 +93,7 @@ class Watched:
         self._bills = False
         self._played: list[Played] = []
         self._rules: list[ThresholdResult] = []
-        self._seconds: deque[_Second] = deque(maxlen=TREND)
+        self._last = Seconds(TREND)
         self._standing = ""
         self._figures: list[Row] = []
         self._figured_ns = 0
@@ -146,10 +123,7 @@ class Watched:
             return
         length_s = (frame.to_ns - frame.from_ns) / NS_PER_S
         phase.last[frame.agent] = (frame.tally.planned / length_s, frame.tally.started / length_s)
-        second = self._second(round(frame.to_ns / NS_PER_S), frame.phase)
-        second.completed += frame.tally.completed
-        for cell in chosen(frame.hist, Metric.LATENCY.value, outcomes=(OK,)):
-            second.ok.add_packed(frame.hist[cell])
+        self._last.take(frame)
         if self._ask is not None and self._ask.standing is not None:
             self._standing = self._ask.standing()
         self._stale = True
@@ -335,18 +309,18 @@ class Watched:
     def _of_last(self, phase: _Phase) -> Histogram:
         """Latencies of the ok calls of the phase in the last seconds."""
         merged = Histogram()
-        for second in self._seconds:
-            if second.phase == phase.plan.name and second.at > self._seconds[-1].at - LATELY:
+        for second in self._last:
+            if second.phase == phase.plan.name and second.at > self._last.newest - LATELY:
                 merged.add(second.ok)
         return merged
 
     def _trend(self) -> Iterator[Row]:
         """The p99 of each of the last seconds, where most of them support one, else how many calls ended."""
-        if not self._seconds:
+        if not self._last:
             return
-        last = self._seconds[-1].at
-        drawn = [second for second in self._seconds if second.at > last - TREND]
-        p99s = [second.p99 for second in drawn]
+        last = self._last.newest
+        drawn = [second for second in self._last if second.at > last - TREND]
+        p99s = [second.percentile(_DRAWN) for second in drawn]
         values: Sequence[float | None] = p99s
         if 2 * sum(value is not None for value in p99s) <= len(p99s):
             values = [second.completed for second in drawn]
@@ -359,15 +333,6 @@ class Watched:
             largest = f"of each second, {units.duration(1000 * max(value or 0 for value in values))} at most"
         at = {second.at: value for second, value in zip(drawn, values, strict=True)}
         yield Row(label, largest, trend=tuple(at.get(each) for each in range(last - TREND + 1, last + 1)))
-
-    def _second(self, at: int, phase: str) -> _Second:
-        """That second; the last one where an agent reports of an earlier one, too late to matter."""
-        if not self._seconds or self._seconds[-1].at < at or self._seconds[-1].phase != phase:
-            self._seconds.append(_Second(at, phase))
-        for second in reversed(self._seconds):
-            if second.at <= at:
-                return second
-        return self._seconds[0]
 
     def _of_rules(self) -> Iterator[Row]:
         if not self._rules:
@@ -450,7 +415,7 @@ def _percentiles(merged: Histogram) -> str:
     known = dict(_supported(merged))
     return ", ".join(
         [
-            *(f"{units.percentile(p)}{GAP}{known.get(p, f'n{GAP}<{GAP}{units.count(_NEEDED[p])}')}" for p in _SHOWN),
+            *(f"{units.percentile(p)}{GAP}{known.get(p, f'n{GAP}<{GAP}{units.count(NEEDED[p])}')}" for p in SHOWN),
             _largest(merged),
         ]
     )
@@ -465,7 +430,7 @@ def _known(merged: Histogram) -> Iterator[str]:
 def _supported(merged: Histogram) -> Iterator[tuple[float, str]]:
     """The percentiles that the sample supports."""
     count = merged.count
-    ps = [p for p in _SHOWN if count >= _NEEDED[p]]
+    ps = [p for p in SHOWN if count >= NEEDED[p]]
     for p, value in zip(ps, merged.values_at(ps), strict=True):
         yield p, units.duration(value * 1000)
 
@@ -481,11 +446,9 @@ def _counts(total: PhaseTotal) -> str:
 
 
 def _rates(phase: _Phase) -> tuple[str, str]:
-    """Planned and started per second, all agents' last intervals together."""
-    return (
-        _rounded(sum(planned for planned, _ in phase.last.values())),
-        _rounded(sum(started for _, started in phase.last.values())),
-    )
+    """Planned and started per second, the last intervals together of all agents that are there."""
+    last = [rates for agent, rates in phase.last.items() if agent not in phase.total.losses]
+    return _rounded(sum(planned for planned, _ in last)), _rounded(sum(started for _, started in last))
 
 
 def _calls(n: int) -> str:

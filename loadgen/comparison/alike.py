@@ -8,8 +8,10 @@ what comparisons are made for; it is said.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+from msgspec import Struct
 
 from loadgen.measure.summary import PhaseSummary, Summary
 from loadgen.text import foreign, units
@@ -28,13 +30,31 @@ _MOST = 40
 _LONGEST = 80
 
 
+class Load(Struct, frozen=True):
+    """The load of a run: its kind, its scenario as the Summary shows it, and its phases, None while to come."""
+
+    kind: str
+    scenario: Mapping[str, Any]
+    phases: Mapping[str, PhaseSummary | None]
+
+
+def load_of(summary: Summary) -> Load:
+    """The load that a run had."""
+    return Load(summary.run.kind, summary.scenario, {phase.name: phase for phase in summary.phases})
+
+
 def differences(base: Summary, new: Summary) -> list[str]:
     """Why the two cannot be compared, in sentences; none where they can."""
-    if base.run.kind != new.run.kind:
-        return [f"the kind differs: {_said(base.run.kind)} and {_said(new.run.kind)}"]
-    if base.run.kind not in KINDS:
+    return apart(load_of(base), load_of(new))
+
+
+def apart(base: Load, new: Load) -> list[str]:
+    """Why runs of these loads cannot be compared, in sentences; none where they can."""
+    if base.kind != new.kind:
+        return [f"the kind differs: {_said(base.kind)} and {_said(new.kind)}"]
+    if base.kind not in KINDS:
         return [
-            f"runs of kind {_said(base.run.kind)} choose their load by what they see, so that their figures are of "
+            f"runs of kind {_said(base.kind)} choose their load by what they see, so that their figures are of "
             "different loads; compare their answers (`experiment` in summary.json)"
         ]
     return [*_kind_block(base, new), *_phases(base, new), *_calls(base, new), *_connections(base, new)]
@@ -47,6 +67,8 @@ def noted(base: Summary, new: Summary) -> list[str]:
     if more > 0:
         found[_MOST:] = [f"{more} more keys of the scenarios differ"]
     for which, each in (("base", base), ("new", new)):
+        if each.run.partial:
+            found.append(f"{which} is partial: the run was cut short")
         if each.run.interrupted:
             found.append(f"{which} was interrupted")
         if each.run.stopped is not None:
@@ -60,16 +82,16 @@ def repeats(one: Summary, other: Summary) -> bool:
     return same and not differences(one, other) and not list(_noted(one, other))
 
 
-def _kind_block(base: Summary, new: Summary) -> Iterator[str]:
-    kind = base.run.kind
+def _kind_block(base: Load, new: Load) -> Iterator[str]:
+    kind = base.kind
     if kind != "load" and _meaning(base.scenario.get(kind)) != _meaning(new.scenario.get(kind)):
         yield f"the {kind} block of the scenarios differs"
 
 
-def _phases(base: Summary, new: Summary) -> Iterator[str]:
-    if base.run.kind != "load":
+def _phases(base: Load, new: Load) -> Iterator[str]:
+    if base.kind != "load":
         return
-    mine, others = _by_name(base), _by_name(new)
+    mine, others = base.phases, new.phases
     for name in dict.fromkeys([*mine, *others]):
         if name not in mine or name not in others:
             yield f"phase {_said(name)} is in {'new' if name not in mine else 'base'} alone"
@@ -77,8 +99,8 @@ def _phases(base: Summary, new: Summary) -> Iterator[str]:
         written = _written(base, name), _written(new, name)
         if None not in written:
             yield from _laws(name, *written)  # type: ignore[arg-type]
-        else:
-            yield from _planned(name, mine[name], others[name])
+        elif (a := mine[name]) is not None and (b := others[name]) is not None:
+            yield from _planned(name, a, b)
 
 
 def _laws(name: str, mine: dict[str, Any], other: dict[str, Any]) -> Iterator[str]:
@@ -105,13 +127,13 @@ def _planned(name: str, mine: PhaseSummary, other: PhaseSummary) -> Iterator[str
         yield f"the planned rate of phase {_said(name)} differs: {rates}"
 
 
-def _calls(base: Summary, new: Summary) -> Iterator[str]:
+def _calls(base: Load, new: Load) -> Iterator[str]:
     mine, others = _weights(base), _weights(new)
     if mine != others:
         yield f"the calls of the mix differ: {_said(mine or 'none')} and {_said(others or 'none')}"
 
 
-def _connections(base: Summary, new: Summary) -> Iterator[str]:
+def _connections(base: Load, new: Load) -> Iterator[str]:
     a, b = (_target(each).get("connections", "reuse") for each in (base, new))
     if a != b:
         yield f"target.connections differs: {_said(a)} and {_said(b)}"
@@ -144,21 +166,21 @@ def _by_name(summary: Summary) -> dict[str, PhaseSummary]:
     return {phase.name: phase for phase in summary.phases}
 
 
-def _written(summary: Summary, name: str) -> dict[str, Any] | None:
+def _written(load: Load, name: str) -> dict[str, Any] | None:
     """A phase as the scenario writes it."""
-    phases = summary.scenario.get("phases")
+    phases = load.scenario.get("phases")
     every = phases if isinstance(phases, list) else []
     return next((each for each in every if isinstance(each, dict) and each.get("name") == name), None)
 
 
-def _weights(summary: Summary) -> dict[str, Any]:
-    calls = summary.scenario.get("calls")
+def _weights(load: Load) -> dict[str, Any]:
+    calls = load.scenario.get("calls")
     every = [each for each in calls if isinstance(each, dict)] if isinstance(calls, list) else []
     return {str(each.get("name")): each.get("weight", 1) for each in every}
 
 
-def _target(summary: Summary) -> dict[str, Any]:
-    target = summary.scenario.get("target")
+def _target(load: Load) -> dict[str, Any]:
+    target = load.scenario.get("target")
     return target if isinstance(target, dict) else {}
 
 

@@ -15,6 +15,7 @@ from loadgen.comparison.comparison import SCHEMA, Comparison, Pair, Place, Side,
 from loadgen.comparison.pairs import Run, measured, pairs
 from loadgen.comparison.ratio import Estimate
 from loadgen.history.rundir import SUMMARY, read_intervals, read_summary, read_summary_file
+from loadgen.measure.summary import Summary
 from loadgen.text import foreign
 
 LEAST_REPEATS = 3
@@ -30,9 +31,13 @@ def read(path: Path) -> Run:
         summary, directory = read_summary_file(path), path.parent if path.name == SUMMARY else None
     else:
         summary, directory = read_summary(path), path
+    return run_of(str(path), summary, () if directory is None else read_intervals(directory))
+
+
+def run_of(path: str, summary: Summary, lines: Iterable[str]) -> Run:
+    """A run from its Summary and the lines of its interval log. Raises ValueError when these are none."""
     lengths = {phase.name: phase.duration_ns for phase in measured(summary)}
-    lines = () if directory is None else read_intervals(directory)
-    return Run(str(path), summary, stretches.read(lines, lengths))
+    return Run(path, summary, stretches.read(lines, lengths))
 
 
 def compare(base: Run, news: Sequence[Run], noise: float) -> list[Comparison]:

@@ -42,10 +42,8 @@ BETTER, WORSE, SAME, UNCLEAR = "better", "worse", "same", "unclear"
 ASSUMED = 0.02
 """The standard deviation of the level of a run, in logarithms, that claims allow for where runs do not tell it."""
 
-_MAY_BE_THE_RUNS = (
-    "two runs of one function whose level varies by 2 % could differ as much; three or more NEW runs say how much "
-    "they do."
-)
+MAY_BE_THE_RUNS = "two runs of one function whose level varies by 2 % could differ as much"
+_MORE_RUNS = "three or more NEW runs say how much they do."
 _ASSUMED_WIDTH = NormalDist().inv_cdf(1 - 0.025 / 2) * math.sqrt(2) * ASSUMED
 
 
@@ -158,21 +156,38 @@ def decided(pairs: Sequence[Pair], noise: float) -> Decided:
     for pair, row in zip(pairs, rows, strict=True):
         if pair.figures is None:
             why.setdefault(pair.why, []).append(pair.place)
-        elif row.verdict == UNCLEAR and pair.assumed and _verdict(_ratio(row), None, noise) != UNCLEAR:
-            why.setdefault(_MAY_BE_THE_RUNS, []).append(pair.place)
+        elif row.verdict == UNCLEAR and pair.assumed and _verdict(ratio := _ratio(row), ratio, noise) != UNCLEAR:
+            why.setdefault(f"{MAY_BE_THE_RUNS}; {_MORE_RUNS}", []).append(pair.place)
     return Decided(rows, [f"{_listed(places)}: {reason}" for reason, places in why.items()])
+
+
+class Intervals(NamedTuple):
+    """The ratio of a pair: with what was seen, and with what is to be allowed for besides."""
+
+    seen: Ratio
+    allowed: Ratio
+
+
+def intervals(pair: Pair, z: float) -> Intervals:
+    """The ratio of a pair that can be decided, at ``z`` standard deviations."""
+    assert pair.figures is not None
+    base, new = pair.figures
+    if isinstance(base, Share):
+        assert isinstance(new, Share)
+        ratio = of_shares(base, new, z)
+        return Intervals(ratio, ratio)
+    assert isinstance(new, Estimate)
+    ratio = of_estimates(base, new, z, pair.run)
+    return Intervals(ratio, of_estimates(base, new, z, max(pair.run, _ASSUMED_WIDTH)) if pair.assumed else ratio)
 
 
 def _row(pair: Pair, z: float, noise: float) -> Row:
     ratio, verdict = Ratio(None, 0.0, math.inf), UNCLEAR
     if pair.figures is not None:
-        base, new = pair.figures
+        (ratio, allowed), (base, new) = intervals(pair, z), pair.figures
         if isinstance(base, Share) and isinstance(new, Share):
-            ratio = of_shares(base, new, z)
             verdict = _of_shares(base, new, ratio, z, noise)
-        elif isinstance(base, Estimate) and isinstance(new, Estimate):
-            ratio = of_estimates(base, new, z, pair.run)
-            allowed = of_estimates(base, new, z, max(pair.run, _ASSUMED_WIDTH)) if pair.assumed else None
+        else:
             verdict = _verdict(ratio, allowed, noise)
         if pair.more_is == BETTER:
             verdict = {WORSE: BETTER, BETTER: WORSE}.get(verdict, verdict)
@@ -192,9 +207,9 @@ def _ratio(row: Row) -> Ratio:
     return Ratio(row.ratio, row.low or 0.0, math.inf if row.high is None else row.high)
 
 
-def _verdict(ratio: Ratio, allowed: Ratio | None, noise: float) -> str:
-    """Where more is worse; ``allowed`` is the interval with what is to be allowed for, None for nothing."""
-    most, allowed = 1 + noise, allowed or ratio
+def _verdict(ratio: Ratio, allowed: Ratio, noise: float) -> str:
+    """Where more is worse; ``allowed`` is the interval with what is to be allowed for."""
+    most = 1 + noise
     if 1 / most <= ratio.low and ratio.high <= most:
         return SAME
     value = math.inf if ratio.value is None else ratio.value
@@ -209,7 +224,7 @@ def _of_shares(base: Share, new: Share, ratio: Ratio, z: float, noise: float) ->
     low, high = difference(base, new, z)
     if low >= -NEGLIGIBLE_SHARE and high <= NEGLIGIBLE_SHARE:
         return SAME
-    found = _verdict(ratio, None, noise)
+    found = _verdict(ratio, ratio, noise)
     return UNCLEAR if found in (WORSE, BETTER) and abs(new.value - base.value) <= NEGLIGIBLE_SHARE else found
 
 

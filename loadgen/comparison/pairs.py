@@ -19,6 +19,7 @@ from loadgen.invocation.outcome import OK
 from loadgen.measure.ends import of_share
 from loadgen.measure.histogram import Histogram, middle
 from loadgen.measure.percentile import percentiles
+from loadgen.measure.rule import BaselineRule
 from loadgen.measure.summary import MetricSummary, Percentile, PhaseSummary, Summary
 from loadgen.measure.verdict import bounds_rate, withheld
 from loadgen.report import figures
@@ -55,7 +56,7 @@ class Beside(Struct, frozen=True):
 
 def pairs(base: Run, new: Run) -> Iterator[Pair]:
     """Every figure of two runs that can be compared; a figure that neither has is none."""
-    for each in _views(base.summary, new.summary):
+    for each in beside(base.summary, new.summary):
         yield from _of(each, base.stretches, new.stretches)
         mine, others = dict(figures.calls(each.base)), dict(figures.calls(each.new))
         for name in mine:
@@ -67,17 +68,73 @@ def pairs(base: Run, new: Run) -> Iterator[Pair]:
             yield Pair(place, None, None, None, f"only {'base' if name in mine else 'new'} tells of this call.")
 
 
+def of_rule(base: Run, new: Run, rule: BaselineRule) -> Pair | None:
+    """The figures that decide a rule of a baseline; None where either run has no such phase or call.
+
+    A rule without a phase is over the one measured phase that both have.
+    """
+    views = [_of_phase(run.summary, rule.phase) for run in (base, new)]
+    if rule.call is not None:
+        views = [None if view is None else dict(figures.calls(view)).get(rule.call) for view in views]
+    mine, other = views
+    if mine is None or other is None:
+        return None
+    at = Beside(rule.phase or TOTALS, rule.call, mine, other, rule.phase or _only_phase(base.summary))
+    match rule.what:
+        case "errors":
+            return _share(at, base.stretches, new.stretches)
+        case "achieved_rate":
+            return _rate(at)
+        case "cost":
+            return _cost(at)
+        case metric:
+            assert rule.percentile is not None
+            logged = at.logged or "", "latency" if metric == "latency_all" else metric
+            parts = Together(base.stretches.get(logged, ()), new.stretches.get(logged, ()))
+            return _percentile(at, metric, rule.percentile, rule.start, parts)
+
+
+def fails(summary: Summary, rule: BaselineRule) -> bool:
+    """Whether the figure of a rule is that of a call that is not ok, which is longer than any other."""
+    view = _of_phase(summary, rule.phase)
+    if view is not None and rule.call is not None:
+        view = dict(figures.calls(view)).get(rule.call)
+    if view is None or rule.percentile is None:
+        return False
+    found = figures.shown(view, rule.what, rule.percentile, rule.start)
+    return isinstance(found, Shown) and found.failed and found.ends is None
+
+
+def missing(base: Summary, rule: BaselineRule) -> str:
+    """Why a baseline has no figure that could decide a rule; empty where it has one."""
+    run = Run("", base)
+    pair = of_rule(run, run, rule)
+    if pair is None:
+        where = "call" if rule.call is not None else "phase"
+        return f"there is no {where} {rule.call or rule.phase or ''}".rstrip() + " in it."
+    return pair.why.removeprefix("in both runs: ") if pair.figures is None else ""
+
+
+def _of_phase(summary: Summary, name: str | None) -> View | None:
+    if name is None:
+        return figures.totals(summary)
+    return next((view for view in figures.phases(summary) if view.name == name and not view.phase.warmup), None)
+
+
+def _only_phase(summary: Summary) -> str | None:
+    phases = measured(summary)
+    return phases[0].name if len(phases) == 1 else None
+
+
 def measured(summary: Summary) -> list[PhaseSummary]:
     """The phases whose figures count."""
     return [phase for phase in summary.phases if not phase.warmup]
 
 
-def _views(base: Summary, new: Summary) -> Iterator[Beside]:
+def beside(base: Summary, new: Summary) -> Iterator[Beside]:
     """Each measured phase; the totals where there is but one, and of an experiment, whose phases are its own."""
-    phases = measured(base)
-    if len(phases) <= 1 or base.run.kind != "load":
-        logged = phases[0].name if len(phases) == 1 else None
-        yield Beside(TOTALS, None, figures.totals(base), figures.totals(new), logged)
+    if len(measured(base)) <= 1 or base.run.kind != "load":
+        yield Beside(TOTALS, None, figures.totals(base), figures.totals(new), _only_phase(base))
         return
     others = {view.name: view for view in figures.phases(new)}
     for view in figures.phases(base):

@@ -17,47 +17,58 @@ from loadgen.text.foreign import GAP
 DASH = "—"
 _ORDER = (WORSE, UNCLEAR, BETTER, SAME)
 _TONE = {WORSE: "1;31", BETTER: "32", UNCLEAR: "33", SAME: "2"}
-_HEAD = ("", "base", "new", "change", "")
+HEAD = ("", "base", "new", "change", "")
 _NAMED = 3
 _LONGEST = 60
 """Characters of a row's name in a sentence."""
 _SHORTEST = 24
 """Columns that a row's name is cut to at most."""
 _MORE_IS_BETTER = ("achieved_rate",)
-_LONGEST_NOTE = 600
+LONGEST_NOTE = 600
 _ENDLESS = 1e9
 """The badness of what was 0 before; the negative of what is 0 now."""
 
 
 def terminal(compared: Comparison, noise: float, *, width: int = 80, colour: bool = False) -> str:
     """The comparison as lines of at most ``width`` columns; ``colour`` adds ANSI sequences."""
-    lines = [*_wrapped(_heading(compared), width, ""), ""]
-    answer, tone = _answer(compared, noise)
-    first, *more = _wrapped(foreign.line(answer), width, "") or [""]
-    word, colon, rest = first.partition(":")
-    lines += [_painted(word, tone, colour) + colon + rest, *more]
+    lines = [*_wrapped(heading(compared), width, ""), ""]
+    lines += _answered(compared, noise, width, colour=colour)
     if compared.rows:
         lines += ["", *_table(worst_first(compared.rows), width, colour=colour)]
-        lines += ["", *_wrapped(_held(noise), width, "  ")]
+        lines += ["", *_wrapped(held(noise), width, "  ")]
     notes = compared.notes if compared.comparable or len(compared.notes) > _NAMED else []  # else the answer says them
     if notes:
         lines.append("")
     for note in notes:
-        lines += _wrapped(f"- {foreign.quote(note, _LONGEST_NOTE)}", width, "  ", "    ")
+        lines += _wrapped(f"- {foreign.quote(note, LONGEST_NOTE)}", width, "  ", "    ")
     return "\n".join(lines) + "\n"
+
+
+def brief(compared: Comparison, noise: float, *, width: int = 80, colour: bool = False) -> str:
+    """What it is compared with, and the answer, in a few lines."""
+    lines = _wrapped(f"compared with {_side(compared.base)}", width, "")
+    return "\n".join([*lines, *_answered(compared, noise, width, colour=colour)]) + "\n"
+
+
+def _answered(compared: Comparison, noise: float, width: int, *, colour: bool) -> list[str]:
+    """The answer, its first word painted."""
+    said, tone = answer(compared, noise)
+    first, *more = _wrapped(foreign.line(said), width, "") or [""]
+    word, colon, rest = first.partition(":")
+    return [_painted(word, tone, colour) + colon + rest, *more]
 
 
 def markdown(compared: Comparison, noise: float) -> str:
     """The comparison as GitHub-flavoured Markdown."""
     write = foreign.markdown
-    word, _, rest = _answer(compared, noise)[0].partition(":")
-    lines = [f"# {write(_heading(compared))}", "", f"**{write(word)}**:{write(rest)}"]
+    word, _, rest = answer(compared, noise)[0].partition(":")
+    lines = [f"# {write(heading(compared))}", "", f"**{write(word)}**:{write(rest)}"]
     if compared.rows:
-        lines += ["", f"| {' | '.join(_HEAD)} |", "|---|---:|---:|---|---|"]
-        lines += [f"| {' | '.join(map(write, _cells(row, 200)))} |" for row in worst_first(compared.rows)]
-        lines += ["", write(_held(noise))]
+        lines += ["", f"| {' | '.join(HEAD)} |", "|---|---:|---:|---|---|"]
+        lines += [f"| {' | '.join(map(write, cells(row, 200)))} |" for row in worst_first(compared.rows)]
+        lines += ["", write(held(noise))]
     if compared.notes:
-        lines += ["", *(f"- {write(foreign.quote(note, _LONGEST_NOTE))}" for note in compared.notes)]
+        lines += ["", *(f"- {write(foreign.quote(note, LONGEST_NOTE))}" for note in compared.notes)]
     return "\n".join(lines) + "\n"
 
 
@@ -74,11 +85,11 @@ def _badness(row: Row) -> float:
     return -logarithm if row.metric in _MORE_IS_BETTER else logarithm
 
 
-def _answer(compared: Comparison, noise: float) -> tuple[str, str]:
+def answer(compared: Comparison, noise: float) -> tuple[str, str]:
     """The answer in one sentence, and its tone."""
     if not compared.comparable:
         more = "; and more" if len(compared.notes) > _NAMED else ""
-        said = "; ".join(foreign.quote(note, _LONGEST_NOTE).rstrip(".") for note in compared.notes[:_NAMED])
+        said = "; ".join(foreign.quote(note, LONGEST_NOTE).rstrip(".") for note in compared.notes[:_NAMED])
         return f"NOT COMPARABLE: {said}{more}.", WORSE
     by_verdict = {verdict: [row for row in worst_first(compared.rows) if row.verdict == verdict] for verdict in _ORDER}
     count, within = len(compared.rows), f"within {_percent(noise)}"
@@ -103,12 +114,13 @@ def _best(rows: Sequence[Row]) -> list[Row]:
 
 def _named(rows: Sequence[Row]) -> str:
     """The first rows with their changes, and how many more there are."""
-    named = [f"{_name(row, _LONGEST)} {_change(row)}" for row in rows[:_NAMED]]
+    named = [f"{name_of(row, _LONGEST)} {change(row)}" for row in rows[:_NAMED]]
     more = len(rows) - _NAMED
     return ", ".join(named) + (f" and {more} more" if more > 0 else "")
 
 
-def _heading(compared: Comparison) -> str:
+def heading(compared: Comparison) -> str:
+    """Which runs it is of."""
     return f"{_side(compared.new)} compared with {_side(compared.base)}"
 
 
@@ -116,7 +128,8 @@ def _side(side: Side) -> str:
     return f"{foreign.quote(side.name, 60)} ({foreign.quote(side.path, 120)})"
 
 
-def _held(noise: float) -> str:
+def held(noise: float) -> str:
+    """What the limits of all changes mean."""
     return (
         f"Changes are new against base, with limits that hold for all rows at once in 95{GAP}% of comparisons. "
         f"Changes within {_percent(noise)} are noise (--noise)."
@@ -126,12 +139,12 @@ def _held(noise: float) -> str:
 def _table(rows: Sequence[Row], width: int, *, colour: bool) -> Iterator[str]:
     """The rows by verdict; those of which nothing is known are in the notes, and counted here."""
     known = [row for row in rows if row.low is not None]
-    cells = [_cells(row, width) for row in known]
-    widths = [max(len(line[i]) for line in (_HEAD, *cells)) for i in range(len(_HEAD) - 1)]
+    every = [cells(row, width) for row in known]
+    widths = [max(len(line[i]) for line in (HEAD, *every)) for i in range(len(HEAD) - 1)]
     room = min(widths[0], width - sum(widths[1:]) - 2 * len(widths))
     narrow = room < min(widths[0], _SHORTEST)
     if known and not narrow:
-        yield _line(("", *_HEAD[1:]), [room, *widths[1:]])
+        yield _line(("", *HEAD[1:]), [room, *widths[1:]])
     for verdict in _ORDER:
         of_verdict = [row for row in known if row.verdict == verdict]
         unknown = sum(row.verdict == verdict for row in rows) - len(of_verdict)
@@ -142,29 +155,30 @@ def _table(rows: Sequence[Row], width: int, *, colour: bool) -> Iterator[str]:
             if narrow:
                 yield from _stacked(row, width)
             else:
-                yield _line(_cells(row, room), [room, *widths[1:]])
+                yield _line(cells(row, room), [room, *widths[1:]])
 
 
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    name, base, new, change = (
+def _line(texts: Sequence[str], widths: Sequence[int]) -> str:
+    name, base, new, changed = (
         text.rjust(size) if i in (1, 2) else text.ljust(size)
-        for i, (text, size) in enumerate(zip(cells, widths, strict=False))
+        for i, (text, size) in enumerate(zip(texts, widths, strict=False))
     )
-    return f"  {name}  {base}  {new}  {change}".rstrip()
+    return f"  {name}  {base}  {new}  {changed}".rstrip()
 
 
 def _stacked(row: Row, width: int) -> Iterator[str]:
     """Two lines, where a terminal is narrow."""
-    name, base, new, change, _ = _cells(row, width - 2)
+    name, base, new, changed, _ = cells(row, width - 2)
     yield f"  {name}"
-    yield from _wrapped(f"{base} to {new}, {change}", width, "    ")
+    yield from _wrapped(f"{base} to {new}, {changed}", width, "    ")
 
 
-def _cells(row: Row, longest: int) -> tuple[str, str, str, str, str]:
-    return _name(row, longest), _figure(row, row.base), _figure(row, row.new), _change(row), row.verdict
+def cells(row: Row, longest: int) -> tuple[str, str, str, str, str]:
+    """A row of the table, as HEAD says; its name has at most ``longest`` characters."""
+    return name_of(row, longest), _figure(row, row.base), _figure(row, row.new), change(row), row.verdict
 
 
-def _name(row: Row, longest: int) -> str:
+def name_of(row: Row, longest: int) -> str:
     """The name of a row, with the phase and the call cut where they are too long: what it is of stands at its end."""
     figure = f"{row.metric}.{row.statistic}"
     where = foreign.line(" ".join(str(row.place).removesuffix(figure).split()))
@@ -181,7 +195,7 @@ def _figure(row: Row, value: float | None) -> str:
     return writers.get(row.statistic, units.duration)(value)
 
 
-def _change(row: Row) -> str:
+def change(row: Row) -> str:
     """``+12 % (8 to 16 %)``, ``4.5 times (3.9 to 5.1)``; a dash where nothing is known."""
     if row.low is None:
         return DASH

@@ -18,13 +18,14 @@ import logging
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import chain, count, islice
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -39,6 +40,7 @@ from loadgen.engine.health import Collections, HostReader, Recent, open_files
 from loadgen.engine.loop import new_event_loop
 from loadgen.engine.messages import (
     LEASE_NS,
+    Alive,
     Cede,
     Ceded,
     Dearer,
@@ -49,17 +51,21 @@ from loadgen.engine.messages import (
     Lack,
     Lease,
     Phases,
+    Piece,
     Plan,
     Prepare,
     Renew,
     Split,
     Stop,
+    TakeOver,
     decode,
     read_body,
 )
 from loadgen.engine.monotonic import Monotonic
 from loadgen.engine.numbers import Ranges, each
+from loadgen.engine.part import Part
 from loadgen.engine.polling import LINGER_NS
+from loadgen.engine.received import received
 from loadgen.engine.requests import ConstantRequests, FedRequests, MixedRequests, TurnedRequests, mixed, requests
 from loadgen.engine.tariff import tariff_of
 from loadgen.engine.timer import Alarm, alarm_of
@@ -71,14 +77,14 @@ from loadgen.invocation.start import Cuts
 from loadgen.invocation.tally import Connections, Tally
 from loadgen.load.law import random_stream
 from loadgen.load.phase import Phase
-from loadgen.measure.interval import VERSION, Frame, Health, encode
+from loadgen.measure.interval import INTERVAL_NS, VERSION, Frame, Health, encode
 from loadgen.measure.purse import Purse
 from loadgen.measure.recorder import Recorder
+from loadgen.scenario.model import OnAgentLoss
 from loadgen.targets.port import MemoryTurns
 from loadgen.targets.registry import tenant_of
 from loadgen.targets.target import Target
 
-INTERVAL_NS = 1_000_000_000
 _PROBE_NS = 20_000_000  # how often the loop is asked to show that it is alive
 _GAP_NS = 5_000_000  # a probe that is later than this may have been so because the whole core was taken away
 _SLICE_NS = 150_000  # packing gives way to the load after this long
@@ -133,6 +139,7 @@ class Agent:
         self._run: OpenRun | ClosedRun | None = None
         self._last_run: OpenRun | ClosedRun | None = None
         self._grants = self._serial = 0
+        self._part: Iterator[tuple[int, int]] = iter(())
         self._abandoned = False
         self._opening: asyncio.Task[None] | None = None
         self._ticker: asyncio.TimerHandle | None = None
@@ -183,7 +190,8 @@ class Agent:
         phase, plan = self._phase, self._plan
         recorder, *further = self._recorders(phase)
         first, step = message.numbers[0][0] if message.numbers else 0, message.agents
-        takes_part = plan.agent < step
+        place = message.place
+        takes_part = place is not None
         self._grants, self._serial = 0, message.serial
         terms = Terms(
             clock=Monotonic(),
@@ -204,20 +212,23 @@ class Agent:
             self._purse.left, self._purse.in_flight = message.money, 0
         wanted = TurnedRequests(self._turns, self._sized, first) if self._turns else self._requests
         if phase.closed:
-            spans = phase.spans()[plan.agent :: step] if takes_part else []
-            indices = count(first + plan.agent, step)
+            spans = [] if place is None else phase.spans()[place::step]
+            indices = count(first + (place or 0), step)
             pause = None if phase.think is None else phase.think.pauses(plan.scenario.seed, phase.name)
             self._run = ClosedRun(self._pool, spans, indices, wanted, recorder, terms, pause)
         else:
             schedule = zip(each(message.numbers), phase.offsets(plan.scenario.seed), strict=False)
             share, rest = divmod(phase.max_in_flight, step)
+            part: Iterator[tuple[int, int]] = iter(())
+            if place is not None:
+                part = self._part = _part(schedule, place, step, plan.scenario.on_agent_loss)
             self._run = OpenRun(
                 self._pool,
-                islice(schedule, plan.agent, None, step) if takes_part else iter(()),
+                part,
                 wanted,
                 recorder,
                 terms,
-                limit=share + (plan.agent < rest) if takes_part else 0,
+                limit=0 if place is None else share + (place < rest),
                 max_lag_ns=phase.max_lag_ns,
                 until_idle=phase.shape.until_idle,
             )
@@ -285,11 +296,23 @@ class Agent:
 
     def extend(self, message: Lease) -> None:
         """The lease lasts until then."""
+        self._send(messages.encode(Alive(self._plan.agent)))
         self.until_ns = max(self.until_ns, message.until_ns)
         if self._purse is not None:
             self._purse.tariff.learn(message.dearest, (message.size_mb,))
         if self._run is not None:
             self._run.extend(message.until_ns)
+
+    def take_over(self, message: TakeOver) -> None:
+        """Make what an agent would have made that is lost; what is over here is not made by anybody."""
+        phase, run = self._phase, self._run
+        if phase is None or message.serial != self._serial:
+            return
+        if isinstance(run, ClosedRun):
+            run.take_over(list(chain.from_iterable(phase.spans()[first::step] for first, step in message.parts)))
+        elif isinstance(run, OpenRun) and isinstance(self._part, Part):
+            workers = sum(phase.max_in_flight // step for _, step in message.parts) + message.workers
+            run.take_over(self._part.take_over(message.parts, message.from_ns), max(0, workers))
 
     def renew(self, message: Renew) -> None:
         """Take new credentials for every start from now on."""
@@ -500,6 +523,15 @@ class Agent:
         )
 
 
+def _part(
+    schedule: Iterator[tuple[int, int]], place: int, step: int, on_loss: OnAgentLoss
+) -> Iterator[tuple[int, int]]:
+    """Every ``step``-th of a schedule; one to which more can be added costs more."""
+    if step > 1 and on_loss is OnAgentLoss.REDISTRIBUTE:
+        return Part(schedule, place, step)
+    return islice(schedule, place, None, step)
+
+
 class _Output(asyncio.BaseProtocol):
     """Knows when everything was written, or the parent is gone."""
 
@@ -535,11 +567,9 @@ async def serve(own: Own | None) -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin.buffer)
     _enlarge(1)
     stdout, output = await loop.connect_write_pipe(_Output, os.fdopen(os.dup(1), "wb"))
-    body = await read_body(stdin)
-    if body is None:
+    plan = await _plan(stdin)
+    if plan is None:
         return
-    plan = decode(body)
-    assert isinstance(plan, Plan)
     agent = Agent(plan, stdout.write, loop, Held(own))
     obeying, watching = loop.create_task(_obey(agent, stdin)), loop.create_task(_abandoned(agent))
     await asyncio.wait([obeying, watching], return_when=asyncio.FIRST_COMPLETED)
@@ -558,6 +588,20 @@ async def serve(own: Own | None) -> None:
     stdout.close()
     with suppress(TimeoutError):  # a parent that is stopped reads nothing, either
         await asyncio.wait_for(output.closed.wait(), _LAST_WORDS_S if abandoned else None)
+
+
+async def _plan(stdin: asyncio.StreamReader) -> Plan | None:
+    """The plan, with files that came ahead of it in the place of those that it names; None at the end of stdin."""
+    files: dict[str, BinaryIO] = {}
+    while (body := await read_body(stdin)) is not None:
+        match decode(body):
+            case Plan() as plan:
+                return received(plan, files)
+            case Piece(path, data):
+                if path not in files:
+                    files[path] = tempfile.TemporaryFile()  # noqa: SIM115 - it lasts as long as this process, and has no name
+                files[path].write(data)
+    return None
 
 
 async def _obey(agent: Agent, stdin: asyncio.StreamReader) -> None:
@@ -585,6 +629,8 @@ async def _obey(agent: Agent, stdin: asyncio.StreamReader) -> None:
                     agent.grant_money(message)
                 case GrantWorkers() as message:
                     agent.grant_workers(message)
+                case TakeOver() as message:
+                    agent.take_over(message)
                 case Renew() as message:
                     agent.renew(message)
                 case Split(cuts):

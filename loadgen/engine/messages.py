@@ -57,6 +57,13 @@ class Plan(Struct, frozen=True, tag="plan"):
     addresses: tuple[str, ...] = ()
 
 
+class Piece(Struct, frozen=True, tag="piece"):
+    """The next bytes of a file that the Plan, which follows, names by this path; it is on no disk of the agent's."""
+
+    path: str
+    data: bytes
+
+
 class Phases(Struct, frozen=True, tag="phases"):
     """From now on these are the phases of the run, and Prepare counts them from 0.
 
@@ -82,11 +89,12 @@ class Prepare(Struct, frozen=True, tag="prepare"):
 class Go(Struct, frozen=True, tag="go"):
     """Begin the prepared phase at this instant (monotonic ns), as number ``serial`` of the phases that were begun.
 
-    The first ``agents`` agents take part. Of an open phase's schedule agent i takes the offsets n with n mod ``agents``
-    = i, and the n-th arrival has the n-th of ``numbers``. ``allowance`` is what this agent may start for now, None for
-    any number: in a closed phase the numbers of its arrivals, else only their count means anything. ``rows`` says that
-    the allowance ends with a feeder's rows, rather than with the budget. ``money`` is what it may spend for now, in
-    trillionths of the currency, None for any amount.
+    So many ``agents`` take part; this one is in ``place`` i of them, None where it is not. Of an open phase's schedule
+    it takes the offsets n with n mod ``agents`` = i, and the n-th arrival has the n-th of ``numbers``.
+    ``allowance`` is what this agent may start for now, None for any number: in a closed phase the
+    numbers of its arrivals, else only their count means anything. ``rows`` says that the allowance ends with a feeder's
+    rows, rather than with the budget. ``money`` is what it may spend for now, in trillionths of the currency, None for
+    any amount.
     """
 
     at_ns: int
@@ -96,6 +104,7 @@ class Go(Struct, frozen=True, tag="go"):
     allowance: Ranges | None
     rows: bool = False
     money: int | None = None
+    place: int | None = None
 
 
 class Lease(Struct, frozen=True, tag="lease"):
@@ -144,6 +153,20 @@ class GrantWorkers(Struct, frozen=True, tag="grant_workers"):
     waiting_ns: int | None
 
 
+class TakeOver(Struct, frozen=True, tag="take_over"):
+    """Another agent of the phase with this ``serial`` is lost: make this part of its load as well.
+
+    Each of the ``parts`` is (first, step): of the schedule, or of the phase's workers, those with the numbers first,
+    first + step and so on; of the schedule from ``from_ns`` after the phase's beginning on. With it come ``workers``
+    more or fewer than the part's share of max_in_flight.
+    """
+
+    serial: int
+    parts: tuple[tuple[int, int], ...]
+    from_ns: int
+    workers: int = 0
+
+
 class Renew(Struct, frozen=True, tag="renew"):
     """From the next start on, requests carry the credentials of this target, which is the run's but for them."""
 
@@ -160,7 +183,22 @@ class Stop(Struct, frozen=True, tag="stop"):
     """End the phase under way."""
 
 
-Message = Plan | Phases | Prepare | Go | Lease | Cede | GrantStarts | GrantMoney | GrantWorkers | Renew | Split | Stop
+Message = (
+    Piece
+    | Plan
+    | Phases
+    | Prepare
+    | Go
+    | Lease
+    | Cede
+    | GrantStarts
+    | GrantMoney
+    | GrantWorkers
+    | TakeOver
+    | Renew
+    | Split
+    | Stop
+)
 """What an agent is told."""
 
 
@@ -201,7 +239,13 @@ class Dearer(Struct, frozen=True, tag="dearer"):
     bill: int
 
 
-Report = Frame | Lack | Ceded | Dearer
+class Alive(Struct, frozen=True, tag="alive"):
+    """An agent has got its lease."""
+
+    agent: int
+
+
+Report = Frame | Lack | Ceded | Dearer | Alive
 """What an agent says."""
 
 _INSTANTS: dict[type[Struct], tuple[str, ...]] = {
@@ -225,7 +269,7 @@ _DECODER: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message, de
 _REPORT_DECODER: msgspec.msgpack.Decoder[Report] = msgspec.msgpack.Decoder(Report)
 
 
-def encode(message: Message | Lack | Ceded | Dearer) -> bytes:
+def encode(message: Message | Lack | Ceded | Dearer | Alive) -> bytes:
     """The message as it travels, length prefix included."""
     body = _ENCODER.encode(message)
     return len(body).to_bytes(4, "big") + body

@@ -46,7 +46,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from itertools import count
+from itertools import chain, count
 from typing import Protocol
 
 from loadgen.engine.invoker import Caller, Invoker, Requests
@@ -749,6 +749,19 @@ class OpenRun(Run):
         self._pool.run = None
         self._done()
 
+    def take_over(self, arrivals: Sequence[tuple[int, int]], workers: int) -> None:
+        """Have so many workers more, for what the schedule will give more; these ``arrivals`` come before the next."""
+        if self._stage != self._dispatch:
+            return
+        pending = [] if self._exhausted_schedule else [(self._index, self._due_ns - self._begin_ns)]
+        self._schedule = chain(arrivals, pending, self._schedule)
+        self._exhausted_schedule = False
+        self._next()
+        self._limit += workers
+        if not self._available and self._in_flight < self._limit:
+            self._available, self._available_since_ns = True, self._clock.now()
+        self._dispatch()
+
     def cede_starts(self) -> Ranges:
         """Give away half of what is left, all of it once nothing more is started here."""
         if self._left <= 0:
@@ -964,6 +977,18 @@ class ClosedRun(Run):
             self._alarm.close()
             self._pool.run = None
             self._done()
+
+    def take_over(self, spans: Sequence[tuple[int, int]]) -> None:
+        """Have workers more, which are active in these spans as far as they are still to come."""
+        if self._ended:
+            return
+        now = self._clock.now()
+        for start, end in spans:
+            worker = self._pool.grown()
+            self._pool.free.insert(0, worker)
+            worker.until_ns = self._begin_ns + end
+            heappush(self._to_start, (max(now, self._begin_ns + start), next(self._order), worker))
+        self._alarm.set(now)
 
     def cede_starts(self) -> Ranges:
         """Give away half of the numbers that are left, all of them once nothing more is started here."""

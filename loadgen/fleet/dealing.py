@@ -17,6 +17,7 @@ What a dead agent held is gone, and counts as spent.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 
 from msgspec import Struct
 
@@ -45,22 +46,23 @@ class _Deal(Struct):
 
 
 class Dealer:
-    """Deals between the agents 0 to ``agents`` - 1 of the phase whose Go has this ``serial``.
+    """Deals between these ``agents`` of the phase whose Go has this ``serial``.
 
     All instants that it is told, and those that it has agents told, are on one clock.
     """
 
-    def __init__(self, agents: int, serial: int) -> None:
+    def __init__(self, agents: Collection[int], serial: int) -> None:
         self._pool: Ranges = ()
         self._money = 0
         self._serial = serial
-        self._agents = agents
+        self._agents = set(agents)
+        self._moved = dict.fromkeys(agents, 0)
         self._waiting: dict[int, int] = {}
         self._queue: deque[Lack] = deque()
         self._deal: _Deal | None = None
         self._deals = 0
         self._ended: set[int] = set()
-        self._granted: list[list[Ranges]] = [[] for _ in range(agents)]
+        self._granted: dict[int, list[Ranges]] = {agent: [] for agent in agents}
 
     @property
     def left(self) -> Ranges:
@@ -78,8 +80,9 @@ class Dealer:
     def ceded(self, ceded: Ceded) -> list[Told]:
         """An agent gives something away, or says that it has nothing; what agents are to be told."""
         deal = self._deal
-        if ceded.serial != self._serial:
+        if ceded.serial != self._serial or ceded.agent not in self._agents:
             return []
+        self._moved[ceded.agent] -= ceded.workers
         if ceded.deal is not None:
             if deal is None or ceded.deal != deal.number:
                 return []
@@ -92,12 +95,11 @@ class Dealer:
             self._add_workers(deal, ceded)
             return []
         to = min(self._waiting, key=lambda agent: self._waiting[agent], default=ceded.agent)
-        self._waiting.pop(to, None)
-        return [(to, GrantWorkers(ceded.workers, ceded.since_ns, self._oldest()))]
+        return [self._granted_workers(to, ceded.workers, ceded.since_ns)]
 
     def ended(self, agent: int, left: Ranges, grants: int) -> list[Told]:
         """An agent has ended the phase, with so much left to start, and after it got so many grants of starts."""
-        if agent >= self._agents:
+        if agent not in self._agents:
             return []  # it took no part
         self._ended.add(agent)
         self._waiting.pop(agent, None)
@@ -109,6 +111,23 @@ class Dealer:
         deal.numbers, self._pool = united(deal.numbers, self._pool), ()
         return self._closed(deal)
 
+    def lost(self, agent: int) -> list[Told]:
+        """An agent is lost, with all that it held; nobody waits for its answers."""
+        if agent not in self._agents:
+            return []
+        self._agents.discard(agent)
+        self._waiting.pop(agent, None)
+        self._queue = deque(lack for lack in self._queue if lack.agent != agent)
+        deal = self._deal
+        if deal is None:
+            return []
+        deal.open.discard(agent)
+        return self._closed(deal)
+
+    def moved(self, agent: int) -> int:
+        """How many workers an agent got of others, less those that it gave them."""
+        return self._moved.get(agent, 0)
+
     def _oldest(self) -> int | None:
         """When the oldest start fell due that waits for a worker."""
         return min(self._waiting.values(), default=None)
@@ -119,7 +138,7 @@ class Dealer:
             return []
         lack = self._queue.popleft()
         self._deals += 1
-        others = {agent for agent in range(self._agents) if agent != lack.agent}
+        others = self._agents - {lack.agent}
         deal = self._deal = _Deal(lack, self._deals, others)
         if deal.of_starts:
             deal.open -= self._ended  # what these had left is in the pool
@@ -138,6 +157,8 @@ class Dealer:
 
     def _granting(self, deal: _Deal) -> list[Told]:
         agent = deal.lack.agent
+        if agent not in self._agents:
+            return self._returned(deal)
         if deal.lack.money:
             # what covers no start helps nobody: it stays here, or agents would pass it to and fro for ever
             money = self._money + deal.money
@@ -152,10 +173,22 @@ class Dealer:
             self._granted[agent].append(deal.numbers)
             return [(agent, GrantStarts(deal.numbers))]
         if deal.workers:
-            return [(agent, GrantWorkers(deal.workers, deal.since_ns, self._oldest()))]
+            return [self._granted_workers(agent, deal.workers, deal.since_ns)]
         if agent not in self._ended:
             self._waiting[agent] = due_ns
         return [(agent, GrantWorkers(0, deal.scarce_since_ns, None))]
+
+    def _granted_workers(self, agent: int, workers: int, since_ns: int) -> Told:
+        self._waiting.pop(agent, None)
+        self._moved[agent] += workers
+        return agent, GrantWorkers(workers, since_ns, self._oldest())
+
+    def _returned(self, deal: _Deal) -> list[Told]:
+        """What was given for an agent that is lost is there for the next that asks; workers, for one that waits."""
+        self._pool = united(self._pool, deal.numbers)
+        self._money += deal.money
+        to = min(self._waiting or self._agents, key=lambda agent: self._waiting.get(agent, agent), default=None)
+        return [] if to is None or not deal.workers else [self._granted_workers(to, deal.workers, deal.since_ns)]
 
     @staticmethod
     def _add_workers(deal: _Deal, ceded: Ceded) -> None:

@@ -30,6 +30,9 @@ class LocalFleet:
     ``own`` are the cores of agents, of the first one first; those that have none run wherever there is room.
     """
 
+    lead_ns = 50_000_000
+    has_our_files = True
+
     def __init__(self, own: Sequence[Own] = (), *, patience_s: float = 30.0) -> None:
         self.patience_s = patience_s
         self._own = own
@@ -74,6 +77,14 @@ class LocalFleet:
         """See Fleet: processes of one machine have one monotonic clock."""
         return 0
 
+    def error_ns(self, agent: int) -> int:
+        """See Fleet."""
+        return 0
+
+    def pid(self, agent: int) -> int:
+        """Its process id."""
+        return self._agents[agent].pid
+
     def send(self, agent: int, message: bytes) -> None:
         """See Fleet."""
         stdin = self._agents[agent].stdin
@@ -90,6 +101,10 @@ class LocalFleet:
             if agent.stdin is not None and not agent.stdin.is_closing():
                 agent.stdin.close()
                 asyncio.get_running_loop().call_later(_EXIT_S, _kill, agent)
+
+    def drop(self, agent: int) -> None:
+        """See Fleet."""
+        _kill(self._agents[agent])
 
     async def close(self) -> None:
         """See Fleet."""

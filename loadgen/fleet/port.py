@@ -26,16 +26,17 @@ class Said(Struct, frozen=True):
 class Gone(Struct, frozen=True):
     """An agent has ended, or is past understanding; ``how`` completes a sentence that begins with ``agent 0``.
 
-    It says nothing any more.
+    It says nothing any more. One that is not ``surely`` gone may go on with what it was told until its lease ends.
     """
 
     agent: int
     how: str
+    surely: bool = True
 
 
 def garbled(agent: int, error: msgspec.MsgspecError) -> Gone:
     """The end of an agent that sent what is neither a frame nor anything else it may say."""
-    return Gone(agent, f"sent what is not a frame: {error}")
+    return Gone(agent, f"sent what is not a frame: {error}", surely=False)
 
 
 class Fleet(Protocol):
@@ -50,6 +51,14 @@ class Fleet(Protocol):
     def patience_s(self) -> float:
         """How long all agents together may say nothing before they are taken for dead: each sends a frame a second."""
 
+    @property
+    def lead_ns(self) -> int:
+        """How long before an instant agents have to be told what to do at it."""
+
+    @property
+    def has_our_files(self) -> bool:
+        """Whether agents find the files that a scenario names where this process does; else they are sent."""
+
     async def start(self, agents: int) -> None:
         """Start so many agents; ``close`` has to follow. Raises FleetError, and then leaves none behind."""
 
@@ -60,6 +69,9 @@ class Fleet(Protocol):
         waits for workers of agents with other clocks.
         """
 
+    def error_ns(self, agent: int) -> int:
+        """By how much ``ahead_ns`` may be wrong at most."""
+
     def send(self, agent: int, message: bytes) -> None:
         """Carry a message, length prefix included, to an agent, after those before; one that is gone misses nothing."""
 
@@ -68,6 +80,9 @@ class Fleet(Protocol):
 
     def end(self) -> None:
         """Have all agents end at once, which still say what they have to; one that does not end is killed soon."""
+
+    def drop(self, agent: int) -> None:
+        """Kill one that is lost, as far as it can be reached; waits for nothing."""
 
     async def close(self) -> None:
         """End all agents, and wait until there is none."""

@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from loadgen.history.rundir import KNOWN, SUMMARY, RunDirectoryError, read_summary
+from loadgen.history.rundir import JOURNAL, KNOWN, SUMMARY, RunDirectoryError, read_summary
 from loadgen.measure.summary import Summary
 from loadgen.measure.threshold import together
 from loadgen.text import foreign
@@ -32,6 +32,8 @@ VERSION = 2
 MEASURED = "measured"
 """Of a run without rules."""
 INTERRUPTED, BUDGET, INVALID = "interrupted", "budget", "invalid"
+PARTIAL = "partial"
+"""Of a run that was cut short, whatever what it left says."""
 UNFINISHED, UNREADABLE = "unfinished", "unreadable"
 
 _WAIT_S = 0.2
@@ -71,6 +73,8 @@ class Listing(Struct, frozen=True):
 
 def outcome(summary: Summary) -> str:
     """How a run ended, as its exit code says: of everything that applies, what comes first."""
+    if summary.run.partial:
+        return PARTIAL
     if summary.run.interrupted:
         return INTERRUPTED
     if summary.run.stopped is not None and not _aborted(summary):
@@ -133,7 +137,8 @@ def _read(directory: Path, name: str, of: Of) -> Entry:
 
 
 def _unfinished(at: Path) -> Entry:
-    why = "it has no summary.json: it is not over, or was cut short"
+    remedy = "; `loadgen report` makes one of what it left" if os.path.lexists(at / JOURNAL) else ""
+    why = f"it has no summary.json: it is not over, or was cut short{remedy}"
     return Entry(foreign.line(at.name), foreign.line(at.name), _changed(at), UNFINISHED, why=why)
 
 

@@ -5,6 +5,9 @@ fails is taken back, so a crash or a full disk at any moment leaves whole lines.
 its place, synced and renamed, so it is either there or not. Samples are a sequence of complete gzip members (RFC 1952,
 section 2.2), one per call, which every gzip reader takes as one file.
 
+frames.journal (``loadgen.history.journal``) is there for a run that is cut short: it is removed when summary.json is
+written, which says the same.
+
 What a target answers may be nobody else's business: the directory and its files are their owner's alone.
 """
 
@@ -23,6 +26,7 @@ from pathlib import Path
 
 import msgspec
 
+from loadgen.history import journal
 from loadgen.invocation.sample import Sample
 from loadgen.measure import summary
 from loadgen.measure.summary import Environment, Summary
@@ -34,10 +38,14 @@ SUMMARY = "summary.json"
 INTERVALS = "intervals.hlog"
 SAMPLES = "samples.ndjson.gz"
 TRUTH = "truth.ndjson"
-KNOWN = (SCENARIO, ENVIRONMENT, SUMMARY, INTERVALS, SAMPLES, "report.md", "report.html", "junit.xml", TRUTH)
+JOURNAL = "frames.journal"
+KNOWN = (SCENARIO, ENVIRONMENT, SUMMARY, INTERVALS, SAMPLES, "report.md", "report.html", "junit.xml", TRUTH, JOURNAL)
 """Every file a run may leave."""
 LARGEST_SUMMARY = 64 * 2**20
 """Bytes of a summary.json that is read."""
+LARGEST_JOURNAL = 2**28
+"""Bytes of a frames.journal that is read: some sixteen times what one has before it is written anew."""
+_LONGEST_NAME = 100
 LONGEST_LINE = 2**20
 """Bytes of a line of intervals.hlog that is read: a packed histogram has some kilobytes."""
 
@@ -49,9 +57,10 @@ class RunDirectoryError(Exception):
 def default_path(name: str, at: datetime) -> Path:
     """Where a run lands unless told otherwise: ``reports/<name>-<UTC time>``, with a number where that is taken.
 
-    ``at`` carries a time zone. Characters of ``name`` that are not safe in a file name become ``-``.
+    ``at`` carries a time zone. Characters of ``name`` that are not safe in a file name become ``-``, and a long one is
+    cut, as no file system takes more than 255 bytes.
     """
-    safe = re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip(".-") or "run"
+    safe = re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII)[:_LONGEST_NAME].strip(".-") or "run"
     instant = at.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     first = Path("reports") / f"{safe}-{instant}"
     numbered = (first.with_name(f"{first.name}-{n}") for n in count(2))
@@ -69,6 +78,8 @@ class RunDirectory:
         self._intervals = intervals
         self._hide = hide
         self._samples: io.FileIO | None = None
+        self._key = journal.new_key()
+        self._journal: io.FileIO | None = None
 
     @classmethod
     def create(cls, path: Path, hide: Callable[[str], str] = str) -> RunDirectory:
@@ -131,8 +142,10 @@ class RunDirectory:
         self._replace(ENVIRONMENT, foreign.json(encoded) + b"\n")
 
     def write_summary(self, encoded: bytes) -> None:
-        """Write summary.json."""
+        """Write summary.json, which frames.journal is not needed beside."""
         self._replace(SUMMARY, encoded)
+        with contextlib.suppress(OSError):
+            (self.path / JOURNAL).unlink()
 
     def write_report(self, name: str, text: str) -> None:
         """Write a rendering, such as report.md."""
@@ -148,7 +161,7 @@ class RunDirectory:
             return
         if self._samples is None:
             try:
-                self._samples = _opened(self.path / SAMPLES, os.O_APPEND)
+                self._samples = _opened(self.path / SAMPLES, os.O_APPEND | os.O_EXCL)
             except OSError as error:
                 raise self._failed(SAMPLES, error) from error
         assert self._samples is not None
@@ -166,11 +179,36 @@ class RunDirectory:
         # Level 1: the parent that writes shares the machine with the agents that measure.
         self._append(SAMPLES, self._samples, gzip.compress(foreign.json(_LINES.encode_lines(shown)), 1, mtime=0))
 
+    def append_record(self, body: bytes) -> int:
+        """Append a record to frames.journal, which the first call creates; how many bytes it has then."""
+        record = journal.framed(self._key, body)
+        if self._journal is None:
+            try:
+                self._journal = _opened(self.path / JOURNAL, os.O_APPEND | os.O_EXCL)
+            except OSError as error:
+                raise self._failed(JOURNAL, error) from error
+            record = journal.beginning(self._key) + record
+        self._append(JOURNAL, self._journal, record)
+        return self._journal.tell()
+
+    def rewrite_journal(self, shorter: Callable[[bytes], list[bytes]]) -> int:
+        """Put fewer records, made of what frames.journal holds, in its place; how many bytes it has then."""
+        try:
+            held = file.read(self.path / JOURNAL, LARGEST_JOURNAL)
+            parts = [journal.beginning(self._key), *(journal.framed(self._key, each) for each in shorter(held))]
+            replace(self.path / JOURNAL, b"".join(parts))
+            if self._journal is not None:
+                self._journal.close()
+            self._journal = _opened(self.path / JOURNAL, os.O_APPEND)
+            return self._journal.seek(0, os.SEEK_END)
+        except OSError as error:
+            raise self._failed(JOURNAL, error) from error
+
     def close(self) -> None:
         """Close the files that are appended to. Calling it again does nothing."""
-        self._intervals.close()
-        if self._samples is not None:
-            self._samples.close()
+        for each in (self._intervals, self._samples, self._journal):
+            if each is not None:
+                each.close()
 
     def _append(self, name: str, to: io.FileIO, data: bytes) -> None:
         end = to.seek(0, os.SEEK_END)
@@ -204,7 +242,7 @@ def replace(path: Path, data: bytes) -> None:
 
     Raises OSError; the temporary file is then removed, as after an interrupt.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # another process may write the same file
     try:
         _write(temporary, data)
         temporary.replace(path)
@@ -231,8 +269,10 @@ def read_summary(path: Path) -> Summary:
             raise RunDirectoryError(
                 f"{foreign.quote(str(path))} is not a directory; expected one that `loadgen run` wrote"
             ) from error
-        cut_short = isinstance(error, FileNotFoundError) and file.there(path / INTERVALS)
-        hint = " (the run was cut short before its end)" if cut_short else ""
+        missing = isinstance(error, FileNotFoundError)
+        hint = " (the run was cut short before its end)" if missing and file.there(path / INTERVALS) else ""
+        if missing and file.there(path / JOURNAL):
+            hint = " (the run is not over, or was cut short; `loadgen report` with this directory makes one)"
         raise RunDirectoryError(
             f"{path} is not the directory of a finished run: cannot read {SUMMARY}: {_cause(error)}{hint}"
         ) from error
@@ -261,6 +301,21 @@ def _decoded(path: Path, text: bytes) -> Summary:
             f"{path} is not a {summary.SCHEMA} file: {foreign.unquoted(str(error))}; "
             "was it written by another version of loadgen?"
         ) from error
+
+
+def read_journal(path: Path) -> bytes | None:
+    """frames.journal of a run that is not over, or was cut short; None where there is none.
+
+    Raises RunDirectoryError when it is there but cannot be read.
+    """
+    if not file.there(path / JOURNAL):
+        return None
+    try:
+        return file.read(path / JOURNAL, LARGEST_JOURNAL)
+    except FileNotFoundError:
+        return None  # its run has just ended
+    except OSError as error:
+        raise RunDirectoryError(f"cannot read {path / JOURNAL}: {_cause(error)}") from error
 
 
 def read_intervals(path: Path) -> Iterator[str]:
@@ -302,8 +357,11 @@ def _make(path: Path) -> None:
 
 
 def _opened(path: Path, flags: int) -> io.FileIO:
-    """A file to write that nobody else can read, made if need be."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, 0o600)
+    """A file to write that nobody else can read, made if need be; OSError where there is a link in its place.
+
+    Who else may write to the directory may put links there, to what only the user of the run may write.
+    """
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | flags, 0o600)
     with _modes_refused():
         os.fchmod(fd, 0o600)  # whatever the umask took
     return io.FileIO(fd, "wb")
@@ -320,7 +378,8 @@ def _modes_refused() -> Iterator[None]:
 
 
 def _write(path: Path, data: bytes) -> None:
-    with _opened(path, os.O_TRUNC) as written:
+    path.unlink(missing_ok=True)  # of a run that was killed, or somebody's link
+    with _opened(path, os.O_EXCL) as written:
         _write_all(written, data)
         os.fsync(written.fileno())
 

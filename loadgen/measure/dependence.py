@@ -34,6 +34,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from msgspec import Struct
+
 from loadgen.measure.histogram import Histogram, slot
 from loadgen.text.units import NS_PER_S, NS_PER_US
 
@@ -108,6 +110,14 @@ class Largest(Inflation):
         return max((part.at(p) for part in self._parts), default=1.0)
 
 
+class KeptBatches(Struct, frozen=True):
+    """All of some Batches, to be written down."""
+
+    begin_ns: int | None
+    width_ns: int
+    packed: dict[int, bytes]
+
+
 class Batches:
     """The latencies of one phase's ok invocations by when they ended, all agents together.
 
@@ -139,6 +149,24 @@ class Batches:
             self._at, self._under_way = at, Histogram.unpack(self._packed.get(at, b""))
         for packed in latencies:
             self._under_way.add_packed(packed)
+
+    @property
+    def begin_ns(self) -> int | None:
+        """When the phase began; None where nothing says so yet."""
+        return self._begin_ns
+
+    def kept(self) -> KeptBatches:
+        """All of it, see ``restored``."""
+        self._put_away()
+        return KeptBatches(self._begin_ns, self._width_ns, dict(self._packed))
+
+    @classmethod
+    def restored(cls, kept: KeptBatches) -> Batches:
+        """The Batches that these were."""
+        batches = cls()
+        batches._begin_ns, batches._width_ns, batches._packed = kept.begin_ns, kept.width_ns, dict(kept.packed)
+        batches._under_way = Histogram.unpack(kept.packed.get(batches._at, b""))
+        return batches
 
     def inflation(self, load_ns: int) -> Inflation:
         """The Inflation of the phase, which sent load for ``load_ns``; none where it was too short to tell."""

@@ -23,6 +23,8 @@ from loadgen.invocation.sample import Failure, Sample, Slow
 from loadgen.invocation.tally import Tally
 
 VERSION = 4
+INTERVAL_NS = 1_000_000_000
+"""How often an agent reports: at whole seconds of a phase, and when it ends."""
 
 
 class Host(Struct):

@@ -12,19 +12,20 @@ did not hold.
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 from msgspec import Struct, structs
 
-from loadgen.invocation.cell import Cell, chosen
+from loadgen.invocation.cell import CALL, Cell, chosen
 from loadgen.invocation.metric import ALWAYS, REPORTED, Clock, Metric
-from loadgen.invocation.outcome import CENSORED, FAILED, OK, SHEDDING
+from loadgen.invocation.outcome import CENSORED, FAILED, OK, SHEDDING, Outcome
 from loadgen.invocation.sample import Failure, Slow
-from loadgen.invocation.start import COLD
+from loadgen.invocation.start import COLD, UNKNOWN
 from loadgen.invocation.tally import Tally
-from loadgen.measure.dependence import INDEPENDENT, Batches, Inflation, Largest
+from loadgen.measure.dependence import INDEPENDENT, Batches, Inflation, KeptBatches, Largest
 from loadgen.measure.ends import Moved, of_extremes, together
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Frame, Health, Host
@@ -40,6 +41,12 @@ from loadgen.measure.summary import (
     PhaseSummary,
 )
 from loadgen.text.units import NS_PER_S, NS_PER_US
+
+CUT_SHORT = "cut_short"
+"""The reason of calls that were in flight when the record of a run ended."""
+UNFINISHED = Outcome.UNFINISHED.value
+_LOST = f"{UNFINISHED}/agent_lost"
+_ONE_US = (1).to_bytes(2, "little")
 
 _Number = TypeVar("_Number", int, float)
 
@@ -62,11 +69,25 @@ class PhasePlan(Struct, frozen=True):
     workers: float | None = None
 
 
+class Loss(Struct, frozen=True):
+    """An agent was lost; ``how`` completes a sentence that begins with ``agent 0``.
+
+    Its ``part`` of the phase, if it had one, is missing from its last frame on; where it was ``taken_over``, until
+    ``at_ns`` after the phase's beginning.
+    """
+
+    how: str
+    at_ns: int
+    taken_over: bool
+    part: bool = True
+
+
 @dataclass(slots=True)
 class AgentFrames:
     """The frames of one agent in one phase: their numbers, and the agent's health over them.
 
-    ``misplaced`` counts frames whose number did not follow its predecessor's.
+    ``misplaced`` counts frames whose number did not follow its predecessor's. ``until_ns`` is when the last one ended,
+    since the run began. ``clock_error_ns`` is by how much the agent's clock may be off.
     """
 
     first_seq: int
@@ -76,6 +97,7 @@ class AgentFrames:
     paused_ns: int = 0
     began_late_ns: int = 0
     clock_step_ns: int = 0
+    clock_error_ns: int = 0
     misplaced: int = 0
     final: bool = False
     covered_ns: int = 0
@@ -88,6 +110,12 @@ class AgentFrames:
     open_files: int | None = None
     recent_connections: int = 0
     host: Host = field(default_factory=Host)
+    until_ns: int = 0
+
+    @property
+    def start_error_ns(self) -> int:
+        """How far from the phase's beginning it may have begun."""
+        return self.began_late_ns + self.clock_error_ns
 
     @property
     def cpu(self) -> float:
@@ -99,7 +127,9 @@ class AgentFrames:
         self.count += other.count
         self.paused_ns += other.paused_ns
         self.began_late_ns = max(self.began_late_ns, other.began_late_ns)
+        self.clock_error_ns = max(self.clock_error_ns, other.clock_error_ns)
         self.covered_ns += other.covered_ns
+        self.until_ns = max(self.until_ns, other.until_ns)
         self.add_health(other)
 
     def add_health(self, other: Health | AgentFrames) -> None:
@@ -134,6 +164,24 @@ class Counted(NamedTuple):
         return self.ok.count + (0 if self.failed is None else self.failed.count)
 
 
+class Kept(Struct):
+    """All of a PhaseTotal but its name, to be written down; from ``hist`` on of the whole alone."""
+
+    tally: Tally
+    feeder_exhausted: bool
+    budget_reached: str
+    failures: list[Failure]
+    slowest: list[Slow]
+    stepped: int
+    step_us: int
+    batches: KeptBatches
+    hist: dict[Cell, bytes] = {}
+    agents: dict[int, AgentFrames] = {}
+    calls: dict[str, Kept] = {}
+    losses: dict[int, Loss] = {}
+    in_flight: list[tuple[int, str, int]] = []
+
+
 class PhaseTotal:
     """The sum of the frames of one phase.
 
@@ -152,7 +200,9 @@ class PhaseTotal:
         self.stepped = 0
         self.step_us = 0
         self.calls: dict[str, PhaseTotal] = {}
+        self.losses: dict[int, Loss] = {}
         self._batches = Batches()
+        self._in_flight: Counter[tuple[int, str]] = Counter()
 
     def add(self, frame: Frame) -> bool:
         """Add one frame; whether it was new. One that was added before is left out, and is a fault.
@@ -174,6 +224,8 @@ class PhaseTotal:
         self._take(frame, frame.tally, None)
         for call, tally in frame.calls.items():
             self.calls[call]._take(frame, tally, call)
+        for call, tally in (frame.calls or {CALL: frame.tally}).items():
+            self._in_flight[frame.agent, call] += tally.started - tally.completed - tally.unfinished
         self._note_end(frame)
         return True
 
@@ -188,6 +240,32 @@ class PhaseTotal:
             (each for each in frame.slowest if call in (None, each.call)),
         )
 
+    def lose(self, agent: int, loss: Loss) -> None:
+        """Note that an agent was lost: what it had in flight in its last frame is unfinished, for all that is known."""
+        if agent in self.losses:
+            return
+        self.losses[agent] = loss
+        for (of, call), in_flight in list(self._in_flight.items()):
+            if of == agent and in_flight > 0:
+                self._unfinish(call, in_flight)
+
+    def _unfinish(self, call: str, calls: int) -> None:
+        """So many calls were in flight at an agent that was lost: they took some time, and that is all there is."""
+        known = {UNFINISHED: calls}
+        for total in (self, self.calls[call]) if self.calls else (self,):
+            billed = total.tally.metered + total.tally.unmetered
+            total.tally.add(
+                Tally(unfinished=calls, outcomes=known, reasons={_LOST: calls}, unmetered=calls if billed else 0)
+            )
+        cell = Cell(self.name, call, UNKNOWN, UNFINISHED, Metric.LATENCY.value)
+        self._histogram(cell).add_packed(_ONE_US + calls.to_bytes(8, "little"))
+
+    def note_clocks(self, errors_ns: Mapping[int, int]) -> None:
+        """Note by how much each agent's clock may be off."""
+        for agent, error_ns in errors_ns.items():
+            if agent in self.agents:
+                self.agents[agent].clock_error_ns = error_ns
+
     def of(self, call: str | None) -> PhaseTotal:
         """Those of a call of the mix, None for all of them; an empty total of one that is not known."""
         return self if call is None else self.calls.get(call) or PhaseTotal(self.name)
@@ -197,6 +275,73 @@ class PhaseTotal:
         if call not in self.calls:
             self.calls[call] = PhaseTotal(self.name)
         return self.calls[call]
+
+    def kept(self) -> Kept:
+        """All of it, see ``restored``."""
+        kept = self._kept()
+        kept.hist = {cell: histogram.pack() for cell, histogram in self.histograms.items()}
+        kept.agents = self.agents
+        kept.calls = {call: part._kept() for call, part in self.calls.items()}
+        kept.losses = self.losses
+        kept.in_flight = [(agent, call, n) for (agent, call), n in self._in_flight.items()]
+        return kept
+
+    def _kept(self) -> Kept:
+        return Kept(
+            self.tally,
+            self.feeder_exhausted,
+            self.budget_reached,
+            [failure for kept in self.failures.values() for failure in kept],
+            self.slowest,
+            self.stepped,
+            self.step_us,
+            self._batches.kept(),
+        )
+
+    @classmethod
+    def restored(cls, name: str, kept: Kept) -> PhaseTotal:
+        """The total that this was. Raises ValueError for a histogram that is malformed."""
+        total = cls(name)
+        total._restore(kept)
+        total.agents, total.losses = kept.agents, kept.losses
+        total._in_flight = Counter({(agent, call): n for agent, call, n in kept.in_flight})
+        for call, part in kept.calls.items():
+            total._part(call)._restore(part)
+        for cell, packed in kept.hist.items():
+            total._histogram(cell).add_packed(packed)
+        return total
+
+    def _restore(self, kept: Kept) -> None:
+        self.tally = kept.tally
+        self.feeder_exhausted, self.budget_reached = kept.feeder_exhausted, kept.budget_reached
+        self.stepped, self.step_us = kept.stepped, kept.step_us
+        self._batches = Batches.restored(kept.batches)
+        self._keep(kept.failures, kept.slowest)
+
+    def cut(self, *, bills: bool) -> int:
+        """Count the calls in flight as unfinished, whose end nobody will tell; how many those are.
+
+        Like all that is given up they rank above every ok call; for how long they lasted is not known. ``bills`` says
+        that calls are charged for.
+        """
+        in_flight = 0
+        for call, part in self.calls.items() or [(CALL, self)]:
+            tally = part.tally
+            n = max(0, tally.started - tally.completed - tally.unfinished)
+            in_flight += n
+            for each in {id(part): part, id(self): self}.values():
+                each.tally.add(_given_up(n, unmetered=n if bills else 0))
+            cell = Cell(self.name, call, UNKNOWN, Outcome.UNFINISHED.value, Metric.LATENCY.value)
+            if n:
+                self._histogram(cell).add(Histogram({0: n}))
+        return in_flight
+
+    @property
+    def lasted_ns(self) -> int:
+        """From the first interval of load to the end of the last frame."""
+        until_ns = max((frames.until_ns for frames in self.agents.values()), default=0)
+        begin_ns = self._batches.begin_ns
+        return 0 if begin_ns is None else max(0, until_ns - begin_ns)
 
     def merge(self, other: PhaseTotal) -> None:
         """Add another phase: all but which frames agents sent, and what was seen when."""
@@ -303,12 +448,17 @@ class PhaseTotal:
         """By how much less it says than as many independent invocations; see ``Batches``."""
         return self._batches.inflation(load_ns)
 
-    def faults(self) -> Iterator[str]:
-        """What is wrong with this phase's record, one sentence each."""
+    @property
+    def forsaken(self) -> bool:
+        """Whether every agent was lost."""
+        return bool(self.losses) and self.losses.keys() >= self.agents.keys()
+
+    def faults(self, *, ended: bool = True) -> Iterator[str]:
+        """What is wrong with this phase's record, one sentence each; of one that has not ``ended`` no end is missed."""
         for agent, frames in sorted(self.agents.items()):
             if frames.misplaced:
                 yield f"{frames.misplaced} frames of agent {agent} are missing or came twice"
-            if not frames.final:
+            if ended and not frames.final and (agent not in self.losses or self.forsaken):
                 yield f"the last frame of agent {agent} is missing"
         yield from self._miscounts(self.tally)
         for call, part in self.calls.items():
@@ -360,6 +510,7 @@ class PhaseTotal:
         seen.began_late_ns = max(seen.began_late_ns, frame.began_late_ns)
         seen.final = frame.final
         seen.covered_ns += frame.to_ns - frame.from_ns
+        seen.until_ns = frame.to_ns
         seen.add_health(frame.health)
         return True
 
@@ -383,14 +534,23 @@ class PhaseTotal:
         self.slowest = heapq.nlargest(SLOWEST, [*self.slowest, *slowest], key=lambda slow: slow.latency_ns)
 
 
+def _given_up(n: int, *, unmetered: int) -> Tally:
+    """So many calls that had started, without an end."""
+    if not n:
+        return Tally()
+    name = Outcome.UNFINISHED.value
+    return Tally(unfinished=n, outcomes={name: n}, reasons={f"{name}/{CUT_SHORT}": n}, unmetered=unmetered)
+
+
 Bill = Callable[[PhaseTotal], Billing]
 """What the platform charges for a phase; not asked for where the target is no function."""
 
 
-def missing_frames(totals: Iterable[PhaseTotal]) -> Iterator[str]:
+def missing_frames(totals: Iterable[PhaseTotal], *, ended: bool = True) -> Iterator[str]:
     """Where whole phases of an agent, or frames between two phases, are missing; one sentence each.
 
-    ``totals`` are in the order they ran. An agent numbers its frames from 0, over the run or over each phase.
+    ``totals`` are in the order they ran; in the last one, unless it has ``ended``, an agent may not have reported. An
+    agent numbers its frames from 0, over the run or over each phase.
     """
     ran = list(totals)
     for agent in sorted({agent for total in ran for agent in total.agents}):
@@ -398,6 +558,8 @@ def missing_frames(totals: Iterable[PhaseTotal]) -> Iterator[str]:
         for total in ran:
             frames = total.agents.get(agent)
             if frames is None:
+                if total is ran[-1] and not ended:
+                    continue
                 yield f"agent {agent} reported nothing of phase {total.name}"
                 continue
             if frames.first_seq not in (0, last + 1):
@@ -483,6 +645,9 @@ def _health(agent: int, phases: Iterable[PhaseTotal]) -> AgentHealth:
         throttled_ns=whole.host.throttled_ns,
         began_late_ns=whole.began_late_ns,
         clock_step_ns=whole.clock_step_ns,
+        start_error_ns=whole.began_late_ns + whole.clock_error_ns,
+        clock_error_ns=whole.clock_error_ns,
+        lost=next((phase.losses[agent].how for phase in phases if agent in phase.losses), None),
     )
 
 

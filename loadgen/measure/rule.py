@@ -13,6 +13,12 @@ The first two forms may go on::
     … over DURATION          each window of so many whole seconds is judged (``loadgen.measure.window``)
     … [over DURATION], abort it ends the load when it breaks
 
+These are of two runs, the new figure as a share of that of a baseline, which ``loadgen.comparison.baseline`` decides::
+
+    [phase:][call/][cold.|warm.]metric.pN < N% of baseline
+    [phase:][call/](errors|cost) < N% of baseline
+    [phase:][call/]achieved_rate > N% of baseline
+
 Without a call a rule is over all calls of a mix. A rule that nothing can meet, or that everything meets, is refused.
 """
 
@@ -20,7 +26,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from msgspec import Meta, Struct
@@ -48,6 +54,8 @@ _EXAMPLES = "a rule such as latency.p99 < 250ms, errors < 0.1% or achieved_rate 
 _IN_QUOTES = (
     "a rule; between brackets one with a comma stands in quotes, as in thresholds: ['errors < 1% over 10s, abort']"
 )
+_OF_BASELINE = re.compile(r"(.*\S)\s+of\s+baseline")
+_MOST_OF_BASELINE = 100.0
 _MISPLACED = re.compile(r",|\bover\b|\babort\b")
 _WHOLE = {
     "achieved_rate": "achieved_rate without over and abort: it is judged over the whole, as how many starts fall into "
@@ -71,6 +79,10 @@ def parse(text: str) -> Rule:
     phase, call, subject, sign, limit = found.group("phase", "call", "subject", "sign", "limit")
     if _MISPLACED.search(limit):
         raise ValueError("over and abort behind the limit, as in errors < 1% over 10s, abort")
+    if (share := _OF_BASELINE.fullmatch(limit)) is not None:
+        if abort or over is not None:
+            raise ValueError(f"{subject} without over and abort: the whole of both runs decides a rule of a baseline")
+        return _of_baseline(text, phase, call, subject, sign, share[1])
     over_ns = None if over is None else _window(over)
     if subject in _WHOLE and (abort or over is not None):
         raise ValueError(_WHOLE[subject])
@@ -88,6 +100,29 @@ def parse(text: str) -> Rule:
         _expect_abortable(subject, metric, statistic, over_ns)
     limit_ns = _limit(_measurable, limit)
     return MetricRule(text, phase, start, metric, statistic, percentile, limit_ns, call, over_ns, abort)
+
+
+def _of_baseline(text: str, phase: str | None, call: str | None, subject: str, sign: str, limit: str) -> BaselineRule:
+    """A rule whose limit is a share of what a baseline has."""
+    share = _limit(_share_of_baseline, limit)
+    if subject in COUNTED:
+        raise ValueError(f"errors, which are all that is not ok: two runs are not compared by {subject} alone")
+    if subject in ("errors", "cost", "achieved_rate"):
+        _expect_sign(subject, sign, ">" if subject == "achieved_rate" else "<")
+        return BaselineRule(text, phase, None, subject, None, share, call)
+    start, metric, _, percentile = _metric(subject)
+    if percentile is None:
+        raise ValueError(f"a percentile such as {metric.value}.p99: two runs are compared by figures with an interval")
+    _expect_sign(subject, sign, "<")
+    return BaselineRule(text, phase, start, _judged(metric, "p", start).value, percentile, share, call)
+
+
+def _share_of_baseline(text: str) -> float:
+    found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*%", text)
+    share = float(found[1]) / 100 if found else 0.0
+    if not 0 < share <= _MOST_OF_BASELINE:
+        raise ValueError("a share of a baseline above 0% and at most 10000%, such as 110% of baseline,")
+    return share
 
 
 def _parted(text: str) -> tuple[str, str | None, bool]:
@@ -204,10 +239,7 @@ class MetricRule(Struct, frozen=True, tag="metric"):
 
         Of ``latency``, percentiles and the maximum are over every planned invocation. Only ok ones have a start label.
         """
-        if self.start is not None:
-            return Metric.LATENCY if self.metric is Metric.LATENCY_ALL else self.metric
-        ranked = self.metric is Metric.LATENCY and self.statistic in ("p", "max")
-        return Metric.LATENCY_ALL if ranked else self.metric
+        return _judged(self.metric, self.statistic, self.start)
 
     @property
     def watched(self) -> bool:
@@ -254,11 +286,44 @@ class CostRule(Struct, frozen=True, tag="cost"):
     call: str | None = None
 
 
-Rule = MetricRule | ShareRule | RateRule | CostRule
+class BaselineRule(Struct, frozen=True, tag="baseline"):
+    """``[phase:][call/]what < share of baseline``, of ``achieved_rate`` ``>``; ``share`` 1.1 is 110%.
+
+    ``what`` is the metric whose ``percentile``, in percent, decides it (as ``MetricRule.judged``), or ``errors``,
+    ``cost`` (that of a million calls) or ``achieved_rate``, of which ``percentile`` and ``start`` are None.
+    """
+
+    text: str
+    phase: str | None
+    start: str | None
+    what: str
+    percentile: float | None
+    share: float
+    call: str | None = None
+
+
+Rule = MetricRule | ShareRule | RateRule | CostRule | BaselineRule
+
+
+def _judged(metric: Metric, statistic: str, start: str | None) -> Metric:
+    if start is not None:
+        return Metric.LATENCY if metric is Metric.LATENCY_ALL else metric
+    ranked = metric is Metric.LATENCY and statistic in ("p", "max")
+    return Metric.LATENCY_ALL if ranked else metric
+
+
+def of_baseline(rules: Iterable[Rule]) -> list[BaselineRule]:
+    """Those that a baseline decides."""
+    return [rule for rule in rules if isinstance(rule, BaselineRule)]
 
 
 def unwatched(rule: Rule) -> str | None:
-    """Why an experiment cannot have a rule that is judged while a load goes on; None where it is none."""
+    """Why an experiment cannot have a rule of a baseline, or one that is judged while a load goes on; None else."""
+    if isinstance(rule, BaselineRule):
+        return (
+            "an experiment chooses its load by what it sees, so that no baseline had the same; write a limit, or "
+            "compare the answers of two runs"
+        )
     if not isinstance(rule, MetricRule | ShareRule) or not rule.watched:
         return None
     parts = [] if rule.over_ns is None else [f"over {units.duration_text(rule.over_ns)}"]

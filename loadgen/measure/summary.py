@@ -10,7 +10,8 @@ ok ranks above every ok call in ``latency_all``; before, it ranked by its time),
 clock of arrivals: the ends of a figure, ``disturbed`` calls (before, all were in the figures), ``unread``,
 ``in_flight_mean`` and ``workers`` of a phase, ``whose``, ``figures`` and ``causes`` of a reason, and the severity
 ``range``; ``degraded`` means since then that figures are ranges, and nothing else. With mixes of calls: ``by_call`` of
-a phase, ``preflights``, and ``call`` of an example. With answers first: ``outcome``, ``answer`` and ``next``.
+a phase, ``preflights``, and ``call`` of an example. With answers first: ``outcome``, ``answer`` and ``next``. With the
+journal: ``run.partial``. With rules of a baseline: ``against`` of a threshold.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Run(Struct, frozen=True):
     """Which run this is. Instants are RFC 3339 in UTC.
 
     ``stopped`` says which budget, or which threshold with ``abort``, ended it early, and why; null if none did.
+    ``partial``: the run was cut short (killed, or its disk was full), and this is of what it left.
     """
 
     id: str
@@ -53,6 +55,23 @@ class Run(Struct, frozen=True):
     interrupted: bool
     version: str
     stopped: str | None = None
+    partial: bool = False
+
+
+class AgentHost(Struct, frozen=True):
+    """A machine of a cluster, and the ``agents`` that were on it; ``host`` is its name, ``address`` that of a worker.
+
+    ``clock_off_ns`` is by how much its time of day was ahead of this machine's at least.
+    """
+
+    agents: list[int]
+    host: str
+    address: str
+    kernel: str
+    cpu_model: str
+    usable_cores: int
+    arrival_clock: str
+    clock_off_ns: int = 0
 
 
 class Environment(Struct, frozen=True):
@@ -60,7 +79,9 @@ class Environment(Struct, frozen=True):
 
     ``address`` is what the target's name was resolved to, once; ``local_ports`` how many outgoing connections to one
     address there can be; ``agents_why`` why there were so many agents. ``arrival_clock`` is what says when an answer
-    arrived: ``kernel``, the stamp of its last segment, or ``read``, when it was read.
+    arrived: ``kernel``, the stamp of its last segment, or ``read``, when it was read. Where agents ran on a ``cluster``
+    (the address of its scheduler), ``hosts`` are their machines, and all else is of the one that it was
+    started on.
     """
 
     version: str
@@ -82,6 +103,8 @@ class Environment(Struct, frozen=True):
     local_ports: int | None = None
     agents_why: str = ""
     arrival_clock: str = READ
+    cluster: str | None = None
+    hosts: list[AgentHost] = []
 
 
 class Preflight(Struct, frozen=True):
@@ -325,6 +348,20 @@ class PhaseSummary(Struct, frozen=True):
     by_call: dict[str, CallSummary] = {}
 
 
+class AgainstBaseline(Struct, frozen=True):
+    """The figures of a rule of a baseline: that of the ``run`` with this id, and the ``new`` one, in their own unit.
+
+    The ratio of new to base is from ``low`` to ``high``, which hold for all such rules of a run at once with 95 %
+    confidence. Null is what is not known. Of ``cost`` the figures are those of a million calls.
+    """
+
+    run: str
+    base: float | None
+    new: float | None
+    low: float | None
+    high: float | None
+
+
 class ThresholdResult(Struct, frozen=True):
     """A threshold and how it ended; ``why`` says so in words, of one over windows by its worst window.
 
@@ -332,7 +369,8 @@ class ThresholdResult(Struct, frozen=True):
     is no time but that of a call that is not ok. ``passed`` is null where that could not be decided. ``decided_by``
     says what did: ``value``, the figure itself; ``bounds``, as every value that the figure may have agrees; null where
     nothing did. Where the figure is a range, ``value`` is null and it lies from ``low_end`` to ``high_end``, which is
-    null where it is not bounded.
+    null where it is not bounded. Of a rule of a baseline ``value`` is the share of it, and
+    ``against`` has both figures.
     """
 
     rule: str
@@ -342,6 +380,7 @@ class ThresholdResult(Struct, frozen=True):
     decided_by: str | None = None
     low_end: float | None = None
     high_end: float | None = None
+    against: AgainstBaseline | None = None
 
 
 class AgentHealth(Struct, frozen=True):
@@ -353,6 +392,8 @@ class AgentHealth(Struct, frozen=True):
     which each moment's busiest core was idle, ``stolen`` the share of the cores' time that a hypervisor gave to others;
     ``throttled_ns`` is how long the CPU limit of its control group held it back, ``throttled`` times. ``began_late_ns``
     is how late it began a phase at most, ``clock_step_ns`` by how much its clock of arrivals moved at once at most.
+    ``clock_error_ns`` is how well its clock is known on this machine, and ``start_error_ns`` how far from the instant
+    that was meant for all agents it may have begun. ``lost`` says how it was lost, null where it was not.
     """
 
     agent: int
@@ -371,6 +412,9 @@ class AgentHealth(Struct, frozen=True):
     throttled_ns: int
     began_late_ns: int = 0
     clock_step_ns: int = 0
+    start_error_ns: int = 0
+    clock_error_ns: int = 0
+    lost: str | None = None
 
 
 class Generator(Struct, frozen=True):

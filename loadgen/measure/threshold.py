@@ -27,7 +27,7 @@ from loadgen.invocation.outcome import OK
 from loadgen.measure.ends import is_range, of_share
 from loadgen.measure.histogram import Histogram, ceiling, lowest, slot
 from loadgen.measure.percentile import needed
-from loadgen.measure.rule import COUNTED, CostRule, MetricRule, RateRule, Rule, ShareRule
+from loadgen.measure.rule import COUNTED, BaselineRule, CostRule, MetricRule, RateRule, Rule, ShareRule
 from loadgen.measure.summary import (
     CallSummary,
     Ends,
@@ -88,7 +88,8 @@ class Range(NamedTuple):
 
 def named_percentiles(rules: Iterable[Rule]) -> tuple[float, ...]:
     """The percentiles the rules ask for, in percent, ascending and each once; a Summary has to list them."""
-    return tuple(sorted({r.percentile for r in rules if isinstance(r, MetricRule) and r.percentile is not None}))
+    of = (r.percentile for r in rules if isinstance(r, MetricRule | BaselineRule))
+    return tuple(sorted({p for p in of if p is not None}))
 
 
 def evaluate(
@@ -133,6 +134,8 @@ def _evaluate(
             return _rate(rule, phase, verdict)
         case CostRule():
             return _cost(rule, phase)
+        case BaselineRule():
+            return _undecided(rule, "it was not compared with a baseline")
 
 
 def together(results: Iterable[ThresholdResult]) -> str | None:
@@ -145,8 +148,15 @@ def together(results: Iterable[ThresholdResult]) -> str | None:
 
 def withholds(rule: Rule, verdict: Verdict) -> Reason | None:
     """The first Reason why what a rule is about may not be judged, None if it may."""
-    metric = rule.judged.value if isinstance(rule, MetricRule) else "cost" if isinstance(rule, CostRule) else None
-    return withheld(verdict, rule.phase, metric, None, rule.start if isinstance(rule, MetricRule) else None, rule.call)
+    metric, start = None, None
+    match rule:
+        case MetricRule():
+            metric, start = rule.judged.value, rule.start
+        case BaselineRule():
+            metric, start = rule.what if rule.percentile is not None or rule.what == "cost" else None, rule.start
+        case CostRule():
+            metric = "cost"
+    return withheld(verdict, rule.phase, metric, None, start, rule.call)
 
 
 def judged(rule: MetricRule | ShareRule, results: Results) -> ThresholdResult:

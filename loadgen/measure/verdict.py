@@ -23,7 +23,7 @@ import msgspec
 from loadgen.invocation.metric import Clock, Metric
 from loadgen.measure.dependence import Largest
 from loadgen.measure.merge import PhasePlan, PhaseTotal, combined
-from loadgen.measure.rule import MetricRule, Rule
+from loadgen.measure.rule import BaselineRule, MetricRule, Rule
 from loadgen.measure.starts import NOTHING_FOUND, Found
 from loadgen.measure.summary import Reason, Verdict
 from loadgen.measure.trust import generator, platform, record, support, target
@@ -46,6 +46,7 @@ def judge(
     part: bool = False,
     by_phase: bool = True,
     stopped: bool = False,
+    cut: bool = False,
     fresh_connections: bool = False,
     overhead_floor_ns: int | None = None,
     memory_mb: Mapping[str, int | None] = {},
@@ -57,17 +58,22 @@ def judge(
     ``plans`` and ``phases`` are in the order they ran; a phase that never began is in neither. ``by_phase`` says that
     figures of each phase are shown, and not those of all together alone; of a part none are. ``rules`` are the run's
     thresholds. ``stopped`` says that the run was interrupted or reached its budget, so that a schedule cut short is no
-    fault. ``fresh_connections`` says that every invocation was meant to open one. ``overhead_floor_ns`` is the p99 of
-    service_time of this generator on this machine against a target that does nothing, None when that is not known or
-    does not matter. ``memory_mb`` is the memory size that each call asked for, None where it asked for none;
-    ``found`` tells of what the run found out, and ``told_in`` where answers tell durations and bills.
+    fault; ``cut`` that the record ends in the middle of the last phase. ``fresh_connections`` says that every
+    invocation was meant to open one. ``overhead_floor_ns`` is the p99 of service_time of this generator on this machine
+    against a target that does nothing, None when that is not known or does not matter. ``memory_mb`` is the memory size
+    that each call asked for, None where it asked for none; ``found`` tells of what the run found out, and ``told_in``
+    where answers tell durations and bills.
     """
     pairs = [pair for pair in zip(plans, phases, strict=True) if not pair[0].warmup]
     measured = [total for _, total in pairs]
-    reasons = [*record.incomplete(phases, part=part), *record.nothing_measured(measured)]
+    reasons = [*record.incomplete(phases, part=part, cut=cut), *record.nothing_measured(measured)]
+    if cut and phases:
+        reasons.append(record.cut_short(phases[-1]))
     for plan, total in pairs:
         reasons += generator.another_load(plan, total)
         reasons += generator.schedule_left(plan, total, stopped=stopped)
+        reasons += generator.agents_lost(plan, total, part=part)
+        reasons += generator.apart(plan, total)
         reasons += target.feeder_exhausted(plan, total)
         reasons += generator.bound(plan, total)
         reasons += generator.near_the_floor(total, overhead_floor_ns)
@@ -86,7 +92,7 @@ def judge(
             reasons += platform.memory_ignored(total.of(call) if total.calls else total, asked)
     unusable = {reason.phase for reason in reasons if reason.severity == INVALID}
     reasons += () if part else _disturbed(pairs, rules, unusable, by_phase=by_phase)
-    labelled = [rule for rule in rules if isinstance(rule, MetricRule) and rule.start is not None]
+    labelled = [rule for rule in rules if isinstance(rule, MetricRule | BaselineRule) and rule.start is not None]
     reasons += _mixed_up(measured, labelled, found)
     reasons += support.starts_unknown(labelled, phases, measured, found)
     reasons += support.thresholds(rules, phases, measured)
@@ -94,7 +100,9 @@ def judge(
     return Verdict(_status(reasons), reasons)
 
 
-def _mixed_up(measured: Sequence[PhaseTotal], labelled: Sequence[MetricRule], found: Found) -> Iterator[Reason]:
+def _mixed_up(
+    measured: Sequence[PhaseTotal], labelled: Sequence[MetricRule | BaselineRule], found: Found
+) -> Iterator[Reason]:
     """Labels of starts that do not tell well enough: of all calls, and of each where those of all do.
 
     A call that has hardly a cold start is not told by how good labels are of calls that have many.
@@ -118,7 +126,8 @@ def _disturbed(
     by_phase: bool,
 ) -> Iterator[Reason]:
     """Figures that are ranges, of each phase whose figures may be used, and of all together."""
-    ps = {rule.percentile for rule in rules if isinstance(rule, MetricRule) and rule.percentile is not None}
+    named = (rule.percentile for rule in rules if isinstance(rule, MetricRule | BaselineRule))
+    ps = {p for p in named if p is not None}
     known: set[str] = set()
     for plan, total in pairs:
         if total.name in without or not by_phase:

@@ -28,7 +28,7 @@ Each second is added to the sum, and the one that leaves is taken away again.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from msgspec.structs import replace
@@ -363,11 +363,11 @@ class Seconds:
     What changes: ``_done`` is how many seconds each agent has told all of, ``_next`` the first that is not complete.
     """
 
-    def __init__(self, duration_ns: int, agents: int, rules: Sequence[WatchedRule]) -> None:
+    def __init__(self, duration_ns: int, agents: Iterable[int], rules: Sequence[WatchedRule]) -> None:
         self._rules = rules
         self._last = max(0, duration_ns // NS_PER_S - 1)
         self._whole = duration_ns // NS_PER_S
-        self._done = dict.fromkeys(range(agents), 0)
+        self._done = dict.fromkeys(agents, 0)
         self._begin_ns: int | None = None
         self._load_ns = 0
         self._next = 0
@@ -382,6 +382,14 @@ class Seconds:
         """Take in a frame of load; the seconds that are complete by it."""
         for rule, part in zip(self._rules, self._parts(self._place(frame)), strict=True):
             part.take(frame, rule)
+        yield from self._completed()
+
+    def lose(self, agent: int) -> Iterator[Second]:
+        """An agent says nothing any more; the seconds that are complete without it."""
+        if self._done.pop(agent, None) is not None and self._done:
+            yield from self._completed()
+
+    def _completed(self) -> Iterator[Second]:
         if self.over:
             yield from self._rest()
             return
@@ -440,10 +448,10 @@ class Watcher:
         self._watched = [
             Watched(rule) for rule in dict.fromkeys(rules) if isinstance(rule, MetricRule | ShareRule) and rule.watched
         ]
-        self._agents = agents
+        self._agents = set(range(agents))
         self._active: list[Watched] = []
         self._phase = ""
-        self._seconds = Seconds(0, agents, ())
+        self._seconds = Seconds(0, self._agents, ())
 
     @property
     def over(self) -> bool:
@@ -460,10 +468,16 @@ class Watcher:
 
     def take(self, frame: Frame) -> list[Broken]:
         """Take in a frame of load, each once; which rules with ``abort`` are broken by the seconds it completes."""
-        if not self._active:
-            return []
+        return self._see(self._seconds.take(frame)) if self._active else []
+
+    def lose(self, agent: int) -> list[Broken]:
+        """An agent is lost; which rules with ``abort`` are broken by the seconds that are complete without it."""
+        self._agents.discard(agent)
+        return self._see(self._seconds.lose(agent))
+
+    def _see(self, seconds: Iterator[Second]) -> list[Broken]:
         broken = []
-        for at, parts, rest in self._seconds.take(frame):
+        for at, parts, rest in seconds:
             for watched, part in zip(self._active, parts, strict=True):
                 result = watched.see(part, self._phase, at, rest=rest)
                 if result is not None and watched.rule.abort:

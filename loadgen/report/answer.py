@@ -13,7 +13,7 @@ from msgspec import Struct
 from loadgen.experiments import registry
 from loadgen.invocation.outcome import OK
 from loadgen.measure.percentile import needed
-from loadgen.measure.rule import CostRule, MetricRule, RateRule, Rule, ShareRule
+from loadgen.measure.rule import BaselineRule, CostRule, MetricRule, RateRule, Rule, ShareRule
 from loadgen.measure.summary import Reason, Summary, ThresholdResult
 from loadgen.measure.threshold import FAILED, PASSED, UNDECIDED, together
 from loadgen.measure.trust.rule import INVALID, RANGE
@@ -25,6 +25,7 @@ _ORDER = {False: 0, None: 1, True: 2}
 _WORDS = {PASSED: "PASSED", FAILED: "FAILED", UNDECIDED: "UNDECIDED"}
 _TONES = {PASSED: "good", FAILED: "bad", UNDECIDED: "warn"}
 _NAMED = 4
+_PART = "Partial result: the run was cut short, and this is of what it left. "
 
 
 class Judged(Struct, frozen=True):
@@ -65,7 +66,7 @@ def head(summary: Summary) -> Head:
         found = registry.answer(summary)
         word, tone = ("ANSWER", "good") if found is not None and found.found else ("NO ANSWER", "warn")
     else:
-        word, tone = "MEASURED", ""
+        word, tone = ("PARTIAL", "warn") if summary.run.partial else ("MEASURED", "")
     judged = tuple(_judged(summary, result) for result in _in_order(summary))
     said = "" if registry.is_experiment(summary.run.kind) else why(summary)
     return Head(word, tone, answer(summary), judged, said, next_step(summary), quality, well)
@@ -83,7 +84,7 @@ def answer(summary: Summary) -> str:
     if not said and registry.is_experiment(summary.run.kind):
         said = "the run ended before there was an answer"
     parts = [part for part in (said, _rules(summary)) if part] or [_times(summary)]
-    return " ".join(f"{part[0].upper()}{part[1:]}." for part in parts)
+    return (_PART if summary.run.partial else "") + " ".join(f"{part[0].upper()}{part[1:]}." for part in parts)
 
 
 def next_step(summary: Summary) -> str:
@@ -141,10 +142,13 @@ def _nearest(summary: Summary) -> str:
 
 def _judged(summary: Summary, result: ThresholdResult) -> Judged:
     rule = rule_of(result)
-    measured = tables.measured(result).text
+    cell = tables.measured(result)
+    measured = cell.text
     found = _figure(summary, rule)
     if isinstance(found, Shown) and found.interval and found.ends is None and measured == str(found):
         measured = f"{measured} ({found.interval})"
+    elif result.against is not None and cell.detail:
+        measured = f"{measured} ({cell.detail})"
     why = result.why if result.passed is None else _distance(rule, result)
     return Judged(result.passed, result.rule, measured, why)
 
@@ -176,6 +180,9 @@ def _distance(rule: Rule | None, result: ThresholdResult) -> str:
             return f"{units.share(1 - result.value / rule.limit.per_s)} short" if rule.limit.per_s else ""
         case CostRule():
             return _over(result.value / float(rule.limit.amount))
+        case BaselineRule():
+            ratio = result.value / rule.share
+            return f"{units.share(1 - ratio)} short" if rule.what == "achieved_rate" else _over(ratio)
         case _:
             return ""
 

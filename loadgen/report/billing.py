@@ -56,6 +56,14 @@ def line(summary: Summary) -> str:
     return f"{charged}, free tier and discounts left out; {used}"
 
 
+def per_million(summary: Summary) -> tuple[str, str] | None:
+    """What a million calls cost, and the currency; None where that is not known or withheld."""
+    whole = summary.cost
+    if whole is None or whole.per_million is None or any(each.withholds == "cost" for each in summary.verdict.reasons):
+        return None
+    return _sum(whole.per_million, whole.unmetered), whole.currency or "money"
+
+
 def audit(summary: Summary) -> Table:
     """Phases whose billed durations do not all follow from the reported ones by rounding up to the same unit.
 

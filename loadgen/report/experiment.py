@@ -7,21 +7,36 @@ from msgspec import Struct
 from loadgen.experiments import registry
 from loadgen.measure.summary import Summary
 from loadgen.report import tables
-from loadgen.report.charts import Chart
+from loadgen.report.drawing import Chart
 from loadgen.report.tables import Table
 
 NEXT = "Next:"
 """What the note that says what would help begins with."""
 
 
+class Tile(Struct, frozen=True):
+    """A figure that stands in large type: what it is, its value and a smaller line below, in a tone of tables.
+
+    ``link`` is the id of the part of the page that says more, ``hint`` a definition.
+    """
+
+    label: str
+    value: str
+    detail: str = ""
+    tone: str = ""
+    link: str = ""
+    hint: str = ""
+
+
 class Section(Struct, frozen=True):
-    """Tables and charts, the answer first.
+    """Tables and pictures, the answer first; of pictures those that are drawn stand above everything else.
 
     ``mixed`` says that the run's invocations are of different things, so that times of all of them mean nothing.
     """
 
     tables: tuple[Table, ...] = ()
-    charts: tuple[Chart | None, ...] = ()
+    pictures: tuple[Chart | None, ...] = ()
+    tiles: tuple[Tile, ...] = ()
     mixed: bool = False
 
 

@@ -15,8 +15,10 @@ from loadgen.measure.trust.rule import INVALID, RANGE
 from loadgen.report import billing, tables, units
 from loadgen.report.experiment import NEXT, section
 from loadgen.report.figures import DASH, View, totals
+from loadgen.report.sparkline import sparkline
 from loadgen.report.tables import Cell, Column, Table
 from loadgen.report.terminal import INDENT, Paint, fits, grid, heading, painter, wrapped
+from loadgen.report.timeline import Timeline
 from loadgen.text import foreign
 
 _COLUMNS: tuple[float | str, ...] = (50.0, 90.0, 95.0, 99.0, "max")
@@ -30,10 +32,11 @@ _NAME = 16
 """Characters of a name, an id or a code where a table is too wide."""
 
 
-def screen(summary: Summary, *, width: int = 100, colour: bool = False) -> str:
+def screen(summary: Summary, timeline: Timeline | None = None, *, width: int = 100, colour: bool = False) -> str:
     """The result of a run as lines of at most ``width`` columns where its names allow.
 
-    Of a table that is too wide, columns are left out in the order that they say, and of too many tables the last ones.
+    A ``timeline`` shows when a load was slow, where something stands out and there is room for a line. Of a table that
+    is too wide, columns are left out in the order that they say, and of too many tables the last ones.
     ``colour`` adds ANSI sequences.
     """
     paint = painter(colour=colour)
@@ -41,6 +44,9 @@ def screen(summary: Summary, *, width: int = 100, colour: bool = False) -> str:
     parts = [["", *_titled(table, width, paint)] for table in _tables(summary) if table.rows]
     last = ["", *_remarks(summary, width)]
     most = (_LINES_OF_EXPERIMENT if is_experiment(summary.run.kind) else _LINES) - len(first) - len(last)
+    over_time = "" if timeline is None or is_experiment(summary.run.kind) else sparkline(summary, timeline, width)
+    if over_time and parts and sum(map(len, parts)) + 1 <= most:
+        parts[0].append(f"{INDENT}{over_time}")
     while len(parts) > 1 and sum(map(len, parts)) > most:
         parts.pop()  # the last table says the least
     return "\n".join(line.rstrip() for line in (*first, *chain.from_iterable(parts), *last)) + "\n"

@@ -18,7 +18,7 @@ from loadgen.invocation.outcome import OK, missed_starts
 from loadgen.invocation.start import COLD, WARM
 from loadgen.measure.ends import of_share
 from loadgen.measure.ranking import percentile_fails
-from loadgen.measure.summary import KERNEL, PhaseSummary, Preflight, Reason, Summary, ThresholdResult
+from loadgen.measure.summary import KERNEL, AgainstBaseline, PhaseSummary, Preflight, Reason, Summary, ThresholdResult
 from loadgen.measure.threshold import BOUNDS, VALUE
 from loadgen.measure.trust.rule import RANGE
 from loadgen.measure.verdict import bounds_rate
@@ -244,7 +244,7 @@ def counts(summary: Summary) -> Table:
     total = summary.totals
     rows = [
         (Cell("planned"), Cell(units.count(total.planned)), Cell(""), Cell(units.rate(total.planned_rate))),
-        _count("started", total.started, total.planned, _achieved(totals(summary)).text),
+        _count("started", total.started, total.planned, achieved(totals(summary)).text),
         _count("completed", total.completed, total.planned),
         _count("dropped", total.dropped, total.planned, tone="bad" if total.dropped else ""),
         *(_count(f"– {cause}", n, total.planned) for cause, n in why_dropped(total)),
@@ -294,7 +294,7 @@ def by_phase(summary: Summary) -> Table:
                 Cell(phase.model, "warm-up" if phase.warmup else ""),
                 Cell(units.span(phase.duration_ns)),
                 Cell(units.count(phase.planned)),
-                _achieved(view),
+                achieved(view),
                 Cell(units.count(failing), dropped, "bad" if failing else ""),
                 *(_without_interval(figure(view, "latency", statistic)) for statistic in statistics),
             )
@@ -536,7 +536,7 @@ def _ranges(rows: Iterable[Sequence[Cell]]) -> tuple[str, ...]:
     )
 
 
-def _achieved(view: View) -> Cell:
+def achieved(view: View) -> Cell:
     """The achieved rate of a stretch of load, of the planned one; a lower bound where it is the generator's."""
     phase = view.phase
     bounded = bounds_rate(view.verdict, view.name) is not None
@@ -576,6 +576,8 @@ def measured(result: ThresholdResult) -> Cell:
             None if end is None else _measured(result.rule, end) for end in (result.low_end or None, result.high_end)
         )
         text, detail = units.spread(low, high), GENERATOR
+    if result.against is not None:
+        return Cell(text, _against(result, result.against))
     of_money = re.match(r"(?:[^:]*:)?(?:[\w-]+/)?cost\b", result.rule) is not None
     if of_money and result.value is not None and (result.passed is None or result.decided_by == BOUNDS):
         text = f">{foreign.GAP}{text}"  # not every call told its bill
@@ -584,9 +586,17 @@ def measured(result: ThresholdResult) -> Cell:
     return Cell(text, detail)
 
 
+def _against(result: ThresholdResult, figures: AgainstBaseline) -> str:
+    """The interval of a share of a baseline; empty where nothing is known of it."""
+    low, high = (None if end is None else _measured(result.rule, end) for end in (figures.low or None, figures.high))
+    return "" if low == high else units.spread(low, high)
+
+
 def _measured(rule: str, value: float) -> str:
     """A threshold's value in the unit that its rule's limit has."""
     limit = re.split(r"\s+over\s|,", re.split(r"[<>=]+", rule)[-1])[0].strip()
+    if limit.endswith("% of baseline"):
+        return f"{100 * value:.3g}{foreign.GAP}%"
     if limit.endswith("%") or not limit.strip("0"):
         return units.share(value)
     if "/" in limit:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from loadgen.experiments.registry import is_experiment
 from loadgen.measure.summary import Summary
@@ -67,8 +67,7 @@ def heading(summary: Summary, width: int, paint: Paint) -> Iterator[str]:
         (mark, Cell(foreign.line(each.rule)), Cell(each.measured), Cell(foreign.line(each.why)))
         for mark, each in zip(marks, rules, strict=True)
     )
-    columns = (Column("", False), Column("", False), Column("", False), Column("", False))
-    yield from grid(Table("", columns, rows), width, paint)
+    yield from _ruled(rows, width, paint)
     if found.why:
         yield from wrapped(foreign.line(found.why), width)
     if found.next:
@@ -82,6 +81,18 @@ def heading(summary: Summary, width: int, paint: Paint) -> Iterator[str]:
         foreign.line(tables.preflight(summary)), width, initial_indent=INDENT, subsequent_indent=INDENT * 2
     )
     yield from (paint(line, "warn") for line in before)
+
+
+def _ruled(rows: Sequence[tuple[Cell, ...]], width: int, paint: Paint) -> Iterator[str]:
+    """Rules, one line each; a reason stands below where there is no room for all of them beside."""
+    whole = Table("", (Column("", False),) * 4, tuple(rows))
+    short = Table("", whole.columns[:3], tuple(row[:3] for row in rows))
+    if fits(whole, width) or not fits(short, width):
+        yield from grid(whole, width, paint)
+        return
+    for line, row in zip(grid(short, width, paint), rows, strict=True):
+        yield line
+        yield from textwrap.wrap(row[3].text, width, initial_indent=INDENT * 3, subsequent_indent=INDENT * 3)
 
 
 def _verdict(summary: Summary, width: int, paint: Paint) -> Iterator[str]:

@@ -1,13 +1,20 @@
-"""What most of the slow calls have in common, where that is one thing: cold starts, one call of a mix, one phase.
+"""What most of the slow calls have in common, where that is one thing.
 
-Theory of operation. Slow are the calls above the limit of the first rule about a time that is broken, else those above
-the highest percentile of latency that is shown. A cause is said where
+It may be that they are cold starts, failed, of one call of a mix, of one phase, or slow in the function or on the way.
+
+Theory of operation. Slow are the calls above the limit of the first rule about a time that is broken, of which a
+call that is not ok always is, else the ok ones above the highest percentile of latency that is shown. A cause is said
+where
 
 - at least ``MOST`` of the slow calls have it, and that it is more than half of them is no chance (a binomial test);
 - it is not as common among all calls, so that it tells slow ones from others;
 - without its calls the figure would be below the limit, or less than ``BETTER`` of what it is.
 
-Else nothing is said: a tail may have many causes, and most have no name here.
+Which calls were slow in the function is not in the Summary, but how many took so long there is: as a call takes no
+less time than a part of it, each of these is a slow one. So it is for the way (overhead).
+
+Else nothing is said: a tail may have many causes, and most have no name here. How often what is said is true is
+simulated (``make simulate``, docs/simulations.md): where labels mean nothing one is named in fewer than 5 %.
 """
 
 from __future__ import annotations
@@ -16,6 +23,7 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
+from loadgen.invocation.outcome import OK
 from loadgen.invocation.start import COLD
 from loadgen.measure.histogram import Histogram, highest, lowest, rank
 from loadgen.measure.rule import MetricRule, Rule, parse
@@ -24,7 +32,7 @@ from loadgen.report import units
 from loadgen.report.figures import Shown, shown, totals
 from loadgen.stats.beta import incomplete
 
-MOST = 0.7
+MOST = 0.75
 BETTER = 0.7
 RARELY = 0.01
 LEAST = 20
@@ -43,10 +51,11 @@ class _Slow(Struct, frozen=True):
 
 
 class _Cause(Struct, frozen=True):
-    """Something that calls may have in common, and its calls."""
+    """Something that calls may have in common, and its calls, of which ``failed`` besides are not ok."""
 
     name: str
     calls: Histogram
+    failed: int = 0
 
 
 def why(summary: Summary) -> str:
@@ -56,16 +65,17 @@ def why(summary: Summary) -> str:
     if slow is None or latency is None:
         return ""
     every = _histogram([latency])
-    total, above = every.count, _above(every, slow.above_us)
+    failed = summary.totals.planned - summary.totals.outcomes.get(OK, 0) if slow.limit else 0
+    total, above = every.count + failed, _above(every, slow.above_us) + failed
     if above < LEAST:
         return ""
-    for cause in _causes(summary):
-        own = _above(cause.calls, slow.above_us)
+    for cause in _causes(summary, every, slow, failed):
+        own = _above(cause.calls, slow.above_us) + cause.failed
         if own < MOST * above or incomplete(0.5, own, above - own + 1) > RARELY:
             continue
-        if 2 * cause.calls.count > total:
+        if 2 * (cause.calls.count + cause.failed) > total:
             continue  # most calls have it, slow or not
-        without_us = _percentile(every, cause.calls, slow.p)
+        without_us = _percentile(every, cause.calls, failed - cause.failed, slow.p)
         if without_us is None or without_us >= (slow.above_us if slow.limit else BETTER * slow.above_us):
             continue
         left = units.duration(without_us * _NS_PER_US)
@@ -102,9 +112,11 @@ def _slow(summary: Summary) -> _Slow | None:
     return None
 
 
-def _causes(summary: Summary) -> Iterator[_Cause]:
+def _causes(summary: Summary, every: Histogram, slow: _Slow, failed: int) -> Iterator[_Cause]:
     """What may have made calls slow, the most telling first."""
     whole = summary.totals
+    if failed:
+        yield _Cause("calls that failed", Histogram(), failed)
     if (cold := whole.by_start.get(COLD, {}).get("latency")) is not None:
         yield _Cause("cold starts", _histogram([cold]))
     for name, call in whole.by_call.items():
@@ -114,6 +126,20 @@ def _causes(summary: Summary) -> Iterator[_Cause]:
     for phase in measured if len(measured) > 1 else ():
         if (latency := phase.metrics.get("latency")) is not None:
             yield _Cause(f"phase {phase.name}", _histogram([latency]))
+    for name, part in (("time in the function", "duration"), ("time on the way (network and platform)", "overhead")):
+        if (metric := whole.metrics.get(part)) is not None:
+            yield _Cause(name, _slowest(every, _above(_histogram([metric]), slow.above_us)))
+
+
+def _slowest(every: Histogram, n: int) -> Histogram:
+    """So many of the slowest calls."""
+    taken: dict[int, int] = {}
+    for at in sorted(every.counts, reverse=True):
+        if n <= 0:
+            break
+        taken[at] = min(n, every.counts[at])
+        n -= taken[at]
+    return Histogram(taken)
 
 
 def _histogram(metrics: Iterable[MetricSummary]) -> Histogram:
@@ -130,10 +156,10 @@ def _above(calls: Histogram, us: int) -> int:
     return sum(n for at, n in calls.counts.items() if lowest(at) >= us)
 
 
-def _percentile(every: Histogram, without: Histogram, p: float) -> int | None:
-    """A percentile of all calls but some, in µs; None where none are left."""
+def _percentile(every: Histogram, without: Histogram, failed: int, p: float) -> int | None:
+    """A percentile of all calls but some, ``failed`` ones above, in µs; None where it is none of an ok call."""
     left = {at: n - without.counts.get(at, 0) for at, n in every.counts.items()}
-    count = sum(left.values())
+    count = sum(left.values()) + failed
     if count <= 0:
         return None
     wanted, seen = rank(p, count), 0

@@ -27,6 +27,7 @@ from loadgen.measure.window import Broken, WatchedRule, Watcher
 from loadgen.run.allowance import Allowance
 from loadgen.run.contact import Contact
 from loadgen.run.ending import Ending
+from loadgen.run.journal import Began, Ended, Parted
 from loadgen.run.observer import Observer
 from loadgen.run.play import Played, Watch, connections_for, play, service_ns
 from loadgen.run.writing import Writing
@@ -126,6 +127,7 @@ class Conductor(Watch):
     def begun(self, played: Played) -> None:
         """See Watch."""
         self.played.append(played)
+        self._writing.note(Began(played.plan))
         self._watcher.begin(played.plan.name, played.plan.duration_ns, warmup=played.plan.warmup)
         self._observer.phase_started(played.plan, played.total, self._grace_ns)
 
@@ -142,6 +144,12 @@ class Conductor(Watch):
         self._writing.keep(frame, self._turn.share)
         if self._writing.fault is not None:
             self._ending.unwritten(self._writing.fault)
+
+    def lost(self, phase: Phase, agent: int) -> None:
+        """See Watch."""
+        self._writing.note(Parted(agent, self.played[-1].total.losses[agent]))
+        for broken in self._watcher.lose(agent):
+            self._abort(phase, broken)
 
     def reported(self, phase: Phase, frame: Frame) -> bool:
         """See Watch."""
@@ -235,9 +243,13 @@ class Conductor(Watch):
         connections = connections_for(phase, service_ns(self.played, self._contact.service_ns))
         seed = self._contact.scenario.seed
         self._grace_ns = phase.grace_ns
+        before = len(self.played)
         try:
             played = await play(self._crew, number, phase, seed=seed, connections=connections, means=means, watch=self)
         finally:
+            if len(self.played) > before:
+                clocks = {agent: frames.clock_error_ns for agent, frames in self.played[-1].total.agents.items()}
+                self._writing.note(Ended(self.played[-1].plan, clocks))
             self._observer.phase_ended()
         if played is not None:
             self._allowance.played(phase, means, played.total, self._crew.left)

@@ -169,11 +169,11 @@ class Contact:
 
         Where a token is needed for that, it is obtained first, and kept good until the stack is left.
         """
-        target = self.scenario.target
-        self._renewal = self._platform.renewal(target, self._renewed, self._note)
+        self._renewal = self._platform.renewal(self.scenario.target, self._renewed, self._note)
         if self._renewal is not None:
             await self._renewal.first()
             await stack.enter_async_context(_beside(self._renewal.keep()))
+        target = self.scenario.target  # with the token
         if not target.preflight:
             known = await addresses_of(target, self._tenant.template(target).origin)
             addresses = called(target, known[0], known)

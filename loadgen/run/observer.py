@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from loadgen.experiments.decision import Ask
@@ -40,3 +41,55 @@ class Observer(Protocol):
 
     def note(self, text: str) -> None:
         """Something worth saying happened."""
+
+
+class Together:  # not a subclass, of which mypy would not say that it lacks a method
+    """Several observers of one run; each is told everything, in their order."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._observers = tuple(observers)
+
+    def preflight(self, result: Preflight) -> None:
+        """See Observer."""
+        for each in self._observers:
+            each.preflight(result)
+
+    def load_started(self, first: Spent, *, bills: bool) -> None:
+        """See Observer."""
+        for each in self._observers:
+            each.load_started(first, bills=bills)
+
+    def asked(self, ask: Ask) -> None:
+        """See Observer."""
+        for each in self._observers:
+            each.asked(ask)
+
+    def phase_started(self, plan: PhasePlan, total: PhaseTotal, grace_ns: int) -> None:
+        """See Observer."""
+        for each in self._observers:
+            each.phase_started(plan, total, grace_ns)
+
+    def frame(self, frame: Frame) -> None:
+        """See Observer."""
+        for each in self._observers:
+            each.frame(frame)
+
+    def enough(self) -> None:
+        """See Observer."""
+        for each in self._observers:
+            each.enough()
+
+    def phase_ended(self) -> None:
+        """See Observer."""
+        for each in self._observers:
+            each.phase_ended()
+
+    def stopping(self) -> None:
+        """See Observer."""
+        for each in self._observers:
+            each.stopping()
+
+    def note(self, text: str) -> None:
+        """See Observer."""
+        for each in self._observers:
+            each.note(text)

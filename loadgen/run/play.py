@@ -15,9 +15,8 @@ from loadgen.invocation.outcome import OK
 from loadgen.load.law import Arrivals
 from loadgen.load.phase import Phase
 from loadgen.measure.interval import Frame
-from loadgen.measure.merge import PhasePlan, PhaseTotal
+from loadgen.measure.merge import Loss, PhasePlan, PhaseTotal
 
-_LEAD_NS = 50_000_000  # from Go to the phase's beginning: every agent has read it by then
 _SPARE = 1.5  # connections opened ahead, beyond what is expected to be in flight
 
 
@@ -47,6 +46,9 @@ class Watch:
     def ready(self, frame: Frame) -> None:
         """An agent has opened its connections."""
 
+    def lost(self, phase: Phase, agent: int) -> None:
+        """An agent is lost, of which no more frames come."""
+
     def reported(self, phase: Phase, frame: Frame) -> bool:
         """An interval of load; whether nothing more need be started, as what there is is enough."""
         return False
@@ -72,7 +74,7 @@ async def play(
     )
     if watch.given_up:
         return None
-    begin_ns = monotonic_ns() + _LEAD_NS
+    begin_ns = monotonic_ns() + crew.lead_ns  # every agent has read it by then
     played = Played(_plan(phase, drawn), PhaseTotal(phase.name))
     watch.begun(played)
     load_ns = 0
@@ -81,16 +83,27 @@ async def play(
             if played.total.add(frame):
                 watch.ready(frame)
         async for frame in crew.run(begin_ns, means):
+            _note_losses(phase, played.total, crew, watch)
             if played.total.add(frame):
                 load_ns = max(load_ns, frame.load_ns)
                 if watch.reported(phase, frame):
                     played.plan = msgspec.structs.replace(played.plan, drawn=None)
                     crew.stop()
     finally:
+        _note_losses(phase, played.total, crew, watch)
+        played.total.note_clocks({agent: crew.error_ns(agent) for agent in played.total.agents})
         if load_ns == 0:  # no last frame: an agent died
             load_ns = min(phase.duration_ns, max(1, monotonic_ns() - begin_ns))
         played.plan = msgspec.structs.replace(played.plan, duration_ns=load_ns)
     return played
+
+
+def _note_losses(phase: Phase, total: PhaseTotal, crew: Crew, watch: Watch) -> None:
+    """Of the agents that were lost since that was asked last."""
+    losses, crew.losses = crew.losses, []
+    for lost in losses:
+        total.lose(lost.agent, Loss(lost.how, lost.at_ns, taken_over=lost.taken_over, part=lost.part))
+        watch.lost(phase, lost.agent)
 
 
 def connections_for(phase: Phase, service_ns: int) -> int:

@@ -8,7 +8,7 @@ run's kind played, and judges the whole at the end. What a run can end by before
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -28,15 +28,26 @@ from loadgen.fleet.port import Fleet, FleetError
 from loadgen.history.rundir import RunDirectory
 from loadgen.measure import hlog
 from loadgen.measure.floor import Floor
-from loadgen.measure.summary import Environment, Experiment, Preflight, Run, Summary, texts
+from loadgen.measure.summary import (
+    KERNEL,
+    READ,
+    AgentHost,
+    Environment,
+    Experiment,
+    Preflight,
+    Run,
+    Summary,
+    texts,
+)
 from loadgen.run.agents import Agents
 from loadgen.run.allowance import Allowance, excess
 from loadgen.run.conductor import Conductor
 from loadgen.run.contact import Confirm, Contact
 from loadgen.run.ending import Ending
 from loadgen.run.fault import RunFailedError
+from loadgen.run.journal import Opening, Over
 from loadgen.run.observer import Observer
-from loadgen.run.summary import Record, charged, summary, verdict_on
+from loadgen.run.summary import Record, Terms, charged, summary, verdict_on
 from loadgen.run.writing import Writing
 from loadgen.scenario.load import Loaded
 from loadgen.scenario.rows import ChangedError, check_unchanged
@@ -66,6 +77,8 @@ class Runner:
         *,
         fleet: Fleet,
         agents: Agents,
+        hosts: Sequence[AgentHost] = (),
+        cluster: str | None = None,
         floor: Floor | None = None,
         secrets: Secrets | None = None,
         confirm: Confirm | None = None,
@@ -73,6 +86,8 @@ class Runner:
         force: bool = False,
     ) -> None:
         """``agents`` are those to start on ``fleet``, see ``agents_of``; ``floor`` is the last calibration, if any.
+
+        Where they are on a ``cluster``, ``hosts`` are its machines.
 
         ``secrets`` learns of every token obtained; where it is None, nobody else needs to know. ``confirm`` and
         ``force`` are as in Contact. ``journal`` opens the journal of a run by its id; it is needed where the run
@@ -86,17 +101,21 @@ class Runner:
         self._observer = observer
         self._fleet = fleet
         self._agents = agents
-        self._machine = environment(
+        self._floor = floor if cluster is None else None  # which is of this machine
+        machine = environment(
             agents=agents.number,
             agents_why=agents.why,
             scenario_sha256=scenario.sha256,
             synthetic=scenario.target.emulated,
         )
-        self._floor = floor
+        clocks = [host.arrival_clock for host in hosts] or [machine.arrival_clock]
+        self._machine = msgspec.structs.replace(
+            machine, cluster=cluster, hosts=list(hosts), arrival_clock=READ if READ in clocks else KERNEL
+        )
         self._journal = journal
         self._ending = Ending(self._note, self._secrets.hide, observer.stopping)
         self._contact = Contact(scenario, self._ending, observer, self._secrets, confirm=confirm, force=force)
-        self._writing = Writing(directory, self._secrets.hide, scenario)
+        self._writing = Writing(directory, self._secrets.hide, scenario, agents=agents.number)
 
     def interrupt(self) -> None:
         """End the run, see Ending."""
@@ -118,11 +137,13 @@ class Runner:
         conductor = None
         try:
             async with self._writing, AsyncExitStack() as stack:
+                self._writing.note(self._opening(identity, began, machine, ()))
                 if self._loaded.scenario.target.emulated:
                     await self._contact.serve(stack, self._directory.truth_path)
                 answers, addresses = await self._contact.reach(stack)
                 machine = msgspec.structs.replace(machine, address=", ".join(addresses) or None)
                 self._directory.write_environment(texts(machine, self._secrets.hide))
+                self._writing.note(self._opening(identity, began, machine, answers))
                 if addresses:
                     conductor = await self._load(stack, identity, addresses, origin_ns)
         except TargetError as error:  # it ended in the middle of the run, or stays changed
@@ -150,7 +171,7 @@ class Runner:
         except SettingsError as error:
             raise RunFailedError(self._secrets.hide(str(error))) from error
         try:
-            crew = await stack.enter_async_context(Crew(self._fleet, plans))
+            crew = await stack.enter_async_context(Crew(self._fleet, plans, self._note))
         except FleetError as error:
             ending.lose(str(error))
             return None
@@ -200,6 +221,27 @@ class Runner:
         finally:
             timer.cancel()
 
+    def _opening(self, identity: str, began: datetime, machine: Environment, answers: tuple[Preflight, ...]) -> Opening:
+        """What is known of the run before its load."""
+        contact = self._contact
+        terms = Terms.of(contact.scenario, self._loaded.document, contact.asked_mb)
+        terms = msgspec.structs.replace(terms, document=self._secrets.hide_in(terms.document))
+        return Opening(self._identified(identity, began), terms, machine, answers, contact.first, self._floor)
+
+    def _identified(self, identity: str, began: datetime) -> Run:
+        """Which run this is, as if it ended now."""
+        scenario, ending = self._contact.scenario, self._ending
+        return Run(
+            id=identity,
+            name=scenario.name,
+            kind=scenario.kind,
+            started_at=_instant(began),
+            ended_at=_instant(datetime.now(UTC)),
+            interrupted=ending.interrupted,
+            version=loadgen.__version__,
+            stopped=ending.stopped,
+        )
+
     def _finished(
         self,
         identity: str,
@@ -211,31 +253,22 @@ class Runner:
         ending, contact = self._ending, self._contact
         scenario = contact.scenario
         record = Record(
-            scenario=scenario,
-            document=self._loaded.document,
+            terms=Terms.of(scenario, self._loaded.document, contact.asked_mb),
             machine=machine,
             preflights=answers,
             played=() if conductor is None else tuple(conductor.played),
             experiment=None if conductor is None else conductor.experiment,
             watched={} if conductor is None else conductor.watched,
             first=contact.first,
-            bills=contact.bills,
-            asked_mb=contact.asked_mb,
             floor=self._floor,
         )
-        verdict, cost = verdict_on(record, stopped=ending.ending), charged(record)
+        cost = charged(record)
         if (over := excess(cost, scenario.budget.cost)) is not None:
             ending.exceed(over)
-        run = Run(
-            id=identity,
-            name=scenario.name,
-            kind=scenario.kind,
-            started_at=_instant(began),
-            ended_at=_instant(datetime.now(UTC)),
-            interrupted=ending.interrupted,
-            version=loadgen.__version__,
-            stopped=ending.stopped,
-        )
+        run = self._identified(identity, began)
+        # before what takes long: from here on nothing but the Summary is missing
+        self._writing.over(Over(run, record.experiment, tuple(record.watched.values()), ending.ending))
+        verdict = verdict_on(record, stopped=ending.ending)
         return Finished(summary(record, run, verdict, cost), ending.budget_reached, ending.failed)
 
     def _note(self, text: str) -> None:

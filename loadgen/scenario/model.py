@@ -52,6 +52,14 @@ EXPERIMENTS: tuple[Kind, ...] = get_args(Kind)[1:]
 """The kinds that have a block of their own name, and no phases."""
 
 
+class OnAgentLoss(Enum):
+    """What becomes of the load when an agent is lost: it goes on without it, others take over, or it ends."""
+
+    DEGRADE = "degrade"
+    REDISTRIBUTE = "redistribute"
+    STOP = "stop"
+
+
 class FeederOrder(Enum):
     """Which row an arrival takes: the next one until they run out, round and round, or a seeded random one."""
 
@@ -237,6 +245,13 @@ class Scenario(Struct, frozen=True, rename=without_unit):
             "due before is dropped."
         ),
     ] = NS_PER_S
+    on_agent_loss: Annotated[
+        OnAgentLoss,
+        doc(
+            "When one of several agents is lost: `degrade` goes on without its part of the phase, `redistribute` has "
+            "the others take it over, `stop` ends the load."
+        ),
+    ] = OnAgentLoss.DEGRADE
     tags: Annotated[dict[str, str], doc("Free labels, copied into the results.")] = field(default_factory=dict)
     emulator: Annotated[Emulator | None, doc("The emulated platform.")] = None
     cold_starts: Annotated[ColdStarts | None, doc("With `kind: cold-starts`.")] = field(

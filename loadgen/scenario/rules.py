@@ -18,7 +18,7 @@ from loadgen.invocation.bill import WRITE_PRICES
 from loadgen.invocation.metric import Clock, Metric
 from loadgen.load import phase as phases
 from loadgen.load.mix import Mix
-from loadgen.measure.rule import CostRule, MetricRule, Rule, ShareRule, unwatched
+from loadgen.measure.rule import BaselineRule, CostRule, MetricRule, Rule, ShareRule, unwatched
 from loadgen.scenario.calls import located, merged
 from loadgen.scenario.model import EXPERIMENTS, LEAST_CATCH_UP_NS, OWN, FeederOrder
 from loadgen.targets import body
@@ -33,7 +33,7 @@ from loadgen.text.template import without_fields
 from loadgen.text.units import NS_PER_S, duration_text, megabytes_text
 
 _WRITE_PRICES = f"{WRITE_PRICES}, or the file of your own price book"
-_PLATFORM_METRICS = frozenset(metric for metric in Metric if metric.kind.clock is not Clock.OURS)
+_PLATFORM_METRICS = frozenset(metric.value for metric in Metric if metric.kind.clock is not Clock.OURS)
 
 
 def scenario(data: dict[str, Any]) -> Found:
@@ -316,19 +316,30 @@ def _threshold(
         yield f'"{parsed.phase}" only warms up, so it is not judged; name a measured phase'
     yield from _call_named(parsed, data)
     yield from _windows(parsed, known, data)
-    if isinstance(parsed, CostRule) and tenant is not None and not tenant.bills:
+    if isinstance(parsed, BaselineRule) and parsed.phase is None:
+        measured = [name for name, phase in known.items() if _measured(phase)]
+        if len(measured) > 1:
+            one = f"{measured[0]}:{parsed.text}"
+            yield f"each phase is compared with its own of the baseline; write it for one, such as {one}"
+    of_cost = isinstance(parsed, CostRule) or (isinstance(parsed, BaselineRule) and parsed.what == "cost")
+    if of_cost and tenant is not None and not tenant.bills:
         yield f"{tenant.noun} tells no bills, so cost is not known; remove this rule"
-    elif isinstance(parsed, CostRule) and "prices" not in data:
+    elif of_cost and "prices" not in data:
         yield f"cost needs prices; {_WRITE_PRICES}"
-    if isinstance(parsed, MetricRule) and parsed.start is not None and not _tells_starts(data, target, tenant):
+    if (
+        isinstance(parsed, MetricRule | BaselineRule)
+        and parsed.start is not None
+        and not _tells_starts(data, target, tenant)
+    ):
         yield (
             "cold and warm starts are told apart by a probe (target.probe), by the log (target.log), or after a "
             f"warm-up phase; write one of them, or remove {parsed.start}."
         )
     if tenant is None or tenant.told:
         return
-    if isinstance(parsed, MetricRule) and parsed.metric in _PLATFORM_METRICS:
-        yield f"{parsed.metric.value} {tenant.untold}; {tenant.noun} has latency and service_time"
+    metric = parsed.metric.value if isinstance(parsed, MetricRule) else getattr(parsed, "what", None)
+    if metric in _PLATFORM_METRICS:
+        yield f"{metric} {tenant.untold}; {tenant.noun} has latency and service_time"
 
 
 def _windows(parsed: Rule, known: dict[str, dict[str, Any]], data: dict[str, Any]) -> Iterator[str]:

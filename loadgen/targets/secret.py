@@ -23,6 +23,8 @@ from loadgen.text.walk import Read
 _ADDRESS = re.compile(rf"\A[^/?#]*//[^/?#]*|{PLACEHOLDER.pattern}")
 """What the grammar restricts in a URL; the rest of it is free text, as the tags and the event are."""
 _BODIES = (("body", "text"), ("body", "form"), ("body", "json"))
+_PLAIN_WORD = re.compile(rf"[A-Za-z_]{{{LONG},20}}")
+"""A secret that may be a word of a report: it is masked everywhere, as a random one is."""
 _ALL = re.compile(r"(?s:.+)")
 
 
@@ -59,7 +61,16 @@ def doubts(target: Target) -> Iterator[str]:
         )
     for secret in secrets:
         if any(SHORTEST <= len(part) < LONG for part in secret.parts):
-            yield f"the secret of {secret.place} is a short or common word: it is masked wherever it stands by itself"
+            yield _word(secret.place, "wherever it stands by itself")
+        if any(_PLAIN_WORD.fullmatch(part) for part in secret.parts):
+            yield _word(secret.place, "within other words, too")
+
+
+def _word(place: str, where: str) -> str:
+    return (
+        f"the secret of {place} is a short or common word: it is masked {where}, so that reports have {MASK} in place "
+        f"of that word. With a credential of {LONG} characters or more, digits among them, they are whole"
+    )
 
 
 def hidden_in_yaml(as_run: str, secrets: Secrets) -> str:

@@ -33,6 +33,26 @@ def test_bash_completes_commands_with_it() -> None:
     assert done.stdout.split() == [name for name in COMMANDS if name.startswith("re")]
 
 
+@pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
+def test_fish_completes_commands_with_it(tmp_path: Path) -> None:
+    beside = Path(sys.executable).parent
+    script = 'loadgen completion fish | source; complete -C "loadgen re"'
+    environment = {"PATH": f"{beside}:/usr/bin:/bin", "HOME": str(tmp_path)}
+    done = subprocess.run(["fish", "-c", script], capture_output=True, text=True, check=True, env=environment)
+    assert [line.split("\t")[0] for line in done.stdout.splitlines()] == [
+        name for name in COMMANDS if name.startswith("re")
+    ]
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
+def test_zsh_takes_it_for_loadgen(tmp_path: Path) -> None:
+    beside = Path(sys.executable).parent
+    script = 'autoload -Uz compinit; compinit -D -u; eval "$(loadgen completion zsh)"; echo $_comps[loadgen]'
+    environment = {"PATH": f"{beside}:/usr/bin:/bin", "HOME": str(tmp_path)}
+    done = subprocess.run(["zsh", "-f", "-c", script], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout == "_loadgen_completion\n"
+
+
 def test_another_shell_is_refused_with_those_there_are() -> None:
     done = CliRunner().invoke(main, ["completion", "tcsh"])
     assert done.exit_code == 2

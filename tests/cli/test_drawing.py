@@ -37,6 +37,12 @@ def test_no_number_is_broken_and_nothing_is_lost(label: str, text: str, width: i
     assert [word for line in lines for word in line[drawing.LABEL :].split(" ")] == text.split(" ")
 
 
+@given(LABELS, TEXTS, st.integers(1, 200))
+def test_no_part_of_a_number_is_shown_at_any_width(label: str, text: str, width: int) -> None:
+    shown = {word for line in texts([Row(label, text)], width) for word in line.split(" ")}
+    assert {word for word in shown if any(map(str.isdigit, word))} <= set(f"{label} {text}".split(" "))
+
+
 @given(TEXTS, st.integers(20, 200))
 def test_a_message_is_wrapped_at_blanks_alone_and_loses_nothing(text: str, width: int) -> None:
     lines = drawing.folded(text, width).split("\n")

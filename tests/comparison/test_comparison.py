@@ -185,6 +185,7 @@ def test_a_load_that_no_scenario_tells_is_told_by_what_became_of_it() -> None:
             "build differs: pure and compiled",
         ),
         (lambda s: replace(s, run=replace(s.run, interrupted=True)), "new was interrupted"),
+        (lambda s: replace(s, run=replace(s.run, partial=True)), "new is partial: the run was cut short"),
     ],
 )
 def test_what_else_differs_is_noted(change: Change, said: str) -> None:

@@ -44,7 +44,8 @@ def limited(directory: Path, limit: str, arguments: str) -> subprocess.Completed
     done = subprocess.run(
         ["sh", "-c", f'ulimit {limit} && exec "{sys.executable}" -m loadgen {arguments}'],
         cwd=directory,
-        env=environment(),
+        # CPython does not see that it wrote half a .pyc, and fails on it from then on
+        env={**environment(), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         timeout=50,

@@ -65,7 +65,7 @@ def accounted(run: Command, found: dict[str, Any]) -> None:
         assert min(billed) <= size["billed_duration_ns"]["mean"]["value"] <= max(billed)
     for name in ("report.md", "report.html"):
         assert "Rules by memory size" in (run.out / name).read_text()
-    assert "Time and cost" in (run.out / "report.html").read_text()
+    assert "Cost and time" in (run.out / "report.html").read_text()
     assert found["recommended_mb"] not in {128, 256}, "too slow on any machine"
 
 

@@ -74,7 +74,7 @@ async def test_hostile_answers_are_clean_in_every_medium(tmp_path: Path, headers
     assert [name for name, raw in files.items() if not quiet(raw.decode())] == []
     assert b"P1" in files["summary.json"], "the test sees nothing unless it is repeated"
     assert b"P1" in files["samples.ndjson.gz"]
-    assert b"<script>" not in files["report.html"]
+    assert files["report.html"].count(b"<script>") == 1, "the page's own"
     assert b"<script>" not in files["report.md"].replace(b"\\<", b"")
     summary = json.loads(files["summary.json"])
     assert summary["scenario"]["tags"] == {"\x1b[2J<script>": "\x1b]0;x\x07\u202e[x](javascript:a())"}, (

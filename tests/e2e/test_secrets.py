@@ -192,6 +192,27 @@ async def test_an_agent_that_dies_takes_its_secrets_with_it(tmp_path: Path) -> N
     assert leaks(said, tmp_path / "run") == []
 
 
+@pytest.mark.parametrize("kind", ["iam", "token"])
+async def test_a_run_that_is_killed_leaves_no_secret_behind_nor_does_its_report(tmp_path: Path, kind: str) -> None:
+    run = tmp_path / "run"
+    async with serving(echoing(200, 401, 500)) as server:
+        (tmp_path / "scenario.yaml").write_text(scenario(kind, f"http://127.0.0.1:{server.port}", 30))
+        (tmp_path / "tokens.csv").write_text(TOKENS)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "loadgen", "run", "scenario.yaml", "--out", "run", "--quiet", "--force", cwd=tmp_path,
+            env={**environment(), **VARIABLES, "HOME": str(tmp_path)},
+        )  # fmt: skip
+        while not (run / "intervals.hlog").exists() or b"Tag=" not in (run / "intervals.hlog").read_bytes():
+            await asyncio.sleep(0.05)
+        process.kill()
+        await process.wait()
+    assert (run / "frames.journal").stat().st_size > 1000
+    assert leaks("", run) == []
+    done = CliRunner().invoke(main, ["report", str(run)])
+    assert done.exit_code == 0, done.output
+    assert leaks(done.output, run) == []
+
+
 EMULATED = f"""
 name: planted
 target: {{endpoint: emulator, function: hello, auth: AUTH}}

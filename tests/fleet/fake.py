@@ -12,6 +12,7 @@ from itertools import islice
 
 from loadgen.engine import messages
 from loadgen.engine.messages import (
+    Alive,
     Cede,
     Ceded,
     Dearer,
@@ -113,6 +114,9 @@ class FakeFleet:
         self, way: Way = straight, *, calls: int = 100, a_frame: int = 10, ahead_ns: int = 0, patience_s: float = 30
     ) -> None:
         self.patience_s = patience_s
+        self.lead_ns = 0
+        self.has_our_files = True
+        self.dropped: list[int] = []
         self.way = way
         self.calls = calls
         self.a_frame = a_frame
@@ -128,6 +132,13 @@ class FakeFleet:
 
     def ahead_ns(self, agent: int) -> int:
         return agent * self._ahead_ns
+
+    def error_ns(self, agent: int) -> int:
+        return 0
+
+    def drop(self, agent: int) -> None:
+        self.dropped.append(agent)
+        self.agents[agent].alive = False
 
     def send(self, agent: int, message: bytes) -> None:
         heard = messages.decode(message[4:])
@@ -187,8 +198,10 @@ class FakeAgent:
                 tariff = tariff_of(scenario, message.size_mb)
                 if tariff is not None:
                     self._purse = Purse(tariff, lambda bill: self._fleet.say(Dearer(self._number, bill)))
-            case Lease(_, dearest) if self._purse is not None:
-                self._purse.tariff.learn(dearest)
+            case Lease(_, dearest):
+                if self._purse is not None:
+                    self._purse.tariff.learn(dearest)
+                self._fleet.say(Alive(self._number))
             case Phases(phases):
                 self._phases = phases
             case Prepare(number):
@@ -239,9 +252,10 @@ class FakeAgent:
         if self._purse is not None:
             self._purse.left, self._purse.in_flight = go.money or 0, 0
         planned = self._phase.expected()
-        arrivals = range(self._number, self._fleet.calls * go.agents if planned is None else planned, go.agents)
-        due = len(arrivals) if self._number < go.agents else 0
-        numbers = islice(each(go.numbers), self._number, None, go.agents)
+        place = go.place or 0
+        arrivals = range(place, self._fleet.calls * go.agents if planned is None else planned, go.agents)
+        due = 0 if go.place is None else len(arrivals)
+        numbers = islice(each(go.numbers), place, None, go.agents)
         reached: str | None = None
         while due and not self._stopped and self.alive and reached is None:
             await asyncio.sleep(0)

@@ -7,13 +7,29 @@ import time
 
 import pytest
 
-from loadgen.engine.messages import LEASE_NS, Cede, Ceded, Go, GrantWorkers, Lack, Lease, Plan, Prepare, Renew
+from loadgen.engine.messages import (
+    LEASE_NS,
+    Cede,
+    Ceded,
+    Go,
+    GrantWorkers,
+    Lack,
+    Lease,
+    Plan,
+    Prepare,
+    Renew,
+    Stop,
+    TakeOver,
+)
 from loadgen.engine.numbers import ENDLESS, Ranges
 from loadgen.fleet.crew import Crew, Means
 from loadgen.fleet.port import FleetError, Gone, Said
 from loadgen.load.phase import Phase
+from loadgen.measure.interval import Frame
 from loadgen.measure.merge import PhaseTotal
-from tests.fleet.fake import FakeFleet, Way, last, late, lost, silent, twice
+from loadgen.scenario.model import OnAgentLoss
+from tests import frames
+from tests.fleet.fake import FakeFleet, Way, last, late, lost, silent, straight, twice
 from tests.scenarios import closed_phase, function, open_phase, scenario
 
 OPEN, CLOSED = open_phase(60, 1), closed_phase(4, 1)
@@ -125,19 +141,73 @@ async def test_an_agent_that_falls_silent_is_not_waited_for_forever() -> None:
         await asyncio.wait_for(two_phases(silent(lambda frame: frame.seq == 2), patience_s=0.3), 5)
 
 
-async def test_an_agent_that_dies_is_an_error_with_what_it_last_said() -> None:
-    with pytest.raises(FleetError, match="agent 1 died with exit code -9: silently"):
-        await two_phases(last(lambda frame: frame.seq == 2 and frame.agent == 1))
+async def test_the_last_agent_that_dies_is_an_error_with_what_it_last_said() -> None:
+    with pytest.raises(FleetError, match="agent 0 died with exit code -9: silently"):
+        await two_phases(last(lambda frame: frame.seq == 2), agents=1)
+
+
+async def test_one_of_several_that_dies_is_missed_in_its_phase_and_the_others_make_the_next() -> None:
+    first, second = await two_phases(last(lambda frame: frame.seq == 2 and frame.agent == 1))
+    assert first.tally.planned == first.tally.completed == 40
+    assert second.tally.planned == second.tally.completed == 60
+    assert list(second.faults()) == []
+
+
+async def test_where_the_load_is_to_stop_the_others_end_with_one_that_dies() -> None:
+    fleet = FakeFleet(last(lambda frame: frame.seq == 2 and frame.agent == 1), a_frame=1)
+    load = scenario(function("http://127.0.0.1:9"), OPEN, on_agent_loss=OnAgentLoss.STOP)
+    async with Crew(fleet, [Plan(load, "127.0.0.1", agent, 0) for agent in range(2)]) as of:
+        with pytest.raises(FleetError, match=r"agent 1 died with exit code -9: silently\. The load was ended"):
+            await played(of, 0, OPEN)
+    assert (0, Stop()) in fleet.told
+
+
+async def test_the_part_of_one_that_dies_is_taken_over_by_the_others_and_so_is_that_of_another() -> None:
+    """Of a schedule of 12 arrivals agents 0, 1 and 2 have every third; then 1 has every sixth besides, then all."""
+    fleet = FakeFleet(
+        lambda said: [] if isinstance(said, Frame) and said.final else [said],
+    )
+    load = scenario(function("http://127.0.0.1:9"), OPEN, on_agent_loss=OnAgentLoss.REDISTRIBUTE)
+    async with Crew(fleet, [Plan(load, "127.0.0.1", agent, 0) for agent in range(3)]) as of:
+        await of.prepare(0, 3)
+        playing = of.run(time.monotonic_ns())
+        await anext(playing)
+        for lost in (2, 0):
+            fleet.gone(Gone(lost, "died"))
+            while not any(message for agent, message in fleet.told if isinstance(message, TakeOver)):
+                await anext(playing)
+            while lost not in fleet.dropped:
+                await asyncio.sleep(0)
+    told = [(agent, message.parts) for agent, message in fleet.told if isinstance(message, TakeOver)]
+    assert told == [(0, ((2, 6),)), (1, ((5, 6),)), (1, ((0, 3), (2, 6)))]
+
+
+async def test_an_agent_that_answers_no_renewal_is_lost_and_what_it_says_later_is_not_heard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("loadgen.fleet.crew._RENEWAL_S", 0.02)
+    notices: list[str] = []
+    fleet = FakeFleet(silent(lambda frame: frame.seq == 2 and frame.agent == 1))
+    load = scenario(function("http://127.0.0.1:9"), OPEN)
+    async with Crew(fleet, [Plan(load, "127.0.0.1", agent, 0) for agent in range(2)], notices.append) as of:
+        total = await asyncio.wait_for(played(of, 0, OPEN), 5)
+        fleet.way = straight
+        fleet.say(frames.frame({"ok": [1000]}, phase=OPEN.name, agent=1, seq=9))
+        await of.prepare(0, 1)
+    assert total.tally.planned == 40
+    assert fleet.dropped == [1]
+    (notice,) = notices
+    assert notice.startswith("warning: agent 1 has said nothing for 0.1 s, expected an answer twice a second. The run")
 
 
 async def test_what_is_not_a_frame_is_an_error_of_the_agent_that_said_it() -> None:
     class Garbled(FakeFleet):
         async def receive(self) -> Said | Gone:
-            received = await super().receive()
-            return Said(1, b"\xff") if received.agent == 1 else received
+            await super().receive()
+            return Said(0, b"\xff")
 
-    async with crew(Garbled(), OPEN) as of:
-        with pytest.raises(FleetError, match="agent 1 sent what is not a frame"):
+    async with crew(Garbled(), OPEN, agents=1) as of:
+        with pytest.raises(FleetError, match="agent 0 sent what is not a frame"):
             await played(of, 0, OPEN)
 
 

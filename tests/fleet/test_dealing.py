@@ -88,7 +88,7 @@ class Crowd:
     def __init__(self, agents: int, delay: Delay, *, way_ns: int = MS, seed: int | None = None) -> None:
         self.time = VirtualTime()
         self.target = Target(self.time, delay)
-        self.dealer = Dealer(agents, 0)
+        self.dealer = Dealer(range(agents), 0)
         self.agents = [Member(self, number) for number in range(agents)]
         self._chance = random.Random(seed)
         self._way_ns = way_ns
@@ -456,7 +456,7 @@ def test_workers_send_every_number_once_and_tell_what_is_left_however_long_messa
 
 
 def test_what_is_given_to_an_agent_that_has_just_ended_is_not_lost() -> None:
-    dealer = Dealer(2, 0)
+    dealer = Dealer(range(2), 0)
     assert dealer.lack(Lack(0, 0)) == [(1, Cede(1))]
     assert dealer.ceded(Ceded(1, 0, 1, ((5, 9),))) == [(0, GrantStarts(((5, 9),)))]
     dealer.ended(0, (), 0)  # it ended before it heard of that
@@ -466,7 +466,7 @@ def test_what_is_given_to_an_agent_that_has_just_ended_is_not_lost() -> None:
 
 def test_what_an_ended_agent_had_left_is_there_for_who_asked_before_that_was_known() -> None:
     """Its last frame is the answer: an agent that has ended gives nothing away beside it."""
-    dealer = Dealer(2, 0)
+    dealer = Dealer(range(2), 0)
     assert dealer.lack(Lack(0, 0)) == [(1, Cede(1))]
     assert dealer.ended(1, ((0, 50),), 0) == [(0, GrantStarts(((0, 50),)))]
     assert dealer.lack(Lack(0, 0)) == [(0, GrantStarts(()))]  # nobody is left to be asked
@@ -514,18 +514,18 @@ def test_a_target_at_its_limit_looks_the_same_to_several_agents_as_to_one(agents
 
 
 def test_reports_about_an_earlier_phase_change_nothing() -> None:
-    dealer = Dealer(2, serial=5)
+    dealer = Dealer(range(2), serial=5)
     assert dealer.lack(Lack(0, 4)) == []
     assert dealer.ceded(Ceded(1, 4, None, workers=3)) == []
 
 
 def test_a_worker_that_nobody_waits_for_goes_back_to_who_offered_it() -> None:
-    assert Dealer(2, 0).ceded(Ceded(1, 0, None, workers=2, since_ns=7)) == [(1, GrantWorkers(2, 7, None))]
+    assert Dealer(range(2), 0).ceded(Ceded(1, 0, None, workers=2, since_ns=7)) == [(1, GrantWorkers(2, 7, None))]
 
 
 def test_what_a_dead_agent_held_is_never_dealt_again() -> None:
     """It was asked and never answers: the others go without it, and nothing is made up for it."""
-    dealer = Dealer(3, 0)
+    dealer = Dealer(range(3), 0)
     dealer.lack(Lack(0, 0))
     assert dealer.ceded(Ceded(1, 0, 1, ((10, 12),))) == []  # agent 2 has died
     dealer.ended(0, (), 0)

@@ -24,6 +24,7 @@ def ended(stopped: str | None, *results: ThresholdResult) -> Summary:
         (invalid(), "invalid"),
         (degraded(), "interrupted"),
         (ended(None), "measured"),
+        (replace(valid(), run=replace(valid().run, partial=True)), "partial"),
         (ended("budget.cost: all of it was used", BROKEN), "budget"),
         (ended(f"{RULE}: 50 % from 2 to 4 s", BROKEN), "failed"),
     ],

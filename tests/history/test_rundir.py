@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.history import rundir
+from loadgen.history.journal import bodies
 from loadgen.history.rundir import KNOWN, RunDirectory, RunDirectoryError, default_path, read_intervals, read_summary
 from loadgen.invocation.sample import Sample
 from loadgen.measure.summary import encode
@@ -139,12 +140,11 @@ def test_an_append_that_fails_is_taken_back_and_says_what_was_kept(tmp_path: Pat
 
 
 def test_a_full_disk_names_the_file_and_asks_for_space(tmp_path: Path) -> None:
-    if not Path("/dev/full").exists():
-        pytest.skip("no /dev/full here")
     directory = RunDirectory.create(tmp_path)
-    (tmp_path / "samples.ndjson.gz").symlink_to("/dev/full")
-    with pytest.raises(RunDirectoryError, match=r"samples\.ndjson\.gz: No space left on device; free space"):
+    with largest_file(20), pytest.raises(RunDirectoryError, match=r"samples\.ndjson\.gz: File too large; free space"):
         directory.append_samples([sample(0)])
+    with largest_file(20), pytest.raises(RunDirectoryError, match=r"frames\.journal: File too large; free space"):
+        directory.append_record(b"x" * 100)
     directory.close()
 
 
@@ -282,3 +282,39 @@ def test_only_regular_files_of_a_run_are_read(tmp_path: Path, name: str) -> None
     os.mkfifo(tmp_path / name)
     with pytest.raises(RunDirectoryError, match="it is a pipe, no regular file"):
         _ = read_summary(tmp_path), list(read_intervals(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["samples.ndjson.gz", "frames.journal", ".summary.json.tmp", ".report.md.tmp"])
+def test_a_link_that_somebody_put_into_the_directory_is_not_written_through(tmp_path: Path, name: str) -> None:
+    """In a directory of others they may put links to what only the user of the run may write."""
+    mine = tmp_path / "mine"
+    mine.write_text("precious")
+    run = tmp_path / "run"
+    run.mkdir()
+    directory = RunDirectory.create(run)
+    (run / name).symlink_to(mine)
+    try:
+        directory.append_samples([frames.sample()])
+        directory.append_record(b"record")
+        directory.write_summary(b"{}")
+        directory.write_report("report.md", "text")
+    except RunDirectoryError as error:
+        assert f"cannot write {run / name}: File exists" in str(error)  # noqa: PT017  only some are in the way
+    directory.close()
+    assert mine.read_text() == "precious"
+
+
+def test_a_journal_is_its_owners_and_goes_when_there_is_a_summary(tmp_path: Path) -> None:
+    directory = RunDirectory.create(tmp_path / "run")
+    first = directory.append_record(b"one")
+    assert directory.append_record(b"two") > first
+    kept = tmp_path / "run" / "frames.journal"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert list(bodies(kept.read_bytes())) == [b"one", b"two"]
+    directory.rewrite_journal(lambda held: [b"sum of %d" % len(list(bodies(held)))])
+    directory.append_record(b"three")
+    assert list(bodies(kept.read_bytes())) == [b"sum of 2", b"three"]
+    assert kept.stat().st_mode & 0o777 == 0o600
+    directory.write_summary(b"{}")
+    directory.close()
+    assert not kept.exists()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from loadgen.invocation.sample import Failure, Slow
 from loadgen.invocation.tally import Connections
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.merge import PhaseTotal, combined, generator, missing_frames, phase_summary, totals
+from loadgen.measure.merge import Loss, PhaseTotal, combined, generator, missing_frames, phase_summary, totals
 from loadgen.measure.summary import MetricSummary, Percentile, PhaseSummary
 from tests.frames import cell, frame, histogram, plan, total
 
@@ -302,3 +302,28 @@ def test_of_what_stood_still_the_longest_is_told_over_frames_phases_and_agents()
     assert (result.loop_lag_ns, result.gc_pause_ns) == (18_000_000, 9_000_000)
     told = [(each.loop_lag_ns, each.gc_collections, each.gc_pause_ns, each.began_late_ns) for each in result.agents]
     assert told == [(18_000_000, 2, 9_000_000, 27_000_000), (8_000_000, 1, 4_000_000, 12_000_000)]
+
+
+def test_what_an_agent_that_is_lost_had_in_flight_is_unfinished_and_the_rest_of_its_record_stands() -> None:
+    phase = PhaseTotal("steady")
+    cut = frame({"ok": [1000] * 5}, agent=1, seq=0, final=False)
+    cut.tally.planned += 3
+    cut.tally.started += 3  # which its next frame would have told the end of
+    for each in (frame({"ok": [1000] * 7}, agent=0, seq=0, final=True), cut):
+        phase.add(each)
+    phase.lose(1, Loss("died", 10**9, taken_over=False))
+    phase.lose(1, Loss("died again", 10**9, taken_over=False))
+    tally = phase.tally
+    assert (tally.planned, tally.started, tally.completed, tally.unfinished) == (15, 15, 12, 3)
+    assert tally.outcomes == {"ok": 12, "unfinished": 3}
+    assert tally.reasons["unfinished/agent_lost"] == 3
+    assert phase.latency_all().count == 15
+    assert list(phase.faults()) == []
+    assert phase.losses[1].how == "died"
+
+
+def test_where_every_agent_is_lost_the_record_is_incomplete() -> None:
+    phase = PhaseTotal("steady")
+    phase.add(frame({"ok": [1000]}, agent=0, seq=0, final=False))
+    phase.lose(0, Loss("died", 10**9, taken_over=False))
+    assert list(phase.faults()) == ["the last frame of agent 0 is missing"]

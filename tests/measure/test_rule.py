@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.invocation.metric import Metric
-from loadgen.measure.rule import CostRule, MetricRule, RateRule, Rule, ShareRule, parse
+from loadgen.measure.rule import BaselineRule, CostRule, MetricRule, RateRule, Rule, ShareRule, parse
 from loadgen.text.units import Money, Rate
 
 MS = 1_000_000
@@ -48,6 +48,20 @@ S = 1000 * MS
         (
             "late.max<1ms  over  2s",
             MetricRule("late.max<1ms  over  2s", None, None, Metric.LATE, "max", None, MS, None, 2 * S),
+        ),
+        (
+            "latency.p99 < 110% of baseline",
+            BaselineRule("latency.p99 < 110% of baseline", None, None, "latency_all", 99.0, 1.1),
+        ),
+        (
+            "a:b/cold.latency.p50<99.5 %  of  baseline",
+            BaselineRule("a:b/cold.latency.p50<99.5 %  of  baseline", "a", "cold", "latency", 50.0, 0.995, "b"),
+        ),
+        ("errors < 200% of baseline", BaselineRule("errors < 200% of baseline", None, None, "errors", None, 2.0)),
+        ("cost < 105% of baseline", BaselineRule("cost < 105% of baseline", None, None, "cost", None, 1.05)),
+        (
+            "a:achieved_rate > 95% of baseline",
+            BaselineRule("a:achieved_rate > 95% of baseline", "a", None, "achieved_rate", None, 0.95),
         ),
     ],
 )
@@ -151,3 +165,21 @@ def test_any_text_is_a_rule_or_refused(text: str) -> None:
     except ValueError as error:
         found = str(error)
     assert found
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("latency.max < 110% of baseline", "a percentile such as latency.p99"),
+        ("latency.p99 > 110% of baseline", "latency.p99 compared with <"),
+        ("achieved_rate < 95% of baseline", "achieved_rate compared with >"),
+        ("throttled < 110% of baseline", "errors, which"),
+        ("latency.p99 < 0% of baseline", "above 0%"),
+        ("latency.p99 < 250ms of baseline", "such as 110% of baseline"),
+        ("latency.p99 < 110% of baseline over 10s", "without over and abort"),
+        ("errors < 110% of baseline, abort", "without over and abort"),
+    ],
+)
+def test_a_rule_of_a_baseline_that_two_runs_cannot_decide_is_refused(text: str, expected: str) -> None:
+    with pytest.raises(ValueError, match=expected):
+        parse(text)

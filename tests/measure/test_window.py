@@ -187,6 +187,18 @@ def test_a_second_is_judged_once_all_agents_have_told_of_it() -> None:
     assert not watcher.over
 
 
+def test_a_second_does_not_wait_for_an_agent_that_is_lost() -> None:
+    rule = parse("errors < 10% over 1s, abort")
+    watcher = Watcher([rule], 2)
+    watcher.begin("steady", 10 * NS_PER_S, warmup=False)
+    assert watcher.take(second(0, BAD)) == []
+    (broken,) = watcher.lose(1)
+    assert broken.result.value == 0.2
+    watcher.begin("next", 10 * NS_PER_S, warmup=False)
+    assert watcher.take(second(0, GOOD)) == []
+    assert len(watcher.take(second(1, BAD))) == 1
+
+
 def test_a_late_tick_moves_no_call_to_another_second() -> None:
     rule = parse("errors < 50% over 1s")
     frames = [second(0, GOOD), second(1, BAD), second(2, GOOD), second(3, GOOD, final=True, load_s=4)]

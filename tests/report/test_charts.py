@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.measure.summary import Summary, Verdict
-from loadgen.report import charts
-from loadgen.report.charts import NARROW, WIDE, Axis, Band, Chart, Series, Size
+from loadgen.report import charts, drawing
+from loadgen.report.drawing import NARROW, WIDE, Axis, Band, Chart, Series, Size
 from loadgen.report.figures import View, phases, totals
 from loadgen.report.timeline import timeline
 from tests.report.builders import (
@@ -117,7 +117,7 @@ def test_a_drawing_is_well_formed_has_a_title_and_escapes_every_text(size: Size)
     chart = Chart(
         HOSTILE, HOSTILE, axis, axis, (Series(HOSTILE, "a", ((0.1, 0.2), (0.3, 0.4))),), (Band(HOSTILE, 0, 1, True),)
     )
-    text = charts.svg(chart, size, 0)
+    text = drawing.svg(chart, size, 0)
     assert "<script" not in text
     assert "\N{ESC}" not in re.sub(r"[\x00-\x1f]", "", text)
     root = ET.fromstring(text.replace("\N{ESC}", ""))
@@ -127,7 +127,7 @@ def test_a_drawing_is_well_formed_has_a_title_and_escapes_every_text(size: Size)
 
 @given(st.lists(st.floats(1000, 4e12), min_size=1, max_size=8))
 def test_every_value_lies_within_its_time_axis(values: list[float]) -> None:
-    axis = charts._time_axis(values)
+    axis = drawing.time_axis(values)
     assert axis.low <= min(values) or axis.low == 0
     assert axis.high >= max(values) * (1 - 1e-9)
     assert axis.low < axis.high
@@ -136,7 +136,7 @@ def test_every_value_lies_within_its_time_axis(values: list[float]) -> None:
 
 @given(st.just(0.0) | st.floats(1e-6, 1e6))
 def test_linear_ticks_begin_at_0_and_reach_the_value(high: float) -> None:
-    ticks = charts._linear_ticks(high)
+    ticks = drawing.linear_ticks(high)
     assert ticks[0] == 0
     assert ticks[-1] >= high * (1 - 1e-6)
     assert 2 <= len(ticks) <= 8
@@ -145,5 +145,5 @@ def test_linear_ticks_begin_at_0_and_reach_the_value(high: float) -> None:
 def test_an_unknown_value_breaks_the_line() -> None:
     axis = Axis("x", 0.0, 4.0, ())
     points = ((0.0, 1.0), (1.0, 2.0), (2.0, None), (3.0, 1.0), (4.0, 2.0))
-    drawing = charts.svg(Chart("t", "d", axis, axis, (Series("s", "a", points),)), WIDE, 0)
-    assert drawing.count('class="line a"') == 2
+    drawn = drawing.svg(Chart("t", "d", axis, axis, (Series("s", "a", points),)), WIDE, 0)
+    assert drawn.count('class="line a"') == 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -11,7 +13,7 @@ from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from loadgen.measure.summary import Summary, decode, encode
-from loadgen.report.html import html
+from loadgen.report.html import carried, html
 from loadgen.report.markdown import markdown
 from loadgen.report.terminal import terminal
 from loadgen.report.timeline import timeline
@@ -31,7 +33,12 @@ class PageExtension(SingleFileSnapshotExtension):
 
 
 def page(built: Summary) -> str:
-    return html(built, timeline(intervals(built)))
+    """The page without the script and the style sheet, which are the same in all."""
+    text = html(built, timeline(intervals(built)))
+    for part in carried().values():
+        assert text.count(part) == 1
+        text = text.replace(part, "")
+    return text
 
 
 @every
@@ -151,20 +158,43 @@ class Collected(HTMLParser):
 
 
 @every
-def test_the_page_fetches_nothing_and_runs_nothing(build: Build) -> None:
+def test_the_page_fetches_nothing_and_runs_nothing_but_its_own_script(build: Build) -> None:
     text = page(build())
     collected = Collected()
     collected.feed(text)
     names = {name for name, _ in collected.attributes}
-    assert not {"src", "href", "srcset", "action", "style"} & names
+    assert not {"src", "srcset", "action", "style"} & names
+    assert all((value or "").startswith("#") for name, value in collected.attributes if name == "href")
     assert not any(name.startswith("on") for name in names)
-    assert not {"script", "link", "iframe", "img", "object", "base", "form"} & set(collected.tags)
-    assert "url(" not in text
-    assert "@import" not in text
+    assert not {"link", "iframe", "img", "object", "base", "form"} & set(collected.tags)
+    assert collected.tags.count("script") == 2
+    assert '<script type="application/json" id="plots">' in text
+    assert "<script></script>" in text
+    for part in (text, *carried().values()):
+        assert "url(" not in part
+        assert "@import" not in part
+
+
+def test_every_link_of_the_page_leads_to_a_part_of_it() -> None:
+    for build in BUILDS:
+        collected = Collected()
+        collected.feed(page(build()))
+        ids = [value for name, value in collected.attributes if name == "id"]
+        assert len(set(ids)) == len(ids)
+        for name, value in collected.attributes:
+            assert name != "href" or (value or "").removeprefix("#") in ids
+
+
+def test_the_policy_names_the_hashes_of_what_the_page_carries() -> None:
+    policy = carried()["policy"]
+    assert "unsafe" not in policy
+    for name in ("script", "style"):
+        digest = base64.b64encode(hashlib.sha256(carried()[name].encode()).digest()).decode()
+        assert f"{name}-src 'sha256-{digest}'" in policy
 
 
 def test_hostile_text_is_escaped_in_html_and_inert_in_markdown() -> None:
-    assert "<script" not in page(empty())
+    assert "<script>alert" not in page(empty())
     assert "&lt;script&gt;" in page(empty())
     text = markdown(empty())
     assert not re.search(r"(?<!\\)<(?! )", text)

@@ -10,7 +10,8 @@ from syrupy.assertion import SnapshotAssertion
 
 from loadgen.measure.summary import Summary
 from loadgen.report.screen import screen
-from tests.report.builders import censored, degraded, empty, invalid, ranged, valid
+from loadgen.report.timeline import timeline
+from tests.report.builders import censored, degraded, empty, intervals, invalid, ranged, valid
 
 Build = Callable[[], Summary]
 every = pytest.mark.parametrize(
@@ -22,6 +23,11 @@ every = pytest.mark.parametrize(
 @pytest.mark.parametrize("width", [80, 120])
 def test_screen(build: Build, width: int, snapshot: SnapshotAssertion) -> None:
     assert screen(build(), width=width) == snapshot
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_screen_of_a_run_with_a_slow_stretch(width: int, snapshot: SnapshotAssertion) -> None:
+    assert screen(valid(), timeline(intervals(valid())), width=width) == snapshot
 
 
 @every

@@ -66,3 +66,35 @@ def test_labels_that_have_nothing_to_do_with_latency_are_hardly_ever_a_cause() -
             kept.remove(each)
         said += bool(why(of(kept, cold)))
     assert said == 0
+
+
+def timed(latency: list[int], **parts: list[int]) -> Summary:
+    """A load of which it is known where the time goes."""
+    measured = {name: metric(name, values) for name, values in {"latency": latency, **parts}.items()}
+    whole = phase("steady", 30, {"ok": len(latency)}, measured={**metrics(10), **measured})
+    return replace(valid(), phases=[whole], totals=whole, thresholds=[])
+
+
+def test_a_tail_of_the_function_or_of_the_way_is_said_to_be_that() -> None:
+    fast, slow = spread(5_000, FAST), spread(100, SLOW, 0.1)
+    whole = [*fast, *slow]
+    rest = [5_000] * 5_100
+    assert why(timed(whole, duration=whole, overhead=rest)).startswith("the p99 is time in the function, ")
+    assert why(timed(whole, duration=rest, overhead=whole)).startswith("the p99 is time on the way ")
+    half = [each // 2 for each in whole]
+    assert why(timed(whole, duration=half, overhead=half)) == ""  # neither alone is as long as what is slow
+
+
+def test_failed_calls_that_break_a_rule_are_named_and_are_no_other_cause() -> None:
+    broken = ThresholdResult("latency.p99 < 100ms", None, False, "2 % of the calls failed", "value")
+    latency = spread(5_000, FAST)
+    made = of(latency, [])
+    whole = replace(made.totals, planned=5_100, outcomes={"ok": 5_000, "gateway": 100})
+    found = replace(made, totals=whole, thresholds=[broken])
+    said = why(found).replace("\N{NO-BREAK SPACE}", " ")
+    assert said.startswith("what breaks latency.p99 < 100ms is calls that failed, 100 of the 100 calls above it: ")
+    assert re_ms(said) < 60
+    assert why(replace(found, thresholds=[])) == ""  # the latency of ok calls has no failed ones
+    both = of(latency, spread(60, SLOW, 0.1))
+    both = replace(both, totals=replace(both.totals, planned=5_120, outcomes={"ok": 5_060, "gateway": 60}))
+    assert why(replace(both, thresholds=[broken])) == ""  # half are cold, half failed

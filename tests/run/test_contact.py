@@ -77,6 +77,14 @@ async def test_without_a_preflight_the_name_is_resolved_and_nothing_is_used() ->
     assert (of.first, of.service_ns) == (Spent(), 0)
 
 
+async def test_without_a_preflight_a_token_is_obtained_all_the_same() -> None:
+    async with platform(3600) as served, AsyncExitStack() as stack:
+        auth = IamAuth(served.url, "u", "pass-word", "ACCOUNT", "demo")
+        of = contact(msgspec.structs.replace(function(served.url, preflight=False), auth=auth), Notes())
+        assert await of.reach(stack) == ((), ("127.0.0.1",))
+        assert auth_of(of.scenario.target) == TokenAuth("tok-0")
+
+
 async def test_a_preflight_that_load_cannot_make_better_is_the_end_unless_it_is_forced() -> None:
     notes = Notes()
     async with serving(_forbids) as server, AsyncExitStack() as stack:

@@ -12,7 +12,7 @@ from loadgen.measure.cost import Spent
 from loadgen.measure.floor import SCHEMA, Floor, Quantiles
 from loadgen.measure.summary import Run
 from loadgen.run.play import Played
-from loadgen.run.summary import Record, charged, summary, verdict_on
+from loadgen.run.summary import Record, Terms, charged, summary, verdict_on
 from loadgen.scenario.prices import load_price_book
 from tests.frames import clean, frame, plan, total
 from tests.scenarios import function, open_phase, scenario
@@ -24,16 +24,16 @@ RUN = Run("id", "test", "load", "2026-11-22T03:15:00.000Z", "2026-11-22T03:16:00
 
 
 def record(played: Sequence[Played], **changes: Any) -> Record:
+    asked = changes.pop("scenario", scenario(function("http://127.0.0.1:9"), open_phase(100, 10)))
+    terms = Terms.of(asked, {"name": "test"}, {"call": None})
+    own = {name: changes.pop(name) for name in ("bills", "asked_mb") if name in changes}
     arguments: dict[str, Any] = {
-        "scenario": scenario(function("http://127.0.0.1:9"), open_phase(100, 10)),
-        "document": {"name": "test"},
+        "terms": msgspec.structs.replace(terms, **own),
         "machine": MACHINE,
         "preflights": (),
         "played": tuple(played),
         "experiment": None,
         "first": Spent(),
-        "bills": True,
-        "asked_mb": {"call": None},
         "floor": None,
         **changes,
     }

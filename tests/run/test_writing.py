@@ -5,14 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.history.rundir import RunDirectoryError
+from loadgen.history.journal import bodies
+from loadgen.history.rundir import RunDirectory, RunDirectoryError, read_intervals
 from loadgen.invocation.sample import Sample
 from loadgen.invocation.tally import Tally
 from loadgen.measure import hlog
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Frame
+from loadgen.measure.merge import PhaseTotal
+from loadgen.run.journal import Began, Told
 from loadgen.run.writing import Writing, interval_lines
-from tests.frames import blank, packed, sample
+from tests import frames
+from tests.frames import blank, packed, plan, sample
 from tests.scenarios import function, scenario
 
 
@@ -21,17 +25,16 @@ def frame(hist: dict[str, Histogram]) -> Frame:
 
 
 def test_a_frame_becomes_a_line_per_metric_of_its_ok_calls_and_one_of_every_latency() -> None:
-    lines = interval_lines(
-        frame(
-            {
-                "ok/latency": Histogram({10: 3}),
-                "ok/duration": Histogram({5: 3}),
-                "throttled/latency": Histogram({2: 1}),
-                "throttled/late": Histogram({0: 1}),
-                "dropped/latency": Histogram({90: 1}),
-            }
-        )
+    one = frame(
+        {
+            "ok/latency": Histogram({10: 3}),
+            "ok/duration": Histogram({5: 3}),
+            "throttled/latency": Histogram({2: 1}),
+            "throttled/late": Histogram({0: 1}),
+            "dropped/latency": Histogram({90: 1}),
+        }
     )
+    lines = interval_lines([one])
     read = {line.tag: line for line in hlog.read(f"{line}\n" for line in [*hlog.header(0), *lines])}
     assert {tag: line.histogram.counts for tag, line in read.items()} == {
         "steady.duration": {5: 3},
@@ -42,7 +45,7 @@ def test_a_frame_becomes_a_line_per_metric_of_its_ok_calls_and_one_of_every_late
 
 
 def test_an_empty_frame_becomes_no_line() -> None:
-    assert list(interval_lines(frame({}))) == []
+    assert list(interval_lines([frame({})])) == []
 
 
 class Disk:
@@ -56,6 +59,9 @@ class Disk:
         self.goes_on = threading.Event()
         self.goes_on.set()
         self._error = error
+
+    def append_record(self, body: bytes) -> int:
+        return len(body)
 
     def append_interval_lines(self, lines: list[str]) -> None:
         self.goes_on.wait(10)
@@ -108,7 +114,7 @@ async def test_a_disk_that_takes_nothing_in_is_given_up_before_memory_is_full() 
         for _ in range(700):
             writing.keep(sampled(0), 1.0)
         assert writing.fault is not None
-        assert writing.fault.startswith("cannot write to run: its disk has not taken in the last 600 intervals")
+        assert writing.fault.startswith("cannot write to run: its disk has not taken in the last 600 frames")
         disk.goes_on.set()
     assert disk.intervals <= 1
 
@@ -121,3 +127,46 @@ async def test_of_the_samples_that_a_decision_asked_for_only_the_scenarios_share
     async with to(disk, share) as writing:
         writing.keep(sampled(1000), sampled_share)
     assert least <= len(disk.samples) <= most
+
+
+async def test_an_interval_has_as_many_lines_of_several_agents_as_of_one_and_no_call_of_any_is_missing(
+    tmp_path: Path,
+) -> None:
+    directory = RunDirectory.create(tmp_path / "run")
+    directory.append_interval_lines(hlog.header(0))
+    asked = scenario(function("http://127.0.0.1:1"))
+    async with Writing(directory, str, asked, agents=3) as writing:
+        for second, present in enumerate(((0, 1, 2), (2, 0), (0, 1, 2))):  # in the middle one says nothing
+            for agent in present:
+                late = 4_000_000 * agent
+                part = frames.frame({"ok": [20 + agent]}, agent=agent, seq=second, final=False)
+                part.from_ns, part.to_ns = part.from_ns + late, part.to_ns + late
+                writing.keep(part, 0.0)
+    directory.close()
+    lines = [line for line in hlog.read(read_intervals(directory.path)) if line.tag == "steady.latency"]
+    assert [(line.start_ns, line.histogram.counts) for line in lines] == [
+        (0, {20: 1, 21: 1, 22: 1}),
+        (1_000_000_000, {20: 1, 22: 1}),
+        (2_000_000_000, {20: 1, 21: 1, 22: 1}),
+    ]
+
+
+async def test_a_journal_that_gets_long_is_written_anew_and_tells_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loadgen.run.writing._LONG", 3000)
+    directory = RunDirectory.create(tmp_path / "run")
+    asked = scenario(function("http://127.0.0.1:1"))
+    whole = PhaseTotal("steady")
+    async with Writing(directory, str, asked) as writing:
+        writing.note(Began(plan()))
+        for number in range(60):
+            interval = frames.frame({"ok": [number] * 10}, seq=number, final=False)
+            writing.keep(interval, 0.0)
+            whole.add(interval)
+    directory.close()
+    held = (tmp_path / "run" / "frames.journal").read_bytes()
+    assert writing.fault is None
+    assert len(list(bodies(held))) < 40
+    (phase,) = Told(held).phases
+    assert phase.total.kept() == whole.kept()

@@ -102,10 +102,13 @@ def test_a_short_secret_is_not_looked_for_and_that_is_said() -> None:
     assert [doubt.partition(":")[0] for doubt in doubts(target)] == [
         "a secret of the target has fewer than 4 characters"
     ]
-    assert list(doubts(loaded("{token: abcd}").scenario.target)) == [
-        "the secret of auth.token is a short or common word: it is masked wherever it stands by itself"
-    ]
-    assert list(doubts(loaded("{token: abcdefgh}").scenario.target)) == []
+    (doubt,) = doubts(loaded("{token: abcd}").scenario.target)
+    assert doubt == (
+        "the secret of auth.token is a short or common word: it is masked wherever it stands by itself, so that "
+        "reports have *** in place of that word. With a credential of 8 characters or more, digits among them, "
+        "they are whole"
+    )
+    assert list(doubts(loaded("{token: abcdefg8}").scenario.target)) == []
     assert Secrets(sent(loaded("{token: abcd}").scenario.target)).hide("abcd") == "***"
 
 
@@ -265,11 +268,18 @@ def test_a_path_that_the_user_chose_keeps_its_words() -> None:
 
 def test_a_short_secret_is_warned_of_by_its_place() -> None:
     said = "the secret of headers.X-Api-Key is a short or common word: it is masked wherever it stands by itself"
-    assert list(doubts(to_url("{X-Api-Key: test}").scenario.target)) == [said]
-    assert list(doubts(to_url("{X-Api-Key: 'Bearer load'}").scenario.target)) == [said]
-    assert list(doubts(to_url("{X-Api-Key: testtest, Accept: test}").scenario.target)) == []
+    assert [doubt.split(",")[0] for doubt in doubts(to_url("{X-Api-Key: test}").scenario.target)] == [said]
+    assert [doubt.split(",")[0] for doubt in doubts(to_url("{X-Api-Key: 'Bearer load'}").scenario.target)] == [said]
+    assert list(doubts(to_url("{X-Api-Key: testtest1, Accept: test}").scenario.target)) == []
     iam = loaded("{iam: {username: u, password: secret, domain: D}}")
     assert [doubt.split(" is ")[0] for doubt in doubts(iam.scenario.target)] == ["the secret of auth.iam.password"]
+
+
+def test_a_long_secret_that_is_a_word_is_warned_of_as_it_is_masked_within_others() -> None:
+    target = loaded("{token: duration}").scenario.target
+    (doubt,) = doubts(target)
+    assert "is a short or common word: it is masked within other words, too" in doubt
+    assert Secrets(sent(target)).hide("billed_duration") == "billed_***"
 
 
 def test_the_emulators_published_user_is_not_warned_of() -> None:

@@ -10,9 +10,13 @@ PAGE = 4096
 """A full disk takes what still fits into the last page of a file."""
 READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
 FULL = (
-    'cp -a "$0" "$0.kept" && mount -t tmpfs -o size=32k none "$0" && cp -a "$0.kept/." "$0" && '
+    'cp -a "$0" "$0.kept" && mount -t tmpfs -o size=128k none "$0" && cp -a "$0.kept/." "$0" && '
     '{ cat /dev/zero >"$0/filler" 2>/dev/null; exec "$@"; }'
 )
+SMALL = (
+    'mount -t tmpfs -o size=64k none "$0" && { "$@"; code=$?; mkdir "$0.kept"; cp -a "$0/." "$0.kept"; exit $code; }'
+)
+"""It fills up as the command writes; what is on it in the end is in ``<directory>.kept``."""
 
 
 def possible() -> bool:

@@ -21,6 +21,8 @@ EXPERIMENTS = (
     "rules",
     "stops",
     "comparisons",
+    "causes",
+    "gates",
     "platform",
     "adversaries",
 )

@@ -115,10 +115,10 @@ def _left(law: Law, at: Floats, times: dict[str, Floats], ok: NDArray[np.bool_])
     """The Summary and the stretches, as a run makes them of its calls."""
     second = at.astype(int)
     seconds = {
-        metric: [_histogram(values[ok & (second == n)]) for n in range(law.seconds)] for metric, values in times.items()
+        metric: [histogram(values[ok & (second == n)]) for n in range(law.seconds)] for metric, values in times.items()
     }
     planned = [int(np.count_nonzero(second == n)) for n in range(law.seconds)]
-    failed = _histogram(times["latency"][~ok])
+    failed = histogram(times["latency"][~ok])
     batches = Batches()
     for n, counted in enumerate(seconds["latency"]):
         batches.add(n * S, (n + 1) * S, [counted.pack()])
@@ -148,7 +148,7 @@ def _joined(parts: list[Histogram]) -> Histogram:
     return whole
 
 
-def _histogram(values_us: Floats) -> Histogram:
+def histogram(values_us: Floats) -> Histogram:
     """What recording each value gives, all at once: ``slot`` of many values."""
     values = values_us.astype(np.int64)
     shift = np.maximum(0, np.frexp(values.astype(np.float64))[1] - SUB_BUCKET_BITS).astype(np.int64)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from loadgen.experiments.capacity.findings import CapacityProbe, CapacityResult
+from loadgen.experiments.capacity.picture import picture, tiles
 from loadgen.measure.percentile import needed
 from loadgen.measure.ranking import percentile_fails
-from loadgen.report import charts, units
-from loadgen.report.charts import Band, Chart
+from loadgen.report import units
 from loadgen.report.experiment import Answer, Section, next_line
 from loadgen.report.figures import DASH, FAILED
 from loadgen.report.tables import Cell, Column, Table
@@ -34,8 +34,9 @@ _BOUND_BY = {
 
 
 def section(result: CapacityResult) -> Section:
-    """The capacity, the probes, and latency by rate."""
-    return Section((_answer(result), _probes(result)), (_latency_by_rate(result),))
+    """The capacity, the probes, and how often the rules were broken by rate."""
+    bound = _BOUND_BY.get(result.bound_by or "", "")
+    return Section((_answer(result), _probes(result)), (picture(result),), tiles(result, bound))
 
 
 def answer(result: CapacityResult) -> Answer:
@@ -104,19 +105,6 @@ def _probes(result: CapacityResult) -> Table:
             ),
         ),
     )
-
-
-def _latency_by_rate(result: CapacityResult) -> Chart | None:
-    """Latency against the rate that was held; None when there is nothing to draw."""
-    valid = sorted((probe for probe in result.probes if probe.verdict != "invalid"), key=lambda each: each.rate_per_s)
-    lines = [
-        ("p99", "c", [(probe.rate_per_s, probe.p99_ns) for probe in valid]),
-        ("p95", "b", [(probe.rate_per_s, probe.p95_ns) for probe in valid]),
-        ("p50", "a", [(probe.rate_per_s, probe.p50_ns) for probe in valid]),
-    ]
-    confirmed = result.confirmed_per_s
-    bands = () if confirmed is None else (Band("sustained", 0.0, confirmed, True),)
-    return charts.latency_by_rate(lines, bands)
 
 
 def _estimate(result: CapacityResult) -> tuple[str, str]:

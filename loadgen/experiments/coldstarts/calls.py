@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from loadgen.experiments.coldstarts.block import Induce
-from loadgen.experiments.coldstarts.prevalence import proportion
 from loadgen.experiments.decision import Seen
 from loadgen.invocation.metric import Metric
 from loadgen.invocation.outcome import OK
@@ -23,6 +22,7 @@ from loadgen.measure.labelling import MOST_AMBIGUOUS, Labelling
 from loadgen.measure.merge import PhaseTotal
 from loadgen.measure.relabel import relabel
 from loadgen.stats.mixture import Abstained, Mixture, fit, labelling
+from loadgen.stats.proportion import proportion
 
 WARM_LANE = "warm"
 AGAIN = "again"

@@ -5,8 +5,7 @@ that a warm one is called warm. The share k/n then estimates Se·π + (1 - Sp)·
 ones; solving for π is the Rogan-Gladen estimator.
 
 Sources: W. J. Rogan, B. Gladen, Estimating Prevalence from the Results of a Screening Test, 1978; Z. Lang,
-J. Reiczigel, Confidence Limits for Prevalence of Disease Adjusted for Estimated Sensitivity and Specificity, 2014;
-C. J. Clopper, E. S. Pearson, The Use of Confidence or Fiducial Limits, 1934.
+J. Reiczigel, Confidence Limits for Prevalence of Disease Adjusted for Estimated Sensitivity and Specificity, 2014.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from __future__ import annotations
 import math
 
 from loadgen.measure.figure import Figure
-from loadgen.stats.beta import incomplete
+from loadgen.stats.proportion import proportion
 
 _Z = 1.959963984540054
 
@@ -56,19 +55,3 @@ def share_estimated(cold: int, labelled: int, colds: tuple[int, int], warms: tup
     variance = p * (1 - p) / n + (1 - centre) ** 2 * sp * (1 - sp) / n_warm + centre**2 * se * (1 - se) / n_cold
     half = _Z / youden * math.sqrt(variance)
     return Figure(point.value, max(0.0, centre + shift - half), min(1.0, centre + shift + half))
-
-
-def proportion(k: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """The exact two-sided interval of a binomial proportion, k of n ≥ 1."""
-    alpha = (1 - confidence) / 2
-    low = 0.0 if k == 0 else _beta_quantile(alpha, k, n - k + 1)
-    high = 1.0 if k == n else _beta_quantile(1 - alpha, k + 1, n - k)
-    return low, high
-
-
-def _beta_quantile(q: float, a: float, b: float) -> float:
-    low, high = 0.0, 1.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if incomplete(middle, a, b) < q else (low, middle)
-    return (low + high) / 2

@@ -12,6 +12,7 @@ from loadgen.experiments.coldstarts.findings import (
     Population,
     Spread,
 )
+from loadgen.experiments.coldstarts.picture import pictures, tiles
 from loadgen.invocation.start import COLD, WARM
 from loadgen.measure.figure import Figure
 from loadgen.measure.summary import Summary, Verdict
@@ -40,7 +41,9 @@ _BY = {
 def section(summary: Summary, result: ColdStartsResult) -> Section:
     """Cold beside warm invocations, how they were brought about, and how long instances live."""
     without = _hidden(summary.verdict)
-    return Section((_answer(result, without), _brought_about(result, without), _keep_alive(result)), mixed=True)
+    tables = (_answer(result, without), _brought_about(result, without), _keep_alive(result))
+    lives = DASH if result.keep_alive is None else _lives(result.keep_alive)
+    return Section(tables, pictures(summary, result, without), tiles(result, without, lives), mixed=True)
 
 
 def answer(summary: Summary, result: ColdStartsResult) -> Answer:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from loadgen.experiments.memory.findings import MemoryResult, MemoryRule, MemorySize
+from loadgen.experiments.memory.picture import picture, tiles
 from loadgen.measure.figure import Figure
 from loadgen.measure.percentile import needed, supported
-from loadgen.report import charts, units
-from loadgen.report.charts import Chart, Spot
+from loadgen.report import units
 from loadgen.report.experiment import Answer, Section, next_line
 from loadgen.report.figures import DASH, TOO_FEW
 from loadgen.report.tables import Cell, Column, Table
@@ -20,9 +20,9 @@ _RULE_TONES = {"met": "good", "broken": "bad", "open": "warn"}
 
 
 def section(result: MemoryResult) -> Section:
-    """The sizes side by side, the rules, the cold calls, where to see them, and time by cost."""
+    """The sizes side by side, the rules, the cold calls, where to see them, and cost against time."""
     tables = (_answer(result), _rules(result), _colds(result), _link(result))
-    return Section(tables, (_pareto(result),), mixed=True)
+    return Section(tables, (picture(result),), tiles(result), mixed=True)
 
 
 def answer(result: MemoryResult) -> Answer:
@@ -98,17 +98,6 @@ def _link(result: MemoryResult) -> Table:
         rows,
         (f"Nothing has been sent; a browser keeps what follows # to itself{unit}.",) if rows else (),
     )
-
-
-def _pareto(result: MemoryResult) -> Chart | None:
-    """Median service time against cost, with intervals."""
-    spots = [_spot(result, each) for each in result.sizes if each.cost is not None and "p50" in each.service_time_ns]
-    front = sorted(
-        (each.cost.value, each.service_time_ns["p50"].value)
-        for each in result.sizes
-        if each.pareto and each.cost is not None
-    )
-    return charts.time_by_cost(spots, tuple(front), f"{result.cost_unit} per million calls")
 
 
 def _row(result: MemoryResult, each: MemorySize) -> tuple[Cell, ...]:
@@ -198,14 +187,3 @@ def _range(figure: Figure, written: Callable[[float], str]) -> str:
 
 def _name(each: MemorySize) -> str:
     return f"{each.memory_mb}{foreign.GAP}MB"
-
-
-def _spot(result: MemoryResult, each: MemorySize) -> Spot:
-    median = each.service_time_ns["p50"]
-    assert each.cost is not None
-    style = "a" if each.memory_mb == result.recommended_mb else "b" if each.tied else "c"
-    return Spot(_name(each), style, each.cost.value, median.value, _limits(each.cost), _limits(median))
-
-
-def _limits(figure: Figure) -> tuple[float, float] | None:
-    return None if figure.low is None or figure.high is None else (figure.low, figure.high)

@@ -27,12 +27,12 @@ from loadgen.invocation.start import COLD, WARM
 from loadgen.measure.dependence import INDEPENDENT, Inflation
 from loadgen.measure.ends import is_range, names, of_share
 from loadgen.measure.histogram import lowest
-from loadgen.measure.merge import PhasePlan, PhaseTotal, summarised
+from loadgen.measure.merge import Loss, PhasePlan, PhaseTotal, summarised
 from loadgen.measure.percentile import LISTED, supported
 from loadgen.measure.summary import Reason
 from loadgen.measure.trust.causes import causes, told
 from loadgen.measure.trust.rule import ALL, INVALID, RANGE, TrustRule, Whose, words
-from loadgen.text.units import NS_PER_US
+from loadgen.text.units import NS_PER_S, NS_PER_US
 
 DISTURBED = TrustRule("late_starts", Whose.GENERATOR, RANGE)
 STEPPED = TrustRule("clock_stepped", Whose.GENERATOR, RANGE)
@@ -42,6 +42,9 @@ MISSED = TrustRule("rate_missed", Whose.GENERATOR, INVALID, ALL)
 UNCONNECTED = TrustRule("generator_limits", Whose.GENERATOR, INVALID, ALL)
 FEW_UNCONNECTED = TrustRule("generator_limits", Whose.GENERATOR)
 FLOOR = TrustRule("overhead_floor", Whose.GENERATOR)
+LOST = TrustRule("agent_lost", Whose.GENERATOR, RANGE)
+LOST_IN_PART = TrustRule("agent_lost", Whose.GENERATOR, INVALID, ALL)
+APART = TrustRule("agents_apart", Whose.GENERATOR)
 
 LATER_SHARE, LATER_STARTS = 0.01, 10
 """Another load than was asked for: more than this share of the starts, and at least so many, came later than that."""
@@ -81,7 +84,7 @@ def disturbed(
         calls = "invocations" if call is None else f"invocations of {call}"
         yield DISTURBED.found(
             f"The load generator itself disturbed {total.disturbed} of {total.tally.planned} {calls} ({share:.2%}) "
-            f"by starting them late, or others around them: {names(late)} {_are(late)}. {told(found)}",
+            f"by starting them late or not at all, or others around them: {names(late)} {_are(late)}. {told(found)}",
             share,
             None,
             total.name,
@@ -188,13 +191,63 @@ def _later(total: PhaseTotal) -> tuple[int, float]:
 def schedule_left(plan: PhasePlan, total: PhaseTotal, *, stopped: bool) -> Iterator[Reason]:
     """Another number of starts fell due than the schedule has; ``stopped`` says that the run was cut short."""
     tally = total.tally
-    cut_short = stopped or total.feeder_exhausted or total.budget_reached
+    cut_short = stopped or total.feeder_exhausted or total.budget_reached or lost_parts(total)
     if plan.drawn is not None and not cut_short and abs(tally.planned - plan.drawn) > DRAWN_TOLERANCE * plan.drawn:
         yield MISSED.found(
             f"{tally.planned} starts fell due, but the schedule has {plan.drawn}, expected them to agree within "
             f"{DRAWN_TOLERANCE:.0%}: the generator did not follow its schedule; run again.",
             tally.planned,
             plan.drawn,
+            total.name,
+        )
+
+
+def lost_parts(total: PhaseTotal) -> dict[int, Loss]:
+    """The agents that were lost with a part of the phase."""
+    return {agent: loss for agent, loss in total.losses.items() if loss.part}
+
+
+def agents_lost(plan: PhasePlan, total: PhaseTotal, *, part: bool) -> Iterator[Reason]:
+    """Agents that were lost while they made a part of the load.
+
+    What they measured until their last frame stands. An experiment draws no conclusion from a load that was not made.
+    """
+    lost = lost_parts(total)
+    if not lost or total.forsaken:  # then the record is incomplete, which is worse
+        return
+    named = "; ".join(f"agent {agent} {loss.how}" for agent, loss in sorted(lost.items()))
+    missing = None if plan.drawn is None else max(0, plan.drawn - total.tally.planned)
+    many = "" if missing is None else f" {missing} of {plan.drawn} planned starts are in no record."
+    if all(loss.taken_over for loss in lost.values()):
+        since = ", ".join(f"{loss.at_ns / NS_PER_S:.1f} s" for _, loss in sorted(lost.items()))
+        went = f"The others took over from {since} on; what it did from its last frame until then is not known."
+    else:
+        went = "The load lacks its part from its last frame on: rates are of what was made, times of what was measured."
+    share = None if not plan.drawn or missing is None else missing / plan.drawn
+    yield (LOST_IN_PART if part else LOST).found(
+        f"Lost while it made load: {named}. {went}{many} See what became of it, and run again; on_agent_loss says what "
+        "happens when one is lost.",
+        share,
+        0,
+        total.name,
+    )
+
+
+def apart(plan: PhasePlan, total: PhaseTotal) -> Iterator[Reason]:
+    """Agents that may have begun so far from each other that their parts of a schedule were not where it has them."""
+    if plan.closed or len(total.agents) < 2:
+        return
+    worst, frames = max(total.agents.items(), key=lambda each: each[1].start_error_ns)
+    p99_us = total.merged("latency", outcomes=(OK,), disturbed=False).value_at(99) or 0
+    limit_us = max(LATER_US, LATER_SHARE_OF_P99 * p99_us)
+    if frames.clock_error_ns and frames.start_error_ns > limit_us * NS_PER_US:
+        yield APART.found(
+            f"Agent {worst} may have begun {words(frames.start_error_ns / NS_PER_US)} from the others (its clock is "
+            f"known to {words(frames.clock_error_ns / NS_PER_US)}), expected at most {words(limit_us)}: times are each "
+            "agent's own and stand, but starts of different agents were not as far apart as the schedule says. Run "
+            "loadgen nearer to the agents.",
+            frames.start_error_ns,
+            limit_us * NS_PER_US,
             total.name,
         )
 
@@ -207,16 +260,23 @@ def bound(plan: PhasePlan, total: PhaseTotal) -> Iterator[Reason]:
     ours = sum(total.merged(metric).mean_us or 0.0 for metric in ("late", "unread"))
     lost_ns = max((frames.paused_ns + frames.began_late_ns for frames in total.agents.values()), default=0)
     lost = lost_ns / plan.duration_ns if plan.duration_ns else 0.0
-    if ours <= BOUND_SHARE * service and lost <= LOST_SHARE:
+    between = (
+        f"between two calls it took {words(ours)} on average, {ours / service:.1%} of the {words(service)} of a call, "
+        f"expected at most {BOUND_SHARE:.0%}"
+    )
+    still = f"it stood still for {lost:.1%} of the time, expected at most {LOST_SHARE:.0%}"
+    shares = ((ours / service, BOUND_SHARE, between), (lost, LOST_SHARE, still))
+    beyond = [each for each in shares if each[0] > each[1]]
+    if not beyond:
         return
     found = causes(total)
+    share, limit, _ = beyond[0]
     yield BOUND.found(
-        f"The rate of these workers is the load generator's, not the target's: between two calls it took {words(ours)} "
-        f"on average, {ours / service:.1%} of the {words(service)} of a call, expected at most {BOUND_SHARE:.0%}"
-        f"{f', and stood still for {lost:.1%} of the time' if lost > LOST_SHARE else ''}. Times stand, of the calls "
-        f"that were in flight; the target may take more of them a second. {told(found)}",
-        ours / service,
-        BOUND_SHARE,
+        "The rate of these workers is the load generator's, not the target's: "
+        f"{', and '.join(said for _, _, said in beyond)}. Times stand, of the calls that were in flight; the target "
+        f"may take more of them a second. {told(found)}",
+        share,
+        limit,
         total.name,
         figures=[RATE],
         causes=[cause.name for cause in found],

@@ -8,7 +8,7 @@ from loadgen.invocation.outcome import OK
 from loadgen.measure.dependence import EFFECTIVE_SHARE
 from loadgen.measure.merge import PhasePlan, PhaseTotal, combined
 from loadgen.measure.percentile import LISTED, bounded, needed, supported
-from loadgen.measure.rule import MetricRule, Rule
+from loadgen.measure.rule import BaselineRule, MetricRule, Rule
 from loadgen.measure.starts import UNKNOWN_SHARE, Found, unknown_starts
 from loadgen.measure.summary import Reason
 from loadgen.measure.trust.rule import WITHHELD, TrustRule, Whose
@@ -46,7 +46,10 @@ def dependent(plan: PhasePlan, total: PhaseTotal) -> Iterator[Reason]:
 
 
 def starts_unknown(
-    rules: Sequence[MetricRule], phases: Sequence[PhaseTotal], measured: Sequence[PhaseTotal], found: Found
+    rules: Sequence[MetricRule | BaselineRule],
+    phases: Sequence[PhaseTotal],
+    measured: Sequence[PhaseTotal],
+    found: Found,
 ) -> Iterator[Reason]:
     """Rules about cold or warm invocations where these could not be told apart."""
     why = f" ({found.unlabelled})" if found.unlabelled else ""
@@ -63,7 +66,9 @@ def starts_unknown(
             )
 
 
-def of_rule(rule: MetricRule, phases: Sequence[PhaseTotal], measured: Sequence[PhaseTotal]) -> PhaseTotal:
+def of_rule(
+    rule: MetricRule | BaselineRule, phases: Sequence[PhaseTotal], measured: Sequence[PhaseTotal]
+) -> PhaseTotal:
     """What a rule is about; an empty total where its phase did not run."""
     if rule.phase is None:
         return combined(measured).of(rule.call)

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from loadgen.experiments.coldstarts.prevalence import proportion, share, share_estimated
+from loadgen.experiments.coldstarts.prevalence import share, share_estimated
+from loadgen.stats.proportion import proportion
 
 
 @given(st.integers(1, 3000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))

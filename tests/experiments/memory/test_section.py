@@ -58,14 +58,27 @@ def test_the_evidence_on_each_rule_is_beside_its_verdict() -> None:
     assert " of " in rows["512\N{NO-BREAK SPACE}MB"].detail
 
 
-def test_the_front_joins_sizes_of_which_none_is_both_cheaper_and_faster() -> None:
-    chart = section(RESULT).charts[0]
+def test_the_picture_tells_sizes_that_break_a_rule_from_others_by_their_shape() -> None:
+    chart = section(RESULT).pictures[0]
     assert chart is not None
-    assert [spot.name.split("\N{NO-BREAK SPACE}")[0] for spot in chart.spots] == ["256", "512", "1024"]
-    costs = [x for x, _ in chart.series[0].points]
-    times = [y for _, y in chart.series[0].points if y is not None]
-    assert costs == sorted(costs)
-    assert times == sorted(times, reverse=True)
+    broken = {size.memory_mb for size in RESULT.sizes if any(rule.verdict == "broken" for rule in size.rules)}
+    assert broken
+    for spot in chart.spots:
+        assert (spot.shape == "ring") == (int(spot.name.split("\N{NO-BREAK SPACE}")[0]) in broken)
+
+
+def test_a_size_whose_time_is_not_shown_stands_in_no_place_of_a_time() -> None:
+    chart = section(RESULT).pictures[0]
+    assert chart is not None
+    for size, spot in zip([each for each in RESULT.sizes if each.cost is not None], chart.spots, strict=True):
+        p50 = size.service_time_ns.get("p50")
+        if p50 is None or p50.low is None:
+            assert chart.lane is not None
+            assert spot.y > chart.lane[0]
+            assert spot.y_range is None
+        else:
+            assert spot.y == p50.value
+            assert spot.y_range == (p50.low, p50.high)
 
 
 def test_the_link_says_what_it_shows_as_money() -> None:
@@ -82,7 +95,7 @@ def test_every_renderer_has_the_section_and_no_times_over_all_sizes() -> None:
     assert "\nTimes\n" not in terminal(whole)
     assert "## Times\n" not in markdown(whole)
     assert "<h2>Times</h2>" not in html(whole, Timeline((), 1, None))
-    assert "Time and cost" in html(whole, Timeline((), 1, None))
+    assert "Cost and time" in html(whole, Timeline((), 1, None))
 
 
 def test_the_link_is_whole_on_a_narrow_terminal() -> None:

@@ -35,8 +35,9 @@ def test_figures_that_disturbed_calls_can_have_moved_are_ranges_and_the_run_is_d
     assert (reason.rule, reason.severity, reason.withholds, reason.whose) == ("late_starts", "range", None, "generator")
     assert reason.figures == ["latency.p99", "latency.max", "latency_all.p99", "latency_all.max"]
     assert reason.message.startswith(
-        "The load generator itself disturbed 12 of 1012 invocations (1.19%) by starting them late, or others around "
-        "them: p99 and max of latency, and 2 more figures, are shown as ranges. What was in its way is not known"
+        "The load generator itself disturbed 12 of 1012 invocations (1.19%) by starting them late or not at all, "
+        "or others around them: p99 and max of latency, and 2 more figures, are shown as ranges. What was in its way "
+        "is not known"
     )
 
 
@@ -245,8 +246,9 @@ def test_the_rate_of_workers_is_the_generators_where_it_takes_a_twentieth_of_a_c
 @pytest.mark.parametrize("lost", [{"paused_ns": 200_000_000}, {"began_late_ns": 200_000_000}])
 def test_workers_that_stood_still_say_nothing_about_the_rate_of_the_target(lost: dict[str, int]) -> None:
     verdict, _ = bounded(*workers(0, 0, **lost))
-    assert only(verdict).rule == "generator_bound"
-    assert "stood still for 2.0% of the time" in only(verdict).message
+    reason = only(verdict)
+    assert (reason.rule, reason.value, reason.limit) == ("generator_bound", 0.02, 0.01)
+    assert "the target's: it stood still for 2.0% of the time, expected at most 1%. Times" in reason.message
 
 
 def test_workers_that_stood_still_for_a_hundredth_of_the_time_lost_next_to_nothing() -> None:

@@ -108,7 +108,9 @@ class TruthLog:
         self._failed: OSError | None = None
         if path is not None:
             with self._naming_the_file():
-                fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+                # a link in a directory of others may lead to what only this user may write; /dev/stdout is one, too
+                direct = 0 if path.is_relative_to("/dev") else os.O_NOFOLLOW
+                fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | direct, 0o600)
                 self._file = os.fdopen(fd, "wb", 1 << 20)
 
     def write(self, call: Admitted | Rejected) -> None:

@@ -392,6 +392,15 @@ def test_a_truth_log_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
         TruthLog(tmp_path / "missing" / "truth.ndjson")
 
 
+def test_a_truth_log_is_not_written_through_a_link(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.write_text("precious")
+    (tmp_path / "truth").symlink_to(mine)
+    with pytest.raises(EmulatorError, match="truth"):
+        TruthLog(tmp_path / "truth")
+    assert mine.read_text() == "precious"
+
+
 def test_a_truth_log_on_a_full_disk_is_an_error_at_the_next_flush() -> None:
     call = Platform(SETTINGS).arrive(0, "hello", None)
     log = TruthLog(Path("/dev/full"))
