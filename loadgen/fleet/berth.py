@@ -78,8 +78,8 @@ def cores() -> int:
 class _Hosted(LocalFleet):
     """One agent, which may open as many files as the system allows: nobody here knows how many it will need."""
 
-    async def spawned(self) -> Process:
-        agent = await super().spawned()
+    async def spawned(self, *arguments: str) -> Process:
+        agent = await super().spawned(*arguments)
         if sys.platform == "linux":
             with suppress(OSError):
                 _, hard = resource.prlimit(agent.pid, resource.RLIMIT_NOFILE)
