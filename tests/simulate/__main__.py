@@ -22,7 +22,11 @@ EXPERIMENTS = (
     "stops",
     "comparisons",
     "platform",
-    "adversaries",
+    "adversaries.tails",
+    "adversaries.sizes",
+    "adversaries.starts",
+    "adversaries.lifetimes",
+    "adversaries.rates",
 )
 DOCUMENT = Path(__file__).parents[2] / "docs" / "simulations.md"
 
