@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-
 STALE = "Not measured anew"
 """How a paragraph begins that says which rows are older than what they judge; it stays until somebody takes it out."""
 

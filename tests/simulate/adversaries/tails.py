@@ -184,5 +184,11 @@ def rows(*, quick: bool, seed: int = 20261130) -> Iterator[Row]:
             + (f", but for {found.without:.0%} without any" if found.without else ""),
         )
     share = sum(withheld) / len(withheld)
-    yield Row("adversaries.tails", "tails; withheld, of all p95 and p99", "at most a third", f"{share:.0%}", share <= 1 / 3,
-              f"{len(PATTERNS)} patterns")  # fmt: skip
+    yield Row(
+        "adversaries.tails",
+        "tails; withheld, of all p95 and p99",
+        "at most a third",
+        f"{share:.0%}",
+        share <= 1 / 3,
+        f"{len(PATTERNS)} patterns",
+    )
