@@ -301,12 +301,13 @@ def rows(*, quick: bool) -> Iterator[Row]:
         said = [each for each in seen if each.labelled]
         silent = sum(each.wrong > 0.01 and not each.flagged for each in said) / runs
         held = sum(each.held for each in said) / max(1, len(said))
+        rates = f"{held:.1%}; labelled in {len(said) / runs:.0%}" if said else "all abstained"
         yield Row(
             "adversaries.starts",
             f"cold and warm; {case.name}: more than 1 % of the labels wrong and nothing said; the rates hold",
-            "≤ 1 %, ≥ 90 %" + (", labelled in ≥ 90 %" if case.easy else ""),
-            f"{silent:.1%}, {held:.1%}; labelled in {len(said) / runs:.0%}",
-            silent <= 0.01 and held >= 0.9 and (not case.easy or len(said) >= 0.9 * runs),
+            "≤ 1 %, ≥ 90 %" + (", labelled in ≥ 90 %" if case.easy else ", or abstained"),
+            f"{silent:.1%}, {rates}",
+            silent <= 0.01 and (held >= 0.9 or not said) and (not case.easy or len(said) >= 0.9 * runs),
             f"{runs} experiments",
         )
     for case in NONE:
