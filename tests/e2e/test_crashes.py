@@ -43,7 +43,7 @@ emulator:
 SERVED = """
 name: short
 target: {{endpoint: "http://127.0.0.1:{port}", project_id: demo, function: hello}}
-phases: [{{name: steady, rate: 100/s, duration: {seconds}s}}]
+phases: [{{name: steady, rate: {rate}/s, duration: {seconds}s}}]
 """
 
 
@@ -144,7 +144,7 @@ def test_parent_and_agents_that_are_killed_together_leave_what_was_measured(tmp_
 async def test_a_disk_that_is_full_at_any_moment_leaves_what_fitted_on_it(tmp_path: Path, blocks: int) -> None:
     """A limit on the size of files stands for a full disk: the same error path, without one."""
     async with serving(answer_all) as server:
-        (tmp_path / "scenario.yaml").write_text(SERVED.format(port=server.port, seconds=5))
+        (tmp_path / "scenario.yaml").write_text(SERVED.format(port=server.port, rate=100, seconds=5))
         done = await asyncio.to_thread(limited, tmp_path, f"-f {blocks}", "run scenario.yaml --out run")
     assert done.returncode == 1, done.stderr
     assert "cannot write" in done.stderr
@@ -164,7 +164,7 @@ async def test_a_disk_that_is_full_at_any_moment_leaves_what_fitted_on_it(tmp_pa
 async def test_a_small_disk_that_fills_up_leaves_what_fitted_on_it(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     async with serving(answer_all) as server:
-        (tmp_path / "scenario.yaml").write_text(SERVED.format(port=server.port, seconds=5) + "samples: all\n")
+        (tmp_path / "scenario.yaml").write_text(SERVED.format(port=server.port, rate=400, seconds=8) + "samples: all\n")
         command = (sys.executable, "-m", "loadgen", "run", "scenario.yaml", "--quiet", "--out", "disk/run")
         process = await asyncio.create_subprocess_exec(
             *disk.within(disk.SMALL, tmp_path / "disk", *command), cwd=tmp_path, env=environment(), stderr=PIPE,
