@@ -210,7 +210,6 @@ class DaskFleet:
             raise FleetError(
                 f"no agent could be started by the worker {address}: {error or type(error).__name__}"
             ) from error
-        self._berths.remove(actor)
         return actor
 
     async def _synchronised(self, number: int) -> None:
