@@ -312,7 +312,7 @@ def _first(error: BaseException) -> BaseException:
     """What a group of tasks failed with."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return FleetError(str(error)) if isinstance(error, _LOST) else error
+    return FleetError(str(error)) if isinstance(error, (*_LOST, ClusterError)) else error
 
 
 async def _asked(actor: Any, call: str, within_s: float) -> Any:
