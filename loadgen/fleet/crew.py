@@ -168,6 +168,8 @@ class Crew:
                 ready.append(received)
             else:
                 self._bear(received)
+                if self._stops:
+                    raise FleetError(_stopped(received))
         return [frame for frame in ready if frame.agent in self._living]
 
     async def run(self, at_ns: int, means: Means = Means()) -> AsyncIterator[Frame]:  # noqa: B008 - immutable
@@ -194,12 +196,17 @@ class Crew:
                 continue
             running.discard(received.agent)
             self._bear(received)
-            if self._on_loss is OnAgentLoss.STOP and not self._cut and stopped is None:
+            if self._stops and stopped is None:
                 stopped = received
                 self.stop()
         self._parts = {}
         if stopped is not None:
-            raise FleetError(f"agent {stopped.agent} {stopped.how}. The load was ended, as on_agent_loss is stop")
+            raise FleetError(_stopped(stopped))
+
+    @property
+    def _stops(self) -> bool:
+        """Whether the load ends with the loss of any agent."""
+        return self._on_loss is OnAgentLoss.STOP and not self._cut
 
     def _bear(self, lost: Lost) -> None:
         """Go on without an agent, as long as there are others. Raises FleetError."""
@@ -371,14 +378,14 @@ class Crew:
         self._received.put_nowait(Lost(agent, how, bool(parts), at_ns, taken_over))
         if self._living and not self._cut:
             still = f"{len(self._living)} of {len(self._plans)} agents are left"
-            self._notice(f"warning: agent {agent} {how}. {_SAID[self._on_loss]}. {still}.")
+            goes_on = "The run goes on" + (", and this phase without its part" if parts else "")
+            then = "The load ends" if self._stops else "The others take over its part" if taken_over else goes_on
+            self._notice(f"warning: agent {agent} {how}. {then}. {still}.")
 
 
-_SAID = {
-    OnAgentLoss.DEGRADE: "The run goes on, and this phase without its part",
-    OnAgentLoss.REDISTRIBUTE: "The others take over its part of the load",
-    OnAgentLoss.STOP: "The load ends",
-}
+def _stopped(lost: Lost) -> str:
+    """Why the load has ended."""
+    return f"agent {lost.agent} {lost.how}. The load was ended, as on_agent_loss is stop"
 
 
 def _gos(

@@ -210,7 +210,6 @@ class DaskFleet:
             raise FleetError(
                 f"no agent could be started by the worker {address}: {error or type(error).__name__}"
             ) from error
-        self._berths.remove(actor)
         return actor
 
     async def _synchronised(self, number: int) -> None:
@@ -313,7 +312,7 @@ def _first(error: BaseException) -> BaseException:
     """What a group of tasks failed with."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return FleetError(str(error)) if isinstance(error, _LOST) else error
+    return FleetError(str(error)) if isinstance(error, (*_LOST, ClusterError)) else error
 
 
 async def _asked(actor: Any, call: str, within_s: float) -> Any:

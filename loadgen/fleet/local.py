@@ -104,7 +104,8 @@ class LocalFleet:
 
     def drop(self, agent: int) -> None:
         """See Fleet."""
-        _kill(self._agents[agent])
+        if agent < len(self._agents):
+            _kill(self._agents[agent])
 
     async def close(self) -> None:
         """See Fleet."""

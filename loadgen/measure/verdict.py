@@ -72,7 +72,7 @@ def judge(
     for plan, total in pairs:
         reasons += generator.another_load(plan, total)
         reasons += generator.schedule_left(plan, total, stopped=stopped)
-        reasons += generator.agents_lost(plan, total, part=part)
+        reasons += generator.agents_lost(plan, total, part=part or not by_phase)
         reasons += generator.apart(plan, total)
         reasons += target.feeder_exhausted(plan, total)
         reasons += generator.bound(plan, total)

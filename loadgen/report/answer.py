@@ -16,6 +16,7 @@ from loadgen.measure.percentile import needed
 from loadgen.measure.rule import BaselineRule, CostRule, MetricRule, RateRule, Rule, ShareRule
 from loadgen.measure.summary import Reason, Summary, ThresholdResult
 from loadgen.measure.threshold import FAILED, PASSED, UNDECIDED, together
+from loadgen.measure.trust.generator import LOST
 from loadgen.measure.trust.rule import INVALID, RANGE
 from loadgen.report import tables, units
 from loadgen.report.figures import DASH, Shown, View, calls, phases, shown, totals
@@ -259,6 +260,9 @@ def _quality(summary: Summary) -> tuple[str, bool]:
         return f"not all is shown: {_first([each for each in summary.verdict.reasons if each.withholds])}", False
     if not ranges:
         return f"measured well: nothing of the load generator's in the numbers; {n} calls", True
+    missing = [reason for reason in ranges if reason.rule == LOST.slug]
+    if missing:  # of the load, which is said before what became of figures; these say it themselves
+        return f"not all of the load was made: {_first(missing)}", False
     figures = list(dict.fromkeys(figure for reason in ranges for figure in reason.figures))
     named = ", ".join(figures[:_NAMED]) + (f" and {len(figures) - _NAMED} more" if len(figures) > _NAMED else "")
     of = f" {units.share(disturbed, summary.totals.planned)} of {n} calls" if disturbed else " calls"

@@ -11,6 +11,7 @@ from loadgen.experiments.registry import is_experiment
 from loadgen.invocation.outcome import OK
 from loadgen.invocation.start import COLD, WARM
 from loadgen.measure.summary import Summary
+from loadgen.measure.trust.generator import LOST
 from loadgen.measure.trust.rule import INVALID, RANGE
 from loadgen.report import billing, tables, units
 from loadgen.report.experiment import NEXT, section
@@ -178,7 +179,11 @@ def _remarks(summary: Summary, width: int) -> Iterator[str]:
         yield from wrapped(cost, width)
     if billing.audit(summary).rows:
         yield from wrapped("Bill audit: not all bills follow from the durations told with them, see report.md", width)
-    others = [(reason, text) for reason, text in tables.reasons(summary) if reason.severity not in (INVALID, RANGE)]
+    others = [
+        (reason, text)
+        for reason, text in tables.reasons(summary)
+        if reason.severity not in (INVALID, RANGE) or (reason.rule, reason.severity) == (LOST.slug, RANGE)
+    ]
     for reason, text in others[:_REMARKS]:
         yield from wrapped(f"{reason.rule}: {_shortened(foreign.line(text))}", width)
     if len(others) > _REMARKS:

@@ -20,6 +20,7 @@ from loadgen.measure.ends import of_share
 from loadgen.measure.ranking import percentile_fails
 from loadgen.measure.summary import KERNEL, AgainstBaseline, PhaseSummary, Preflight, Reason, Summary, ThresholdResult
 from loadgen.measure.threshold import BOUNDS, VALUE
+from loadgen.measure.trust.generator import LOST
 from loadgen.measure.trust.rule import RANGE
 from loadgen.measure.verdict import bounds_rate
 from loadgen.report import units
@@ -110,7 +111,10 @@ def standing(summary: Summary) -> str:
     if status == "invalid":
         return "invalid: these numbers cannot be trusted, and the figures they would have given are withheld"
     if status == "degraded":
-        if any(reason.severity == RANGE for reason in summary.verdict.reasons):
+        ranges = [reason for reason in summary.verdict.reasons if reason.severity == RANGE]
+        if any(reason.rule == LOST.slug for reason in ranges):
+            return "degraded: not all of the load was made; figures are of what was"
+        if ranges:
             return "degraded: the load generator itself leaves some figures open; those are shown as ranges"
         withheld = any(reason.withholds for reason in summary.verdict.reasons)
         return "degraded: " + ("some figures are withheld" if withheld else "read the numbers with these warnings")

@@ -85,6 +85,11 @@ def test_a_port_where_nobody_listens_is_refused_from_the_command_line(tmp_path: 
     assert "no Dask scheduler was reached at tcp://127.0.0.1:1 within 5 s: nobody listens there" in said
 
 
+async def test_a_cluster_that_is_gone_before_the_run_begins_is_an_error_of_the_fleet() -> None:
+    with pytest.raises(FleetError, match="no Dask scheduler was reached at tcp://127"):
+        await dask.DaskFleet(Reached("tcp://127.0.0.1:1", (seen("tcp://127.0.0.1:2"),))).start(1)
+
+
 async def silent(peer: Peer) -> None:
     await peer.gone()
 

@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.conftest import Loadgen
 from tests.servers.scripted import OK, Peer, answer_all, serving
 
-VALUES = ["plain", "a/b?c=d&e#f", "50 % ü", "..", "1"]
+VALUES = ["plain", "a/b?cd=ef&g#h", "50 % ü", "..", "1"]
 SCENARIO = """
 name: fed
 target:
@@ -50,7 +50,7 @@ async def test_every_row_is_in_the_path_the_query_and_the_headers_as_it_is(
         sent.append(value)
     assert sorted(sent) == sorted([VALUES[0], *VALUES])  # the pre-flight sends the first row, too
     for file in run.out.iterdir():
-        assert b"c=d" not in file.read_bytes(), file.name
+        assert b"cd=ef" not in file.read_bytes(), file.name
 
 
 @pytest.mark.parametrize("change", ["append", "truncate", "remove"])

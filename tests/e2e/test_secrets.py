@@ -186,7 +186,8 @@ async def test_a_refused_preflight_shows_no_secret(tmp_path: Path, kind: str) ->
 
 async def test_an_agent_that_dies_takes_its_secrets_with_it(tmp_path: Path) -> None:
     async with serving(echoing(200)) as server:
-        code, said = await run(tmp_path, scenario("iam", f"http://127.0.0.1:{server.port}", 30), kill_agent=True)
+        asked = scenario("iam", f"http://127.0.0.1:{server.port}", 30) + "on_agent_loss: stop\n"
+        code, said = await run(tmp_path, asked, kill_agent=True)
     assert code == 1, said
     assert "died" in said
     assert leaks(said, tmp_path / "run") == []

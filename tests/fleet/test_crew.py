@@ -162,6 +162,14 @@ async def test_where_the_load_is_to_stop_the_others_end_with_one_that_dies() -> 
     assert (0, Stop()) in fleet.told
 
 
+async def test_where_the_load_is_to_stop_it_does_not_begin_without_one_that_dies_before_it() -> None:
+    fleet = FakeFleet(last(lambda frame: frame.seq == 0 and frame.agent == 1))
+    load = scenario(function("http://127.0.0.1:9"), OPEN, on_agent_loss=OnAgentLoss.STOP)
+    async with Crew(fleet, [Plan(load, "127.0.0.1", agent, 0) for agent in range(2)]) as of:
+        with pytest.raises(FleetError, match=r"agent 1 died with exit code -9: silently\. The load was ended"):
+            await of.prepare(0, 2)
+
+
 async def test_the_part_of_one_that_dies_is_taken_over_by_the_others_and_so_is_that_of_another() -> None:
     """Of a schedule of 12 arrivals agents 0, 1 and 2 have every third; then 1 has every sixth besides, then all."""
     fleet = FakeFleet(

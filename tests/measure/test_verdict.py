@@ -14,7 +14,7 @@ from loadgen.invocation.metric import Metric
 from loadgen.measure.histogram import HIGHEST
 from loadgen.measure.interval import Frame
 from loadgen.measure.labelling import Labelling
-from loadgen.measure.merge import PhaseTotal, phase_summary
+from loadgen.measure.merge import Loss, PhasePlan, PhaseTotal, phase_summary
 from loadgen.measure.rule import MetricRule, Rule, ShareRule
 from loadgen.measure.starts import Found
 from loadgen.measure.summary import Reason, Verdict
@@ -22,7 +22,7 @@ from loadgen.measure.threshold import evaluate
 from loadgen.measure.verdict import judge, of_experiment, of_generator, withheld
 from loadgen.report.tables import why_dropped
 from loadgen.text.units import NS_PER_S
-from tests.frames import PUNCTUAL, clean, histogram, labelled, only, packed, plan, total
+from tests.frames import PUNCTUAL, clean, frame, histogram, labelled, only, packed, plan, total
 
 
 def judged(*frames: Frame, drawn: int | None = 1000, rules: Iterable[Rule] = (), stopped: bool = False) -> Verdict:
@@ -670,3 +670,42 @@ def test_ranges_of_a_whole_experiment_make_it_no_more_invalid_than_the_part_that
 def test_an_experiment_is_invalid_where_no_part_of_it_can_be_trusted(phase: str | None, phases: list[str]) -> None:
     fault = Reason("clipped", "invalid", "Clipped.", 1, 0, phase, "all")
     assert of_experiment(Verdict("invalid", [fault]), phases).status == "invalid"
+
+
+@pytest.mark.parametrize(
+    ("taken_over", "went"), [(False, "The load lacks its part"), (True, "The others took over from")]
+)
+def test_a_lost_agent_leaves_the_rate_open_and_a_part_of_an_experiment_to_be_used_for_nothing(
+    taken_over: bool, went: str
+) -> None:
+    phase = PhaseTotal("steady")
+    phase.add(frame({"ok": [1000] * 150}, agent=0, final=True))
+    phase.add(frame({"ok": [1000] * 50}, agent=1, final=False))
+    phase.lose(1, Loss("died", NS_PER_S, taken_over=taken_over))
+    meant = PhasePlan("steady", False, False, NS_PER_S, 300)
+    of_load, of_part, of_experiment_ = (
+        next(each for each in verdict.reasons if each.rule == "agent_lost")
+        for verdict in (
+            judge([meant], [phase]),
+            judge([meant], [phase], part=True),
+            judge([meant], [phase], by_phase=False),
+        )
+    )
+    assert (of_load.severity, of_load.value, of_load.figures) == ("range", 1 / 3, ["achieved_rate"])
+    assert (of_part.severity, of_part.withholds) == (of_experiment_.severity, of_experiment_.withholds)
+    assert (of_part.severity, of_part.withholds) == ("invalid", "all")
+    assert went in of_load.message
+    assert "100 of 300 planned starts are in no record" in of_load.message
+    assert judge([meant], [phase]).status == "degraded"
+    assert "rate_missed" not in {reason.rule for reason in judge([meant], [phase]).reasons}
+
+
+def test_agents_that_may_have_begun_far_apart_are_warned_of_and_a_closed_phase_has_no_schedule_for_that() -> None:
+    phase = PhaseTotal("steady")
+    for agent in (0, 1):
+        phase.add(frame({"ok": [1000] * 50}, agent=agent, final=True))
+    phase.note_clocks({0: 0, 1: 9_000_000})
+    for closed, error_ns, warned in ((False, 9_000_000, False), (False, 11_000_000, True), (True, 11_000_000, False)):
+        phase.note_clocks({1: error_ns})
+        meant = PhasePlan("steady", False, closed, NS_PER_S, None if closed else 100)
+        assert ("agents_apart" in {reason.rule for reason in judge([meant], [phase]).reasons}) is warned

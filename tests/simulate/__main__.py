@@ -24,7 +24,11 @@ EXPERIMENTS = (
     "causes",
     "gates",
     "platform",
-    "adversaries",
+    "adversaries.tails",
+    "adversaries.sizes",
+    "adversaries.starts",
+    "adversaries.lifetimes",
+    "adversaries.rates",
 )
 DOCUMENT = Path(__file__).parents[2] / "docs" / "simulations.md"
 

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+STALE = "Not measured anew"
+"""How a paragraph begins that says which rows are older than what they judge; it stays until somebody takes it out."""
+
 
 class Row(Struct, frozen=True):
     """A line of the table. ``met`` None says that there is no bar; ``evidence`` is how many cases stand behind it."""
@@ -48,10 +51,11 @@ def merged(rows: Sequence[Row], before: str) -> str:
 
 def document(rows: Sequence[Row], before: str, *, quick: bool) -> str:
     """docs/simulations.md, from what it was before."""
+    stale = [f"{each}\n\n" for each in before.split("\n\n") if each.startswith(STALE)]
     made = "make simulate ARGS=--quick, on fewer cases than it takes to judge a bar" if quick else "make simulate"
     return (
         "# Simulations\n\n"
         "How well the experiments do where the truth is known: their decisions, unchanged, on the emulator's platform\n"
         "model in virtual time, beside what other tools do, re-implemented on the same model. Seeds are fixed, so\n"
-        f"the same code gives the same table. Written by `{made}`.\n\n" + merged(rows, before)
+        f"the same code gives the same table. Written by `{made}`.\n\n" + "".join(stale) + merged(rows, before)
     )

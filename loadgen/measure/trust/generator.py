@@ -210,7 +210,8 @@ def lost_parts(total: PhaseTotal) -> dict[int, Loss]:
 def agents_lost(plan: PhasePlan, total: PhaseTotal, *, part: bool) -> Iterator[Reason]:
     """Agents that were lost while they made a part of the load.
 
-    What they measured until their last frame stands. An experiment draws no conclusion from a load that was not made.
+    What they measured until their last frame stands, and the rate is at most the generator's. An experiment, of which
+    the phase is a ``part``, draws no conclusion from a load that was not made.
     """
     lost = lost_parts(total)
     if not lost or total.forsaken:  # then the record is incomplete, which is worse
@@ -230,6 +231,7 @@ def agents_lost(plan: PhasePlan, total: PhaseTotal, *, part: bool) -> Iterator[R
         share,
         0,
         total.name,
+        figures=[] if part else [RATE],
     )
 
 

@@ -116,7 +116,7 @@ def rows(*, quick: bool) -> Iterator[Row]:
         )
         probes = np.mean([len(each.probes) for each, _ in found])
         yield Row(
-            "adversaries",
+            "adversaries.lifetimes",
             f"keep-alive; {law.name}: called fixed, and the bounds hold the median",
             ("≥ 90 %" if law.fixed else "≤ 5 %") + ", ≥ 93 %",
             f"{fixed:.1%}, {right:.1%}; bounds {width:.1f} s apart, {probes:.0f} probes",

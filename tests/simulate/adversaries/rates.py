@@ -173,7 +173,7 @@ def rows(*, quick: bool) -> Iterator[Row]:
         search_s = np.median([each.search_s for each in seen])
         most = 0.05 if system.wander[0] or system.season[0] else 0.01
         yield Row(
-            "adversaries",
+            "adversaries.rates",
             f"capacity; {system.name}: confirmed though violations are ≥ 1.5 times the limit in the long run",
             f"≤ {most:.0%}" + (", answered" if system is LOW else ""),
             f"{false:.1%}; answered in {len(told) / runs:.0%}, search {search_s:.0f} s",

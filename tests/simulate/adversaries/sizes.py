@@ -211,7 +211,7 @@ def rows(*, quick: bool) -> Iterator[Row]:
         said = all_of(partial(judged, law=law), range(2 * runs), f"a rule at its limit, {law.name}")
         met, broken = (sum(each[at] for each in said) / len(said) for at in (0, 1))
         yield Row(
-            "adversaries",
+            "adversaries.sizes",
             f"a rule whose limit is the p90 of one of {len(RULED)} sizes; {law.name}: wrongly met, wrongly broken",
             "≤ 5 %, ≤ 5 %",
             f"{met:.1%}, {broken:.1%}",
@@ -227,7 +227,7 @@ def _equal(runs: int) -> Iterator[Row]:
             sum(getattr(each, what) for each in found) / runs for what in ("claimed", "dearer", "held")
         )
         yield Row(
-            "adversaries",
+            "adversaries.sizes",
             f"{len(SIZES)} equal memory sizes; {law.name}: any told apart, and all intervals hold",
             "≤ 5 %, ≥ 93 %",
             f"{claimed:.1%} by p, {dearer:.1%} by the tied set; {held:.1%}",

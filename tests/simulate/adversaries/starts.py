@@ -301,18 +301,19 @@ def rows(*, quick: bool) -> Iterator[Row]:
         said = [each for each in seen if each.labelled]
         silent = sum(each.wrong > 0.01 and not each.flagged for each in said) / runs
         held = sum(each.held for each in said) / max(1, len(said))
+        rates = f"{held:.1%}; labelled in {len(said) / runs:.0%}" if said else "all abstained"
         yield Row(
-            "adversaries",
+            "adversaries.starts",
             f"cold and warm; {case.name}: more than 1 % of the labels wrong and nothing said; the rates hold",
-            "≤ 1 %, ≥ 90 %" + (", labelled in ≥ 90 %" if case.easy else ""),
-            f"{silent:.1%}, {held:.1%}; labelled in {len(said) / runs:.0%}",
-            silent <= 0.01 and held >= 0.9 and (not case.easy or len(said) >= 0.9 * runs),
+            "≤ 1 %, ≥ 90 %" + (", labelled in ≥ 90 %" if case.easy else ", or abstained"),
+            f"{silent:.1%}, {rates}",
+            silent <= 0.01 and (held >= 0.9 or not said) and (not case.easy or len(said) >= 0.9 * runs),
             f"{runs} experiments",
         )
     for case in NONE:
         seen = all_of(partial(told, case=case), range(runs), case.name)
         clean = sum(not each.labelled or not each.cold for each in seen) / runs
-        yield Row("adversaries", f"{case.name}: none reported", "≥ 99 %", f"{clean:.1%}", clean >= 0.99,
+        yield Row("adversaries.starts", f"{case.name}: none reported", "≥ 99 %", f"{clean:.1%}", clean >= 0.99,
                   f"{runs} experiments")  # fmt: skip
     for each in LOADS:
         seen = all_of(partial(labelled_load, case=each), range(runs), f"load, {each.name}")
@@ -320,7 +321,7 @@ def rows(*, quick: bool) -> Iterator[Row]:
         invented = sum(not each.colds[1] and one.cold > 0 for one in seen) / runs
         shown = sum(one.labelled and not one.flagged for one in seen) / runs
         yield Row(
-            "adversaries",
+            "adversaries.starts",
             f"cold and warm in a load; {each.name}: wrong labels and nothing said, or cold starts where there is none",
             "≤ 1 %" + (", labelled in ≥ 90 %" if each.easy else ""),
             f"{silent:.1%}, {invented:.1%}; labelled in {shown:.0%}",
