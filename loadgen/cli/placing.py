@@ -45,7 +45,8 @@ def placing(
         from loadgen.fleet.local import LocalFleet
 
         assert here is not None
-        own = () if shared() else parted(here.number, usable())
+        beside = loaded.scenario.target.emulated and not shared()
+        own = parted(here.number, usable()) if beside else ()
         yield Placed(LocalFleet(own), here, own)
         return
     from loadgen.fleet.cluster import ClusterError, parsed

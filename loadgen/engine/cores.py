@@ -1,11 +1,14 @@
-"""Cores of their own for agents: who sends the load is to be moved and displaced by nobody.
+"""Cores of their own for agents beside the emulator: who sends the load is to be moved and displaced by nobody.
 
 Theory of operation. An agent that waits awake (``loadgen.engine.polling``) looks busy to the scheduler, and whoever a
 packet of its wakes is put on its core all the same, as the kernel takes the sender for one that is about to sleep: the
 embedded emulator displaces the agent that calls it, or the agent is moved. So where there are more cores than agents,
-each agent keeps to one of them and all else of a run to the rest. Not where others run on this machine, too, as none of
-it could then get out of their way: it is not begun where any do, and an agent gives it up for the rest of the run as
-soon as others use its core.
+each agent keeps to one of them and all else of a run to the rest. Measured on two cores with 500 calls a second of
+5 ms, eight runs each way in turns: 61 and 29 of 1,500 calls disturbed in the median, p99 of ``late`` 322 and 185 µs.
+
+Not where others run on this machine, too, as none of it could then get out of their way: it is not begun where any do,
+and an agent gives it up for the rest of the run as soon as others use its core. Nor where the target is elsewhere: it
+wakes nobody here, and which of a machine's cores are the fast ones is better left to the kernel.
 
 Source: Linux, Documentation/filesystems/proc.rst (the fourth column of /proc/loadavg: how many are running, the reader
 among them) and scheduler/sched-stats.rst (the second number of /proc/PID/schedstat is the time spent waiting on a
