@@ -26,13 +26,14 @@ class Part:
         return self
 
     def __next__(self) -> Arrival:
-        self._passed.clear()
-        strides, passed = self._strides, self._passed
+        strides, passed = self._strides, list[tuple[int, Arrival]]()
         for position, arrival in self._schedule:
             for first, step, from_ns in strides:
                 if position % step == first and arrival[1] >= from_ns:
+                    self._passed = passed
                     return arrival
             passed.append((position, arrival))
+        self._passed += passed  # all of the rest, however often it is asked for more
         raise StopIteration
 
     def take_over(self, parts: Sequence[tuple[int, int]], from_ns: int) -> list[Arrival]:

@@ -51,6 +51,14 @@ def test_agents_that_are_lost_one_after_another_leave_all_that_falls_due_later_t
     assert {arrival for arrival in schedule(arrivals) if arrival[1] >= now_ns} <= set(made)
 
 
+def test_who_has_no_more_of_its_own_gives_what_others_leave_it_one_after_another() -> None:
+    part = Part(iter(schedule(1)), 2, 3)
+    assert list(part) == []
+    assert part.take_over([(3, 6)], 0) == []
+    assert list(part) == []
+    assert part.take_over([(0, 6)], 0) == [(0, 0)]
+
+
 def test_an_open_phase_makes_what_it_takes_over_in_order_though_its_own_next_start_is_far_ahead() -> None:
     """Its own are due at 0 and 900 ms; the other agent's at 300, 600 ms, of which the first is too early to be made."""
     bench = Bench(lambda at: MS)
