@@ -25,10 +25,13 @@ from typing import Final
 
 from msgspec import Struct
 
+from loadgen.engine.health import content, opened
+
 _SHARED: Final = 0.02
 """An agent that waited for its core for more than this share of a time does not have it to itself."""
 _LOADAVG: Final = Path("/proc/loadavg")
 _SCHEDSTAT: Final = Path("/proc/self/schedstat")
+_LINE_BYTES: Final = 64  # three counters
 
 
 class Own(Struct, frozen=True):
@@ -81,32 +84,30 @@ class Held:
     def __init__(self, own: Own | None) -> None:
         self._own = own
         self._waited_ns: int | None = None
+        self._schedstat = None if own is None else opened(_SCHEDSTAT)
         if own is not None:
             _keep_to(own.usable)
 
     def take(self) -> None:
         """Keep to it, if it was not given up before."""
         if self._own is not None:
-            self._waited_ns = _waited_ns()
+            self._waited_ns = self._read()
             _keep_to({self._own.core} if self._waited_ns is not None else self._own.usable)
 
     def look(self, passed_ns: int) -> None:
         """Give it up for good if this process had to wait for it in that time, which is since the last look."""
         if self._own is None or self._waited_ns is None:
             return
-        waited_ns = _waited_ns() or 0
+        waited_ns = self._read() or 0
         if waited_ns - self._waited_ns > _SHARED * passed_ns:
             _keep_to(self._own.usable)
             self._own = None
         self._waited_ns = waited_ns
 
-
-def _waited_ns() -> int | None:
-    """How long this thread, the first of its process, has waited for a core; None where nobody counts that."""
-    try:
-        return int(_SCHEDSTAT.read_bytes().split()[1])
-    except (OSError, IndexError, ValueError):
-        return None
+    def _read(self) -> int | None:
+        """How long this thread, the first of its process, has waited for a core; None where nobody counts that."""
+        fields = content(self._schedstat, _LINE_BYTES).split()
+        return int(fields[1]) if len(fields) > 1 else None
 
 
 def _keep_to(cores: Collection[int]) -> None:

@@ -92,8 +92,8 @@ class HostReader:
         self._usable = frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else frozenset[int]()
         self._tick_ns = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
         self._size = (max(self._usable, default=0) + 2) * _LINE_BYTES
-        self._stat = _opened(stat)
-        self._cpu_stat = _opened(cgroup.cpu_stat())
+        self._stat = opened(stat)
+        self._cpu_stat = opened(cgroup.cpu_stat())
         trials = []
         for _ in range(_TRIALS):
             began = clock()
@@ -106,7 +106,7 @@ class HostReader:
         self._at_ns = self._clock()
         self._cores = self._read_cores()
         self._stolen = _stolen(self._cores)
-        self._throttled = cgroup.throttling(_content(self._cpu_stat, self._size))
+        self._throttled = cgroup.throttling(content(self._cpu_stat, self._size))
 
     def read(self) -> Host | None:
         """The machine since the last reading; None where the system says nothing."""
@@ -122,7 +122,7 @@ class HostReader:
         return now > before
 
     def _read_cores(self) -> dict[int, Core]:
-        return cores(_content(self._stat, self._size), self._usable)
+        return cores(content(self._stat, self._size), self._usable)
 
     def close(self) -> None:
         """Look no more."""
@@ -184,14 +184,16 @@ def open_files() -> int | None:
         return None
 
 
-def _opened(path: str | os.PathLike[str] | None) -> int | None:
+def opened(path: str | os.PathLike[str] | None) -> int | None:
+    """A file of the system's, to be looked at again and again; None where it is not there."""
     try:
         return None if path is None else os.open(path, os.O_RDONLY)
     except OSError:
         return None
 
 
-def _content(fd: int | None, size: int) -> bytes:
+def content(fd: int | None, size: int) -> bytes:
+    """What it says now, of that many bytes at most; nothing where it says nothing any more."""
     try:
         return b"" if fd is None else os.pread(fd, size, 0)
     except OSError:  # the group is gone, or the core that answered
