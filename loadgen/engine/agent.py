@@ -24,7 +24,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import chain, count, islice
+from itertools import chain, count, islice, repeat
 from typing import Any, BinaryIO
 
 import msgspec
@@ -150,7 +150,7 @@ class Agent:
         self._collections = Collections()
         self._host = HostReader()
         self._recent = Recent()
-        self._packing: deque[tuple[Frame, Iterator[tuple[Cell, bytes]]]] = deque()
+        self._packing: deque[tuple[Frame, Iterator[tuple[dict[Cell, bytes], tuple[Cell, bytes]]]]] = deque()
 
     def use_phases(self, message: Phases) -> None:
         """Take other phases than the scenario's."""
@@ -480,7 +480,9 @@ class Agent:
             frame.grants = self._grants
         self._seq += 1
         self._interval_ns = now
-        self._packing.append((frame, chain.from_iterable(recorded.packed() for recorded in taken)))
+        packed = chain.from_iterable(recorded.packed() for recorded in taken)
+        least = chain.from_iterable(recorded.packed_least() for recorded in taken)
+        self._packing.append((frame, chain(zip(repeat(frame.hist), packed), zip(repeat(frame.least), least))))
         if len(self._packing) == 1:
             self._loop.call_soon(self._pack_slice)
 
@@ -494,8 +496,8 @@ class Agent:
         if not self._packing:
             return
         frame, histograms = self._packing[0]
-        for cell, packed in histograms:
-            frame.hist[cell] = packed
+        for into, (cell, packed) in histograms:
+            into[cell] = packed
             if monotonic_ns() > until_ns:
                 return
         self._packing.popleft()

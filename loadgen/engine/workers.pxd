@@ -4,20 +4,19 @@ from loadgen.engine.monotonic cimport Monotonic
 from loadgen.engine.invoker cimport Caller, Invoker, Requests
 from loadgen.measure.recorder cimport Recorder
 
-cdef long long _TYPICAL_SHIFT, _LATE_NS, _LATE_PART
+cdef long long _TYPICAL_SHIFT, _LATE_NS, _LATE_PART, _UNBOUNDED
 
 cdef class Worker(Caller):
     cdef public long long index
-    cdef long long _intended_ns, _late_ns, _started_ns
+    cdef long long _intended_ns, _late_ns, _started_ns, _moved_ns
     cdef WorkerPool _pool
     cdef public bint busy
-    cdef bint _disturbed
     cdef int _call
     cdef public long long until_ns
     cdef public Invoker invoker
 
     cdef object start(self, long long index, long long intended_ns, long long started_ns, long long late_ns,
-                      bytes request, bint disturbed, int call)
+                      bytes request, long long moved_ns, int call)
     @cython.locals(run=Run, recorder=Recorder, service_ns=cython.longlong)
     cpdef object ended(self, long long arrived_ns, long long read_ns, object facts, long long connect_ns, bytes body)
 
@@ -55,14 +54,16 @@ cdef class OpenRun(Run):
     cdef bint _until_idle, _available, _exhausted_schedule, _short_of_workers, _short, _on_notice
     cdef long long _limit, _left, _available_since_ns, _full_since_ns, _elsewhere_ns, _owed_ns, _grace_from_ns
     cdef long long _load_end_ns, _index, _due_ns, _pause_from_ns, _calm, _sent_ns
-    cdef long long _heap_until_ns, _heap_due_ns
+    cdef long long _heap_until_ns, _heap_due_ns, _heap_late_ns
     cdef bint _heap
 
     cdef bint _fell_due_in_a_pause(self) except -1
     cdef bint _lacks_what_others_may_have(self) except -1
     @cython.locals(worker=Worker, free=list, due=cython.longlong, since=cython.longlong, now=cython.longlong,
-                   late=cython.longlong, waited=cython.longlong)
+                   late=cython.longlong, waited=cython.longlong, moved=cython.longlong)
     cdef bint _start(self) except -1
+    @cython.locals(disturbed=cython.bint, moved=cython.longlong)
+    cdef long long _moves(self, long long late_ns, long long all_ns, long long now_ns) except -1
     @cython.locals(stop_ns=cython.longlong)
     cdef bint _disturbs(self, long long late_ns, long long now_ns) except -1
     cdef object _next(self)

@@ -55,7 +55,7 @@ from loadgen.engine.numbers import Ranges, each, parted, size
 from loadgen.engine.timer import AlarmFactory
 from loadgen.invocation.facts import Facts
 from loadgen.measure.purse import Purse
-from loadgen.measure.recorder import LATE_NS, LATE_PART, Recorder
+from loadgen.measure.recorder import LATE_NS, LATE_PART, UNBOUNDED, Recorder
 
 INVOCATIONS = "invocations"
 COST = "cost"
@@ -70,7 +70,7 @@ _GAP_NS = 100_000_000  # longer than any beat is late that was only late
 _NEVER_NS = 1 << 61
 _UNLIMITED = -1
 _TYPICAL_SHIFT = 4  # the mean is of the last 16 or so
-_LATE_NS, _LATE_PART = LATE_NS, LATE_PART  # in C in the compiled build
+_LATE_NS, _LATE_PART, _UNBOUNDED = LATE_NS, LATE_PART, UNBOUNDED  # in C in the compiled build
 _CAUGHT_UP = 20
 
 
@@ -82,9 +82,9 @@ class Worker(Caller):
 
     __slots__ = (
         "_call",
-        "_disturbed",
         "_intended_ns",
         "_late_ns",
+        "_moved_ns",
         "_pool",
         "_started_ns",
         "busy",
@@ -96,17 +96,18 @@ class Worker(Caller):
     def __init__(self, pool: WorkerPool, invoker: InvokerFactory) -> None:
         self._pool = pool
         self.index = self._intended_ns = self._late_ns = self._started_ns = 0
-        self._disturbed = self.busy = False
+        self._moved_ns = 0
+        self.busy = False
         self._call = 0
         self.until_ns = 0
         self.invoker = invoker(self)
 
     def start(
-        self, index: int, intended_ns: int, started_ns: int, late_ns: int, request: bytes, disturbed: bool, call: int
+        self, index: int, intended_ns: int, started_ns: int, late_ns: int, request: bytes, moved_ns: int, call: int
     ) -> None:
-        """Start an invocation of a call now; ``disturbed`` where the target has more to do than was planned."""
+        """Start an invocation of a call now, whose end a stop of ours may put off by ``moved_ns``; 0 for none."""
         self.busy = True
-        self._disturbed = disturbed
+        self._moved_ns = moved_ns
         self.invoker.call = self._call = call
         self.index, self._intended_ns = index, intended_ns
         self._started_ns = self.invoker.invoke(request, started_ns)
@@ -134,7 +135,7 @@ class Worker(Caller):
             self._late_ns,
             connect_ns,
             body,
-            self._disturbed or self._started_ns < run.unsure_until_ns,
+            _UNBOUNDED if self._started_ns < run.unsure_until_ns else self._moved_ns,
         )
         if run.purse is not None:
             run.purse.settle(facts)
@@ -145,7 +146,7 @@ class Worker(Caller):
         self.busy = False
         self.invoker.abandon()
         run = self._pool.run
-        disturbed = self._disturbed or (run is not None and self._started_ns < run.unsure_until_ns)
+        disturbed = self._moved_ns > 0 or (run is not None and self._started_ns < run.unsure_until_ns)
         recorders[self._call].unfinished(
             self.index, self._intended_ns, self._started_ns, now_ns, self._late_ns, disturbed=disturbed
         )
@@ -437,7 +438,7 @@ class OpenRun(Run):
         self._elsewhere_ns = 0  # how long the oldest start at another agent had waited, when that was last heard
         self._owed_ns = 0
         self._heap = False
-        self._heap_until_ns = self._heap_due_ns = 0
+        self._heap_until_ns = self._heap_due_ns = self._heap_late_ns = 0
         self._sent_ns = terms.begin_ns
         self._calm = 0  # how many were in flight at the last start on time
         self._pauses: deque[tuple[int, int]] = deque()
@@ -654,10 +655,21 @@ class OpenRun(Run):
             late = now - due - waited
             # passed on to whoever waits behind this start: the worker may have been free for long when that was read
             self._owed_ns = late if self._others is None else since - due - waited
-        disturbed = self._disturbs(now - max(due, since), now)
-        worker.start(self._index, due, now, late, request, disturbed, self._requests.call)
+        moved = self._moves(now - max(due, since), late, now)
+        worker.start(self._index, due, now, late, request, moved, self._requests.call)
         self._sent_ns = self._clock.now()
         return True
+
+    def _moves(self, late_ns: int, all_ns: int, now_ns: int) -> int:
+        """By how much the end of the call that is started may be put off by a heap that a stop of ours made.
+
+        That is as much as a start of the heap was late by at most, ``all_ns`` what it inherits included: where no call
+        takes less because another one begins later, none ends later by more than some of those before it began.
+        """
+        disturbed = self._disturbs(late_ns, now_ns)
+        moved = max(1, self._heap_late_ns, all_ns)
+        self._heap_late_ns = moved if self._heap else 0
+        return moved if disturbed else 0
 
     def _disturbs(self, late_ns: int, now_ns: int) -> bool:
         """Whether the start that is being made is one of a heap, by a stop of ours, that no schedule has asked for.
@@ -955,7 +967,7 @@ class ClosedRun(Run):
             return
         self._used += 1
         now = self._clock.now()
-        worker.start(index, now, now, max(0, now - since_ns), request, False, self._requests.call)
+        worker.start(index, now, now, max(0, now - since_ns), request, 0, self._requests.call)
 
     def _without(self, what: str, worker: Worker) -> None:
         """A worker lacks that: it waits as long as others may have it, else the phase ends."""

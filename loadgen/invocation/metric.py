@@ -102,5 +102,9 @@ _KINDS = {
 
 ALWAYS = tuple(metric.value for metric in Metric if metric.kind.always)
 SIZES = tuple(metric.value for metric in Metric if metric.kind.unit is not TIME)
+MOVED = tuple(
+    metric.value for metric in Metric if metric.kind.reported and not (metric.kind.unmoved or metric.kind.ranked)
+)
+"""Of which the load generator can move the figures of calls that it disturbs."""
 REPORTED = tuple(metric.value for metric in Metric if metric.kind.reported)
 RECORDED = tuple(metric.value for metric in Metric if not metric.kind.ranked)

@@ -5,7 +5,11 @@ target in another state than was planned: what it would have shown is not known.
 calls, and has two ends.
 
 - Low end: disturbed calls count as the fastest of all. So the percentile of rank k among n calls, d of them disturbed,
-  is the undisturbed call of rank k - d; of a rank up to d nothing is known from below.
+  is the undisturbed call of rank k - d; of a rank up to d nothing is known from below. But where no start of a heap
+  came later than by δ, none of its calls ended later than by δ either: when calls end follows from when they begin by
+  maxima, minima and adding what each takes, none of which makes a difference larger. So a call counts as δ less than it
+  was seen to take, as long as δ is at most half of that (``loadgen.measure.recorder``). With more the target may have
+  done what it would not have done; where it did (refusals, timeouts, cold starts) nothing of this holds. Decision 034.
 - High end: disturbed calls count as they were seen. In a target that lets no work wait while it is free, a start that
   comes later lets no call end sooner, so that each call, counted from its intended start, would have taken at most as
   long as was seen. That does not hold where disturbed calls were refused, timed out or met cold starts: a call that is
@@ -18,6 +22,9 @@ that of the undisturbed failures and that of all.
 
 Where the clock of arrivals moved by S against the one of starts, m calls are wrong by at most S, whichever way: an
 order statistic x₍ₖ₎ then lies between max(x₍ₖ₎ - S, x₍ₖ₋ₘ₎) and min(x₍ₖ₎ + S, x₍ₖ₊ₘ₎).
+
+A figure is that of the undisturbed calls, but never below its low end: what is known of the others to have taken so
+long at least is not left out of it.
 
 The two ends do not contain the sampling error: they are of these arrivals, not of others like them.
 
@@ -50,7 +57,8 @@ class Moved(Struct, frozen=True):
 
     ``ok``, ``failed`` and (of these) ``censored`` are the disturbed calls as they were seen, ``astray`` more of them
     that were seen elsewhere and might have been of this figure. ``open`` says that what they met was of their own
-    making. ``stepped`` calls are wrong by up to ``step_us`` either way.
+    making. ``stepped`` calls are wrong by up to ``step_us`` either way. ``least`` is what ok ones would have taken at
+    least, of as many as that is known of.
     """
 
     ok: Histogram = Histogram()
@@ -60,6 +68,7 @@ class Moved(Struct, frozen=True):
     open: bool = False
     stepped: int = 0
     step_us: int = 0
+    least: Histogram = Histogram()
 
     @property
     def seen(self) -> int:
@@ -94,20 +103,20 @@ class Bracket:
             together(ok, moved.ok), together(failed, moved.failed), together(censored, moved.censored)
         )
         self._moved = moved
-        self._disturbed = moved.seen + moved.astray
-        self.count = self.undisturbed.count + self._disturbed
+        self._bounded = Ranking(together(ok, moved.least), failed, censored) if moved.least.counts else self.undisturbed
+        self.count = self.undisturbed.count + moved.seen + moved.astray
         self.high_count = self.count if moved.open else self.observed.count
 
     def low(self, k: int) -> End:
         """The low end of rank ``k``."""
-        return _lowered(self.undisturbed, k - self._disturbed, self._moved)
+        return _lowered(self._bounded, k - (self.count - self._bounded.count), self._moved)
 
     def high(self, k: int) -> End:
         """The high end of rank ``k``."""
         return _raised(self.undisturbed if self._moved.open else self.observed, k, self._moved)
 
     def around(self, p: float, own: Place) -> tuple[End, End]:
-        """Both ends of the percentile ``p`` (in percent), which is ``own`` of the undisturbed calls."""
+        """Both ends of the percentile ``p`` (in percent), which is ``own`` of the undisturbed calls, or more."""
         high = self.high(rank(p, self.high_count))
         return self.low(rank(p, self.count)), longer(high, End(ceiling(own.slot), own.failed))
 
@@ -155,10 +164,9 @@ def of_extremes(ok: Histogram, failed: Histogram, moved: Moved, unit: int) -> di
     if not observed.count:
         return {}
     first = _raised(undisturbed if undisturbed.count else observed, 1, moved)
-    last = _lowered(undisturbed, undisturbed.count, moved)
     found = {
         "min": (_lowered(observed, 1, moved), first),
-        "max": (last, End(None) if moved.open else _raised(observed, observed.count, moved)),
+        "max": (bracket.low(bracket.count), End(None) if moved.open else _raised(observed, observed.count, moved)),
     }
     if not (failed.count or moved.failed.count):
         found["mean"] = _mean(ok, moved, bracket.count)
@@ -166,9 +174,9 @@ def of_extremes(ok: Histogram, failed: Histogram, moved: Moved, unit: int) -> di
 
 
 def _mean(ok: Histogram, moved: Moved, count: int) -> tuple[End, End]:
-    """Disturbed calls count as nothing, or as they were seen."""
+    """Disturbed calls count as the least that they would have taken, or as they were seen."""
     slipped = moved.step_us * moved.stepped
-    low = End(max(0, _sum(ok, lowest) - slipped) // count)
+    low = End(max(0, _sum(ok, lowest) + _sum(moved.least, lowest) - slipped) // count)
     if moved.open:
         return low, End(None)
     parts = [histogram for histogram in (ok, together(ok, moved.ok)) if histogram.count]

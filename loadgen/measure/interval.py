@@ -8,7 +8,8 @@ Frames of one agent and phase are deltas: adding them up gives the phase.
 History of ``v``: 1, first version; ``type``, ``left``, ``grants``, ``paused_ns`` and ``dearest`` were added to it, and
 ``budget_reached`` became a name. 2, counts are in ``tally``, and histograms have a ``Cell`` instead of a name with
 slashes. 3, a cell says whether its calls were disturbed; ``disturbed`` and ``unstamped`` in ``tally``,
-``began_late_ns``, and ``clock_step_ns`` in ``health``. 4, ``calls``, and the call of samples, failures and the slowest.
+``began_late_ns``, and ``clock_step_ns`` in ``health``. 4, ``calls``, and the call of samples, failures and the slowest;
+``least`` was added to it.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ class Frame(Struct, tag="frame"):
 
     Of a mix, ``calls`` has each call's part of the tally, but for what is of connections, in the scenario's order.
     ``seq`` numbers an agent's frames from 0, over the run or over each phase. ``hist`` are packed histograms, each of a
-    cell of this phase.
+    cell of this phase; ``least`` are those of what disturbed ok calls would have taken at least, where that is known.
     ``feeder_exhausted`` says that a feeder read ``once`` ran out and ended the phase, ``budget_reached`` which budget
     did (``invocations``, ``cost``, empty for none), ``short_of_workers`` that a start found all workers of all agents
     busy. ``final`` marks the last frame of the phase, which says in ``load_ns`` how long the phase sent load, in
@@ -124,6 +125,7 @@ class Frame(Struct, tag="frame"):
     dearest: int = 0
     began_late_ns: int = 0
     calls: dict[str, Tally] = {}
+    least: dict[Cell, bytes] = {}
 
 
 _ENCODER = msgspec.msgpack.Encoder()

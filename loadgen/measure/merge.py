@@ -180,11 +180,13 @@ class Kept(Struct):
     calls: dict[str, Kept] = {}
     losses: dict[int, Loss] = {}
     in_flight: list[tuple[int, str, int]] = []
+    least: dict[Cell, bytes] = {}
 
 
 class PhaseTotal:
     """The sum of the frames of one phase.
 
+    ``least`` are histograms of what disturbed ok calls would have taken at least, as far as that is known.
     Of a mix, ``calls`` are those of each call alone, in the scenario's order: all of it but who sent it.
     """
 
@@ -194,6 +196,7 @@ class PhaseTotal:
         self.feeder_exhausted = False
         self.budget_reached = ""
         self.histograms: dict[Cell, Histogram] = {}
+        self.least: dict[Cell, Histogram] = {}
         self.failures: dict[str, list[Failure]] = {}
         self.slowest: list[Slow] = []
         self.agents: dict[int, AgentFrames] = {}
@@ -211,9 +214,10 @@ class PhaseTotal:
         """
         if frame.phase != self.name:
             raise ValueError(f"a frame of phase {frame.phase!r}, expected one of {self.name!r}")
-        if strays := [cell for cell in frame.hist if cell.phase != self.name]:
+        told = [*frame.hist, *frame.least]
+        if strays := [cell for cell in told if cell.phase != self.name]:
             raise ValueError(f"a histogram of {strays[0]}, expected one of phase {self.name!r}")
-        if frame.calls and (strays := [cell for cell in frame.hist if cell.call not in frame.calls]):
+        if frame.calls and (strays := [cell for cell in told if cell.call not in frame.calls]):
             raise ValueError(f"a histogram of {strays[0]}, expected one of {', '.join(frame.calls)}")
         if not self._follows(frame):
             return False
@@ -221,6 +225,8 @@ class PhaseTotal:
             self._part(call)
         for cell, packed in frame.hist.items():
             self._histogram(cell).add_packed(packed)
+        for cell, packed in frame.least.items():
+            self._least(cell).add_packed(packed)
         self._take(frame, frame.tally, None)
         for call, tally in frame.calls.items():
             self.calls[call]._take(frame, tally, call)
@@ -280,6 +286,7 @@ class PhaseTotal:
         """All of it, see ``restored``."""
         kept = self._kept()
         kept.hist = {cell: histogram.pack() for cell, histogram in self.histograms.items()}
+        kept.least = {cell: histogram.pack() for cell, histogram in self.least.items()}
         kept.agents = self.agents
         kept.calls = {call: part._kept() for call, part in self.calls.items()}
         kept.losses = self.losses
@@ -309,6 +316,8 @@ class PhaseTotal:
             total._part(call)._restore(part)
         for cell, packed in kept.hist.items():
             total._histogram(cell).add_packed(packed)
+        for cell, packed in kept.least.items():
+            total._least(cell).add_packed(packed)
         return total
 
     def _restore(self, kept: Kept) -> None:
@@ -349,6 +358,8 @@ class PhaseTotal:
             self._part(call)._join(part)
         for cell, histogram in other.histograms.items():
             self._histogram(cell._replace(phase=self.name)).add(histogram)
+        for cell, histogram in other.least.items():
+            self._least(cell._replace(phase=self.name)).add(histogram)
         self._join(other)
 
     def _join(self, other: PhaseTotal) -> None:
@@ -411,17 +422,27 @@ class PhaseTotal:
                 Counted(self.merged(metric, outcomes=(outcome,), start=start, disturbed=each)) for each in (False, True)
             )
         astray = self._astray(start) if outcome == OK and own.failed is None else 0
+        exposed = self.exposed
         stepped = kind.clock is not Clock.PLATFORM and metric != Metric.CONNECT.value  # which ends before it arrives
         moved = Moved(
             disturbed.ok,
             disturbed.failed or Histogram(),
             disturbed.censored or Histogram(),
             astray=astray,
-            open=self.exposed and bool(disturbed.size or astray),
+            open=exposed and bool(disturbed.size or astray),
             stepped=self.stepped if stepped else 0,
             step_us=self.step_us,
+            least=Histogram() if exposed or outcome != OK else self._lowered(metric, start),
         )
         return own._replace(moved=moved)
+
+    def _lowered(self, metric: str, start: str | None) -> Histogram:
+        """What disturbed ok invocations would have taken at least, of as many as that is known of."""
+        of = Metric.LATENCY.value if Metric(metric).kind.ranked else metric
+        found = Histogram()
+        for cell in chosen(self.least, of, outcomes=(OK,), start=start):
+            found.add(self.least[cell])
+        return found
 
     def _planned(self, *, disturbed: bool) -> Counted:
         ok, failed, censored = (
@@ -520,6 +541,14 @@ class PhaseTotal:
             histogram = self.histograms[cell] = Histogram()
             if (part := self.calls.get(cell.call)) is not None:
                 part.histograms[cell] = histogram
+        return histogram
+
+    def _least(self, cell: Cell) -> Histogram:
+        histogram = self.least.get(cell)
+        if histogram is None:
+            histogram = self.least[cell] = Histogram()
+            if (part := self.calls.get(cell.call)) is not None:
+                part.least[cell] = histogram
         return histogram
 
     def _note_end(self, other: Frame | PhaseTotal) -> None:
@@ -789,17 +818,19 @@ def metric_summary(
     own, disturbed = together(ok, failed or Histogram()), together(moved.ok, moved.failed)
     histogram, first = (own, ok) if own.counts else (disturbed, moved.ok)
     least, most, mean = (first if first.counts else histogram).min_us, histogram.ceiling_us, histogram.mean_us
+    ends = of_extremes(ok, failed or Histogram(), moved, unit.size) if moved.any else {}
+    lows = {name: each.low for name, each in ends.items() if not each.low_failed}
     return MetricSummary(
         unit=unit.name,
         count=own.count,
         min=None if least is None else least * unit.size,
-        max=None if most is None else most * unit.size,
-        mean=None if mean is None else round(mean * unit.size),
+        max=None if most is None else max(most * unit.size, lows.get("max", 0)),
+        mean=None if mean is None else max(round(mean * unit.size), lows.get("mean", 0)),
         percentiles=percentiles(ok, ps, unit.size, failed=failed, censored=censored, inflation=inflation, moved=moved),
         histogram=own.encode() if blobs else "",
         histogram_unit=unit.counted,
         failed=0 if failed is None else failed.count,
         disturbed=disturbed.count,
         disturbed_histogram=disturbed.encode() if blobs and disturbed.counts else "",
-        ends=of_extremes(ok, failed or Histogram(), moved, unit.size) if moved.any else {},
+        ends=ends,
     )

@@ -199,6 +199,9 @@ def _between(found: Percentile, bracket: Bracket, own: Place, unit: int, inflati
         "low_end_failed": low.failed,
         "high_end_failed": high.failed,
     }
+    if not (low.failed or found.failed) and low.at * unit > found.value:  # as some disturbed ones took longer at least
+        changes["value"] = low.at * unit
+        changes["high"] = None if found.high is None else max(found.high, low.at * unit)
     if found.low is None:
         least, most = _limits(bracket, found.p, inflation)
         changes |= {

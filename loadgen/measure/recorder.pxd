@@ -3,7 +3,7 @@ cimport cython
 from loadgen.invocation.facts cimport Facts
 from loadgen.measure.counts cimport Counts
 
-cdef long long _LATE_NS, _LATE_PART
+cdef long long _LATE_NS, _LATE_PART, _KNOWN_PART
 
 cdef class Series:
     cdef public long long n, started
@@ -23,7 +23,7 @@ cdef class Lot:
 cdef class Taken:
     cdef public str _phase, call
     cdef public bint _closed
-    cdef public Lot undisturbed, disturbed
+    cdef public Lot undisturbed, disturbed, least
     cdef public long long starts, negative_overhead, summary_missing
     cdef public long long metered, unmetered, refused, billed_to_ms, misbilled, underbilled
     cdef public dict unbelieved, billed_ns, billed_to
@@ -43,10 +43,13 @@ cdef class Recorder:
     cdef Series _ok
 
     @cython.locals(series=Series, start=str, service_ns=cython.longlong, latency_ns=cython.longlong,
-                   duration_ns=cython.longlong, overhead_ns=cython.longlong)
+                   duration_ns=cython.longlong, overhead_ns=cython.longlong, disturbed=bint)
     cpdef object record(self, Facts facts, long long index, long long intended_ns, long long started_ns,
                         long long arrived_ns, long long read_ns, long long late_ns, long long connect_ns, bytes body,
-                        bint disturbed)
+                        long long moved_ns)
+    @cython.locals(lot=Lot, series=Series, least_ns=cython.longlong)
+    cdef object _record_least(self, Facts facts, long long latency_ns, long long service_ns, long long connect_ns,
+                              long long moved_ns, long long late_ns, str start)
     cdef inline bint _was_late(self, long long late_ns, long long service_ns) noexcept
     cdef inline long long _as_ok(self, long long service_ns)
     cdef inline Lot _lot(self, bint disturbed)

@@ -17,6 +17,10 @@ flight around a stop of the generator. Of an open phase a start is disturbed as 
 and a twentieth of its latency, and so is one that was dropped, or found no connection, for a reason of ours. A
 call that failed may be over in no time: it is held against what an ok one takes.
 
+Of a disturbed ok call is recorded besides, in the lot ``least``, what it would have taken at least: less by as much as
+starts were late, its own and those of its heap. Nothing is where that was half of its latency or more: then the heap
+may have made the target do what it would not have done, such as start instances. See ``loadgen.measure.ends``.
+
 Invocations that succeeded are split by whether they were cold: by what the answer says, else by two cuts on the
 overhead that the parent sends once it has seen enough (``split``). Where neither is known, nothing is looked at and all
 of them are ``unknown``.
@@ -32,13 +36,13 @@ Of a function, every started invocation is counted once by what is known of its 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from loadgen.invocation.believed import LARGEST_MB
 from loadgen.invocation.bill import BILLING_UNITS_NS, LONGEST_NS, Charge, Misbilled, billing_unit, charge, worse
 from loadgen.invocation.cell import CALL, Cell
 from loadgen.invocation.facts import Facts
-from loadgen.invocation.metric import RECORDED, REPORTED
+from loadgen.invocation.metric import MOVED, RECORDED, REPORTED
 from loadgen.invocation.outcome import LOCAL_LIMIT, SHEDDING, Outcome
 from loadgen.invocation.sample import Failure, Sample, Slow
 from loadgen.invocation.start import MIXTURE, NONE, UNKNOWN, Cuts
@@ -57,6 +61,10 @@ LATE_PART = 20
 """A call is disturbed whose start was late by more than this, and by more than this part (1/20) of its latency.
 
 Of its latency, as one that waited for a worker besides is late by a smaller part of what a caller saw."""
+
+_KNOWN_PART = 2
+UNBOUNDED = 2**62
+"""The end of a call was moved by the generator, and nobody knows by how many ns."""
 
 _LATE_NS, _LATE_PART = LATE_NS, LATE_PART  # in C in the compiled build
 
@@ -157,6 +165,7 @@ class Taken:
         self._closed = closed
         self.undisturbed = Lot(residual=residual)
         self.disturbed = Lot(residual=residual)
+        self.least = Lot(residual=False)
         self.starts = 0
         self.negative_overhead = 0
         self.summary_missing = 0
@@ -234,10 +243,17 @@ class Taken:
     def packed(self) -> Iterator[tuple[Cell, bytes]]:
         """The histograms as they travel, and what each is of; a few µs of work for each."""
         for lot in self._lots():
-            for start, outcome, series in lot.each():
-                for metric in RECORDED:
-                    if packed := series.packed(metric, closed=self._closed):
-                        yield Cell(self._phase, self.call, start, outcome, metric, lot is self.disturbed), packed
+            yield from self._packed(lot, RECORDED, disturbed=lot is self.disturbed)
+
+    def packed_least(self) -> Iterator[tuple[Cell, bytes]]:
+        """The same of what disturbed calls would have taken at least."""
+        return self._packed(self.least, MOVED, disturbed=True)
+
+    def _packed(self, lot: Lot, metrics: Sequence[str], *, disturbed: bool) -> Iterator[tuple[Cell, bytes]]:
+        for start, outcome, series in lot.each():
+            for metric in metrics:
+                if packed := series.packed(metric, closed=self._closed):
+                    yield Cell(self._phase, self.call, start, outcome, metric, disturbed), packed
 
 
 class Recorder:
@@ -305,13 +321,15 @@ class Recorder:
         late_ns: int,
         connect_ns: int,
         body: bytes,
-        disturbed: bool,
+        moved_ns: int,
     ) -> None:
         """Record an invocation that was started and has ended. The hot path.
 
         ``arrived_ns``, not before ``started_ns``, is when the last of the answer arrived or the call was given up, and
-        ``read_ns`` when that was read. ``disturbed`` says that the generator stopped around it; see above for the rest.
+        ``read_ns`` when that was read. ``moved_ns`` is how much later than planned that may have been because the
+        generator stopped around it: 0 where it did not, ``UNBOUNDED`` where nobody knows. See above for the rest.
         """
+        disturbed = moved_ns > 0
         service_ns = arrived_ns - started_ns
         start = UNKNOWN
         if facts.outcome is _OK:
@@ -366,10 +384,44 @@ class Recorder:
             series.memory_used.hit(facts.memory_used_bytes // 1024)
         for name in facts.unbelieved:
             self.now.unbelieved[name] = self.now.unbelieved.get(name, 0) + 1
+        if disturbed and facts.outcome is _OK and not self._closed:
+            self._record_least(facts, latency_ns, service_ns, connect_ns, max(moved_ns, late_ns), late_ns, start)
         if latency_ns > self._slow_floor_ns and facts.status:
             self._slow(latency_ns, service_ns, facts, disturbed)
         if self._sampled is not None and self._sampled():
             self._sample(facts, index, intended_ns, started_ns, arrived_ns, read_ns, connect_ns, start, disturbed)
+
+    def _record_least(
+        self,
+        facts: Facts,
+        latency_ns: int,
+        service_ns: int,
+        connect_ns: int,
+        moved_ns: int,
+        late_ns: int,
+        start: str,
+    ) -> None:
+        """Record what a disturbed ok invocation would have taken at least, where that is known.
+
+        On time it would have ended by ``moved_ns`` sooner at most, and have started by ``late_ns`` sooner. What the
+        function itself takes is taken for its own.
+        """
+        if moved_ns > latency_ns // _KNOWN_PART:
+            return
+        lot = self.now.least
+        series = lot.ok if start == UNKNOWN else lot.of_start(start)
+        series.n += 1
+        series.started += 1
+        series.latency.hit((latency_ns - moved_ns) // 1000)
+        least_ns = max(0, service_ns - moved_ns + late_ns)
+        series.service_time.hit(least_ns // 1000)
+        if connect_ns - moved_ns >= 1000:
+            series.connect.hit((connect_ns - moved_ns) // 1000)
+        if facts.duration_ns is not None:
+            series.duration.hit(facts.duration_ns // 1000)
+            series.overhead.hit(max(0, least_ns - facts.duration_ns) // 1000)
+        if facts.billed_duration_ns is not None:
+            series.billed_duration.hit(facts.billed_duration_ns // 1000)
 
     def _was_late(self, late_ns: int, service_ns: int) -> bool:
         """Whether the start of an open phase was so late that its call may have met another target than it should."""

@@ -42,5 +42,6 @@ def relabel(total: PhaseTotal, labelled: Iterable[tuple[Sample, str]]) -> bool:
         return False
     for cell in replaced:
         del total.histograms[cell]
+    total.least.clear()  # by labels that were
     total.histograms.update({cell: histogram for cell, histogram in found.items() if cell.metric in metrics})
     return True

@@ -24,6 +24,7 @@ from msgspec import Struct
 
 from loadgen.history import journal
 from loadgen.history.journal import Lost
+from loadgen.invocation.cell import Cell
 from loadgen.measure.cost import Spent
 from loadgen.measure.floor import Floor
 from loadgen.measure.interval import Frame, checked
@@ -254,15 +255,20 @@ def _hidden(entry: Entry, hide: Callable[[str], str]) -> Entry:
     match entry:
         case Frame():
             phase, calls = hide(entry.phase), {call: hide(call) for call in entry.calls}
+
+            def hidden(packed: dict[Cell, bytes]) -> dict[Cell, bytes]:
+                return {
+                    cell._replace(phase=phase, call=calls.get(cell.call, cell.call)): each
+                    for cell, each in packed.items()
+                }
+
             return msgspec.structs.replace(
                 entry,
                 phase=phase,
                 tally=texts(entry.tally, hide),
                 calls={calls[call]: texts(tally, hide) for call, tally in entry.calls.items()},
-                hist={
-                    cell._replace(phase=phase, call=calls.get(cell.call, cell.call)): packed
-                    for cell, packed in entry.hist.items()
-                },
+                hist=hidden(entry.hist),
+                least=hidden(entry.least),
                 samples=[],
                 failures=texts(entry.failures, hide),
                 slowest=texts(entry.slowest, hide),

@@ -27,7 +27,11 @@ class Call(NamedTuple):
     arrived_ns: int
     read_ns: int
     late_ns: int
-    disturbed: bool
+    moved_ns: int
+
+    @property
+    def disturbed(self) -> bool:
+        return self.moved_ns > 0
 
     @property
     def waited_ns(self) -> int:
@@ -51,9 +55,9 @@ class Noting(Recorder):
         late_ns: int,
         connect_ns: int,
         body: bytes,
-        disturbed: bool,
+        moved_ns: int,
     ) -> None:
-        self.calls.append(Call(intended_ns, started_ns, ended_ns, read_ns, late_ns, disturbed))
+        self.calls.append(Call(intended_ns, started_ns, ended_ns, read_ns, late_ns, moved_ns))
 
     def unfinished(
         self, index: int, intended_ns: int, started_ns: int, at_ns: int, late_ns: int, disturbed: bool = False
@@ -268,6 +272,35 @@ def test_a_heap_that_keeps_a_busy_target_behind_lasts_until_it_has_caught_up() -
     assert len(slow) > 20
     assert all(call.disturbed for call in slow)
     assert max(call.intended_ns for call in disturbed) < 1500 * MS
+
+
+@given(
+    gap_ms=st.sampled_from([1, 2, 5]),
+    servers=st.integers(1, 8),
+    busy=st.floats(0.2, 0.95),
+    stops=st.lists(st.tuples(st.integers(100, 1500), st.floats(0.1, 60.0)), min_size=1, max_size=4),
+    seed=st.integers(0, 1000),
+)
+def test_no_call_of_a_heap_ends_later_than_without_stops_by_more_than_is_said(
+    gap_ms: int, servers: int, busy: float, stops: list[tuple[int, float]], seed: int
+) -> None:
+    """On a queue, the same work for each call, with stops and without; nor does any call end sooner."""
+
+    def played(*, stopped: bool) -> list[Call]:
+        work = random.Random(seed)
+        typical = gap_ms * MS * servers * busy
+        generator = Generator(lambda at: round(typical * work.uniform(0.2, 1.8)), servers)
+        generator.open(every(gap_ms * MS, 2 * S), duration_ns=2 * S, limit=10_000)
+        for at_ms, for_ms in stops if stopped else ():
+            generator.stalled(at_ms * MS, round(for_ms * MS))
+        return generator.calls()
+
+    seen, true = played(stopped=True), played(stopped=False)
+    assert [call.intended_ns for call in seen] == [call.intended_ns for call in true]
+    for one, other in zip(seen, true, strict=True):
+        moved = max(one.moved_ns, one.late_ns)
+        assert one.arrived_ns >= other.arrived_ns
+        assert not one.disturbed or one.arrived_ns - moved <= other.arrived_ns
 
 
 def test_a_stop_in_a_rising_load_does_not_disturb_the_rest_of_the_phase() -> None:

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from loadgen.measure.ends import Moved, is_range, names, of_extremes, of_share
 from loadgen.measure.histogram import Histogram
+from loadgen.measure.interval import Frame
 from loadgen.measure.merge import PhaseTotal, metric_summary, phase_summary
 from loadgen.measure.percentile import LISTED, UNMOVED
 from loadgen.measure.summary import Ends, MetricSummary, Percentile
-from tests.frames import frame, histogram, plan, total
+from tests.frames import cell, frame, histogram, plan, total
 
 MS = 1_000_000
 times = st.lists(st.integers(0, 200_000), max_size=60)
@@ -56,6 +57,64 @@ def test_the_ends_bracket_whatever_disturbed_calls_would_have_taken_up_to_what_t
     assert found.low_end is not None
     assert found.high_end is not None
     assert found.low_end <= percentile([*undisturbed, *shorter], p) <= found.high_end
+
+
+moved_calls = st.lists(
+    st.tuples(st.integers(0, 200_000), st.integers(0, 100_000), st.booleans()), min_size=1, max_size=60
+)
+
+
+@given(times, moved_calls, times, st.sampled_from(LISTED), st.data())
+def test_the_ends_bracket_what_disturbed_calls_would_have_taken_of_which_the_least_is_known(
+    undisturbed: list[int], calls: list[tuple[int, int, bool]], failed: list[int], p: float, data: st.DataObject
+) -> None:
+    """Each took so long, by so much more than it would have at most where that is known, and else by all of it."""
+    least = {n: max(0, seen - by) for n, (seen, by, known) in enumerate(calls) if known}
+    true = [data.draw(st.integers(least.get(n, 0), seen)) for n, (seen, _, _) in enumerate(calls)]
+    moved = Moved(ok=histogram(seen for seen, _, _ in calls), least=histogram(least.values()))
+    ok = histogram(undisturbed)
+    found = metric_summary("latency_all", ok, LISTED, failed=histogram(failed), moved=moved)
+    wanted = at(found, p)
+    assert wanted.low_end is not None
+    assert wanted.failed or wanted.low_end <= wanted.value
+    every = sorted([*undisturbed, *true])
+    rank = max(1, math.ceil(round(p * (len(every) + len(failed)), 9) / 100))
+    if rank <= len(every):
+        assert not wanted.low_end_failed
+        assert wanted.low_end <= every[rank - 1] * 1000
+        assert wanted.high_end is not None
+        assert wanted.high_end_failed or every[rank - 1] * 1000 <= wanted.high_end
+    without = metric_summary("latency_all", ok, LISTED, failed=histogram(failed), moved=Moved(ok=moved.ok))
+    assert wanted.low_end >= (at(without, p).low_end or 0)
+    if not failed:
+        figures = {"max": 1000.0 * every[-1], "mean": 1000.0 * sum(every) / len(every)}
+        for name, true_ns in figures.items():
+            ends = found.ends[name]
+            assert ends.high is not None
+            assert ends.low <= min(true_ns, getattr(found, name))
+            assert max(true_ns, getattr(found, name)) <= ends.high + 1
+
+
+def test_calls_that_were_a_little_late_leave_a_figure_that_is_one() -> None:
+    """Half of the calls take 5 ms and half 10, thirty of 1,000 0.3 ms more: as nothing they would be the fastest."""
+    undisturbed, late = [5_000] * 480 + [10_000] * 490, [5_300] * 15 + [10_300] * 15
+    known = Moved(ok=histogram(late), least=histogram(seen - 300 for seen in late))
+    summaries = [
+        metric_summary("latency", histogram(undisturbed), LISTED, moved=each) for each in (known, Moved(ok=known.ok))
+    ]
+    figures = [at(each, 50) for each in summaries]
+    assert [is_range(each.ends, each.value) for each in figures] == [False, True]
+
+
+def test_where_calls_were_refused_in_a_heap_nothing_is_known_of_the_others_from_below() -> None:
+    calls = {"ok": [10_000] * 50}
+    least = {cell("disturbed/ok/latency"): histogram([9_000] * 20).pack()}
+    known = frame(calls, disturbed={"ok": [10_000] * 20})
+    known.least = least
+    refused = frame(calls, disturbed={"ok": [10_000] * 20, "throttled": [10]})
+    refused.least = least
+    low = [total(each).figure("latency").moved.least.count for each in (known, refused)]
+    assert low == [20, 0]
 
 
 @given(some, some, st.sampled_from(LISTED), st.data())
@@ -232,6 +291,14 @@ def test_figures_are_named_by_their_metric(figures: list[str], said: str) -> Non
 latencies = st.dictionaries(st.sampled_from(["ok", "throttled", "timeout"]), some)
 
 
+def bounded(own: dict[str, list[int]], moved: dict[str, list[int]], *, seq: int = 0, final: bool = True) -> Frame:
+    """A frame of which half of what each disturbed ok call took is known to be the least of it."""
+    made = frame(own, disturbed=moved, seq=seq, final=final)
+    if "ok" in moved:
+        made.least = {cell("disturbed/ok/latency"): histogram(each // 2 for each in moved["ok"]).pack()}
+    return made
+
+
 @given(st.lists(st.tuples(latencies, latencies), min_size=1, max_size=5))
 def test_the_sum_of_frames_equals_one_frame_with_everything_disturbed_calls_included(
     parts: list[tuple[dict[str, list[int]], dict[str, list[int]]]],
@@ -242,9 +309,11 @@ def test_the_sum_of_frames_equals_one_frame_with_everything_disturbed_calls_incl
             for outcome, values in each.items():
                 whole.setdefault(outcome, []).extend(values)
     last = len(parts) - 1
-    split = total(*(frame(own, disturbed=moved, seq=seq, final=seq == last) for seq, (own, moved) in enumerate(parts)))
-    once = total(frame(everything[0], disturbed=everything[1]))
+    split = total(*(bounded(own, moved, seq=seq, final=seq == last) for seq, (own, moved) in enumerate(parts)))
+    once = total(bounded(everything[0], everything[1]))
     assert split.histograms == once.histograms
+    assert split.least == once.least
+    assert PhaseTotal.restored("steady", split.kept()).least == once.least
     assert split.tally.disturbed == once.tally.disturbed
     assert list(split.faults()) == []
     summaries = [phase_summary(plan(), phase) for phase in (split, once)]
@@ -253,6 +322,7 @@ def test_the_sum_of_frames_equals_one_frame_with_everything_disturbed_calls_incl
     merged = PhaseTotal("totals")
     merged.merge(split)
     assert (merged.disturbed, merged.exposed) == (once.disturbed, once.exposed)
+    assert merged.figure("latency") == once.figure("latency")
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,14 @@ from hypothesis import strategies as st
 
 from loadgen.invocation.believed import LARGEST_MB
 from loadgen.invocation.bill import LONGEST_NS, Misbilled
+from loadgen.invocation.cell import CALL, Cell
 from loadgen.invocation.facts import Facts
+from loadgen.invocation.metric import MOVED
 from loadgen.invocation.outcome import Outcome
 from loadgen.invocation.start import Cuts
 from loadgen.invocation.tally import Connections
 from loadgen.measure.histogram import HIGHEST, Histogram
-from loadgen.measure.recorder import EXAMPLES, SLOWEST, Recorder, Taken
+from loadgen.measure.recorder import EXAMPLES, SLOWEST, UNBOUNDED, Recorder, Taken
 
 MS = 1_000_000
 CUTS = Cuts(warm_below_ns=10 * MS, cold_from_ns=20 * MS)
@@ -136,6 +138,45 @@ def test_a_start_that_was_late_by_a_good_part_of_its_call_is_disturbed(
     assert taken.samples[0].disturbed is disturbed
 
 
+@pytest.mark.parametrize(
+    ("moved_us", "late_us", "least_us"),
+    [
+        (2_000, 500, 31_000),  # its heap was later than itself
+        (2_000, 3_000, 30_000),
+        (16_500, 0, 16_500),  # half of what it took
+        (16_501, 0, None),
+        (0, 3_000, 30_000),  # by its own lateness alone
+    ],
+)
+def test_of_a_disturbed_call_what_it_would_have_taken_at_least_is_recorded_where_it_was_moved_by_half_of_it_or_less(
+    moved_us: int, late_us: int, least_us: int | None
+) -> None:
+    under_test = splitting()
+    late = late_us * 1000
+    under_test.record(OK, 0, 0, late, 33 * MS, 33 * MS, late, 0, b"", moved_us * 1000)
+    taken = under_test.take()
+    found = {cell: Histogram.unpack(packed) for cell, packed in taken.packed_least()}
+    latency = found.get(Cell("p", CALL, "cold", "ok", "latency", True))
+    if latency is None:
+        assert (found, least_us) == ({}, None)
+        return
+    assert latency.min_us == pytest.approx(least_us, rel=1e-3)
+    assert {cell.metric for cell in found} == set(MOVED)
+    moved = {cell: Histogram.unpack(packed) for cell, packed in taken.packed() if cell.metric in MOVED}
+    assert found.keys() == moved.keys()
+    for cell, least in found.items():
+        assert (least.count, moved[cell].count) == (1, 1)
+        assert (least.ceiling_us or 0) <= (moved[cell].ceiling_us or 0)
+
+
+def test_nothing_is_known_of_what_a_call_that_failed_or_of_a_closed_phase_would_have_taken_at_least() -> None:
+    for under_test, facts in ((recorder(), Facts(Outcome.THROTTLED, "r", 429)), (recorder(closed=True), BARE)):
+        under_test.record(facts, 0, 0, 0, 30 * MS, 30 * MS, 0, 0, b"", MS)
+        taken = under_test.take()
+        assert taken.tally(Connections()).disturbed
+        assert not list(taken.packed_least())
+
+
 def test_a_call_that_failed_at_once_is_held_against_what_an_ok_one_takes() -> None:
     under_test = recorder()
     refused = Facts(Outcome.THROTTLED, "r", 429)
@@ -147,8 +188,8 @@ def test_a_call_that_failed_at_once_is_held_against_what_an_ok_one_takes() -> No
 
 def test_what_the_pool_calls_disturbed_is_in_cells_of_its_own_ok_or_not() -> None:
     under_test = splitting()
-    under_test.record(OK, 0, 0, 0, 33 * MS, 33 * MS, 0, 0, b"", True)
-    under_test.record(Facts(Outcome.THROTTLED, "r", 429), 0, 0, 0, MS, MS, 0, 0, b"", True)
+    under_test.record(OK, 0, 0, 0, 33 * MS, 33 * MS, 0, 0, b"", UNBOUNDED)
+    under_test.record(Facts(Outcome.THROTTLED, "r", 429), 0, 0, 0, MS, MS, 0, 0, b"", UNBOUNDED)
     under_test.dropped(0, 0, MS, "phase_end", disturbed=True)
     under_test.unfinished(0, 0, 0, MS, 0, disturbed=True)
     taken = under_test.take()

@@ -24,7 +24,7 @@ from loadgen.report.screen import screen
 from loadgen.report.terminal import terminal
 from loadgen.report.timeline import timeline
 from loadgen.run.journal import Began, Ended, Entry, JournalError, Over, Parted, Told, encode, rebuilt, shortened
-from tests.frames import NS_PER_S, clean, counted, frame, plan, sample, total
+from tests.frames import NS_PER_S, cell, clean, counted, frame, histogram, plan, sample, total
 from tests.journals import KEY, RUN, journal, opening, seconds
 
 
@@ -230,18 +230,20 @@ def test_no_secret_and_no_sample_is_written_down_and_names_still_agree() -> None
 
     asked = opening("ph-hunter2:errors < 1%")
     interval = frame(
-        {"ok": [5], "auth": [6]}, phase="ph-hunter2", final=False, reasons={"auth/hunter2": 1},
+        {"ok": [5], "auth": [6]}, disturbed={"ok": [9]}, phase="ph-hunter2", final=False, reasons={"auth/hunter2": 1},
         failures=[Failure("auth", "hunter2", 401, "hunter2", "hunter2", "hunter2")],
         slowest=[Slow(5, 5, "ok", "hunter2")],
     )  # fmt: skip
     interval.samples = [sample(request_id="hunter2")]
+    interval.least = {cell("disturbed/ok/latency", "ph-hunter2"): histogram([8]).pack()}
     terms = msgspec.structs.replace(asked.terms, document={"a": ["hunter2"]}, asked_mb={"hunter2": 128})
     entries: list[Entry] = [msgspec.structs.replace(asked, terms=terms), Began(plan("ph-hunter2")), interval]
     written = [encode(each, hide) for each in entries]
     assert b"hunter2" not in b"".join(written)
     found = rebuilt(beginning(KEY) + b"".join(framed(KEY, each) for each in written)).summary
     assert found.phases[0].name == "ph-***"
-    assert found.phases[0].planned == 2
+    assert found.phases[0].planned == 3
+    assert found.phases[0].metrics["latency"].ends["max"].low == 8_000
     assert found.thresholds[0].rule == "ph-***:errors < 1%"
     assert b'"sample' not in b"".join(written)
 
