@@ -118,6 +118,7 @@ def test_a_terminal_that_hangs_up_interrupts_the_run_which_writes_its_results(tm
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # these tests may be under nohup
     ) as process:
         assert process.stderr is not None
         for line in process.stderr:
