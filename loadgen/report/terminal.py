@@ -84,15 +84,16 @@ def heading(summary: Summary, width: int, paint: Paint) -> Iterator[str]:
 
 
 def _ruled(rows: Sequence[tuple[Cell, ...]], width: int, paint: Paint) -> Iterator[str]:
-    """Rules, one line each; a reason stands below where there is no room for all of them beside."""
-    whole = Table("", (Column("", False),) * 4, tuple(rows))
-    short = Table("", whole.columns[:3], tuple(row[:3] for row in rows))
-    if fits(whole, width) or not fits(short, width):
-        yield from grid(whole, width, paint)
-        return
-    for line, row in zip(grid(short, width, paint), rows, strict=True):
+    """Rules, one line each; what there is no room for beside all of them stands below its own."""
+
+    def first(n: int) -> Table:
+        return Table("", (Column("", False),) * n, tuple(row[:n] for row in rows))
+
+    beside = next((n for n in (4, 3, 2) if fits(first(n), width)), 1)
+    for line, row in zip(grid(first(beside), width, paint), rows, strict=True):
         yield line
-        yield from textwrap.wrap(row[3].text, width, initial_indent=INDENT * 3, subsequent_indent=INDENT * 3)
+        for below in row[beside:]:
+            yield from textwrap.wrap(below.text, width, initial_indent=INDENT * 3, subsequent_indent=INDENT * 3)
 
 
 def _verdict(summary: Summary, width: int, paint: Paint) -> Iterator[str]:

@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable
 
 import pytest
+from msgspec import structs
 from syrupy.assertion import SnapshotAssertion
 
-from loadgen.measure.summary import Summary
+from loadgen.measure.summary import Summary, ThresholdResult
 from loadgen.report.screen import screen
 from loadgen.report.timeline import timeline
 from tests.report.builders import censored, degraded, empty, intervals, invalid, ranged, valid
@@ -51,3 +52,18 @@ def test_colour_adds_nothing_but_ansi_sequences() -> None:
 
 def test_no_escape_sequence_of_foreign_text_reaches_the_screen() -> None:
     assert "\x1b" not in screen(empty())
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize(
+    "rule", ["latency.p99 < 5s", "a-phase-with-a-rather-long-name-for-a-phase:latency.p99 < 5s over 10s"]
+)
+def test_a_reason_that_is_long_stands_below_its_rule_and_makes_no_list_of_the_others(width: int, rule: str) -> None:
+    long = ThresholdResult(rule, None, None, "the load generator left open which calls were slow. " * 4)
+    short = ThresholdResult("errors < 1%", 0.0, True, "", "value")
+    told = screen(structs.replace(valid(), thresholds=[long, short]), width=width).splitlines()
+    assert all(len(line) <= width for line in told)
+    at = next(n for n, line in enumerate(told) if line.split()[:1] == ["?"])
+    assert "".join(rule.split()) in "".join("".join(told[at : at + 3]).split())
+    passed = next(n for n, line in enumerate(told) if line.startswith("  ✓"))
+    assert "errors < 1%" in " ".join(told[passed : passed + 2])
