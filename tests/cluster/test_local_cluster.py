@@ -18,7 +18,7 @@ from loadgen.fleet.port import FleetError
 from loadgen.scenario.load import Loaded, load_file
 from loadgen.targets.port import Tls
 from tests.cluster.test_refused import seen
-from tests.e2e.conftest import running_in
+from tests.e2e.conftest import ROOT, running_in
 from tests.scenarios import feeder, function, open_phase, scenario
 from tests.servers.scripted import answer_all, serving
 
@@ -71,6 +71,16 @@ async def test_a_run_on_a_cluster_of_its_own_has_the_summary_of_any_run_and_leav
     while processes():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.1)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize(("name", "answer"), [("cold-starts", "A cold start"), ("capacity", "/s"), ("memory", "MB")])
+def test_the_example_of_each_experiment_is_answered_on_a_cluster(tmp_path: Path, name: str, answer: str) -> None:
+    run = running_in(tmp_path)(ROOT / "scenarios" / f"{name}.yaml", "--cluster", "local:2", timeout=380)
+    assert run.summary["environment"]["cluster"] == "local:2"
+    assert answer in run.summary["answer"]
+    assert run.summary["verdict"]["status"] != "invalid"
 
 
 def test_certificates_travel_as_texts_and_rows_in_pieces(tmp_path: Path) -> None:
