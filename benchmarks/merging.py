@@ -11,11 +11,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from loadgen.measure import hlog
 from loadgen.measure.histogram import slot
 from loadgen.measure.interval import decode, encode
 from loadgen.measure.merge import PhaseTotal
 from loadgen.measure.packed import pack
-from loadgen.run.writing import interval_lines
+from loadgen.run.writing import interval_entries
 from tests.frames import cell
 from tests.frames import frame as of_second
 
@@ -38,7 +39,7 @@ def main() -> None:
                 frame.agent, frame.seq = agent, second
                 total.add(frame)
             merged = time.process_time_ns()
-            assert list(interval_lines(interval))
+            assert [hlog.text(entry) for entry in interval_entries(interval)]
             merging_ns += merged - began
             writing_ns += time.process_time_ns() - merged
         assert total.tally.planned == agents * CALLS * SECONDS

@@ -6,6 +6,9 @@ divided by 1,000, rounded up as in the Summary; a comment in the header says so,
 it. Tags are ours to choose; a character that would end the field early (a comma, white space), or cannot be printed, is
 percent-encoded.
 
+How many invocations of a phase were started in an interval is in a comment, which other readers pass over:
+``#[Started: <phase>,<start>,<length>,<number>]``.
+
 The Python library's own writer is not used: it cannot write a start time or a tag, and cuts the maximum to whole units.
 
 Source: HdrHistogram's Java classes HistogramLogWriter, HistogramLogReader and HistogramLogProcessor.
@@ -34,6 +37,7 @@ _MS_PER_S = 1_000
 _US_PER_MS = 1_000
 _NUMBER = r"(\d{1,15}(?:\.\d{1,15})?)"
 _LINE = re.compile(rf"Tag=([^,\s]+),{_NUMBER},{_NUMBER},{_NUMBER},([A-Za-z0-9+/]+={{0,2}})", re.ASCII)
+_STARTED = re.compile(rf"#\[Started: ([^,\s]+),{_NUMBER},{_NUMBER},(\d{{1,15}})\]", re.ASCII)
 
 
 class Line(Struct, frozen=True):
@@ -43,6 +47,15 @@ class Line(Struct, frozen=True):
     start_ns: int
     length_ns: int
     histogram: Histogram
+
+
+class Started(Struct, frozen=True):
+    """How many invocations of a ``phase`` were started in an interval; its times are those of a ``Line``."""
+
+    phase: str
+    start_ns: int
+    length_ns: int
+    n: int
 
 
 def header(started_at_epoch_ms: int) -> list[str]:
@@ -62,43 +75,65 @@ def header(started_at_epoch_ms: int) -> list[str]:
     ]
 
 
+def text(entry: Line | Started) -> str:
+    """An entry as it stands in the log, without its end; see ``line``."""
+    if isinstance(entry, Started):
+        return f"#[Started: {_safe(entry.phase)},{_interval(entry.start_ns, entry.length_ns)},{entry.n}]"
+    return line(entry.tag, entry.start_ns, entry.length_ns, entry.histogram)
+
+
 def line(tag: str, start_ns: int, length_ns: int, histogram: Histogram) -> str:
     """One line of the log, without its end. ``start_ns`` is since the log's StartTime.
 
     Raises ValueError for an empty tag.
     """
+    longest = (histogram.ceiling_us or 0) / _US_PER_MS
+    return f"Tag={_safe(tag)},{_interval(start_ns, length_ns)},{longest:.3f},{histogram.encode()}"
+
+
+def _safe(tag: str) -> str:
     if not tag:
         raise ValueError("an empty tag, expected the name of what the histogram is of")
-    safe = "".join(quote(c, safe="") if c in "%," or c.isspace() or not c.isprintable() else c for c in tag)
-    longest = (histogram.ceiling_us or 0) / _US_PER_MS
-    return f"Tag={safe},{start_ns / NS_PER_S:.3f},{length_ns / NS_PER_S:.3f},{longest:.3f},{histogram.encode()}"
+    return "".join(quote(c, safe="") if c in "%," or c.isspace() or not c.isprintable() else c for c in tag)
+
+
+def _interval(start_ns: int, length_ns: int) -> str:
+    return f"{start_ns / NS_PER_S:.3f},{length_ns / NS_PER_S:.3f}"
 
 
 def read(lines: Iterable[str]) -> Iterator[Line]:
-    """The histograms of a log, in its order.
+    """The histograms of a log, in its order; see ``entries``."""
+    return (entry for entry in entries(lines) if isinstance(entry, Line))
+
+
+def entries(lines: Iterable[str]) -> Iterator[Line | Started]:
+    """What a log tells, in its order.
 
     A last line without its end that cannot be read is passed over: the writer died in the middle of it.
 
     Raises ValueError, naming the line, for anything else that is not a log of format 1.3 with tags.
     """
     numbered = enumerate(lines, start=1)
-    for number, text in numbered:
+    for number, written in numbered:
         try:
-            found = _line(text.rstrip("\r\n"), first=number == 1)
+            found = _line(written.rstrip("\r\n"), first=number == 1)
         except ValueError as error:
-            if not text.endswith("\n") and next(numbered, None) is None:
+            if not written.endswith("\n") and next(numbered, None) is None:
                 return
             raise ValueError(f"line {number} of the histogram log: {error}") from error
         if found is not None:
             yield found
 
 
-def _line(text: str, *, first: bool) -> Line | None:
-    if first and text != VERSION:
+def _line(written: str, *, first: bool) -> Line | Started | None:
+    if first and written != VERSION:
         raise ValueError(f"expected {VERSION}")
-    if text.startswith("#") or text == LEGEND:
+    if (comment := _STARTED.fullmatch(written)) is not None:
+        phase, start, length, n = comment.groups()
+        return Started(unquote(phase), _ns(start), _ns(length), int(n))
+    if written.startswith("#") or written == LEGEND:
         return None
-    match = _LINE.fullmatch(text)
+    match = _LINE.fullmatch(written)
     if match is None:
         raise ValueError("expected Tag=<tag>,<start>,<length>,<max>,<histogram>")
     tag, start, length, _, blob = match.groups()

@@ -439,12 +439,26 @@ Experiment = CapacityResult | MemoryResult | LoadResult | ColdStartsResult
 """What any kind of run finds out, told apart by ``kind``."""
 
 
+class Stretch(Struct, frozen=True):
+    """A stretch of the run in which most of its slow calls ended. Instants are ns since the run began.
+
+    ``histogram`` is of the latency of the ok ones that ended in it, of which there are others, too; ``failed`` ended
+    otherwise.
+    """
+
+    from_ns: int
+    to_ns: int
+    failed: int
+    histogram: str
+
+
 class Summary(Struct, frozen=True):
     """summary.json.
 
     Of a mix ``preflights`` has one for each call, of which ``preflight`` is the first that was not ok, else the first.
     ``outcome`` is how the rules ended together: ``passed``, ``failed`` or ``undecided``, null without any. ``answer``
-    is what the run found out, in one sentence, ``next`` what would make that better; empty in older files.
+    is what the run found out, in one sentence, ``next`` what would make that better; empty in older files. ``stretch``
+    is null where slow calls were not of one, or that was not looked for.
     """
 
     schema: str
@@ -463,6 +477,7 @@ class Summary(Struct, frozen=True):
     outcome: str | None = None
     answer: str = ""
     next: str = ""
+    stretch: Stretch | None = None
 
 
 _OURS = frozenset(

@@ -187,7 +187,7 @@ def failed_over_time(timeline: Timeline, views: Sequence[View]) -> Chart | None:
 def rate_over_time(
     timeline: Timeline, views: Sequence[View], scenario: dict[str, object] | None = None
 ) -> Chart | None:
-    """Planned, ended and failed invocations per second over time, None when there is no timeline.
+    """Planned, started, ended and failed invocations per second over time, None when there is no timeline.
 
     What was planned is known of phases whose rate a scenario writes.
     """
@@ -200,10 +200,13 @@ def rate_over_time(
     worst = max((y for _, y in failed if y is not None), default=0)
     if worst:
         series.insert(0, Series("not ok per second", "bad", failed, "area"))
+    started = _rates(timeline, lambda point: point.started_per_s)
+    if any(y is not None for _, y in started):
+        series.append(Series("started per second", "b", started))
     plan = _planned(timeline, scenario or {})
     if plan:
         series.insert(0, Series("planned per second", "plan", plan))
-    values += [y for _, y in plan if y is not None]
+    values += [y for _, y in (*started, *plan) if y is not None]
     ticks = linear_ticks(max(values))
     y = Axis(
         "invocations per second", 0.0, ticks[-1], tuple((tick, units.rate(tick).removesuffix("/s")) for tick in ticks)

@@ -17,6 +17,7 @@ from statistics import median
 
 from msgspec import Struct, field
 
+from loadgen.invocation.metric import Metric
 from loadgen.measure import hlog
 from loadgen.measure.ends import Moved, is_range, of_extremes
 from loadgen.measure.histogram import Histogram
@@ -28,11 +29,14 @@ MOST_POINTS = 600
 FEWEST_POINTS = 12
 """Points are not merged below this number for the sake of a median."""
 
+_TOLD = (Metric.LATENCY.value, Metric.LATENCY_ALL.value)
 _UPPER = (99.0, 95.0, 90.0)
 
 
 class Point(Struct):
     """Some seconds of one phase. Instants are ns since the run began; ``planned`` counts ok and failed alike.
+
+    Calls stand where they ended, but for ``started``, which is how many were; None where the log does not tell.
 
     ``latency`` is of ok invocations that the load generator did not disturb, ``disturbed`` of those that it did; of
     ``disturbed_planned`` it did so to some failed.
@@ -45,6 +49,7 @@ class Point(Struct):
     planned: int
     disturbed: Histogram = field(default_factory=Histogram)
     disturbed_planned: int = 0
+    started: int | None = None
 
     @property
     def ok(self) -> int:
@@ -60,6 +65,11 @@ class Point(Struct):
     def failed_per_s(self) -> float | None:
         """Invocations per second that did not end ok, the dropped and unfinished included."""
         return self._per_s(max(0, self.planned - self.ok))
+
+    @property
+    def started_per_s(self) -> float | None:
+        """Invocations that were started per second, None where the log does not tell."""
+        return None if self.started is None else self._per_s(self.started)
 
     def figure_ns(self, statistic: float | str) -> int | Ends | None:
         """A percentile or the ``max`` of the latency of ok invocations, or its range; None where it is not known."""
@@ -94,6 +104,8 @@ class Point(Struct):
         self.disturbed.add(other.disturbed)
         self.planned += other.planned
         self.disturbed_planned += other.disturbed_planned
+        if other.started is not None:
+            self.started = (self.started or 0) + other.started
 
     def _per_s(self, n: int) -> float | None:
         length_ns = self.end_ns - self.start_ns
@@ -111,30 +123,47 @@ class Timeline(Struct, frozen=True):
     upper: float | None
 
 
+class Course:
+    """What becomes a Timeline, entry by entry of the log. What changes is what was added, which is kept bounded."""
+
+    def __init__(self) -> None:
+        self._points: _Points = {}
+        self._began: dict[str, int] = {}
+        self._width_s = 1
+
+    def add(self, entry: hlog.Line | hlog.Started) -> None:
+        """Add an entry; nothing where it is of another metric."""
+        point = _point(entry)
+        if point is None:
+            return
+        # An interval begins a little before or after its full second: the nearest one is meant.
+        began_ns = self._began.setdefault(point.phase, point.start_ns)
+        second = max(0, round((point.start_ns - began_ns) / NS_PER_S))
+        _add(self._points, (point.phase, second // self._width_s), point)
+        if len(self._points) > max(MOST_POINTS, 2 * len(self._began)):
+            self._points, self._width_s = _halved(self._points), 2 * self._width_s
+
+    def timeline(self) -> Timeline:
+        """The run so far; nothing may be added after it."""
+        points, width_s = self._points, self._width_s
+        while (
+            len(points) >= max(2 * FEWEST_POINTS, len(self._began) + 1)  # points of different phases never become one
+            and _typical(points.values()) < (needed(50.0) or 0)
+        ):
+            points, width_s = _halved(points), 2 * width_s
+        ordered = tuple(_without_stubs(sorted(points.values(), key=lambda point: point.start_ns), width_s))
+        return Timeline(ordered, width_s, _upper(ordered))
+
+
 def timeline(lines: Iterable[str]) -> Timeline:
     """The run over time from the lines of intervals.hlog; no points when it has none.
 
     Raises ValueError, with the line number, when the log is not one.
     """
-    points: _Points = {}
-    began: dict[str, int] = {}
-    width_s = 1
-    for line in hlog.read(_of_latency(lines)):
-        phase, _, metric = line.tag.rpartition(".")
-        undisturbed = phase.removesuffix(f".{hlog.DISTURBED}")
-        disturbed, phase = undisturbed != phase, undisturbed
-        # An interval begins a little before or after its full second: the nearest one is meant.
-        second = max(0, round((line.start_ns - began.setdefault(phase, line.start_ns)) / NS_PER_S))
-        _add(points, (phase, second // width_s), _point(phase, metric, line, disturbed=disturbed))
-        if len(points) > max(MOST_POINTS, 2 * len(began)):
-            points, width_s = _halved(points), 2 * width_s
-    while (
-        len(points) >= max(2 * FEWEST_POINTS, len(began) + 1)  # points of different phases never become one
-        and _typical(points.values()) < (needed(50.0) or 0)
-    ):
-        points, width_s = _halved(points), 2 * width_s
-    ordered = tuple(_without_stubs(sorted(points.values(), key=lambda point: point.start_ns), width_s))
-    return Timeline(ordered, width_s, _upper(ordered))
+    course = Course()
+    for entry in hlog.entries(_of_latency(lines)):
+        course.add(entry)
+    return course.timeline()
 
 
 _Points = dict[tuple[str, int], Point]
@@ -145,14 +174,21 @@ def _of_latency(lines: Iterable[str]) -> Iterator[str]:
     """Blank out the lines of other metrics before their histograms are decoded; they are most of the log."""
     for line in lines:
         tag, comma, _ = line.partition(",")
-        other = comma and tag.startswith("Tag=") and not tag.endswith((".latency", ".latency_all"))
+        other = comma and tag.startswith("Tag=") and tag.rpartition(".")[2] not in _TOLD
         yield "#\n" if other else line
 
 
-def _point(phase: str, metric: str, line: hlog.Line, *, disturbed: bool) -> Point:
-    counted, nothing = line.histogram, Histogram()
-    point = Point(phase, line.start_ns, line.start_ns + line.length_ns, nothing, 0)
-    match metric == "latency", disturbed:
+def _point(entry: hlog.Line | hlog.Started) -> Point | None:
+    end_ns = entry.start_ns + entry.length_ns
+    if isinstance(entry, hlog.Started):
+        return Point(entry.phase, entry.start_ns, end_ns, Histogram(), 0, started=entry.n)
+    of, _, metric = entry.tag.rpartition(".")
+    if metric not in _TOLD:
+        return None
+    phase = of.removesuffix(f".{hlog.DISTURBED}")
+    disturbed, counted = phase != of, entry.histogram
+    point = Point(phase, entry.start_ns, end_ns, Histogram(), 0)
+    match metric == Metric.LATENCY.value, disturbed:
         case True, False:
             point.latency = counted
         case True, True:

@@ -1,6 +1,7 @@
 """What most of the slow calls have in common, where that is one thing.
 
-It may be that they are cold starts, failed, of one call of a mix, of one phase, or slow in the function or on the way.
+It may be that they are cold starts, failed, of one call of a mix, of one phase, of one stretch of time
+(``loadgen.report.stretch``), or slow in the function or on the way.
 
 Theory of operation. Slow are the calls above the limit of the first rule about a time that is broken, of which a
 call that is not ok always is, else the ok ones above the highest percentile of latency that is shown. A cause is said
@@ -41,7 +42,7 @@ _NS_PER_US = 1_000
 _TAILS = (99.0, 95.0, 90.0)
 
 
-class _Slow(Struct, frozen=True):
+class Slow(Struct, frozen=True):
     """What is slow: above so many µs; ``p`` is the percentile that stands there, ``limit`` says that a rule does."""
 
     above_us: int
@@ -60,18 +61,18 @@ class _Cause(Struct, frozen=True):
 
 def why(summary: Summary) -> str:
     """The sentence, without capital and full stop; empty where no one cause stands out."""
-    slow = _slow(summary)
+    slow = slow_in(summary)
     latency = summary.totals.metrics.get("latency")
     if slow is None or latency is None:
         return ""
     every = _histogram([latency])
     failed = summary.totals.planned - summary.totals.outcomes.get(OK, 0) if slow.limit else 0
-    total, above = every.count + failed, _above(every, slow.above_us) + failed
-    if above < LEAST:
+    total, slow_ones = every.count + failed, above(every, slow.above_us) + failed
+    if slow_ones < LEAST:
         return ""
     for cause in _causes(summary, every, slow, failed):
-        own = _above(cause.calls, slow.above_us) + cause.failed
-        if own < MOST * above or incomplete(0.5, own, above - own + 1) > RARELY:
+        own = above(cause.calls, slow.above_us) + cause.failed
+        if own < MOST * slow_ones or incomplete(0.5, own, slow_ones - own + 1) > RARELY:
             continue
         if 2 * (cause.calls.count + cause.failed) > total:
             continue  # most calls have it, slow or not
@@ -79,7 +80,7 @@ def why(summary: Summary) -> str:
         if without_us is None or without_us >= (slow.above_us if slow.limit else BETTER * slow.above_us):
             continue
         left = units.duration(without_us * _NS_PER_US)
-        of = f"{units.count(own)} of the {units.count(above)} calls above it"
+        of = f"{units.count(own)} of the {units.count(slow_ones)} calls above it"
         return f"{slow.of} is {cause.name}, {of}: without them it is {left}"
     return ""
 
@@ -92,7 +93,7 @@ def rule_of(result: ThresholdResult) -> Rule | None:
         return None
 
 
-def _slow(summary: Summary) -> _Slow | None:
+def slow_in(summary: Summary) -> Slow | None:
     """What is slow in this run; None where nothing can be said of it."""
     for result in summary.thresholds:
         rule = rule_of(result)
@@ -104,15 +105,15 @@ def _slow(summary: Summary) -> _Slow | None:
             and rule.phase is rule.call is rule.start is None
             and rule.over_ns is None
         ):
-            return _Slow(rule.limit_ns // _NS_PER_US, rule.percentile, True, f"what breaks {rule.text}")
+            return Slow(rule.limit_ns // _NS_PER_US, rule.percentile, True, f"what breaks {rule.text}")
     for p in _TAILS:
         found = shown(totals(summary), "latency", p)
         if isinstance(found, Shown) and found.ends is None:
-            return _Slow(found.value // _NS_PER_US, p, False, f"the {units.percentile(p)}")
+            return Slow(found.value // _NS_PER_US, p, False, f"the {units.percentile(p)}")
     return None
 
 
-def _causes(summary: Summary, every: Histogram, slow: _Slow, failed: int) -> Iterator[_Cause]:
+def _causes(summary: Summary, every: Histogram, slow: Slow, failed: int) -> Iterator[_Cause]:
     """What may have made calls slow, the most telling first."""
     whole = summary.totals
     if failed:
@@ -122,13 +123,26 @@ def _causes(summary: Summary, every: Histogram, slow: _Slow, failed: int) -> Ite
     for name, call in whole.by_call.items():
         if (latency := call.metrics.get("latency")) is not None:
             yield _Cause(f"call {name}", _histogram([latency]))
+    yield from _times(summary, slow)
+    for name, part in (("time in the function", "duration"), ("time on the way (network and platform)", "overhead")):
+        if (metric := whole.metrics.get(part)) is not None:
+            yield _Cause(name, _slowest(every, above(_histogram([metric]), slow.above_us)))
+
+
+def _times(summary: Summary, slow: Slow) -> list[_Cause]:
+    """Phases and the stretch: what has fewest calls first, the stretch where it is less than half of a phase."""
+    found = []
     measured = [phase for phase in summary.phases if not phase.warmup]
     for phase in measured if len(measured) > 1 else ():
         if (latency := phase.metrics.get("latency")) is not None:
-            yield _Cause(f"phase {phase.name}", _histogram([latency]))
-    for name, part in (("time in the function", "duration"), ("time on the way (network and platform)", "overhead")):
-        if (metric := whole.metrics.get(part)) is not None:
-            yield _Cause(name, _slowest(every, _above(_histogram([metric]), slow.above_us)))
+            calls = _histogram([latency])
+            found.append((calls.count, _Cause(f"phase {phase.name}", calls)))
+    if (stretch := summary.stretch) is not None:
+        start, end = (units.duration(at_ns) for at_ns in (stretch.from_ns, stretch.to_ns))
+        calls = Histogram.decode(stretch.histogram)
+        failed = stretch.failed if slow.limit else 0
+        found.append((2 * calls.count, _Cause(f"what ended from {start} to {end} of the run", calls, failed)))
+    return [cause for _, cause in sorted(found, key=lambda each: each[0])]
 
 
 def _slowest(every: Histogram, n: int) -> Histogram:
@@ -152,7 +166,8 @@ def _histogram(metrics: Iterable[MetricSummary]) -> Histogram:
     return whole
 
 
-def _above(calls: Histogram, us: int) -> int:
+def above(calls: Histogram, us: int) -> int:
+    """How many calls took so many µs or more."""
     return sum(n for at, n in calls.counts.items() if lowest(at) >= us)
 
 

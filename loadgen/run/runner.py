@@ -269,7 +269,9 @@ class Runner:
         # before what takes long: from here on nothing but the Summary is missing
         self._writing.over(Over(run, record.experiment, tuple(record.watched.values()), ending.ending))
         verdict = verdict_on(record, stopped=ending.ending)
-        return Finished(summary(record, run, verdict, cost), ending.budget_reached, ending.failed)
+        return Finished(
+            summary(record, run, verdict, cost, self._writing.course.timeline()), ending.budget_reached, ending.failed
+        )
 
     def _note(self, text: str) -> None:
         self._observer.note(self._secrets.hide(text))

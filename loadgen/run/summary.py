@@ -30,6 +30,8 @@ from loadgen.measure.threshold import evaluate, named_percentiles
 from loadgen.measure.trust.record import damaged
 from loadgen.measure.verdict import judge, of_experiment
 from loadgen.report.answer import answer, next_step, outcome
+from loadgen.report.stretch import stretch
+from loadgen.report.timeline import Timeline
 from loadgen.run.play import Played
 from loadgen.scenario.model import Scenario
 from loadgen.targets.registry import tenant_of
@@ -133,8 +135,10 @@ def charged(record: Record) -> Cost | None:
     return cost([record.first, *(spent(each.total.tally) for each in record.played)], record.terms.prices)
 
 
-def summary(record: Record, run: Run, verdict: Verdict, charged: Cost | None) -> Summary:
-    """The Summary of a run with this verdict, and at this cost."""
+def summary(
+    record: Record, run: Run, verdict: Verdict, charged: Cost | None, over_time: Timeline | None = None
+) -> Summary:
+    """The Summary of a run with this verdict, at this cost, and over time where that is known."""
     terms, rules = record.terms, record.terms.rules
     plans, played = [each.plan for each in record.played], [each.total for each in record.played]
     ps = named_percentiles(rules)
@@ -160,6 +164,8 @@ def summary(record: Record, run: Run, verdict: Verdict, charged: Cost | None) ->
         experiment=record.experiment,
         preflights=list(record.preflights) if terms.mix else [],
     )
+    if over_time is not None and not is_experiment(terms.kind):
+        found = structs.replace(found, stretch=stretch(found, over_time))
     return structs.replace(found, outcome=outcome(found), answer=answer(found), next=next_step(found))
 
 

@@ -17,6 +17,7 @@ from loadgen.measure.ends import together
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import INTERVAL_NS, Frame
 from loadgen.measure.merge import PhaseTotal
+from loadgen.report.timeline import Course
 from loadgen.run.journal import Began, Ended, Opening, Over, Parted, encode, shortened
 from loadgen.scenario.model import Scenario
 
@@ -30,7 +31,7 @@ class Writing:
 
     What changes: ``fault`` says why nothing is written any more, once that is so, and stays; ``_long`` is how many
     bytes the journal may have before it is written anew, and ``_interval`` what came of an interval that is not
-    written yet, as some agent's part is missing.
+    written yet, as some agent's part is missing. ``course`` is what of the run was written.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Writing:
     ) -> None:
         """``hide`` masks secrets; so many ``agents`` report each interval."""
         self.fault: str | None = None
+        self.course = Course()
         self._directory = directory
         self._hide = hide
         self._share = scenario.sample_share
@@ -119,7 +121,10 @@ class Writing:
         """Write what came of an interval, of all agents together: as many lines as of one."""
         interval, self._interval = self._interval, []
         if interval:
-            self._directory.append_interval_lines(list(interval_lines(interval, self._hide)))
+            entries = list(interval_entries(interval, self._hide))
+            self._directory.append_interval_lines([hlog.text(entry) for entry in entries])
+            for entry in entries:
+                self.course.add(entry)
 
 
 def _same_interval(interval: Sequence[Frame], frame: Frame) -> bool:
@@ -129,11 +134,10 @@ def _same_interval(interval: Sequence[Frame], frame: Frame) -> bool:
     return near and frame.phase == first.phase and all(each.agent != frame.agent for each in interval)
 
 
-def interval_lines(interval: Sequence[Frame], hide: Callable[[str], str] = str) -> Iterator[str]:
-    """The lines of intervals.hlog for frames of an interval of one phase.
+def interval_entries(interval: Sequence[Frame], hide: Callable[[str], str] = str) -> Iterator[hlog.Line | hlog.Started]:
+    """What intervals.hlog tells of the frames of an interval of one phase.
 
-    They are of each metric of its ok invocations, and of latency over all planned.
-
+    There is a line of each metric of its ok invocations, and of latency over all planned, and how many were started.
     Those that the load generator disturbed have lines of their own, but for what tells how the load was made.
     ``hide`` masks the secrets in the phase's name.
     """
@@ -150,4 +154,6 @@ def interval_lines(interval: Sequence[Frame], hide: Callable[[str], str] = str) 
             (f"{hlog.DISTURBED}.{metric}", disturbed),
         ):
             if histogram.count:
-                yield hlog.line(f"{phase}.{tag}", from_ns, length_ns, histogram)
+                yield hlog.Line(f"{phase}.{tag}", from_ns, length_ns, histogram)
+    if total.tally.started:
+        yield hlog.Started(phase, from_ns, length_ns, total.tally.started)

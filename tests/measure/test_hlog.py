@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from loadgen.measure import hlog
 from loadgen.measure.histogram import DIGITS, HIGHEST, LOWEST, Histogram
-from loadgen.measure.hlog import Line
+from loadgen.measure.hlog import Line, Started
 from tests.frames import histogram
 
 STARTED_MS = 1_758_000_000_123
@@ -24,9 +25,8 @@ LINES = [
 ]
 
 
-def text(lines: list[Line]) -> str:
-    written = (hlog.line(each.tag, each.start_ns, each.length_ns, each.histogram) for each in lines)
-    return "".join(f"{each}\n" for each in (*hlog.header(STARTED_MS), *written))
+def text(entries: Sequence[Line | Started]) -> str:
+    return "".join(f"{each}\n" for each in (*hlog.header(STARTED_MS), *map(hlog.text, entries)))
 
 
 def test_the_header_says_version_units_and_start() -> None:
@@ -46,6 +46,14 @@ def test_a_line_has_seconds_with_three_digits_and_the_maximum_in_ms() -> None:
 
 def test_what_is_written_is_read_back() -> None:
     assert list(hlog.read(text(LINES).splitlines(keepends=True))) == LINES
+
+
+def test_how_many_were_started_is_read_back_and_is_no_histogram() -> None:
+    entries: list[Line | Started] = [LINES[0], Started("a, b %", 1_000_000_000, 1_007_000_000, 150), LINES[2]]
+    lines = text(entries).splitlines(keepends=True)
+    assert "#[Started: a%2C%20b%20%25,1.000,1.007,150]\n" in lines
+    assert list(hlog.entries(lines)) == entries
+    assert list(hlog.read(lines)) == [LINES[0], LINES[2]]
 
 
 @given(st.text(min_size=1, max_size=20))

@@ -89,7 +89,7 @@ def test_a_summary_of_another_schema_is_refused() -> None:
         summary.decode(summary.encode(other))
 
 
-ANSWERED = {"outcome", "answer", "next"}
+ANSWERED = {"outcome", "answer", "next", "stretch"}
 """Of the Summary itself; elsewhere there were fields of these names before."""
 ADDED = {
     "failed", "low_failed", "high_failed", "least", "most", "decided_by", "disturbed", "disturbed_histogram", "ends",

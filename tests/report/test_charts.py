@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadgen.measure import hlog
 from loadgen.measure.summary import Summary, Verdict
 from loadgen.report import charts, drawing
 from loadgen.report.drawing import NARROW, WIDE, Axis, Band, Chart, Series, Size
@@ -15,6 +16,7 @@ from loadgen.report.figures import View, phases, totals
 from loadgen.report.timeline import timeline
 from tests.report.builders import (
     HOSTILE,
+    S,
     censored,
     degraded,
     empty,
@@ -93,6 +95,18 @@ def test_the_curve_of_all_invocations_is_of_ok_ones_as_far_as_they_reach_however
     assert every[-1][0] == pytest.approx(math.log10(1 / 0.25))
     assert every[-1][1] == max(y for _, y in every if y is not None) > 40_000_000
     assert "ends where the 25.0 % begin that are not ok" in chart.description.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_started_stands_beside_ended_where_the_log_tells_it() -> None:
+    lines = [*log([("p", 0, 1000, 10, 12)]), f"{hlog.text(hlog.Started('p', 0, S, 60))}\n"]
+    view = View(phase("p", 1, {"ok": 10, "gateway": 2}), "p", Verdict("valid", []))
+    chart = charts.rate_over_time(timeline(lines), [view])
+    assert chart is not None
+    drawn = {line.name: line.points for line in chart.series}
+    assert drawn == {
+        "not ok per second": ((0.5, 2.0),), "ok per second": ((0.5, 10.0),), "started per second": ((0.5, 60.0),),
+    }  # fmt: skip
+    assert chart.y.high >= 60
 
 
 @pytest.mark.parametrize("built", [invalid(), empty()], ids=["invalid", "empty"])

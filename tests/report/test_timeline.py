@@ -23,6 +23,14 @@ def test_every_second_is_a_point_with_its_rate_of_ok_and_failed() -> None:
     assert [(point.ok_per_s, point.failed_per_s) for point in points] == [(40, 10), (30, 0)]
 
 
+def test_what_was_started_stands_beside_what_ended_and_is_unknown_of_an_older_log() -> None:
+    lines = log([("p", 0, 1000, 10, 10), ("p", 2000, 1000, 90, 90)])
+    assert [point.started_per_s for point in timeline(lines).points] == [None, None]
+    lines += [f"{hlog.text(hlog.Started('p', at * S, S, n))}\n" for at, n in ((0, 60), (1, 40))]
+    points = timeline(lines).points
+    assert [(point.started_per_s, point.ok_per_s) for point in points] == [(60, 10), (40, 0), (None, 90)]
+
+
 def test_agents_of_the_same_second_are_added() -> None:
     points = timeline(log([("p", 0, 1000, 40, 40), ("p", 3, 1000, 20, 25)])).points
     assert [(point.latency.count, point.planned) for point in points] == [(60, 65)]

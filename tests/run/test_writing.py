@@ -14,7 +14,7 @@ from loadgen.measure.histogram import Histogram
 from loadgen.measure.interval import Frame
 from loadgen.measure.merge import PhaseTotal
 from loadgen.run.journal import Began, Told
-from loadgen.run.writing import Writing, interval_lines
+from loadgen.run.writing import Writing, interval_entries
 from tests import frames
 from tests.frames import blank, packed, plan, sample
 from tests.scenarios import function, scenario
@@ -24,7 +24,7 @@ def frame(hist: dict[str, Histogram]) -> Frame:
     return blank(Tally(5, 5, 5), packed(hist), seq=1)
 
 
-def test_a_frame_becomes_a_line_per_metric_of_its_ok_calls_and_one_of_every_latency() -> None:
+def test_a_frame_becomes_a_line_per_metric_of_its_ok_calls_one_of_every_latency_and_how_many_were_started() -> None:
     one = frame(
         {
             "ok/latency": Histogram({10: 3}),
@@ -34,18 +34,19 @@ def test_a_frame_becomes_a_line_per_metric_of_its_ok_calls_and_one_of_every_late
             "dropped/latency": Histogram({90: 1}),
         }
     )
-    lines = interval_lines([one])
-    read = {line.tag: line for line in hlog.read(f"{line}\n" for line in [*hlog.header(0), *lines])}
+    *entries, started = interval_entries([one])
+    read = {each.tag: each for each in entries if isinstance(each, hlog.Line)}
     assert {tag: line.histogram.counts for tag, line in read.items()} == {
         "steady.duration": {5: 3},
         "steady.latency": {10: 3},
         "steady.latency_all": {2: 1, 10: 3, 90: 1},
     }
     assert {(line.start_ns, line.length_ns) for line in read.values()} == {(1_000_000_000, 1_000_000_000)}
+    assert started == hlog.Started("steady", 1_000_000_000, 1_000_000_000, 5)
 
 
 def test_an_empty_frame_becomes_no_line() -> None:
-    assert list(interval_lines([frame({})])) == []
+    assert list(interval_entries([blank(Tally(), packed({}), seq=1)])) == []
 
 
 class Disk:
