@@ -2,8 +2,8 @@
 
 Theory of operation. A call after a silence of g is warm if the instance lived longer than g, and cold if not: each
 probe says on which side of g the time lies, and no more (current-status data). ``next_gap`` first bisects between the
-largest warm and the smallest cold silence, then asks again and again at both ends of what is left, and at a quarter
-less and more.
+largest warm and the smallest cold silence, then asks again and again at both ends of what is left, at a quarter
+less and more, and right below the lower end where that gives either answer.
 
 Whether that is one time or many shows in how steeply the answers change. They are fitted by a location-scale law,
 
@@ -13,7 +13,7 @@ e being the share of wrong labels. With priors that are flat in m and in ln s th
 the range is in which 90 % of the instances end, 2 s ln 19. A time is called ``fixed`` only where that is surely below
 the ``resolution``: answers that merely do not contradict one time are no evidence of one, as a reaper that comes every
 few seconds gives them, too. Where it is surely above, the silences are spread over the part in which the fit has
-answers change. Less than one instance in five that ends far earlier than the others is not seen.
+answers change. Less than one instance in four that ends far earlier than the others is not seen.
 
 The bounds of a time that varies are those of its median and rest on no law: below the median less than half of the
 answers are cold, above it more, so a candidate is ruled out by too many cold ones among its neighbours below, or too
@@ -36,11 +36,13 @@ import numpy as np
 from loadgen.experiments.coldstarts.findings import GapProbe, KeepAlive
 from loadgen.stats.beta import incomplete
 
-REPEATS, REPEATS_APART = 8, 5
-"""Probes at either end of the bracket, once it is close, and at a quarter less and more."""
+REPEATS, REPEATS_LESS, REPEATS_MORE = 8, 12, 5
+"""Probes at either end of the bracket, once it is close, and at a quarter less and more.
+
+With those at its lower end as many as it takes to see that one instance in four ends far earlier."""
 SPREAD = 40
 """Probes over all silences, once the time is seen to vary."""
-LEAST_PROBES, MOST = 30, 100
+LEAST_PROBES, MOST = 37, 100
 """Probes in all: what a fixed time takes, and the most."""
 SURE, UNSURE = 0.02, 0.9
 """A time is fixed below this probability of its varying, and spread probes begin above the other."""
@@ -62,8 +64,13 @@ def next_gap(probes: Sequence[GapProbe], low_ns: int, high_ns: int) -> int | Non
     lower, upper = low_ns if warm is None else warm, high_ns if cold is None else cold
     if upper - lower > (high_ns - low_ns) // _FINE:
         return (lower + upper) // 2
-    apart = [gap for gap in (lower * 3 // 4, upper * 5 // 4) if low_ns <= gap <= high_ns]
-    wanted = [*((gap, REPEATS) for gap in (lower, upper)), *((gap, REPEATS_APART) for gap in apart)]
+    wanted = [(lower, REPEATS), (upper, REPEATS)]
+    apart = [(lower * 3 // 4, REPEATS_LESS), (upper * 5 // 4, REPEATS_MORE)]
+    if (
+        1 < _cold_at(probes, lower) < _tried(probes, lower) - 1
+    ):  # one time may be there: what ends before it is told below
+        apart.append((2 * lower - upper, REPEATS))
+    wanted += [each for each in apart if low_ns <= each[0] <= high_ns]
     if warm is None or cold is None:
         return next((gap for gap, times in wanted if _tried(probes, gap) < times), None)
     if (fitted := _Fit(probes, low_ns, high_ns)).varies > UNSURE:
