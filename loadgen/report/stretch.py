@@ -3,7 +3,7 @@
 Theory of operation. Of all stretches of the run that hold at most ``SHORT`` of its calls the one is taken in which slow
 calls are most surprisingly dense: that of the largest likelihood ratio, s ln(s/e) + (S−s) ln((S−s)/(S−e)), for s of all
 S slow calls where e are expected. It is told where ``MOST`` of the slow calls are in it, which by chance they are in no
-tenth of a run.
+fifth of a run.
 
 Source: M. Kulldorff, A spatial scan statistic, Communications in Statistics 26 (6), 1997.
 """
@@ -20,7 +20,7 @@ from loadgen.measure.summary import Stretch, Summary
 from loadgen.report.timeline import Point, Timeline
 from loadgen.report.why import LEAST, MOST, above, slow_in
 
-SHORT = 0.1
+SHORT = 0.2
 
 
 def stretch(summary: Summary, timeline: Timeline) -> Stretch | None:

@@ -141,7 +141,7 @@ def _times(summary: Summary, slow: Slow) -> list[_Cause]:
         start, end = (units.duration(at_ns) for at_ns in (stretch.from_ns, stretch.to_ns))
         calls = Histogram.decode(stretch.histogram)
         failed = stretch.failed if slow.limit else 0
-        found.append((2 * calls.count, _Cause(f"what ended from {start} to {end} of the run", calls, failed)))
+        found.append((2 * calls.count, _Cause(f"calls that ended from {start} to {end} of the run", calls, failed)))
     return [cause for _, cause in sorted(found, key=lambda each: each[0])]
 
 

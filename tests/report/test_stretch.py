@@ -54,7 +54,7 @@ def test_a_tail_that_ended_in_three_seconds_of_sixty_is_said_to_be_that_with_wha
     for at in (20, 21, 22):
         seconds[at][:40] = slow(rng, 40)
     said = told(run(seconds), course(seconds))
-    assert said.startswith("the p99 is what ended from 20.0 s to 23.0 s of the run, ")
+    assert said.startswith("the p99 is calls that ended from 20.0 s to 23.0 s of the run, ")
     assert float(said.rsplit("it is ", 1)[1].split(" ms")[0]) < 60
 
 
@@ -65,7 +65,7 @@ def test_calls_that_failed_in_one_stretch_break_a_rule_because_of_it() -> None:
     for at in (50, 51):
         seconds[at][:40] = slow(rng, 40)  # as many slow as failed: that they failed is not what they have in common
     found = told(run(seconds, 120, (broken,)), course(seconds, {50: 60, 51: 60}))
-    assert found.startswith("what breaks latency_all.p99 < 100ms is what ended from 50.0 s to 52.0 s of the run, 200 ")
+    assert found.startswith("what breaks latency_all.p99 < 100ms is calls that ended from 50.0 s to 52.0 s of the run, 200 ")
 
 
 def test_slow_calls_of_a_warm_up_are_no_stretch_of_the_figures() -> None:
@@ -84,10 +84,10 @@ def test_slow_calls_that_are_spread_out_or_come_in_bursts_everywhere_are_no_stre
         assert stretch(run(seconds), course(seconds)) is None
 
 
-def test_a_fifth_of_the_run_is_no_stretch_of_it() -> None:
+def test_a_third_of_the_run_is_no_stretch_of_it() -> None:
     rng = random.Random(4)
     seconds = [fast(rng) for _ in range(60)]
-    for at in range(20, 32):
+    for at in range(20, 40):
         seconds[at][:8] = slow(rng, 8)
     assert stretch(run(seconds), course(seconds)) is None
 

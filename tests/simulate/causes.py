@@ -38,7 +38,7 @@ NAMES = {
     FAILED: "calls that failed",
     CALL: "call pay",
     PHASE: "phase later",
-    WHEN: "what ended from",
+    WHEN: "calls that ended from",
     FUNCTION: "time in the function",
     WAY: "time on the way",
 }
