@@ -124,9 +124,10 @@ class Timeline(Struct, frozen=True):
 
 
 class Course:
-    """What becomes a Timeline, entry by entry of the log. What changes is what was added, which is kept bounded."""
+    """What becomes a Timeline of at most so many points, entry by entry of the log. What changes is what was added."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST_POINTS) -> None:
+        self._most = most
         self._points: _Points = {}
         self._began: dict[str, int] = {}
         self._width_s = 1
@@ -140,7 +141,7 @@ class Course:
         began_ns = self._began.setdefault(point.phase, point.start_ns)
         second = max(0, round((point.start_ns - began_ns) / NS_PER_S))
         _add(self._points, (point.phase, second // self._width_s), point)
-        if len(self._points) > max(MOST_POINTS, 2 * len(self._began)):
+        if len(self._points) > max(self._most, 2 * len(self._began)):
             self._points, self._width_s = _halved(self._points), 2 * self._width_s
 
     def timeline(self) -> Timeline:

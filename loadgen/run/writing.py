@@ -22,6 +22,8 @@ from loadgen.run.journal import Began, Ended, Opening, Over, Parted, encode, sho
 from loadgen.scenario.model import Scenario
 
 _MOST_BEHIND, _MORE_BEHIND = 600, 10  # frames of one agent, and of each more
+_STRETCHES = 120
+"""So many parts of a run are told apart while it goes on: a hundred bytes for each slot that a part has calls in."""
 _LONG = 16 * 2**20
 """Bytes by which a journal grows before it is written anew: minutes of one agent's frames."""
 
@@ -39,7 +41,7 @@ class Writing:
     ) -> None:
         """``hide`` masks secrets; so many ``agents`` report each interval."""
         self.fault: str | None = None
-        self.course = Course()
+        self.course = Course(_STRETCHES)
         self._directory = directory
         self._hide = hide
         self._share = scenario.sample_share
