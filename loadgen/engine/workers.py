@@ -663,12 +663,12 @@ class OpenRun(Run):
     def _moves(self, late_ns: int, all_ns: int, now_ns: int) -> int:
         """By how much the end of the call that is started may be put off by a heap that a stop of ours made.
 
-        That is as much as a start of the heap was late by at most, ``all_ns`` what it inherits included: where no call
-        takes less because another one begins later, none ends later by more than some of those before it began.
+        That is as much as any start was late by, ``all_ns`` what it inherits included, since the last one on time
+        outside of a heap: where calls are served as they come, none ends later by more than some before it began.
         """
         disturbed = self._disturbs(late_ns, now_ns)
         moved = max(1, self._heap_late_ns, all_ns)
-        self._heap_late_ns = moved if self._heap else 0
+        self._heap_late_ns = moved if self._heap or all_ns > _LATE_NS else 0
         return moved if disturbed else 0
 
     def _disturbs(self, late_ns: int, now_ns: int) -> bool:

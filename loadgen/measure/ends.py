@@ -8,8 +8,8 @@ calls, and has two ends.
   is the undisturbed call of rank k - d; of a rank up to d nothing is known from below. But where no start of a heap
   came later than by δ, none of its calls ended later than by δ either: when calls end follows from when they begin by
   maxima, minima and adding what each takes, none of which makes a difference larger. So a call counts as δ less than it
-  was seen to take, as long as δ is at most half of that (``loadgen.measure.recorder``). With more the target may have
-  done what it would not have done; where it did (refusals, timeouts, cold starts) nothing of this holds. Decision 034.
+  was seen to take, where it and δ are not out of the ordinary (``loadgen.measure.recorder``), so that the target did
+  what it would have done; where it did not (refusals, timeouts, cold starts) nothing of this holds. Decision 034.
 - High end: disturbed calls count as they were seen. In a target that lets no work wait while it is free, a start that
   comes later lets no call end sooner, so that each call, counted from its intended start, would have taken at most as
   long as was seen. That does not hold where disturbed calls were refused, timed out or met cold starts: a call that is

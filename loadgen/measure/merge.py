@@ -203,6 +203,7 @@ class PhaseTotal:
         self.stepped = 0
         self.step_us = 0
         self.calls: dict[str, PhaseTotal] = {}
+        self._whole = self
         self.losses: dict[int, Loss] = {}
         self._batches = Batches()
         self._in_flight: Counter[tuple[int, str]] = Counter()
@@ -280,6 +281,7 @@ class PhaseTotal:
         """That of one call of a mix, which has the very histograms of its cells."""
         if call not in self.calls:
             self.calls[call] = PhaseTotal(self.name)
+            self.calls[call]._whole = self
         return self.calls[call]
 
     def kept(self) -> Kept:
@@ -422,17 +424,16 @@ class PhaseTotal:
                 Counted(self.merged(metric, outcomes=(outcome,), start=start, disturbed=each)) for each in (False, True)
             )
         astray = self._astray(start) if outcome == OK and own.failed is None else 0
-        exposed = self.exposed
         stepped = kind.clock is not Clock.PLATFORM and metric != Metric.CONNECT.value  # which ends before it arrives
         moved = Moved(
             disturbed.ok,
             disturbed.failed or Histogram(),
             disturbed.censored or Histogram(),
             astray=astray,
-            open=exposed and bool(disturbed.size or astray),
+            open=self.exposed and bool(disturbed.size or astray),
             stepped=self.stepped if stepped else 0,
             step_us=self.step_us,
-            least=Histogram() if exposed or outcome != OK else self._lowered(metric, start),
+            least=Histogram() if self._whole.exposed or outcome != OK else self._lowered(metric, start),
         )
         return own._replace(moved=moved)
 

@@ -3,7 +3,7 @@ cimport cython
 from loadgen.invocation.facts cimport Facts
 from loadgen.measure.counts cimport Counts
 
-cdef long long _LATE_NS, _LATE_PART, _KNOWN_PART
+cdef long long _LATE_NS, _LATE_PART, _ORDINARY, _ORDINARY_CALLS, _ORDINARY_SHIFT
 
 cdef class Series:
     cdef public long long n, started
@@ -33,7 +33,7 @@ cdef class Taken:
 cdef class Recorder:
     cdef str _phase, _call
     cdef int _agent
-    cdef long long _origin_ns, _slow_floor_ns, _slow_count, _ok_ns, _ok_count
+    cdef long long _origin_ns, _slow_floor_ns, _slow_count, _ok_ns, _ok_count, _ordinary_ns
     cdef bint _closed, _expects_summary, _split, _residual
     cdef object _cuts, _billing_units_ns
     cdef object _sampled
@@ -47,9 +47,9 @@ cdef class Recorder:
     cpdef object record(self, Facts facts, long long index, long long intended_ns, long long started_ns,
                         long long arrived_ns, long long read_ns, long long late_ns, long long connect_ns, bytes body,
                         long long moved_ns)
-    @cython.locals(lot=Lot, series=Series, least_ns=cython.longlong)
-    cdef object _record_least(self, Facts facts, long long latency_ns, long long service_ns, long long connect_ns,
-                              long long moved_ns, long long late_ns, str start)
+    @cython.locals(lot=Lot, series=Series, overhead_ns=cython.longlong, billed_ns=cython.longlong)
+    cdef object _record_least(self, Facts facts, long long latency_ns, long long service_ns, long long moved_ns,
+                              str start)
     cdef inline bint _was_late(self, long long late_ns, long long service_ns) noexcept
     cdef inline long long _as_ok(self, long long service_ns)
     cdef inline Lot _lot(self, bint disturbed)

@@ -17,9 +17,10 @@ flight around a stop of the generator. Of an open phase a start is disturbed as 
 and a twentieth of its latency, and so is one that was dropped, or found no connection, for a reason of ours. A
 call that failed may be over in no time: it is held against what an ok one takes.
 
-Of a disturbed ok call is recorded besides, in the lot ``least``, what it would have taken at least: less by as much as
-starts were late, its own and those of its heap. Nothing is where that was half of its latency or more: then the heap
-may have made the target do what it would not have done, such as start instances. See ``loadgen.measure.ends``.
+Of an ok call in a heap is recorded besides, in the lot ``least``, what it would have taken at least: less by as much as
+starts were late, its own and those before it. Not where the heap may have made the target do what it would not have
+done, such as start instances: where starts were late by more than half of what a call ordinarily takes, where the call
+took more than twice as much as that, or had to connect. See ``loadgen.measure.ends``.
 
 Invocations that succeeded are split by whether they were cold: by what the answer says, else by two cuts on the
 overhead that the parent sends once it has seen enough (``split``). Where neither is known, nothing is looked at and all
@@ -62,7 +63,9 @@ LATE_PART = 20
 
 Of its latency, as one that waited for a worker besides is late by a smaller part of what a caller saw."""
 
-_KNOWN_PART = 2
+_ORDINARY = 2
+_ORDINARY_CALLS = 256
+_ORDINARY_SHIFT = 6  # by a 64th up or down for each call: where as many are above it as below
 UNBOUNDED = 2**62
 """The end of a call was moved by the generator, and nobody knows by how many ns."""
 
@@ -297,7 +300,7 @@ class Recorder:
         self._slowest: list[int] = []
         self._slow_floor_ns = -1
         self._slow_count = 0
-        self._ok_ns = self._ok_count = 0
+        self._ok_ns = self._ok_count = self._ordinary_ns = 0
         self.now = self._new()
         self._ok = self.now.undisturbed.ok
 
@@ -335,6 +338,10 @@ class Recorder:
         if facts.outcome is _OK:
             self._ok_ns += service_ns
             self._ok_count += 1
+            if service_ns > self._ordinary_ns:
+                self._ordinary_ns += (self._ordinary_ns >> _ORDINARY_SHIFT) + 1 if self._ordinary_ns else service_ns
+            else:
+                self._ordinary_ns -= self._ordinary_ns >> _ORDINARY_SHIFT
             disturbed = disturbed or self._was_late(late_ns, arrived_ns - intended_ns)
             series = self.now.disturbed.ok if disturbed else self._ok
             if self._split:
@@ -384,44 +391,32 @@ class Recorder:
             series.memory_used.hit(facts.memory_used_bytes // 1024)
         for name in facts.unbelieved:
             self.now.unbelieved[name] = self.now.unbelieved.get(name, 0) + 1
-        if disturbed and facts.outcome is _OK and not self._closed:
-            self._record_least(facts, latency_ns, service_ns, connect_ns, max(moved_ns, late_ns), late_ns, start)
+        if moved_ns > 0 and facts.outcome is _OK and connect_ns == 0 and not self._closed:
+            self._record_least(facts, latency_ns, service_ns, max(moved_ns, late_ns), start)
         if latency_ns > self._slow_floor_ns and facts.status:
             self._slow(latency_ns, service_ns, facts, disturbed)
         if self._sampled is not None and self._sampled():
             self._sample(facts, index, intended_ns, started_ns, arrived_ns, read_ns, connect_ns, start, disturbed)
 
-    def _record_least(
-        self,
-        facts: Facts,
-        latency_ns: int,
-        service_ns: int,
-        connect_ns: int,
-        moved_ns: int,
-        late_ns: int,
-        start: str,
-    ) -> None:
-        """Record what a disturbed ok invocation would have taken at least, where that is known.
-
-        On time it would have ended by ``moved_ns`` sooner at most, and have started by ``late_ns`` sooner. What the
-        function itself takes is taken for its own.
-        """
-        if moved_ns > latency_ns // _KNOWN_PART:
+    def _record_least(self, facts: Facts, latency_ns: int, service_ns: int, moved_ns: int, start: str) -> None:
+        """Record what an ok invocation would have taken at least that ended by ``moved_ns`` later at most, if known."""
+        if self._ok_count < _ORDINARY_CALLS or _ORDINARY * moved_ns > self._ordinary_ns:
+            return
+        if service_ns > _ORDINARY * self._ordinary_ns:
             return
         lot = self.now.least
         series = lot.ok if start == UNKNOWN else lot.of_start(start)
         series.n += 1
         series.started += 1
-        series.latency.hit((latency_ns - moved_ns) // 1000)
-        least_ns = max(0, service_ns - moved_ns + late_ns)
-        series.service_time.hit(least_ns // 1000)
-        if connect_ns - moved_ns >= 1000:
-            series.connect.hit((connect_ns - moved_ns) // 1000)
+        series.latency.hit((latency_ns - moved_ns) // 1000 if latency_ns > moved_ns else 0)
+        series.service_time.hit((service_ns - moved_ns) // 1000 if service_ns > moved_ns else 0)
         if facts.duration_ns is not None:
-            series.duration.hit(facts.duration_ns // 1000)
-            series.overhead.hit(max(0, least_ns - facts.duration_ns) // 1000)
+            overhead_ns = service_ns - facts.duration_ns
+            series.duration.hit((facts.duration_ns - moved_ns) // 1000 if facts.duration_ns > moved_ns else 0)
+            series.overhead.hit((overhead_ns - moved_ns) // 1000 if overhead_ns > moved_ns else 0)
         if facts.billed_duration_ns is not None:
-            series.billed_duration.hit(facts.billed_duration_ns // 1000)
+            billed_ns = facts.billed_duration_ns
+            series.billed_duration.hit((billed_ns - moved_ns) // 1000 if billed_ns > moved_ns else 0)
 
     def _was_late(self, late_ns: int, service_ns: int) -> bool:
         """Whether the start of an open phase was so late that its call may have met another target than it should."""

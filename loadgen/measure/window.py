@@ -70,12 +70,13 @@ def _put(counts: dict[K, int], more: Mapping[K, int], sign: int = 1) -> None:
 class Part:
     """What one rule is judged by, of a second or of several. Counts are of invocations that ended in it."""
 
-    __slots__ = ("disturbed", "histograms", "outcomes", "step_us", "stepped")
+    __slots__ = ("disturbed", "histograms", "least", "outcomes", "step_us", "stepped")
 
     def __init__(self) -> None:
         self.outcomes: dict[str, int] = {}
         self.disturbed: dict[str, int] = {}
         self.histograms: dict[Cell, Histogram] = {}
+        self.least: dict[Cell, Histogram] = {}
         self.stepped = self.step_us = 0
 
     def take(self, frame: Frame, rule: WatchedRule) -> None:
@@ -90,9 +91,10 @@ class Part:
             self.stepped += tally.completed
             self.step_us = max(self.step_us, -(-frame.health.clock_step_ns // NS_PER_US))
         if isinstance(rule, MetricRule):
-            for cell, packed in frame.hist.items():
-                if _tells(cell, rule):
-                    self.histograms.setdefault(cell, Histogram()).add_packed(packed)
+            for own, told in ((self.histograms, frame.hist), (self.least, frame.least)):
+                for cell, packed in told.items():
+                    if _tells(cell, rule):
+                        own.setdefault(cell, Histogram()).add_packed(packed)
 
     def add(self, other: Part) -> None:
         """Add what is in another one."""
@@ -109,11 +111,12 @@ class Part:
     def _shift(self, other: Part, sign: int) -> None:
         _put(self.outcomes, other.outcomes, sign)
         _put(self.disturbed, other.disturbed, sign)
-        for cell, histogram in other.histograms.items():
-            own = self.histograms.setdefault(cell, Histogram())
-            _put(own.counts, histogram.counts, sign)
-            if not own.counts:
-                del self.histograms[cell]
+        for ours, theirs in ((self.histograms, other.histograms), (self.least, other.least)):
+            for cell, histogram in theirs.items():
+                own = ours.setdefault(cell, Histogram())
+                _put(own.counts, histogram.counts, sign)
+                if not own.counts:
+                    del ours[cell]
 
     @property
     def count(self) -> int:
@@ -160,7 +163,7 @@ class Part:
         """It as a phase, whose figures have their ends."""
         total = PhaseTotal("window")
         total.tally = Tally(planned=self.count, outcomes=self.outcomes, disturbed=self.disturbed)
-        total.histograms = self.histograms
+        total.histograms, total.least = self.histograms, self.least
         total.stepped, total.step_us = self.stepped, self.step_us
         return total
 

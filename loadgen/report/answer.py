@@ -15,7 +15,7 @@ from loadgen.invocation.outcome import OK
 from loadgen.measure.percentile import needed
 from loadgen.measure.rule import BaselineRule, CostRule, MetricRule, RateRule, Rule, ShareRule
 from loadgen.measure.summary import Reason, Summary, ThresholdResult
-from loadgen.measure.threshold import FAILED, PASSED, UNDECIDED, together
+from loadgen.measure.threshold import BOUNDS, FAILED, PASSED, UNDECIDED, together
 from loadgen.measure.trust.generator import LOST
 from loadgen.measure.trust.rule import INVALID, RANGE
 from loadgen.report import tables, units
@@ -150,7 +150,8 @@ def _judged(summary: Summary, result: ThresholdResult) -> Judged:
         measured = f"{measured} ({found.interval})"
     elif result.against is not None and cell.detail:
         measured = f"{measured} ({cell.detail})"
-    why = result.why if result.passed is None else _distance(rule, result)
+    unseen = result.passed is None or (result.decided_by == BOUNDS and measured == DASH)
+    why = result.why if unseen else _distance(rule, result)
     return Judged(result.passed, result.rule, measured, why)
 
 
@@ -158,14 +159,18 @@ def _figure(summary: Summary, rule: Rule | None) -> object:
     """The figure that decides a rule about a time; None of other rules, and of those about windows."""
     if not isinstance(rule, MetricRule) or rule.over_ns is not None:
         return None
-    views: list[View] = [totals(summary)] if rule.phase is None else phases(summary)
-    view = next((each for each in views if each.name == rule.phase), None)
-    if view is not None and rule.call is not None:
-        view = dict(calls(view)).get(rule.call)
+    view = _view(summary, rule)
     if view is None:
         return None
     statistic = rule.percentile if rule.percentile is not None else rule.statistic
     return shown(view, rule.judged.value, statistic, rule.start)
+
+
+def _view(summary: Summary, rule: MetricRule) -> View | None:
+    """The phase, or all of them, and of a mix the call that a rule is about; None where there is no such."""
+    views: list[View] = [totals(summary)] if rule.phase is None else phases(summary)
+    view = next((each for each in views if each.name == rule.phase), None)
+    return view if view is None or rule.call is None else dict(calls(view)).get(rule.call)
 
 
 def _distance(rule: Rule | None, result: ThresholdResult) -> str:
@@ -191,7 +196,7 @@ def _distance(rule: Rule | None, result: ThresholdResult) -> str:
 def _over(ratio: float) -> str:
     """A ratio to a limit in words: ``8.3 % over``, ``3.1 times the limit``."""
     if ratio >= 2:
-        return f"{ratio:.2g} times the limit"
+        return f"{units.count(round(ratio)) if ratio >= 10 else f'{ratio:.2g}'} times the limit"
     return f"{units.share(float(f'{ratio - 1:.2g}'))} over" if ratio > 1 else "at the limit"
 
 
@@ -220,10 +225,8 @@ def _more(summary: Summary, rule: Rule | None) -> str:
     found = _figure(summary, rule)
     if isinstance(found, Shown):
         return ""
-    views = totals(summary) if rule.phase is None else next((v for v in phases(summary) if v.name == rule.phase), None)
-    if views is None:
-        return ""
-    return _calls_for(views, rule.percentile, rule.judged.value, rule.start)
+    view = _view(summary, rule)
+    return "" if view is None else _calls_for(view, rule.percentile, rule.judged.value, rule.start, rule.call)
 
 
 def _unsupported(summary: Summary) -> str:
@@ -235,13 +238,13 @@ def _unsupported(summary: Summary) -> str:
     return ""
 
 
-def _calls_for(view: View, p: float, metric: str, start: str | None) -> str:
+def _calls_for(view: View, p: float, metric: str, start: str | None, call: str | None = None) -> str:
     metrics = view.phase.metrics if start is None else view.phase.by_start.get(start, {})
     fewest, found = needed(p), metrics.get(metric)
     have = 0 if found is None else found.count
     if fewest is None or have >= fewest or not have:
         return ""
-    kind = f"{start} " if start else ""
+    kind = "".join(f"{each} " for each in (start, call) if each)
     more = fewest - have
     per_s = have / (view.phase.duration_ns / 1e9) if view.phase.duration_ns else 0.0
     longer = f", {units.span(math.ceil(more / per_s) * 1_000_000_000)} more at this rate" if per_s else ""
@@ -266,7 +269,8 @@ def _quality(summary: Summary) -> tuple[str, bool]:
     figures = list(dict.fromkeys(figure for reason in ranges for figure in reason.figures))
     named = ", ".join(figures[:_NAMED]) + (f" and {len(figures) - _NAMED} more" if len(figures) > _NAMED else "")
     of = f" {units.share(disturbed, summary.totals.planned)} of {n} calls" if disturbed else " calls"
-    return f"the load generator disturbed{of}: {named or 'some figures'} are ranges", False
+    are = "is a range" if len(figures) == 1 else "are ranges"
+    return f"the load generator disturbed{of}: {named or 'some figures'} {are}", False
 
 
 def _first(reasons: list[Reason]) -> str:

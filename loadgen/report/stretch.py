@@ -30,10 +30,12 @@ def stretch(summary: Summary, timeline: Timeline) -> Stretch | None:
         return None
     warmups = {phase.name for phase in summary.phases if phase.warmup}
     points = [point for point in timeline.points if point.phase not in warmups]
+    following = {point.start_ns: n for n, point in enumerate(timeline.points)}
+    whole = [following[point.start_ns] - n for n, point in enumerate(points)]  # changes behind a warm-up
     failed = [_failed(point) if slow.limit else 0 for point in points]
     calls = [point.ok + n for point, n in zip(points, failed, strict=True)]
     late = [above(together(each.latency, each.disturbed), slow.above_us) for each in points]
-    found = _densest(calls, [n + more for n, more in zip(late, failed, strict=True)])
+    found = _densest(calls, [n + more for n, more in zip(late, failed, strict=True)], whole)
     if found is None:
         return None
     start, end = found
@@ -53,8 +55,8 @@ def _failed(point: Point) -> int:
     return max(0, point.planned - point.ok)
 
 
-def _densest(calls: list[int], slow: list[int]) -> tuple[int, int] | None:
-    """From where to where the slow ones are densest, and most of them; None where that is nowhere."""
+def _densest(calls: list[int], slow: list[int], parts: list[int]) -> tuple[int, int] | None:
+    """From where to where the slow ones are densest, and most of them, within one part; None where that is nowhere."""
     of_calls, of_slow = [0, *accumulate(calls)], [0, *accumulate(slow)]
     total, all_slow = of_calls[-1], of_slow[-1]
     if all_slow < LEAST:
@@ -64,7 +66,7 @@ def _densest(calls: list[int], slow: list[int]) -> tuple[int, int] | None:
         for start in range(len(calls)):
             for end in range(start + 1, len(calls) + 1):
                 n, s = of_calls[end] - of_calls[start], of_slow[end] - of_slow[start]
-                if n > SHORT * total:
+                if n > SHORT * total or parts[end - 1] != parts[start]:
                     break
                 if s >= MOST * all_slow:
                     yield _surprise(s, all_slow, all_slow * n / total), start, end

@@ -161,7 +161,12 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
     if run.stopped is not None:
         listed.append(("ended early", run.stopped))
     if isinstance(target, dict):
+        each_call = summary.scenario.get("calls")
         aim = target.get("function") or target.get("url")
+        if not aim and isinstance(each_call, list):
+            aim = ", ".join(
+                str(call.get("function") or call.get("url")) for call in each_call if isinstance(call, dict)
+            )
         endpoint = target.get("endpoint")
         listed.append(("target", " at ".join(str(part) for part in (aim, endpoint) if part)))
         if isinstance(tls := target.get("tls"), dict) and tls.get("verify") is False:

@@ -152,6 +152,9 @@ class Course:
             and _typical(points.values()) < (needed(50.0) or 0)
         ):
             points, width_s = _halved(points), 2 * width_s
+        if any(point.started is not None for point in points.values()):  # the log tells it, and nothing of none
+            for point in points.values():
+                point.started = point.started or 0
         ordered = tuple(_without_stubs(sorted(points.values(), key=lambda point: point.start_ns), width_s))
         return Timeline(ordered, width_s, _upper(ordered))
 

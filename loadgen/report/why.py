@@ -27,6 +27,7 @@ from msgspec import Struct
 from loadgen.invocation.outcome import OK
 from loadgen.invocation.start import COLD
 from loadgen.measure.histogram import Histogram, highest, lowest, rank
+from loadgen.measure.percentile import supported
 from loadgen.measure.rule import MetricRule, Rule, parse
 from loadgen.measure.summary import MetricSummary, Summary, ThresholdResult
 from loadgen.report import units
@@ -38,7 +39,7 @@ BETTER = 0.7
 RARELY = 0.01
 LEAST = 20
 """Slow calls that it takes to say what they have in common."""
-_NS_PER_US = 1_000
+_NS_PER_US, _NS_PER_S, _NS_PER_MINUTE = 1_000, 1_000_000_000, 60_000_000_000
 _TAILS = (99.0, 95.0, 90.0)
 
 
@@ -71,7 +72,7 @@ def why(summary: Summary) -> str:
     if slow_ones < LEAST:
         return ""
     for cause in _causes(summary, every, slow, failed):
-        own = above(cause.calls, slow.above_us) + cause.failed
+        own = min(slow_ones, above(cause.calls, slow.above_us) + cause.failed)
         if own < MOST * slow_ones or incomplete(0.5, own, slow_ones - own + 1) > RARELY:
             continue
         if 2 * (cause.calls.count + cause.failed) > total:
@@ -138,11 +139,16 @@ def _times(summary: Summary, slow: Slow) -> list[_Cause]:
             calls = _histogram([latency])
             found.append((calls.count, _Cause(f"phase {phase.name}", calls)))
     if (stretch := summary.stretch) is not None:
-        start, end = (units.duration(at_ns) for at_ns in (stretch.from_ns, stretch.to_ns))
+        start, end = (_instant(at_ns) for at_ns in (stretch.from_ns, stretch.to_ns))
         calls = Histogram.decode(stretch.histogram)
         failed = stretch.failed if slow.limit else 0
         found.append((2 * calls.count, _Cause(f"calls that ended from {start} to {end} of the run", calls, failed)))
     return [cause for _, cause in sorted(found, key=lambda each: each[0])]
+
+
+def _instant(ns: int) -> str:
+    """When something was, in a run: ``6.30 s``, and from the first minute on to the second, ``11 min 42 s``."""
+    return units.duration(ns) if ns < _NS_PER_MINUTE else units.span(round(ns / _NS_PER_S) * _NS_PER_S)
 
 
 def _slowest(every: Histogram, n: int) -> Histogram:
@@ -172,10 +178,13 @@ def above(calls: Histogram, us: int) -> int:
 
 
 def _percentile(every: Histogram, without: Histogram, failed: int, p: float) -> int | None:
-    """A percentile of all calls but some, ``failed`` ones above, in µs; None where it is none of an ok call."""
+    """A percentile of all calls but some, ``failed`` ones above, in µs.
+
+    None where it is none of an ok call, or too few are left to show it.
+    """
     left = {at: n - without.counts.get(at, 0) for at, n in every.counts.items()}
     count = sum(left.values()) + failed
-    if count <= 0:
+    if not supported(count, p):
         return None
     wanted, seen = rank(p, count), 0
     for at in sorted(left):

@@ -149,6 +149,8 @@ def summary(
     if record.cut is not None:
         whole = {plan.name for plan in (plans[:-1] if record.cut.in_phase else plans)}
         ended = [each if rule.phase in whole else _of_a_part(each) for rule, each in zip(rules, ended, strict=True)]
+    elif run.interrupted:
+        ended = [_of_a_part(each, "was interrupted") if each.passed else each for each in ended]
     found = Summary(
         schema=SCHEMA,
         run=run,
@@ -169,10 +171,10 @@ def summary(
     return structs.replace(found, outcome=outcome(found), answer=answer(found), next=next_step(found))
 
 
-def _of_a_part(result: ThresholdResult) -> ThresholdResult:
+def _of_a_part(result: ThresholdResult, how: str = "was cut short") -> ThresholdResult:
     """How a rule ended of which only a part of the calls is known: that of a whole run nobody knows."""
     if result.passed is None:
         return result
     so_far = "holds" if result.passed else "is broken"
-    why = f"the run was cut short; over what it left the rule {so_far}" + (f": {result.why}" if result.why else "")
+    why = f"the run {how}; over what it left the rule {so_far}" + (f": {result.why}" if result.why else "")
     return structs.replace(result, passed=None, decided_by=None, why=why)

@@ -8,6 +8,8 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Self
 
+from msgspec import structs
+
 from loadgen.history.rundir import RunDirectory, RunDirectoryError
 from loadgen.invocation.metric import Metric
 from loadgen.invocation.sample import Sample
@@ -123,8 +125,10 @@ class Writing:
         """Write what came of an interval, of all agents together: as many lines as of one."""
         interval, self._interval = self._interval, []
         if interval:
-            entries = list(interval_entries(interval, self._hide))
-            self._directory.append_interval_lines([hlog.text(entry) for entry in entries])
+            entries = list(interval_entries(interval))
+            self._directory.append_interval_lines(
+                [hlog.text(_hidden(entry, interval[0].phase, self._hide)) for entry in entries]
+            )
             for entry in entries:
                 self.course.add(entry)
 
@@ -136,17 +140,16 @@ def _same_interval(interval: Sequence[Frame], frame: Frame) -> bool:
     return near and frame.phase == first.phase and all(each.agent != frame.agent for each in interval)
 
 
-def interval_entries(interval: Sequence[Frame], hide: Callable[[str], str] = str) -> Iterator[hlog.Line | hlog.Started]:
+def interval_entries(interval: Sequence[Frame]) -> Iterator[hlog.Line | hlog.Started]:
     """What intervals.hlog tells of the frames of an interval of one phase.
 
     There is a line of each metric of its ok invocations, and of latency over all planned, and how many were started.
     Those that the load generator disturbed have lines of their own, but for what tells how the load was made.
-    ``hide`` masks the secrets in the phase's name.
     """
     total = PhaseTotal(interval[0].phase)
     for frame in interval:
         total.add(frame)
-    phase, from_ns = hide(total.name), min(frame.from_ns for frame in interval)
+    from_ns = min(frame.from_ns for frame in interval)
     length_ns = max(frame.to_ns for frame in interval) - from_ns
     for metric in (*total.metrics(), Metric.LATENCY_ALL.value):
         counted = total.figure(metric)
@@ -156,6 +159,13 @@ def interval_entries(interval: Sequence[Frame], hide: Callable[[str], str] = str
             (f"{hlog.DISTURBED}.{metric}", disturbed),
         ):
             if histogram.count:
-                yield hlog.Line(f"{phase}.{tag}", from_ns, length_ns, histogram)
+                yield hlog.Line(f"{total.name}.{tag}", from_ns, length_ns, histogram)
     if total.tally.started:
-        yield hlog.Started(phase, from_ns, length_ns, total.tally.started)
+        yield hlog.Started(total.name, from_ns, length_ns, total.tally.started)
+
+
+def _hidden(entry: hlog.Line | hlog.Started, phase: str, hide: Callable[[str], str]) -> hlog.Line | hlog.Started:
+    """The entry with the secrets in the phase's name masked."""
+    if isinstance(entry, hlog.Started):
+        return structs.replace(entry, phase=hide(phase))
+    return structs.replace(entry, tag=hide(phase) + entry.tag.removeprefix(phase))

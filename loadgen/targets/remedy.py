@@ -18,6 +18,7 @@ from loadgen.targets.target import Target
 from loadgen.text import foreign
 from loadgen.text.secret import hidden, hideable
 
+_SHOWN = 200  # bytes of a body that did not hold a check
 _CONNECTION = (
     ("dns", "the host's name could not be resolved. Check its spelling and this machine's name server"),
     ("resol", "the host's name could not be resolved. Check its spelling and this machine's name server"),
@@ -98,9 +99,9 @@ def remedy(
         return f"no answer from {where} ({seen.value}{why}): {_unanswered(seen, target, reason, body)}."
     if seen.outcome is Outcome.CHECK_FAILED:
         check = _quote(seen.reason, target)
-        return (
-            f"{where} answered {seen.status}, and a check does not hold: {check}. See the answer, or correct the check."
-        )
+        began = _quote(body[:_SHOWN].decode("utf-8", "replace"), target)
+        answered = f'{seen.status} with a body that begins with "{began}"' if began else f"{seen.status} without a body"
+        return f"{where} answered {answered}, and a check does not hold: {check}. See the answer, or correct the check."
     message = error_body(body).message or ""
     code = f" {_quote(seen.error_code, target)}" if seen.error_code else ""
     quote = f', "{_quote(message, target)}"' if message else ""

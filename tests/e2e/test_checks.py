@@ -58,7 +58,8 @@ async def test_at_the_pre_flight_a_broken_check_is_a_warning_and_the_load_follow
     assert run.summary["preflight"]["outcome"] == "check_failed"
     assert run.summary["totals"]["planned"] == 20
     said = " ".join(run.stderr.split())
-    assert "answered 200, and a check does not hold: json.n != 3. See the answer, or correct the check." in said
+    assert 'answered 200 with a body that begins with "' in said
+    assert "and a check does not hold: json.n != 3. See the answer, or correct the check." in said
 
 
 async def test_what_is_no_check_is_named_with_its_line(tmp_path: Path) -> None:

@@ -138,35 +138,75 @@ def test_a_start_that_was_late_by_a_good_part_of_its_call_is_disturbed(
     assert taken.samples[0].disturbed is disturbed
 
 
+def accustomed(ordinary_ms: int = 30) -> Recorder:
+    """A Recorder that knows what calls ordinarily take."""
+    under_test = splitting()
+    for _ in range(400):
+        under_test.record(OK, 0, 0, 0, ordinary_ms * MS, ordinary_ms * MS, 0, 0, b"", 0)
+    under_test.take()
+    return under_test
+
+
+def least(of: Recorder, metric: str = "latency") -> int | None:
+    """In µs; None where nothing is known. Of one call."""
+    found = {cell.metric: Histogram.unpack(packed) for cell, packed in of.take().packed_least()}
+    return found[metric].min_us if metric in found else None
+
+
 @pytest.mark.parametrize(
-    ("moved_us", "late_us", "least_us"),
+    ("moved_ms", "late_ms", "took_ms", "least_us"),
     [
-        (2_000, 500, 31_000),  # its heap was later than itself
-        (2_000, 3_000, 30_000),
-        (16_500, 0, 16_500),  # half of what it took
-        (16_501, 0, None),
-        (0, 3_000, 30_000),  # by its own lateness alone
+        (2, 0, 33, 31_000),
+        (2, 3, 33, 30_000),  # it was later than those before it
+        (14, 0, 33, 19_000),
+        (16, 0, 33, None),  # more than half of what a call ordinarily takes
+        (2, 0, 58, 56_000),
+        (2, 0, 62, None),  # more than twice that, as one that met a cold start
+        (0, 3, 33, None),  # late by itself, for no heap of which the pool would know
+        (30, 0, 12, None),
     ],
 )
-def test_of_a_disturbed_call_what_it_would_have_taken_at_least_is_recorded_where_it_was_moved_by_half_of_it_or_less(
-    moved_us: int, late_us: int, least_us: int | None
+def test_of_an_ordinary_call_of_a_heap_what_it_would_have_taken_at_least_is_recorded(
+    moved_ms: int, late_ms: int, took_ms: int, least_us: int | None
 ) -> None:
-    under_test = splitting()
-    late = late_us * 1000
-    under_test.record(OK, 0, 0, late, 33 * MS, 33 * MS, late, 0, b"", moved_us * 1000)
+    under_test = accustomed()
+    late = late_ms * MS
+    under_test.record(OK, 0, 0, late, took_ms * MS, took_ms * MS, late, 0, b"", moved_ms * MS)
+    found = least(under_test)
+    assert found is None if least_us is None else found == pytest.approx(least_us, rel=1e-3)
+
+
+def test_what_is_known_of_one_metric_is_known_of_all_and_never_more_than_was_seen() -> None:
+    under_test = accustomed()
+    under_test.record(OK, 0, 0, 0, 33 * MS, 33 * MS, 0, 0, b"", 2 * MS)
     taken = under_test.take()
-    found = {cell: Histogram.unpack(packed) for cell, packed in taken.packed_least()}
-    latency = found.get(Cell("p", CALL, "cold", "ok", "latency", True))
-    if latency is None:
-        assert (found, least_us) == ({}, None)
-        return
-    assert latency.min_us == pytest.approx(least_us, rel=1e-3)
-    assert {cell.metric for cell in found} == set(MOVED)
     moved = {cell: Histogram.unpack(packed) for cell, packed in taken.packed() if cell.metric in MOVED}
-    assert found.keys() == moved.keys()
-    for cell, least in found.items():
-        assert (least.count, moved[cell].count) == (1, 1)
-        assert (least.ceiling_us or 0) <= (moved[cell].ceiling_us or 0)
+    known = {cell: Histogram.unpack(packed) for cell, packed in taken.packed_least()}
+    assert known.keys() == moved.keys()
+    assert {cell.metric for cell in known} == set(MOVED)
+    for cell, histogram in known.items():
+        assert (histogram.count, moved[cell].count) == (1, 1)
+        assert (histogram.ceiling_us or 0) <= (moved[cell].ceiling_us or 0)
+    durations = [known[Cell("p", CALL, "cold", "ok", name, True)].min_us for name in ("duration", "billed_duration")]
+    assert durations == [pytest.approx(1_000, rel=1e-3), pytest.approx(2_000, rel=1e-3)]  # a function may wait as well
+
+
+def test_nothing_is_known_of_a_call_that_had_to_connect_nor_before_it_is_known_what_calls_take() -> None:
+    under_test = accustomed()
+    under_test.record(OK, 0, 0, 0, 33 * MS, 33 * MS, 0, MS, b"", 2 * MS)
+    assert least(under_test) is None
+    new = splitting()
+    new.record(OK, 0, 0, 0, 33 * MS, 33 * MS, 0, 0, b"", 2 * MS)
+    assert least(new) is None
+
+
+def test_cold_starts_do_not_become_what_calls_ordinarily_take() -> None:
+    under_test = accustomed()
+    for _ in range(40):
+        under_test.record(OK, 0, 0, 0, 800 * MS, 800 * MS, 0, 0, b"", 0)
+    under_test.take()
+    under_test.record(OK, 0, 0, 0, 800 * MS, 800 * MS, 0, 0, b"", 10 * MS)
+    assert least(under_test) is None
 
 
 def test_nothing_is_known_of_what_a_call_that_failed_or_of_a_closed_phase_would_have_taken_at_least() -> None:

@@ -14,6 +14,7 @@ from loadgen.report.markdown import markdown
 from loadgen.report.screen import screen
 from loadgen.report.terminal import terminal
 from loadgen.report.timeline import timeline
+from tests.measure.test_calls import summed
 from tests.report.builders import censored, degraded, empty, invalid, metrics, phase, ranged, valid
 
 Build = Callable[[], Summary]
@@ -72,6 +73,18 @@ def test_a_rule_with_too_few_calls_says_how_many_more_it_takes() -> None:
     found = replace(judged(ThresholdResult("latency.p99 < 1s", None, None, "too few")), phases=[few], totals=few)
     assert "500 more calls" in plain(next_step(found))
     assert next_step(judged(HELD)) == ""
+
+
+def test_a_rule_about_one_call_of_a_mix_needs_more_calls_of_that_one() -> None:
+    steady = replace(summed({"browse": {"ok": [1000] * 3000}, "pay": {"ok": [90_000] * 30}}), name="steady")
+    rule = ThresholdResult("steady:pay/latency.p99 < 1s", None, None, "too few")
+    found = replace(judged(rule), phases=[steady], totals=replace(steady, name="totals"))
+    assert plain(next_step(found)).startswith("p99 of pay latency_all needs 970 more pay calls, ")
+
+
+def test_a_rule_that_is_decided_by_all_that_a_figure_may_be_says_what_that_is() -> None:
+    why = "too few samples: p99 needs 1000 samples and has 400; all that it may be, from 504 to 507 ms, is not below it"
+    assert "from 504 to 507 ms" in answer(judged(ThresholdResult("latency.p99 < 100ms", None, False, why, "bounds")))
 
 
 def test_a_rule_about_windows_is_not_explained_by_figures_of_the_whole_run() -> None:

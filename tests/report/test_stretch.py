@@ -76,6 +76,23 @@ def test_slow_calls_of_a_warm_up_are_no_stretch_of_the_figures() -> None:
     assert told(run(seconds, warmup=5), course(seconds, warmup=5)) == ""
 
 
+def test_a_stretch_is_on_one_side_of_a_warm_up_and_told_in_minutes_where_it_is_late() -> None:
+    rng = random.Random(6)
+    seconds = [fast(rng)[:20] for _ in range(900)]
+    for at in range(702, 712):
+        seconds[at] = slow(rng, 60)
+    over_time = course(seconds)
+    said = told(run(seconds), over_time)
+    assert said.startswith("the p99 is calls that ended from 11 min 42 s to 11 min 52 s of the run")
+    warm = "steady", "warm", "later"
+    for point in over_time.points:  # a warm-up in the middle of what was slow
+        at_s = point.start_ns / S
+        point.phase = warm[(at_s >= 706) + (at_s >= 708)]
+    whole = run(seconds)
+    phases = [replace(whole.totals, name=name, warmup=name == "warm") for name in warm]
+    assert stretch(replace(whole, phases=phases), over_time) is None
+
+
 def test_slow_calls_that_are_spread_out_or_come_in_bursts_everywhere_are_no_stretch() -> None:
     for seed in range(50):
         rng = random.Random(seed)

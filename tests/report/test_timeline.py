@@ -28,7 +28,7 @@ def test_what_was_started_stands_beside_what_ended_and_is_unknown_of_an_older_lo
     assert [point.started_per_s for point in timeline(lines).points] == [None, None]
     lines += [f"{hlog.text(hlog.Started('p', at * S, S, n))}\n" for at, n in ((0, 60), (1, 40))]
     points = timeline(lines).points
-    assert [(point.started_per_s, point.ok_per_s) for point in points] == [(60, 10), (40, 0), (None, 90)]
+    assert [(point.started_per_s, point.ok_per_s) for point in points] == [(60, 10), (40, 0), (0, 90)]
 
 
 def test_agents_of_the_same_second_are_added() -> None:

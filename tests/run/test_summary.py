@@ -10,6 +10,7 @@ import pytest
 from loadgen.engine.environment import environment
 from loadgen.measure.cost import Spent
 from loadgen.measure.floor import SCHEMA, Floor, Quantiles
+from loadgen.measure.rule import parse
 from loadgen.measure.summary import Run
 from loadgen.run.play import Played
 from loadgen.run.summary import Record, Terms, charged, summary, verdict_on
@@ -51,6 +52,17 @@ def test_a_summary_is_made_of_what_was_played_and_nothing_else() -> None:
     assert [phase.name for phase in made.phases] == ["warm", "steady"]
     assert made.totals.planned == 1000
     assert made.verdict.status == "valid"
+
+
+def test_a_rule_that_holds_until_a_run_is_interrupted_is_undecided_and_a_broken_one_is_broken() -> None:
+    asked = record([steady()])
+    rules = tuple(map(parse, ("errors < 1%", "latency.p50 < 1us")))
+    of = msgspec.structs.replace(asked, terms=msgspec.structs.replace(asked.terms, rules=rules))
+    whole = summary(of, RUN, verdict_on(of, stopped=False), charged(of))
+    assert [each.passed for each in whole.thresholds] == [True, False]
+    part = summary(of, msgspec.structs.replace(RUN, interrupted=True), verdict_on(of, stopped=True), charged(of))
+    assert [each.passed for each in part.thresholds] == [None, False]
+    assert "the run was interrupted; over what it left the rule holds" in part.thresholds[0].why
 
 
 def test_a_run_of_which_nothing_was_played_has_a_summary() -> None:

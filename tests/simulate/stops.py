@@ -330,10 +330,31 @@ def hiccups(number: int, seed: int = SEED) -> list[Case]:
     return found
 
 
+def unlabelled(number: int, seed: int = SEED) -> list[Case]:
+    """Pools whose cold starts nobody tells from other calls, and stops of 10 to 200 ms."""
+    random = Random(f"{seed} unlabelled")
+    return [
+        Case(
+            f"unlabelled {n}",
+            random.choice((50, 100)),
+            round(math.exp(random.uniform(math.log(1e7), math.log(5e7)))),
+            random.choice(("steady", "constant")),
+            random.uniform(0.05, 0.5),
+            round(math.exp(random.uniform(math.log(1e7), math.log(2e8)))),
+            random.choice((2, 5, 7)) * S,
+            random.random() < 0.5,
+            "instances",
+            labelled=False,
+        )
+        for n in range(number)
+    ]
+
+
 def rows(*, quick: bool, seed: int = SEED) -> Iterator[Row]:
     """The lines of the table."""
     number, calls = (24, 12_000) if quick else (240, 30_000)
-    for what, found in (("", cases(number, seed)), ("hiccups: ", hiccups(number, seed))):
+    groups = {"": cases, "hiccups: ": hiccups, "cold starts without a label: ": unlabelled}
+    for what, found in ((what, made(number, seed)) for what, made in groups.items()):
         every = [figure for case in found for figure in judged(played(case, calls, seed, BACK))]
         single, ranges = [each for each in every if not each.range], [each for each in every if each.range]
         yield _row(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulate.stops import Case, cases, hiccups, judged, played
+from tests.simulate.stops import Case, cases, hiccups, judged, played, unlabelled
 
 MS = 1_000_000
 BUSY = Case("busy", 4, 5 * MS, "steady", 0.8, 60 * MS, 5_000 * MS)
@@ -15,7 +15,11 @@ BUSY = Case("busy", 4, 5 * MS, "steady", 0.8, 60 * MS, 5_000 * MS)
 def test_a_figure_is_close_to_that_of_the_same_schedule_without_stops_and_nearly_every_range_contains_it(
     number: int,
 ) -> None:
-    every = [each for case in (*cases(number, 7), *hiccups(number, 7)) for each in judged(played(case, 6_000, 7))]
+    every = [
+        each
+        for case in (*cases(number, 7), *hiccups(number, 7), *unlabelled(number, 7))
+        for each in judged(played(case, 6_000, 7))
+    ]
     assert [each for each in every if not each.right and not each.range] == []
     ranges = [each.right for each in every if each.range]
     assert len(ranges) > number
