@@ -30,14 +30,24 @@ def _nothing_compared(result: MemoryResult) -> Iterator[Reason]:
 
 
 def _few_instances(result: MemoryResult) -> Iterator[Reason]:
-    """Of sizes whose rules are open nothing is claimed, and intervals of costs allow for few instances."""
-    size = next((size for size in result.sizes if size.memory_mb == result.recommended_mb), None)
-    if result.rules and size is not None and size.cold < LEAST_INSTANCES:
+    """Of sizes whose rules are open nothing is claimed, and intervals of costs allow for few instances.
+
+    That a smaller size does not break a rule says so of a larger one, too (``evidence.agreed``).
+    """
+    recommended = result.recommended_mb
+    if not result.rules or recommended is None:
+        return
+    smaller = [size for size in result.sizes if size.memory_mb < recommended]
+    speak = [size for size in smaller if size.rules and all(rule.verdict != "broken" for rule in size.rules)]
+    own = [size for size in result.sizes if size.memory_mb == recommended]
+    instances = sum(size.cold for size in (*own, *speak))
+    if instances < LEAST_INSTANCES:
         yield Reason(
             rule="few_instances",
             severity="warning",
-            message=f"That {size.memory_mb} MB meets the rules was seen on {size.cold} instances, expected at least "
-            f"{LEAST_INSTANCES}: instances differ, and so few say little about others. Allow more rounds.",
-            value=size.cold,
+            message=f"That {recommended} MB meets the rules was seen on {instances} instances of it and of smaller sizes "
+            f"that do not break them, expected at least {LEAST_INSTANCES}: instances differ, and so few say little about "
+            "others. Allow more rounds.",
+            value=instances,
             limit=LEAST_INSTANCES,
         )
