@@ -292,8 +292,8 @@ def labelled(rng: Rng, *, alike: bool) -> set[str]:
     """The rules that fire on a load that was labelled by a fit to its warm-up phase; none where the fit abstains.
 
     Cold are 3 % of the invocations or more: of fewer than 2 % labels by overhead say nothing, on purpose, as these may
-    be outliers of the network. Where the two kinds are ``alike``, cold starts take little longer than warm ones do now and then, and most of the
-    invocations are cold.
+    be outliers of the network. Where the two kinds are ``alike``, cold starts take little longer than warm ones do now
+    and then, and most of the invocations are cold.
     """
     found, share = None, 0.0
     while not isinstance(found, Mixture):

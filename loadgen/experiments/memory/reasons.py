@@ -45,9 +45,9 @@ def _few_instances(result: MemoryResult) -> Iterator[Reason]:
         yield Reason(
             rule="few_instances",
             severity="warning",
-            message=f"That {recommended} MB meets the rules was seen on {instances} instances of it and of smaller sizes "
-            f"that do not break them, expected at least {LEAST_INSTANCES}: instances differ, and so few say little about "
-            "others. Allow more rounds.",
+            message=f"That {recommended} MB meets the rules was seen on {instances} instances of it and of smaller "
+            f"sizes that do not break them, expected at least {LEAST_INSTANCES}: instances differ, and so few say "
+            "little about others. Allow more rounds.",
             value=instances,
             limit=LEAST_INSTANCES,
         )

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import msgspec
 
-from loadgen.experiments.memory.findings import MemoryResult, MemorySize
+from loadgen.experiments.memory.findings import MemoryResult, MemoryRule, MemorySize
 from loadgen.experiments.memory.reasons import found
 from loadgen.measure.summary import Reason
 
@@ -29,6 +29,15 @@ def test_a_size_recommended_on_few_instances_is_a_warning() -> None:
     (reason,) = reasons(memory(9))
     assert (reason.rule, reason.severity, reason.value, reason.limit) == ("few_instances", "warning", 9, 10)
     assert reasons(memory(10)) == []
+
+
+def test_smaller_sizes_that_do_not_break_a_rule_speak_for_a_larger_one_and_others_do_not() -> None:
+    of = memory(6)
+    (own,) = of.sizes
+    for memory_mb, verdict, warns in ((256, "open", False), (256, "broken", True), (1024, "met", True)):
+        rule = MemoryRule("latency.p99 < 1s", verdict, 0, 90, None)
+        other = msgspec.structs.replace(own, memory_mb=memory_mb, rules=[rule])
+        assert bool(reasons(msgspec.structs.replace(of, sizes=[own, other]))) is warns
 
 
 def test_costs_have_intervals_that_allow_for_few_instances_so_they_alone_are_no_matter() -> None:
