@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
@@ -12,7 +12,7 @@ from loadgen.invocation.start import COLD, WARM
 from loadgen.measure.histogram import Histogram, highest, lowest
 from loadgen.measure.percentile import BEYOND, CONFIDENCE
 from loadgen.measure.rule import MetricRule
-from loadgen.measure.summary import Ends, Summary
+from loadgen.measure.summary import Ends, MetricSummary, Summary
 from loadgen.report import units
 from loadgen.report.drawing import (
     Axis,
@@ -33,7 +33,6 @@ from loadgen.report.timeline import Point, Timeline
 from loadgen.report.why import rule_of
 
 _CURVE_POINTS = 160
-_BEFORE = 1e-9  # of the share at which a percentile is a range
 _NINES = (0.0, 0.5, 0.9, 0.95, 0.99, 0.999, 0.9999, 0.99999, 0.999999)
 _GRID = 180  # points of a density
 _NARROWEST = 0.015  # bandwidth of a density, in decades: about what a histogram of three digits can tell apart
@@ -43,8 +42,9 @@ _OPEN = "left open by the generator"
 def percentile_curve(view: View) -> Chart | None:
     """Latency by percentile, on an axis that gives every further nine the same room.
 
-    A curve ends where the sample no longer bounds the percentile, where the load generator leaves it open (a range), or
-    where the Verdict withholds the tail; that of latency_all also where the calls begin that are not ok. None when no
+    A curve ends where the sample no longer bounds the percentile, or where the Verdict withholds the tail, and has a
+    gap around a percentile that the load generator leaves open (a range), to its neighbours that it does not; that of
+    latency_all ends also where the calls begin that are not ok. None when no
     curve may be shown. Source of the axis: HdrHistogram's percentile plots, log₁₀ of 1/(1−p).
     """
     names = [("latency", "a"), ("service_time", "b")]
@@ -319,8 +319,6 @@ def _curve(view: View, metric: str) -> Pairs:
     low, high = 1 - reach, min(reach, 1 - BEYOND / n)
     if withholding(view, metric, 95.0):
         high = min(high, 0.949)
-    ranges = (each.p for each in distribution.percentiles if ranged(each.ends, each.value, distribution.unit))
-    high = min(high, min(ranges, default=100.0) / 100 - _BEFORE)
     all_planned = metric == "latency_all"  # what is not ok stands above the ok ones
     ok = min(n, view.phase.metrics["latency"].count) if all_planned else n
     high = min(high, ok / n)
@@ -331,7 +329,26 @@ def _curve(view: View, metric: str) -> Pairs:
     ranks = [min(ok, max(1, math.ceil(n * (1 - 10**-step)))) for step in steps]
     of_ok = view.phase.metrics["latency"] if all_planned else distribution
     values = Histogram.decode(of_ok.histogram).values_at_ranks(ranks)
-    return tuple((step, value * 1000.0) for step, value in zip(steps, values, strict=True))
+    gaps = list(_gaps(distribution))
+    points = [
+        (step, None if any(low < 1 - 10**-step < high for low, high in gaps) else value * 1000.0)
+        for step, value in zip(steps, values, strict=True)
+    ]
+    known = [at for at, (_, value) in enumerate(points) if value is not None]
+    return tuple(points[known[0] : known[-1] + 1]) if known else ()
+
+
+def _gaps(distribution: MetricSummary) -> Iterator[tuple[float, float]]:
+    """From which share to which a curve may not be drawn: between the percentiles around each that is a range."""
+    found = sorted(distribution.percentiles, key=lambda each: each.p)
+    single = [each.p / 100 for each in found if not ranged(each.ends, each.value, distribution.unit)]
+    for each in found:
+        share = each.p / 100
+        if share not in single:
+            yield (
+                max((p for p in single if p < share), default=-1.0),
+                min((p for p in single if p > share), default=2.0),
+            )
 
 
 def _over_time(timeline: Timeline, views: Sequence[View], statistic: float | str) -> Pairs:

@@ -9,6 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.measure import hlog
+from loadgen.measure.ends import Moved
+from loadgen.measure.merge import metric_summary
+from loadgen.measure.percentile import LISTED
 from loadgen.measure.summary import Summary, Verdict
 from loadgen.report import charts, drawing
 from loadgen.report.drawing import NARROW, WIDE, Axis, Band, Chart, Series, Size
@@ -20,6 +23,7 @@ from tests.report.builders import (
     censored,
     degraded,
     empty,
+    histogram,
     intervals,
     invalid,
     metrics,
@@ -61,7 +65,7 @@ def test_the_percentile_curve_stops_before_what_the_generator_leaves_open() -> N
     chart = charts.percentile_curve(totals(ranged()))
     assert chart is not None
     latency = next(line for line in chart.series if line.name == "latency (ok)")
-    assert math.log10(1 / 0.05) < latency.points[-1][0] < math.log10(1 / 0.01)
+    assert math.log10(1 / 0.06) < latency.points[-1][0] <= math.log10(1 / 0.05)
 
 
 def test_seconds_that_the_generator_leaves_open_are_strokes_and_no_points_of_a_line() -> None:
@@ -161,3 +165,15 @@ def test_an_unknown_value_breaks_the_line() -> None:
     points = ((0.0, 1.0), (1.0, 2.0), (2.0, None), (3.0, 1.0), (4.0, 2.0))
     drawn = drawing.svg(Chart("t", "d", axis, axis, (Series("s", "a", points),)), WIDE, 0)
     assert drawn.count('class="line a"') == 2
+
+
+def test_a_curve_goes_on_behind_a_percentile_that_is_a_range() -> None:
+    """The disturbed calls leave p75 open, and the p90 and what is above it are known."""
+    ok = [5_000] * 740 + [500_000] * 260
+    metric = metric_summary("latency", histogram(ok), LISTED, moved=Moved(ok=histogram([500_000] * 40)))
+    one = phase("p", 10, {"ok": 1040}, measured={**metrics(10), "latency": metric})
+    chart = charts.percentile_curve(totals(summary([one], one, Verdict("valid", []))))
+    assert chart is not None
+    points = next(line for line in chart.series if line.name == "latency (ok)").points
+    assert {y is None for x, y in points if 0.5 < 1 - 10**-x < 0.9} == {True}
+    assert {y for x, y in points if 1 - 10**-x > 0.91} == {500_223_000.0}
