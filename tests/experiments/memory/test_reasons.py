@@ -36,7 +36,7 @@ def test_smaller_sizes_that_do_not_break_a_rule_speak_for_a_larger_one_and_other
     (own,) = of.sizes
     for memory_mb, verdict, warns in ((256, "open", False), (256, "broken", True), (1024, "met", True)):
         rule = MemoryRule("latency.p99 < 1s", verdict, 0, 90, None)
-        other = msgspec.structs.replace(own, memory_mb=memory_mb, rules=[rule])
+        other = msgspec.structs.replace(own, memory_mb=memory_mb, rules=[rule], cold=24)
         assert bool(reasons(msgspec.structs.replace(of, sizes=[own, other]))) is warns
 
 
