@@ -21,7 +21,7 @@ SECTIONS: dict[str, Callable[[str], str]] = {
     "scale": lambda how: scale.section(10, how),
     "accuracy": lambda how: accuracy.section(12, list(accuracy.TITLES), how),
     "truth": lambda how: truth.section(5, 12, 20, how),
-    "alarms": lambda how: alarms.section(100, 20, how),
+    "alarms": lambda how: alarms.section(50, 20, how),
 }
 QUICK: dict[str, Callable[[str], str]] = {
     "throughput": lambda how: throughput.section(2, 1, how),

@@ -204,7 +204,7 @@ def fit(overhead: Histogram, calibration: Histogram | None = None) -> Mixture | 
         return abstained(f"not separable: Ashman's D is {separation:.1f}, at least {LEAST_SEPARATION:g} needed")
     cuts = best.cuts(float(x[-1]))
     if cuts is None:
-        return abstained("not separable: no overhead is certainly cold")
+        return abstained("not separable: no overhead is certainly cold, or none is certainly warm")
     ns = np.exp(x) * 1e6
     warm, cold = ns < cuts.warm_below_ns, ns >= cuts.cold_from_ns
     ambiguous = float((n + held)[~(warm | cold)].sum()) / total
@@ -217,7 +217,7 @@ def fit(overhead: Histogram, calibration: Histogram | None = None) -> Mixture | 
         return abstained(
             f"of {of_known} calls that are known to be warm {slow} are as slow, which may explain the others"
         )
-    true_cold, true_warm = posterior * n, (1 - posterior) * n
+    true_cold, true_warm = posterior * n, (1 - posterior) * n + held
     specificity = float(true_warm[warm].sum() / true_warm[cold | warm].sum())
     told = (int(held[warm].sum()), int(held[cold | warm].sum()))
     return Mixture(
@@ -564,6 +564,7 @@ def _maximised(x: Floats, n: Floats, held: Floats, anchor: Warm, colds: Sequence
     Cold laws that stay ``apart`` have hardly a call below the floor that their middles stay above in any case.
     """
     total = float(n.sum())
+    most = 1 - 0.5 / (total + 1)  # that all of so many are cold says no more of the next one
     share = min(max(float(n[x > anchor.quantile(_TOLERANCE)].sum()) / total, 1 / total), 0.95)
     law = anchor
     before = -math.inf
@@ -578,7 +579,7 @@ def _maximised(x: Floats, n: Floats, held: Floats, anchor: Warm, colds: Sequence
             break
         before = reached
         belongs = np.exp(logs - whole) * n
-        share = min(max(float(belongs[1:].sum()) / total, 1e-9), 1 - 1e-9)
+        share = min(max(float(belongs[1:].sum()) / total, 1e-9), most)
         law = _within(_improved(x, belongs[0] + held, law), anchor)
         floor = law.quantile(_WARM_TAIL)
         colds = [_improved_cold(x, part, floor, share * total, apart) for part in belongs[1:]]

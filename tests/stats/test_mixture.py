@@ -101,6 +101,18 @@ def test_cold_and_warm_calls_far_apart_are_all_told_apart() -> None:
     assert found.specificity > 0.999
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_calls_that_are_all_cold_are_told_from_those_that_are_known_to_be_warm(seed: int) -> None:
+    """As where every burst met no instance: nothing that was fitted is warm but what is known to be."""
+    rng = np.random.default_rng(seed)
+    own = histogram(np.concatenate((cold_ms(rng, 45, 350), cold_ms(rng, 18, 1500))))
+    found = fit(own, histogram(warm_ms(rng, 420)))
+    assert isinstance(found, Mixture)
+    assert (found.sensitivity > 0.99, found.specificity > 0.99) == (True, True)
+    assert found.cuts.label(275_000_000) == COLD
+    assert found.cuts.label(17_000_000) == WARM
+
+
 def test_the_cuts_are_where_the_posterior_is_one_and_ninety_nine_percent() -> None:
     found = fit(*separable())
     assert isinstance(found, Mixture)
