@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, json
 
 from loadgen.measure.summary import PhaseSummary, Summary
 from loadgen.text import foreign, units
@@ -149,7 +149,7 @@ def _noted(base: Summary, new: Summary) -> Iterator[tuple[str, str, str]]:
     mine, others = dict(_leaves(_rest(base))), dict(_leaves(_rest(new)))
     for path in dict.fromkeys([*mine, *others]):
         if _meaning(mine.get(path)) != _meaning(others.get(path)):
-            yield _said(path, str), _said(mine.get(path)), _said(others.get(path))
+            yield _said(path), _said(mine.get(path)), _said(others.get(path))
     by_name = _by_name(new)
     for name, phase in _by_name(base).items():
         other = by_name.get(name)
@@ -222,9 +222,9 @@ def _time(text: str) -> tuple[str, int]:
 _READERS: tuple[Callable[[str], Any], ...] = (_rate, _time)
 
 
-def _said(value: Any, show: Callable[[Any], str] = repr) -> str:
-    """A value of a scenario in a sentence."""
-    text = value if isinstance(value, str) else "not given" if value is None else show(value)
+def _said(value: Any) -> str:
+    """A value of a scenario in a sentence, as JSON where it is no text."""
+    text = value if isinstance(value, str) else "not given" if value is None else json.encode(value).decode()
     return foreign.quote(text, _LONGEST)
 
 

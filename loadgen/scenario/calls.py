@@ -42,7 +42,7 @@ class View:
 
     def __init__(self, read: Document, call: dict[str, Any], number: int) -> None:
         self._read = read
-        self._real = located(call, number)
+        self.located = located(call, number)
         node = yaml.find(read.root, ("calls", number))
         assert isinstance(node, yaml.Fields)
         target = yaml.find(read.root, ("target",))
@@ -58,4 +58,4 @@ class View:
 
     def report(self, path: Path, message: str) -> None:
         """See Document."""
-        self._read.report(self._real(path), message)
+        self._read.report(self.located(path), message)

@@ -107,6 +107,10 @@ class Document:
             self.report(path, message)
         return data
 
+    def located(self, path: KeyPath) -> KeyPath:
+        """Where a path in the data of a call leads in the document, see ``calls.View``."""
+        return path
+
     def report(self, path: KeyPath, message: str) -> None:
         """Add a fault of the value at ``path``, unless it is one that could not even be substituted."""
         if path not in self._unread:

@@ -117,7 +117,7 @@ def _body_file(name: str, directory: Path, read: Source) -> bytes:
     return raw
 
 
-def in_request(data: dict[str, Any]) -> Iterator[Needed]:
+def in_request(data: dict[str, Any], read: Source) -> Iterator[Needed]:
     """What the URL and the headers of a plain HTTP target take from the feeder."""
     target = mapping(data, "target")
     texts: list[tuple[KeyPath, Any, Encode]] = [(("target", "url"), target.get("url"), url_text)]
@@ -126,7 +126,7 @@ def in_request(data: dict[str, Any]) -> Iterator[Needed]:
         texts.append((("target", "headers", name), value, header_text))
     for path, text, encode in texts:
         for field in placeholders(text) if isinstance(text, str) else ():
-            yield path, rows.Need(field, written(path), encode)
+            yield path, rows.Need(field, written(read.located(path)), encode)
 
 
 def _event_file(name: str, directory: Path, read: Source) -> str:

@@ -113,7 +113,7 @@ def _sent(data: dict[str, Any], source: Source, read: Document, directory: Path,
     """What a call sends; its secrets are added to ``fed``, and its faults to those of the document."""
     event_json, needed = read.gather(lambda: event_of(data, source, directory)) or ("", [])
     content, in_body = read.gather(lambda: content_of(data, source, directory)) or (None, [])
-    needed += [*in_body, *in_request(data)]
+    needed += [*in_body, *in_request(data, source)]
     index = read.gather(lambda: rows_of(needed, data, source, directory, fed))
     return Sent(event_json, content, index)
 

@@ -175,6 +175,7 @@ def test_a_load_that_no_scenario_tells_is_told_by_what_became_of_it() -> None:
             lambda s: scenario(s, target={**s.scenario["target"], "memory": "1024MB"}),
             "target.memory differs: not given",
         ),
+        (lambda s: scenario(s, checks=["status == 200"]), 'checks differs: not given and ["status == 200"]'),
         (lambda s: replace(s, run=replace(s.run, version="0.2.0")), "version of loadgen differs: 0.1.0 and 0.2.0"),
         (
             lambda s: replace(s, environment=replace(s.environment, cpu_model="X")),

@@ -137,7 +137,7 @@ def test_what_is_secret_of_a_call_is_masked_and_the_mix_loads_again(tmp_path: Pa
         ("https://h/buy", "ftp://h/buy", 'calls[1].url: got "ftp://h/buy", expected a URL'),
         ("url: https://h/pay", "x: 1", "calls[2].x: unknown key"),
         ("id: \"{{$uuid}}\"", "id: \"{{id}}\"", "s.yaml:6:63: calls[1].event.id: {{id}} needs a feeder"),
-        ("items/{{id}}", "items/{{no}}", 'ids.csv:2:1: no field "no", which target.url uses'),
+        ("items/{{id}}", "items/{{no}}", 'ids.csv:2:1: no field "no", which calls[0].url uses'),
         ("[status < 300]", "[stat < 300]", "calls[0].checks[0]: got \"stat < 300\", expected status, body"),
         ("order: random", "order: once", "calls[2].feeder.order: got once, expected loop or random"),
         ("method: PUT", "method: TRACE", "calls[2].body: a TRACE request has no body"),
