@@ -14,6 +14,7 @@ SOURCES = {
     "loadgen.engine.invoker": "loadgen/engine/invoker.py",
     "loadgen.engine.kernel": "loadgen/engine/kernel.pyx",
     "loadgen.engine.monotonic": "loadgen/engine/monotonic.pyx",
+    "loadgen.engine.requests": "loadgen/engine/requests.py",
     "loadgen.engine.tls": "loadgen/engine/tls.py",
     "loadgen.engine.workers": "loadgen/engine/workers.py",
     "loadgen.invocation.facts": "loadgen/invocation/facts.pyx",

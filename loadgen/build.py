@@ -17,6 +17,7 @@ COMPILED = (
     "loadgen.engine.invoker",
     "loadgen.engine.kernel",
     "loadgen.engine.monotonic",
+    "loadgen.engine.requests",
     "loadgen.engine.tls",
     "loadgen.engine.workers",
     "loadgen.invocation.facts",

@@ -9,3 +9,6 @@ cdef class Invoker:
 cdef class Requests:
     cdef public bytes fixed
     cdef public int call
+
+    cpdef bytes of(self, long long index)
+    cpdef int call_of(self, long long index) except -1

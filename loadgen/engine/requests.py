@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Set
 from functools import lru_cache
 
 from loadgen.engine.clock import unix_ms, unix_s
@@ -103,7 +103,7 @@ class MixedRequests(Requests):
         self._size = mix.size
         self._lots = lru_cache(maxsize=REMEMBERED)(mix.lot)
         self._first = self._end = 0
-        self._turns: Sequence[tuple[int, int]] = ()
+        self._turns: list[tuple[int, int]] = []
         self._each = tuple(
             _of_call(call, scenario.seed, self._template(call, scenario.target), agent, now) for call in scenario.calls
         )

@@ -46,7 +46,7 @@ def terms(weights: Sequence[int]) -> tuple[int, ...]:
 class Drawing(Protocol):
     """Which call each arrival of a mix is, by its number, from 0."""
 
-    def lot(self, number: int) -> Sequence[tuple[int, int]]:
+    def lot(self, number: int) -> list[tuple[int, int]]:
         """The turns of some arrivals, ``size`` of them, from ``number`` times as many on; see Turn."""
 
     @property
@@ -69,7 +69,7 @@ class Independent:
         self._weights = list(accumulate(terms(weights)))
         self._stream = _stream(seed)
 
-    def lot(self, number: int) -> Sequence[tuple[int, int]]:
+    def lot(self, number: int) -> list[tuple[int, int]]:
         """See Drawing."""
         chance = Random(drawn(self._stream, number))
         calls = chance.choices(self._calls, cum_weights=self._weights, k=self.size)
@@ -88,7 +88,14 @@ class Mix:
         self._blocks = -(-_AT_ONCE // self.block)
         self.size = self._blocks * self.block
         self._stream = _stream(seed)
-        self._parts = [(call, number, weight) for call, weight in enumerate(self.weights) for number in range(weight)]
+        occurrences = [
+            (block + part / weight, 1 / weight, (call, block * weight + part))
+            for block in range(self._blocks)
+            for call, weight in enumerate(self.weights)
+            for part in range(weight)
+        ]
+        self._spans = [(begins, width) for begins, width, _ in occurrences]
+        self._occur = [occurrence for _, _, occurrence in occurrences]
         self._turns = lru_cache(maxsize=REMEMBERED)(self.lot)
 
     def __call__(self, index: int) -> Turn:
@@ -96,17 +103,13 @@ class Mix:
         lot, position = divmod(index, self.size)
         return Turn(*self._turns(lot)[position])
 
-    def lot(self, number: int) -> Sequence[tuple[int, int]]:
+    def lot(self, number: int) -> list[tuple[int, int]]:
         """See Drawing: the calls of some blocks in order."""
         chance = Random(drawn(self._stream, number)).random
-        parts, whole = self._parts, range(self.block)
-        turns: list[tuple[int, int]] = []
-        for block in range(number * self._blocks, (number + 1) * self._blocks):
-            points = [(part + chance()) / weight for _, part, weight in parts]
-            for at in sorted(whole, key=points.__getitem__):
-                call, part, weight = parts[at]
-                turns.append((call, block * weight + part))
-        return turns
+        points = [begins + width * chance() for begins, width in self._spans]
+        firsts = [number * self._blocks * weight for weight in self.weights]
+        order = sorted(range(self.size), key=points.__getitem__)
+        return [(call, firsts[call] + nth) for call, nth in map(self._occur.__getitem__, order)]
 
 
 def _stream(seed: int) -> int:

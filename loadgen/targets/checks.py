@@ -37,7 +37,7 @@ from loadgen.invocation.facts import Facts
 from loadgen.invocation.outcome import Outcome
 from loadgen.targets.error_body import lenient_json
 from loadgen.targets.port import Answer, Reading
-from loadgen.targets.quick import QuickReader
+from loadgen.targets.quick import Broken, CheckedReader
 from loadgen.targets.status import STATUS_INSIDE
 
 LARGEST = 16 * 1024 * 1024
@@ -62,9 +62,6 @@ _SIGNS: Mapping[str, Callable[[Any, Any], bool]] = {
 }
 _ORDER = ("<", "<=", ">", ">=")
 _Read = Callable[[bytes], object]
-Broken = Callable[[int, Mapping[bytes, bytes], bytes], str | None]
-"""The text of the first check that an answer breaks, of its status, headers and result; None where all hold."""
-_NO_HEADERS: Mapping[bytes, bytes] = {}
 _MISSING: Final = object()
 """The value of what is not there."""
 _UNREAD: Final = object()
@@ -127,40 +124,8 @@ def checked(reading: Reading, checks: Sequence[Check], result: Callable[[bytes],
         classify,
         keep=max(reading.keep, LARGEST) if whole else reading.keep,
         most=min(reading.most or LARGEST, LARGEST) if whole else reading.most,
-        quick=None
-        if reading.quick is None or wanted
-        else partial(_Checked, reading.quick, broken, result if whole else None),
+        quick=None if reading.quick is None or wanted else partial(CheckedReader, reading.quick, broken, whole),
     )
-
-
-class _Checked(QuickReader):
-    """What a quick reader of the tenant's reads, unless a check is broken: the answer is then read in full."""
-
-    def __init__(
-        self,
-        quick: Callable[[memoryview], QuickReader],
-        broken: Broken,
-        result: Callable[[bytes], bytes] | None,
-        view: memoryview,
-    ) -> None:
-        """``result`` is None where no check is of what was returned."""
-        super().__init__(view)
-        self._view = view
-        self._quick = quick(view)
-        self._read = self._quick.read
-        self._broken = broken
-        self._result = result
-
-    def read(self, nbytes: int) -> Facts | None:
-        """See QuickReader."""
-        facts = self._read(nbytes)
-        if facts is None or facts.outcome is not Outcome.OK:
-            return facts
-        at, result = self._quick.body_at, self._result
-        if at < 0 or facts.reason == STATUS_INSIDE:
-            return None
-        body = b"" if result is None else result(bytes(self._view[at:nbytes]))
-        return facts if self._broken(facts.status, _NO_HEADERS, body) is None else None
 
 
 def compiled(checks: Sequence[Check]) -> Broken:
