@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import platform
+import struct
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -83,3 +87,27 @@ def test_some_sleep_pays_for_waking_up_early() -> None:
     budget = Budget(0)
     assert budget.draw(0, MS) == 0
     assert budget.draw(MS, 2 * MS) == 60_000
+
+
+_SLICE = """
+import asyncio, ctypes
+from loadgen.engine.timer import ALARM
+async def main():
+    ALARM(asyncio.get_running_loop(), print).close()
+    attr = ctypes.create_string_buffer(48)
+    assert ctypes.CDLL(None).syscall(315, 0, attr, 48, 0) == 0
+    print(attr.raw.hex())
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(
+    (sys.platform, platform.machine()) != ("linux", "x86_64"), reason="asks for the slice by its number on Linux x86-64"
+)
+def test_who_waits_for_alarms_has_short_slices_where_linux_grants_them_and_is_else_as_before() -> None:
+    said = subprocess.run(["nice", "-n", "3", sys.executable, "-c", _SLICE], capture_output=True, text=True, check=True)
+    size, policy, flags, nice, priority, slice_ns, _, _ = struct.unpack("=IIQiIQQQ", bytes.fromhex(said.stdout))
+    assert (size, policy, flags, nice, priority) == (48, 0, 0, 3, 0)
+    if slice_ns == 0:
+        pytest.skip("this kernel is older than Linux 6.12, which is the first that grants slices")
+    assert slice_ns == 100_000
