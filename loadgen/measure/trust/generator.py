@@ -110,7 +110,11 @@ def _are(figures: Sequence[str]) -> str:
 def ranges(
     total: PhaseTotal, ps: Iterable[float] = (), inflation: Inflation = INDEPENDENT, *, stepped: bool = True
 ) -> list[str]:
-    """The figures of a phase that are ranges: ``latency.p99``, ``cold.latency.p50``, ``errors``."""
+    """The figures of a phase that are ranges: ``latency.p99``, ``cold.latency.p50``, ``errors``.
+
+    Those of its few cold or warm calls are left out where they are too few for any percentile: nobody asks for the mean
+    of the one call of a burst that met an instance.
+    """
     if not (total.disturbed or total.step_us):
         return []
     wanted = sorted({*LISTED, *ps})
@@ -127,7 +131,7 @@ def _ranges(
     counted = total.figure(metric, OK, start)
     if not stepped:
         counted = counted._replace(moved=msgspec.structs.replace(counted.moved, stepped=0, step_us=0))
-    if not counted.moved.any:
+    if not counted.moved.any or (start and not supported(counted.size + counted.moved.seen, 50)):
         return
     summary, times = summarised(metric, counted, ps, inflation, blobs=False), Metric(metric).kind.unit is TIME
     name = f"{start}.{metric}" if start else metric

@@ -13,7 +13,7 @@ from loadgen.measure.summary import PhaseSummary, Reason, Verdict
 from loadgen.measure.threshold import evaluate
 from loadgen.measure.verdict import bounds_rate, judge, of_experiment
 from loadgen.text.units import NS_PER_S, Rate
-from tests.frames import clean, only, plan, total
+from tests.frames import clean, frame, only, plan, total
 
 
 def judged(*frames: Frame, planned: int = 1000, floor_ns: int | None = None) -> Verdict:
@@ -72,6 +72,16 @@ def test_figures_of_a_start_are_ranges_of_their_own(start: str) -> None:
     assert [name for name in only(judged(frame, planned=1012)).figures if name.startswith(start)] == [
         f"{start}.latency.{statistic}" for statistic in ("p99", "max", "mean")[: 3 if start == "cold" else 2]
     ]
+
+
+@pytest.mark.parametrize(("met", "status"), [(1, "valid"), (20, "degraded")])
+def test_a_few_calls_of_a_start_are_too_few_to_have_figures_that_could_be_ranges(met: int, status: str) -> None:
+    """A burst of cold starts, one of which met an instance that the pre-flight had left."""
+    burst = clean(start="cold", final=False)
+    warm = frame(disturbed={"ok": [20_000] * met}, start="warm", seq=1)
+    verdict = judged(burst, warm, planned=1000 + met)
+    assert verdict.status == status
+    assert {name.split(".")[0] for each in verdict.reasons for name in each.figures} == ({"warm"} if met > 1 else set())
 
 
 def test_a_range_of_all_phases_together_is_said_once() -> None:
