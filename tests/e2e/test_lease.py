@@ -167,6 +167,7 @@ async def test_a_parent_that_is_killed_takes_its_agents_with_it_under_a_server_t
         elif await peer.request() is not None:
             while True:
                 await peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 10_000)
+                await asyncio.sleep(0)  # an agent that reads as fast as this writes would keep all others waiting
 
     async with serving(flood) as server:
         process = start(tmp_path, scenario=prepared(tmp_path, server.port, "workers: 4, duration: 30s"))
