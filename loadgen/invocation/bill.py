@@ -140,6 +140,11 @@ class PriceBook(Struct, frozen=True, rename=without_unit):
     per_gb_second: Annotated[Decimal, _PRICE, doc("The price of 1024 MB for a second.")]
     granularity_ns: Annotated[Duration, doc("Billed durations are multiples of this.")] = 1_000_000
 
+    def __post_init__(self) -> None:
+        """Refuse what is no number, which the record of a run may hold that somebody else wrote."""
+        if not (self.per_million_requests.is_finite() and self.per_gb_second.is_finite()):
+            raise ValueError("expected prices that are numbers")
+
 
 class Rates(Struct, frozen=True):
     """Prices as statistics use them, in floats: ``per_gb_s`` for each GB-second and ``per_call``, in ``unit``."""

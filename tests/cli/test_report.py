@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -140,6 +141,17 @@ def test_a_journal_that_somebody_made_up_is_rendered_or_an_error_of_one_line(at:
     assert result.exception is None or isinstance(result.exception, SystemExit)
     assert "\x1b]" not in result.output + shown
     assert shown.count("<script>") == (1 if shown else 0)  # the page's own
+
+
+@pytest.mark.parametrize("price", ["per_million_requests", "per_gb_second"])
+@pytest.mark.parametrize("by", [math.nan, math.inf])
+def test_a_journal_whose_prices_are_no_numbers_is_damaged(tmp_path: Path, price: str, by: float) -> None:
+    records = [doctored(RECORDS[0], ("terms", "prices", price), by), *RECORDS[1:]]
+    bodies = (framed(KEY, msgspec.msgpack.encode(each)) for each in records)
+    (tmp_path / JOURNAL).write_bytes(beginning(KEY) + b"".join(bodies))
+    result = CliRunner().invoke(report, [str(tmp_path)])
+    assert (result.exit_code, type(result.exception)) == (2, SystemExit)
+    assert "the record of what ran is damaged" in result.output
 
 
 @pytest.mark.parametrize("depth", [60, 900, 20_000])
