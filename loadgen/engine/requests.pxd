@@ -9,7 +9,7 @@ cdef class MixedRequests(Requests):
     cdef tuple _each
 
     cpdef int call_of(self, long long index) except -1
-    @cython.locals(lot=cython.longlong, turn=tuple, call=cython.int)
+    @cython.locals(lot=cython.longlong, call=cython.int)
     cpdef bytes of(self, long long index)
 
 cdef class TurnedRequests(Requests):

@@ -69,11 +69,12 @@ def disturbed(
 ) -> Iterator[Reason]:
     """Which figures are ranges, also those of the percentiles ``ps``, and why; but for those that are ``known``.
 
+    Minima alone are no reason: a range from the fastest call of all to the fastest undisturbed one is of two calls.
     ``inflation`` is that of the samples. Of one ``call`` of a mix its name is before each figure: ``pay/latency.p99``.
     """
     total, of = whole.of(call), "" if call is None else f"{call}/"
     figures = [each for each in ranges(total, ps, inflation) if not {each, f"{of}{each}"} & set(known)]
-    if not figures:
+    if all(each.endswith(".min") for each in figures):
         return
     still = set(ranges(total, ps, inflation, stepped=False))
     late = [f"{of}{each}" for each in figures if each in still]

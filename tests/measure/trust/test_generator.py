@@ -84,6 +84,15 @@ def test_a_few_calls_of_a_start_are_too_few_to_have_figures_that_could_be_ranges
     assert {name.split(".")[0] for each in verdict.reasons for name in each.figures} == ({"warm"} if met > 1 else set())
 
 
+def test_a_minimum_alone_degrades_no_run_but_is_named_beside_others() -> None:
+    """One disturbed call was the fastest of all; where more were, other figures are ranges, too."""
+    fastest = judged(clean(disturbed={"ok": [100]}), planned=1001)
+    assert (fastest.status, fastest.reasons) == ("valid", [])
+    many = judged(clean(disturbed={"ok": [100] * 600}), planned=1600)
+    assert many.status == "degraded"
+    assert "latency.min" in many.reasons[0].figures
+
+
 def test_a_range_of_all_phases_together_is_said_once() -> None:
     plans = [plan("a"), plan("b")]
     phases = [total(clean(phase=name, disturbed={"ok": [90_000] * 12})) for name in "ab"]
