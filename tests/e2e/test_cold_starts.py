@@ -95,7 +95,7 @@ def test_the_example_in_a_hurry_finds_the_keep_alive_time_too(loadgen: Loadgen) 
     rules_read_the_labels(run, found)
 
 
-@pytest.mark.wallclock  # of a machine that is busy with other tests, warm calls wait until they are as slow as cold starts
+@pytest.mark.wallclock  # where other tests run, warm calls wait until they are as slow as cold starts
 @pytest.mark.timeout(150)
 def test_the_example_without_its_silences_finds_cold_starts_and_rules_read_its_labels(loadgen: Loadgen) -> None:
     times = ("emulator.keep_alive=400ms", "cold-starts.gap=600ms", "emulator.functions.hello.work.median=3ms")
