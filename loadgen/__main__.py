@@ -34,10 +34,14 @@ def _say(text: str) -> None:
 signal(SIGINT, _end)
 
 import errno  # noqa: E402 - the rest can be interrupted
+import gc  # noqa: E402
 import resource  # noqa: E402
 import sys  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
 
+from loadgen import COLLECTED_AT  # noqa: E402
+
+gc.set_threshold(COLLECTED_AT)
 _SHORT = (errno.ENOMEM, errno.EAGAIN)  # of fork: no memory, or as many processes as the user may have
 
 

@@ -1,4 +1,4 @@
-"""What a process gets that loadgen starts: no more of the environment than it needs, and an end with its parent.
+"""What a process is and gets that loadgen starts: no more of the environment than it needs, and an end with its parent.
 
 The environment of a shell or a CI job holds secrets (cloud credentials, tokens of other tools), and that of a process
 can be read by everything that its user runs. Agents and the emulator are told what they need on their stdin.
@@ -16,6 +16,18 @@ _NEEDED = frozenset(
 )
 _NEEDED_BEGINNINGS = ("PYTHON", "LC_", "OPENSSL_", "MALLOC_", "GLIBC_", "COV_", "COVERAGE_")
 _PR_SET_PDEATHSIG = 1
+_BEGIN = (
+    "import gc, runpy, sys; from loadgen import COLLECTED_AT; gc.set_threshold(COLLECTED_AT); "
+    "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
+)
+
+
+def child_command(module: str, *arguments: str) -> list[str]:
+    """The command that runs a module of ours as ``python -m`` does, with the garbage of our own processes.
+
+    -P: a random.py in the directory where loadgen is run is not to be imported in place of Python's.
+    """
+    return [sys.executable, "-P", "-c", _BEGIN, module, *arguments]
 
 
 def child_environment(own: Mapping[str, str]) -> dict[str, str]:

@@ -43,7 +43,7 @@ dask.config.set(logging=dict.fromkeys(_QUIET, "critical"))
 from distributed import Client, LocalCluster, Security  # noqa: E402
 from distributed.comm import CommClosedError  # noqa: E402
 
-from loadgen.engine.child import child_environment, die_with_parent  # noqa: E402
+from loadgen.engine.child import child_command, child_environment, die_with_parent  # noqa: E402
 from loadgen.engine.clock import monotonic_ns  # noqa: E402
 from loadgen.fleet import berth  # noqa: E402
 from loadgen.fleet.berth import About, Berth  # noqa: E402
@@ -499,7 +499,7 @@ def reached(address: str) -> Iterator[Reached]:
 def _local(workers: int) -> Iterator[tuple[str, dict[str, Any]]]:
     """A cluster of this machine: its scheduler, and what it takes to be let in."""
     cluster = subprocess.Popen(  # noqa: S603 - this very program
-        [sys.executable, "-P", "-m", "loadgen.fleet.dask", str(workers)],
+        child_command("loadgen.fleet.dask", str(workers)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
 
 import msgspec
 
-from loadgen.engine.child import child_environment
+from loadgen.engine.child import child_command, child_environment
 from loadgen.engine.cores import Own
 from loadgen.engine.messages import read_body
 from loadgen.fleet.port import FleetError, Gone, Said, garbled
@@ -60,12 +59,7 @@ class LocalFleet:
         A fleet that starts them by another command is otherwise the same.
         """
         return await asyncio.create_subprocess_exec(
-            # -P: a random.py in the directory where loadgen is run is not to be imported in place of Python's
-            sys.executable,
-            "-P",
-            "-m",
-            "loadgen.engine.agent",
-            *arguments,
+            *child_command("loadgen.engine.agent", *arguments),
             stdin=PIPE,
             stdout=PIPE,
             stderr=PIPE,

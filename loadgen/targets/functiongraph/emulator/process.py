@@ -26,7 +26,7 @@ import msgspec
 import uvloop
 from msgspec import Struct
 
-from loadgen.engine.child import child_environment
+from loadgen.engine.child import child_command, child_environment
 from loadgen.targets.functiongraph.emulator import EmulatorError
 from loadgen.targets.functiongraph.protocol.platform import Emulator
 
@@ -89,11 +89,7 @@ async def embedded(
     with tempfile.TemporaryFile() as stderr:
         try:
             process = await asyncio.create_subprocess_exec(
-                # -P: a random.py in the directory where loadgen is run is not to be imported in place of Python's
-                sys.executable,
-                "-P",
-                "-m",
-                __name__,
+                *child_command("loadgen.targets.functiongraph.emulator.process"),
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=stderr,
