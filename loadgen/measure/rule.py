@@ -242,6 +242,12 @@ class MetricRule(Struct, frozen=True, tag="metric"):
         return _judged(self.metric, self.statistic, self.start)
 
     @property
+    def figure(self) -> str:
+        """The figure that decides it, as a Verdict names figures: ``cold.latency.max``, ``latency_all.p99``."""
+        statistic = self.statistic if self.percentile is None else f"p{self.percentile:g}"
+        return ".".join(filter(None, (self.start, self.judged.value, statistic)))
+
+    @property
     def watched(self) -> bool:
         """Whether it is judged while the run goes on: over windows, or to end the run."""
         return self.over_ns is not None or self.abort

@@ -16,7 +16,7 @@ Start labels are judged in ``loadgen.measure.starts``, and what an experiment fo
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -134,7 +134,9 @@ def _disturbed(
             continue
         own: set[str] = set()  # where a figure of all calls is a range, that of each is no news
         for call in (None, *total.calls):
-            for reason in generator.disturbed(total, ps, total.of(call).inflation(plan.duration_ns), own, call):
+            for reason in generator.disturbed(
+                total, ps, total.of(call).inflation(plan.duration_ns), own, call, _asked(rules, total.name, call)
+            ):
                 own.update(reason.figures)
                 yield reason
         known |= own
@@ -142,9 +144,14 @@ def _disturbed(
         whole = combined(total for _, total in pairs)
         for call in (None, *whole.calls):
             inflation = Largest(total.of(call).inflation(plan.duration_ns) for plan, total in pairs)
-            for reason in generator.disturbed(whole, ps, inflation, known, call):
+            for reason in generator.disturbed(whole, ps, inflation, known, call, _asked(rules, None, call)):
                 known.update(reason.figures)
                 yield msgspec.structs.replace(reason, phase=None)
+
+
+def _asked(rules: Iterable[Rule], phase: str | None, call: str | None) -> set[str]:
+    """The figures that rules are about, of a phase or of all together, None, and of a call or of all."""
+    return {rule.figure for rule in rules if isinstance(rule, MetricRule) and (rule.phase, rule.call) == (phase, call)}
 
 
 def withheld(

@@ -17,7 +17,7 @@ Sources: the README of wrk2 (latency from the intended start) and of Lancet (sel
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -66,17 +66,19 @@ def disturbed(
     inflation: Inflation = INDEPENDENT,
     known: Iterable[str] = (),
     call: str | None = None,
+    asked: Collection[str] = (),
 ) -> Iterator[Reason]:
     """Which figures are ranges, also those of the percentiles ``ps``, and why; but for those that are ``known``.
 
     Minima alone are no reason: a range from the fastest call of all to the fastest undisturbed one is of two calls.
-    ``inflation`` is that of the samples. Of one ``call`` of a mix its name is before each figure: ``pay/latency.p99``.
+    Those that rules have ``asked`` for are. ``inflation`` is that of the samples. Of one ``call`` of a mix its name is
+    before each figure: ``pay/latency.p99``.
     """
     total, of = whole.of(call), "" if call is None else f"{call}/"
-    figures = [each for each in ranges(total, ps, inflation) if not {each, f"{of}{each}"} & set(known)]
-    if all(each.endswith(".min") for each in figures):
+    figures = [each for each in ranges(total, ps, inflation, asked) if not {each, f"{of}{each}"} & set(known)]
+    if all(each.endswith(".min") and each not in asked for each in figures):
         return
-    still = set(ranges(total, ps, inflation, stepped=False))
+    still = set(ranges(total, ps, inflation, asked, stepped=False))
     late = [f"{of}{each}" for each in figures if each in still]
     stepped = [f"{of}{each}" for each in figures if each not in still]
     if late:
@@ -109,33 +111,50 @@ def _are(figures: Sequence[str]) -> str:
 
 
 def ranges(
-    total: PhaseTotal, ps: Iterable[float] = (), inflation: Inflation = INDEPENDENT, *, stepped: bool = True
+    total: PhaseTotal,
+    ps: Iterable[float] = (),
+    inflation: Inflation = INDEPENDENT,
+    asked: Collection[str] = (),
+    *,
+    stepped: bool = True,
 ) -> list[str]:
     """The figures of a phase that are ranges: ``latency.p99``, ``cold.latency.p50``, ``errors``.
 
-    Those of its few cold or warm calls are left out where they are too few for any percentile: nobody asks for the mean
-    of the one call of a burst that met an instance.
+    Those of its few cold or warm calls are left out where they are too few for any percentile and no rule has ``asked``
+    for one: nobody wants the mean of the one call of a burst that met an instance.
     """
     if not (total.disturbed or total.step_us):
         return []
     wanted = sorted({*LISTED, *ps})
     every: list[tuple[str, str | None]] = [(metric, None) for metric in REPORTED]
     every += [(metric, start) for start in (COLD, WARM) for metric in total.metrics(start=start)]
-    found = [name for metric, start in every for name in _ranges(total, metric, start, wanted, inflation, stepped)]
+    found = [
+        name
+        for metric, start in every
+        for name in _ranges(total, metric, start, wanted, inflation, stepped=stepped, asked=asked)
+    ]
     planned, failed, ours = total.tally.planned, total.failed(), total.failed(disturbed=True)
     return found + (["errors"] if planned and of_share(failed, ours, planned).is_range else [])
 
 
 def _ranges(
-    total: PhaseTotal, metric: str, start: str | None, ps: Sequence[float], inflation: Inflation, stepped: bool
+    total: PhaseTotal,
+    metric: str,
+    start: str | None,
+    ps: Sequence[float],
+    inflation: Inflation,
+    *,
+    stepped: bool,
+    asked: Collection[str],
 ) -> Iterator[str]:
     counted = total.figure(metric, OK, start)
     if not stepped:
         counted = counted._replace(moved=msgspec.structs.replace(counted.moved, stepped=0, step_us=0))
-    if not counted.moved.any or (start and not supported(counted.size + counted.moved.seen, 50)):
+    name = f"{start}.{metric}" if start else metric
+    few = start is not None and not supported(counted.size + counted.moved.seen, 50)
+    if not counted.moved.any or (few and not any(each.startswith(f"{name}.") for each in asked)):
         return
     summary, times = summarised(metric, counted, ps, inflation, blobs=False), Metric(metric).kind.unit is TIME
-    name = f"{start}.{metric}" if start else metric
     for each in summary.percentiles:
         if each.low is not None and is_range(each.ends, each.value, times=times):
             yield f"{name}.p{each.p:g}"

@@ -8,7 +8,7 @@ import pytest
 from loadgen.invocation.metric import Metric
 from loadgen.measure.interval import Frame
 from loadgen.measure.merge import PhasePlan, phase_summary
-from loadgen.measure.rule import MetricRule, RateRule
+from loadgen.measure.rule import MetricRule, RateRule, parse
 from loadgen.measure.summary import PhaseSummary, Reason, Verdict
 from loadgen.measure.threshold import evaluate
 from loadgen.measure.verdict import bounds_rate, judge, of_experiment
@@ -91,6 +91,25 @@ def test_a_minimum_alone_degrades_no_run_but_is_named_beside_others() -> None:
     many = judged(clean(disturbed={"ok": [100] * 600}), planned=1600)
     assert many.status == "degraded"
     assert "latency.min" in many.reasons[0].figures
+
+
+@pytest.mark.parametrize(
+    ("start", "disturbed", "rule", "figure"),
+    [
+        ("unknown", 100, "latency.min < 1ms", "latency.min"),
+        ("unknown", 100, "steady:latency.min < 1ms", "latency.min"),
+        ("warm", 20_000, "warm.latency.max < 1ms", "warm.latency.max"),
+        ("warm", 20_000, "warm.latency.mean < 1ms", "warm.latency.mean"),
+    ],
+)
+def test_a_range_that_a_rule_is_about_degrades_the_run_though_it_is_of_a_call_or_two(
+    start: str, disturbed: int, rule: str, figure: str
+) -> None:
+    measured = total(clean(final=False), frame(disturbed={"ok": [disturbed]}, start=start, seq=1))
+    asked = judge([plan(drawn=1001)], [measured], [parse(rule)])
+    assert asked.status == "degraded"
+    assert figure in asked.reasons[0].figures
+    assert judge([plan(drawn=1001)], [measured], [parse("service_time.p99 < 1ms")]).status == "valid"
 
 
 def test_a_range_of_all_phases_together_is_said_once() -> None:
