@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from loadgen.experiments import registry
 from loadgen.invocation.outcome import OK
+from loadgen.invocation.start import COLD, WARM
 from loadgen.measure.percentile import needed
 from loadgen.measure.rule import BaselineRule, CostRule, MetricRule, RateRule, Rule, ShareRule
 from loadgen.measure.summary import Reason, Summary, ThresholdResult
@@ -262,7 +263,11 @@ def _quality(summary: Summary) -> tuple[str, bool]:
     if not ranges and summary.verdict.status == "degraded":  # as older versions said it
         return f"not all is shown: {_first([each for each in summary.verdict.reasons if each.withholds])}", False
     if not ranges:
-        return f"measured well: nothing of the load generator's in the numbers; {n} calls", True
+        few, none = (
+            "the load generator left open figures of a few calls alone",
+            "nothing of the load generator's in the numbers",
+        )
+        return f"measured well: {few if _left_open(summary) else none}; {n} calls", True
     missing = [reason for reason in ranges if reason.rule == LOST.slug]
     if missing:  # of the load, which is said before what became of figures; these say it themselves
         return f"not all of the load was made: {_first(missing)}", False
@@ -271,6 +276,19 @@ def _quality(summary: Summary) -> tuple[str, bool]:
     of = f" {units.share(disturbed, summary.totals.planned)} of {n} calls" if disturbed else " calls"
     are = "is a range" if len(figures) == 1 else "are ranges"
     return f"the load generator disturbed{of}: {named or 'some figures'} {are}", False
+
+
+def _left_open(summary: Summary) -> bool:
+    """Whether any figure is shown as a range, though none that makes a run degraded."""
+    measured = (totals(summary), *(view for view in phases(summary) if not view.phase.warmup))
+    return any(
+        isinstance(figure := shown(view, metric, statistic, start), Shown) and figure.ends is not None
+        for whole in measured
+        for view in (whole, *(each for _, each in calls(whole)))
+        for start in (None, COLD, WARM)
+        for metric in (view.phase.metrics if start is None else view.phase.by_start.get(start, {}))
+        for statistic in ("min", "mean", "max")
+    )
 
 
 def _first(reasons: list[Reason]) -> str:

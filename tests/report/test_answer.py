@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from loadgen.measure.summary import Summary, ThresholdResult
+from loadgen.measure.summary import Ends, Summary, ThresholdResult
 from loadgen.report.answer import answer, head, next_step, outcome
 from loadgen.report.html import html
 from loadgen.report.markdown import markdown
@@ -100,6 +100,15 @@ def test_a_run_that_the_generator_disturbed_names_the_figures_that_are_ranges() 
     assert not found.measured_well
     assert "latency.p99" in found.quality
     assert head(valid()).measured_well
+
+
+def test_nothing_is_said_to_be_the_generators_only_where_no_figure_is_a_range() -> None:
+    found = valid()
+    latency = replace(found.totals.metrics["latency"], ends={"min": Ends(1_000_000, 9_000_000)})
+    left_open = replace(found, totals=replace(found.totals, metrics={**found.totals.metrics, "latency": latency}))
+    assert head(left_open).measured_well
+    assert "figures of a few calls alone" in head(left_open).quality
+    assert "nothing of the load generator's" in head(found).quality
 
 
 @pytest.mark.parametrize("build", [valid, degraded, censored, ranged, invalid, empty], ids=lambda each: each.__name__)
