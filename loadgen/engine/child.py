@@ -23,7 +23,7 @@ _BEGIN = (
 
 
 def child_command(module: str, *arguments: str) -> list[str]:
-    """The command that runs a module of ours as ``python -m`` does, with the garbage of our own processes.
+    """The command that runs a module of ours as ``python -m`` does, but looks for garbage as seldom as loadgen itself.
 
     -P: a random.py in the directory where loadgen is run is not to be imported in place of Python's.
     """

@@ -89,7 +89,7 @@ async def embedded(
     with tempfile.TemporaryFile() as stderr:
         try:
             process = await asyncio.create_subprocess_exec(
-                *child_command("loadgen.targets.functiongraph.emulator.process"),
+                *child_command(__name__),
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=stderr,
